@@ -1,0 +1,93 @@
+"""Attention of both kinds: grouped-query, and differential (Ye et al. 2024, "Differential Transformer").
+
+B batch, T time, C hidden, H query heads, K key/value heads, D head size.
+Both kinds go through PyTorch's scaled_dot_product_attention, so no T × T matrix is kept.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hamner.config import ModelConfig
+
+
+def rotary_table(model: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (max_seq_len, D) of rotary positions (Su et al. 2021), half-split layout."""
+    size = model.head_size
+    frequency = model.rope_theta ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+    angle = torch.outer(torch.arange(model.max_seq_len, dtype=torch.float64), frequency).repeat(1, 2)
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Apply rotary positions to x (B, heads, T, D)."""
+    first, second = x.chunk(2, dim=-1)
+    return (x * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q kᵀ / √D) v under the causal mask; query head j reads KV head j // (H / K). (B, H, T, D)"""
+    groups = q.shape[1] // k.shape[1]
+    if groups > 1 and q.device.type == "cpu":    # the CPU kernel is slower with its own grouping
+        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=k.shape[1] != q.shape[1])
+
+
+class GroupedQueryAttention(nn.Module):
+    """Standard attention; several query heads share one key/value head."""
+
+    def __init__(self, model: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.head_size = model.head_size
+        kv_size = model.num_kv_heads * model.head_size
+        self.q = nn.Linear(model.hidden_size, model.hidden_size, bias=False)
+        self.k = nn.Linear(model.hidden_size, kv_size, bias=False)
+        self.v = nn.Linear(model.hidden_size, kv_size, bias=False)
+        self.o = nn.Linear(model.hidden_size, model.hidden_size, bias=False)
+
+    def heads(self, x: Tensor) -> Tensor:
+        """(B, T, n·D) -> (B, n, T, D)"""
+        return x.unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        q = rotate(self.heads(self.q(x)), cos, sin)
+        k = rotate(self.heads(self.k(x)), cos, sin)
+        attended = causal_attention(q, k, self.heads(self.v(x)))
+        return self.o(attended.transpose(1, 2).flatten(-2))
+
+
+class DifferentialAttention(GroupedQueryAttention):
+    """(softmax(q₁k₁) − λ softmax(q₂k₂)) v per head, normed and scaled by 1 − λ_init.
+
+    All H heads are kept and q, k doubled (the paper halves the heads instead): the first half of the doubled
+    heads is map 1. The norm over D has one weight vector for all heads; λ is one number per layer.
+    """
+
+    def __init__(self, model: ModelConfig, layer: int) -> None:
+        super().__init__(model, layer)
+        self.q = nn.Linear(model.hidden_size, 2 * model.hidden_size, bias=False)
+        self.k = nn.Linear(model.hidden_size, 2 * self.k.out_features, bias=False)
+        self.lambda_init = 0.8 - 0.6 * math.exp(-0.3 * layer)    # paper, section 2.1, for 0-based layers
+        self.lambda_q1 = nn.Parameter(torch.empty(model.head_size))
+        self.lambda_k1 = nn.Parameter(torch.empty(model.head_size))
+        self.lambda_q2 = nn.Parameter(torch.empty(model.head_size))
+        self.lambda_k2 = nn.Parameter(torch.empty(model.head_size))
+        self.head_norm = nn.RMSNorm(model.head_size, eps=model.norm_eps)
+
+    def strength(self) -> Tensor:
+        """λ, a number: how much of the second map is taken away."""
+        first = torch.exp((self.lambda_q1 * self.lambda_k1).sum())
+        second = torch.exp((self.lambda_q2 * self.lambda_k2).sum())
+        return first - second + self.lambda_init
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        q = rotate(self.heads(self.q(x)), cos, sin)      # (B, 2H, T, D)
+        k = rotate(self.heads(self.k(x)), cos, sin)      # (B, 2K, T, D)
+        v = self.heads(self.v(x)).repeat(1, 2, 1, 1)     # both maps read the same values
+        first, second = causal_attention(q, k, v).chunk(2, dim=1)
+        attended = self.head_norm(first - self.strength().to(first.dtype) * second) * (1 - self.lambda_init)
+        return self.o(attended.transpose(1, 2).flatten(-2))

@@ -1,0 +1,376 @@
+"""What a run is told: strict, typed, read-only.
+
+Data in: a TOML file of `ray_configs/` (only what differs from the defaults here) plus `key=value` words.
+Data out: one frozen `Config`. A key nobody knows, a wrong type or an impossible relation is a `BadInput`
+that lists every problem at once. The defaults are the full-size numbers; the miniatures override them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
+
+
+class BadInput(ValueError):
+    """Something the user gave is wrong. `problems` holds one line each: what, the value, the way out."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Problems:
+    """Collects what several checks find, so that the user hears of everything at once."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Within: a BadInput is noted instead of raised."""
+        try:
+            yield
+        except BadInput as error:
+            self.found += error.problems
+
+    def raise_all(self) -> None:
+        if self.found:
+            raise BadInput(list(dict.fromkeys(self.found)))
+
+
+class Strict(BaseModel):
+    """Base of everything read from outside: frozen, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ModelConfig(Strict):
+    """One architecture. Sizes are numbers of entries; `attention` and `num_experts` choose the kind."""
+
+    vocab_size: int = Field(49_152, gt=0)
+    hidden_size: int = Field(gt=0)
+    num_layers: int = Field(gt=0)
+    num_heads: int = Field(gt=0)
+    num_kv_heads: int = Field(gt=0)
+    intermediate_size: int = Field(gt=0)              # of the dense MLP, or of each expert
+    num_experts: int = Field(1, gt=0)                 # 1 = dense
+    num_active_experts: int = Field(1, gt=0)          # top-k
+    attention: Literal["grouped", "differential"] = "grouped"
+    rope_theta: float = Field(10_000.0, gt=0)
+    norm_eps: float = Field(1e-5, gt=0)
+    max_seq_len: int = Field(2048, gt=1)              # length of the RoPE table
+    balance_coefficient: float = Field(0.01, ge=0)    # weight of the experts' load-balance loss
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_heads
+
+    def problems(self) -> Iterator[str]:
+        """Relations between the fields that cannot hold."""
+        if self.hidden_size % self.num_heads:
+            yield f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
+        elif self.head_size % 2:
+            yield f"head size {self.head_size} is odd; rotary positions need pairs: change num_heads"
+        if self.num_heads % self.num_kv_heads:
+            yield f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}"
+        if self.num_active_experts > self.num_experts:
+            yield f"num_active_experts {self.num_active_experts} exceeds num_experts {self.num_experts}"
+
+
+class Size(Strict):
+    """How contestants and presets are shrunk; `divide = 1` is full size."""
+
+    divide: int = Field(1, gt=0)                 # hidden, layers and intermediate are divided by this
+    min_head_size: int = Field(16, gt=1)         # heads are merged rather than made smaller than this
+    vocab_size: int = Field(49_152, gt=300)      # 256 bytes and 17 reserved ids must fit
+
+
+class Data(Strict):
+    """Where text comes from, what is held out, which tokenizer reads it."""
+
+    path: str = "hub"                            # hub | builtin | a folder of DIR/<source>/ files
+    own: str = "data"                            # with hub: the folder of sft/ and personal/, which no hub has
+    tokenizer: str = "HuggingFaceTB/cosmo2-tokenizer"   # a hub id, a folder, or "train" for a BPE of the run
+    heldout_fraction: float = Field(0.05, gt=0, le=0.2)
+    heldout_sequences: int = Field(64, gt=0)     # a small source holds out more than the fraction for these
+    builtin_characters: int = Field(40_000_000, gt=0)   # size of each builtin source
+    bpe_characters: int = Field(1_000_000, gt=0)        # read from each source to train a BPE
+    hub_tokens: int = Field(400_000_000, gt=0)   # streamed from each hub source for a curriculum
+
+
+class Optimizer(Strict):
+    """AdamW, the same for everybody."""
+
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.95, ge=0, lt=1)
+    weight_decay: float = Field(0.1, ge=0)       # never on norms, embeddings, λ
+    clip: float = Field(1.0, gt=0)               # gradient norm
+
+
+class Compute(Strict):
+    """The machine: the section to change when another one is bought."""
+
+    device: Literal["cpu", "cuda"] = "cuda"
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    threads: int = Field(8, gt=0)                # of torch, per trial of the league; set before torch starts
+    workers: int = Field(1, gt=0)                # curriculum: data-parallel processes
+    worker_threads: int = Field(8, gt=0)         # ... and the threads of each
+    compile: bool = False                        # torch.compile in the curriculum (minutes at start-up)
+    activation_checkpointing: bool = True
+    gpu_memory_gib: float = Field(24.0, gt=0)    # of one card; shares are fractions of it
+    max_failures: int = Field(2, ge=0)           # a crashed trial or worker starts again this often
+
+
+class Tournament(Strict):
+    """The league. Steps are counted from each round's start; all contestants read the same batches."""
+
+    contestants: tuple[str, ...] = ()            # empty: all ten
+    steps: tuple[int, ...] = (500, 1000, 2000)
+    keep: tuple[int, ...] = (5, 3, 1)
+    batch_size: int = Field(16, gt=0)
+    micro_batches: int = Field(1, gt=0)          # gradient accumulation: parts one batch is computed in
+    seq_len: int = Field(512, gt=1)
+    learning_rate: float = Field(3e-4, gt=0)
+    warmup_steps: int = Field(100, ge=0)
+    mix: dict[str, float] = {"fineweb_edu": 1.0}
+    eval_sequences: int = Field(64, gt=0)        # held-out rows of seq_len tokens the ranking is made on
+    log_every: int = Field(50, gt=0)
+    checkpoint_every: int = Field(250, gt=0)     # steps that a kill can cost
+
+
+class Plateau(Strict):
+    """When a stage is over; hamner/plateau.py explains each number."""
+
+    window_steps: int = Field(1000, gt=1)
+    windows: int = Field(3, gt=1)                # a look fits a line through this many windows
+    done_gain: float = Field(0.001, gt=0)        # relative fall of the loss per window: this little is a plateau
+    go_on_gain: float = Field(0.005, gt=0)       # ... and this much is progress
+    error: float = Field(0.05, gt=0, lt=0.5)     # chance of calling the second the first, at one look
+    strikes: int = Field(3, gt=0)                # consecutive looks that must agree
+    min_steps: int = Field(5000, ge=0)
+    evaluate_every: int = Field(50, gt=0)
+    average_steps: float = Field(125.0, gt=0)    # time constant of the running average of the weights
+
+
+class Curriculum(Strict):
+    """The stages' common numbers; the stages themselves are curriculum/stages.py."""
+
+    batch_size: int = Field(24, gt=0)
+    micro_batches: int = Field(1, gt=0)
+    seq_len: int = Field(1024, gt=1)
+    warmup_steps: int = Field(300, ge=0)
+    max_steps: int = Field(200_000, gt=0)        # cap of each stage
+    plateau: Plateau = Plateau()
+    eval_sequences: int = Field(64, gt=0)        # held-out rows the plateau is judged on
+    log_every: int = Field(50, gt=0)
+    sample_every: int = Field(500, gt=0)
+    sample_tokens: int = Field(60, gt=0)
+    checkpoint_every: int = Field(2000, gt=0)
+    keep_checkpoints: int = Field(10, gt=1)
+
+
+class Config(Strict):
+    """Everything a run is told. Dumped to `config.json` before anything else happens."""
+
+    seed: int = Field(0, ge=0)
+    lr_scale: float = Field(1.0, gt=0)           # on every learning rate; miniatures want about 10
+    size: Size = Size()
+    data: Data = Data()
+    optimizer: Optimizer = Optimizer()
+    compute: Compute = Compute()
+    tournament: Tournament = Tournament()
+    curriculum: Curriculum = Curriculum()
+
+
+S = TypeVar("S", bound=Strict)
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """A hint for an unknown name: the nearest known one; all of them when none is near and they are few."""
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    if len(known) <= 15:
+        return f"known: {', '.join(known)}"
+    return f"the closest known one is '{difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]}'"
+
+
+def config_names() -> list[str]:
+    return sorted(f.name.removesuffix(".toml") for f in _shipped().iterdir() if f.name.endswith(".toml"))
+
+
+def default_config_name() -> str:
+    """`rtx3090` where a CUDA card is, else `laptop`."""
+    import torch
+
+    return "rtx3090" if torch.cuda.is_available() else "laptop"
+
+
+def load_config(name_or_path: str, overrides: Sequence[str] = (), section: str = "tournament") -> Config:
+    """Read a config by name or path (TOML, or a run's config.json) and lay `key=value` words over it.
+
+    A bare key (`steps=[10,20,40]`) is looked for in `section` first, then at the top, then anywhere it is
+    unique. Raises BadInput with every problem found.
+    """
+    values = _read_toml(name_or_path)
+    problems = Problems()
+    for word in overrides:
+        with problems.collect():
+            path, value = _parse_override(word, section)
+            here = values
+            for key in path[:-1]:
+                here = here.setdefault(key, {})
+            here[path[-1]] = value
+    config = None
+    while config is None:
+        try:
+            config = Config.model_validate_json(json.dumps(values, default=str))
+        except ValidationError as error:    # note what is wrong, take it out, look at the rest
+            problems.found += [_explain(Config, item, name_or_path) for item in error.errors()]
+            for item in error.errors():
+                _remove(values, [part for part in item["loc"] if isinstance(part, str)])
+    problems.found += list(_relations(config))
+    problems.raise_all()
+    return config
+
+
+def _remove(values: dict[str, Any], path: list[str]) -> None:
+    """Take one setting (or the innermost part of it that is there) out of nested values."""
+    here = values
+    for key in path[:-1]:
+        if not isinstance(here.get(key), dict):
+            here.pop(key, None)
+            return
+        here = here[key]
+    here.pop(path[-1], None)
+
+
+def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Build a strict object from plain JSON values, naming each bad key, its value and its neighbour."""
+    try:
+        return kind.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise BadInput([_explain(kind, item, where) for item in error.errors()]) from None
+
+
+def _explain(kind: type[Strict], error: Any, where: str) -> str:
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        fields = [k.split(".")[-1] for k in _leaves(kind) if k.split(".")[:-1] == path[:-1]]
+        sections = [k for k, f in kind.model_fields.items() if len(path) == 1]
+        return f"{where}: unknown key '{key}'; {closest(path[-1], sorted({*fields, *sections}))}"
+    if error["type"] == "missing":
+        return f"{where}: '{key}' is missing"
+    return f"{where}: '{key}' = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _shipped() -> Any:
+    return resources.files("ray_configs")
+
+
+def _read_toml(name_or_path: str) -> dict[str, Any]:
+    shipped = _shipped() / f"{name_or_path}.toml"
+    path = Path(name_or_path).expanduser()
+    if shipped.is_file():
+        text = shipped.read_text(encoding="utf-8")
+    elif path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        raise BadInput(
+            f"no config '{name_or_path}': neither a file nor a name; {closest(name_or_path, config_names())}"
+        )
+    try:
+        if path.suffix == ".json":    # the config.json of a run
+            return dict(json.loads(text)["config"])
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{name_or_path} is no valid config: {error}") from None
+
+
+def _leaves(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Dotted names of all settings below `kind`, in reading order."""
+    names: list[str] = []
+    for key, field in kind.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += _leaves(inner, f"{prefix}{key}.")
+        else:
+            names.append(prefix + key)
+    return names
+
+
+def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
+    key, _, text = word.partition("=")
+    names = _leaves(Config)
+    found = [key] if key in names else []
+    for prefix in (f"{section}.", f"{section}.plateau."):
+        found = found or [n for n in names if n == prefix + key]
+    found = found or [n for n in names if n.split(".")[-1] == key]
+    if not found:
+        known = sorted({*names, *(n.split(".")[-1] for n in names)})
+        raise BadInput(f"unknown key '{key}' in '{word}'; {closest(key, known)}")
+    if len(found) > 1:
+        raise BadInput(f"'{key}' in '{word}' is ambiguous: write one of {', '.join(found)}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text    # a bare word such as data=builtin is a string
+    return found[0].split("."), value
+
+
+def mix_problems(mix: Mapping[str, float], where: str) -> Iterator[str]:
+    """What is wrong with the ratios of a mix of sources."""
+    for name, share in mix.items():
+        if name not in SOURCE_NAMES:
+            yield f"{where}: unknown source '{name}'; {closest(name, SOURCE_NAMES)}"
+        if not (math.isfinite(share) and share > 0):
+            yield f"{where}: the ratio of '{name}' is {share}; it must be above 0 (leave out what is not read)"
+    if abs(sum(mix.values()) - 1) > 1e-6:
+        yield f"{where}: ratios sum to {sum(mix.values()):.6g}, not 1"
+
+
+def _relations(config: Config) -> Iterator[str]:
+    """Settings that are each fine but impossible together."""
+    league, stages = config.tournament, config.curriculum
+    if any(s <= 0 for s in league.steps) or not league.steps:
+        yield f"tournament.steps = {list(league.steps)}: every round needs at least 1 step"
+    if len(league.steps) != len(league.keep):
+        yield f"tournament.steps has {len(league.steps)} rounds but tournament.keep {len(league.keep)}"
+    if any(a <= b for a, b in pairwise(league.keep)) or any(k < 1 for k in league.keep):
+        yield f"tournament.keep = {list(league.keep)}: each round must keep fewer than the one before, at least 1"
+    elif league.keep and league.keep[-1] != 1:
+        yield f"tournament.keep = {list(league.keep)}: the last round must keep 1, the winner"
+    yield from mix_problems(league.mix, "tournament.mix")
+    for name, part in (("tournament", league), ("curriculum", stages)):
+        if part.batch_size % part.micro_batches:
+            yield f"{name}.batch_size {part.batch_size} is not a multiple of {name}.micro_batches {part.micro_batches}"
+    if stages.batch_size % (stages.micro_batches * config.compute.workers):
+        yield (
+            f"curriculum.batch_size {stages.batch_size} cannot be shared by {config.compute.workers} workers "
+            f"in {stages.micro_batches} micro batches"
+        )
+    rule = stages.plateau
+    if rule.done_gain >= rule.go_on_gain:
+        yield f"plateau.done_gain {rule.done_gain} must be below plateau.go_on_gain {rule.go_on_gain}"
+    if rule.window_steps < 4 * rule.evaluate_every:
+        yield (
+            f"plateau.window_steps {rule.window_steps} must hold at least 4 evaluations, one every "
+            f"plateau.evaluate_every = {rule.evaluate_every} steps"
+        )
+    if rule.window_steps % rule.evaluate_every:
+        yield f"plateau.window_steps {rule.window_steps} is not a multiple of evaluate_every {rule.evaluate_every}"
+    if config.compute.device == "cpu" and config.compute.precision == "fp16":
+        yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"

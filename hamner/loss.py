@@ -1,0 +1,37 @@
+"""The loss, and the only place in the project that shifts tokens against predictions.
+
+Data hands out `tokens`; training, evaluation and every test call this. Nobody else writes `[:, 1:]` on
+targets, so a target shifted twice cannot be written by accident.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def token_losses(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Cross-entropy in nats of each next token: (B, T - 1), entry t for predicting tokens[:, t + 1].
+
+    logits (B, T, V) of any float type, taken in fp32; tokens (B, T), the very tokens the model read.
+    """
+    if logits.shape[:2] != tokens.shape:
+        raise ValueError(f"logits {tuple(logits.shape)} do not belong to tokens {tuple(tokens.shape)}")
+    predictions = logits[:, :-1].float().flatten(0, 1)
+    return F.cross_entropy(predictions, tokens[:, 1:].flatten(), reduction="none").view(len(tokens), -1)
+
+
+def next_token_loss(logits: Tensor, tokens: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy, nats per token. weight (B, T), by predicted token: 0 where nothing is trained."""
+    losses = token_losses(logits, tokens)
+    if weight is None:
+        return losses.mean()
+    kept = weight[:, 1:].to(losses.dtype)
+    return (losses * kept).sum() / kept.sum()
+
+
+@torch.no_grad()
+def next_token_accuracy(logits: Tensor, tokens: Tensor) -> float:
+    """Share of next tokens that are the arg-max."""
+    return (logits[:, :-1].argmax(dim=-1) == tokens[:, 1:]).float().mean().item()

@@ -1,0 +1,128 @@
+"""The decoder: tokens -> logits. Ten contestants and two presets are values of one config, not classes.
+
+B batch, T time, C hidden, V vocabulary, L layers.
+Pre-norm blocks, RMSNorm, rotary positions, no biases, output head tied to the embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from hamner.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
+from hamner.config import BadInput, ModelConfig
+from hamner.mlp import MixtureOfExperts, SwiGLU
+
+
+class Output(NamedTuple):
+    logits: Tensor          # (B, T, V)
+    balance_loss: Tensor    # already weighted by balance_coefficient, summed over layers; 0 for dense models
+
+
+class Block(nn.Module):
+    """x + attention(norm x), then x + mlp(norm x). x (B, T, C)."""
+
+    def __init__(self, model: ModelConfig, layer: int) -> None:
+        super().__init__()
+        attention = DifferentialAttention if model.attention == "differential" else GroupedQueryAttention
+        self.attention_norm = nn.RMSNorm(model.hidden_size, eps=model.norm_eps)
+        self.attention = attention(model, layer)
+        self.mlp_norm = nn.RMSNorm(model.hidden_size, eps=model.norm_eps)
+        self.mlp: nn.Module = MixtureOfExperts(model) if model.num_experts > 1 else SwiGLU(model)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        x = x + self.attention(self.attention_norm(x), cos, sin)
+        update, balance = self.mlp(self.mlp_norm(x))
+        return x + update, balance
+
+
+class Hamner(nn.Module):
+    """A decoder-only language model. Raises BadInput for a config that cannot be built."""
+
+    def __init__(self, model: ModelConfig, *, activation_checkpointing: bool = False) -> None:
+        super().__init__()
+        problems = list(model.problems())
+        if problems:
+            raise BadInput(problems)
+        self.config = model
+        self.activation_checkpointing = activation_checkpointing
+        self.embedding = nn.Embedding(model.vocab_size, model.hidden_size)
+        self.blocks = nn.ModuleList(Block(model, layer) for layer in range(model.num_layers))
+        self.final_norm = nn.RMSNorm(model.hidden_size, eps=model.norm_eps)
+        cos, sin = rotary_table(model)
+        self.cos: Tensor
+        self.sin: Tensor
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """(B, T) -> (B, T, C) of unit root mean square.
+
+        The norm has no parameters and can be folded into an input embedding of its own on export. Without it
+        the stream starts at the embedding's small scale and differential attention does not get going.
+        """
+        x = self.embedding(tokens)
+        return F.rms_norm(x, (x.shape[-1],), eps=1e-12)
+
+    def hidden_states(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T) -> the last hidden states (B, T, C), normed, and the weighted balance loss."""
+        if tokens.shape[-1] > self.config.max_seq_len:
+            raise ValueError(f"{tokens.shape[-1]} tokens exceed max_seq_len {self.config.max_seq_len}")
+        x = self.embed(tokens)
+        cos, sin = self.cos[: tokens.shape[-1]], self.sin[: tokens.shape[-1]]
+        balance = x.new_zeros((), dtype=torch.float32)
+        for block in self.blocks:
+            if self.activation_checkpointing and self.training:
+                x, extra = checkpoint(block, x, cos, sin, use_reentrant=False)
+            else:
+                x, extra = block(x, cos, sin)
+            balance = balance + extra
+        return self.final_norm(x), balance * self.config.balance_coefficient
+
+    def forward(self, tokens: Tensor) -> Output:
+        hidden, balance = self.hidden_states(tokens)
+        return Output(F.linear(hidden, self.embedding.weight), balance)
+
+
+def build(model: ModelConfig, seed: int, *, activation_checkpointing: bool = False) -> Hamner:
+    """A model with seeded weights, the same on every machine: they are drawn on the CPU."""
+    with torch.device("meta"):
+        hamner = Hamner(model, activation_checkpointing=activation_checkpointing)
+    hamner.to_empty(device="cpu")
+    hamner.cos, hamner.sin = rotary_table(model)
+    initialise(hamner, torch.Generator().manual_seed(seed))
+    return hamner
+
+
+@torch.no_grad()
+def initialise(hamner: Hamner, generator: torch.Generator) -> None:
+    """Draw all weights so that every kind of block starts from a residual stream of unit scale.
+
+    Linear maps get 1/√fan-in, those that write into the stream a further 1/√(2L) (GPT-2's rule), so that all
+    blocks together add about as much as the embedding brings. Embedding: 4/C, which keeps the logit that the
+    tied head gives a token for itself near 4 at any width (a fixed 0.02 would make it 16 at C = 1024).
+    """
+    depth = 1 / math.sqrt(2 * hamner.config.num_layers)
+    for name, weight in hamner.named_parameters():
+        part = name.split(".")[-2 if name.endswith("weight") else -1]
+        if "norm" in part:
+            weight.fill_(1.0)
+        elif part == "embedding":
+            weight.normal_(0.0, 4 / hamner.config.hidden_size, generator=generator)
+        elif part.startswith("lambda"):
+            weight.normal_(0.0, 0.1, generator=generator)
+        else:
+            scale = 1 / math.sqrt(weight.shape[-1])    # fan-in is the last axis, of stacked experts too
+            weight.normal_(0.0, scale * (depth if part in ("o", "down") else 1.0), generator=generator)
+
+
+def decayed_parameters(hamner: nn.Module) -> Iterator[tuple[str, nn.Parameter, bool]]:
+    """Every parameter with whether weight decay applies: matrices yes; norms, embedding and λ no."""
+    for name, weight in hamner.named_parameters():
+        yield name, weight, weight.ndim >= 2 and "embedding" not in name

@@ -1,0 +1,48 @@
+"""Helpers for tests that run the real commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+class Commands:
+    """Runs the project's commands as a user would, in processes of their own, with their own results folder."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.environment = os.environ | {"HAMNER_RESULTS": str(results), "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment.pop("RAY_ADDRESS", None)
+
+    def start(self, module: str, *arguments: str, **options) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], env=self.environment, text=True, cwd=self.results.parent,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+    def run(self, module: str, *arguments: str, stdin: str = "", timeout: float = 300) -> subprocess.CompletedProcess:
+        process = self.start(module, *arguments)
+        out, err = process.communicate(stdin, timeout=timeout)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory) -> Commands:
+    return Commands(tmp_path_factory.mktemp("hamner") / "results")
+
+
+@pytest.fixture(scope="session")
+def league(commands) -> Path:
+    """A finished smoke tournament."""
+    done = commands.run("tournament", "--config", "smoke", "--name", "league")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return commands.results / "tournament" / "league"
+
+
+@pytest.fixture(scope="session")
+def raised(commands, league) -> Path:
+    """A finished smoke curriculum of that tournament's winner."""
+    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "raised")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return commands.results / "curriculum" / "raised"
