@@ -1,0 +1,34 @@
+"""Which texts are held out: decided by the text alone, so no run, order or machine can train on them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+CHARACTERS_PER_TOKEN = 5    # a cautious guess: the count is needed before the tokenizer may see any text
+
+
+def draw(text: str) -> float:
+    """A number in [0, 1) that belongs to the text: blake2b, salted with the split's name.
+
+    A keyed hash of another kind would not do: a folder already split by its sha256 would hold out nothing.
+    """
+    digest = hashlib.blake2b(text.encode(), digest_size=8, salt=b"heldout").digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def threshold(draws: Sequence[float], lengths: Sequence[int], fraction: float, tokens: int) -> float:
+    """Documents drawn below this are held out.
+
+    `fraction` of the source as a rule; more, in the order of the draws, while the held-out characters do not
+    make about `tokens` tokens, but never above a fifth of the documents.
+    """
+    order = np.argsort(np.asarray(draws), kind="stable")
+    ordered = np.asarray(draws)[order]
+    characters = np.cumsum(np.asarray(lengths)[order])
+    enough = int(np.searchsorted(characters, tokens * CHARACTERS_PER_TOKEN)) + 1    # documents that suffice
+    by_rule = int(np.searchsorted(ordered, fraction))
+    count = min(max(by_rule, enough), len(ordered) // 5)
+    return float(ordered[count])    # the same text twice has one draw: both copies go to one side

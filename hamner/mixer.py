@@ -1,0 +1,159 @@
+"""Ratios of sources -> batches of tokens (B, T), with batch t a plain function of (seed, stage, t).
+
+Nothing is replayed or buffered: a run that stood at step t reads batch t, whoever asks and however often. All
+that a checkpoint keeps of the data is how many rows earlier stages have read of each source.
+
+A row is T consecutive tokens of one source; rows are read in a seeded order, none twice before the source is
+exhausted, then in a new order. Over every block of BLOCK batches the ratios hold exactly (to one row), and
+within it each source's rows are spread evenly, so one batch is composed almost like the next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from hamner import heldout
+from hamner.config import BadInput
+from hamner.corpus import Corpus, Tokens
+from hamner.synthetic_tasks import generate
+from hamner.tokenizer import END_OF_TEXT, Tokenizer
+
+BLOCK = 100    # batches over which the ratios are exact
+
+
+class Rows(Protocol):
+    """The rows of one source, without end."""
+
+    def row(self, index: int, level: int) -> Tokens: ...
+
+
+class TextRows:
+    """Rows of a tokenised source, shuffled anew in each epoch."""
+
+    def __init__(self, tokens: Tokens, seq_len: int, name: str, seed: int) -> None:
+        self.count = len(tokens) // seq_len
+        if self.count == 0:
+            raise BadInput(f"source '{name}' has {len(tokens)} training tokens, less than one row of {seq_len}")
+        self._rows = tokens[: self.count * seq_len].reshape(self.count, seq_len)
+        self._key = [seed, *name.encode()]
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def row(self, index: int, level: int) -> Tokens:
+        epoch, place = divmod(index, self.count)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng([*self._key, epoch]).permutation(self.count)
+        return self._rows[self._order[place]]
+
+
+class SyntheticRows:
+    """Rows of synthetic items, drawn when asked for: row i of a level is always the same."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, seq_len: int, seed: int, heldout_fraction: float, *, held_out: bool = False,
+    ) -> None:
+        self._tokenizer, self._seq_len, self._seed = tokenizer, seq_len, seed
+        self._fraction, self._held_out = heldout_fraction, held_out
+
+    def row(self, index: int, level: int) -> Tokens:
+        side = "heldout" if self._held_out else "train"
+        rng = random.Random(f"synthetic/{side}/{self._seed}/{level}/{index}")
+        ids: list[int] = []
+        while len(ids) < self._seq_len:
+            items: list[str] = []
+            while sum(map(len, items)) < 2 * (self._seq_len - len(ids)) + 40:    # about enough characters
+                item = generate(rng, level).text
+                if (heldout.draw(item) < self._fraction) == self._held_out:
+                    items.append(item)
+            for encoded in self._tokenizer.encode_batch(items):
+                ids += [*encoded, END_OF_TEXT]
+        return np.asarray(ids[: self._seq_len])
+
+
+def training_rows(corpus: Corpus, tokenizer: Tokenizer, names: list[str], seq_len: int) -> dict[str, Rows]:
+    """The rows of each named source of a prepared corpus."""
+    rows: dict[str, Rows] = {}
+    for name in names:
+        if name == "synthetic":
+            rows[name] = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction)
+        else:
+            rows[name] = TextRows(corpus.train(name), seq_len, name, corpus.seed)
+    return rows
+
+
+class Mixer:
+    """Draws batches from rows by ratio. `rank` of `world` workers gets its share of each batch."""
+
+    def __init__(self, rows: Mapping[str, Rows], batch_size: int, *, rank: int = 0, world: int = 1) -> None:
+        if batch_size % world:
+            raise BadInput(f"a batch of {batch_size} rows cannot be shared by {world} workers")
+        self._rows, self._batch_size, self._rank, self._world = rows, batch_size, rank, world
+        self._before: dict[str, int] = dict.fromkeys(rows, 0)    # rows read in earlier stages
+        self._step = 0
+        self._level = 1
+
+    def start_stage(self, mix: Mapping[str, float], level: int = 1) -> None:
+        """Change ratios and synthetic level; every source goes on where it stood. Step counts from 0 again."""
+        if self._step:
+            self._before = self.rows_read()
+        self._names = list(mix)
+        self._level, self._step = level, 0
+        self._plan = _spread([mix[name] for name in self._names], BLOCK * self._batch_size)
+        # _prefix[i, s]: rows of source s among the first i of a block
+        taken = self._plan[:, None] == np.arange(len(self._names))
+        self._prefix = np.concatenate([np.zeros((1, len(self._names)), int), taken.cumsum(axis=0)])
+
+    def _read_in_stage(self, step: int, extra: int = 0) -> np.ndarray[Any, Any]:
+        """Rows of each source before row `extra` of batch `step`."""
+        blocks, rest = divmod(step, BLOCK)
+        return blocks * self._prefix[-1] + self._prefix[rest * self._batch_size + extra]
+
+    def rows_read(self) -> dict[str, int]:
+        """Rows of each source read so far, over all stages."""
+        here = dict(zip(self._names, self._read_in_stage(self._step).tolist(), strict=True))
+        return {name: count + here.get(name, 0) for name, count in self._before.items()}
+
+    def epochs(self) -> dict[str, float]:
+        """How often each tokenised source has been read through so far."""
+        counts = {n: r.count for n, r in self._rows.items() if isinstance(r, TextRows)}
+        return {name: self.rows_read()[name] / count for name, count in counts.items()}
+
+    def batch(self, step: int) -> torch.Tensor:
+        """Batch `step` of this stage: this worker's rows, (B / world, T) int64."""
+        share = self._batch_size // self._world
+        first = (step % BLOCK) * self._batch_size
+        rows = []
+        for slot in range(self._rank * share, (self._rank + 1) * share):
+            source = int(self._plan[first + slot])
+            name = self._names[source]
+            index = self._before[name] + int(self._read_in_stage(step, slot)[source])
+            rows.append(self._rows[name].row(index, self._level))
+        return torch.from_numpy(np.stack(rows).astype(np.int64))
+
+    def next(self) -> torch.Tensor:
+        batch = self.batch(self._step)
+        self._step += 1
+        return batch
+
+    def state(self) -> dict[str, Any]:
+        return {"before": dict(self._before), "step": self._step}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go to a saved place; the stage's ratios must have been set by start_stage."""
+        self._before, self._step = dict(state["before"]), int(state["step"])
+
+
+def _spread(shares: list[float], slots: int) -> np.ndarray[Any, Any]:
+    """Assign `slots` to sources in proportion (largest remainder) and evenly: slot -> index of its source."""
+    wanted = np.asarray(shares) * slots
+    counts = np.floor(wanted + 1e-9).astype(int)
+    for index in np.argsort(-(wanted - counts), kind="stable")[: slots - counts.sum()]:
+        counts[index] += 1
+    places = np.concatenate([(np.arange(n) + 0.5) / n for n in counts if n])
+    owners = np.concatenate([np.full(n, i) for i, n in enumerate(counts)])
+    return owners[np.argsort(places, kind="stable")]

@@ -1,0 +1,54 @@
+"""What a source is: how its documents look, and the three ways of getting them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text. A conversation also keeps its messages, which are written in the chat template."""
+
+    text: str
+    messages: tuple[tuple[str, str], ...] = ()    # role, content
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """Where a source stands on the hub."""
+
+    dataset: str
+    config: str | None
+    split: str
+    field: str
+
+
+@dataclass
+class Skipped:
+    """Malformed records of one source: they are passed over, counted and reported, never hidden."""
+
+    records: list[str] = field(default_factory=list)    # "file:line: why"
+
+    def add(self, where: str, why: str) -> None:
+        self.records.append(f"{where}: {why}")
+
+
+def plain_document(record: Any) -> Document:
+    """A record {"text": ...}. Raises ValueError when it is not one."""
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+        raise ValueError("no 'text' in the record")
+    return Document(record["text"])
+
+
+@dataclass(frozen=True)
+class Source:
+    """A named source. `builtin` draws one document; None for a source whose items are drawn in training."""
+
+    name: str
+    builtin: Callable[[random.Random], Document] | None
+    hub: HubDataset | None = None
+    min_characters: int = 1                                     # shorter documents are no documents
+    parse: Callable[[Any], Document] = plain_document           # of one JSON record

@@ -1,0 +1,18 @@
+"""One synthetic item: what the model reads (`prompt`) and what it should say next (`answer`)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Example:
+    """`prompt` ends with a space where the answer follows one, so `text` is a plain concatenation."""
+
+    task: str
+    level: int
+    prompt: str
+    answer: str
+
+    @property
+    def text(self) -> str:
+        """The one line a model reads."""
+        return self.prompt + self.answer

@@ -1,0 +1,117 @@
+"""Text <-> token ids, and the chat template. The one home of both.
+
+Full size reads with cosmo2 (49,152 entries); a miniature trains a byte-level BPE on its own text. Both
+reserve the same first 17 ids, so a chat is written the same way everywhere:
+
+    <|im_start|>role⏎content<|im_end|>⏎   per message, <|endoftext|> after the last
+
+Ordinary text can never produce a reserved id: a page that spells out "<|im_end|>" gets plain tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from hamner.config import BadInput
+from hamner.results import write_text
+
+RESERVED = (
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<reponame>", "<file_sep>", "<filename>",
+    "<gh_stars>", "<issue_start>", "<issue_comment>", "<issue_closed>", "<jupyter_start>", "<jupyter_text>",
+    "<jupyter_code>", "<jupyter_output>", "<jupyter_script>", "<empty_output>",
+)
+END_OF_TEXT, MESSAGE_START, MESSAGE_END = 0, 1, 2
+ROLES = ("system", "user", "assistant")
+
+Message = tuple[str, str]    # role, content
+
+
+class Tokenizer:
+    """A `tokenizers` tokenizer whose ids 0 to 2 are the reserved ones above."""
+
+    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+        for index, token in enumerate(RESERVED[:3]):
+            if inner.token_to_id(token) != index:
+                raise BadInput(f"the tokenizer has no '{token}' at id {index}; use cosmo2's, or 'train'")
+        inner.no_padding()
+        inner.no_truncation()
+        self._inner = inner
+        self._json = inner.to_str()
+        inner.encode_special_tokens = True    # reserved words inside text stay text
+        self.vocab_size = inner.get_vocab_size()
+        self.sha256 = hashlib.sha256(self._json.encode()).hexdigest()
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
+        """A byte-level BPE with single digits, like cosmo2's; the same texts give the same tokenizer."""
+        inner = tokenizers.Tokenizer(models.BPE())
+        inner.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ])
+        inner.decoder = decoders.ByteLevel()
+        inner.train_from_iterator(texts, trainers.BpeTrainer(
+            vocab_size=vocab_size, special_tokens=list(RESERVED), show_progress=False,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        ))
+        return cls(inner)
+
+    @classmethod
+    def load(cls, name: str | Path) -> Tokenizer:
+        """From a folder with tokenizer.json, or by hub id. Raises BadInput where neither can be had."""
+        path = Path(name) / "tokenizer.json"
+        if path.is_file():
+            try:
+                return cls(tokenizers.Tokenizer.from_file(str(path)))
+            except BadInput:
+                raise
+            except Exception as error:    # the library raises bare Exception for a broken file
+                raise BadInput(f"{path} is not a tokenizer: {error}") from None
+        if Path(name).is_absolute() or str(name).count("/") != 1:
+            raise BadInput(f"no tokenizer at {path}")
+        try:
+            return cls(tokenizers.Tokenizer.from_pretrained(str(name)))
+        except BadInput:
+            raise
+        except Exception as error:
+            reason = str(error).splitlines()[0][:160]
+            raise BadInput(
+                f"tokenizer '{name}' is neither a folder nor to be had from the hub ({reason}); "
+                "give a folder with data.tokenizer=FOLDER, put it into the data folder as DIR/tokenizer/, "
+                "or use a miniature config, which trains its own"
+            ) from None
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "tokenizer.json", self._json)
+
+    def encode(self, text: str) -> list[int]:
+        return self._inner.encode(text, add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """As encode, on all cores."""
+        return [e.ids for e in self._inner.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def encode_chat(self, messages: Sequence[Message], *, reply: bool = False) -> list[int]:
+        """A conversation in the template; with `reply` it ends where the assistant's answer begins."""
+        ids: list[int] = []
+        for role, content in messages:
+            ids += [MESSAGE_START, *self.encode(f"{role}\n{content.strip()}"), MESSAGE_END, *self.encode("\n")]
+        if reply:
+            return [*ids, MESSAGE_START, *self.encode("assistant\n")]
+        return [*ids, END_OF_TEXT]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._inner.decode(list(ids), skip_special_tokens=True)
+
+    def stream(self, ids: Iterable[int]) -> Iterator[str]:
+        """Text piece by piece; a character cut in two by its tokens comes when it is whole."""
+        decoder = decoders.DecodeStream(skip_special_tokens=True)
+        for token in ids:
+            piece = decoder.step(self._inner, token)
+            if piece:
+                yield piece
