@@ -1,0 +1,164 @@
+"""The one checkpoint format: a folder of safetensors and JSON, committed by a rename.
+
+FOLDER/model.safetensors       weights (and any further group: optimizer, average)
+FOLDER/state.json              numbers, model config, checksums of the other files
+FOLDER/tokenizer.json          what the weights were trained to read: a checkpoint is all that chat needs
+
+Loading never runs code. A folder that is torn or altered is noticed by its checksums, and the one before it
+is used, with a word said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from hamner.config import BadInput, ModelConfig, parse
+from hamner.model import Hamner
+from hamner.tokenizer import Tokenizer
+
+STATE, TOKENIZER = "state.json", "tokenizer.json"
+
+
+class Corrupt(BadInput):
+    """A checkpoint folder that is not whole."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk whose checksums agree."""
+
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def model(self) -> ModelConfig:
+        return parse(ModelConfig, self.state["model"], str(self.path / STATE))
+
+    def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
+        return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
+
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.load(self.path)
+
+    def build(self) -> Hamner:
+        """The model with its weights, on the CPU."""
+        hamner = Hamner(self.model)
+        hamner.load_state_dict(self.tensors("model"))
+        return hamner
+
+
+def save(
+    folder: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], model: ModelConfig,
+    tokenizer: Tokenizer,
+) -> Path:
+    """Write a checkpoint so that it is there whole or not at all. An older one of that name is replaced."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for group, tensors in groups.items():
+        plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        safetensors.torch.save_file(plain, temporary / f"{group}.safetensors")
+    tokenizer.save(temporary)
+    sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+    document = {
+        **state, "model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums,
+    }
+    (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+    for path in temporary.iterdir():
+        _flush(path)
+    _flush(temporary)
+    if folder.exists():    # the same step again, after a kill
+        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+        folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(old)
+    else:
+        temporary.rename(folder)
+    _flush(folder.parent)
+    return folder
+
+
+def load(folder: Path) -> Checkpoint:
+    """Open a checkpoint and verify it. Raises BadInput when there is none, Corrupt when it is not whole."""
+    if not folder.is_dir():
+        raise BadInput(f"no checkpoint {folder}")
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        sums = dict(state["sha256"])
+    except FileNotFoundError:
+        raise BadInput(f"{folder} is no checkpoint: it has no {STATE}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Corrupt(f"checkpoint {folder}: {STATE} is broken ({error})") from None
+    for name, wanted in sums.items():
+        path = folder / name
+        if not path.is_file() or _sha256(path) != wanted:
+            raise Corrupt(f"checkpoint {folder}: {name} is missing or was altered")
+    return Checkpoint(folder, state)
+
+
+def newest(folder: Path, say: Callable[[str], None] = print) -> Checkpoint | None:
+    """The newest whole checkpoint among `folder`'s step_* folders; torn ones are named and passed over."""
+    for path in sorted(folder.glob("step_*"), reverse=True):
+        try:
+            return load(path)
+        except BadInput as error:
+            say(f"{error}; going back to the one before")
+    return None
+
+
+def step_name(step: int) -> str:
+    """Names sort in the order of steps."""
+    return f"step_{step:09d}"
+
+
+def prune(folder: Path, keep: int, spare: frozenset[str] = frozenset()) -> None:
+    """Remove all but the newest `keep` of the step_* folders, and leftovers of killed writers."""
+    for path in sorted(folder.glob("step_*"), reverse=True)[keep:]:
+        if path.name not in spare:
+            shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(".step_*"):
+        if f".{os.getpid()}." not in path.name:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def optimizer_tensors(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's moments and step counts, named after their parameters."""
+    return {
+        f"{name}/{key}": value for name, weight in hamner.named_parameters()
+        for key, value in optimizer.state.get(weight, {}).items()
+    }
+
+
+def load_optimizer(
+    hamner: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor],
+) -> None:
+    """Put back what optimizer_tensors gave."""
+    weights = dict(hamner.named_parameters())
+    for full_name, value in tensors.items():
+        name, key = full_name.rsplit("/", 1)
+        weight = weights[name]
+        optimizer.state[weight][key] = value.to(weight.device) if key != "step" else value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,109 @@
+"""What every command shares: options, `key=value` words, and bad input that ends with exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from hamner.config import BadInput, Config, Problems, default_config_name, load_config
+from hamner.results import results_folder, run_folder, runs
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Options of a command that starts or resumes a run."""
+    parser.add_argument("--config", metavar="NAME|PATH", help="a name in ray_configs/ or a TOML file "
+                        "(default: rtx3090 where CUDA is, else laptop)")
+    parser.add_argument("--data", metavar="hub|builtin|DIR", help="where text comes from (default: the config's)")
+    parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
+    parser.add_argument("--name", metavar="RUN", help="the run's name (default: date and time)")
+    parser.add_argument("--resume", action="store_true", help="go on with a run where it stood")
+
+
+def read_config(options: argparse.Namespace, overrides: Sequence[str], kind: str) -> Config | None:
+    """The config of the command line; None when a resumed run should keep its own.
+
+    kind: tournament or curriculum. A resumed run's own config is what options are laid over.
+    """
+    words = list(overrides)
+    if options.data:
+        place = options.data
+        if place not in ("hub", "builtin"):
+            place = str(Path(place).expanduser().resolve())
+        words.append(f"data.path={place}")
+    base = options.config
+    if options.resume and not base:
+        if not words:
+            return None
+        results = results_folder(options.results)
+        existing = [run_folder(results, kind, options.name)] if options.name else runs(results, kind)
+        base = str(existing[0] / "config.json") if existing and (existing[0] / "config.json").is_file() else None
+    return load_config(base or default_config_name(), words, kind)
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or wide enough for a table in a file."""
+    return Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+
+
+def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> int:
+    """Run a command; bad input is printed on stderr, one line a problem, without a traceback."""
+    try:
+        return command(sys.argv[1:] if arguments is None else arguments)
+    except BadInput as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def worker_environment(threads_per_process: int) -> dict[str, str]:
+    """Environment of the processes that compute: thread counts must be known before torch starts."""
+    threads = str(threads_per_process)
+    return {
+        "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
+        # large tensors are kept by the allocator instead of being returned and faulted in again every step
+        "MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**34),
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    }
+
+
+def ray_settings(threads_per_process: int) -> dict[str, object]:
+    """Arguments for ray.init: the cluster RAY_ADDRESS names (a submitted job has it set), else one of our own.
+
+    Here, as plain data, because both Ray parts need it and neither may import the other.
+    """
+    settings: dict[str, object] = {
+        "address": os.environ.get("RAY_ADDRESS") or "local", "log_to_driver": False, "logging_level": "ERROR",
+        "runtime_env": {"env_vars": worker_environment(threads_per_process)},
+    }
+    if settings["address"] == "local":
+        settings |= {"include_dashboard": False, "object_store_memory": 200 * 2**20}
+    return settings
+
+
+def check_machine(config: Config, cores: int) -> None:
+    """Refuse what Ray would wait for in vain: more cores or cards than this machine has.
+
+    cores: what one process of the run asks for. A cluster that RAY_ADDRESS names is asked by Ray itself.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    problems = Problems()
+    here = os.cpu_count() or 1
+    if cores > here:
+        problems.found.append(f"the config asks for {cores} cores at a time, this machine has {here}: "
+                              f"lower compute.threads, compute.worker_threads or compute.workers")
+    if config.compute.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            problems.found.append("compute.device = cuda, but there is no CUDA card here: use --config laptop, or "
+                                  "name a cluster that has one in RAY_ADDRESS")
+    problems.raise_all()

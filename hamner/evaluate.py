@@ -1,0 +1,73 @@
+"""Held-out loss: nats per token on rows fixed beforehand, the same for everybody.
+
+The number ranked and judged is cross-entropy alone; no balance loss is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hamner.config import BadInput, Compute
+from hamner.corpus import Corpus
+from hamner.loss import token_losses
+from hamner.mixer import SyntheticRows
+from hamner.model import Hamner
+from hamner.tokenizer import Tokenizer
+from hamner.trainer import autocast
+
+
+def heldout_rows(
+    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, level: int = 1,
+) -> Tensor:
+    """Up to `count` held-out rows (n, T) of a source, spread evenly over its held-out text."""
+    if source == "synthetic":
+        drawn = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction, held_out=True)
+        rows = np.stack([drawn.row(index, level) for index in range(count)])
+    else:
+        tokens = corpus.heldout(source)
+        whole = len(tokens) // seq_len
+        if whole == 0:
+            raise BadInput(
+                f"source '{source}' holds out {len(tokens)} tokens, less than one row of {seq_len}: give more text"
+            )
+        chosen = np.unique(np.linspace(0, whole - 1, min(count, whole)).astype(int))
+        rows = np.asarray(tokens[: whole * seq_len]).reshape(whole, seq_len)[chosen]
+    return torch.from_numpy(rows.astype(np.int64))
+
+
+def row_counts(mix: Mapping[str, float], count: int) -> dict[str, int]:
+    """Share `count` rows out by ratio, at least one each."""
+    return {name: max(1, round(share * count)) for name, share in mix.items()}
+
+
+@torch.no_grad()
+def heldout_loss(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size: int) -> float:
+    """Mean cross-entropy of rows (n, T) in nats per token, summed in float64.
+
+    Within a torch.distributed group each worker takes its share of the rows and all get the same number.
+    """
+    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if grouped:
+        rows = rows[torch.distributed.get_rank()::torch.distributed.get_world_size()]
+    was_training = hamner.training
+    hamner.eval()
+    total = torch.zeros(2, dtype=torch.float64, device=compute.device)
+    for part in rows.split(batch_size):
+        part = part.to(compute.device)
+        with autocast(compute):
+            logits = hamner.forward(part).logits    # not through a compiled call: other shapes, no gradients
+        losses = token_losses(logits, part)
+        total += torch.stack((losses.double().sum(), total.new_tensor(losses.numel())))
+    hamner.train(was_training)
+    if grouped:
+        torch.distributed.all_reduce(total)
+    return float(total[0] / total[1])
+
+
+def mix_loss(losses: Mapping[str, float], mix: Mapping[str, float]) -> float:
+    """Held-out losses of several sources, weighted by the mix."""
+    return sum(share * losses[name] for name, share in mix.items())

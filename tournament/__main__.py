@@ -1,0 +1,3 @@
+from tournament.run import main
+
+raise SystemExit(main())
