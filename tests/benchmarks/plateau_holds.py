@@ -1,0 +1,56 @@
+"""Was it a plateau? Continue each stage that ended by plateau for two more windows with the stopper off.
+
+    python tests/benchmarks/plateau_holds.py results/curriculum/RUN
+
+The stage goes on from its own last checkpoint: same optimizer, rate, batches. It prints the gain per window
+beside the config's threshold plus two standard errors.
+"""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from curriculum.train_loop import Course
+from hamner import checkpoint
+from hamner.plateau import gain_per_window
+from hamner.results import read_json
+
+WINDOWS = 2
+
+
+def continue_stage(run: Path, record: dict) -> dict:
+    """Two windows more of one stage; leaves the run untouched."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        shutil.copy(run / "config.json", copy)
+        (copy / "data").symlink_to((run / "data").resolve())
+        course = Course(copy)
+        course.load(checkpoint.load(run / record["checkpoint"]), before_border=True)
+        rule, losses = course.settings.plateau, []
+        course.judge.stopper.rule = rule.model_copy(update={"strikes": 10**9})
+        course.settings = course.settings.model_copy(update={"max_steps": 10**9})
+        for _ in range(WINDOWS * rule.window_steps):
+            row = course.step()
+            if row["heldout_loss"] is not None:
+                losses.append(row["heldout_loss"])
+        gain, error = gain_per_window(losses, rule.window_steps // rule.evaluate_every)
+        return {"stage": record["stage"], "gain": gain, "standard_error": error,
+                "limit": rule.done_gain + 2 * error, "evaluations": len(losses)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    run = parser.parse_args().run
+    ended = [r for r in read_json(run / "stages.json")["stages"] if r["reason"] == "plateau"]
+    print(f"{len(ended)} stages of {run.name} ended by plateau")
+    for record in ended:
+        found = continue_stage(run, record)
+        verdict = "holds" if found["gain"] < found["limit"] else "DOES NOT HOLD"
+        print(f"{found['stage']:<16} gain {100 * found['gain']:+.2f} ± {100 * found['standard_error']:.2f} % a window "
+              f"({found['evaluations']} evaluations), limit {100 * found['limit']:.2f} %: {verdict}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""The smoke curriculum through the real command: what it leaves, what a kill costs, what it refuses."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from curriculum.stages import SEED
+from hamner import checkpoint
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _rows(folder):
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_eight_stages_end_for_a_recorded_reason(raised):
+    stages = _read(raised / "stages.json")["stages"]
+    assert [s["number"] for s in stages] == list(range(1, 9))
+    assert [s["stage"] for s in stages] == [stage.name for stage in SEED]
+    for record in stages:
+        assert record["reason"] in ("plateau", "worse", "cap")
+        assert 0 < record["steps"] <= 15
+        assert record["tokens"] == record["steps"] * 4 * 64
+        assert set(record["started_at"]) == set(record["heldout_loss"]) == {
+            "synthetic", "tinystories", "fineweb_edu", "sft", "personal"}
+    assert stages[0]["heldout_loss"]["tinystories"] < stages[0]["started_at"]["tinystories"] - 0.5
+
+
+def test_metrics_have_every_step_and_every_stage_warms_up(raised):
+    rows, stages = _rows(raised), _read(raised / "stages.json")["stages"]
+    assert [int(r["step"]) for r in rows] == list(range(1, sum(s["steps"] for s in stages) + 1))
+    assert {"step", "stage", "loss", "learning_rate", "tokens_per_second", "tokens_total"} <= set(rows[0])
+    for stage in SEED:
+        mine = [r for r in rows if r["stage"] == stage.name]
+        assert float(mine[0]["learning_rate"]) == pytest.approx(stage.learning_rate * 10 / 2)
+        assert float(mine[2]["learning_rate"]) == pytest.approx(stage.learning_rate * 10)
+    assert float(rows[0]["loss"]) == pytest.approx(7.6, abs=0.3)
+
+
+def test_samples_curves_and_final_are_there(raised):
+    lines = [json.loads(line) for line in (raised / "samples.jsonl").read_text().splitlines()]
+    assert all(len(line["samples"]) == 7 for line in lines)
+    assert {line["stage"] for line in lines} == {stage.name for stage in SEED}
+    assert sorted(p.name for p in (raised / "tensorboard").iterdir()) == [
+        f"{i}_{stage.name}" for i, stage in enumerate(SEED, 1)]
+    final = checkpoint.load(raised / "final")
+    assert final.state["step"] == sum(s["steps"] for s in _read(raised / "stages.json")["stages"])
+
+
+def test_it_answers_on_a_pipe(raised, commands):
+    done = commands.run("hamner.chat", "raised", stdin="Hello")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert commands.run("hamner.chat", str(raised / "final"), stdin="Hello").stdout == done.stdout
+
+
+def test_resume_of_a_finished_run_prints_the_result(raised, commands):
+    done = commands.run("curriculum.run", "winner", "--resume", "--name", "raised")
+    assert done.returncode == 0
+    assert "8 voice" in done.stdout
+
+
+def _wait_for_step(folder, process, step):
+    while not (folder / "checkpoints").is_dir() or not any(
+            int(p.name[5:]) >= step for p in (folder / "checkpoints").glob("step_*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("victim", ["driver", pytest.param("worker", marks=pytest.mark.slow)])
+def test_a_kill_costs_at_most_one_interval_and_changes_no_loss(raised, commands, victim):
+    process = commands.start("curriculum.run", "winner", "--config", "smoke", "--name", f"killed-{victim}")
+    folder = commands.results / "curriculum" / f"killed-{victim}"
+    _wait_for_step(folder, process, 33)
+    if victim == "driver":
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process = commands.start("curriculum.run", "winner", "--resume", "--name", folder.name)
+    else:
+        found = subprocess.run(["pgrep", "-f", "ray::.*RayTrainWorker"], capture_output=True, text=True, check=True)
+        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    same = ("step", "stage", "loss", "heldout_loss", "gradient_norm", "learning_rate", "tokens_total")
+    assert [[r[k] for k in same] for r in _rows(folder)] == [[r[k] for k in same] for r in _rows(raised)]
+    drop = "epochs"
+    assert [{k: v for k, v in s.items() if k != drop} for s in _read(folder / "stages.json")["stages"]] == [
+        {k: v for k, v in s.items() if k != drop} for s in _read(raised / "stages.json")["stages"]]
+    resumed = [line for line in (folder / "run.log").read_text().splitlines() if line.startswith("step ")]
+    assert int(resumed[0].split()[1].rstrip(",")) >= 28    # redone: at most one interval of 5
+
+
+@pytest.mark.slow
+def test_another_stage_can_be_begun(raised, commands):
+    """--resume --stage goes back in the same run; --stage --from starts a new one there."""
+    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "late", "--stage", "voice",
+                        "--from", str(raised / "final"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = commands.results / "curriculum" / "late"
+    assert [s["number"] for s in _read(folder / "stages.json")["stages"]] == [8]
+    before, after = (_read(f / "stages.json")["stages"][-1] for f in (raised, folder))
+    assert after["started_at"]["sft"] == pytest.approx(before["heldout_loss"]["sft"], abs=0.3)
+    done = commands.run("curriculum.run", "winner", "--resume", "--name", "late", "--stage", "7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [s["number"] for s in _read(folder / "stages.json")["stages"]] == [8, 7, 8]
+
+
+@pytest.mark.slow
+def test_two_workers_lose_like_one(raised, commands):
+    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "two", "workers=2",
+                        "worker_threads=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    one, two = (_rows(f)[:15] for f in (raised, commands.results / "curriculum" / "two"))
+    for a, b in zip(one, two, strict=True):
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), abs=2e-3)
+        assert float(a["heldout_loss"]) == pytest.approx(float(b["heldout_loss"]), abs=2e-3)
+
+
+REFUSED = {
+    "stranger": (["v99_dense"], "neither a contestant"),
+    "no winner yet": (["winner"], "run `tournament` first"),
+    "no such tournament": (["winner", "--tournament", "x"], "run `tournament` first"),
+    "stage without weights": (["v3", "--stage", "3"], "--from CHECKPOINT"),
+    "unknown stage": (["v3", "--stage", "9", "--from", "."], "unknown stage '9'"),
+    "unknown stage name": (["v3", "--stage", "voise", "--from", "."], "did you mean 'voice'"),
+    "no checkpoint": (["v3", "--from", "nowhere"], "no checkpoint"),
+    "unknown key": (["v3", "window_stpes=3"], "did you mean 'window_steps'"),
+    "steps": (["v3", "max_steps=0"], "greater than 0"),
+    "missing folder": (["v3", "--data", "nowhere"], "no data folder"),
+    "run name": (["v3", "--name", "a/b"], "would leave"),
+    "broken model": (["broken.json"], "is broken"),
+    "model of another vocabulary": (["model.json"], "vocab_size 300"),
+    "model with a slip": (["slip.json"], "did you mean 'hidden_size'"),
+    "resume of nothing": (["v3", "--resume", "--name", "x"], "to resume"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_gets_one_message_and_starts_nothing(case, tmp_path, capsys, monkeypatch):
+    from curriculum.run import main
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    sizes = {"hidden_size": 64, "num_layers": 1, "num_heads": 4, "num_kv_heads": 2, "intermediate_size": 64}
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "model.json").write_text(json.dumps(sizes | {"vocab_size": 300}))
+    (tmp_path / "slip.json").write_text(json.dumps(sizes | {"hiden_size": 64}))
+    arguments, message = REFUSED[case]
+    base = [] if "--resume" in arguments else ["--config", "smoke"]
+    assert main([*arguments, *base, "--results", str(tmp_path / "results")]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_winner_of_another_size_or_tokenizer_is_refused(raised, league, commands, tmp_path):
+    other = commands.run("curriculum.run", "winner", "--config", "laptop", "--name", "other")
+    assert other.returncode == 2
+    assert "--config" in other.stderr and "run `tournament` again" in other.stderr
+    winner = _read(league / "winner.json")
+    winner["tokenizer"]["sha256"] = "0" * 64
+    (tmp_path / "forged.json").write_text(json.dumps(winner))
+    forged = commands.run("curriculum.run", str(tmp_path / "forged.json"), "--config", "smoke", "--name", "other")
+    assert forged.returncode == 2 and "is not the one" in forged.stderr
+    assert not (commands.results / "curriculum" / "other").exists()
+
+
+def test_the_loop_runs_without_ray_too(raised, commands):
+    """The same loop in a bare process: no Ray is needed to debug a stage, and the numbers are the same."""
+    code = ("import sys, pathlib, shutil; from curriculum.train_loop import Course; "
+            "old, new = map(pathlib.Path, sys.argv[1:]); new.mkdir(); shutil.copy(old / 'config.json', new); "
+            "(new / 'data').symlink_to(old / 'data'); Course(new).run()")
+    new = commands.results / "curriculum" / "bare"
+    env = commands.environment | {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code, str(raised), str(new)], check=True, env=env, timeout=120)
+    assert [r["loss"] for r in _rows(new)] == [r["loss"] for r in _rows(raised)]
