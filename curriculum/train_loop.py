@@ -40,6 +40,10 @@ def train(settings: dict[str, Any]) -> None:
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     rank = torch.distributed.get_rank() if distributed else 0
     world = torch.distributed.get_world_size() if distributed else 1
+    if torch.cuda.is_available():
+        from ray.train.torch import get_device
+
+        torch.cuda.set_device(get_device())    # of several cards on a node, the one Ray gave this worker
     lock = FileLock(folder / f".worker{rank}.lock", thread_local=False)
     with lock.acquire(timeout=60):    # an orphan of a killed driver may still be writing
         Course(folder, rank=rank, world=world).run()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -186,9 +187,11 @@ def _write(
     paths = {side: folder / f"{name}.{side}.bin" for side in ("train", "heldout")}
     documents, tokens, characters = ({"train": 0, "heldout": 0} for _ in range(3))
     utf8_bytes, ends = 0, []
-    with paths["train"].open("wb") as train, paths["heldout"].open("wb") as held:
+    # closing: a half-read stream from the hub can abort the process when it exits
+    with (closing(_generator(text.documents())) as documents_read, paths["train"].open("wb") as train,
+          paths["heldout"].open("wb") as held):
         files: dict[str, BinaryIO] = {"train": train, "heldout": held}
-        for batch in _batches(text.documents(), SAMPLE):
+        for batch in _batches(documents_read, SAMPLE):
             for document, ids in zip(batch, encode(tokenizer, batch), strict=True):
                 side = "heldout" if heldout.draw(document.text) < text.threshold else "train"
                 files[side].write(np.asarray(ids, dtype=dtype).tobytes())
@@ -211,6 +214,10 @@ def _write(
         "heldout_unigram_nats": unigram_entropy(np.fromfile(paths["heldout"], dtype=dtype)),
         "skipped": text.skipped.records,
     }
+
+
+def _generator(documents: Iterator[Document]) -> Generator[Document, None, None]:
+    yield from documents
 
 
 def _batches(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
