@@ -117,8 +117,7 @@ def test_another_stage_can_be_begun(raised, commands):
 
 @pytest.mark.slow
 def test_two_workers_lose_like_one(raised, commands):
-    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "two", "workers=2",
-                        "worker_threads=1")
+    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "two", "workers=2")
     assert done.returncode == 0, done.stdout + done.stderr
     one, two = (_rows(f)[:15] for f in (raised, commands.results / "curriculum" / "two"))
     for a, b in zip(one, two, strict=True):
@@ -182,6 +181,6 @@ def test_the_loop_runs_without_ray_too(raised, commands):
             "old, new = map(pathlib.Path, sys.argv[1:]); new.mkdir(); shutil.copy(old / 'config.json', new); "
             "(new / 'data').symlink_to(old / 'data'); Course(new).run()")
     new = commands.results / "curriculum" / "bare"
-    env = commands.environment | {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    env = commands.environment | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, str(raised), str(new)], check=True, env=env, timeout=120)
     assert [r["loss"] for r in _rows(new)] == [r["loss"] for r in _rows(raised)]

@@ -19,15 +19,6 @@ MODEL = ModelConfig(vocab_size=300, hidden_size=16, num_layers=2, num_heads=2, n
 FILES = ["model.safetensors", "optimizer.safetensors", "tokenizer.json"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Matrices this small are many times slower when two threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def tokenizer():
     return Tokenizer.train(["a small fox and an old owl"], 280)

@@ -14,15 +14,6 @@ PLAIN = Sampling(temperature=1.0, top_k=100, top_p=1.0, repetition_penalty=1.0)
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Matrices this small are many times slower when two threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def _drawn(logits, sampling, seen=(), times=400):
     generator = torch.Generator().manual_seed(0)
     return Counter(_draw(torch.tensor(logits), seen, sampling, generator) for _ in range(times))

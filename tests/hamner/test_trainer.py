@@ -17,15 +17,6 @@ CPU = Compute(device="cpu", precision="fp32")
 STAGES = {1: {"synthetic": 1.0}, 2: {"synthetic": 0.5, "sft": 0.5}}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Matrices this small are many times slower when two threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def tokenizer():
     return Tokenizer.train(["sort count which is bigger 0123456789 yes no = + - * ->"], 280)
