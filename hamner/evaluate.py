@@ -56,7 +56,7 @@ def heldout_loss(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size: 
     was_training = hamner.training
     hamner.eval()
     total = torch.zeros(2, dtype=torch.float64, device=compute.device)
-    for part in rows.split(batch_size):
+    for part in rows.split(batch_size) if len(rows) else ():    # a worker may be left without a row
         part = part.to(compute.device)
         with autocast(compute):
             logits = hamner.forward(part).logits    # not through a compiled call: other shapes, no gradients

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -26,10 +28,11 @@ def _free_port() -> int:
 def head(tmp_path):
     """A head of our own; only RAY_ADDRESS (and the token mode Ray may want) is told to the submitter."""
     port, dashboard = _free_port(), _free_port()
+    temporary = Path(tempfile.mkdtemp(prefix="ray"))    # short: Ray's sockets live below it
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "HAMNER_"))} | {"PATH": BIN}
     process = subprocess.Popen(
         [RAY, "start", "--head", "--block", "--num-cpus=2", f"--port={port}", f"--dashboard-port={dashboard}",
-         f"--temp-dir={tmp_path / 'ray'}", "--disable-usage-stats"],
+         f"--temp-dir={temporary}", "--disable-usage-stats"],
         env=clean | {"HAMNER_RESULTS": str(tmp_path / "results")}, cwd=tmp_path, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{dashboard}"
@@ -44,7 +47,8 @@ def head(tmp_path):
     yield clean | {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "token"}
     os.killpg(process.pid, signal.SIGTERM)
     time.sleep(3)
-    subprocess.run(["pkill", "-9", "-f", str(tmp_path / "ray")], check=False)
+    subprocess.run(["pkill", "-9", "-f", str(temporary)], check=False)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 @pytest.mark.slow
@@ -54,7 +58,7 @@ def test_a_job_runs_the_league_and_a_bad_key_fails_it(head, tmp_path):
     done = subprocess.run([RAY, "job", "submit", "--submission-id", "good", "--", "tournament", "--config", "smoke",
                            "--name", "job"], env=head, cwd=elsewhere, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "SUCCEEDED" in done.stdout + done.stderr or "succeeded" in done.stdout + done.stderr
+    assert "succeeded" in (done.stdout + done.stderr).lower()
     winner = json.loads((tmp_path / "results" / "tournament" / "job" / "winner.json").read_text())
     assert winner["run"] == "job"
     bad = subprocess.run([RAY, "job", "submit", "--submission-id", "bad", "--", "tournament", "batch_sise=3"],
@@ -62,5 +66,5 @@ def test_a_job_runs_the_league_and_a_bad_key_fails_it(head, tmp_path):
     assert bad.returncode == 1
     assert "did you mean 'batch_size'" in bad.stdout + bad.stderr
     status = subprocess.run([RAY, "job", "status", "bad"], env=head, cwd=elsewhere, capture_output=True, text=True)
-    assert "FAILED" in status.stdout + status.stderr
+    assert "failed" in (status.stdout + status.stderr).lower()
     assert list(elsewhere.iterdir()) == []
