@@ -56,6 +56,8 @@ class MixtureOfExperts(nn.Module):
         back[order] = torch.arange(len(order), device=order.device)
         routed = done[back].unflatten(0, (-1, self.top_k))              # (N, k, C)
         out = (routed * weight.unsqueeze(-1).to(routed.dtype)).sum(dim=1)
+        if self.training and torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(counts)    # balance over the whole batch, whatever the number of workers
         return out.view_as(x), balance_loss(probability, counts)
 
     def _expert(self, index: int, x: Tensor) -> Tensor:

@@ -101,8 +101,8 @@ def test_a_killed_trial_is_started_again_from_its_checkpoint(league, commands):
     while not list(folder.glob("*/checkpoints/step_*")):
         assert process.poll() is None
         time.sleep(0.05)
-    trials = subprocess.run(["pgrep", "-f", "ray::ResourceTrainable"], capture_output=True, text=True, check=True).stdout.split()
-    os.kill(int(trials[0]), signal.SIGKILL)
+    found = subprocess.run(["pgrep", "-f", "ray::ResourceTrainable"], capture_output=True, text=True, check=True)
+    os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     assert _losses(folder) == _losses(league)
