@@ -4,6 +4,7 @@ weights. Averaging leaves training untouched and takes most of the scatter out o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from hamner.config import Config
 from hamner.evaluate import heldout_loss, mix_loss
 from hamner.model import Hamner
 from hamner.plateau import Look, PlateauStopper
+from hamner.trainer import Diverged
 
 
 class StageJudge:
@@ -42,13 +44,17 @@ class StageJudge:
         return self.stopper.ended(self.last_look)
 
     def measure(self) -> float:
-        """Held-out loss of the averaged weights on the stage's mix, nats per token."""
+        """Held-out loss of the averaged weights on the stage's mix, nats per token. Raises Diverged."""
+        settings = self._config.curriculum
         losses = {
             name: heldout_loss(cast(Hamner, self.average.module), rows, self._config.compute,
-                               batch_size=self._config.curriculum.batch_size)
+                               batch_size=settings.batch_size // settings.micro_batches)
             for name, rows in self._rows.items()
         }
-        return mix_loss(losses, self._stage.mix)
+        loss = mix_loss(losses, self._stage.mix)
+        if not math.isfinite(loss):
+            raise Diverged(f"the held-out loss of the averaged weights is {loss}")
+        return loss
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.average.module.state_dict())

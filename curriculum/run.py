@@ -25,11 +25,11 @@ from rich.table import Table
 
 from curriculum.stages import SEED, stage_index, stage_problems
 from hamner import checkpoint, command
-from hamner.command import add_run_options, check_machine, ray_settings, read_config, run_command
+from hamner.command import add_run_options, check_cluster, check_machine, ray_settings, read_config, run_command
 from hamner.config import BadInput, Config, ModelConfig, Problems, closest, parse
 from hamner.contestants import CONTESTANTS, model_named
 from hamner.presets import PRESETS
-from hamner.results import only_one, open_run, read_json, results_folder, run_folder, runs, write_config
+from hamner.results import checked, only_one, open_run, read_json, results_folder, run_folder, runs, write_config
 from hamner.tokenizer import Tokenizer
 
 
@@ -61,8 +61,15 @@ class Pupil:
 
     name: str
     model: ModelConfig
-    tokenizer: Tokenizer | None = None
+    tokenizer: Path | None = None    # its folder
     told: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """What config.json keeps of it, so that a resume is the same run."""
+        told = None
+        if self.tokenizer:
+            told = {"path": str(self.tokenizer), "sha256": Tokenizer.load(self.tokenizer).sha256}
+        return {"name": self.name, "model": self.model.model_dump(), "tokenizer": told}
 
 
 def raise_model(console: Console, results: Path, options: argparse.Namespace, config: Config | None) -> int:
@@ -77,9 +84,11 @@ def raise_model(console: Console, results: Path, options: argparse.Namespace, co
         assert config is not None
         with problems.collect():
             pupil = _from_checkpoint(find_pupil(options.who, config, results, options.tournament), options.source)
-            facts |= {"name": pupil.name, "model": pupil.model.model_dump(), "from": _absolute(options.source),
-                      "first_stage": first_stage}
+            problems.found += pupil.model.problems(config.curriculum.seq_len)
+            facts |= pupil.facts() | {"from": _absolute(options.source), "first_stage": first_stage}
         _check(config, problems)
+    elif options.source or options.tournament:
+        problems.found.append("--resume goes on with what the run began with: leave out --from and --tournament")
     with problems.collect():
         folder, config, facts = open_run(
             results, "curriculum", options.name, resume=options.resume, config=config, facts=facts)
@@ -95,7 +104,13 @@ def raise_model(console: Console, results: Path, options: argparse.Namespace, co
             _jump(folder, first_stage)
         if pupil is not None and pupil.told:
             console.print(pupil.told, soft_wrap=True)
-        return _start(console, folder, config, facts, pupil)
+        _prepare(console, folder, config, facts, new=not options.resume)
+        try:
+            return _train_and_show(console, folder, config)
+        finally:
+            import ray
+
+            ray.shutdown()
 
 
 def _first_stage(options: argparse.Namespace) -> int:
@@ -164,13 +179,11 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
 
 def _winner(path: Path, config: Config) -> Pupil:
     """The winner a file names, with its tokenizer. Refused when the config would make it another size."""
-    document = read_json(path)
-    try:
-        name, told = document["contestant"], document["tokenizer"]
-        model = parse(ModelConfig, document["model"], str(path))
-        stored = Path(told["path"])
-    except (KeyError, TypeError):
-        raise BadInput(f"{path} is broken: it needs contestant, model and tokenizer") from None
+    name, run, model, stored, sha256 = checked(path, lambda document: (
+        str(document["contestant"]), document.get("run", path.parent.name),
+        parse(ModelConfig, document["model"], str(path)), Path(document["tokenizer"]["path"]),
+        document["tokenizer"]["sha256"],
+    ))
     expected = model_named(name, config.size) if name in CONTESTANTS else model
     if expected != model or model.vocab_size != config.size.vocab_size:
         raise BadInput(
@@ -182,10 +195,10 @@ def _winner(path: Path, config: Config) -> Pupil:
     if not (stored / "tokenizer.json").is_file():
         stored = path.parent / stored.name    # the whole run folder was moved
     tokenizer = Tokenizer.load(stored)
-    if tokenizer.sha256 != told["sha256"]:
+    if tokenizer.sha256 != sha256:
         raise BadInput(f"the tokenizer in {stored} is not the one {path} names: {tokenizer.sha256[:12]} instead of "
-                       f"{told['sha256'][:12]}")
-    return Pupil(name, model, tokenizer, f"winner of tournament {document.get('run', path.parent.name)}: {name}")
+                       f"{sha256[:12]}")
+    return Pupil(name, model, stored, f"winner of tournament {run}: {name}")
 
 
 def _from_checkpoint(pupil: Pupil, source: str | None) -> Pupil:
@@ -196,11 +209,11 @@ def _from_checkpoint(pupil: Pupil, source: str | None) -> Pupil:
     if found.model != pupil.model:
         raise BadInput(f"{source} holds another model than {pupil.name}: hidden size {found.model.hidden_size} and "
                        f"{found.model.num_layers} layers, not {pupil.model.hidden_size} and {pupil.model.num_layers}")
-    tokenizer = found.tokenizer()
-    if pupil.tokenizer and pupil.tokenizer.sha256 != tokenizer.sha256:
-        raise BadInput(f"{source} was trained with another tokenizer ({tokenizer.sha256[:12]}) than the winner's "
-                       f"({pupil.tokenizer.sha256[:12]}): leave out --from, or name the model instead of 'winner'")
-    return Pupil(pupil.name, pupil.model, tokenizer, pupil.told)
+    ours, theirs = found.tokenizer().sha256, pupil.tokenizer and Tokenizer.load(pupil.tokenizer).sha256
+    if theirs and ours != theirs:
+        raise BadInput(f"{source} was trained with another tokenizer ({ours[:12]}) than the winner's "
+                       f"({theirs[:12]}): leave out --from, or name the model instead of 'winner'")
+    return Pupil(pupil.name, pupil.model, found.path, pupil.told)
 
 
 def _absolute(path: str | None) -> str | None:
@@ -219,35 +232,65 @@ def _jump(folder: Path, first_stage: int) -> None:
     shutil.rmtree(folder / "final", ignore_errors=True)
 
 
-def _start(
-    console: Console, folder: Path, config: Config, facts: dict[str, Any], pupil: Pupil | None,
-) -> int:
+def _prepare(console: Console, folder: Path, config: Config, facts: dict[str, Any], *, new: bool) -> None:
+    """config.json, tokens, Ray: in that order. Bad input leaves nothing of a new run behind."""
     from hamner.prepare_data import choose_tokenizer, prepare
 
-    new = pupil is not None
     try:
         if new:
             write_config(folder, config, facts)
         console.print(f"curriculum {folder.name}: {facts['name']}, data: {config.data.path}", soft_wrap=True)
-        tokenizer = pupil.tokenizer if pupil else None
         names = sorted({name for stage in SEED for name in stage.mix})
-        prepare(config, folder / "data", names, tokenizer=tokenizer or choose_tokenizer(config),
-                hub_tokens=config.data.hub_tokens, say=lambda line: console.print(line, soft_wrap=True))
+        prepare(config, folder / "data", names, tokenizer=_tokenizer(folder, facts) or choose_tokenizer(config),
+                seq_len=config.curriculum.seq_len, hub_tokens=config.data.hub_tokens,
+                say=lambda line: console.print(line, soft_wrap=True))
+        _connect(config)
     except BadInput:
         if new:
-            shutil.rmtree(folder, ignore_errors=True)    # bad input leaves nothing behind
+            shutil.rmtree(folder, ignore_errors=True)
         raise
-    with _shown(folder / "run.log"):
-        _train(folder, config)
-    if not (folder / "final").is_dir():
-        console.print(f"[red]not finished; see {folder / 'run.log'}; --resume goes on[/red]", soft_wrap=True)
-        return 1
-    return _finish(console, folder)
 
 
-def _train(folder: Path, config: Config) -> None:
-    """One Ray Train run for all stages."""
+def _tokenizer(folder: Path, facts: dict[str, Any]) -> Tokenizer | None:
+    """The tokenizer the run is tied to, if any: from its own data folder, else from where it was found."""
+    told = facts["tokenizer"]
+    if told is None or (folder / "data" / "manifest.json").is_file():
+        return None
+    tokenizer = Tokenizer.load(told["path"])
+    if tokenizer.sha256 != told["sha256"]:
+        raise BadInput(f"the tokenizer in {told['path']} has changed since the run was started")
+    return tokenizer
+
+
+def _connect(config: Config) -> None:
+    """Start or join Ray. Raises BadInput when there is none, or none large enough."""
     import ray
+
+    compute = config.compute
+    try:
+        ray.init(**ray_settings(compute.worker_threads))
+    except ConnectionError as error:
+        raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
+    try:
+        check_cluster(ray.nodes(), compute.worker_threads, float(compute.device == "cuda"), compute.workers)
+    except BadInput:
+        ray.shutdown()
+        raise
+
+
+def _train_and_show(console: Console, folder: Path, config: Config) -> int:
+    with _shown(folder / "run.log"):
+        failure = _train(folder, config)
+    if (folder / "final").is_dir():
+        return _finish(console, folder)
+    if failure:
+        console.print(f"[red]{failure}[/red]", soft_wrap=True)
+    console.print(f"[red]not finished; see {folder / 'run.log'}[/red]", soft_wrap=True)
+    return 1
+
+
+def _train(folder: Path, config: Config) -> str:
+    """One Ray Train run for all stages; returns what it failed with, if it did."""
     import ray.train
     from ray.train.torch import TorchTrainer
 
@@ -255,7 +298,6 @@ def _train(folder: Path, config: Config) -> None:
 
     attempt = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
     compute = config.compute
-    ray.init(**ray_settings(compute.worker_threads))
     try:
         TorchTrainer(
             train, train_loop_config={"run": str(folder)},
@@ -268,8 +310,9 @@ def _train(folder: Path, config: Config) -> None:
                 failure_config=ray.train.FailureConfig(max_failures=compute.max_failures),
             ),
         ).fit()
-    finally:
-        ray.shutdown()
+    except ray.train.TrainingFailedError as error:
+        return str(error)
+    return ""
 
 
 @contextlib.contextmanager
@@ -305,7 +348,14 @@ def _shown(log: Path) -> Iterator[None]:
 def _finish(console: Console, folder: Path) -> int:
     table = Table(title=f"curriculum {folder.name}: held-out loss in nats per token at each stage's end",
                   title_justify="left", box=box.SIMPLE_HEAD)
-    records = read_json(folder / "stages.json")["stages"]
+    checked(folder / "stages.json", lambda document: _add_rows(table, document["stages"]))
+    console.print(table)
+    console.print(f"finished: {folder / 'final'}", soft_wrap=True)
+    console.print(f"talk to it: python -m hamner.chat {folder.name}", soft_wrap=True)
+    return 0
+
+
+def _add_rows(table: Table, records: list[dict[str, Any]]) -> None:
     sources = list(dict.fromkeys(name for record in records for name in record["heldout_loss"]))
     table.add_column("stage", no_wrap=True)
     for heading in ("steps", "tokens", "ended by", *sources):
@@ -314,10 +364,6 @@ def _finish(console: Console, folder: Path) -> int:
         losses = [f"{record['heldout_loss'][name]:.3f}" for name in sources]
         table.add_row(f"{record['number']} {record['stage']}", f"{record['steps']:,}", f"{record['tokens']:,}",
                       record["reason"], *losses)
-    console.print(table)
-    console.print(f"finished: {folder / 'final'}", soft_wrap=True)
-    console.print(f"talk to it: python -m hamner.chat {folder.name}", soft_wrap=True)
-    return 0
 
 
 if __name__ == "__main__":

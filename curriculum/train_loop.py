@@ -19,7 +19,7 @@ from torch import Tensor
 from curriculum.plateau_stopper import StageJudge
 from curriculum.stages import SEED, Stage
 from hamner import checkpoint
-from hamner.config import Config, ModelConfig, parse
+from hamner.config import BadInput, Config, ModelConfig, parse
 from hamner.corpus import Corpus
 from hamner.evaluate import heldout_loss, heldout_rows, row_counts
 from hamner.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
@@ -40,7 +40,7 @@ def train(settings: dict[str, Any]) -> None:
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     rank = torch.distributed.get_rank() if distributed else 0
     world = torch.distributed.get_world_size() if distributed else 1
-    if torch.cuda.is_available():
+    if read_json(folder / "config.json")["config"]["compute"]["device"] == "cuda":    # not: where there is a card
         from ray.train.torch import get_device
 
         torch.cuda.set_device(get_device())    # of several cards on a node, the one Ray gave this worker
@@ -66,11 +66,9 @@ class Course:
                       self.settings.batch_size, rank=rank, world=world)
         self.model = parse(ModelConfig, document["model"], "model")
         hamner = build(self.model, self.config.seed, activation_checkpointing=compute.activation_checkpointing)
-        if document["from"]:
-            hamner.load_state_dict(checkpoint.load(Path(document["from"])).tensors("model"))
         self.trainer = Trainer(hamner, mixer, self.config.optimizer, compute,
                                micro_batches=self.settings.micro_batches)
-        self._corpus = corpus
+        self._corpus, self._source = corpus, document["from"]
         self.stage_index: int = document["first_stage"]
         self.stage_step = 0
         self.records: list[dict[str, Any]] = []    # of stages.json
@@ -81,9 +79,11 @@ class Course:
 
     def run(self) -> None:
         """All stages, then final/. Leaves no final/ when training diverged."""
-        found = checkpoint.newest(self.folder / "checkpoints", self.say)
+        found = self._newest()
         if found:
             self.load(found)
+        elif self._source:
+            self._load_weights(Path(self._source))
         self._open_records()
         self.say(f"step {self.trainer.step_count}, stage {self.stage_index + 1}" if found
                  else f"starting at step 0 with stage {self.stage_index + 1}")
@@ -97,6 +97,23 @@ class Course:
         if self.rank == 0:
             self._save(self.folder / "final")
             self.say(f"finished: {self.folder / 'final'}")
+
+    def _newest(self) -> checkpoint.Checkpoint | None:
+        """The run's newest checkpoint, as rank 0 sees it: all workers must go on from the same one."""
+        found = checkpoint.newest(self.folder / "checkpoints", self.say) if self.rank == 0 else None
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            name = [found.path.name if found else None]
+            torch.distributed.broadcast_object_list(name, src=0)
+            if self.rank and name[0]:
+                found = checkpoint.load(self.folder / "checkpoints" / name[0])
+        return found
+
+    def _load_weights(self, path: Path) -> None:
+        """Begin with the weights of --from, which must read the run's own tokens."""
+        found = checkpoint.load(path)
+        if found.state["tokenizer_sha256"] != self.tokenizer.sha256:
+            raise BadInput(f"{path} was trained with another tokenizer than the one in {self.folder / 'data'}")
+        self.trainer.hamner.load_state_dict(found.tensors("model", self.config.compute.device))
 
     def _run_stage(self) -> None:
         stage = self.stages[self.stage_index]
@@ -182,7 +199,8 @@ class Course:
     def measure_sources(self) -> dict[str, float]:
         """Held-out loss of the weights as they are, for every source of the curriculum, in nats per token."""
         return {
-            name: heldout_loss(self.trainer.hamner, rows, self.config.compute, batch_size=self.settings.batch_size)
+            name: heldout_loss(self.trainer.hamner, rows, self.config.compute,
+                               batch_size=self.settings.batch_size // self.settings.micro_batches)
             for name, rows in self._measured.items()
         }
 

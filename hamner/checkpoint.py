@@ -96,6 +96,9 @@ def load(folder: Path) -> Checkpoint:
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         sums = dict(state["sha256"])
+        missing = {"model.safetensors", TOKENIZER} - set(sums)
+        if missing or "model" not in state:
+            raise ValueError(f"it says nothing of {', '.join(missing) or 'the model'}")
     except FileNotFoundError:
         raise BadInput(f"{folder} is no checkpoint: it has no {STATE}") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -148,7 +151,7 @@ def load_optimizer(
     for full_name, value in tensors.items():
         name, key = full_name.rsplit("/", 1)
         weight = weights[name]
-        optimizer.state[weight][key] = value.to(weight.device) if key != "step" else value
+        optimizer.state[weight][key] = value.to(weight.device)
 
 
 def _sha256(path: Path) -> str:

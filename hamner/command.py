@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -74,18 +77,55 @@ def worker_environment(threads_per_process: int) -> dict[str, str]:
     }
 
 
+def ray_address() -> str:
+    """Where Ray is: "local" for one of our own, else what RAY_ADDRESS says (in a submitted job Ray sets it).
+
+    Raises BadInput for an address a driver cannot use: jobs are submitted to http://, and Ray's client (ray://)
+    would run the driver's decisions elsewhere.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    url = urlsplit(address)
+    if url.scheme == "ray" or (url.scheme in ("http", "https") and not _is_here(url.hostname or "")):
+        raise BadInput(f"RAY_ADDRESS = {address} cannot be used directly: `ray job submit` the command there, or "
+                       "unset RAY_ADDRESS to run on this machine")
+    if url.scheme in ("http", "https"):
+        return "auto"    # the cluster on this machine, whose jobs are submitted to that address
+    return address or "local"
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname())
+
+
 def ray_settings(threads_per_process: int) -> dict[str, object]:
     """Arguments for ray.init: the cluster RAY_ADDRESS names (a submitted job has it set), else one of our own.
 
     Here, as plain data, because both Ray parts need it and neither may import the other.
     """
+    address = ray_address()
+    if address == "auto":
+        os.environ.pop("RAY_ADDRESS", None)    # Ray would read the http:// address there
     settings: dict[str, object] = {
-        "address": os.environ.get("RAY_ADDRESS") or "local", "log_to_driver": False, "logging_level": "ERROR",
+        "address": address, "log_to_driver": False, "logging_level": "ERROR",
         "runtime_env": {"env_vars": worker_environment(threads_per_process)},
     }
-    if settings["address"] == "local":
+    if address == "local":
         settings |= {"include_dashboard": False, "object_store_memory": 200 * 2**20}
     return settings
+
+
+def check_cluster(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float, processes: int = 1) -> None:
+    """Refuse to wait in vain: `nodes` as ray.nodes() gives them, cpus and gpus of each of `processes`."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    problems = []
+    for kind, wanted in (("CPU", cpus), ("GPU", gpus)):
+        largest = max((node.get(kind, 0) for node in alive), default=0)
+        total = sum(node.get(kind, 0) for node in alive)
+        if wanted > largest or wanted * processes > total:
+            problems.append(f"{processes} process(es) need {wanted:g} {kind} each, the cluster's largest node has "
+                            f"{largest:g}, all together {total:g}: change section compute, or the cluster")
+    if problems:
+        raise BadInput(problems)
 
 
 def check_machine(config: Config, cores: int) -> None:
@@ -93,7 +133,7 @@ def check_machine(config: Config, cores: int) -> None:
 
     cores: what one process of the run asks for. A cluster that RAY_ADDRESS names is asked by Ray itself.
     """
-    if os.environ.get("RAY_ADDRESS"):
+    if ray_address() != "local":
         return
     problems = Problems()
     here = os.cpu_count() or 1

@@ -53,7 +53,7 @@ class Problems:
 class Strict(BaseModel):
     """Base of everything read from outside: frozen, no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ModelConfig(Strict):
@@ -77,8 +77,10 @@ class ModelConfig(Strict):
     def head_size(self) -> int:
         return self.hidden_size // self.num_heads
 
-    def problems(self) -> Iterator[str]:
-        """Relations between the fields that cannot hold."""
+    def problems(self, seq_len: int = 0) -> Iterator[str]:
+        """Relations between the fields that cannot hold, for sequences of `seq_len` tokens."""
+        if seq_len > self.max_seq_len:
+            yield f"sequences of {seq_len} tokens exceed the model's max_seq_len {self.max_seq_len}"
         if self.hidden_size % self.num_heads:
             yield f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
         elif self.head_size % 2:
@@ -101,7 +103,7 @@ class Data(Strict):
     """Where text comes from, what is held out, which tokenizer reads it."""
 
     path: str = "hub"                            # hub | builtin | a folder of DIR/<source>/ files
-    own: str = "data"                            # with hub: the folder of sft/ and personal/, which no hub has
+    own: str = "data"                            # with hub: folder of sft/ and personal/, from the project's root
     tokenizer: str = "HuggingFaceTB/cosmo2-tokenizer"   # a hub id, a folder, or "train" for a BPE of the run
     heldout_fraction: float = Field(0.05, gt=0, le=0.2)
     heldout_sequences: int = Field(64, gt=0)     # a small source holds out more than the fraction for these
@@ -127,7 +129,7 @@ class Compute(Strict):
     threads: int = Field(8, gt=0)                # of torch, per trial of the league; set before torch starts
     workers: int = Field(1, gt=0)                # curriculum: data-parallel processes
     worker_threads: int = Field(8, gt=0)         # ... and the threads of each
-    compile: bool = False                        # torch.compile in the curriculum (minutes at start-up)
+    compile: bool = False                        # torch.compile: faster steps, a minute or more at start-up
     activation_checkpointing: bool = True
     gpu_memory_gib: float = Field(24.0, gt=0)    # of one card; shares are fractions of it
     max_failures: int = Field(2, ge=0)           # a crashed trial or worker starts again this often
@@ -184,7 +186,7 @@ class Curriculum(Strict):
 class Config(Strict):
     """Everything a run is told. Dumped to `config.json` before anything else happens."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     lr_scale: float = Field(1.0, gt=0)           # on every learning rate; miniatures want about 10
     size: Size = Size()
     data: Data = Data()
@@ -232,6 +234,8 @@ def load_config(name_or_path: str, overrides: Sequence[str] = (), section: str =
             here = values
             for key in path[:-1]:
                 here = here.setdefault(key, {})
+                if not isinstance(here, dict):
+                    raise BadInput(f"{name_or_path}: '{key}' must be a section, not a value")
             here[path[-1]] = value
     config = None
     while config is None:
@@ -241,7 +245,7 @@ def load_config(name_or_path: str, overrides: Sequence[str] = (), section: str =
             problems.found += [_explain(Config, item, name_or_path) for item in error.errors()]
             for item in error.errors():
                 _remove(values, [part for part in item["loc"] if isinstance(part, str)])
-    problems.found += list(_relations(config))
+    problems.found += list(relations(config))
     problems.raise_all()
     return config
 
@@ -284,19 +288,17 @@ def _shipped() -> Any:
 def _read_toml(name_or_path: str) -> dict[str, Any]:
     shipped = _shipped() / f"{name_or_path}.toml"
     path = Path(name_or_path).expanduser()
-    if shipped.is_file():
-        text = shipped.read_text(encoding="utf-8")
-    elif path.is_file():
-        text = path.read_text(encoding="utf-8")
-    else:
+    found = shipped if shipped.is_file() else path
+    if not found.is_file():
         raise BadInput(
             f"no config '{name_or_path}': neither a file nor a name; {closest(name_or_path, config_names())}"
         )
     try:
+        text = found.read_text(encoding="utf-8")
         if path.suffix == ".json":    # the config.json of a run
             return dict(json.loads(text)["config"])
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:    # broken TOML and text are ValueErrors
         raise BadInput(f"{name_or_path} is no valid config: {error}") from None
 
 
@@ -327,7 +329,7 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text    # a bare word such as data=builtin is a string
+        value = text    # a bare word such as path=builtin is a string
     return found[0].split("."), value
 
 
@@ -342,7 +344,7 @@ def mix_problems(mix: Mapping[str, float], where: str) -> Iterator[str]:
         yield f"{where}: ratios sum to {sum(mix.values()):.6g}, not 1"
 
 
-def _relations(config: Config) -> Iterator[str]:
+def relations(config: Config) -> Iterator[str]:
     """Settings that are each fine but impossible together."""
     league, stages = config.tournament, config.curriculum
     if any(s <= 0 for s in league.steps) or not league.steps:

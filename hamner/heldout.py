@@ -1,4 +1,8 @@
-"""Which texts are held out: decided by the text alone, so no run, order or machine can train on them."""
+"""Which texts of a source are held out: decided by a hash of the text, not by order, run or machine.
+
+How many are held out depends on the source's size (`threshold`), so the same text can be held out in one source
+and not in another that also holds it.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hamner import heldout
-from hamner.config import SOURCE_NAMES, BadInput, Config, Problems
+from hamner.config import SOURCE_NAMES, BadInput, Config, Data, Problems
 from hamner.corpus import Corpus, unigram_entropy
-from hamner.results import write_json
+from hamner.results import home_folder, write_json
 from hamner.sources import SOURCES, Document, Skipped, Source
 from hamner.sources.readers import builtin_documents, folder_documents, folder_files, hub_documents
 from hamner.synthetic_tasks import LEVELS, generate
@@ -65,8 +66,10 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
     """The config's ready-made tokenizer, None when one is to be trained. Raises BadInput for a wrong one."""
     if config.data.tokenizer == "train":
         return None
-    beside_data = Path(config.data.path).expanduser() / "tokenizer"    # a data folder may bring its own
-    name = beside_data if (beside_data / "tokenizer.json").is_file() else config.data.tokenizer
+    name: str | Path = config.data.tokenizer
+    beside_data = Path(config.data.path).expanduser() / "tokenizer"    # a data folder may bring cosmo2's copy
+    if name == Data().tokenizer and config.data.path != "hub" and (beside_data / "tokenizer.json").is_file():
+        name = beside_data
     tokenizer = Tokenizer.load(name)
     if tokenizer.vocab_size != config.size.vocab_size:
         raise BadInput(
@@ -77,11 +80,12 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
 
 
 def prepare(
-    config: Config, folder: Path, names: Sequence[str], *, tokenizer: Tokenizer | None, hub_tokens: int,
-    say: Callable[[str], None] = print,
+    config: Config, folder: Path, names: Sequence[str], *, tokenizer: Tokenizer | None, seq_len: int,
+    hub_tokens: int, say: Callable[[str], None] = print,
 ) -> tuple[Corpus, Tokenizer]:
     """Write the tokens of the sources `names` to `folder`; train a tokenizer first when None is given.
 
+    seq_len: of the run's rows, of which each source must fill at least one to train on and one held out.
     hub_tokens: how far each hub source is streamed. Raises BadInput when a source is missing, too small or
     unreadable. A finished folder is taken as it is: preparing twice costs nothing.
     """
@@ -103,10 +107,15 @@ def prepare(
     tokenizer.save(folder)
     dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 65_536 else np.uint32)
     limit = hub_tokens if config.data.path == "hub" else None    # what lies on this disk is read whole
-    facts = {name: _write(texts[name], tokenizer, folder, dtype, limit) for name in names if name in texts}
+    facts = {name: _write(texts[name], tokenizer, folder, dtype, limit, say) for name in names if name in texts}
+    short = [f"source '{name}' has {told[key]} tokens {use}, less than one row of {seq_len}: give more text"
+             for name, told in facts.items() for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
+             if told[key] < seq_len]
+    if short:
+        raise BadInput(short)
     write_json(folder / "manifest.json", {
         "data": config.data.path, "seed": config.seed, "tokenizer_sha256": tokenizer.sha256,
-        "tokenizer": "trained on all five sources" if trained else config.data.tokenizer,
+        "tokenizer": "trained on all five sources" if trained else "given",
         "dtype": dtype.name, "split": "blake2b(text, salt='heldout') / 2^64 < threshold",
         "heldout_fraction": config.data.heldout_fraction, "sources": facts,
     })
@@ -118,7 +127,7 @@ def _folder_of(source: Source, config: Config) -> Path | None:
     if config.data.path == "builtin" or source.builtin is None:
         return None
     if config.data.path == "hub":
-        return None if source.hub else Path(config.data.own).expanduser().resolve()
+        return None if source.hub else (home_folder() / Path(config.data.own).expanduser()).resolve()
     return Path(config.data.path).expanduser()
 
 
@@ -181,12 +190,13 @@ def encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[list[int
 
 def _write(
     text: Text, tokenizer: Tokenizer, folder: Path, dtype: np.dtype[Any], limit: int | None,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Tokenise one source into its files, up to `limit` tokens; returns what the manifest says of it."""
     name = text.source.name
     paths = {side: folder / f"{name}.{side}.bin" for side in ("train", "heldout")}
     documents, tokens, characters = ({"train": 0, "heldout": 0} for _ in range(3))
-    utf8_bytes, ends = 0, []
+    utf8_bytes, ends, told = 0, list[int](), time.monotonic()
     # closing: a half-read stream from the hub can abort the process when it exits
     with (closing(_generator(text.documents())) as documents_read, paths["train"].open("wb") as train,
           paths["heldout"].open("wb") as held):
@@ -203,6 +213,9 @@ def _write(
                     utf8_bytes += len(document.text.encode())
             if limit is not None and tokens["train"] >= limit:
                 break
+            if time.monotonic() > told + 20:
+                told = time.monotonic()
+                say(f"{name}: {tokens['train']:,} tokens" + (f" of {limit:,}" if limit else "") + " so far")
     (folder / f"{name}.heldout.ends.bin").write_bytes(np.asarray(ends, dtype=np.int64).tobytes())
     if not tokens["heldout"]:
         raise BadInput(f"source '{name}' has too few different documents to hold any out")

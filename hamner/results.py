@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from hamner.config import BadInput, Config, closest, parse
+from hamner.config import BadInput, Config, closest, parse, relations
+
+T = TypeVar("T")
 
 
 def results_folder(option: str | None = None) -> Path:
@@ -26,9 +28,13 @@ def results_folder(option: str | None = None) -> Path:
         return Path(option).expanduser().resolve()
     if os.environ.get("HAMNER_RESULTS"):
         return Path(os.environ["HAMNER_RESULTS"]).expanduser().resolve()
+    return (home_folder() / "results").resolve()
+
+
+def home_folder() -> Path:
+    """The project's root when installed editable, else the current folder: where relative places begin."""
     project = Path(__file__).resolve().parents[1]
-    home = project if (project / "pyproject.toml").is_file() else Path.cwd()
-    return (home / "results").resolve()
+    return project if (project / "pyproject.toml").is_file() else Path.cwd()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,6 +60,17 @@ def read_json(path: Path) -> Any:
         raise BadInput(f"no file {path}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise BadInput(f"{path} is broken: {error}") from None
+
+
+def checked(path: Path, build: Callable[[Any], T]) -> T:
+    """What `build` makes of a JSON file. Raises BadInput when the file, or a part of it, is not there."""
+    document = read_json(path)
+    try:
+        return build(document)
+    except BadInput:
+        raise
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        raise BadInput(f"{path} is broken: {type(error).__name__} {error}") from None
 
 
 def run_folder(results: Path, kind: str, name: str) -> Path:
@@ -92,21 +109,24 @@ def open_run(
         name = existing[0].name
     folder = run_folder(results, kind, name or new_name())
     if not resume:
-        if folder.exists():
+        if folder.exists() and any(path.name != ".driver.lock" for path in folder.iterdir()):
             raise BadInput(f"{folder} exists already: add --resume to go on with it, or choose another --name")
         if config is None:
             raise ValueError("a new run needs a config")
+        _check_writable(folder)
         return folder, config, facts
     if not (folder / "config.json").is_file():
         known = [p.name for p in runs(results, kind)]
         hint = closest(folder.name, known) if known else "there is none"
         raise BadInput(f"no {kind} run '{folder.name}' to resume in {results / kind}; {hint}")
-    document = read_json(folder / "config.json")
-    try:
-        stored = parse(Config, document["config"], str(folder / "config.json"))
-        stored_facts = {k: v for k, v in document.items() if k not in ("config", "run")}
-    except (KeyError, TypeError, AttributeError):
-        raise BadInput(f"{folder / 'config.json'} is broken: it holds no config") from None
+    path = folder / "config.json"
+    stored, stored_facts = checked(path, lambda document: (
+        parse(Config, document["config"], str(path)),
+        {k: v for k, v in document.items() if k not in ("config", "run")},
+    ))
+    problems = list(relations(stored))
+    if problems:
+        raise BadInput([f"{path}: {problem}" for problem in problems])
     wanted = (config or stored).model_dump(mode="json")
     problems = list(differences(stored.model_dump(mode="json"), wanted))
     problems += list(differences(stored_facts, stored_facts | facts))
@@ -116,6 +136,13 @@ def open_run(
             "or choose another --name", *problems,
         ])
     return folder, stored, stored_facts
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises BadInput when a folder could not be made, before anything tries to."""
+    parent = next(path for path in folder.parents if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise BadInput(f"{folder} cannot be made: {parent} is no folder one can write to; choose another --results")
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:

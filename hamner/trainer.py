@@ -25,6 +25,7 @@ from hamner.mixer import Mixer
 from hamner.model import Hamner
 from hamner.optim import adamw, warmup_constant
 
+MAX_SKIPPED = 50    # fp16: the scale halves at each skipped step; after so many it is no matter of scale
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -53,6 +54,7 @@ class Trainer:
         self._forward: nn.Module = DistributedDataParallel(self.hamner) if self._world > 1 else self.hamner
         self.step_count = 0        # of the whole run
         self.tokens_total = 0      # over all workers
+        self.skipped = 0           # fp16: steps in a row whose gradient was too large and which changed nothing
         self.begin(0.0, 0)
 
     def begin(self, rate: float, warmup_steps: int) -> None:
@@ -74,7 +76,8 @@ class Trainer:
             raise Diverged(f"the loss of step {self.step_count + 1} is {loss.item()}")
         self._scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.hamner.parameters(), self._settings.clip, foreach=True)
-        if not (self._scaler.is_enabled() or torch.isfinite(norm)):    # the scaler skips such steps by itself
+        self.skipped = 0 if torch.isfinite(norm) else self.skipped + 1
+        if self.skipped > (MAX_SKIPPED if self._scaler.is_enabled() else 0):    # the fp16 scaler skips some itself
             self.optimizer.zero_grad(set_to_none=True)
             raise Diverged(f"the gradient of step {self.step_count + 1} is {norm.item()}")
         self._scaler.step(self.optimizer)
@@ -85,7 +88,8 @@ class Trainer:
         self.tokens_total += tokens.numel() * self._world
         return {
             "step": self.step_count, "loss": loss.item(), "balance_loss": balance.item(),
-            "gradient_norm": norm.item(), "learning_rate": rate, "tokens_total": self.tokens_total,
+            "gradient_norm": norm.item() if self.skipped == 0 else 0.0, "learning_rate": rate,
+            "tokens_total": self.tokens_total,
         }
 
     def _backward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +120,7 @@ class Trainer:
         """Numbers of a checkpoint."""
         return {
             "step": self.step_count, "tokens_total": self.tokens_total, "rate": self.rate,
-            "warmup_steps": self.warmup_steps, "schedule_step": self.schedule_step,
+            "warmup_steps": self.warmup_steps, "schedule_step": self.schedule_step, "skipped": self.skipped,
             "mixer": self.mixer.state(), "scaler": self._scaler.state_dict(),
         }
 
@@ -126,7 +130,7 @@ class Trainer:
         self.begin(state["rate"], state["warmup_steps"])
         load_optimizer(self.hamner, self.optimizer, checkpoint.tensors("optimizer", self.compute.device))
         self.step_count, self.tokens_total = state["step"], state["tokens_total"]
-        self.schedule_step = state["schedule_step"]
+        self.schedule_step, self.skipped = state["schedule_step"], state["skipped"]
         self.mixer.load_state(state["mixer"])
         if state["scaler"]:
             self._scaler.load_state_dict(dict(state["scaler"]))

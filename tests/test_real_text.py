@@ -18,7 +18,7 @@ NAMES = ["tinystories", "fineweb_edu", "sft", "personal"]
 def test_all_five_kinds_are_read_split_and_tokenised(tmp_path):
     config = load_config("smoke", [f"data.path={DATA}"])
     said = []
-    corpus, tokenizer = prepare(config, tmp_path, NAMES, tokenizer=None, hub_tokens=0, say=said.append)
+    corpus, tokenizer = prepare(config, tmp_path, NAMES, tokenizer=None, seq_len=64, hub_tokens=0, say=said.append)
     facts = corpus.manifest["sources"]
     assert said == []    # nothing malformed in the folder
     assert (facts["tinystories"]["documents"] + facts["tinystories"]["heldout_documents"]) == 821 + 537
@@ -39,7 +39,7 @@ def test_the_real_tokenizer_is_used_at_full_size(tmp_path):
     config = load_config("rtx3090", [f"data.path={DATA}", "device=cpu"])
     tokenizer = choose_tokenizer(config)
     assert tokenizer is not None and tokenizer.vocab_size == 49_152
-    corpus, _ = prepare(config, tmp_path, ["tinystories"], tokenizer=tokenizer, hub_tokens=0)
+    corpus, _ = prepare(config, tmp_path, ["tinystories"], tokenizer=tokenizer, seq_len=64, hub_tokens=0)
     facts = corpus.manifest["sources"]["tinystories"]
     assert facts["tokens"] + facts["heldout_tokens"] == 195_401 + 132_542 + 821 + 537    # and an end each
 

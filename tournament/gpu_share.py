@@ -25,7 +25,7 @@ def memory_bytes(model: ModelConfig, config: Config) -> float:
         activations = tokens * width * (model.num_layers * model.hidden_size + inside)
     else:
         activations = tokens * width * model.num_layers * inside
-    logits = tokens * model.vocab_size * (2 * width + 8)    # and their gradient, and both in fp32
+    logits = tokens * model.vocab_size * (2 * width + 12)    # and their gradient; in fp32 also their softmax
     return static + activations + logits + (CONTEXT if compute.device == "cuda" else 0)
 
 

@@ -111,4 +111,7 @@ class Bracket:
         return {"outcomes": [{n: asdict(o) for n, o in played.items()} for played in self.outcomes]}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self.outcomes = [{n: Outcome(**o) for n, o in played.items()} for played in state["outcomes"]]
+        outcomes = [{n: Outcome(**o) for n, o in played.items()} for played in state["outcomes"]]
+        if not 1 <= len(outcomes) <= len(self.keep):
+            raise ValueError(f"{len(outcomes)} rounds, of {len(self.keep)}")
+        self.outcomes = outcomes

@@ -19,10 +19,11 @@ from typing import Any
 from rich.console import Console
 
 from hamner import command
-from hamner.command import add_run_options, check_machine, ray_settings, read_config, run_command
+from hamner.command import add_run_options, check_cluster, check_machine, ray_settings, read_config, run_command
 from hamner.config import BadInput, Config, ModelConfig, Problems
 from hamner.cost import training_flops_per_token
-from hamner.results import only_one, open_run, read_json, results_folder, write_config, write_json
+from hamner.results import checked, only_one, open_run, results_folder, write_config, write_json
+from tournament.gpu_share import share
 from tournament.rounds import Bracket, Outcome
 from tournament.standings import round_end, show_round, standings, write_winner
 from tournament.variants import entrants
@@ -81,11 +82,17 @@ def play(config: Config | None, results: Path, name: str | None, *, resume: bool
                 write_config(folder, config, facts)
             console.print(f"tournament {folder.name}: {len(models)} contestants, data: {config.data.path}")
             tokenizer_sha256 = _prepare(config, folder, console)
+            _connect(config, models)
         except BadInput:
             if not resume:
                 shutil.rmtree(folder)    # bad input leaves nothing behind
             raise
-        return _play_rounds(console, folder, config, models, tokenizer_sha256)
+        try:
+            return _play_rounds(console, folder, config, models, tokenizer_sha256)
+        finally:
+            import ray
+
+            ray.shutdown()
 
 
 def _check(config: Config, problems: Problems) -> None:
@@ -107,7 +114,8 @@ def _prepare(config: Config, folder: Path, console: Console) -> str:
     league = config.tournament
     tokens = round_end(config, len(league.steps)) * league.batch_size * league.seq_len
     corpus, tokenizer = prepare(
-        config, folder / "data", list(league.mix), tokenizer=choose_tokenizer(config), hub_tokens=tokens,
+        config, folder / "data", list(league.mix), tokenizer=choose_tokenizer(config), seq_len=league.seq_len,
+        hub_tokens=tokens,
         say=lambda line: console.print(line, soft_wrap=True),
     )
     for source, facts in corpus.manifest["sources"].items():
@@ -125,7 +133,7 @@ def _play_rounds(
     bracket = Bracket(list(models), config.tournament.keep, flops)
     ledger = folder / "bracket.json"
     if ledger.is_file():
-        bracket.load_state(read_json(ledger))
+        checked(ledger, bracket.load_state)
     _say_where(console, folder, bracket)
 
     def record(name: str, outcome: Outcome, decided: bool) -> None:
@@ -148,47 +156,58 @@ def _play_rounds(
     return _finish(console, folder, table=False)
 
 
+def _resources(config: Config, model: ModelConfig) -> dict[str, float]:
+    """What one contestant occupies."""
+    if config.compute.device == "cpu":
+        return {"CPU": config.compute.threads}
+    return {"CPU": 1, "GPU": share(model, config)}    # many share a card: the CPU is not what limits them
+
+
+def _connect(config: Config, models: dict[str, ModelConfig]) -> None:
+    """Start or join Ray. Raises BadInput when there is none, or none large enough."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"    # rows and curves are written by the trials
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"                    # the other output ignores verbose=0
+    import ray
+
+    try:
+        ray.init(**ray_settings(config.compute.threads))
+    except ConnectionError as error:
+        raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
+    needs = [_resources(config, model) for model in models.values()]
+    try:
+        check_cluster(ray.nodes(), max(n["CPU"] for n in needs), max(n.get("GPU", 0) for n in needs))
+    except BadInput:
+        ray.shutdown()
+        raise
+
+
 def _run_trials(
     folder: Path, config: Config, models: dict[str, ModelConfig], bracket: Bracket, record: Any,
 ) -> None:
     """One Tuner for the whole league."""
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"    # rows and curves are written by the trials
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"                    # the other output ignores verbose=0
-    import ray
     from ray import tune
 
-    from tournament.gpu_share import share
     from tournament.scheduler import EliminationScheduler
     from tournament.trial import Trial
 
-    def resources(trial: dict[str, Any]) -> tune.PlacementGroupFactory:
-        bundle: dict[str, float] = {"CPU": config.compute.threads}
-        if config.compute.device == "cuda":
-            # many contestants share a card: the CPU is not what limits them
-            bundle = {"CPU": 1, "GPU": share(models[trial["contestant"]], config)}
-        return tune.PlacementGroupFactory([bundle])
-
+    failed = {name for name, outcome in bracket.outcomes[bracket.round].items() if outcome.failure}
+    playing = [name for name in bracket.alive() if name not in failed]
     attempt = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
-    ray.init(**ray_settings(config.compute.threads))
-    try:
-        tune.Tuner(
-            tune.with_resources(Trial, resources),
-            param_space={
-                "contestant": tune.grid_search(bracket.alive()), "run": str(folder), "round": bracket.round,
-            },
-            tune_config=tune.TuneConfig(
-                scheduler=EliminationScheduler(bracket, record), metric="step", mode="max",
-                # a reused process would keep its predecessor's memory on a GPU
-                reuse_actors=config.compute.device == "cpu",
-            ),
-            run_config=tune.RunConfig(
-                name=str(attempt), storage_path=str(folder / "ray"), verbose=0,
-                failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            ),
-        ).fit()
-    finally:
-        ray.shutdown()
+    tune.Tuner(
+        tune.with_resources(
+            Trial, lambda trial: tune.PlacementGroupFactory([_resources(config, models[trial["contestant"]])])),
+        param_space={"contestant": tune.grid_search(playing), "run": str(folder), "round": bracket.round},
+        tune_config=tune.TuneConfig(
+            scheduler=EliminationScheduler(bracket, record), metric="step", mode="max",
+            # a reused process would keep its predecessor's memory on a GPU
+            reuse_actors=config.compute.device == "cpu",
+        ),
+        run_config=tune.RunConfig(
+            name=str(attempt), storage_path=str(folder / "ray"), verbose=0,
+            failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+        ),
+    ).fit()
 
 
 def _say(console: Console, name: str, outcome: Outcome) -> None:
@@ -208,10 +227,9 @@ def _say_where(console: Console, folder: Path, bracket: Bracket) -> None:
 
 
 def _finish(console: Console, folder: Path, *, table: bool = True) -> int:
-    document, winner = read_json(folder / "standings.json"), read_json(folder / "winner.json")
     if table:
-        show_round(console, document, len(document["rounds"]) - 1)
-    console.print(
+        checked(folder / "standings.json", lambda document: show_round(console, document, len(document["rounds"]) - 1))
+    checked(folder / "winner.json", lambda winner: console.print(
         f"winner: [bold green]{winner['contestant']}[/bold green], {winner['heldout_loss']:.4f} nats/token held "
-        f"out; {folder / 'winner.json'}", soft_wrap=True, highlight=False)
+        f"out; {folder / 'winner.json'}", soft_wrap=True, highlight=False))
     return 0

@@ -38,6 +38,8 @@ class EliminationScheduler(TrialScheduler):
         self._trials[trial.config["contestant"]] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        if self._bracket.over() or trial.config["contestant"] not in self._bracket.alive():
+            return TrialScheduler.STOP    # cut while it was on its way (after a resume)
         outcome = _outcome(result)
         if outcome is None or result["round"] < self._bracket.round:
             return TrialScheduler.CONTINUE    # in the middle of a round, or (resumed) at the end of an old one

@@ -8,6 +8,7 @@ be resumed by anybody who finds the folder, whatever became of the driver.
 from __future__ import annotations
 
 import json
+import math
 import time
 import traceback
 from pathlib import Path
@@ -27,6 +28,7 @@ from hamner.model import build
 from hamner.results import read_json
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Diverged, Trainer
+from tournament.gpu_share import share
 from tournament.standings import round_end
 from tournament.variants import entrants
 
@@ -57,6 +59,8 @@ class Trial(tune.Trainable):
         self._tokenizer = Tokenizer.load(run / "data")
         corpus = Corpus(run / "data", self._tokenizer.sha256)
         self._model = entrants(self._config)[name]
+        if compute.device == "cuda":    # one that needs more than its share must not take its neighbours'
+            torch.cuda.set_per_process_memory_fraction(share(self._model, self._config))
         mixer = Mixer(training_rows(corpus, self._tokenizer, list(league.mix), league.seq_len), league.batch_size)
         mixer.start_stage(league.mix)
         self._rows = {
@@ -80,7 +84,8 @@ class Trial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Run to the next checkpoint or the end of the round. A failure is a result, not a traceback."""
         if self._failed_in_setup:
-            return {"failure": self._setup_failure, "reason": self._failed_in_setup, "round": self._round}
+            return {"failure": self._setup_failure, "reason": self._failed_in_setup, "round": self._round,
+                    "step": 0}
         if self._reported:    # Tune only calls again when the contestant goes on
             self._round, self._reported = self._round + 1, False
         try:
@@ -139,13 +144,15 @@ class Trial(tune.Trainable):
         }
 
     def _evaluate(self) -> float:
-        """Held-out cross-entropy of the league's mix, nats per token."""
-        losses = {
-            source: heldout_loss(self._trainer.hamner, rows, self._config.compute,
-                                 batch_size=self._config.tournament.batch_size)
-            for source, rows in self._rows.items()
-        }
-        return mix_loss(losses, self._config.tournament.mix)
+        """Held-out cross-entropy of the league's mix, nats per token. Raises Diverged when it is no number."""
+        league = self._config.tournament
+        part = league.batch_size // league.micro_batches
+        losses = {source: heldout_loss(self._trainer.hamner, rows, self._config.compute, batch_size=part)
+                  for source, rows in self._rows.items()}
+        loss = mix_loss(losses, league.mix)
+        if not math.isfinite(loss):
+            raise Diverged(f"the held-out loss of step {self._trainer.step_count} is {loss}")
+        return loss
 
     def _write(self, row: dict[str, Any]) -> None:
         self._metrics.row(row)

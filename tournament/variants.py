@@ -24,4 +24,8 @@ def entrants(config: Config) -> dict[str, ModelConfig]:
         )
     if problems:
         raise BadInput(problems)
-    return {name: shrink(CONTESTANTS[name], config.size) for name in names}
+    models = {name: shrink(CONTESTANTS[name], config.size) for name in names}
+    bad = [f"{name}: {problem}" for name, m in models.items() for problem in m.problems(config.tournament.seq_len)]
+    if bad:
+        raise BadInput(bad)
+    return models

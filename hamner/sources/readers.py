@@ -5,8 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
 
 from hamner.config import BadInput
 from hamner.sources.source import Document, Skipped, Source
@@ -38,42 +42,43 @@ def folder_files(source: Source, folder: Path) -> list[Path]:
 
 
 def folder_documents(source: Source, files: list[Path], skipped: Skipped) -> Iterator[Document]:
-    """One document a row (parquet), a line (jsonl) or a file (txt)."""
+    """One document a row (parquet), a line (jsonl) or a file (txt). Raises BadInput for an unreadable file."""
     for path in files:
-        if path.suffix == ".parquet":
-            found = _parquet(source, path, skipped)
-        elif path.suffix == ".txt":
-            found = iter([Document(path.read_text(encoding="utf-8"))])
-        else:
-            found = _json_lines(source, path, skipped)
-        for document in found:
-            if len(document.text.strip()) >= source.min_characters:
-                yield document
+        read = _parquet if path.suffix == ".parquet" else _text if path.suffix == ".txt" else _json_lines
+        try:
+            for where, record in read(path):
+                try:
+                    document = source.parse(json.loads(record) if isinstance(record, bytes) else record)
+                    document.text.encode()    # half a surrogate pair is no text
+                except ValueError as error:    # JSONDecodeError and UnicodeError are ValueErrors too
+                    skipped.add(where, str(error))
+                    continue
+                if len(document.text.strip()) >= source.min_characters:
+                    yield document
+        except (OSError, EOFError, zlib.error, pyarrow.ArrowException, UnicodeError) as error:
+            raise BadInput(f"source '{source.name}': {path} cannot be read: {error}") from None
 
 
-def _json_lines(source: Source, path: Path, skipped: Skipped) -> Iterator[Document]:
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+def _json_lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield source.parse(json.loads(line))
-            except ValueError as error:    # JSONDecodeError is one too
-                skipped.add(f"{path.name}:{number}", str(error))
+            if line.strip():
+                yield f"{path.name}:{number}", line
 
 
-def _parquet(source: Source, path: Path, skipped: Skipped) -> Iterator[Document]:
-    import pyarrow.parquet
+def _text(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    yield path.name, {"text": path.read_text(encoding="utf-8")}
 
+
+def _parquet(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    row = 0
     with pyarrow.parquet.ParquetFile(path) as file:
         if "text" not in file.schema_arrow.names:
             raise BadInput(f"{path} has no column 'text'; its columns: {', '.join(file.schema_arrow.names)}")
         for batch in file.iter_batches(columns=["text"]):
-            for row, text in enumerate(batch.column("text").to_pylist()):
-                try:
-                    yield source.parse({"text": text})
-                except ValueError as error:
-                    skipped.add(f"{path.name}, row {row} of a batch", str(error))
+            for text in batch.column("text").to_pylist():
+                yield f"{path.name}, row {row}", {"text": text}
+                row += 1
 
 
 def hub_documents(source: Source) -> Iterator[Document]:

@@ -133,6 +133,7 @@ REFUSED = {
     "stage without weights": (["v3", "--stage", "3"], "--from CHECKPOINT"),
     "unknown stage": (["v3", "--stage", "9", "--from", "."], "unknown stage '9'"),
     "unknown stage name": (["v3", "--stage", "voise", "--from", "."], "did you mean 'voice'"),
+    "resume of other weights": (["v3", "--resume", "--from", "."], "leave out --from"),
     "no checkpoint": (["v3", "--from", "nowhere"], "no checkpoint"),
     "unknown key": (["v3", "window_stpes=3"], "did you mean 'window_steps'"),
     "steps": (["v3", "max_steps=0"], "greater than 0"),
@@ -176,6 +177,7 @@ def test_a_winner_of_another_size_or_tokenizer_is_refused(raised, league, comman
     assert not (commands.results / "curriculum" / "other").exists()
 
 
+@pytest.mark.slow
 def test_the_loop_runs_without_ray_too(raised, commands):
     """The same loop in a bare process: no Ray is needed to debug a stage, and the numbers are the same."""
     code = ("import sys, pathlib, shutil; from curriculum.train_loop import Course; "

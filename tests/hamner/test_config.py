@@ -32,7 +32,8 @@ def test_shipped_config_parses(name):
 def test_full_size_numbers_are_the_defaults():
     config = load_config("rtx3090")
     assert config.tournament.steps == (500, 1000, 2000) and config.tournament.keep == (5, 3, 1)
-    assert config == Config()
+    # only the parts one batch is computed in are the card's: they change no number but memory
+    assert load_config("rtx3090", ["tournament.micro_batches=1", "curriculum.micro_batches=1"]) == Config()
 
 
 def test_file_keeps_the_defaults_it_does_not_name(tmp_path):

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from hamner import heldout
-from hamner.config import BadInput, load_config
+from hamner.config import BadInput, Data, load_config
 from hamner.corpus import Corpus
 from hamner.prepare_data import check_sources, choose_tokenizer, encode, prepare
 from hamner.sources import SOURCES, Skipped
@@ -77,7 +77,7 @@ def _config(folder, *words):
 
 
 def _prepare(folder, out, *words, say=lambda _: None, names=NAMES):
-    return prepare(_config(folder, *words), out, names, tokenizer=None, hub_tokens=10**6, say=say)
+    return prepare(_config(folder, *words), out, names, tokenizer=None, seq_len=16, hub_tokens=10**6, say=say)
 
 
 def _documents(tokenizer, tokens):
@@ -232,9 +232,12 @@ def test_a_data_folder_may_bring_its_tokenizer(folder):
     assert choose_tokenizer(_config(folder)) is None
     tokenizer = Tokenizer.train(_texts("personal") + _texts("sft"), 320)
     tokenizer.save(folder / "tokenizer")
-    assert choose_tokenizer(_config(folder, "data.tokenizer=x/y", "vocab_size=320")).sha256 == tokenizer.sha256
+    usual = f"data.tokenizer={Data().tokenizer}"    # the folder's copy stands in for it, never for another one
+    assert choose_tokenizer(_config(folder, usual, "vocab_size=320")).sha256 == tokenizer.sha256
     with pytest.raises(BadInput, match=r"has 320 entries, the config's size\.vocab_size is 361"):
-        choose_tokenizer(_config(folder, "data.tokenizer=x/y", "vocab_size=361"))
+        choose_tokenizer(_config(folder, usual, "vocab_size=361"))
+    with pytest.raises(BadInput, match="no tokenizer at"):
+        choose_tokenizer(_config(folder, f"data.tokenizer={folder / 'nowhere'}"))
 
 
 def _held(texts, fraction=0.05, tokens=0):
@@ -275,8 +278,8 @@ sys.path.insert(0, sys.argv[1])
 import test_prepare_data as t
 from hamner.sources.readers import hub_documents
 texts = {name: [d.text for d in hub_documents(t.SOURCES[name])] for name in ("tinystories", "fineweb_edu")}
-config = t._config("hub", "data.own=own", "data.heldout_fraction=0.2")
-corpus, _ = t.prepare(config, Path("out"), t.NAMES, tokenizer=None, hub_tokens=10**6)
+config = t._config("hub", f"data.own={Path('own').resolve()}", "data.heldout_fraction=0.2")
+corpus, _ = t.prepare(config, Path("out"), t.NAMES, tokenizer=None, seq_len=16, hub_tokens=10**6)
 json.dump([texts, corpus.manifest["sources"]], open("told.json", "w"))
 """
 
@@ -309,3 +312,35 @@ def test_an_unreachable_hub_is_bad_input(tmp_path):
     assert done.returncode == 2
     assert "error: source 'tinystories' cannot be streamed: hub dataset 'roneneldan/TinyStories'" in done.stderr
     assert "--data builtin" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [
+    ("sft/x.jsonl.gz", b"no gzip", "x.jsonl.gz cannot be read"),
+    ("personal/x.txt", b"\xff\xfe", "x.txt cannot be read"),
+    ("tinystories/x.parquet", b"PAR0", "x.parquet cannot be read")])
+def test_an_unreadable_file_is_named(folder, tmp_path, name, content, message):
+    (folder / name).write_bytes(content)
+    with pytest.raises(BadInput, match=message):
+        _prepare(folder, tmp_path / "out")
+
+
+def test_lines_that_are_no_text_are_skipped_and_counted(folder, tmp_path):
+    said = []
+    (folder / "sft" / "bad.jsonl").write_bytes(b'{"text": "\xff"}\n{"text": "<|user|>\\ud800<|assistant|>x"}\n')
+    corpus, _ = _prepare(folder, tmp_path / "out", say=said.append)
+    assert [r.split(": ")[0] for r in corpus.manifest["sources"]["sft"]["skipped"]] == ["bad.jsonl:1", "bad.jsonl:2"]
+    assert "2 malformed records skipped" in said[0]
+
+
+def test_text_files_of_conversations_are_written_in_the_template(folder, tmp_path):
+    (folder / "sft" / "talk.txt").write_text("<|user|>\nHello there\n<|assistant|>\nGood morning\n" * 40)
+    (folder / "sft" / "prose.txt").write_text("no tags at all")
+    corpus, _ = _prepare(folder, tmp_path / "out")
+    assert corpus.manifest["sources"]["sft"]["skipped"] == ["prose.txt: text without role tags"]
+
+
+def test_text_too_short_for_one_row_is_refused_before_anything_starts(folder, tmp_path):
+    with pytest.raises(BadInput) as caught:
+        prepare(_config(folder), tmp_path / "out", NAMES, tokenizer=None, seq_len=10**6, hub_tokens=0)
+    assert len(caught.value.problems) == 8    # four sources, too short to train on and to measure
+    assert "less than one row of 1000000" in caught.value.problems[0]

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -108,6 +109,21 @@ def test_a_killed_trial_is_started_again_from_its_checkpoint(league, commands):
     assert _losses(folder) == _losses(league)
 
 
+@pytest.mark.slow
+def test_a_contestant_that_cannot_start_is_a_result_of_its_own(league, commands):
+    folder = commands.results / "tournament" / "crippled"
+    (folder / "v05_moe_small" / "metrics.csv").mkdir(parents=True)    # a folder where its file should be
+    shutil.copytree(league / "data", folder / "data")
+    (folder / "config.json").write_text((league / "config.json").read_text().replace('"league"', '"crippled"'))
+    done = commands.run("tournament", "--resume", "--name", "crippled")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = _read(folder / "standings.json")["rounds"][0]["standings"]
+    assert (first[-1]["contestant"], first[-1]["status"], first[-1]["heldout_loss"]) == ("v05_moe_small", "error", None)
+    assert "IsADirectoryError" in first[-1]["reason"]
+    assert [r for r in _losses(folder)[0] if r[0] != "v05_moe_small"] == [
+        r for r in _losses(league)[0] if r[0] != "v05_moe_small"]
+
+
 REFUSED = {
     "unknown config": (["--config", "smok"], "did you mean 'smoke'"),
     "unknown key": (["warmup_stesp=3"], "did you mean 'warmup_steps'"),
@@ -122,6 +138,11 @@ REFUSED = {
     "missing folder": (["--data", "nowhere"], "no data folder"),
     "run name": (["--name", "../../x"], "would leave"),
     "too many threads": (["threads=4096"], "this machine has"),
+    "not a number": (["lr_scale=inf"], "finite"),
+    "a value for a section": (["tournament=3"], "unknown key 'tournament'"),
+    "too long for the model": (["seq_len=4096"], "max_seq_len 2048"),
+    "heads that cannot be": (["min_head_size=17"], "head size 17 is odd"),
+    "results in a file": (["--results", "file"], "no folder one can write to"),
     "no card": (["device=cuda"], "no CUDA card here"),
     "subcommand": (["reprot"], "neither key=value nor a subcommand"),
     "resume of nothing": (["--resume", "--name", "nobody"], "to resume"),
@@ -134,6 +155,7 @@ def test_bad_input_gets_one_message_and_starts_nothing(case, tmp_path, capsys, m
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
     arguments, message = REFUSED[case]
     base = [] if "--config" in arguments else ["--config", "smoke"]
     assert main([*base, "--results", str(tmp_path / "results"), *arguments]) == 2
@@ -141,6 +163,34 @@ def test_bad_input_gets_one_message_and_starts_nothing(case, tmp_path, capsys, m
     assert message in err
     assert "Traceback" not in err
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(("address", "message"), [
+    ("http://elsewhere.example:8265", "ray job submit"), ("ray://127.0.0.1:10001", "ray job submit")])
+def test_an_address_of_ray_that_a_driver_cannot_use_is_refused(address, message, tmp_path, capsys, monkeypatch):
+    from tournament.run import main
+
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert main(["--config", "smoke", "--results", str(tmp_path / "results")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("config.json", "{"), ("config.json", "[]"), ("config.json", '{"config": {"tournament": {"keep": []}}}'),
+    ("bracket.json", '{"outcomes": []}'), ("bracket.json", '{"outcomes": [{"v01_dense_small": {"x": 1}}]}'),
+    ("winner.json", "{}")])
+def test_a_broken_file_of_a_run_is_named(name, text, league, tmp_path, capsys):
+    from tournament.run import main
+
+    folder = tmp_path / "tournament" / "broken"
+    shutil.copytree(league / "data", folder / "data")
+    for good in ("config.json", "standings.json"):
+        shutil.copy(league / good, folder)
+    (folder / name).write_text(text)
+    assert main(["--resume", "--name", "broken", "--results", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert str(folder / name) in err and "Traceback" not in err
 
 
 def test_all_problems_come_at_once(tmp_path, capsys):
