@@ -41,7 +41,7 @@ class Curves:
     def __init__(self, folder: Path, *, resume_step: int = 0) -> None:
         from torch.utils.tensorboard import SummaryWriter  # a second to import: only where curves are drawn
 
-        self._writer = SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else None)
+        self._writer = SummaryWriter(str(folder), purge_step=resume_step + 1)
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         for name, value in values.items():
