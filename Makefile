@@ -6,7 +6,7 @@ BIN = .venv/bin
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   the miniature league, the eight stages and a reply (about eight minutes on two cores)"
+	@echo "make demo   the miniature league, the eight stages and a reply (eight to nine minutes on two cores)"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff and mypy"
 
 .venv/installed: pyproject.toml
@@ -19,7 +19,7 @@ demo: .venv/installed
 	@DEMO=demo-$$(date +%Y%m%d-%H%M%S) && \
 	$(BIN)/tournament --config laptop --name $$DEMO && \
 	$(BIN)/python -m curriculum.run winner --tournament $$DEMO --config laptop --name $$DEMO && \
-	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/python -m hamner.chat $$DEMO
+	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/python -m hamner.chat $$DEMO --temperature 0
 
 test: .venv/installed
 	$(BIN)/python -m pytest
