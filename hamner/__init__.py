@@ -2,13 +2,13 @@
 
 In the order data flows:
 
-config, presets, contestants, cost        what is asked for, what a model is, what it costs
+config, load_config, presets, contestants, cost   what is asked for, what a model is, what it costs
 sources/, builtin_text/, synthetic_tasks/ where text comes from
 heldout, tokenizer, prepare_data, corpus  text -> held-out split -> tokens on disk
 mixer                                     ratios of sources -> batches of tokens (B, T)
 attention, mlp, model                     tokens -> logits
 loss                                      logits -> nats; the one place that shifts
-optim, trainer, checkpoint                one step, and what must survive a kill
+optim, emotional_layers, trainer, checkpoint   one step, and what must survive a kill
 evaluate, plateau                         held-out loss; is the stage over?
 metrics, results, command                 rows and curves; folders of runs; what the commands share
 generate, chat                            text out

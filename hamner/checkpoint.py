@@ -25,6 +25,7 @@ from torch import Tensor
 
 from hamner.config import BadInput, ModelConfig, parse
 from hamner.model import Hamner
+from hamner.results import read_json, write_json
 from hamner.tokenizer import Tokenizer
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
@@ -133,6 +134,16 @@ def prune(folder: Path, keep: int, spare: frozenset[str] = frozenset()) -> None:
     for path in folder.glob(".step_*"):
         if f".{os.getpid()}." not in path.name:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def keep_weights(folder: Path) -> None:
+    """Drop everything from a checkpoint but weights and tokenizer: it can be read and talked to, not trained on."""
+    state = read_json(folder / STATE)
+    sums = {name: value for name, value in state["sha256"].items() if name in ("model.safetensors", TOKENIZER)}
+    write_json(folder / STATE, {**state, "sha256": sums})    # first: the folder is whole at any moment
+    for path in folder.iterdir():
+        if path.name not in (STATE, *sums):
+            path.unlink()
 
 
 def optimizer_tensors(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

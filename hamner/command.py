@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from hamner.config import BadInput, Config, Problems, default_config_name, load_config
+from hamner.config import BadInput, Config, Problems
+from hamner.load_config import default_config_name, load_config
 from hamner.results import results_folder, run_folder, runs
 
 
@@ -27,7 +28,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with a run where it stood")
 
 
-def read_config(options: argparse.Namespace, overrides: Sequence[str], kind: str) -> Config | None:
+def read_config(
+    options: argparse.Namespace, overrides: Sequence[str], kind: str, extra: Mapping[str, Any] | None = None,
+) -> Config | None:
     """The config of the command line; None when a resumed run should keep its own.
 
     kind: tournament or curriculum. A resumed run's own config is what options are laid over.
@@ -40,17 +43,17 @@ def read_config(options: argparse.Namespace, overrides: Sequence[str], kind: str
         words.append(f"data.path={place}")
     base = options.config
     if options.resume and not base:
-        if not words:
+        if not words and not extra:
             return None
         results = results_folder(options.results)
         existing = [run_folder(results, kind, options.name)] if options.name else runs(results, kind)
         base = str(existing[0] / "config.json") if existing and (existing[0] / "config.json").is_file() else None
-    return load_config(base or default_config_name(), words, kind)
+    return load_config(base or default_config_name(), words, kind, extra)
 
 
 def console() -> Console:
     """Where tables go: as wide as the terminal, or wide enough for a table in a file."""
-    return Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
 def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> int:

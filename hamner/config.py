@@ -1,8 +1,8 @@
 """What a run is told: strict, typed, read-only.
 
-Data in: a TOML file of `ray_configs/` (only what differs from the defaults here) plus `key=value` words.
-Data out: one frozen `Config`. A key nobody knows, a wrong type or an impossible relation is a `BadInput`
-that lists every problem at once. The defaults are the full-size numbers; the miniatures override them.
+Data in: what load_config.py read. Data out: one frozen `Config`. A key nobody knows, a wrong type or an
+impossible relation is a `BadInput` that lists every problem at once. The defaults are the full-size numbers;
+the miniatures override them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -135,12 +132,42 @@ class Compute(Strict):
     max_failures: int = Field(2, ge=0)           # a crashed trial or worker starts again this often
 
 
+class ParameterGroup(Strict):
+    """Parameters that learn at their own share of the rate, at every moment of the schedule."""
+
+    learning_rate_scale: float = Field(ge=0)
+    middle_layers: int = Field(0, ge=0)          # this many consecutive blocks around the middle ...
+    parameters: str = ""                         # ... or the parameters whose names match this glob
+
+
+class Entrant(Strict):
+    """One row of a league: who it is, and how it differs from its base."""
+
+    name: str
+    base: str                                    # a contestant or preset
+    overrides: dict[str, int | float | str] = {}     # fields of ModelConfig, after shrinking
+    learning_rate: float | None = Field(None, gt=0)  # its own, instead of the league's; then it is not probed
+    seeds: tuple[int, ...] = ()                  # its own seed indices, instead of 0 … tournament.seeds - 1
+    parameter_groups: tuple[ParameterGroup, ...] = ()
+
+
 class Tournament(Strict):
     """The league. Steps are counted from each round's start; all contestants read the same batches."""
 
     contestants: tuple[str, ...] = ()            # empty: all ten
+    league: tuple[Entrant, ...] = ()             # rows of --league FILE or --sweep, instead of `contestants`
     steps: tuple[int, ...] = (500, 1000, 2000)
     keep: tuple[int, ...] = (5, 3, 1)
+    budget: Literal["tokens", "flops", "seconds"] = "tokens"    # what is equal: flops gives all those of `steps`
+    seconds: tuple[float, ...] = ()              # budget = seconds: of training, a round
+    mode: Literal["sync", "async"] = "sync"      # async: promote at once, for more slots than contestants
+    seeds: int = Field(1, gt=0)                  # runs of each contestant, ranked by their mean
+    twins: int = Field(4, ge=0)                  # with one seed: further seeds of the cheapest, to measure seed_sd
+    contested: Literal["seeds", "keep", "cut"] = "seeds"    # what becomes of a cut that could be chance
+    max_seeds: int = Field(3, gt=0)              # contested = seeds: at most this many runs of a contestant
+    lr: Literal["probe", "shared"] = "probe"     # each contestant's own learning rate, or the league's for all
+    lr_probe_steps: int = Field(0, ge=0)         # 0: a fifth of round 1, at least 3 × warmup
+    cooldown: float = Field(0.0, ge=0, lt=0.5)   # share of each round over which a copy is annealed and ranked
     batch_size: int = Field(16, gt=0)
     micro_batches: int = Field(1, gt=0)          # gradient accumulation: parts one batch is computed in
     seq_len: int = Field(512, gt=1)
@@ -148,8 +175,12 @@ class Tournament(Strict):
     warmup_steps: int = Field(100, ge=0)
     mix: dict[str, float] = {"fineweb_edu": 1.0}
     eval_sequences: int = Field(64, gt=0)        # held-out rows of seq_len tokens the ranking is made on
+    grid_points: int = Field(8, gt=0)            # looks at the held-out loss a round, on an eighth of the rows
+    report: tuple[str, ...] = ("synthetic",)     # further sources whose held-out loss is reported, never ranked
     log_every: int = Field(50, gt=0)
     checkpoint_every: int = Field(250, gt=0)     # steps that a kill can cost
+    keep_checkpoints: int = Field(2, gt=0)       # of a running contestant; one of a waiting one
+    keep_cut: Literal["weights", "nothing"] = "weights"    # of a contestant that is out
 
 
 class Plateau(Strict):
@@ -209,71 +240,19 @@ def closest(word: str, known: Sequence[str]) -> str:
     return f"the closest known one is '{difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]}'"
 
 
-def config_names() -> list[str]:
-    return sorted(f.name.removesuffix(".toml") for f in _shipped().iterdir() if f.name.endswith(".toml"))
-
-
-def default_config_name() -> str:
-    """`rtx3090` where a CUDA card is, else `laptop`."""
-    import torch
-
-    return "rtx3090" if torch.cuda.is_available() else "laptop"
-
-
-def load_config(name_or_path: str, overrides: Sequence[str] = (), section: str = "tournament") -> Config:
-    """Read a config by name or path (TOML, or a run's config.json) and lay `key=value` words over it.
-
-    A bare key (`steps=[10,20,40]`) is looked for in `section` first, then at the top, then anywhere it is
-    unique. Raises BadInput with every problem found.
-    """
-    values = _read_toml(name_or_path)
-    problems = Problems()
-    for word in overrides:
-        with problems.collect():
-            path, value = _parse_override(word, section)
-            here = values
-            for key in path[:-1]:
-                here = here.setdefault(key, {})
-                if not isinstance(here, dict):
-                    raise BadInput(f"{name_or_path}: '{key}' must be a section, not a value")
-            here[path[-1]] = value
-    config = None
-    while config is None:
-        try:
-            config = Config.model_validate_json(json.dumps(values, default=str))
-        except ValidationError as error:    # note what is wrong, take it out, look at the rest
-            problems.found += [_explain(Config, item, name_or_path) for item in error.errors()]
-            for item in error.errors():
-                _remove(values, [part for part in item["loc"] if isinstance(part, str)])
-    problems.found += list(relations(config))
-    problems.raise_all()
-    return config
-
-
-def _remove(values: dict[str, Any], path: list[str]) -> None:
-    """Take one setting (or the innermost part of it that is there) out of nested values."""
-    here = values
-    for key in path[:-1]:
-        if not isinstance(here.get(key), dict):
-            here.pop(key, None)
-            return
-        here = here[key]
-    here.pop(path[-1], None)
-
-
 def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     """Build a strict object from plain JSON values, naming each bad key, its value and its neighbour."""
     try:
         return kind.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        raise BadInput([_explain(kind, item, where) for item in error.errors()]) from None
+        raise BadInput([explain(kind, item, where) for item in error.errors()]) from None
 
 
-def _explain(kind: type[Strict], error: Any, where: str) -> str:
+def explain(kind: type[Strict], error: Any, where: str) -> str:
     path = [str(part) for part in error["loc"]]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        fields = [k.split(".")[-1] for k in _leaves(kind) if k.split(".")[:-1] == path[:-1]]
+        fields = [k.split(".")[-1] for k in leaves(kind) if k.split(".")[:-1] == path[:-1]]
         sections = [k for k, f in kind.model_fields.items() if len(path) == 1]
         return f"{where}: unknown key '{key}'; {closest(path[-1], sorted({*fields, *sections}))}"
     if error["type"] == "missing":
@@ -281,56 +260,16 @@ def _explain(kind: type[Strict], error: Any, where: str) -> str:
     return f"{where}: '{key}' = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-def _shipped() -> Any:
-    return resources.files("ray_configs")
-
-
-def _read_toml(name_or_path: str) -> dict[str, Any]:
-    shipped = _shipped() / f"{name_or_path}.toml"
-    path = Path(name_or_path).expanduser()
-    found = shipped if shipped.is_file() else path
-    if not found.is_file():
-        raise BadInput(
-            f"no config '{name_or_path}': neither a file nor a name; {closest(name_or_path, config_names())}"
-        )
-    try:
-        text = found.read_text(encoding="utf-8")
-        if path.suffix == ".json":    # the config.json of a run
-            return dict(json.loads(text)["config"])
-        return tomllib.loads(text)
-    except (OSError, ValueError, KeyError, TypeError) as error:    # broken TOML and text are ValueErrors
-        raise BadInput(f"{name_or_path} is no valid config: {error}") from None
-
-
-def _leaves(kind: type[BaseModel], prefix: str = "") -> list[str]:
+def leaves(kind: type[BaseModel], prefix: str = "") -> list[str]:
     """Dotted names of all settings below `kind`, in reading order."""
     names: list[str] = []
     for key, field in kind.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            names += _leaves(inner, f"{prefix}{key}.")
+            names += leaves(inner, f"{prefix}{key}.")
         else:
             names.append(prefix + key)
     return names
-
-
-def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
-    key, _, text = word.partition("=")
-    names = _leaves(Config)
-    found = [key] if key in names else []
-    for prefix in (f"{section}.", f"{section}.plateau."):
-        found = found or [n for n in names if n == prefix + key]
-    found = found or [n for n in names if n.split(".")[-1] == key]
-    if not found:
-        known = sorted({*names, *(n.split(".")[-1] for n in names)})
-        raise BadInput(f"unknown key '{key}' in '{word}'; {closest(key, known)}")
-    if len(found) > 1:
-        raise BadInput(f"'{key}' in '{word}' is ambiguous: write one of {', '.join(found)}")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text    # a bare word such as path=builtin is a string
-    return found[0].split("."), value
 
 
 def mix_problems(mix: Mapping[str, float], where: str) -> Iterator[str]:
@@ -356,6 +295,7 @@ def relations(config: Config) -> Iterator[str]:
     elif league.keep and league.keep[-1] != 1:
         yield f"tournament.keep = {list(league.keep)}: the last round must keep 1, the winner"
     yield from mix_problems(league.mix, "tournament.mix")
+    yield from _league_problems(config)
     for name, part in (("tournament", league), ("curriculum", stages)):
         if part.batch_size % part.micro_batches:
             yield f"{name}.batch_size {part.batch_size} is not a multiple of {name}.micro_batches {part.micro_batches}"
@@ -376,3 +316,28 @@ def relations(config: Config) -> Iterator[str]:
         yield f"plateau.window_steps {rule.window_steps} is not a multiple of evaluate_every {rule.evaluate_every}"
     if config.compute.device == "cpu" and config.compute.precision == "fp16":
         yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"
+
+
+def _league_problems(config: Config) -> Iterator[str]:
+    """Settings of the tournament that do not go together."""
+    league = config.tournament
+    for name in league.report:
+        if name not in SOURCE_NAMES:
+            yield f"tournament.report: unknown source '{name}'; {closest(name, SOURCE_NAMES)}"
+    if league.budget == "seconds" and (len(league.seconds) != len(league.keep) or any(s <= 0 for s in league.seconds)):
+        yield (f"tournament.seconds = {list(league.seconds)}: budget = seconds needs one positive number a round, "
+               f"{len(league.keep)}")
+    if league.seconds and league.budget != "seconds":
+        yield f"tournament.seconds = {list(league.seconds)} goes with budget = seconds, not {league.budget}"
+    if league.budget == "seconds" and league.cooldown:
+        yield "tournament.cooldown needs to know where a round ends: not with budget = seconds"
+    if league.contested == "seeds" and league.max_seeds < league.seeds:
+        yield f"tournament.max_seeds {league.max_seeds} is below tournament.seeds {league.seeds}"
+    if league.mode == "async" and league.contested != "cut":
+        yield (f"tournament.contested = {league.contested} waits for everybody, mode = async for nobody: "
+               "write contested=cut, or mode=sync")
+    if league.lr_probe_steps and league.lr_probe_steps < 3 * league.warmup_steps:
+        yield (f"tournament.lr_probe_steps {league.lr_probe_steps} is under three times "
+               f"tournament.warmup_steps {league.warmup_steps}: too short to compare rates")
+    if league.league and league.contestants:
+        yield "tournament.contestants and a league's own rows cannot both say who enters"

@@ -6,6 +6,7 @@ The number ranked and judged is cross-entropy alone; no balance loss is in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from hamner.corpus import Corpus
 from hamner.loss import token_losses
 from hamner.mixer import SyntheticRows
 from hamner.model import Hamner
-from hamner.tokenizer import Tokenizer
+from hamner.tokenizer import END_OF_TEXT, Tokenizer
 from hamner.trainer import autocast
 
 
@@ -24,24 +25,80 @@ def heldout_rows(
     corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, level: int = 1,
 ) -> Tensor:
     """Up to `count` held-out rows (n, T) of a source, spread evenly over its held-out text."""
+    return heldout_text(corpus, tokenizer, source, seq_len, count, level).rows
+
+
+@dataclass(frozen=True)
+class HeldoutText:
+    """Held-out rows of one source, and which document each token is part of."""
+
+    rows: Tensor          # (n, T) int64
+    documents: Tensor     # (n, T) int64, counted from 0 without gaps
+    bytes_per_token: float    # of the source's held-out text in UTF-8
+
+    def part(self, count: int) -> HeldoutText:
+        """About `count` rows, evenly spread."""
+        every = max(1, len(self.rows) // count)
+        return HeldoutText(self.rows[::every], _renumber(self.documents[::every]), self.bytes_per_token)
+
+
+def heldout_text(
+    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, level: int = 1,
+) -> HeldoutText:
+    """As heldout_rows, with the documents' borders. Raises BadInput when less than one row is held out."""
     if source == "synthetic":
         drawn = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction, held_out=True)
         rows = np.stack([drawn.row(index, level) for index in range(count)])
-    else:
-        tokens = corpus.heldout(source)
-        whole = len(tokens) // seq_len
-        if whole == 0:
-            raise BadInput(
-                f"source '{source}' holds out {len(tokens)} tokens, less than one row of {seq_len}: give more text"
-            )
-        chosen = np.unique(np.linspace(0, whole - 1, min(count, whole)).astype(int))
-        rows = np.asarray(tokens[: whole * seq_len]).reshape(whole, seq_len)[chosen]
-    return torch.from_numpy(rows.astype(np.int64))
+        ends = np.cumsum(rows.reshape(-1) == END_OF_TEXT).reshape(rows.shape)    # the item that an end closes
+        items = ends - (rows == END_OF_TEXT) + np.arange(count)[:, None]         # and none goes on in the next row
+        text = "".join(tokenizer.decode(row.tolist()) for row in rows)
+        return HeldoutText(
+            torch.from_numpy(rows.astype(np.int64)), _renumber(torch.from_numpy(items)),
+            len(text.encode()) / rows.size)
+    tokens = corpus.heldout(source)
+    whole = len(tokens) // seq_len
+    if whole == 0:
+        raise BadInput(
+            f"source '{source}' holds out {len(tokens)} tokens, less than one row of {seq_len}: give more text"
+        )
+    chosen = np.unique(np.linspace(0, whole - 1, min(count, whole)).astype(int))
+    rows = np.asarray(tokens[: whole * seq_len]).reshape(whole, seq_len)[chosen]
+    places = chosen[:, None] * seq_len + np.arange(seq_len)
+    documents = np.searchsorted(np.asarray(corpus.heldout_ends(source)), places, side="right")
+    facts = corpus.manifest["sources"][source]
+    return HeldoutText(
+        torch.from_numpy(rows.astype(np.int64)), _renumber(torch.from_numpy(documents)),
+        facts["heldout_bytes"] / facts["heldout_tokens"])
+
+
+def _renumber(documents: Tensor) -> Tensor:
+    return torch.unique(documents, return_inverse=True)[1]
 
 
 def row_counts(mix: Mapping[str, float], count: int) -> dict[str, int]:
     """Share `count` rows out by ratio, at least one each."""
     return {name: max(1, round(share * count)) for name, share in mix.items()}
+
+
+@torch.no_grad()
+def document_losses(
+    hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_size: int,
+) -> tuple[list[float], list[int]]:
+    """Of each held-out document: its cross-entropy in nats, summed in float64, and the tokens predicted."""
+    was_training = hamner.training
+    hamner.eval()
+    count = int(text.documents.max()) + 1
+    nats = torch.zeros(count, dtype=torch.float64)
+    predicted = text.documents[:, 1:].flatten()
+    losses = []
+    for part in text.rows.split(batch_size):
+        part = part.to(compute.device)
+        with autocast(compute):
+            logits = hamner.forward(part).logits    # not through a compiled call: other shapes, no gradients
+        losses.append(token_losses(logits, part).double().flatten().cpu())
+    hamner.train(was_training)
+    nats.index_add_(0, predicted, torch.cat(losses))
+    return nats.tolist(), torch.bincount(predicted, minlength=count).tolist()
 
 
 @torch.no_grad()

@@ -75,14 +75,17 @@ class SyntheticRows:
         return np.asarray(ids[: self._seq_len])
 
 
-def training_rows(corpus: Corpus, tokenizer: Tokenizer, names: list[str], seq_len: int) -> dict[str, Rows]:
-    """The rows of each named source of a prepared corpus."""
+def training_rows(
+    corpus: Corpus, tokenizer: Tokenizer, names: list[str], seq_len: int, seed: int | None = None,
+) -> dict[str, Rows]:
+    """The rows of each named source of a prepared corpus, in the order of `seed` (default: the corpus's)."""
+    seed = corpus.seed if seed is None else seed
     rows: dict[str, Rows] = {}
     for name in names:
         if name == "synthetic":
-            rows[name] = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction)
+            rows[name] = SyntheticRows(tokenizer, seq_len, seed, corpus.heldout_fraction)
         else:
-            rows[name] = TextRows(corpus.train(name), seq_len, name, corpus.seed)
+            rows[name] = TextRows(corpus.train(name), seq_len, name, seed)
     return rows
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from hamner.config import Optimizer
-from hamner.model import decayed_parameters
+from hamner.config import Optimizer, ParameterGroup
+from hamner.emotional_layers import rate_scales
+from hamner.model import Hamner, decayed_parameters
 
 
 def warmup_constant(step: int, rate: float, warmup_steps: int) -> float:
@@ -14,13 +17,17 @@ def warmup_constant(step: int, rate: float, warmup_steps: int) -> float:
     return rate * min(1.0, (step + 1) / warmup_steps) if warmup_steps else rate
 
 
-def adamw(hamner: nn.Module, config: Optimizer) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019), fused; weight decay on matrices only."""
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for _, weight, decays in decayed_parameters(hamner):
-        groups[decays].append(weight)
+def adamw(hamner: Hamner, config: Optimizer, groups: Sequence[ParameterGroup] = ()) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019), fused; weight decay on matrices only.
+
+    Each of its groups carries "rate_scale", which whoever sets the learning rate multiplies it by.
+    """
+    scales = rate_scales(hamner, groups)
+    parameters: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
+    for name, weight, decays in decayed_parameters(hamner):
+        parameters.setdefault((scales[name], decays), []).append(weight)
     return torch.optim.AdamW(
-        [{"params": groups[True], "weight_decay": config.weight_decay},
-         {"params": groups[False], "weight_decay": 0.0}],
+        [{"params": weights, "weight_decay": config.weight_decay if decays else 0.0, "rate_scale": scale}
+         for (scale, decays), weights in parameters.items() if weights],
         betas=(config.beta1, config.beta2), fused=True,
     )

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +23,7 @@ from filelock import FileLock, Timeout
 from hamner.config import BadInput, Config, closest, parse, relations
 
 T = TypeVar("T")
+LEASE_SECONDS = 60    # without a heartbeat, after which another machine may take a run over
 
 
 def results_folder(option: str | None = None) -> Path:
@@ -109,7 +113,7 @@ def open_run(
         name = existing[0].name
     folder = run_folder(results, kind, name or new_name())
     if not resume:
-        if folder.exists() and any(path.name != ".driver.lock" for path in folder.iterdir()):
+        if folder.exists() and any(path.suffix not in (".lock", ".lease") for path in folder.iterdir()):
             raise BadInput(f"{folder} exists already: add --resume to go on with it, or choose another --name")
         if config is None:
             raise ValueError("a new run needs a config")
@@ -161,13 +165,51 @@ def differences(stored: Any, given: Any, path: str = "") -> Iterator[str]:
 
 @contextmanager
 def only_one(path: Path, message: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold a lock that dies with its process; raises BadInput with `message` when somebody else holds it."""
+    """Hold a lock that dies with its process; raises BadInput with `message` when somebody else holds it.
+
+    Where storage is shared between machines a file lock may not reach the other one: beside it lies a lease with a
+    heartbeat, which another machine honours until it is LEASE_SECONDS old.
+    """
     lock = FileLock(path, timeout=wait_seconds)
+    lease = path.with_suffix(".lease")
     try:
         lock.acquire()
     except Timeout:
         raise BadInput(message) from None
+    stopped = threading.Event()
     try:
-        yield
+        holder = _lease_of_another(lease)
+        if holder:
+            raise BadInput(f"{message} (it was alive on {holder} within the last {LEASE_SECONDS} seconds)")
+        _renew(lease)
+        beat = threading.Thread(target=_keep_renewing, args=(lease, stopped), daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            beat.join()
+            lease.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def _renew(lease: Path) -> None:
+    write_json(lease, {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()})
+
+
+def _keep_renewing(lease: Path, stopped: threading.Event) -> None:
+    while not stopped.wait(LEASE_SECONDS / 4):
+        if not lease.parent.is_dir():
+            return
+        _renew(lease)
+
+
+def _lease_of_another(lease: Path) -> str | None:
+    """The machine whose lease is still good; on this machine the lock itself has said enough."""
+    try:
+        held = json.loads(lease.read_text(encoding="utf-8"))
+        fresh = time.time() - held["time"] < LEASE_SECONDS
+        return str(held["host"]) if fresh and held["host"] != socket.gethostname() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -11,7 +11,7 @@ There is no random state to save: each batch is a function of (seed, stage, step
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hamner.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
-from hamner.config import Compute, Optimizer
+from hamner.config import Compute, Optimizer, ParameterGroup
 from hamner.loss import next_token_loss
 from hamner.mixer import Mixer
 from hamner.model import Hamner
@@ -43,10 +43,11 @@ class Trainer:
 
     def __init__(
         self, hamner: Hamner, mixer: Mixer, optimizer: Optimizer, compute: Compute, *, micro_batches: int = 1,
+        groups: Sequence[ParameterGroup] = (),
     ) -> None:
         self.hamner = hamner.to(compute.device)
         self.mixer, self.compute, self._micro_batches = mixer, compute, micro_batches
-        self._settings = optimizer
+        self._settings, self._groups = optimizer, groups
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._world = torch.distributed.get_world_size() if distributed else 1
         if compute.compile:
@@ -60,14 +61,17 @@ class Trainer:
     def begin(self, rate: float, warmup_steps: int) -> None:
         """Start a schedule: fresh AdamW, a new warmup from the next step on."""
         self.rate, self.warmup_steps, self.schedule_step = rate, warmup_steps, 0
-        self.optimizer = adamw(self.hamner, self._settings)
+        self.optimizer = adamw(self.hamner, self._settings, self._groups)
         self._scaler = torch.amp.GradScaler(self.compute.device, enabled=self.compute.precision == "fp16")
 
-    def step(self) -> dict[str, float]:
-        """Forward, backward, clip, update. Raises Diverged before a non-finite loss reaches the optimizer."""
-        rate = warmup_constant(self.schedule_step, self.rate, self.warmup_steps)
+    def step(self, rate_scale: float = 1.0) -> dict[str, float]:
+        """Forward, backward, clip, update. Raises Diverged before a non-finite loss reaches the optimizer.
+
+        rate_scale: of this step's learning rate; a cooldown lets it fall to 0.
+        """
+        rate = rate_scale * warmup_constant(self.schedule_step, self.rate, self.warmup_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate_scale"]
         tokens = self.mixer.next().to(self.compute.device, non_blocking=True)
         self._forward.train()
         loss, balance = self._backward(tokens)

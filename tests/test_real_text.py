@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hamner.config import load_config
 from hamner.contestants import CONTESTANTS
+from hamner.load_config import load_config
 from hamner.prepare_data import choose_tokenizer, prepare
 
 DATA = os.environ.get("HAMNER_DATA", "")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hamner.config import BadInput, Config, closest, config_names, load_config
+from hamner.config import BadInput, Config, closest
+from hamner.load_config import config_names, load_config
 from hamner.results import write_config
 
 

@@ -14,8 +14,9 @@ import pyarrow.parquet
 import pytest
 
 from hamner import heldout
-from hamner.config import BadInput, Data, load_config
+from hamner.config import BadInput, Data
 from hamner.corpus import Corpus
+from hamner.load_config import load_config
 from hamner.prepare_data import check_sources, choose_tokenizer, encode, prepare
 from hamner.sources import SOURCES, Skipped
 from hamner.sources.readers import folder_documents, folder_files
