@@ -1,27 +1,67 @@
-"""How much memory a contestant needs, and so which fraction of a card it is given. An estimate, from the config
-alone: weights, gradients and Adam's moments in fp32, activations, logits, the CUDA context.
+"""How much memory a contestant needs, and so which fraction of a card it is given; what is tried when that is
+not enough. An estimate, from the config alone: weights, gradients and Adam's moments in fp32, activations,
+logits, the CUDA context.
 """
 
 from __future__ import annotations
 
 import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from hamner.config import Config, ModelConfig
+from hamner.config import BadInput, Config, ModelConfig
 from hamner.cost import count_parameters
+from tournament.variants import Contestant, twins
 
 GIB = 2**30
 CONTEXT = 0.6 * GIB    # CUDA context, kernels and allocator slack of one process
+CHECKPOINT_BYTES = 12    # a parameter on disk: the weight and Adam's two moments, fp32
 
 
-def memory_bytes(model: ModelConfig, config: Config) -> float:
+@dataclass(frozen=True)
+class Rung:
+    """How a batch is computed: the same tokens and the same gradient, in less memory or more of the card."""
+
+    micro_batches: int
+    activation_checkpointing: bool
+    share: float    # of one card; 0 without one
+
+
+def first_rung(model: ModelConfig, config: Config) -> Rung:
+    """What a contestant starts with."""
+    rung = Rung(config.tournament.micro_batches, config.compute.activation_checkpointing, 0.0)
+    return replace(rung, share=share(model, config, rung))
+
+
+def next_rung(rung: Rung, config: Config) -> tuple[Rung, str] | None:
+    """What to try after running out of memory, and how to say it; None when nothing is left.
+
+    Half the micro-batch and twice the accumulation, once; then activation checkpointing; then more of the card.
+    """
+    start, batch = config.tournament.micro_batches, config.tournament.batch_size
+    if rung.micro_batches == start and batch % (2 * start) == 0:
+        return replace(rung, micro_batches=2 * start), f"micro batches {start} -> {2 * start}"
+    if not rung.activation_checkpointing:
+        return replace(rung, activation_checkpointing=True), "activation checkpointing"
+    if 0 < rung.share < 1:
+        larger = min(1.0, round(2 * rung.share, 2))
+        return replace(rung, share=larger), f"share of the card {rung.share:g} -> {larger:g}"
+    return None
+
+
+def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:
     """Peak bytes of one training step of a contestant in the tournament."""
     league, compute = config.tournament, config.compute
+    micro_batches = rung.micro_batches if rung else league.micro_batches
     width = 4 if compute.precision == "fp32" else 2
-    tokens = league.batch_size // league.micro_batches * league.seq_len
+    tokens = league.batch_size // micro_batches * league.seq_len
     static = 16 * count_parameters(model).total
     heads = 2 if model.attention == "differential" else 1
     inside = (8 + 6 * heads) * model.hidden_size + 5 * model.num_active_experts * model.intermediate_size
-    if compute.activation_checkpointing:    # the input of each block, and one block in full
+    if rung.activation_checkpointing if rung else compute.activation_checkpointing:
+        # the input of each block, and one block in full
         activations = tokens * width * (model.num_layers * model.hidden_size + inside)
     else:
         activations = tokens * width * model.num_layers * inside
@@ -29,9 +69,41 @@ def memory_bytes(model: ModelConfig, config: Config) -> float:
     return static + activations + logits + (CONTEXT if compute.device == "cuda" else 0)
 
 
-def share(model: ModelConfig, config: Config) -> float:
+def share(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:
     """Fraction of one card in hundredths, rounded up, with a tenth to spare; 0 on a machine without one."""
     if config.compute.device == "cpu":
         return 0.0
-    wanted = 1.1 * memory_bytes(model, config) / (config.compute.gpu_memory_gib * GIB)
+    if config.tournament.budget == "seconds":
+        return 1.0    # seconds only compare in a slot of one's own
+    wanted = 1.1 * memory_bytes(model, config, rung) / (config.compute.gpu_memory_gib * GIB)
     return min(1.0, math.ceil(100 * wanted) / 100)
+
+
+def disk_gib(contestants: Mapping[str, Contestant], config: Config) -> float:
+    """Most that a league's checkpoints take at one moment, GiB.
+
+    At the end of round 1 every run has one; those that train have `keep_checkpoints`, and write one more.
+    """
+    size = {name: checkpoint_gib(c.model) for name, c in contestants.items()}
+    runs = [name for name, c in contestants.items() for _ in c.seeds]
+    runs += [twin.contestant for twin in twins(config, contestants)]
+    free, running = 1.0, 0.0
+    for name in sorted(runs, key=lambda n: -size[n]):    # the largest that can run side by side
+        needs = share(contestants[name].model, config) or 0.5
+        if needs <= free + 1e-9:
+            free, running = free - needs, running + size[name]
+    return sum(size[name] for name in runs) + running * config.tournament.keep_checkpoints
+
+
+def checkpoint_gib(model: ModelConfig) -> float:
+    return CHECKPOINT_BYTES * count_parameters(model).total / GIB
+
+
+def check_disk(contestants: Mapping[str, Contestant], config: Config, folder: Path) -> None:
+    """Raises BadInput when the league's checkpoints cannot fit where its results go."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free, needed = shutil.disk_usage(there).free / GIB, disk_gib(contestants, config)
+    if needed > free:
+        raise BadInput(
+            f"the league's checkpoints need up to {needed:.1f} GiB, {there} has {free:.1f} GiB free: make room, choose "
+            "another --results, lower tournament.keep_checkpoints, or let fewer enter")

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import statistics
 from typing import Any
 
 from rich.table import Table
 
 from hamner.command import console
-from hamner.config import Config, ModelConfig
-from hamner.cost import count_parameters, training_flops_per_token
-from tournament.gpu_share import GIB, memory_bytes, share
-from tournament.standings import round_end
+from hamner.config import Config
+from hamner.cost import count_parameters
+from tournament.budget import budgets, probe_steps, reference_end
+from tournament.gpu_share import GIB, checkpoint_gib, disk_gib, memory_bytes, share
+from tournament.probe import FIRST, MOVES
+from tournament.variants import entrants, flops_per_token, twins
 
 
-def plan_rows(config: Config, models: Mapping[str, ModelConfig]) -> list[dict[str, Any]]:
-    """One row a contestant; tokens and flops are those of one that goes all the way."""
-    league = config.tournament
-    tokens = round_end(config, len(league.steps)) * league.batch_size * league.seq_len
+def plan_rows(config: Config) -> list[dict[str, Any]]:
+    """One row a contestant; tokens and flops are those of a run that goes all the way."""
+    contestants = entrants(config)
+    flops = flops_per_token(config, contestants)
+    per_step, length = config.tournament.batch_size * config.tournament.seq_len, budgets(config, flops)
     return [{
-        "contestant": name, "parameters": count_parameters(model).total,
-        "active_parameters": count_parameters(model).active, "tokens": tokens,
-        "flops": tokens * training_flops_per_token(model, league.seq_len),
-        "memory_gib": round(memory_bytes(model, config) / GIB, 3), "gpu_share": share(model, config),
-    } for name, model in models.items()]
+        "contestant": name, "parameters": count_parameters(c.model).total,
+        "active_parameters": count_parameters(c.model).active, "tokens": length[name].steps[-1] * per_step,
+        "flops": length[name].steps[-1] * per_step * flops[name],
+        "memory_gib": round(memory_bytes(c.model, config) / GIB, 3), "gpu_share": share(c.model, config),
+        "disk_gib": round(checkpoint_gib(c.model), 3),
+    } for name, c in contestants.items()]
 
 
-def print_plan(config: Config, models: Mapping[str, ModelConfig], *, as_json: bool) -> None:
-    rows = plan_rows(config, models)
+def print_plan(config: Config, *, as_json: bool) -> None:
+    rows = plan_rows(config)
     if as_json:
         for row in rows:
             print(json.dumps(row))
@@ -37,15 +41,47 @@ def print_plan(config: Config, models: Mapping[str, ModelConfig], *, as_json: bo
     table = Table(
         title=f"{len(rows)} contestants, rounds of {' / +'.join(map(str, league.steps))} steps of "
               f"{league.batch_size} × {league.seq_len} tokens, {' → '.join(map(str, (len(rows), *league.keep)))}",
-        title_justify="left", caption="tokens and FLOPs: of a contestant that goes all the way",
+        title_justify="left",
+        caption="tokens and FLOPs: of a contestant that goes all the way; disk: one checkpoint of it",
         caption_justify="left",
     )
-    for heading in ("contestant", "parameters", "active", "tokens", "PFLOP", "GiB", "GPU share"):
+    for heading in ("contestant", "parameters", "active", "tokens", "PFLOP", "GiB", "GPU share", "disk GiB"):
         table.add_column(heading, justify="left" if heading == "contestant" else "right")
     for row in rows:
         table.add_row(
             row["contestant"], f"{row['parameters']:,}", f"{row['active_parameters']:,}", f"{row['tokens']:,}",
             f"{row['flops'] / 1e15:,.2f}", f"{row['memory_gib']:.2f}",
-            f"{row['gpu_share']:.2f}" if row["gpu_share"] else "–",
+            f"{row['gpu_share']:.2f}" if row["gpu_share"] else "–", f"{row['disk_gib']:.2f}",
         )
     console().print(table)
+    for line in _costs(config):
+        console().print(line, soft_wrap=True)
+
+
+def _costs(config: Config) -> list[str]:
+    """What it costs to play the rounds, to probe learning rates, and to know how sure a cut is."""
+    league, contestants = config.tournament, entrants(config)
+    flops, per_step = flops_per_token(config, contestants), league.batch_size * league.seq_len
+    typical = statistics.median if league.budget == "flops" else statistics.mean
+    petaflop = typical(flops.values()) * per_step / 1e15    # of one step of a contestant
+    seeds = statistics.mean(len(c.seeds) for c in contestants.values())
+    entering = [min(count, len(flops)) for count in (len(flops), *league.keep[:-1])]
+    once = petaflop * sum(count * steps for count, steps in zip(entering, league.steps, strict=True))
+    lines = [f"the rounds: about {once * seeds:,.2f} PFLOP"]
+    if league.lr == "probe":
+        steps = probe_steps(config)
+        least, most = (tries * steps * len(flops) * petaflop for tries in (len(FIRST), len(FIRST) + MOVES))
+        lines.append(f"learning-rate round, {steps} steps a try: {least:,.2f} to {most:,.2f} PFLOP")
+    extra = twins(config, contestants)
+    if extra:
+        cost = len(extra) * sum(league.steps) * per_step * flops[extra[0].contestant] / 1e15
+        lines.append(f"{len(extra)} twins of {extra[0].contestant}, to know how far another seed moves a contestant: "
+                     f"{cost:,.2f} PFLOP")
+    if league.contested == "seeds":
+        more = max(0.0, league.max_seeds - seeds)
+        ends = [reference_end(config, index) for index in range(len(league.steps))]
+        near = min(more * once, sum(2 * more * end * petaflop for end in ends))
+        lines.append(f"contested = seeds: about {near:,.2f} PFLOP when the two beside each cut are contested, "
+                     f"at most {more * once:,.2f}")
+    lines.append(f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment")
+    return lines

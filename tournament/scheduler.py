@@ -1,32 +1,49 @@
-"""Synchronous elimination for Ray Tune: asks rounds.py, answers CONTINUE, PAUSE or STOP.
+"""Elimination for Ray Tune: asks rounds.py, answers CONTINUE, PAUSE or STOP.
 
-A contestant that has come to the end of a round is paused (its slot is free, its checkpoint on disk) until the
-last one has come; then the ledger is written, losers are stopped and survivors run on. Nothing is decided
-here, and everything decided is on disk before Tune hears of it.
+A run that has come to the end of a round is paused (its slot is free, its checkpoint on disk) until it is known
+whether it goes on. Nothing is decided here, and everything decided is on disk before Tune hears of it.
 
-Of Tune's internals two are leant on, as HyperBand does (Ray is pinned): a PAUSED trial is started by being
-returned from choose_trial_to_run, and `is_saving` marks a trial on its way to PAUSED. A trial that Tune is
-about to start again after a crash is told to on_trial_error with status ERROR already set.
+Of Tune's internals three are leant on, as HyperBand and ResourceChangingScheduler do (Ray is pinned): a PAUSED
+trial is started by being returned from choose_trial_to_run, `is_saving` marks a trial on its way to PAUSED, and
+a trial that does not run may be given other resources. A trial that Tune is about to start again after a crash
+is told to on_trial_error with status ERROR already set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from ray import exceptions
+from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from tournament.rounds import Bracket, Outcome
+from tournament.probe import ROUND as PROBE
+from tournament.rounds import Bracket, Outcome, Run
+
+
+@dataclass
+class Plan:
+    """What the scheduler is told beside the bracket."""
+
+    cost: Mapping[Run, float]                                       # expected time: the longest starts first
+    resources: Callable[[Run, float | None], dict[str, float]]      # of a run, with a share of the card or its own
+    record: Callable[[Run, Outcome, bool], None]                    # called before any action an outcome causes
+    probed: Callable[[Run, dict[str, Any]], None]                   # the same for a learning rate that was found
+    fresh_processes: bool = False                                   # a run's next round starts in a new process
 
 
 class EliminationScheduler(TrialScheduler):
-    """`bracket` decides; `record` is called after each outcome, before any action it causes."""
+    """Plays one bracket: all trials of a Tuner, one a run."""
 
-    def __init__(self, bracket: Bracket, record: Callable[[str, Outcome, bool], None]) -> None:
+    def __init__(self, bracket: Bracket, plan: Plan) -> None:
         super().__init__()
-        self._bracket, self._record = bracket, record
-        self._trials: dict[str, Trial] = {}
+        self._bracket, self._plan = bracket, plan
+        self._trials: dict[Run, Trial] = {}
+        self._shares: dict[Run, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {}    # Tune pickles schedulers to restore them; ours starts from the ledger instead
@@ -35,24 +52,59 @@ class EliminationScheduler(TrialScheduler):
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        self._trials[trial.config["contestant"]] = trial
+        self._trials[_run(trial)] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        if self._bracket.over() or trial.config["contestant"] not in self._bracket.alive():
-            return TrialScheduler.STOP    # cut while it was on its way (after a resume)
-        outcome = _outcome(result)
-        if outcome is None or result["round"] < self._bracket.round:
-            return TrialScheduler.CONTINUE    # in the middle of a round, or (resumed) at the end of an old one
-        self._take(tune_controller, trial, outcome)
-        name = trial.config["contestant"]
-        if self._bracket.over() or name not in self._bracket.alive():
+        run = _run(trial)
+        if "probed" in result:
+            self._plan.probed(run, json.loads(result["probed"]))
+            if "failure" in result:
+                self._take(tune_controller, trial, 0, _outcome(result))
             return TrialScheduler.STOP
-        return TrialScheduler.CONTINUE if name in self._bracket.waiting_for() else TrialScheduler.PAUSE
+        if result.get("wants_share"):
+            self._shares[run] = result["wants_share"]
+            return TrialScheduler.PAUSE
+        if result["round"] == PROBE:
+            return TrialScheduler.CONTINUE
+        if result.get("round_done") or result.get("failure"):
+            self._take(tune_controller, trial, result["round"], _outcome(result))
+        elif self._bracket.next_round(run) is not None:
+            return TrialScheduler.CONTINUE    # in the middle of a round
+        return self._next(run)
+
+    def _next(self, run: Run) -> str:
+        """What a run does that has just come to the end of a round, or that is out."""
+        if self._out(run):
+            return TrialScheduler.STOP
+        here = self._bracket.next_round(run)
+        if here is None or self._plan.fresh_processes:
+            return TrialScheduler.PAUSE
+        idle = [other for other in self._bracket.waiting_for() if other != run and self._idle(other)]
+        first = any(self._place(other) < (here, -self._plan.cost[run]) for other in idle)
+        return TrialScheduler.PAUSE if first else TrialScheduler.CONTINUE
+
+    def _place(self, run: Run) -> tuple[int, float]:
+        """Order in which runs get a slot: the earliest round, there the longest."""
+        return self._bracket.next_round(run) or 0, -self._plan.cost[run]
+
+    def _out(self, run: Run) -> bool:
+        """Nothing that may still happen lets a run go on; or it can only go on in the next Tuner."""
+        bracket = self._bracket
+        if bracket.over() or self._another_tuner():
+            return True
+        if any(o.failure for played in bracket.rounds if (o := played.outcomes.get(run))):
+            return True
+        return run not in bracket.twins and run.contestant not in bracket.contestants(bracket.round)
+
+    def _another_tuner(self) -> bool:
+        """Runs are wanted that this Tuner does not have: more seeds."""
+        return any(run not in self._trials for run in self._bracket.waiting_for())
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status == Trial.ERROR:
-            return    # Tune starts it again from its own last checkpoint
-        self._take(tune_controller, trial, Outcome(None, failure="error", reason="its process died repeatedly"))
+            return    # Tune starts it again from its newest checkpoint
+        index = max(0, self._bracket.next_round(_run(trial)) or 0)
+        self._take(tune_controller, trial, index, Outcome(None, failure="error", reason=_reason(trial)))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         pass
@@ -61,32 +113,53 @@ class EliminationScheduler(TrialScheduler):
         pass
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """A survivor that is paused, or an entrant that has not started yet."""
-        for name in self._bracket.waiting_for():
-            trial = self._trials.get(name)
-            if trial is not None and trial.status in (Trial.PENDING, Trial.PAUSED):
-                return trial
-        return None
+        """Of those of the earliest round that are wanted and idle, the longest."""
+        idle = [run for run in self._bracket.waiting_for() if self._idle(run)]
+        if not idle:
+            return None
+        run = min(idle, key=self._place)
+        trial = self._trials[run]
+        if run in self._shares and trial.status == Trial.PAUSED:
+            trial.update_resources(PlacementGroupFactory([self._plan.resources(run, self._shares.pop(run))]))
+        return trial
 
     def debug_string(self) -> str:
-        return f"round {self._bracket.round + 1}, waiting for {', '.join(self._bracket.waiting_for())}"
+        return f"round {self._bracket.round + 1}, waiting for {', '.join(map(str, self._bracket.waiting_for()))}"
 
-    def _take(self, tune_controller: Any, trial: Trial, outcome: Outcome) -> None:
-        """Note an outcome; when it decides the round, stop the losers that are parked."""
-        decided = self._bracket.report(trial.config["contestant"], outcome)
-        self._record(trial.config["contestant"], outcome, decided)
-        if not decided:
-            return
-        going_on = [] if self._bracket.over() else self._bracket.alive()
-        for name, other in self._trials.items():
-            if other is not trial and name not in going_on and (other.status == Trial.PAUSED or other.is_saving):
+    def _idle(self, run: Run) -> bool:
+        trial = self._trials.get(run)
+        return trial is not None and trial.status in (Trial.PENDING, Trial.PAUSED)
+
+    def _take(self, tune_controller: Any, trial: Trial, index: int, outcome: Outcome) -> None:
+        """Note an outcome, then stop those of the parked that are out."""
+        decided = self._bracket.report(_run(trial), index, outcome)
+        self._plan.record(_run(trial), outcome, decided)
+        for run, other in self._trials.items():
+            if other is not trial and (other.status == Trial.PAUSED or other.is_saving) and self._out(run):
                 tune_controller.stop_trial(other)
 
 
-def _outcome(result: dict[str, Any]) -> Outcome | None:
-    """The outcome in a trial's report, if it came to the end of a round or failed."""
-    if not result.get("round_done") and not result.get("failure"):
-        return None
-    fields = ("heldout_loss", "heldout_loss_start", "train_loss", "tokens_per_second", "seconds", "failure", "reason")
-    return Outcome(**{name: result[name] for name in fields if result.get(name) is not None} | {
-        "heldout_loss": result.get("heldout_loss")})
+def _run(trial: Trial) -> Run:
+    row = trial.config["row"]
+    return Run(row["contestant"], int(row["seed"]))
+
+
+def _outcome(result: dict[str, Any]) -> Outcome:
+    """The outcome in a report of a run that came to the end of a round or failed."""
+    if result.get("failure"):
+        return Outcome(None, failure=result["failure"], reason=result.get("reason", ""))
+    return Outcome(**json.loads(result["outcome"]))
+
+
+def _reason(trial: Trial) -> str:
+    """Why a run's process ended again and again: a crash in it, the process killed, or its node lost."""
+    error = trial.get_pickled_error()
+    cause = getattr(error, "cause", None) or error
+    lines = [line for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
+    if isinstance(cause, exceptions.NodeDiedError) or "node has died" in str(cause):
+        return f"lost node: {lines[0][:200]}"
+    if isinstance(cause, exceptions.RayTaskError):
+        return f"crash: {lines[-1][:200]}"
+    if isinstance(cause, exceptions.RayError):
+        return f"its process died: {lines[0][:200]}"
+    return f"crash: {type(cause).__name__}: {lines[0][:200]}"

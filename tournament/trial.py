@@ -1,16 +1,13 @@
-"""One contestant under Ray Tune: train to the next boundary, evaluate, report.
+"""One run under Ray Tune: open it, advance it, report it. What a run does stands in training.py.
 
-Its own folder RUN/<contestant>/ holds metrics.csv, TensorBoard curves and checkpoints. What Tune is given as a
-checkpoint is only a note of the round: weights, optimizer and data position are in our own format, so a run can
-be resumed by anybody who finds the folder, whatever became of the driver.
+What Tune is given as a checkpoint is only a note of the round: weights, optimizer and data position are in our
+own format in RUN/<contestant>/, so a league can be resumed by anybody who finds the folder.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import time
-import traceback
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,154 +15,112 @@ import torch
 from filelock import FileLock
 from ray import tune
 
-from hamner import checkpoint
 from hamner.config import Config, parse
-from hamner.corpus import Corpus
-from hamner.evaluate import heldout_loss, heldout_rows, mix_loss, row_counts
-from hamner.metrics import Curves, Metrics, Throughput
-from hamner.mixer import Mixer, training_rows
-from hamner.model import build
-from hamner.results import read_json
-from hamner.tokenizer import Tokenizer
-from hamner.trainer import Diverged, Trainer
-from tournament.gpu_share import share
-from tournament.standings import round_end
-from tournament.variants import entrants
+from hamner.results import read_json, write_json
+from hamner.trainer import Diverged
+from tournament.budget import Budget, budgets, probe_steps
+from tournament.probe import ROUND as PROBE
+from tournament.probe import STEP, best_power, next_power
+from tournament.rounds import Run
+from tournament.training import NeedsMoreOfTheCard, Training
+from tournament.variants import entrants, flops_per_token, run_name
 
-FIELDS = ("step", "round", "loss", "balance_loss", "gradient_norm", "learning_rate", "tokens_per_second",
-          "tokens_total", "heldout_loss")
+PROBED = "learning_rate.json"       # in the contestant's folder: power of STEP -> held-out loss
+ORDERS = "orders.json"              # in the league's folder: held-out rows asked for, in those of the config
 
 
 class Trial(tune.Trainable):
-    """config: {"contestant": name, "run": folder, "round": 0-based round to begin with}."""
+    """config: {"row": {run, contestant, seed, round, learning_rate, attempt}}; round: the 0-based one to begin with."""
+
+    training = Training
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._folder = Path(config["run"]) / config["contestant"]
+        config = config["row"]
+        self._league, self._name = Path(config["run"]), config["contestant"]
+        self._config = parse(Config, read_json(self._league / "config.json")["config"], "config.json")
+        torch.set_num_threads(self._config.compute.threads)
+        self._given, self._round, self._reported = config, int(config["round"]), False
+        contestants = entrants(self._config)
+        self._contestant = contestants[self._name]
+        self._folder = self._league / run_name(Run(self._name, int(config["seed"])), contestants)
         # an orphan of a killed driver may still be writing
         self._lock = FileLock(self._folder / ".lock", thread_local=False)
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=60)
-        self._round, self._reported = int(config["round"]), False
-        self._failed_in_setup = ""
-        try:
-            self._prepare(Path(config["run"]), config["contestant"])
-        except Exception as error:
-            self._failed_in_setup = _failure(error)[1]
-            self._setup_failure = _failure(error)[0]
-
-    def _prepare(self, run: Path, name: str) -> None:
-        self._config = parse(Config, read_json(run / "config.json")["config"], str(run / "config.json"))
-        league, compute = self._config.tournament, self._config.compute
-        torch.set_num_threads(compute.threads)
-        self._tokenizer = Tokenizer.load(run / "data")
-        corpus = Corpus(run / "data", self._tokenizer.sha256)
-        self._model = entrants(self._config)[name]
-        if compute.device == "cuda":    # one that needs more than its share must not take its neighbours'
-            torch.cuda.set_per_process_memory_fraction(share(self._model, self._config))
-        mixer = Mixer(training_rows(corpus, self._tokenizer, list(league.mix), league.seq_len), league.batch_size)
-        mixer.start_stage(league.mix)
-        self._rows = {
-            source: heldout_rows(corpus, self._tokenizer, source, league.seq_len, count)
-            for source, count in row_counts(league.mix, league.eval_sequences).items()
-        }
-        hamner = build(self._model, self._config.seed,
-                       activation_checkpointing=compute.activation_checkpointing)
-        self._trainer = Trainer(hamner, mixer, self._config.optimizer, compute, micro_batches=league.micro_batches)
-        self._trainer.begin(league.learning_rate * self._config.lr_scale, league.warmup_steps)
-        found = checkpoint.newest(self._folder / "checkpoints")
-        if found:
-            self._trainer.load(found, found.state)
-            self._progress = dict(found.state["progress"])
-        else:
-            self._progress = {"losses": [], "seconds": 0.0, "start": self._evaluate(), "latest": None}
-        step = self._trainer.step_count
-        self._metrics = Metrics(self._folder, FIELDS, resume_step=step)
-        self._curves = Curves(self._folder, resume_step=step)
+        self._training: Training | None = None
 
     def step(self) -> dict[str, Any]:
-        """Run to the next checkpoint or the end of the round. A failure is a result, not a traceback."""
-        if self._failed_in_setup:
-            return {"failure": self._setup_failure, "reason": self._failed_in_setup, "round": self._round,
-                    "step": 0}
-        if self._reported:    # Tune only calls again when the contestant goes on
-            self._round, self._reported = self._round + 1, False
+        """Run to the next checkpoint or the end of the round. Divergence and lack of memory are results.
+
+        Anything else is raised: Tune starts the run again from its newest checkpoint.
+        """
+        facts: dict[str, Any] = {"round": self._round, "step": 0, "round_done": False}
         try:
-            return self._run_on()
-        except Exception as error:
-            kind, reason = _failure(error)
-            if kind == "error":
-                print(traceback.format_exc())
-            return {"failure": kind, "reason": reason, "step": self._trainer.step_count, "round": self._round}
+            if self._round == PROBE:
+                return facts | self._probe()
+            facts |= self._train()
+            facts["round"] = self._round
+        except Diverged as error:
+            facts |= {"failure": "diverged", "reason": str(error)}
+        except NeedsMoreOfTheCard:
+            facts |= {"wants_share": read_json(self._folder / "ladder.json")["rung"]["share"]}
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            peak = self._training.ladder[-1:] if self._training else []
+            facts |= {"failure": "oom", "reason": f"{(str(error).splitlines() or [''])[0][:200]}"
+                      + "".join(f"; tried {taken['then']}, peak {taken['peak_gib']:.2f} GiB" for taken in peak)}
+        return facts | ({"step": self._training.trainer.step_count}
+                        if self._training and self._training.trainer else {})
 
-    def _run_on(self) -> dict[str, Any]:
-        league, trainer = self._config.tournament, self._trainer
-        end = round_end(self._config, self._round)
-        begin = end - league.steps[self._round]
-        if trainer.step_count == begin and self._round and self._progress["latest"] is not None:
-            self._progress = {"losses": [], "seconds": 0.0, "start": self._progress["latest"], "latest": None}
-        every = league.checkpoint_every
-        target = min(end, (trainer.step_count // every + 1) * every)
-        done = target == end
-        if trainer.step_count < target:
-            last_row = self._train_until(target)
-            if done:
-                self._progress["latest"] = last_row["heldout_loss"] = self._evaluate()
-            if done or target % league.log_every == 0:
-                self._write(last_row)
-            self._save()
+    def _train(self) -> dict[str, Any]:
+        if self._training is None:
+            budget = budgets(self._config, flops_per_token(self._config, entrants(self._config)))[self._name]
+            self._training = self._open(self._folder, budget, self._given["learning_rate"])
+        training = self._training
+        if self._reported and training.progress["latest"]["factor"] >= self._asked():
+            self._round, self._reported = self._round + 1, False    # Tune only calls again when the run goes on
+        done = training.advance(self._round)
+        if done:
+            training.look_again(self._asked())
         self._reported = done
-        facts = {"step": trainer.step_count, "round": self._round, "round_done": done}
-        return facts | (self._result(end - begin) if done else {})
+        # as text: Tune flattens what is nested
+        return {"round_done": done} | ({"outcome": json.dumps(training.result())} if done else {})
 
-    def _train_until(self, target: int) -> dict[str, Any]:
-        """Train up to step `target`; every row that is due is written but the last, which is returned."""
-        trainer, every = self._trainer, self._config.tournament.log_every
-        speed, began = Throughput(trainer.tokens_total), time.perf_counter()
-        while True:
-            row: dict[str, Any] = dict(trainer.step())
-            self._progress["losses"].append(row["loss"])
-            due = trainer.step_count % every == 0 or trainer.step_count in (1, target)
-            if due:
-                row |= {"round": self._round + 1, "tokens_per_second": speed.now(trainer.tokens_total)}
-            if trainer.step_count == target:
-                self._progress["seconds"] += time.perf_counter() - began
-                return row
-            if due:
-                self._write(row)
+    def _open(self, folder: Path, budget: Budget, rate: float) -> Training:
+        return self.training(self._config, self._league, folder, self._contestant, int(self._given["seed"]), budget,
+                             rate * self._config.lr_scale, int(self._given["attempt"]))
 
-    def _result(self, steps: int) -> dict[str, Any]:
-        """What is reported at the end of a round."""
-        progress, league = self._progress, self._config.tournament
-        tail = progress["losses"][-max(1, steps // 10):]
-        tokens = steps * league.batch_size * league.seq_len
-        return {
-            "heldout_loss": progress["latest"], "heldout_loss_start": progress["start"],
-            "train_loss": sum(tail) / len(tail), "seconds": progress["seconds"],
-            "tokens_per_second": tokens / progress["seconds"] if progress["seconds"] else None,
-        }
+    def _asked(self) -> int:
+        """Held-out rows to evaluate on at the end of this round, in those of the config."""
+        orders = self._league / ORDERS
+        return int(read_json(orders).get(str(self._round), 1)) if orders.is_file() else 1
 
-    def _evaluate(self) -> float:
-        """Held-out cross-entropy of the league's mix, nats per token. Raises Diverged when it is no number."""
-        league = self._config.tournament
-        part = league.batch_size // league.micro_batches
-        losses = {source: heldout_loss(self._trainer.hamner, rows, self._config.compute, batch_size=part)
-                  for source, rows in self._rows.items()}
-        loss = mix_loss(losses, league.mix)
-        if not math.isfinite(loss):
-            raise Diverged(f"the held-out loss of step {self._trainer.step_count} is {loss}")
-        return loss
+    def _probe(self) -> dict[str, Any]:
+        """Try one learning rate for a short while; say so when there is none left to try."""
+        noted = self._folder / PROBED
+        losses = {int(k): v for k, v in read_json(noted).items()} if noted.is_file() else {}
+        power = next_power(losses)
+        if power is None:
+            best = best_power(losses)
+            found = {"tried": {str(self._rate(p)): loss for p, loss in sorted(losses.items())},
+                     "learning_rate": None if best is None else self._rate(best)}
+            failure = {"failure": "diverged", "reason": "at every learning rate tried"} if best is None else {}
+            return {"round_done": True, "probed": json.dumps(found), "step": probe_steps(self._config)} | failure
+        folder = self._folder / "probe"
+        try:
+            training = self._open(folder, Budget((probe_steps(self._config),)), self._rate(power))
+            while not training.advance(0):
+                pass
+            losses[power] = training.progress["latest"]["loss"]
+            training.close()
+        except Diverged:
+            losses[power] = None
+        write_json(noted, {str(p): loss for p, loss in losses.items()})
+        shutil.rmtree(folder, ignore_errors=True)
+        return {"step": len(losses)}
 
-    def _write(self, row: dict[str, Any]) -> None:
-        self._metrics.row(row)
-        self._curves.scalars({k: v for k, v in row.items() if k not in ("step", "round")}, row["step"])
-
-    def _save(self) -> None:
-        folder = self._folder / "checkpoints"
-        checkpoint.save(
-            folder / checkpoint.step_name(self._trainer.step_count), self._trainer.tensors(),
-            self._trainer.state() | {"progress": self._progress, "contestant": self._folder.name},
-            self._model, self._tokenizer,
-        )
-        checkpoint.prune(folder, keep=2)
+    def _rate(self, power: int) -> float:
+        """In the config's units, without lr_scale."""
+        return float(self._config.tournament.learning_rate * STEP**power)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         note = {"round": self._round, "reported": self._reported}
@@ -176,22 +131,12 @@ class Trial(tune.Trainable):
         self._round, self._reported = note["round"], note["reported"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Become another contestant (on the CPU, where processes are reused)."""
+        """Become another run (on the CPU, where processes are reused)."""
         self.cleanup()
         self.setup(new_config)
         return True
 
     def cleanup(self) -> None:
-        if hasattr(self, "_curves"):
-            self._curves.close()
+        if self._training:
+            self._training.close()
         self._lock.release()
-
-
-def _failure(error: Exception) -> tuple[str, str]:
-    """The kind of failure and one line of reason."""
-    line = (str(error).splitlines() or [""])[0][:200]
-    if isinstance(error, Diverged):
-        return "diverged", line
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return "oom", line
-    return "error", f"{type(error).__name__}: {line}"

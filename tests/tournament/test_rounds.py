@@ -1,13 +1,13 @@
-"""The rule of the tournament, exhaustively on small cases and on the recorded losses in many orders."""
+"""The rule of the tournament: exhaustively on small cases, and on the recorded losses in many orders."""
 
-import itertools
+import copy
 import json
 import math
 import random
 
 import pytest
 
-from tournament.rounds import Bracket, Outcome, rank, survivors
+from tournament.rounds import Bracket, Outcome, Rules, Run
 
 RECORDED = {    # the recorded first round: mean of the last 100 training losses; two contestants never reported
     "v04_diffattn_medium": 7.0951, "v02_dense_medium": 7.1108, "v03_diffattn_small": 7.1537,
@@ -15,88 +15,155 @@ RECORDED = {    # the recorded first round: mean of the last 100 training losses
     "v06_moe_medium": 7.2870,
 }
 FAILED = ("v08_hybrid_medium", "v10_wide_shallow")
+TEN = [f"v{i}" for i in range(10)]
+NAN, INF = math.nan, math.inf
+FLOPS = {"a": 2.0, "b": 1.0, "c": 2.0, "d": 3.0, "e": 1.0}
+TABLES = {    # losses of each round
+    "all equal": ((2, 1), {"a": (1.0, 1.0), "b": (1.0, 1.0), "c": (1.0, 1.0), "d": (1.0, 1.0)}),
+    "equal at the cut": ((2, 1), {"a": (2.0, 1.0), "b": (1.0, 2.0), "c": (2.0, 0.0), "d": (3.0, 0.0)}),
+    "two fail, one later": ((2, 1), {"a": (NAN, 0.0), "b": (2.0, NAN), "c": (9.0, 3.0), "d": (INF, 0.0)}),
+    "nobody left": ((2, 1), {"a": (1.0, NAN), "b": (NAN, 0.0), "c": (2.0, INF), "d": (3.0, 0.0)}),
+    "five": ((3, 1), {"a": (3.0, 1.0), "b": (1.0, 3.0), "c": (2.0, 1.0), "d": (3.0, 0.0), "e": (NAN, 0.0)}),
+    "five, three rounds": ((3, 2, 1), {"a": (1.0, 2.0, 5.0), "b": (1.0, 2.0, 4.0), "c": (1.0, 2.0, 3.0),
+                                       "d": (1.0, 1.0, 3.0), "e": (2.0, 0.0, 0.0)}),
+}
 
 
-def _play(order, outcomes, keep, flops=None):
-    flops = flops or dict.fromkeys(outcomes, 1.0)
-    bracket = Bracket(sorted(outcomes), keep, flops)
-    decided = [bracket.report(name, outcomes[name]) for name in order]
-    assert decided == [False] * (len(order) - 1) + [True]
+def _bracket(flops, keep, *, seeds=1, twins=(), **rules):
+    flops = flops if isinstance(flops, dict) else dict.fromkeys(flops, 1.0)
+    return Bracket(Rules(keep, **rules), flops, dict.fromkeys(flops, range(seeds)), [Run(*twin) for twin in twins])
+
+
+def _tell(bracket, *told, round=0):
+    """Report several runs of a round, each (contestant, seed, loss or Outcome); what report said."""
+    return [bracket.report(Run(name, seed), round, o if isinstance(o, Outcome) else Outcome(o))
+            for name, seed, o in told]
+
+
+def _play(bracket, loss, choose):
+    while not bracket.over():
+        run = choose(bracket.waiting_for())
+        index = bracket.next_round(run)
+        bracket.report(run, index, Outcome(loss(run, index)))
     return bracket
 
 
+def _plain(keep, losses):
+    """The rule said once more: of each round the best finite losses go on, however they arrived."""
+    alive, kept = list(losses), []
+    for index, places in enumerate(keep):
+        finite = [name for name in alive if math.isfinite(losses[name][index])]
+        alive = sorted(finite, key=lambda n: (losses[n][index], FLOPS[n], n))[:places]
+        kept.append(set(alive))
+    return kept
+
+
 def test_the_recorded_round_has_one_outcome_in_any_order():
-    outcomes = {n: Outcome(x) for n, x in RECORDED.items()} | {
-        n: Outcome(None, failure="oom") for n in FAILED}
+    outcomes = {n: Outcome(x) for n, x in RECORDED.items()} | {n: Outcome(None, failure="oom") for n in FAILED}
     rng, order, results = random.Random(0), list(outcomes), set()
     for _ in range(2000):
         rng.shuffle(order)
-        results.add(tuple(_play(order, outcomes, [5, 3, 1]).alive()))
+        bracket = _bracket(sorted(outcomes), [5, 3, 1])
+        assert _tell(bracket, *((name, 0, outcomes[name]) for name in order)) == [False] * 9 + [True]
+        results.add(tuple(bracket.contestants(1)))
     assert results == {("v01_dense_small", "v02_dense_medium", "v03_diffattn_small", "v04_diffattn_medium",
                         "v07_hybrid_small")}
 
 
-@pytest.mark.parametrize("order", itertools.permutations("abcd"))
-def test_ties_go_to_the_cheaper_then_to_the_name(order):
-    outcomes = {n: Outcome(1.0) for n in "abcd"}
-    flops = {"a": 2.0, "b": 1.0, "c": 2.0, "d": 3.0}
-    bracket = _play(order, outcomes, [2, 1], flops)
-    assert rank(outcomes, flops) == ["b", "a", "c", "d"]
-    assert bracket.alive() == ["a", "b"]
+@pytest.mark.parametrize("contested", ["cut", "keep", "seeds"])
+@pytest.mark.parametrize("case", TABLES)
+def test_every_order_of_arrival_ends_as_the_plain_rule_says(case, contested):
+    keep, losses = TABLES[case]
+    flops, plain, ends, early, seen = {n: FLOPS[n] for n in losses}, _plain(keep, losses), 0, 0, set()
+    todo = [_bracket(flops, keep, contested=contested)]
+    while todo:    # every state that some order of arrival reaches, once
+        here = todo.pop()
+        waiting = here.waiting_for()
+        assert here.over() == (not waiting)
+        if here.over():
+            assert [set(played.kept) for played in here.rounds] == plain
+            assert {here.winner()} == (plain[-1] or {None})
+            ends += 1
+        for run in waiting:
+            after, index = copy.deepcopy(here), here.next_round(run)
+            after.report(run, index, Outcome(losses[run.contestant][index]))
+            for before, played, true in zip(here.rounds, after.rounds, plain, strict=True):
+                assert set(before.kept) <= set(played.kept) <= true    # never revoked, never wrong
+                assert played.decided or contested != "seeds" or not played.kept
+                early += bool(played.kept) and not played.decided
+            key = str([(played.kept, sorted(played.outcomes)) for played in after.rounds])
+            todo += [] if key in seen else [after]
+            seen.add(key)
+    assert ends > 0
+    assert (early > 0) == (contested != "seeds")    # somebody was certain before all had come
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
 def test_a_loss_that_is_no_number_loses_and_is_called_diverged(bad):
-    outcomes = {"a": Outcome(bad), "b": Outcome(99.0), "c": Outcome(100.0)}
-    assert outcomes["a"].failure == "diverged"
-    assert outcomes["a"].heldout_loss is None
-    assert survivors(outcomes, dict.fromkeys("abc", 1.0), 2) == ["b", "c"]
-    assert rank(outcomes, dict.fromkeys("abc", 1.0))[-1] == "a"
+    bracket = _bracket("abc", [2, 1])
+    _tell(bracket, ("a", 0, bad), ("b", 0, 99.0), ("c", 0, 100.0))
+    assert bracket.failure(0, "a").failure == "diverged"
+    assert bracket.rounds[0].outcomes[Run("a", 0)].heldout_loss is None
+    assert bracket.rank(0) == ["b", "c", "a"]
+    assert bracket.contestants(1) == ["b", "c"]
 
 
 def test_failed_contestants_never_go_on_even_when_places_are_free():
-    outcomes = {"a": Outcome(1.0), "b": Outcome(None, failure="error"), "c": Outcome(None, failure="oom")}
-    bracket = _play("abc", outcomes, [2, 1])
-    assert bracket.alive() == ["a"]
-    assert not bracket.over()
-    bracket.report("a", Outcome(0.5))
+    bracket = _bracket("abc", [2, 1])
+    _tell(bracket, ("a", 0, 1.0), ("b", 0, Outcome(None, failure="error")), ("c", 0, Outcome(None, failure="oom")))
+    assert bracket.contestants(1) == ["a"] and not bracket.over()
+    assert _tell(bracket, ("a", 0, 0.5), round=1) == [True]
     assert bracket.winner() == "a"
 
 
 def test_when_everybody_fails_there_is_no_winner():
-    bracket = _play("ab", {n: Outcome(None, failure="oom") for n in "ab"}, [1])
-    assert bracket.over() and bracket.winner() is None
+    bracket = _bracket("ab", [1])
+    _tell(bracket, *((n, 0, Outcome(None, failure="oom")) for n in "ab"))
+    assert bracket.over() and bracket.winner() is None and bracket.waiting_for() == []
 
 
 def test_ten_to_one_in_three_rounds():
-    bracket = Bracket([f"v{i:02}" for i in range(10)], [5, 3, 1], {f"v{i:02}": 1.0 for i in range(10)})
-    sizes = []
-    while not bracket.over():
-        sizes.append(len(bracket.alive()))
-        for name in bracket.alive():
-            bracket.report(name, Outcome(float(name[1:])))
-    assert sizes == [10, 5, 3]
-    assert bracket.winner() == "v00"
+    bracket = _play(_bracket(TEN, [5, 3, 1]), lambda run, _: float(run.contestant[1:]), lambda waiting: waiting[0])
+    assert [len(played.outcomes) for played in bracket.rounds] == [10, 5, 3]
+    assert [len(played.kept) for played in bracket.rounds] == [5, 3, 1]
+    assert bracket.winner() == "v0"
 
 
 def test_the_first_word_counts_and_strangers_are_not_heard():
-    bracket = Bracket(["a", "b", "c"], [2, 1], dict.fromkeys("abc", 1.0))
-    bracket.report("a", Outcome(1.0))
-    assert bracket.report("a", Outcome(9.0)) is False
-    assert bracket.report("z", Outcome(0.0)) is False
-    bracket.report("b", Outcome(2.0))
-    assert bracket.report("c", Outcome(3.0)) is True
-    assert bracket.alive() == ["a", "b"]
-    assert bracket.report("c", Outcome(0.0)) is False    # cut is cut
+    bracket = _bracket("abc", [2, 1])
+    assert _tell(bracket, ("a", 0, 1.0), ("a", 0, 9.0), ("z", 0, 0.0), ("a", 1, 0.0)) == [False] * 4
+    assert _tell(bracket, ("b", 0, 2.0), ("c", 0, 3.0)) == [False, True]
+    assert bracket.loss(0, "a") == 1.0 and bracket.contestants(1) == ["a", "b"]
+    assert _tell(bracket, ("c", 0, 0.0)) == _tell(bracket, ("c", 0, 0.0), round=1) == [False]    # cut is cut
+    assert len(bracket.rounds[0].outcomes) == 3 and not bracket.rounds[1].outcomes
 
 
-def test_the_ledger_restores_the_bracket_at_every_point():
-    names, rng = [f"v{i}" for i in range(6)], random.Random(1)
-    bracket = Bracket(names, [3, 1], dict.fromkeys(names, 1.0))
-    while not bracket.over():
-        name = rng.choice(bracket.waiting_for())
-        bracket.report(name, Outcome(rng.random()))
-        copy = Bracket(names, [3, 1], dict.fromkeys(names, 1.0))
-        copy.load_state(json.loads(json.dumps(bracket.state(), allow_nan=False)))
-        assert (copy.alive(), copy.waiting_for(), copy.round, copy.over(), copy.winner()) == (
-            bracket.alive(), bracket.waiting_for(), bracket.round, bracket.over(), bracket.winner())
+@pytest.mark.parametrize("rules", [
+    {}, {"contested": "keep"}, {"contested": "seeds", "max_seeds": 3}, {"mode": "async"}, {"seeds": 2},
+])
+def test_the_ledger_restores_the_bracket_at_every_point(rules):
+    def new():
+        return _bracket([f"v{i}" for i in range(6)], [3, 1], twins=[("v0", 5), ("v0", 6)], **rules)
+
+    def facts(bracket):
+        rounds = [(bracket.rank(i), bracket.ruler(i)) for i in range(2)]
+        return bracket.state(), bracket.waiting_for(), bracket.round, bracket.over(), bracket.winner(), rounds
+
+    points = 0
+    for seed in range(2):
+        rng, bracket = random.Random(seed), new()
+        while waiting := bracket.waiting_for():
+            run = rng.choice(waiting)
+            loss = NAN if rng.random() < 0.1 else 5 + rng.random()
+            texts = {"sft": {"share": 1.0, "nats": [rng.random() for _ in range(9)], "tokens": [4] * 9}}
+            bracket.report(run, bracket.next_round(run), Outcome(loss, documents=texts))
+            restored, points = new(), points + 1
+            restored.load_state(json.loads(json.dumps(bracket.state(), allow_nan=False)))
+            assert facts(restored) == facts(bracket)
+    assert points >= 2 * 8
+
+
+@pytest.mark.parametrize(("names", "keep"), [("ab", [1]), ("abc", [2, 1]), ("abd", [1])])
+def test_a_ledger_of_another_tournament_is_refused(names, keep):
+    with pytest.raises(ValueError, match=r"2 rounds, of 1|1 rounds, of 2|other contestants"):
+        _bracket("abc", [1] if keep == [2, 1] else keep).load_state(_bracket(names, keep).state())

@@ -1,56 +1,14 @@
-"""The scheduler through the real Tuner, with contestants whose losses are known: no torch, milliseconds a step."""
-
-import json
-import os
-import signal
-from pathlib import Path
+"""The scheduler through the real Tuner, with contestants whose losses are known."""
 
 import pytest
 import ray
-from ray import tune
+from fakes import play
+from ray.core.generated.common_pb2 import ActorDiedErrorContext
 
-from tournament.rounds import Bracket
-from tournament.scheduler import EliminationScheduler
+from tournament.rounds import Bracket, Rules, Run
+from tournament.scheduler import _reason
 
-ENDS = (2, 4, 6)    # steps at which the rounds end
-
-
-def fake_contestant():
-    """A class made inside a function: Ray sends it by value, so workers need not import this file."""
-
-    class Fake(tune.Trainable):
-        """Loss = its number; number 7 dies once, by kill -9; number 0 reports NaN."""
-
-        def setup(self, config):
-            self.number, self.folder = int(config["contestant"][1:]), Path(config["folder"])
-            self.step_count, self.round, self.reported = 0, 0, False
-
-        def step(self):
-            if self.reported:
-                self.round, self.reported = self.round + 1, False
-            self.step_count += 1
-            note = self.folder / f"killed{self.number}"
-            if self.number == 7 and self.step_count == 2 and not note.exists():
-                note.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            with (self.folder / f"steps{self.number}").open("a") as file:
-                file.write(f"{self.step_count}\n")
-            done = self.step_count == ENDS[self.round]
-            self.reported = done
-            loss = float("nan") if self.number == 0 else float(self.number)
-            return {"step": self.step_count, "round": self.round, "round_done": done, "heldout_loss": loss}
-
-        def save_checkpoint(self, checkpoint_dir):
-            Path(checkpoint_dir, "s.json").write_text(json.dumps([self.step_count, self.round, self.reported]))
-
-        def load_checkpoint(self, checkpoint_dir):
-            self.step_count, self.round, self.reported = json.loads(Path(checkpoint_dir, "s.json").read_text())
-
-        def reset_config(self, new_config):
-            self.setup(new_config)
-            return True
-
-    return Fake
+NAMES = [f"v{i}" for i in range(10)]
 
 
 @pytest.fixture(scope="module")
@@ -60,30 +18,80 @@ def cluster():
     ray.shutdown()
 
 
-@pytest.mark.parametrize("reuse", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_ten_five_three_one_with_a_killed_process_and_a_nan(cluster, tmp_path, monkeypatch, reuse):
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
-    names = [f"v{i}" for i in range(10)]
-    keep = [5, 3, 1] if reuse else [3, 2, 1]
-    bracket, told = Bracket(names, keep, dict.fromkeys(names, 1.0)), []
-    tune.Tuner(
-        tune.with_resources(fake_contestant(), {"cpu": 1}),
-        param_space={"contestant": tune.grid_search(names), "folder": str(tmp_path)},
-        tune_config=tune.TuneConfig(
-            scheduler=EliminationScheduler(bracket, lambda n, o, d: told.append((n, d))), metric="step",
-            mode="max", reuse_actors=reuse),
-        run_config=tune.RunConfig(
-            storage_path=str(tmp_path / "ray"), name="x", verbose=0,
-            failure_config=tune.FailureConfig(max_failures=1),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1)),
-    ).fit()
-    assert (tmp_path / "killed7").exists()
-    assert [sorted(played) for played in bracket.outcomes] == [
-        names, [f"v{i}" for i in range(1, keep[0] + 1)], [f"v{i}" for i in range(1, keep[1] + 1)]]
-    assert bracket.outcomes[0]["v0"].failure == "diverged"
+
+
+def _rows(folder, **changes):
+    """Contestant i loses i nats a token; number 0 diverges, number 7 is killed once."""
+    rows = [{"contestant": name, "seed": 0, "round": 0, "folder": str(folder), "losses": [float(i + 1)] * 3}
+            for i, name in enumerate(NAMES)]
+    rows[0]["losses"] = ["nan"] * 3
+    rows[7]["die"] = 2
+    return rows
+
+
+def _steps(folder, name):
+    return (folder / f"steps-{name}-0").read_text().split()
+
+
+@pytest.mark.parametrize("reuse", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_ten_five_three_one_with_a_killed_process_and_a_nan(cluster, tmp_path, reuse):
+    bracket, told = Bracket(Rules([5, 3, 1]), dict.fromkeys(NAMES, 1.0)), []
+    play(bracket, _rows(tmp_path), tmp_path, reuse=reuse, told=told)
+    assert (tmp_path / "killed-v7-0").exists()
+    assert [sorted(played.kept) for played in bracket.rounds] == [
+        ["v1", "v2", "v3", "v4", "v5"], ["v1", "v2", "v3"], ["v1"]]
+    assert bracket.failure(0, "v0").failure == "diverged"
     assert bracket.winner() == "v1"
-    assert len(told) == 10 + keep[0] + keep[1]
+    assert len(told) == 10 + 5 + 3
     # nobody trained a step twice, survivors trained all and the cut stopped at their round's end
-    assert (tmp_path / "steps1").read_text().split() == list("123456")
-    assert (tmp_path / "steps9").read_text().split() == list("12")
+    assert _steps(tmp_path, "v1") == list("123456")
+    assert _steps(tmp_path, "v9") == list("12")
+
+
+def test_twins_run_to_the_end_though_their_contestant_is_cut(cluster, tmp_path):
+    twins = [Run("v9", 1), Run("v9", 2)]
+    bracket = Bracket(Rules([2, 1]), dict.fromkeys(NAMES, 1.0), twins=twins)
+    rows = [*_rows(tmp_path), *({**_rows(tmp_path)[9], "seed": run.seed, "losses": [9.0 + run.seed] * 3}
+                                for run in twins)]
+    play(bracket, rows, tmp_path)
+    assert bracket.winner() == "v1"
+    assert [bracket.ruler(0).df, bracket.ruler(1).df] == [2, 1]
+    assert bracket.ruler(1).sd == pytest.approx(0.5**0.5)
+    assert (tmp_path / "steps-v9-2").read_text().split() == list("1234")
+
+
+def test_when_more_seeds_are_asked_for_the_tuner_ends_and_another_one_goes_on(cluster, tmp_path):
+    names = NAMES[:3]
+    bracket = Bracket(Rules([1], contested="seeds", max_seeds=2), dict.fromkeys(names, 1.0))
+    first = [{"contestant": n, "seed": 0, "round": 0, "folder": str(tmp_path), "losses": [x]}
+             for n, x in zip(names, (1.0, 1.1, 9.0), strict=True)]
+    play(bracket, first, tmp_path)
+    assert not bracket.over()
+    asked = bracket.waiting_for()
+    assert Run("v0", 1) in asked and Run("v1", 1) in asked
+    more = [{**row, "seed": 1, "losses": [row["losses"][0] + 0.5]} for row in first
+            if Run(row["contestant"], 1) in asked]
+    (tmp_path / "ray").rename(tmp_path / "ray1")
+    play(bracket, more, tmp_path)
+    assert bracket.over() and bracket.winner() == "v0"
+    assert bracket.loss(0, "v0") == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize(("error", "told"), [
+    (ray.exceptions.NodeDiedError("the node died"), "lost node: "),
+    (ray.exceptions.ActorDiedError(ActorDiedErrorContext(
+        actor_id=bytes(16), error_message="The actor died because its node has died. Node Id: 12")), "lost node: "),
+    (ray.exceptions.ActorDiedError(), "its process died: "),
+    (ray.exceptions.RayTaskError("step", "Traceback ...\nKeyError: 'x'", KeyError("x")), "crash: KeyError: 'x'"),
+    (KeyError("x"), "crash: "),
+])
+def test_a_crash_a_dead_process_and_a_lost_node_are_told_apart(error, told):
+    class Ended:
+        def get_pickled_error(self):
+            return error
+
+    assert _reason(Ended()).startswith(told)

@@ -7,10 +7,14 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from hamner import checkpoint
 from hamner.contestants import CONTESTANTS
@@ -37,7 +41,93 @@ def test_ten_contestants_one_winner(league):
     last = standings["rounds"][-1]["standings"][0]
     assert standings["winner"] == winner["contestant"] == last["contestant"]
     assert winner["heldout_loss"] == last["heldout_loss"]
-    assert set(winner) == {"run", "contestant", "model", "tokenizer", "data", "heldout_loss", "checkpoint"}
+    assert set(winner) == {"run", "contestant", "model", "tokenizer", "data", "heldout_loss", "verdict", "checkpoint"}
+    assert winner["verdict"] == standings["winner_verdict"] == last["verdict"]
+
+
+def test_every_number_of_a_row_belongs_to_the_others(league):
+    """Against each other and against what the run itself wrote."""
+    text = _read(league / "data" / "manifest.json")["sources"]["fineweb_edu"]
+    for played in _read(league / "standings.json")["rounds"]:
+        rows, keep = played["standings"], played["keep"]
+        last = rows[keep - 1]
+        assert played["seed_df"] == (2 if any(r["contestant"] == "v01_dense_small" for r in rows) else 1)
+        for place, row in enumerate(rows):
+            assert row["difference"] == pytest.approx(row["heldout_loss"] - last["heldout_loss"], abs=1e-12)
+            assert (row["verdict"] is None) == (place < keep and row["status"] != "winner")
+            if row is not last:
+                assert row["standard_error"]**2 == pytest.approx(row["evaluation_se"]**2 + 2 * row["seed_sd"]**2)
+            assert row["flops"] == row["flops_per_token"] * row["tokens"] == row["flops_per_token"] * played["tokens"]
+            assert row["bits_per_byte"] == pytest.approx(
+                row["heldout_loss"] / math.log(2) * text["heldout_tokens"] / text["heldout_bytes"])
+            assert row["seconds"] > 0 and row["peak_gib"] > 0.1 and row["learning_rate"] == pytest.approx(3e-3)
+            assert set(row["other_sources"]) == {"tinystories", "synthetic", "sft", "personal"}
+        losses = [run["heldout_loss"] for run in played["twins"]]
+        losses += [row["heldout_loss"] for row in rows if row["contestant"] == "v01_dense_small"]
+        assert played["seed_sd"] == pytest.approx(statistics.stdev(losses))
+
+
+def test_the_loss_is_looked_at_on_a_grid_and_compared_at_equal_cost(league):
+    played = _read(league / "standings.json")["rounds"][0]
+    cheapest = min(played["standings"], key=lambda row: row["flops"])
+    assert played["equal_flops"] == cheapest["flops"]
+    assert sorted(row["rank_at_equal_flops"] for row in played["standings"]) == list(range(1, 11))
+    assert sorted(row["rank_at_equal_seconds"] for row in played["standings"]) == list(range(1, 11))
+    ledger = _read(league / "bracket.json")["rounds"][0]["outcomes"]
+    for outcome in ledger:
+        assert [point[0] for point in outcome["facts"]["grid"]] == [0, 3, 5, 8, 10, 13, 15, 18, 20]
+
+
+def test_only_the_winner_keeps_what_training_needs(league):
+    winner = _read(league / "winner.json")["contestant"]
+    for name in CONTESTANTS:
+        folders = list((league / name / "checkpoints").iterdir())
+        assert len(folders) == 1
+        files = {path.name for path in folders[0].iterdir()}
+        assert ("optimizer.safetensors" in files) == (name == winner)
+        checkpoint.load(folders[0]).build()
+
+
+def test_a_survivors_weights_are_those_of_the_same_contestant_trained_alone(league):
+    """Bit for bit, over two cuts."""
+    from hamner.config import Config, parse
+    from tournament.budget import Budget
+    from tournament.training import Training
+    from tournament.variants import entrants
+
+    torch.set_num_threads(1)
+    config = parse(Config, _read(league / "config.json")["config"], "config.json")
+    winner = _read(league / "winner.json")
+    contestant = entrants(config)[winner["contestant"]]
+    alone = Training(config, league, league / "alone", contestant, 0, Budget((140,)), 3e-3)
+    while not alone.advance(0):
+        pass
+    alone.close()
+    kept = checkpoint.load(Path(winner["checkpoint"])).tensors("model")
+    trained = alone.trainer.hamner.state_dict()
+    assert set(kept) == set(trained) and all(torch.equal(kept[name], trained[name]) for name in kept)
+    assert alone.progress["latest"]["loss"] == winner["heldout_loss"]
+    shutil.rmtree(league / "alone")
+
+
+def test_the_ranked_loss_of_a_mixture_of_experts_is_cross_entropy_alone(league):
+    """Against one computed here from its logits; the balance loss, trained on, is not in it."""
+    from hamner.corpus import Corpus
+
+    standings = _read(league / "standings.json")
+    name, played = next((row["contestant"], p) for p in reversed(standings["rounds"]) for row in p["standings"]
+                        if "moe" in row["contestant"] or "hybrid" in row["contestant"])
+    found = checkpoint.newest(league / name / "checkpoints")
+    hamner = found.build().eval()
+    tokens = torch.from_numpy(Corpus(league / "data", found.tokenizer().sha256).heldout("fineweb_edu").astype("int64"))
+    rows = tokens[: len(tokens) // 64 * 64].view(-1, 64)
+    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, 32).astype(int))]
+    with torch.no_grad():
+        out = hamner(chosen)
+    chances = out.logits[:, :-1].double().log_softmax(-1).gather(-1, chosen[:, 1:, None])
+    ranked = next(row["heldout_loss"] for row in played["standings"] if row["contestant"] == name)
+    assert ranked == pytest.approx(-chances.mean().item(), abs=1e-6)
+    assert out.balance_loss > 0.01
 
 
 def test_the_first_loss_is_that_of_knowing_nothing(league):
@@ -93,6 +183,12 @@ def test_kill_and_resume_give_the_same_standings(league, commands, moment):
     assert done.returncode == 0, done.stdout + done.stderr
     assert ("starting at step 0" in done.stdout) == (moment == "config.json")
     assert _losses(folder) == _losses(league)
+    resumed = folder / "resume.jsonl"
+    assert resumed.is_file() == (moment != "config.json")
+    for line in resumed.read_text().splitlines() if resumed.is_file() else []:
+        note = json.loads(line)
+        assert set(note) == {"time", "contestant", "step_found", "steps_redone"}
+        assert 0 <= note["steps_redone"] <= 5 and note["step_found"] % 5 == 0
 
 
 @pytest.mark.slow
@@ -119,7 +215,7 @@ def test_a_contestant_that_cannot_start_is_a_result_of_its_own(league, commands)
     assert done.returncode == 0, done.stdout + done.stderr
     first = _read(folder / "standings.json")["rounds"][0]["standings"]
     assert (first[-1]["contestant"], first[-1]["status"], first[-1]["heldout_loss"]) == ("v05_moe_small", "error", None)
-    assert "IsADirectoryError" in first[-1]["reason"]
+    assert first[-1]["reason"].startswith("crash: ") and "IsADirectoryError" in first[-1]["reason"]
     assert [r for r in _losses(folder)[0] if r[0] != "v05_moe_small"] == [
         r for r in _losses(league)[0] if r[0] != "v05_moe_small"]
 
@@ -145,6 +241,15 @@ REFUSED = {
     "results in a file": (["--results", "file"], "no folder one can write to"),
     "no card": (["device=cuda"], "no CUDA card here"),
     "subcommand": (["reprot"], "neither key=value nor a subcommand"),
+    "nobody of that name": (["--only", "v01_dense_smal"], "did you mean 'v01_dense_small'"),
+    "sweep of nothing": (["--sweep", "lrate=1"], "known: lr, vocab_size"),
+    "sweep of a word": (["--sweep", "lr=fast"], "must be a number"),
+    "league and sweep": (["--league", "x.toml", "--sweep", "lr=1"], "choose one"),
+    "no league": (["--league", "x.toml"], "no league can be read"),
+    "async and patient": (["mode=async", "contested=seeds"], "waits for everybody"),
+    "no seconds": (["budget=seconds"], "one positive number a round"),
+    "short probe": (["lr=probe", "lr_probe_steps=5"], "three times"),
+    "unknown report": (['report=["fineweb"]'], "did you mean 'fineweb_edu'"),
     "resume of nothing": (["--resume", "--name", "nobody"], "to resume"),
 }
 
@@ -211,8 +316,9 @@ def test_all_problems_come_at_once(tmp_path, capsys):
 def test_an_existing_name_is_refused_and_changed_settings_are_listed(league, commands):
     again = commands.run("tournament", "--config", "smoke", "--name", "league")
     assert again.returncode == 2 and "exists already" in again.stderr
-    changed = commands.run("tournament", "--resume", "--name", "league", "seed=5", "batch_size=8")
+    changed = commands.run("tournament", "--resume", "--name", "league", "seed=5", "batch_size=8", "threads=2")
     assert changed.returncode == 2
+    assert "compute.threads: the run has 1, now 2" in changed.stderr
     assert "seed: the run has 0, now 5" in changed.stderr
     assert "tournament.batch_size: the run has 4, now 8" in changed.stderr
 
@@ -223,10 +329,50 @@ def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["contestant"] for row in rows] == list(CONTESTANTS)
     assert set(rows[0]) == {"contestant", "parameters", "active_parameters", "tokens", "flops", "memory_gib",
-                            "gpu_share"}
+                            "gpu_share", "disk_gib"}
     assert rows[7]["parameters"] == 528_611_072 and rows[7]["active_parameters"] == 188_872_448
     assert rows[0]["tokens"] == 3500 * 16 * 512
     assert all(0 < row["gpu_share"] <= 1 and row["memory_gib"] < 24 for row in rows)
     small = sorted(row["gpu_share"] for row in rows)[:3]
     assert sum(small) <= 1    # at least three small ones at a time
     assert not (tmp_path / "none").exists()
+
+
+def _planned(capsys, *words):
+    from tournament.run import main
+
+    assert main(["--config", "smoke", "--plan", "--json", *words]) == 0
+    return {row["contestant"]: row for line in capsys.readouterr().out.splitlines() if line.startswith("{")
+            for row in [json.loads(line)]}
+
+
+def test_a_league_file_and_a_sweep_say_who_enters(tmp_path, capsys):
+    league = tmp_path / "mine.toml"
+    league.write_text('''
+        [[contestant]]
+        name = "deep"
+        base = "v01_dense_small"
+        overrides = { num_layers = 4 }
+        [[contestant]]
+        name = "plain"
+        base = "v01_dense_small"
+        parameter_groups = [{ middle_layers = 1, learning_rate_scale = 0.2 }]
+    ''')
+    rows = _planned(capsys, "--league", str(league))
+    assert list(rows) == ["deep", "plain"]
+    block = 2 * 64**2 + 2 * 64 * 32 + 3 * 64 * 192 + 2 * 64
+    assert rows["deep"]["parameters"] - rows["plain"]["parameters"] == 2 * block
+    assert list(_planned(capsys, "--league", str(league), "--only", "plain")) == ["plain"]
+    assert list(_planned(capsys, "--sweep", "lr=1e-4,3e-4", "--only", "v10_wide_shallow")) == [
+        "v10_wide_shallow-lr=1e-4", "v10_wide_shallow-lr=3e-4"]
+    assert len(_planned(capsys, "--sweep", "lr=1e-4,3e-4", "--sweep", "num_layers=1,2")) == 40
+
+
+def test_the_plan_says_what_certainty_costs(capsys):
+    from tournament.run import main
+
+    assert main(["--config", "rtx3090", "--plan"]) == 0
+    told = capsys.readouterr().out
+    for words in ("learning-rate round, 300 steps a try", "4 twins of v05_moe_small", "contested = seeds: about",
+                  "disk: up to"):
+        assert words in told

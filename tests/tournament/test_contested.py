@@ -1,0 +1,171 @@
+"""What becomes of a cut that could be chance: further held-out rows, further seeds, or just a word about it."""
+
+import math
+import random
+
+import pytest
+
+from tournament.rounds import Bracket, Outcome, Rules, Run
+
+# another seed moves "d" by 0.01: with 4 entrants and 2 degrees of freedom q = 9.80, so of two contestants with a
+# seed each a difference below 9.80 · 0.01 is contested
+TWINS, SPREAD = [Run("d", 1), Run("d", 2)], {("d", 0): 9.0, ("d", 1): 9.01, ("d", 2): 8.99}
+
+
+def _bracket(names, keep, *, twins=(), **rules):
+    return Bracket(Rules(keep, **rules), dict.fromkeys(names, 1.0), twins=twins)
+
+
+def _tell(bracket, losses, *, round=0):
+    """Report {(contestant, seed): loss or Outcome}; what report said."""
+    return [bracket.report(Run(*run), round, o if isinstance(o, Outcome) else Outcome(o))
+            for run, o in losses.items()]
+
+
+def _one_round(losses, *, twins=TWINS, **rules):
+    """Four contestants and their twins at the end of round 1."""
+    bracket = _bracket("abcd", (2, 1), twins=twins, **rules)
+    _tell(bracket, {(name, 0): loss for name, loss in losses.items()} | {run: SPREAD[run] for run in twins}
+          | {("d", 0): SPREAD["d", 0]})
+    return bracket
+
+
+def _texts(gap, documents=16):
+    """Losses of documents of 4 tokens that, beside _texts(0), differ by 0 on average, with a standard error."""
+    swing = gap * 4 * math.sqrt(documents - 1)
+    return {"sft": {"share": 1.0, "tokens": [4] * documents, "nats": [8 + swing, 8 - swing] * (documents // 2)}}
+
+
+def _names(runs):
+    return [f"{run.contestant}{run.seed}" for run in runs]
+
+
+# -- contested = seeds
+
+def test_a_contested_cut_asks_for_seeds_of_both_sides_until_max_seeds():
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="seeds", max_seeds=3)
+    assert {n: list(seeds) for n, seeds in bracket.seeds.items()} == {"a": [0], "b": [0, 1], "c": [0, 1], "d": [0]}
+    assert not bracket.rounds[0].decided and bracket.rounds[0].kept == []
+    assert _names(bracket.waiting_for()) == ["b1", "c1"]
+    _tell(bracket, {("b", 1): 1.51, ("c", 1): 1.53})
+    assert _names(bracket.waiting_for()) == ["b2", "c2"]
+    assert _tell(bracket, {("b", 2): 1.6, ("c", 2): 1.5}) == [False, True]    # nothing more may be asked for
+    assert bracket.rounds[0].kept == ["a", "c"]
+    assert {name: label.verdict for name, label in bracket.labels(0).items()} == {"b": "contested", "d": "settled"}
+    assert bracket.loss(0, "b") == pytest.approx((1.5 + 1.51 + 1.6) / 3)
+
+
+@pytest.mark.parametrize(("gap", "asks"), [(0.0970, True), (0.0990, False)])
+def test_a_settled_cut_asks_for_nothing(gap, asks):
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.5 + gap}, contested="seeds", max_seeds=3)
+    assert bracket.rounds[0].decided != asks
+    assert sum(map(len, bracket.seeds.values())) == (6 if asks else 4)
+
+
+def test_nobody_can_say_without_twins_so_seeds_are_asked_for():
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 5.0}, twins=(), contested="seeds", max_seeds=2)
+    assert _names(bracket.waiting_for()) == ["a1", "b1", "c1", "d1"]
+
+
+def test_seeds_asked_for_later_leave_earlier_rounds_as_they_were():
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 5.0}, contested="seeds", max_seeds=2)
+    before = bracket.rank(0), bracket.loss(0, "a"), bracket.ruler(0)
+    _tell(bracket, {("a", 0): 1.0, ("b", 0): 1.02, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
+    assert {name: bracket.seeds[name] for name in "ab"} == {"a": {0: 0, 1: 1}, "b": {0: 0, 1: 1}}
+    assert [bracket.next_round(Run(name, 1)) for name in "ab"] == [1, 1]    # from scratch to the end of round 2
+    _tell(bracket, {("a", 1): 1.04, ("b", 1): 1.01}, round=1)
+    assert (bracket.rank(0), bracket.loss(0, "a"), bracket.ruler(0)) == before
+    assert bracket.winner() == "b" and bracket.winner_verdict() == "contested"
+
+
+@pytest.mark.parametrize("table", range(4))
+def test_with_further_seeds_the_outcome_is_the_same_in_any_order(table):
+    ends = set()
+    for order in range(12):
+        rng = random.Random(order)
+        bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=3)
+        while not bracket.over():
+            run = rng.choice(bracket.waiting_for())
+            index = bracket.next_round(run)
+            bracket.report(run, index, Outcome(random.Random(f"{table} {run} {index}").gauss(5, 0.03)))
+        ends.add((tuple(bracket.contestants(1)), bracket.winner(), str(bracket.seeds)))
+    assert len(ends) == 1
+
+
+def test_a_further_seed_that_has_already_run_as_a_twin_is_not_waited_for():
+    bracket = Bracket(Rules([1], "seeds", 2), {"a": 1.0, "b": 1.0}, {"a": (0,), "b": (0, 1)}, [Run("a", 1)])
+    _tell(bracket, {("a", 0): 1.0, ("a", 1): 1.01, ("b", 0): 1.0, ("b", 1): 1.02})
+    assert bracket.over() and bracket.winner() == "a" and bracket.loss(0, "a") == pytest.approx(1.005)
+
+
+def test_a_further_seed_that_failed_as_a_twin_rounds_ago_does_not_take_its_contestant_out():
+    bracket = _bracket("abcd", [2, 1], twins=[Run("a", 1), Run("a", 2)], contested="seeds", max_seeds=2)
+    _tell(bracket, {("a", 0): 1.0, ("a", 1): Outcome(None, "error"), ("a", 2): 1.01, ("b", 0): 1.0, ("c", 0): 9.0,
+                    ("d", 0): 9.0})
+    _tell(bracket, {("a", 0): 1.0, ("a", 2): 1.01, ("b", 0): 1.02}, round=1)
+    _tell(bracket, {("b", 1): 1.02}, round=1)
+    assert bracket.rank(1) == ["a", "b"] and bracket.winner() == "a"
+
+
+def test_somebody_is_always_waited_for_until_the_end():
+    used = []
+    for seed in range(500):
+        rng = random.Random(seed)
+        bracket = _bracket("abc", [2, 1], twins=[Run("a", 1), Run("a", 2)], contested="seeds", max_seeds=2)
+        while not bracket.over():
+            assert bracket.waiting_for(), f"seed {seed}"
+            run = rng.choice(bracket.waiting_for())
+            failure = "error" if rng.random() < 0.03 else None
+            bracket.report(run, bracket.next_round(run), Outcome(5 + rng.gauss(0, 0.03), failure))
+            assert all(played.decided or not played.kept for played in bracket.rounds)    # nobody goes on early
+        used.append(sum(map(len, bracket.seeds.values())))
+    assert min(used) == 3 and max(used) == 6 and 4 < sum(used) / 500 < 6
+
+
+@pytest.mark.parametrize(("gap", "long", "asked"), [
+    (0.01, 8, [1, 2, 4, 8]), (0.01, 2, [1, 2, 4]), (0.01, 1, [1, 2]), (0.01, 0.5, [1]), (0.0034, 8, [1, 2, 4, 8]),
+    (0.0033, 8, [1]),
+])
+def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_them(gap, long, asked):
+    def told(name, loss):    # evaluated on 64 rows times what was asked for, as far as the text goes
+        return Outcome(loss, factor=here.factor, rows=round(64 * min(long, here.factor)),
+                       documents=_texts(gap if name == "b" else 0.0))
+
+    bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=1, rows=64, max_factor=8)
+    losses = {("a", 0): 1.0, ("b", 0): 1.5, ("c", 0): 1.52} | SPREAD
+    factors, here = [], bracket.rounds[0]
+    while not here.decided:
+        factors.append(here.factor)
+        assert len(factors) < 6
+        assert _names(bracket.waiting_for()) == ["a0", "b0", "c0", "d0", "d1", "d2"]    # twins look again too
+        _tell(bracket, {run: told(run[0], loss) for run, loss in losses.items()})
+    assert factors == asked
+    assert bracket.compare(0, "c", "b").evaluation_se == pytest.approx(gap)    # more or less than 0.01 / 3
+    assert bracket.rounds[0].kept == ["a", "b"] and bracket.rounds[1].factor == 1
+    assert sum(map(len, bracket.seeds.values())) == 4
+
+
+# -- contested = keep, and the verdict
+
+def test_contested_ones_go_on_too_but_not_past_the_last_round():
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="keep")
+    assert bracket.contestants(1) == ["a", "b", "c"] and bracket.rank(0) == ["a", "b", "c", "d"]
+    _tell(bracket, {("a", 0): 1.01, ("b", 0): 1.0, ("c", 0): 5.0, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
+    assert bracket.rounds[1].kept == ["b"] and bracket.over()
+    assert {name: label.verdict for name, label in bracket.labels(1).items()} == {"a": "contested", "c": "settled"}
+
+
+@pytest.mark.parametrize(("twins", "second", "verdict"), [
+    (TWINS, 5.0, "settled"), (TWINS, 1.01, "contested"), ((), 5.0, "unknown"), (TWINS, math.nan, None),
+])
+def test_the_verdict_on_the_winner_is_the_least_certain_comparison(twins, second, verdict):
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 9.0}, twins=twins)
+    assert bracket.winner_verdict() is None
+    _tell(bracket, {("a", 0): 1.0, ("b", 0): second} | {run: SPREAD[run] for run in twins}, round=1)
+    assert bracket.winner() == "a" and bracket.winner_verdict() == verdict
+
+
+def test_one_contested_rival_makes_the_winner_contested():
+    bracket = _bracket("abcd", [1], twins=TWINS)
+    _tell(bracket, {("a", 0): 1.0, ("b", 0): 1.01, ("c", 0): 5.0} | SPREAD)
+    assert bracket.winner() == "a" and bracket.winner_verdict() == "contested"

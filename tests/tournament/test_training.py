@@ -1,0 +1,183 @@
+"""One run without Ray: budgets, cooldown, more held-out rows, parameter groups, and running out of memory."""
+
+import csv
+import json
+
+import pytest
+import torch
+from fake_card import OnFakeCard
+
+from hamner import checkpoint
+from hamner.load_config import load_config
+from tournament.budget import Budget, budgets
+from tournament.gpu_share import Rung, memory_bytes
+from tournament.training import NeedsMoreOfTheCard, Training, seed_of
+from tournament.variants import entrants, flops_per_token
+
+NAME = "v05_moe_small"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def start(league, tmp_path):
+    """Opens a run of NAME in a folder of its own, on the league's text."""
+    def opened(*words, kind=Training, folder="run", budget=None, seed=0, rate=3e-3, **changes):
+        config = load_config("smoke", ["report=[]", *words])
+        if changes:
+            config = config.model_copy(update={"compute": config.compute.model_copy(update=changes)})
+        contestants = entrants(config)
+        budget = budget or budgets(config, flops_per_token(config, contestants))[NAME]
+        return kind(config, league, tmp_path / folder, contestants[NAME], seed, budget, rate)
+    return opened
+
+
+def _to_the_end(run, round_index=0):
+    while not run.advance(round_index):
+        pass
+    return run.result()
+
+
+def test_seconds_end_a_round_by_the_clock(start):
+    run = start(budget=Budget((1, 2), (0.3, 0.5)))
+    first = _to_the_end(run)
+    assert 0.3 <= first["facts"]["seconds"] < 0.6 and first["facts"]["steps"] > 1
+    second = _to_the_end(run, 1)
+    assert 0.5 <= first["facts"]["seconds"] + second["facts"]["seconds"] < 0.9
+
+
+def test_a_cooldown_ranks_an_annealed_copy_and_leaves_the_run_as_it_was(start, league):
+    plain, cooled, first = start(), start("cooldown=0.25", folder="cooled"), None
+    for round_index in (0, 1):
+        before, after = _to_the_end(plain, round_index), _to_the_end(cooled, round_index)
+        first = after if round_index == 0 else first
+        assert after["facts"]["heldout_loss_before_cooldown"] == before["heldout_loss"]
+        assert abs(after["heldout_loss"] - before["heldout_loss"]) > 1e-3
+    folder = cooled.folder.parent / "by_hand"
+    by_hand = Training(cooled.config, league, folder, cooled.contestant, 0, Budget((15,)), 3e-3)
+    _to_the_end(by_hand)
+    for scale in (1.0, 0.8, 0.6, 0.4, 0.2):
+        row = by_hand.trainer.step(scale)
+        assert row["learning_rate"] == pytest.approx(scale * 3e-3)
+    assert by_hand.evaluate(1)["loss"] == first["heldout_loss"]
+    kept, same = plain.trainer.hamner.state_dict(), cooled.trainer.hamner.state_dict()
+    assert all(torch.equal(kept[name], same[name]) for name in kept)
+
+
+def test_a_killed_cooldown_is_done_again(start, monkeypatch):
+    whole = _to_the_end(start("cooldown=0.25"))
+    torn = start("cooldown=0.25", folder="torn")
+    monkeypatch.setattr(torn, "evaluate", lambda factor: 1 / 0)    # dies after the copy has been annealed
+    with pytest.raises(ZeroDivisionError):
+        _to_the_end(torn)
+    assert checkpoint.newest(torn.folder / "checkpoints").state["step"] == 15
+    again = _to_the_end(start("cooldown=0.25", folder="torn"))
+    assert again["heldout_loss"] == whole["heldout_loss"]
+
+
+def test_more_heldout_rows_change_the_measure_and_not_the_run(start):
+    run = start()
+    first = _to_the_end(run)
+    weights = {k: v.clone() for k, v in run.trainer.hamner.state_dict().items()}
+    run.look_again(2)
+    more = run.result()
+    assert (first["rows"], more["rows"]) == (32, 64) and more["factor"] == 2
+    assert 0 < abs(more["heldout_loss"] - first["heldout_loss"]) < 0.3
+    assert all(torch.equal(weights[k], v) for k, v in run.trainer.hamner.state_dict().items())
+    assert start().result()["rows"] == 64    # and it is remembered
+
+
+def test_documents_add_up_to_the_loss(start):
+    told = _to_the_end(start())
+    text = told["documents"]["fineweb_edu"]
+    assert sum(text["nats"]) / sum(text["tokens"]) == told["heldout_loss"]
+    assert sum(text["tokens"]) == 32 * 63 and len(text["tokens"]) > 5
+
+
+def test_another_seed_has_other_weights_and_another_order(start):
+    config = load_config("smoke")
+    assert seed_of(config, 0) == config.seed and len({seed_of(config, index) for index in range(100)}) == 100
+    first, second = start(), start(seed=1, folder="second")
+    assert not torch.equal(first.trainer.hamner.embedding.weight, second.trainer.hamner.embedding.weight)
+    assert not torch.equal(first.trainer.mixer.batch(0), second.trainer.mixer.batch(0))
+    rows, others = ({tuple(r.tolist()) for step in range(5) for r in run.trainer.mixer.batch(step)}
+                    for run in (first, second))
+    assert rows != others
+    text = first._text("fineweb_edu", 32)
+    assert torch.equal(text.rows, second._text("fineweb_edu", 32).rows)    # but the same held-out text
+
+
+def test_what_a_kill_cost_is_noted_when_the_run_is_opened_again(start):
+    run = start()
+    run.advance(0)
+    assert not (run.folder.parent / "resume.jsonl").exists()
+    run._step(0)
+    run._step(0)
+    again = start()
+    notes = [json.loads(line) for line in (run.folder.parent / "resume.jsonl").read_text().splitlines()]
+    assert [(n["contestant"], n["step_found"], n["steps_redone"]) for n in notes] == [("run", 5, 2)]
+    assert again.trainer.step_count == 5
+    start()
+    assert len((run.folder.parent / "resume.jsonl").read_text().splitlines()) == 1    # nothing lost, nothing noted
+
+
+CARD = {"device": "cuda", "gpu_memory_gib": 3.0}
+
+
+def _rows(run):
+    with (run.folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def _bytes(*rungs):
+    """Planned bytes of a step, as the ladder is climbed."""
+    config = load_config("smoke", ["device=cuda", "gpu_memory_gib=3.0"])
+    return [memory_bytes(entrants(config)[NAME].model, config, Rung(*rung, 0.5)) for rung in rungs]
+
+
+PLANNED, HALVED, CHECKPOINTED = _bytes((1, False), (2, False), (2, True))
+
+
+@pytest.mark.parametrize(("limit", "taken"), [
+    (PLANNED, []),
+    (HALVED, ["micro batches 1 -> 2"]),
+    (CHECKPOINTED, ["micro batches 1 -> 2", "activation checkpointing"]),
+])
+def test_out_of_memory_has_a_way_back_that_changes_no_token(start, monkeypatch, limit, taken):
+    assert CHECKPOINTED < HALVED < PLANNED
+    plain = _to_the_end(start(folder="plain"))
+    monkeypatch.setitem(OnFakeCard.limits, "run", limit)
+    run = start(kind=OnFakeCard, **CARD)
+    told = _to_the_end(run)
+    assert told["facts"]["ladder"] == taken
+    # equal but for the balance loss of the experts, which is taken over what is computed at a time
+    assert told["heldout_loss"] == pytest.approx(plain["heldout_loss"], abs=1e-3)
+    assert told["facts"]["tokens"] == plain["facts"]["tokens"] == 20 * 4 * 64
+    assert [int(row["step"]) for row in _rows(run)] == list(range(1, 21))
+
+
+def test_then_it_asks_for_more_of_the_card_and_only_then_gives_up(start, monkeypatch):
+    monkeypatch.setitem(OnFakeCard.limits, "run", 0.6 * CHECKPOINTED)
+    run = start(kind=OnFakeCard, **CARD)
+    share = run.rung.share
+    with pytest.raises(NeedsMoreOfTheCard):
+        run.advance(0)
+    again = start(kind=OnFakeCard, **CARD)    # in a new process, with what ladder.json says
+    assert again.rung.share == pytest.approx(2 * share)
+    assert _to_the_end(again)["facts"]["ladder"] == [
+        "micro batches 1 -> 2", "activation checkpointing", f"share of the card {share:g} -> {2 * share:g}"]
+
+
+def test_a_run_that_does_not_fit_the_whole_card_is_out_of_memory(start, monkeypatch):
+    monkeypatch.setitem(OnFakeCard.limits, "run", 0.1 * CHECKPOINTED)
+    asked = 0
+    while start(kind=OnFakeCard, **CARD).rung.share < 1:
+        with pytest.raises(NeedsMoreOfTheCard):
+            start(kind=OnFakeCard, **CARD).advance(0)
+        asked += 1
+    assert asked >= 2
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        start(kind=OnFakeCard, **CARD).advance(0)

@@ -1,0 +1,107 @@
+"""The bracket's runs on Ray Tune: one Tuner for the whole league, and another when more seeds are asked for."""
+
+from __future__ import annotations
+
+import os
+
+from hamner.command import check_cluster, ray_settings
+from hamner.config import BadInput
+from hamner.results import read_json
+from tournament.gpu_share import share
+from tournament.ledger import League
+from tournament.probe import ROUND as PROBE
+from tournament.rounds import Run
+from tournament.training import LADDER
+
+
+def connect(league: League) -> int:
+    """Start or join Ray; the slots for runs it has, 0 where they share cards. Raises BadInput for too small a one."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"    # rows and curves are written by the trials
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"                    # the other output ignores verbose=0
+    import ray
+
+    threads = league.config.compute.threads
+    try:
+        ray.init(**ray_settings(threads))
+    except ConnectionError as error:
+        raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
+    needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
+    try:
+        check_cluster(ray.nodes(), max(n["CPU"] for n in needs), max(n.get("GPU", 0) for n in needs))
+    except BadInput:
+        ray.shutdown()
+        raise
+    return 0 if league.config.compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // threads)
+
+
+def play_rounds(league: League, trial: type | None = None) -> None:
+    """Play until the bracket is over, or a Tuner ends with nothing done (it was stopped)."""
+    while not league.bracket.over():
+        before = league.bracket.state(), dict(league.rates)
+        probing = league.unprobed()
+        if probing:
+            league.console.print(f"learning-rate round: {len(probing)} contestants try rates before round 1")
+        runs = {run: PROBE for name in probing if (run := Run(name, league.contestants[name].seeds[0]))}
+        _tune(league, runs or _rounds_to_begin(league), trial)
+        if (league.bracket.state(), league.rates) == before:
+            return
+
+
+def _rounds_to_begin(league: League) -> dict[Run, int]:
+    """All runs that are in the league, with the round each begins in or waits at the end of."""
+    bracket = league.bracket
+    found = {}
+    for index in range(bracket.round, len(bracket.rounds)):
+        for run in bracket.runs(index):
+            outcome = bracket.rounds[index].outcomes.get(run)
+            if run not in found and not (outcome and outcome.failure):
+                place = bracket.next_round(run)
+                found[run] = index if place is None else place
+    return found
+
+
+def _resources(league: League, run: Run, wanted: float | None = None) -> dict[str, float]:
+    """What one run occupies; `wanted`: share of a card it asks for after it ran out of memory."""
+    if league.config.compute.device == "cpu":
+        return {"CPU": league.config.compute.threads}
+    ladder = league.folder / league.name(run) / LADDER
+    if wanted is None and ladder.is_file():
+        wanted = read_json(ladder)["rung"]["share"]
+    model = league.contestants[run.contestant].model
+    # many share a card: the CPU is not what limits them
+    return {"CPU": 1, "GPU": share(model, league.config) if wanted is None else wanted}
+
+
+def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
+    """One Tuner over these runs."""
+    from ray import tune
+
+    from tournament.scheduler import EliminationScheduler, Plan
+    from tournament.trial import Trial
+
+    config, folder = league.config, league.folder
+    attempt = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
+    flops = league.bracket.flops
+    order = sorted(runs, key=lambda run: (runs[run], -flops[run.contestant]))    # the longest first
+    plan = Plan(cost={run: flops[run.contestant] for run in runs},
+                resources=lambda run, wanted: _resources(league, run, wanted),
+                record=league.record, probed=league.probed, fresh_processes=config.compute.device == "cuda")
+    rows = [{"run": str(folder), "contestant": run.contestant, "seed": run.seed, "round": runs[run],
+             "learning_rate": league.rate(run.contestant), "attempt": attempt} for run in order]
+    needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}    # goes to other processes
+    tune.Tuner(
+        tune.with_resources(
+            trial or Trial, lambda given: tune.PlacementGroupFactory(
+                [needs[given["row"]["contestant"], given["row"]["seed"]]])),
+        param_space={"row": tune.grid_search(rows)},
+        tune_config=tune.TuneConfig(
+            scheduler=EliminationScheduler(league.bracket, plan), metric="step", mode="max",
+            # a reused process would keep its predecessor's memory on a GPU
+            reuse_actors=config.compute.device == "cpu",
+        ),
+        run_config=tune.RunConfig(
+            name=str(attempt), storage_path=str(folder / "ray"), verbose=0,
+            failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+        ),
+    ).fit()

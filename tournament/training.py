@@ -1,0 +1,354 @@
+"""One run of a contestant, without Ray: train to the next checkpoint, look, evaluate at the round's end.
+
+Its folder holds metrics.csv, TensorBoard curves and checkpoints. Whoever opens the folder goes on from the newest
+checkpoint; batch t depends on (seed, t) alone, so nothing else is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from hamner import checkpoint
+from hamner.config import Config
+from hamner.corpus import Corpus
+from hamner.evaluate import HeldoutText, document_losses, heldout_text, mix_loss, row_counts
+from hamner.metrics import Curves, Metrics, Throughput, append_json_line
+from hamner.mixer import Mixer, training_rows
+from hamner.model import build
+from hamner.results import read_json, write_json
+from hamner.tokenizer import Tokenizer
+from hamner.trainer import Diverged, Trainer
+from tournament.budget import Budget
+from tournament.gpu_share import GIB, Rung, first_rung, next_rung
+from tournament.variants import Contestant, flops_per_token
+
+FIELDS = ("step", "round", "loss", "balance_loss", "gradient_norm", "learning_rate", "tokens_per_second",
+          "tokens_total", "heldout_loss", "heldout_loss_of_grid")
+LADDER = "ladder.json"
+T = TypeVar("T")
+
+
+def seed_of(config: Config, index: int) -> int:
+    """The seed that a seed index stands for, the same for all contestants; index 0 is the config's own."""
+    if index == 0:
+        return config.seed
+    return int.from_bytes(hashlib.blake2b(f"{config.seed}/{index}".encode(), digest_size=7).digest())
+
+
+class NeedsMoreOfTheCard(Exception):
+    """The run cannot go on in its share of the card; ladder.json says what it needs."""
+
+
+class Training:
+    """A run and everything it has to remember."""
+
+    def __init__(
+        self, config: Config, league: Path, folder: Path, contestant: Contestant, seed: int, budget: Budget,
+        rate: float, attempt: int = 1,
+    ) -> None:
+        """league: folder of the tournament, for its data. rate: as trained with, lr_scale within.
+
+        attempt: how often the league has been started. Raises as advance does.
+        """
+        self.config, self.folder, self.contestant, self.budget = config, folder, contestant, budget
+        self.settings, self._rate, self._seed = config.tournament, rate, seed_of(config, seed)
+        self.tokenizer = Tokenizer.load(league / "data")
+        self._corpus = Corpus(league / "data", self.tokenizer.sha256)
+        self._flops = flops_per_token(config, {"": contestant})[""]
+        self._texts: dict[tuple[str, int], HeldoutText] = {}
+        noted = folder / LADDER
+        self.rung = Rung(**read_json(noted)["rung"]) if noted.is_file() else self._first_rung()
+        self._attempt = attempt
+        self._curves: Curves | None = None
+        self._forget_peak()
+        self._climbing(self._start)
+        self._note_resume()
+
+    def _start(self) -> None:
+        """Build the model and put it where the newest checkpoint stood, or at step 0."""
+        config, settings, rung = self.config, self.settings, self.rung
+        if config.compute.device == "cuda":    # one that needs more than its share must not take its neighbours'
+            torch.cuda.empty_cache()
+            torch.cuda.set_per_process_memory_fraction(rung.share)
+        rows = training_rows(self._corpus, self.tokenizer, list(settings.mix), settings.seq_len, self._seed)
+        mixer = Mixer(rows, settings.batch_size)
+        mixer.start_stage(settings.mix)
+        hamner = build(self.contestant.model, self._seed, activation_checkpointing=rung.activation_checkpointing)
+        self.trainer = Trainer(hamner, mixer, config.optimizer, config.compute, micro_batches=rung.micro_batches,
+                               groups=self.contestant.groups)
+        self.trainer.begin(self._rate, settings.warmup_steps)
+        found = checkpoint.newest(self.folder / "checkpoints")
+        if found:
+            self.trainer.load(found, found.state)
+            self.progress = dict(found.state["progress"])
+        else:
+            start = self.evaluate(1)
+            self.progress = {"round": None, "seconds": 0.0, "busy": 0.0, "latest": start, "cooled": None}
+        self.close()
+        step = self.trainer.step_count
+        self._metrics = Metrics(self.folder, FIELDS, resume_step=step)
+        self._curves = Curves(self.folder, resume_step=step)
+        self._speed = Throughput(self.trainer.tokens_total)
+
+    # -- running out of memory
+
+    def _first_rung(self) -> Rung:
+        return first_rung(self.contestant.model, self.config)
+
+    def _climbing(self, action: Callable[[], T]) -> T:
+        """Do something; when memory ends, go a rung further and do it again from the newest checkpoint."""
+        while True:
+            try:
+                return action()
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                print(f"{self.folder.name}: {error}")
+                if not self._climb():
+                    raise
+            if action != self._start:
+                self._climbing(self._start)
+
+    def _climb(self) -> bool:
+        """Note what to try next; False when nothing is left. Raises NeedsMoreOfTheCard when only that is."""
+        found = next_rung(self.rung, self.config)
+        if found is None:
+            return False
+        before, (self.rung, told) = self.rung, found
+        taken = [*self.ladder, {"peak_gib": self._peak_gib(), "then": told}]
+        write_json(self.folder / LADDER, {"rung": asdict(self.rung), "taken": taken})
+        self.trainer = None    # type: ignore[assignment]    # its memory must go before it is built again
+        if self.rung.share != before.share:
+            raise NeedsMoreOfTheCard(told)
+        return True
+
+    @property
+    def ladder(self) -> list[dict[str, Any]]:
+        """What was tried after running out of memory, in order."""
+        noted = self.folder / LADDER
+        return list(read_json(noted)["taken"]) if noted.is_file() else []
+
+    # -- a round
+
+    def advance(self, round_index: int) -> bool:
+        """Train to the next checkpoint or the round's end, where it evaluates; True at the end.
+
+        Raises Diverged, OutOfMemoryError when the ladder ends, NeedsMoreOfTheCard.
+        """
+        return self._climbing(lambda: self._advance(round_index))
+
+    def _advance(self, round_index: int) -> bool:
+        trainer, progress, began = self.trainer, self.progress, time.perf_counter()
+        if progress["round"] != round_index:
+            progress |= {"round": round_index, "begin": trainer.step_count, "seconds_begin": progress["seconds"],
+                         "losses": [], "busy": 0.0, "cooled": None, "start": progress["latest"]["loss"],
+                         "grid": [[trainer.step_count, progress["seconds"], self._grid_loss()]], "done": False}
+        if progress["done"]:
+            return True
+        fork, every = self._fork(round_index), self.settings.checkpoint_every
+        if trainer.step_count == fork and progress["cooled"] is None:
+            self._cool(round_index, began)
+            return False
+        done = self.budget.done(round_index, trainer.step_count, progress["seconds"])
+        row: dict[str, Any] = {"step": trainer.step_count, "round": round_index + 1}
+        while not done:
+            row = self._step(round_index)
+            done = self.budget.done(round_index, trainer.step_count, progress["seconds"])
+            stop = done or trainer.step_count % every == 0 or trainer.step_count == fork
+            if stop:
+                break
+            self._write(row)
+        if done:
+            progress["latest"], progress["done"] = self.evaluate(1), True
+            progress["others"] = self._others()
+            row["heldout_loss"] = progress["latest"]["loss"]
+        self._write(row, last=done)
+        progress["busy"] += time.perf_counter() - began
+        self._save(done)
+        return done
+
+    def _step(self, round_index: int) -> dict[str, Any]:
+        """One optimizer step, and a look at the held-out loss when the grid has one here."""
+        trainer, progress = self.trainer, self.progress
+        began = time.perf_counter()
+        row: dict[str, Any] = dict(trainer.step()) | {"round": round_index + 1}
+        self._beacon(trainer.step_count)
+        progress["seconds"] += time.perf_counter() - began
+        progress["losses"].append(row["loss"])
+        if self._grid_due(round_index):
+            began = time.perf_counter()
+            loss = row["heldout_loss_of_grid"] = self._grid_loss()
+            progress["grid"].append([trainer.step_count, progress["seconds"], loss])
+            self._speed.pause(time.perf_counter() - began)
+        return row
+
+    def _fraction(self, round_index: int) -> float:
+        """How much of the round is behind."""
+        if self.budget.seconds:
+            begin, end, now = self.progress["seconds_begin"], self.budget.seconds[round_index], self.progress["seconds"]
+        else:
+            begin, end, now = self.progress["begin"], self.budget.steps[round_index], self.trainer.step_count
+        return float((now - begin) / (end - begin)) if end > begin else 1.0
+
+    def _grid_due(self, round_index: int) -> bool:
+        points = self.settings.grid_points
+        return math.floor(self._fraction(round_index) * points + 1e-9) >= len(self.progress["grid"])
+
+    def _fork(self, round_index: int) -> int | None:
+        """The step from which a copy is annealed; None without a cooldown."""
+        if not self.settings.cooldown:
+            return None
+        end = self.budget.steps[round_index]
+        length = end - (self.budget.steps[round_index - 1] if round_index else 0)
+        return end - max(1, round(self.settings.cooldown * length))
+
+    def _cool(self, round_index: int, began: float) -> None:
+        """Anneal a copy to the round's end and note its loss; the run itself goes on from here as it was."""
+        trainer = self.trainer
+        self._save(False)
+        steps = self.budget.steps[round_index] - trainer.step_count
+        for index in range(steps):
+            trainer.step(1 - index / steps)
+        cooled = self.evaluate(1)
+        found = checkpoint.newest(self.folder / "checkpoints")
+        assert found is not None
+        trainer.load(found, found.state)
+        self.progress["cooled"] = cooled
+        self.progress["busy"] += time.perf_counter() - began
+        self._save(False)
+
+    # -- looking
+
+    def _text(self, source: str, count: int) -> HeldoutText:
+        if (source, count) not in self._texts:
+            self._texts[source, count] = heldout_text(
+                self._corpus, self.tokenizer, source, self.settings.seq_len, count)
+        return self._texts[source, count]
+
+    def _losses(self, text: HeldoutText) -> tuple[list[float], list[int]]:
+        part = self.settings.batch_size // self.rung.micro_batches
+        return document_losses(self.trainer.hamner, text, self.config.compute, batch_size=part)
+
+    def evaluate(self, factor: int) -> dict[str, Any]:
+        """Held-out cross-entropy of the league's mix, on `factor` times the config's rows.
+
+        Raises Diverged when it is no number.
+        """
+        settings = self.settings
+        documents, losses, rows, bits = {}, {}, 0, 0.0
+        for source, count in row_counts(settings.mix, settings.eval_sequences * factor).items():
+            text = self._text(source, count)
+            nats, tokens = self._losses(text)
+            losses[source], rows = sum(nats) / sum(tokens), rows + len(text.rows)
+            documents[source] = {"share": settings.mix[source], "nats": nats, "tokens": tokens}
+            bits += settings.mix[source] * losses[source] / text.bytes_per_token / math.log(2)
+        loss = mix_loss(losses, settings.mix)
+        if not math.isfinite(loss):
+            raise Diverged(f"the held-out loss of step {self.trainer.step_count} is {loss}")
+        return {"loss": loss, "documents": documents, "rows": rows, "factor": factor, "bits_per_byte": bits}
+
+    def look_again(self, factor: int) -> None:
+        """Evaluate the round's end on more held-out rows."""
+        if self.progress["latest"]["factor"] < factor:
+            self.progress["latest"] = self.evaluate(factor)
+            self._save(True)
+
+    def _grid_loss(self) -> float:
+        """Held-out loss on an eighth of the rows, sixteen at least: enough to see the curve."""
+        losses = {}
+        for source, count in row_counts(self.settings.mix, self.settings.eval_sequences).items():
+            nats, tokens = self._losses(self._text(source, count).part(max(min(count, 16), count // 8)))
+            losses[source] = sum(nats) / sum(tokens)
+        return mix_loss(losses, self.settings.mix)
+
+    def _others(self) -> dict[str, float]:
+        """Held-out loss of sources that are reported and not ranked."""
+        found = {}
+        for source in self.settings.report:
+            if source not in self.settings.mix:
+                nats, tokens = self._losses(self._text(source, max(1, self.settings.eval_sequences // 8)))
+                found[source] = sum(nats) / sum(tokens)
+        return found
+
+    def result(self) -> dict[str, Any]:
+        """What is reported at the end of a round: the fields of rounds.Outcome."""
+        progress, trainer = self.progress, self.trainer
+        ranked = progress["cooled"] or progress["latest"]
+        steps, seconds = trainer.step_count - progress["begin"], progress["seconds"] - progress["seconds_begin"]
+        tail, per_step = progress["losses"][-max(1, steps // 10):], self.settings.batch_size * self.settings.seq_len
+        facts = {
+            "heldout_loss_start": progress["start"], "train_loss": sum(tail) / len(tail) if tail else None,
+            "tokens_per_second": steps * per_step / seconds if seconds else None, "seconds": seconds,
+            "busy_seconds": progress["busy"], "steps": trainer.step_count, "tokens": trainer.tokens_total,
+            "flops": trainer.tokens_total * self._flops, "learning_rate": self._rate, "peak_gib": self._peak_gib(),
+            "bits_per_byte": ranked["bits_per_byte"], "other_sources": progress["others"],
+            "grid": [[step, step * per_step * self._flops, spent, loss] for step, spent, loss in progress["grid"]],
+            "ladder": [taken["then"] for taken in self.ladder],
+        }
+        if progress["cooled"]:
+            facts["heldout_loss_before_cooldown"] = progress["latest"]["loss"]
+        return {"heldout_loss": ranked["loss"], "documents": ranked["documents"], "rows": ranked["rows"],
+                "factor": progress["latest"]["factor"], "facts": facts}
+
+    # -- writing
+
+    def _write(self, row: dict[str, Any], *, last: bool = False) -> None:
+        step = row["step"]
+        looked = row.get("heldout_loss_of_grid") is not None
+        if not (last or looked or step == 1 or step % self.settings.log_every == 0):
+            return
+        row["tokens_per_second"] = self._speed.now(self.trainer.tokens_total)
+        assert self._curves is not None
+        self._metrics.row(row)
+        self._curves.scalars({k: v for k, v in row.items() if k not in ("step", "round")}, step)
+
+    def _save(self, done: bool) -> None:
+        folder = self.folder / "checkpoints"
+        checkpoint.save(
+            folder / checkpoint.step_name(self.trainer.step_count), self.trainer.tensors(),
+            self.trainer.state() | {"progress": self.progress, "run": self.folder.name},
+            self.contestant.model, self.tokenizer,
+        )
+        checkpoint.prune(folder, keep=1 if done else self.settings.keep_checkpoints)
+
+    # -- what a kill leaves
+
+    def _beacon(self, step: int) -> None:
+        """Note the step where a kill -9 cannot take it: what a resume redoes is counted from here."""
+        (self.folder / ".step").write_text(f"{self._attempt} {step}", encoding="ascii")
+
+    def _note_resume(self) -> None:
+        """Append to the league's resume.jsonl when steps were lost, or when the league itself was resumed."""
+        noted, found = self.folder / ".step", self.trainer.step_count
+        words = noted.read_text(encoding="ascii").split() if noted.is_file() else []
+        attempt, reached = map(int, words) if len(words) == 2 else (self._attempt, found)
+        if reached > found or attempt != self._attempt:
+            append_json_line(self.folder.parent / "resume.jsonl", {
+                "time": time.time(), "contestant": self.folder.name, "step_found": found,
+                "steps_redone": max(0, reached - found)})
+        self._beacon(found)
+
+    def _forget_peak(self) -> None:
+        if self.config.compute.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            with contextlib.suppress(OSError):    # Linux: forget the peak
+                Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+    def _peak_gib(self) -> float:
+        """Peak memory since the run was opened: of the card, or of the process on a machine without one."""
+        if self.config.compute.device == "cuda":
+            return torch.cuda.max_memory_allocated() / GIB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+
+    def close(self) -> None:
+        if self._curves:
+            self._curves.close()
