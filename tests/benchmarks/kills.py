@@ -1,0 +1,138 @@
+"""Nothing lost: kill -9 a smoke league again and again, resume it, and compare with one that was left alone.
+
+    python tests/benchmarks/kills.py [--kills 20] [--seed 0]
+
+At a random fraction of the undisturbed duration, counted from config.json, the driver, a trial or the raylet is
+killed, in turn. A killed trial is started again by the league itself; after the other two comes `--resume`.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CHECKPOINT_EVERY = 5    # of the smoke config
+
+
+class League:
+    """One run of the command, in a process of its own."""
+
+    def __init__(self, results: Path, name: str, *more: str) -> None:
+        environment = os.environ | {"HAMNER_RESULTS": str(results), "RAY_USAGE_STATS_ENABLED": "0"}
+        environment.pop("RAY_ADDRESS", None)
+        self.folder, self.began, self.started = results / "tournament" / name, time.monotonic(), 0.0
+        self.log = (results / f"{name}.log").open("a")
+        self.process = subprocess.Popen([sys.executable, "-m", "tournament", "--name", name, *more], env=environment,
+                                        stdout=self.log, stderr=self.log)
+
+    def wait(self, seconds: float = 600) -> float:
+        """Seconds it ran, or 600 when it hangs."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        return time.monotonic() - self.began
+
+    def wait_for(self, words: tuple[str, ...]) -> float:
+        """Seconds until it prints one of these."""
+        before = Path(self.log.name).read_text().count("results:")
+        while self.process.poll() is None:
+            last = Path(self.log.name).read_text().split("results:")[-1]
+            if before and any(word in last for word in words):
+                break
+            before = before or Path(self.log.name).read_text().count("results:")
+            time.sleep(0.05)
+        return time.monotonic() - self.began
+
+    def children(self, words: str) -> list[int]:
+        """Processes of this league whose command line has these words."""
+        found, todo = [], [self.process.pid]
+        while todo:
+            told = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(todo.pop())], capture_output=True, text=True)
+            for line in told.stdout.splitlines():
+                pid, _, args = line.strip().partition(" ")
+                todo.append(int(pid))
+                if words in args:
+                    found.append(int(pid))
+        return found
+
+
+def standings(folder: Path) -> object:
+    """What must be the same: names, ranks, every loss to the last digit, verdicts."""
+    document = json.loads((folder / "standings.json").read_text())
+    return [[(row["rank"], row["contestant"], row["heldout_loss"], row["train_loss"], row["status"], row["verdict"],
+              row["difference"], row["evaluation_se"], row["standard_error"], row["bits_per_byte"])
+             for row in played["standings"]] + [[run["heldout_loss"] for run in played["twins"]]]
+            for played in document["rounds"]]
+
+
+def kill(league: League, target: str, rng: random.Random) -> str:
+    """kill -9 the target; says what was hit."""
+    pids = {"driver": lambda: [league.process.pid], "raylet": lambda: league.children("raylet/raylet"),
+            "trial": lambda: league.children("ray::")}[target]()
+    if not pids:
+        pids, target = [league.process.pid], f"driver (no {target} yet)"
+    os.kill(rng.choice(pids), signal.SIGKILL)
+    return target
+
+
+def one_kill(results: Path, number: int, fraction: float, target: str, fresh: float, rng: random.Random) -> dict:
+    name = f"kill{number:02}"
+    league = League(results, name, "--config", "smoke")
+    while not (league.folder / "config.json").exists():
+        time.sleep(0.02)
+    time.sleep(fraction * fresh)
+    told = {"fraction": fraction, "target": target, "resumed": 0.0, "start": 0.0}
+    if league.process.poll() is None:
+        told["target"] = kill(league, target, rng)
+    before = {p.parent.parent.name for p in league.folder.glob("*/checkpoints/step_*")}
+    if told["target"] == "trial":
+        league.wait()
+    else:
+        league.wait(60)
+        time.sleep(1)
+        again = League(results, name, "--resume")
+        told["start"] = again.wait_for(("resuming in", "starting at", "winner:"))
+        told["resumed"] = again.wait()
+    lines = league.folder / "resume.jsonl"
+    notes = [json.loads(line) for line in lines.read_text().splitlines()] if lines.is_file() else []
+    told["redone"] = max((note["steps_redone"] for note in notes), default=0)
+    told["from_zero"] = [n["contestant"] for n in notes if n["step_found"] == 0 and n["contestant"] in before]
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    results = Path(tempfile.mkdtemp(prefix="kills"))
+    league = League(results, "fresh", "--config", "smoke")
+    start = league.wait_for(("starting at",))
+    fresh = league.wait()
+    wanted, good = standings(league.folder), 0
+    print(f"undisturbed: {fresh:.1f} s, first training after {start:.1f} s", flush=True)
+    for number in range(options.kills):
+        target = ("driver", "trial", "raylet")[number % 3]
+        told = one_kill(results, number, rng.random(), target, fresh, rng)
+        folder = results / "tournament" / f"kill{number:02}"
+        same = (folder / "winner.json").is_file() and standings(folder) == wanted
+        good += same and told["redone"] <= CHECKPOINT_EVERY and not told["from_zero"]
+        share = (told["resumed"] - told["start"]) / (fresh - told["start"]) if told["resumed"] else float("nan")
+        print(f"{number + 1:>2} {told['target']:<24} at {100 * told['fraction']:3.0f} %: "
+              f"{'identical' if same else 'DIFFERENT'}, at most {told['redone']} steps redone"
+              f"{', FROM ZERO ' + str(told['from_zero']) if told['from_zero'] else ''}; resumed in "
+              f"{told['resumed']:.1f} s, {100 * share:.0f} % of a fresh run without Ray's start-up", flush=True)
+    print(f"{good} of {options.kills} identical, nothing redone beyond {CHECKPOINT_EVERY} steps; {results}")
+
+
+if __name__ == "__main__":
+    main()
