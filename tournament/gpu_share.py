@@ -79,13 +79,14 @@ def share(model: ModelConfig, config: Config, rung: Rung | None = None) -> float
     return min(1.0, math.ceil(100 * wanted) / 100)
 
 
-def disk_gib(contestants: Mapping[str, Contestant], config: Config) -> float:
+def disk_gib(contestants: Mapping[str, Contestant], config: Config, seeds: int = 0) -> float:
     """Most that a league's checkpoints take at one moment, GiB.
 
     At the end of round 1 every run has one; those that train have `keep_checkpoints`, and write one more.
+    seeds: that every contestant is asked for, if more than it has.
     """
     size = {name: checkpoint_gib(c.model) for name, c in contestants.items()}
-    runs = [name for name, c in contestants.items() for _ in c.seeds]
+    runs = [name for name, c in contestants.items() for _ in range(max(seeds, len(c.seeds)))]
     runs += [twin.contestant for twin in twins(config, contestants)]
     free, running = 1.0, 0.0
     for name in sorted(runs, key=lambda n: -size[n]):    # the largest that can run side by side

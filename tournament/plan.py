@@ -83,5 +83,9 @@ def _costs(config: Config) -> list[str]:
         near = min(more * once, sum(2 * more * end * petaflop for end in ends))
         lines.append(f"contested = seeds: about {near:,.2f} PFLOP when the two beside each cut are contested, "
                      f"at most {more * once:,.2f}")
-    lines.append(f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment")
+    disk = f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment"
+    if league.contested == "seeds":
+        most = disk_gib(contestants, config, league.max_seeds)
+        disk += f"; {most:.1f} if all were asked for {league.max_seeds} seeds"
+    lines.append(disk)
     return lines

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from tournament.uncertainty import Label, Ruler, compare, paired_error, ruler
@@ -215,7 +215,12 @@ class Bracket:
         """
         if self.over() or run not in self.runs(index) or not self._missing(index, run):
             return False
-        self.rounds[index].outcomes[run] = outcome
+        played, earlier = self.rounds[index], self.rounds[index].outcomes.get(run)
+        if earlier and outcome.failure:    # it had a loss, and died when it looked at more rows
+            outcome = replace(earlier, factor=played.factor)
+        elif outcome.failure is None and outcome.factor < played.factor:
+            return False    # on too few rows: it was asked for more in the meantime
+        played.outcomes[run] = outcome
         before = self.round, self.over()
         settle = self._promote if self.rules.mode == "async" else self._settle
         while not self.over() and settle(self.round):
@@ -296,7 +301,7 @@ class Bracket:
         return {
             "seeds": {name: {str(seed): at for seed, at in seeds.items()} for name, seeds in self.seeds.items()},
             "rounds": [{
-                "kept": played.kept, "factor": played.factor, "decided": played.decided,
+                "kept": list(played.kept), "factor": played.factor, "decided": played.decided,
                 "outcomes": [{"contestant": r.contestant, "seed": r.seed, **asdict(o)}
                              for r, o in played.outcomes.items()],
             } for played in self.rounds],

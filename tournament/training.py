@@ -61,6 +61,7 @@ class Training:
         attempt: how often the league has been started. Raises as advance does.
         """
         self.config, self.folder, self.contestant, self.budget = config, folder, contestant, budget
+        self._league = league
         self.settings, self._rate, self._seed = config.tournament, rate, seed_of(config, seed)
         self.tokenizer = Tokenizer.load(league / "data")
         self._corpus = Corpus(league / "data", self.tokenizer.sha256)
@@ -79,7 +80,8 @@ class Training:
         config, settings, rung = self.config, self.settings, self.rung
         if config.compute.device == "cuda":    # one that needs more than its share must not take its neighbours'
             torch.cuda.empty_cache()
-            torch.cuda.set_per_process_memory_fraction(rung.share)
+            card = torch.cuda.get_device_properties(0).total_memory / GIB    # may be larger than the config's
+            torch.cuda.set_per_process_memory_fraction(min(1.0, rung.share * config.compute.gpu_memory_gib / card))
         rows = training_rows(self._corpus, self.tokenizer, list(settings.mix), settings.seq_len, self._seed)
         mixer = Mixer(rows, settings.batch_size)
         mixer.start_stage(settings.mix)
@@ -331,9 +333,9 @@ class Training:
         words = noted.read_text(encoding="ascii").split() if noted.is_file() else []
         attempt, reached = map(int, words) if len(words) == 2 else (self._attempt, found)
         if reached > found or attempt != self._attempt:
-            append_json_line(self.folder.parent / "resume.jsonl", {
-                "time": time.time(), "contestant": self.folder.name, "step_found": found,
-                "steps_redone": max(0, reached - found)})
+            append_json_line(self._league / "resume.jsonl", {
+                "time": time.time(), "contestant": self.folder.relative_to(self._league).as_posix(),
+                "step_found": found, "steps_redone": max(0, reached - found)})
         self._beacon(found)
 
     def _forget_peak(self) -> None:

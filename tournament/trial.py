@@ -100,12 +100,14 @@ class Trial(tune.Trainable):
         losses = {int(k): v for k, v in read_json(noted).items()} if noted.is_file() else {}
         power = next_power(losses)
         if power is None:
+            for left in self._folder.glob("probe*"):    # of a kill just after its loss was noted
+                shutil.rmtree(left, ignore_errors=True)
             best = best_power(losses)
             found = {"tried": {str(self._rate(p)): loss for p, loss in sorted(losses.items())},
                      "learning_rate": None if best is None else self._rate(best)}
             failure = {"failure": "diverged", "reason": "at every learning rate tried"} if best is None else {}
             return {"round_done": True, "probed": json.dumps(found), "step": probe_steps(self._config)} | failure
-        folder = self._folder / "probe"
+        folder = self._folder / f"probe{power:+}"
         try:
             training = self._open(folder, Budget((probe_steps(self._config),)), self._rate(power))
             while not training.advance(0):

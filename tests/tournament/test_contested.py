@@ -169,3 +169,20 @@ def test_one_contested_rival_makes_the_winner_contested():
     bracket = _bracket("abcd", [1], twins=TWINS)
     _tell(bracket, {("a", 0): 1.0, ("b", 0): 1.01, ("c", 0): 5.0} | SPREAD)
     assert bracket.winner() == "a" and bracket.winner_verdict() == "contested"
+
+
+def test_what_was_seen_on_too_few_rows_does_not_count_and_a_second_look_that_dies_costs_nothing():
+    bracket = Bracket(Rules([1], "seeds", 1, rows=10), {"a": 1.0, "b": 1.0}, {"a": (0, 1), "b": (0, 1)})
+    texts = {(name, seed): {"s": {"share": 1.0, "tokens": [1, 1], "nats": [x + y, x - y]}}
+             for name, x, y in (("a", 1.0, 0.9), ("b", 1.001, 0.2)) for seed in (0, 1)}
+    for (name, seed), text in texts.items():
+        loss = sum(text["s"]["nats"]) / 2 + 0.001 * seed
+        bracket.report(Run(name, seed), 0, Outcome(loss, rows=10, documents=text))
+    assert bracket.rounds[0].factor == 2 and len(bracket.waiting_for()) == 4
+    before = bracket.loss(0, "a")
+    bracket.report(Run("a", 0), 0, Outcome(7.0, rows=10))
+    assert Run("a", 0) in bracket.waiting_for()
+    bracket.report(Run("a", 0), 0, Outcome(None, "error"))
+    assert Run("a", 0) not in bracket.waiting_for() and bracket.failure(0, "a") is None
+    bracket.report(Run("a", 1), 0, Outcome(1.001, rows=20, factor=2))
+    assert bracket.loss(0, "a") == before

@@ -25,13 +25,15 @@ def one_thread():
 @pytest.fixture
 def start(league, tmp_path):
     """Opens a run of NAME in a folder of its own, on the league's text."""
+    (tmp_path / "data").symlink_to(league / "data")
+
     def opened(*words, kind=Training, folder="run", budget=None, seed=0, rate=3e-3, **changes):
         config = load_config("smoke", ["report=[]", *words])
         if changes:
             config = config.model_copy(update={"compute": config.compute.model_copy(update=changes)})
         contestants = entrants(config)
         budget = budget or budgets(config, flops_per_token(config, contestants))[NAME]
-        return kind(config, league, tmp_path / folder, contestants[NAME], seed, budget, rate)
+        return kind(config, tmp_path, tmp_path / folder, contestants[NAME], seed, budget, rate)
     return opened
 
 
@@ -49,15 +51,15 @@ def test_seconds_end_a_round_by_the_clock(start):
     assert 0.5 <= first["facts"]["seconds"] + second["facts"]["seconds"] < 0.9
 
 
-def test_a_cooldown_ranks_an_annealed_copy_and_leaves_the_run_as_it_was(start, league):
+def test_a_cooldown_ranks_an_annealed_copy_and_leaves_the_run_as_it_was(start):
     plain, cooled, first = start(), start("cooldown=0.25", folder="cooled"), None
     for round_index in (0, 1):
         before, after = _to_the_end(plain, round_index), _to_the_end(cooled, round_index)
         first = after if round_index == 0 else first
         assert after["facts"]["heldout_loss_before_cooldown"] == before["heldout_loss"]
         assert abs(after["heldout_loss"] - before["heldout_loss"]) > 1e-3
-    folder = cooled.folder.parent / "by_hand"
-    by_hand = Training(cooled.config, league, folder, cooled.contestant, 0, Budget((15,)), 3e-3)
+    league = cooled.folder.parent
+    by_hand = Training(cooled.config, league, league / "by_hand", cooled.contestant, 0, Budget((15,)), 3e-3)
     _to_the_end(by_hand)
     for scale in (1.0, 0.8, 0.6, 0.4, 0.2):
         row = by_hand.trainer.step(scale)
