@@ -138,6 +138,9 @@ def prune(folder: Path, keep: int, spare: frozenset[str] = frozenset()) -> None:
 
 def keep_weights(folder: Path) -> None:
     """Drop everything from a checkpoint but weights and tokenizer: it can be read and talked to, not trained on."""
+    if not (folder / STATE).is_file():    # what a killed prune has left
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     state = read_json(folder / STATE)
     sums = {name: value for name, value in state["sha256"].items() if name in ("model.safetensors", TOKENIZER)}
     write_json(folder / STATE, {**state, "sha256": sums})    # first: the folder is whole at any moment

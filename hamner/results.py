@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -202,7 +202,8 @@ def _keep_renewing(lease: Path, stopped: threading.Event) -> None:
     while not stopped.wait(LEASE_SECONDS / 4):
         if not lease.parent.is_dir():
             return
-        _renew(lease)
+        with suppress(OSError):    # storage that hiccups; the next beat may do
+            _renew(lease)
 
 
 def _lease_of_another(lease: Path) -> str | None:

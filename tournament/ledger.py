@@ -36,6 +36,7 @@ class League:
             flops_per_token(config, self.contestants), {n: c.seeds for n, c in self.contestants.items()},
             twins(config, self.contestants))
         self._seeds_told = {name: len(seeds) for name, seeds in self.bracket.seeds.items()}
+        self.attempt = 1    # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}    # contestant -> what the learning-rate round found
 
     def describe(self) -> str:
@@ -55,6 +56,7 @@ class League:
             checked(path, self._load)
         self._orders()
         self._retire()
+        self.attempt = 1 + max((int(p.name) for p in (self.folder / "ray").glob("*") if p.name.isdigit()), default=0)
         runs = self.bracket.runs(self.bracket.round)
         found = {self.name(run): max((self.folder / self.name(run) / "checkpoints").glob("step_*"), default=None)
                  for run in runs}
@@ -68,6 +70,7 @@ class League:
     def _load(self, document: dict[str, Any]) -> None:
         self.bracket.load_state(document)
         self.rates = dict(document["learning_rates"])
+        self._seeds_told = {name: len(seeds) for name, seeds in self.bracket.seeds.items()}
 
     def name(self, run: Run) -> str:
         return run_name(run, self.contestants)
@@ -81,7 +84,9 @@ class League:
         """Whose learning rate has yet to be found."""
         if self.config.tournament.lr == "shared":
             return []
-        return [name for name, c in self.contestants.items() if c.learning_rate is None and name not in self.rates]
+        failed = {run.contestant for run, outcome in self.bracket.rounds[0].outcomes.items() if outcome.failure}
+        return [name for name, c in self.contestants.items()
+                if c.learning_rate is None and name not in self.rates and name not in failed]
 
     # -- what the scheduler reports, before it acts
 
@@ -129,8 +134,7 @@ class League:
         """Of those that are out only the weights are kept, or nothing."""
         bracket = self.bracket
         still = {bracket.winner()} if bracket.over() else set(bracket.contestants(bracket.round))
-        runs = [run for name in bracket.flops if name not in still
-                for run in bracket.competing(len(bracket.rounds), name)]
+        runs = [Run(name, seed) for name in bracket.flops if name not in still for seed in bracket.seeds[name]]
         if bracket.over():
             runs += [twin for twin in bracket.twins if twin.contestant not in still or twin not in runs]
         for run in runs:

@@ -17,6 +17,7 @@ from tournament.training import LADDER
 def connect(league: League) -> int:
     """Start or join Ray; the slots for runs it has, 0 where they share cards. Raises BadInput for too small a one."""
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"    # rows and curves are written by the trials
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"           # Ctrl-C ends the league, not just one Tuner
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"                    # the other output ignores verbose=0
     import ray
 
@@ -48,15 +49,16 @@ def play_rounds(league: League, trial: type | None = None) -> None:
 
 
 def _rounds_to_begin(league: League) -> dict[Run, int]:
-    """All runs that are in the league, with the round each begins in or waits at the end of."""
-    bracket = league.bracket
-    found = {}
-    for index in range(bracket.round, len(bracket.rounds)):
+    """All runs that may still train, with the round each begins in or waits at the end of."""
+    bracket, last = league.bracket, len(league.bracket.rounds) - 1
+    found: dict[Run, int] = {}
+    for index in range(bracket.round, last + 1):
         for run in bracket.runs(index):
-            outcome = bracket.rounds[index].outcomes.get(run)
-            if run not in found and not (outcome and outcome.failure):
-                place = bracket.next_round(run)
-                found[run] = index if place is None else place
+            outcome, place = bracket.rounds[index].outcomes.get(run), bracket.next_round(run)
+            if run in found or (outcome and outcome.failure) or (place is None and index == last):
+                continue
+            told = [i for i, played in enumerate(bracket.rounds) if run in played.outcomes]
+            found[run] = place if place is not None else max(told, default=index)
     return found
 
 
@@ -80,14 +82,15 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
     from tournament.trial import Trial
 
     config, folder = league.config, league.folder
-    attempt = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
+    number = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
     flops = league.bracket.flops
     order = sorted(runs, key=lambda run: (runs[run], -flops[run.contestant]))    # the longest first
     plan = Plan(cost={run: flops[run.contestant] for run in runs},
                 resources=lambda run, wanted: _resources(league, run, wanted),
                 record=league.record, probed=league.probed, fresh_processes=config.compute.device == "cuda")
     rows = [{"run": str(folder), "contestant": run.contestant, "seed": run.seed, "round": runs[run],
-             "learning_rate": league.rate(run.contestant), "attempt": attempt} for run in order]
+             "waiting": runs[run] != PROBE and league.bracket.next_round(run) is None,
+             "learning_rate": league.rate(run.contestant), "attempt": league.attempt} for run in order]
     needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}    # goes to other processes
     tune.Tuner(
         tune.with_resources(
@@ -100,7 +103,7 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
             reuse_actors=config.compute.device == "cpu",
         ),
         run_config=tune.RunConfig(
-            name=str(attempt), storage_path=str(folder / "ray"), verbose=0,
+            name=str(number), storage_path=str(folder / "ray"), verbose=0,
             failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
         ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def _who_enters(options: argparse.Namespace) -> dict[str, Any]:
         raise BadInput([f"--only {name}: nobody of that name enters; {closest(name, known)}" for name in unknown])
     only = options.only or known
     if options.sweep:
-        print("a sweep has no learning-rate round: each entrant learns at the rate its setting says")
+        print("a sweep has no learning-rate round: each entrant learns at the rate its setting says", file=sys.stderr)
         return {"league": sweep(options.sweep, only), "lr": "shared"}
     if rows:
         return {"league": [row for row in rows if row["name"] in only]}

@@ -44,6 +44,7 @@ class EliminationScheduler(TrialScheduler):
         self._bracket, self._plan = bracket, plan
         self._trials: dict[Run, Trial] = {}
         self._shares: dict[Run, float] = {}
+        self._dead: dict[Run, str] = {}    # runs that Tune has given up, and why
 
     def __getstate__(self) -> dict[str, Any]:
         return {}    # Tune pickles schedulers to restore them; ours starts from the ledger instead
@@ -58,8 +59,8 @@ class EliminationScheduler(TrialScheduler):
         run = _run(trial)
         if "probed" in result:
             self._plan.probed(run, json.loads(result["probed"]))
-            if "failure" in result:
-                self._take(tune_controller, trial, 0, _outcome(result))
+            if result.get("failure"):
+                self._take(tune_controller, run, 0, _outcome(result))
             return TrialScheduler.STOP
         if result.get("wants_share"):
             self._shares[run] = result["wants_share"]
@@ -67,7 +68,7 @@ class EliminationScheduler(TrialScheduler):
         if result["round"] == PROBE:
             return TrialScheduler.CONTINUE
         if result.get("round_done") or result.get("failure"):
-            self._take(tune_controller, trial, result["round"], _outcome(result))
+            self._take(tune_controller, run, result["round"], _outcome(result))
         elif self._bracket.next_round(run) is not None:
             return TrialScheduler.CONTINUE    # in the middle of a round
         return self._next(run)
@@ -103,8 +104,15 @@ class EliminationScheduler(TrialScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status == Trial.ERROR:
             return    # Tune starts it again from its newest checkpoint
-        index = max(0, self._bracket.next_round(_run(trial)) or 0)
-        self._take(tune_controller, trial, index, Outcome(None, failure="error", reason=_reason(trial)))
+        self._dead[_run(trial)] = _reason(trial)
+        self._bury(tune_controller)
+
+    def _bury(self, tune_controller: Any) -> None:
+        """Nobody waits for the dead: a round that wants one has its failure at once."""
+        while dead := [run for run in self._bracket.waiting_for() if run in self._dead]:
+            index = self._bracket.next_round(dead[0])
+            assert index is not None
+            self._take(tune_controller, dead[0], index, Outcome(None, failure="error", reason=self._dead[dead[0]]))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         pass
@@ -114,6 +122,7 @@ class EliminationScheduler(TrialScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Of those of the earliest round that are wanted and idle, the longest."""
+        self._bury(tune_controller)
         idle = [run for run in self._bracket.waiting_for() if self._idle(run)]
         if not idle:
             return None
@@ -130,13 +139,14 @@ class EliminationScheduler(TrialScheduler):
         trial = self._trials.get(run)
         return trial is not None and trial.status in (Trial.PENDING, Trial.PAUSED)
 
-    def _take(self, tune_controller: Any, trial: Trial, index: int, outcome: Outcome) -> None:
-        """Note an outcome, then stop those of the parked that are out."""
-        decided = self._bracket.report(_run(trial), index, outcome)
-        self._plan.record(_run(trial), outcome, decided)
-        for run, other in self._trials.items():
-            if other is not trial and (other.status == Trial.PAUSED or other.is_saving) and self._out(run):
-                tune_controller.stop_trial(other)
+    def _take(self, tune_controller: Any, run: Run, index: int, outcome: Outcome) -> None:
+        """Note an outcome, then stop those that are out and do not run."""
+        decided = self._bracket.report(run, index, outcome)
+        self._plan.record(run, outcome, decided)
+        for other, trial in self._trials.items():
+            parked = trial.status in (Trial.PAUSED, Trial.PENDING) or trial.is_saving
+            if other != run and parked and self._out(other):
+                tune_controller.stop_trial(trial)
 
 
 def _run(trial: Trial) -> Run:

@@ -17,7 +17,7 @@ from tournament.budget import probe_steps, reference_end
 from tournament.equal_cost import at_equal_cost
 from tournament.rounds import Bracket, Outcome
 from tournament.uncertainty import Label
-from tournament.variants import Contestant
+from tournament.variants import Contestant, run_name
 
 REPORTED = ("heldout_loss_start", "train_loss", "tokens_per_second", "seconds", "steps", "tokens", "flops",
             "bits_per_byte", "peak_gib", "learning_rate")
@@ -126,15 +126,20 @@ def _ranked_before_cooldown(bracket: Bracket, index: int) -> list[str]:
 def write_winner(
     folder: Path, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], tokenizer_sha256: str,
 ) -> None:
-    """winner.json: where the curriculum begins."""
+    """winner.json: where the curriculum begins; the checkpoint is that of the first seed that came to the end.
+
+    After a cooldown heldout_loss is the annealed copy's, which was ranked; the checkpoint is the run itself.
+    """
     name = bracket.winner()
     assert name is not None
-    model = contestants[name].model
-    last = checkpoint.newest(folder / name / "checkpoints")
+    model, last_round = contestants[name].model, len(bracket.rounds) - 1
+    outcomes = bracket.rounds[last_round].outcomes
+    run = next(run for run in bracket.competing(last_round, name) if outcomes[run].heldout_loss is not None)
+    last = checkpoint.newest(folder / run_name(run, contestants) / "checkpoints")
     write_json(folder / "winner.json", {
         "run": folder.name, "contestant": name, "model": model.model_dump(),
         "tokenizer": {"path": str(folder / "data"), "sha256": tokenizer_sha256, "vocab_size": model.vocab_size},
-        "data": config.data.path, "heldout_loss": bracket.loss(len(bracket.rounds) - 1, name),
+        "data": config.data.path, "heldout_loss": bracket.loss(last_round, name),
         "verdict": bracket.winner_verdict(), "checkpoint": str(last.path) if last else None,
     })
 

@@ -54,11 +54,12 @@ class Training:
 
     def __init__(
         self, config: Config, league: Path, folder: Path, contestant: Contestant, seed: int, budget: Budget,
-        rate: float, attempt: int = 1,
+        rate: float, attempt: int = 1, ladder: Path | None = None,
     ) -> None:
         """league: folder of the tournament, for its data. rate: as trained with, lr_scale within.
 
-        attempt: how often the league has been started. Raises as advance does.
+        attempt: how often the league has been started. ladder: the file that remembers what was tried when memory
+        ended, if not one in `folder`. Raises as advance does.
         """
         self.config, self.folder, self.contestant, self.budget = config, folder, contestant, budget
         self._league = league
@@ -67,8 +68,8 @@ class Training:
         self._corpus = Corpus(league / "data", self.tokenizer.sha256)
         self._flops = flops_per_token(config, {"": contestant})[""]
         self._texts: dict[tuple[str, int], HeldoutText] = {}
-        noted = folder / LADDER
-        self.rung = Rung(**read_json(noted)["rung"]) if noted.is_file() else self._first_rung()
+        self._noted = ladder or folder / LADDER
+        self.rung = Rung(**read_json(self._noted)["rung"]) if self._noted.is_file() else self._first_rung()
         self._attempt = attempt
         self._curves: Curves | None = None
         self._forget_peak()
@@ -125,8 +126,8 @@ class Training:
         if found is None:
             return False
         before, (self.rung, told) = self.rung, found
-        taken = [*self.ladder, {"peak_gib": self._peak_gib(), "then": told}]
-        write_json(self.folder / LADDER, {"rung": asdict(self.rung), "taken": taken})
+        taken = [*self.ladder, {"peak_gib": self.peak_gib(), "then": told}]
+        write_json(self._noted, {"rung": asdict(self.rung), "taken": taken})
         self.trainer = None    # type: ignore[assignment]    # its memory must go before it is built again
         if self.rung.share != before.share:
             raise NeedsMoreOfTheCard(told)
@@ -135,8 +136,7 @@ class Training:
     @property
     def ladder(self) -> list[dict[str, Any]]:
         """What was tried after running out of memory, in order."""
-        noted = self.folder / LADDER
-        return list(read_json(noted)["taken"]) if noted.is_file() else []
+        return list(read_json(self._noted)["taken"]) if self._noted.is_file() else []
 
     # -- a round
 
@@ -149,6 +149,8 @@ class Training:
 
     def _advance(self, round_index: int) -> bool:
         trainer, progress, began = self.trainer, self.progress, time.perf_counter()
+        if progress["round"] is not None and round_index < progress["round"]:
+            raise ValueError(f"{self.folder.name} is in round {progress['round'] + 1}, not {round_index + 1}")
         if progress["round"] != round_index:
             progress |= {"round": round_index, "begin": trainer.step_count, "seconds_begin": progress["seconds"],
                          "losses": [], "busy": 0.0, "cooled": None, "start": progress["latest"]["loss"],
@@ -258,9 +260,14 @@ class Training:
         return {"loss": loss, "documents": documents, "rows": rows, "factor": factor, "bits_per_byte": bits}
 
     def look_again(self, factor: int) -> None:
-        """Evaluate the round's end on more held-out rows."""
-        if self.progress["latest"]["factor"] < factor:
-            self.progress["latest"] = self.evaluate(factor)
+        """Evaluate the round's end on more held-out rows. Where that fails, what it saw before stands."""
+        latest = self.progress["latest"]
+        if latest["factor"] < factor:
+            try:
+                latest = self.evaluate(factor)
+            except (Diverged, torch.OutOfMemoryError, MemoryError) as error:
+                print(f"{self.folder.name}: no second look: {error}")
+            self.progress["latest"] = latest | {"factor": factor}
             self._save(True)
 
     def _grid_loss(self) -> float:
@@ -269,15 +276,18 @@ class Training:
         for source, count in row_counts(self.settings.mix, self.settings.eval_sequences).items():
             nats, tokens = self._losses(self._text(source, count).part(max(min(count, 16), count // 8)))
             losses[source] = sum(nats) / sum(tokens)
-        return mix_loss(losses, self.settings.mix)
+        loss = mix_loss(losses, self.settings.mix)
+        if not math.isfinite(loss):
+            raise Diverged(f"the held-out loss of step {self.trainer.step_count} is {loss}")
+        return loss
 
-    def _others(self) -> dict[str, float]:
+    def _others(self) -> dict[str, float | None]:
         """Held-out loss of sources that are reported and not ranked."""
-        found = {}
+        found: dict[str, float | None] = {}
         for source in self.settings.report:
             if source not in self.settings.mix:
                 nats, tokens = self._losses(self._text(source, max(1, self.settings.eval_sequences // 8)))
-                found[source] = sum(nats) / sum(tokens)
+                found[source] = sum(nats) / sum(tokens) if math.isfinite(sum(nats)) else None
         return found
 
     def result(self) -> dict[str, Any]:
@@ -290,7 +300,7 @@ class Training:
             "heldout_loss_start": progress["start"], "train_loss": sum(tail) / len(tail) if tail else None,
             "tokens_per_second": steps * per_step / seconds if seconds else None, "seconds": seconds,
             "busy_seconds": progress["busy"], "steps": trainer.step_count, "tokens": trainer.tokens_total,
-            "flops": trainer.tokens_total * self._flops, "learning_rate": self._rate, "peak_gib": self._peak_gib(),
+            "flops": trainer.tokens_total * self._flops, "learning_rate": self._rate, "peak_gib": self.peak_gib(),
             "bits_per_byte": ranked["bits_per_byte"], "other_sources": progress["others"],
             "grid": [[step, step * per_step * self._flops, spent, loss] for step, spent, loss in progress["grid"]],
             "ladder": [taken["then"] for taken in self.ladder],
@@ -345,7 +355,7 @@ class Training:
             with contextlib.suppress(OSError):    # Linux: forget the peak
                 Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
-    def _peak_gib(self) -> float:
+    def peak_gib(self) -> float:
         """Peak memory since the run was opened: of the card, or of the process on a machine without one."""
         if self.config.compute.device == "cuda":
             return torch.cuda.max_memory_allocated() / GIB

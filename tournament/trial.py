@@ -22,7 +22,7 @@ from tournament.budget import Budget, budgets, probe_steps
 from tournament.probe import ROUND as PROBE
 from tournament.probe import STEP, best_power, next_power
 from tournament.rounds import Run
-from tournament.training import NeedsMoreOfTheCard, Training
+from tournament.training import LADDER, NeedsMoreOfTheCard, Training
 from tournament.variants import entrants, flops_per_token, run_name
 
 PROBED = "learning_rate.json"       # in the contestant's folder: power of STEP -> held-out loss
@@ -30,7 +30,10 @@ ORDERS = "orders.json"              # in the league's folder: held-out rows aske
 
 
 class Trial(tune.Trainable):
-    """config: {"row": {run, contestant, seed, round, learning_rate, attempt}}; round: the 0-based one to begin with."""
+    """config: {"row": {run, contestant, seed, round, waiting, learning_rate, attempt}}.
+
+    round: the 0-based one to begin with. waiting: it stands at that round's end, and what it brought is known.
+    """
 
     training = Training
 
@@ -39,7 +42,8 @@ class Trial(tune.Trainable):
         self._league, self._name = Path(config["run"]), config["contestant"]
         self._config = parse(Config, read_json(self._league / "config.json")["config"], "config.json")
         torch.set_num_threads(self._config.compute.threads)
-        self._given, self._round, self._reported = config, int(config["round"]), False
+        self._given, self._round, self._reported = config, int(config["round"]), bool(config["waiting"])
+        self._waiting = self._reported
         contestants = entrants(self._config)
         self._contestant = contestants[self._name]
         self._folder = self._league / run_name(Run(self._name, int(config["seed"])), contestants)
@@ -55,27 +59,37 @@ class Trial(tune.Trainable):
         Anything else is raised: Tune starts the run again from its newest checkpoint.
         """
         facts: dict[str, Any] = {"round": self._round, "step": 0, "round_done": False}
+        if self._waiting:    # nothing to do until its round is decided
+            self._waiting = False
+            return facts
         try:
-            if self._round == PROBE:
-                return facts | self._probe()
-            facts |= self._train()
-            facts["round"] = self._round
+            facts |= self._probe() if self._round == PROBE else self._train()
         except Diverged as error:
             facts |= {"failure": "diverged", "reason": str(error)}
         except NeedsMoreOfTheCard:
-            facts |= {"wants_share": read_json(self._folder / "ladder.json")["rung"]["share"]}
+            facts |= {"wants_share": read_json(self._folder / LADDER)["rung"]["share"]}
         except (torch.OutOfMemoryError, MemoryError) as error:
-            peak = self._training.ladder[-1:] if self._training else []
-            facts |= {"failure": "oom", "reason": f"{(str(error).splitlines() or [''])[0][:200]}"
-                      + "".join(f"; tried {taken['then']}, peak {taken['peak_gib']:.2f} GiB" for taken in peak)}
-        return facts | ({"step": self._training.trainer.step_count}
-                        if self._training and self._training.trainer else {})
+            facts |= {"failure": "oom", "reason": self._out_of_memory(str(error))}
+            if self._round == PROBE:
+                facts["probed"] = json.dumps({"tried": {}, "learning_rate": None})
+        facts["round"] = self._round
+        if self._training and self._training.trainer:
+            facts["step"] = self._training.trainer.step_count
+        return facts
+
+    def _out_of_memory(self, told: str) -> str:
+        """One line: what the allocator said, the peak, and what had been tried."""
+        ladder = read_json(self._folder / LADDER)["taken"] if (self._folder / LADDER).is_file() else []
+        peak = [f"peak {self._training.peak_gib():.2f} GiB"] if self._training else []
+        return "; ".join([(told.splitlines() or [""])[0][:200], *peak, *(f"tried {taken['then']}" for taken in ladder)])
 
     def _train(self) -> dict[str, Any]:
         if self._training is None:
             budget = budgets(self._config, flops_per_token(self._config, entrants(self._config)))[self._name]
             self._training = self._open(self._folder, budget, self._given["learning_rate"])
-        training = self._training
+        training, reached = self._training, self._training.progress["round"]
+        if reached is not None and reached > self._round:    # Tune's note, or the driver's, may be older than the run
+            self._round, self._reported = reached, False
         if self._reported and training.progress["latest"]["factor"] >= self._asked():
             self._round, self._reported = self._round + 1, False    # Tune only calls again when the run goes on
         done = training.advance(self._round)
@@ -87,7 +101,7 @@ class Trial(tune.Trainable):
 
     def _open(self, folder: Path, budget: Budget, rate: float) -> Training:
         return self.training(self._config, self._league, folder, self._contestant, int(self._given["seed"]), budget,
-                             rate * self._config.lr_scale, int(self._given["attempt"]))
+                             rate * self._config.lr_scale, int(self._given["attempt"]), self._folder / LADDER)
 
     def _asked(self) -> int:
         """Held-out rows to evaluate on at the end of this round, in those of the config."""
@@ -130,7 +144,7 @@ class Trial(tune.Trainable):
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         note = json.loads((Path(checkpoint_dir) / "round.json").read_text(encoding="utf-8"))
-        self._round, self._reported = note["round"], note["reported"]
+        self._round, self._reported, self._waiting = note["round"], note["reported"], False
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another run (on the CPU, where processes are reused)."""

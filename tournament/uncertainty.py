@@ -62,7 +62,7 @@ def compare(
         return Label(difference, evaluation_se, None, "unknown")
     seeds = measured.sd**2 * (1 / len(worse) + 1 / len(better))
     error = math.sqrt((evaluation_se or 0.0) ** 2 + seeds)
-    settled = difference > threshold(entrants, measured.df) * error
+    settled = evaluation_se is not None and difference > threshold(entrants, measured.df) * error
     return Label(difference, evaluation_se, error, "settled" if settled else "contested")
 
 
@@ -78,9 +78,11 @@ def paired_error(a: Sequence[Documents], b: Sequence[Documents]) -> float | None
     """Standard error of the difference of two contestants' mean losses over the same held-out documents.
 
     a, b: one entry a seed. Clustered by document (Liang & Zeger 1986): tokens of one document err together.
-    None when a source has fewer than two documents, or the documents are not the same.
+    None, which settles nothing, when a source has fewer than two documents or the documents are not the same.
     """
     if not a or not b:
+        return None
+    if {*a[0]} != {*b[0]}:
         return None
     variance = 0.0
     for source, first in a[0].items():

@@ -1,6 +1,7 @@
 """Nothing lost: kill -9 a smoke league again and again, resume it, and compare with one that was left alone.
 
     python tests/benchmarks/kills.py [--kills 20] [--seed 0]
+    python tests/benchmarks/kills.py --kills 6 --after 0.8 --targets driver raylet    # how fast is a late resume
 
 At a random fraction of the undisturbed duration, counted from config.json, the driver, a trial or the raylet is
 killed, in turn. A killed trial is started again by the league itself; after the other two comes `--resume`.
@@ -28,6 +29,7 @@ class League:
         environment.pop("RAY_ADDRESS", None)
         self.folder, self.began, self.started = results / "tournament" / name, time.monotonic(), 0.0
         self.log = (results / f"{name}.log").open("a")
+        self.clock = time.time()
         self.process = subprocess.Popen([sys.executable, "-m", "tournament", "--name", name, *more], env=environment,
                                         stdout=self.log, stderr=self.log)
 
@@ -40,15 +42,12 @@ class League:
             self.process.wait()
         return time.monotonic() - self.began
 
-    def wait_for(self, words: tuple[str, ...]) -> float:
-        """Seconds until it prints one of these."""
-        before = Path(self.log.name).read_text().count("results:")
+    def wait_for_a_run(self) -> float:
+        """Seconds until a trial process has opened its run: Ray's start-up, and that of a process with torch."""
         while self.process.poll() is None:
-            last = Path(self.log.name).read_text().split("results:")[-1]
-            if before and any(word in last for word in words):
+            if any(path.stat().st_mtime > self.clock for path in self.folder.glob("*/.step")):
                 break
-            before = before or Path(self.log.name).read_text().count("results:")
-            time.sleep(0.05)
+            time.sleep(0.02)
         return time.monotonic() - self.began
 
     def children(self, words: str) -> list[int]:
@@ -76,30 +75,31 @@ def standings(folder: Path) -> object:
 def kill(league: League, target: str, rng: random.Random) -> str:
     """kill -9 the target; says what was hit."""
     pids = {"driver": lambda: [league.process.pid], "raylet": lambda: league.children("raylet/raylet"),
-            "trial": lambda: league.children("ray::")}[target]()
+            "trial": lambda: league.children("ray::ResourceTrainable") + league.children("ray::Trial")}[target]()
     if not pids:
         pids, target = [league.process.pid], f"driver (no {target} yet)"
     os.kill(rng.choice(pids), signal.SIGKILL)
     return target
 
 
-def one_kill(results: Path, number: int, fraction: float, target: str, fresh: float, rng: random.Random) -> dict:
+def one_kill(results: Path, number: int, fraction: float, target: str, duration: float, rng: random.Random) -> dict:
+    """duration: of an undisturbed league, from config.json on."""
     name = f"kill{number:02}"
     league = League(results, name, "--config", "smoke")
     while not (league.folder / "config.json").exists():
         time.sleep(0.02)
-    time.sleep(fraction * fresh)
-    told = {"fraction": fraction, "target": target, "resumed": 0.0, "start": 0.0}
+    time.sleep(fraction * duration)
+    told = {"fraction": fraction, "target": "nobody: it had ended", "resumed": 0.0, "start": 0.0}
     if league.process.poll() is None:
         told["target"] = kill(league, target, rng)
     before = {p.parent.parent.name for p in league.folder.glob("*/checkpoints/step_*")}
-    if told["target"] == "trial":
-        league.wait()
+    if told["target"] == "trial" and league.wait() and league.process.returncode == 0:
+        pass
     else:
         league.wait(60)
         time.sleep(1)
         again = League(results, name, "--resume")
-        told["start"] = again.wait_for(("resuming in", "starting at", "winner:"))
+        told["start"] = again.wait_for_a_run()
         told["resumed"] = again.wait()
     lines = league.folder / "resume.jsonl"
     notes = [json.loads(line) for line in lines.read_text().splitlines()] if lines.is_file() else []
@@ -112,21 +112,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--after", type=float, default=0.0, help="only after this fraction of the duration")
+    parser.add_argument("--targets", nargs="+", default=["driver", "trial", "raylet"])
     options = parser.parse_args()
     rng = random.Random(options.seed)
     results = Path(tempfile.mkdtemp(prefix="kills"))
-    league = League(results, "fresh", "--config", "smoke")
-    start = league.wait_for(("starting at",))
-    fresh = league.wait()
+    times = []
+    for number in range(3):
+        league = League(results, f"fresh{number}", "--config", "smoke")
+        while not (league.folder / "config.json").exists():
+            time.sleep(0.02)
+        first = time.monotonic() - league.began
+        start = league.wait_for_a_run()
+        times.append((league.wait(), first, start))
+    fresh, first, start = sorted(times)[1]
     wanted, good = standings(league.folder), 0
-    print(f"undisturbed: {fresh:.1f} s, first training after {start:.1f} s", flush=True)
+    print(f"undisturbed: {[round(t[0], 1) for t in times]} s, config.json after {first:.1f} s, the first run opened "
+          f"after {start:.1f} s", flush=True)
     for number in range(options.kills):
-        target = ("driver", "trial", "raylet")[number % 3]
-        told = one_kill(results, number, rng.random(), target, fresh, rng)
+        target = options.targets[number % len(options.targets)]
+        told = one_kill(results, number, options.after + (1 - options.after) * rng.random(), target, fresh - first, rng)
         folder = results / "tournament" / f"kill{number:02}"
         same = (folder / "winner.json").is_file() and standings(folder) == wanted
         good += same and told["redone"] <= CHECKPOINT_EVERY and not told["from_zero"]
-        share = (told["resumed"] - told["start"]) / (fresh - told["start"]) if told["resumed"] else float("nan")
+        share = (told["resumed"] - told["start"]) / (fresh - start) if told["resumed"] else float("nan")
         print(f"{number + 1:>2} {told['target']:<24} at {100 * told['fraction']:3.0f} %: "
               f"{'identical' if same else 'DIFFERENT'}, at most {told['redone']} steps redone"
               f"{', FROM ZERO ' + str(told['from_zero']) if told['from_zero'] else ''}; resumed in "

@@ -1,12 +1,14 @@
 """The scheduler through the real Tuner, with contestants whose losses are known."""
 
+import json
+
 import pytest
 import ray
 from fakes import play
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 
-from tournament.rounds import Bracket, Rules, Run
-from tournament.scheduler import _reason
+from tournament.rounds import Bracket, Outcome, Rules, Run
+from tournament.scheduler import EliminationScheduler, Plan, _reason
 
 NAMES = [f"v{i}" for i in range(10)]
 
@@ -95,3 +97,73 @@ def test_a_crash_a_dead_process_and_a_lost_node_are_told_apart(error, told):
             return error
 
     assert _reason(Ended()).startswith(told)
+
+
+class _Parked:
+    """As much of a trial as the scheduler looks at."""
+
+    def __init__(self, name, status="PAUSED"):
+        self.config, self.status, self.is_saving = {"row": {"contestant": name, "seed": 0}}, status, False
+
+    def get_pickled_error(self):
+        return KeyError("x")
+
+
+class _Controller:
+    def __init__(self):
+        self.stopped = []
+
+    def stop_trial(self, trial):
+        trial.status = "TERMINATED"
+        self.stopped.append(trial.config["row"]["contestant"])
+
+
+def _scheduler(bracket, trials):
+    rates = {}
+    plan = Plan({Run(t.config["row"]["contestant"], 0): 1.0 for t in trials}, lambda run, share: {},
+                lambda *facts: None, lambda run, found: rates.update({run.contestant: found}))
+    scheduler = EliminationScheduler(bracket, plan)
+    for trial in trials:
+        scheduler.on_trial_add(None, trial)
+    return scheduler, rates
+
+
+def _done(index, loss):
+    return {"round": index, "round_done": True, "outcome": json.dumps({"heldout_loss": loss})}
+
+
+def test_a_run_that_tune_gave_up_while_it_waited_fails_as_soon_as_it_is_wanted():
+    bracket = Bracket(Rules([2, 1]), dict.fromkeys("abc", 1.0))
+    trials = {name: _Parked(name, "RUNNING") for name in "abc"}
+    scheduler, _ = _scheduler(bracket, trials.values())
+    controller = _Controller()
+    assert scheduler.on_trial_result(controller, trials["a"], _done(0, 1.0)) == "PAUSE"
+    trials["a"].status = "RUNNING"    # it dies for the last time in the pause
+    scheduler.on_trial_error(controller, trials["a"])
+    trials["a"].status = "ERROR"
+    scheduler.on_trial_result(controller, trials["b"], _done(0, 2.0))
+    scheduler.on_trial_result(controller, trials["c"], _done(0, 3.0))
+    assert bracket.rounds[0].kept == ["a", "b"]
+    scheduler.choose_trial_to_run(controller)    # Tune asks all the time
+    assert bracket.failure(1, "a").reason.startswith("crash: KeyError")
+    assert [run.contestant for run in bracket.waiting_for()] == ["b"]
+
+
+def test_those_who_are_out_are_stopped_even_before_they_start():
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = {"a": _Parked("a", "RUNNING"), "b": _Parked("b", "PENDING")}
+    scheduler, _ = _scheduler(bracket, trials.values())
+    bracket.report(Run("b", 0), 0, Outcome(2.0))    # known before a resume
+    controller = _Controller()
+    assert scheduler.on_trial_result(controller, trials["a"], _done(0, 1.0)) == "STOP"
+    assert controller.stopped == ["b"]
+
+
+def test_a_probe_that_fails_takes_its_contestant_out():
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = [_Parked("a", "RUNNING"), _Parked("b", "RUNNING")]
+    scheduler, rates = _scheduler(bracket, trials)
+    told = {"round": -1, "failure": "oom", "reason": "full", "probed": json.dumps({"tried": {}, "learning_rate": None})}
+    assert scheduler.on_trial_result(_Controller(), trials[0], told) == "STOP"
+    assert bracket.failure(0, "a").failure == "oom" and rates["a"]["learning_rate"] is None
+    assert not bracket.over()
