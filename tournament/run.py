@@ -78,8 +78,9 @@ def _who_enters(options: argparse.Namespace) -> dict[str, Any]:
         raise BadInput([f"--only {name}: nobody of that name enters; {closest(name, known)}" for name in unknown])
     only = options.only or known
     if options.sweep:
+        rows = sweep(options.sweep, only)
         print("a sweep has no learning-rate round: each entrant learns at the rate its setting says", file=sys.stderr)
-        return {"league": sweep(options.sweep, only), "lr": "shared"}
+        return {"league": rows, "lr": "shared"}
     if rows:
         return {"league": [row for row in rows if row["name"] in only]}
     return {"contestants": only} if options.only else {}

@@ -242,7 +242,7 @@ REFUSED = {
     "no card": (["device=cuda"], "no CUDA card here"),
     "subcommand": (["reprot"], "neither key=value nor a subcommand"),
     "nobody of that name": (["--only", "v01_dense_smal"], "did you mean 'v01_dense_small'"),
-    "sweep of nothing": (["--sweep", "lrate=1"], "known: lr, vocab_size"),
+    "sweep of nothing": (["--sweep", "lrate=1"], "known: lr, hidden_size"),
     "sweep of a word": (["--sweep", "lr=fast"], "must be a number"),
     "league and sweep": (["--league", "x.toml", "--sweep", "lr=1"], "choose one"),
     "no league": (["--league", "x.toml"], "no league can be read"),
