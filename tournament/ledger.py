@@ -164,6 +164,7 @@ class League:
         """Where the time went, of a league played in one go."""
         rounds = [[o.facts["busy_seconds"] for o in played.outcomes.values() if "busy_seconds" in o.facts]
                   for played in self.bracket.rounds]
+        rounds.append([found.get("busy_seconds", 0.0) for found in self.rates.values()])    # the learning-rate round
         told = shares(wall, rounds, slots)
         write_json(self.folder / "timing.json", told)
         self.console.print(

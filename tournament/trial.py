@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Trial(tune.Trainable):
         self._config = parse(Config, read_json(self._league / "config.json")["config"], "config.json")
         torch.set_num_threads(self._config.compute.threads)
         self._given, self._round, self._reported = config, int(config["round"]), bool(config["waiting"])
-        self._waiting = self._reported
+        self._waiting, self._probing = self._reported, 0.0
         contestants = entrants(self._config)
         self._contestant = contestants[self._name]
         self._folder = self._league / run_name(Run(self._name, int(config["seed"])), contestants)
@@ -118,10 +119,10 @@ class Trial(tune.Trainable):
                 shutil.rmtree(left, ignore_errors=True)
             best = best_power(losses)
             found = {"tried": {str(self._rate(p)): loss for p, loss in sorted(losses.items())},
-                     "learning_rate": None if best is None else self._rate(best)}
+                     "learning_rate": None if best is None else self._rate(best), "busy_seconds": self._probing}
             failure = {"failure": "diverged", "reason": "at every learning rate tried"} if best is None else {}
             return {"round_done": True, "probed": json.dumps(found), "step": probe_steps(self._config)} | failure
-        folder = self._folder / f"probe{power:+}"
+        folder, began = self._folder / f"probe{power:+}", time.perf_counter()
         try:
             training = self._open(folder, Budget((probe_steps(self._config),)), self._rate(power))
             while not training.advance(0):
@@ -130,6 +131,7 @@ class Trial(tune.Trainable):
             training.close()
         except Diverged:
             losses[power] = None
+        self._probing += time.perf_counter() - began
         write_json(noted, {str(p): loss for p, loss in losses.items()})
         shutil.rmtree(folder, ignore_errors=True)
         return {"step": len(losses)}

@@ -109,7 +109,7 @@ def test_a_killed_probe_goes_on_with_the_rate_it_was_at(start, tmp_path):
     whole = start(-1)
     while "probed" not in (told := whole.step()):
         pass
-    wanted = told["probed"]
+    wanted = json.loads(told["probed"])
     whole.cleanup()
     noted = tmp_path / NAME / "learning_rate.json"
     losses = json.loads(noted.read_text())
@@ -117,7 +117,9 @@ def test_a_killed_probe_goes_on_with_the_rate_it_was_at(start, tmp_path):
     again = start(-1)
     while "probed" not in (told := again.step()):
         pass
-    assert told["probed"] == wanted and len(json.loads(wanted)["tried"]) >= 3
+    found = json.loads(told["probed"])
+    assert found["tried"] == wanted["tried"] and found["learning_rate"] == wanted["learning_rate"]
+    assert len(found["tried"]) >= 3 and found["busy_seconds"] > 0
     assert not list((tmp_path / NAME).glob("probe*"))
     again.cleanup()
 
