@@ -16,7 +16,7 @@ from curriculum.stages import Stage
 from hamner.config import Config
 from hamner.evaluate import heldout_loss, mix_loss
 from hamner.model import Hamner
-from hamner.plateau import Look, PlateauStopper
+from hamner.plateau import Ending, Look, stopper
 from hamner.trainer import Diverged
 
 
@@ -24,24 +24,33 @@ class StageJudge:
     """The stopper of one stage. `rows`: held-out rows of each source of its mix."""
 
     def __init__(self, hamner: Hamner, stage: Stage, rows: Mapping[str, Tensor], config: Config) -> None:
-        self._stage, self._config = stage, config
-        self._rows = rows
-        self._rule = config.curriculum.plateau
-        decay = 1 - 1 / max(self._rule.average_steps, 1.0)
+        self._stage, self._config, self._rows = stage, config, rows
+        rule = config.curriculum.plateau
+        self._every, self._window = rule.evaluation_steps, rule.window_steps
+        decay = 1 - 1 / max(rule.averaging_steps, 1.0)
         self.average = AveragedModel(hamner, multi_avg_fn=get_ema_multi_avg_fn(decay))
-        self.stopper = PlateauStopper(self._rule)
+        self.stopper = stopper(rule, config.curriculum.warmup_steps)
         self.last_loss: float | None = None
         self.last_look: Look | None = None
 
-    def after_step(self, hamner: Hamner, stage_step: int) -> str | None:
-        """Take the weights after 1-based step `stage_step`; returns the reason when the stage is over."""
+    def after_step(self, hamner: Hamner, step: int, loss: float) -> Ending | None:
+        """Take the weights and the training loss of 1-based step `step`; returns the reason when the stage is over.
+
+        Raises Diverged when the averaged weights are of no use any more.
+        """
         self.average.update_parameters(hamner)
-        self.last_look = None
-        if stage_step % self._rule.evaluate_every:
-            return None
-        self.last_loss = self.measure()
-        self.last_look = self.stopper.add(stage_step, self.last_loss)
+        self.last_look = self.stopper.trained(step, loss)
+        if self.due(step):
+            self.last_loss = self.measure()
+            self.last_look = self.stopper.evaluated(step, self.last_loss) or self.last_look
         return self.stopper.ended(self.last_look)
+
+    def due(self, step: int) -> bool:
+        """Whether the held-out loss is measured after this step."""
+        return step % self._every == 0
+
+    def window_ends(self, step: int) -> bool:
+        return step % self._window == 0
 
     def measure(self) -> float:
         """Held-out loss of the averaged weights on the stage's mix, nats per token. Raises Diverged."""

@@ -1,56 +1,96 @@
-"""The eight stages: what is read in which ratio, how hard the synthetic items are, how fast is learnt.
+"""Curricula as data: what is read in which ratio, how hard the synthetic items are, how fast is learnt.
 
-Full-size learning rates; a config's `lr_scale` multiplies them. Every source, once met, stays in the mix.
+Full-size learning rates; a config's `lr_scale` multiplies them. Every source, once met, stays in the mix, and so do
+the easier synthetic levels. Your own: a TOML file of the same fields, see docs/curriculum.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
-from hamner.config import BadInput, closest, mix_problems
+from pydantic import Field
+
+from hamner.config import BadInput, Strict, closest, mix_problems
 from hamner.synthetic_tasks import LEVELS
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
+class Stage(Strict):
+    """One stage. Without `steps` a plateau ends it, or the config's cap."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_-]+$")
+    mix: dict[str, float]                          # source -> share of the tokens; sums to 1
+    levels: tuple[float, ...] = (1.0,)             # shares of the synthetic items of level 1, 2, ...; sum to 1
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"    # cosine: to a tenth at the end of `steps`
+    steps: int | None = Field(None, gt=0)          # a fixed length; no plateau is looked for
+    exact: bool = False                            # `steps` may exceed the config's cap
+
+    def length(self, cap: int) -> int:
+        """Most steps it can take, given the config's cap."""
+        return self.steps if self.steps and self.exact else min(self.steps or cap, cap)
+
+
+class Curriculum(Strict):
     name: str
-    mix: Mapping[str, float]     # source -> share of the tokens; sums to 1
-    level: int                   # of the synthetic items, 1 to 5
-    learning_rate: float
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    like: str | None = None                        # the run whose tokens it repeats in another order
+
+
+# Most of a stage's items are of its own level; a level once met is never left out, so that it is not forgotten.
+ONE = (1.0,)
+THREE = (.15, .15, .70)
+FOUR = (.10, .10, .10, .70)
+FIVE = (.075, .075, .075, .075, .70)
 
 
 def _stage(
-    name: str, level: int, learning_rate: float, *, synthetic: float, tinystories: float,
+    name: str, levels: tuple[float, ...], learning_rate: float, *, synthetic: float, tinystories: float,
     fineweb_edu: float = 0, sft: float = 0, personal: float = 0,
 ) -> Stage:
     mix = {"synthetic": synthetic, "tinystories": tinystories, "fineweb_edu": fineweb_edu, "sft": sft,
            "personal": personal}
-    return Stage(name=name, level=level, learning_rate=learning_rate, mix={k: v for k, v in mix.items() if v})
+    return Stage(name=name, levels=levels, learning_rate=learning_rate, mix={k: v for k, v in mix.items() if v})
 
 
 SEED: tuple[Stage, ...] = (
-    _stage("structure",      1, 3e-4,   synthetic=.30, tinystories=.70),
-    _stage("reasoning",      3, 2.5e-4, synthetic=.55, tinystories=.35, fineweb_edu=.10),
-    _stage("knowledge",      3, 2e-4,   synthetic=.20, tinystories=.20, fineweb_edu=.60),
-    _stage("context",        4, 1.5e-4, synthetic=.35, tinystories=.20, fineweb_edu=.35, sft=.10),
-    _stage("deep_knowledge", 4, 1.2e-4, synthetic=.25, tinystories=.15, fineweb_edu=.40, sft=.15, personal=.05),
-    _stage("dialogue",       4, 8e-5,   synthetic=.15, tinystories=.15, fineweb_edu=.20, sft=.40, personal=.10),
-    _stage("synthesis",      5, 5e-5,   synthetic=.20, tinystories=.15, fineweb_edu=.25, sft=.25, personal=.15),
-    _stage("voice",          5, 3e-5,   synthetic=.15, tinystories=.10, fineweb_edu=.15, sft=.25, personal=.35),
+    _stage("structure",      ONE,   3e-4,   synthetic=.30, tinystories=.70),
+    _stage("reasoning",      THREE, 2.5e-4, synthetic=.55, tinystories=.35, fineweb_edu=.10),
+    _stage("knowledge",      THREE, 2e-4,   synthetic=.20, tinystories=.20, fineweb_edu=.60),
+    _stage("context",        FOUR,  1.5e-4, synthetic=.35, tinystories=.20, fineweb_edu=.35, sft=.10),
+    _stage("deep_knowledge", FOUR,  1.2e-4, synthetic=.25, tinystories=.15, fineweb_edu=.40, sft=.15, personal=.05),
+    _stage("dialogue",       FOUR,  8e-5,   synthetic=.15, tinystories=.15, fineweb_edu=.20, sft=.40, personal=.10),
+    _stage("synthesis",      FIVE,  5e-5,   synthetic=.20, tinystories=.15, fineweb_edu=.25, sft=.25, personal=.15),
+    _stage("voice",          FIVE,  3e-5,   synthetic=.15, tinystories=.10, fineweb_edu=.15, sft=.25, personal=.35),
 )
+
+CURRICULA: dict[str, tuple[Stage, ...]] = {
+    "seed": SEED,
+    # The first recorded run had these four stages; its ratios are not on record, so they are those of the eight.
+    "v3": tuple(stage for stage in SEED if stage.name in ("structure", "knowledge", "dialogue", "voice")),
+    # The recorded pretraining of `v2`: 2.6 billion tokens of web text. Its peak rate is not on record.
+    "pretrain_v2": (Stage(name="pretrain", mix={"fineweb_edu": 1.0}, learning_rate=3e-4, schedule="cosine",
+                          steps=106_350),),
+}
 
 
 def stage_problems(stages: Sequence[Stage]) -> Iterator[str]:
     """What is wrong with a curriculum."""
     met: set[str] = set()
+    names = [stage.name for stage in stages]
     for stage in stages:
         where = f"stage '{stage.name}'"
         yield from mix_problems(stage.mix, where)
-        if stage.level not in LEVELS:
-            yield f"{where}: synthetic level {stage.level} is not one of {', '.join(map(str, LEVELS))}"
-        if stage.learning_rate <= 0:
-            yield f"{where}: learning rate {stage.learning_rate} must be above 0"
+        if names.count(stage.name) > 1:
+            yield f"{where}: the name stands {names.count(stage.name)} times; each stage needs one of its own"
+        if not 1 <= len(stage.levels) <= len(LEVELS):
+            yield f"{where}: levels has {len(stage.levels)} shares, one for each synthetic level from 1 on, at most 5"
+        elif min(stage.levels) < 0 or abs(sum(stage.levels) - 1) > 1e-6:
+            yield f"{where}: levels {list(stage.levels)} must be shares of 0 or more that sum to 1"
+        if stage.schedule == "cosine" and not stage.steps:
+            yield f"{where}: schedule = cosine needs to know its length: give steps"
+        if stage.exact and not stage.steps:
+            yield f"{where}: exact goes with steps"
         dropped = met - set(stage.mix)
         if dropped:
             yield f"{where} drops {', '.join(sorted(dropped))}; a source once met stays active"

@@ -2,40 +2,46 @@
 
 Every worker runs the same loop and comes to the same decisions, since these are fed by numbers all workers
 share; only rank 0 writes. All that must survive a kill is in the checkpoint, so a restarted worker, or a new
-driver, goes on bit for bit.
+driver, goes on bit for bit. There is no random state in it: batches, samples and items depend on (seed, step) alone.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
-from torch import Tensor
 
+from curriculum.ending import StageEnd
+from curriculum.measuring import Measure
 from curriculum.plateau_stopper import StageJudge
-from curriculum.stages import SEED, Stage
+from curriculum.records import Records
+from curriculum.skills_matrix import drops
+from curriculum.stages import Curriculum, Stage
 from hamner import checkpoint
 from hamner.config import BadInput, Config, ModelConfig, parse
 from hamner.corpus import Corpus
-from hamner.evaluate import heldout_loss, heldout_rows, row_counts
 from hamner.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
-from hamner.metrics import Curves, Metrics, Throughput, append_json_line, drop_json_lines_after
-from hamner.mixer import Mixer, training_rows
+from hamner.mixer import Exhausted, Mixer, training_rows
 from hamner.model import build
-from hamner.results import read_json, write_json
+from hamner.results import read_json
+from hamner.resume_log import Beacon
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Diverged, Trainer
 
-FIELDS = ("run", "step", "stage", "stage_step", "loss", "balance_loss", "gradient_norm", "heldout_loss",
-          "learning_rate", "tokens_per_second", "tokens_total", "elapsed_seconds")
+STOP = ".stop"        # a file that asks the worker to save and leave
+MEAN_STEPS = 100      # training losses in a row's mean_loss, of one stage
+
+
+class Stopped(Exception):
+    """The run was asked to stop; it stands at a checkpoint."""
 
 
 def train(settings: dict[str, Any]) -> None:
-    """What Ray Train runs in each worker. settings: {"run": the run's folder}."""
+    """What Ray Train runs in each worker. settings: {"run": the run's folder, "attempt": its how manieth start}."""
     folder = Path(settings["run"])
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     rank = torch.distributed.get_rank() if distributed else 0
@@ -46,53 +52,62 @@ def train(settings: dict[str, Any]) -> None:
         torch.cuda.set_device(get_device())    # of several cards on a node, the one Ray gave this worker
     lock = FileLock(folder / f".worker{rank}.lock", thread_local=False)
     with lock.acquire(timeout=60):    # an orphan of a killed driver may still be writing
-        Course(folder, rank=rank, world=world).run()
+        Course(folder, rank=rank, world=world, attempt=settings["attempt"]).run()
 
 
 class Course:
     """One run of the curriculum on one worker."""
 
-    def __init__(self, folder: Path, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, folder: Path, *, rank: int = 0, world: int = 1, attempt: int = 1) -> None:
         document = read_json(folder / "config.json")
-        self.folder, self.rank = folder, rank
-        self.config = parse(Config, document["config"], str(folder / "config.json"))
+        where = str(folder / "config.json")
+        self.folder, self.rank, self._world = folder, rank, world
+        self.config = parse(Config, document["config"], where)
         self.settings, compute = self.config.curriculum, self.config.compute
-        self.stages: Sequence[Stage] = SEED
+        self.stages = parse(Curriculum, document["curriculum"], where).stages
         torch.set_num_threads(compute.worker_threads)
         self.tokenizer = Tokenizer.load(folder / "data")
         corpus = Corpus(folder / "data", self.tokenizer.sha256)
-        names = sorted({name for stage in self.stages for name in stage.mix})
-        mixer = Mixer(training_rows(corpus, self.tokenizer, names, self.settings.seq_len),
-                      self.settings.batch_size, rank=rank, world=world)
+        names = list(dict.fromkeys(name for stage in self.stages for name in stage.mix))
+        mixer = Mixer(training_rows(corpus, self.tokenizer, names, self.settings.seq_len), self.settings.batch_size,
+                      rank=rank, world=world, max_epochs=self.settings.max_epochs)
         self.model = parse(ModelConfig, document["model"], "model")
         hamner = build(self.model, self.config.seed, activation_checkpointing=compute.activation_checkpointing)
         self.trainer = Trainer(hamner, mixer, self.config.optimizer, compute,
-                               micro_batches=self.settings.micro_batches)
-        self._corpus, self._source = corpus, document["from"]
+                               micro_batches=self.settings.micro_batches, max_skipped=self.settings.max_skipped)
+        self.measure = Measure(corpus, self.tokenizer, names, self.config)
+        self.records = Records(folder, writes=rank == 0)
+        self.say = self.records.say
+        self._beacon, self._source = Beacon(folder, attempt), document["from"]
         self.stage_index: int = document["first_stage"]
         self.stage_step = 0
-        self.records: list[dict[str, Any]] = []    # of stages.json
-        self._spent = 0.0                          # seconds of earlier processes
-        self._began = time.perf_counter()
+        self.told: list[dict[str, Any]] = []       # a record of each stage that is over
+        self._rate = 0.0                           # tokens per second, as last written
 
     # --- the story -------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """All stages, then final/. Leaves no final/ when training diverged."""
+        """All stages, then final/. Leaves no final/ when training diverged or was asked to stop."""
         found = self._newest()
         if found:
             self.load(found)
         elif self._source:
             self._load_weights(Path(self._source))
-        self._open_records()
-        self.say(f"step {self.trainer.step_count}, stage {self.stage_index + 1}" if found
+        step = self.trainer.step_count
+        if self.rank == 0:
+            self._beacon.note_resume(self.folder / "resume.jsonl", step)
+        self.records.open(step, self.trainer.tokens_total, self.told)
+        self.say(f"step {step}, stage {self.stage_index + 1}" if found
                  else f"starting at step 0 with stage {self.stage_index + 1}")
         try:
             while self.stage_index < len(self.stages):
-                self._run_stage()
+                self._run_stage(self.stages[self.stage_index])
         except Diverged as error:
-            last = checkpoint.newest(self.folder / "checkpoints", self.say)
+            last = checkpoint.newest(self.folder / "checkpoints", self.say, complete=True)
             self.say(f"diverged: {error}; the last good checkpoint is {last.path if last else 'none'}")
+            return
+        except Stopped as stopped:
+            self.say(f"stopped at step {self.trainer.step_count}{stopped}; --resume goes on from there")
             return
         if self.rank == 0:
             self._save(self.folder / "final")
@@ -100,12 +115,13 @@ class Course:
 
     def _newest(self) -> checkpoint.Checkpoint | None:
         """The run's newest checkpoint, as rank 0 sees it: all workers must go on from the same one."""
-        found = checkpoint.newest(self.folder / "checkpoints", self.say) if self.rank == 0 else None
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        folder = self.folder / "checkpoints"
+        found = checkpoint.newest(folder, self.say, complete=True) if self.rank == 0 else None
+        if self._world > 1:
             name = [found.path.name if found else None]
             torch.distributed.broadcast_object_list(name, src=0)
             if self.rank and name[0]:
-                found = checkpoint.load(self.folder / "checkpoints" / name[0])
+                found = checkpoint.load(folder / name[0])
         return found
 
     def _load_weights(self, path: Path) -> None:
@@ -115,127 +131,154 @@ class Course:
             raise BadInput(f"{path} was trained with another tokenizer than the one in {self.folder / 'data'}")
         self.trainer.hamner.load_state_dict(found.tensors("model", self.config.compute.device))
 
-    def _run_stage(self) -> None:
-        stage = self.stages[self.stage_index]
+    def _run_stage(self, stage: Stage) -> None:
         if self.stage_step == 0:
             self.begin_stage(stage)
+        self.records.begin_stage(f"{self.stage_index + 1}_{stage.name}", self.trainer.step_count)
         reason = None
         while reason is None:
-            row = self.step()
+            try:
+                row = self.step()
+            except Exhausted:
+                reason = "data"
+                self.say(f"  every source of {stage.name} has been read {self.settings.max_epochs:g} times")
+                break
             reason = row.pop("reason")
             self._after_step(stage, row, reason)
         self._end_stage(stage, reason)
 
     def begin_stage(self, stage: Stage) -> None:
-        """Fresh AdamW and warmup, a new average; weights and data position carry over."""
-        self._mixing = self.stage_index
-        self.trainer.mixer.start_stage(stage.mix, stage.level)
-        self.trainer.begin(stage.learning_rate * self.config.lr_scale, self.settings.warmup_steps)
-        self._make_judge(stage)
-        self.started_at = self.measure_sources()
-        self.say(f"stage {self.stage_index + 1} {stage.name}: held out "
-                 + ", ".join(f"{name} {loss:.3f}" for name, loss in self.started_at.items()))
+        """A new warmup and average, fresh AdamW unless the config keeps it; weights and data position carry over."""
+        mixer, keep = self.trainer.mixer, self.settings.optimizer_at_border == "keep" and bool(self.told)
+        self._mixing, self._rows_before = self.stage_index, mixer.rows_read() if self.trainer.step_count else {}
+        mixer.start_stage(stage.mix, stage.levels)
+        self.trainer.begin(stage.learning_rate * self.config.lr_scale, self.settings.warmup_steps, keep_optimizer=keep)
+        self._prepare(stage)
+        self.best: dict[str, Any] | None = None
+        self.left_out: list[dict[str, Any]] = []
+        self.recent: list[float] = []
+        self.started_at = self._measured_here() or self.measure.losses(self.trainer.hamner)
+        self.say(f"stage {self.stage_index + 1} {stage.name} begins: {_listed(stage.mix)}; learning rate "
+                 f"{stage.learning_rate * self.config.lr_scale:.3g}"
+                 + ("" if self.told else f"; held out {_listed(self.started_at)}"))
+
+    def _measured_here(self) -> dict[str, float] | None:
+        """The held-out losses of the stage before, when these are its weights."""
+        here = f"checkpoints/{checkpoint.step_name(self.trainer.step_count)}"
+        return self.told[-1]["heldout_loss"] if self.told and self.told[-1]["checkpoint"] == here else None
+
+    def _prepare(self, stage: Stage) -> None:
+        self.judge = StageJudge(self.trainer.hamner, stage, self.measure.judged(stage), self.config)
+        self.end = StageEnd(stage, self.settings, last=self._mixing == len(self.stages) - 1)
 
     def step(self) -> dict[str, Any]:
-        """One training step and, where due, one evaluation. "reason" is set when the stage is over."""
-        row: dict[str, Any] = dict(self.trainer.step())
+        """One training step and, where due, one evaluation. "reason" is set when the stage is over.
+
+        Raises Exhausted, Diverged.
+        """
+        self._leave_out()
+        row: dict[str, Any] = dict(self.trainer.step(self.end.rate_scale(self.stage_step)))
         self.stage_step += 1
+        if math.isfinite(row["loss"]):
+            self.recent = [*self.recent[1 - MEAN_STEPS:], row["loss"]]
+        else:
+            self.say(f"  step {row['step']}: the loss is {row['loss']}; the step changes nothing")
         began = time.perf_counter()
-        reason = self.judge.after_step(self.trainer.hamner, self.stage_step)
-        self._speed.pause(time.perf_counter() - began)
-        row["heldout_loss"] = self.judge.last_loss if not self.stage_step % self._evaluate_every else None
-        row["reason"] = reason or ("cap" if self.stage_step >= self.settings.max_steps else None)
+        ending = self.judge.after_step(self.trainer.hamner, self.stage_step, row["loss"])
+        self.records.speed.pause(time.perf_counter() - began)
+        row |= {"stage_step": self.stage_step, "mean_loss": sum(self.recent) / max(len(self.recent), 1),
+                "heldout_loss": self.judge.last_loss if self.judge.due(self.stage_step) else None,
+                "reason": self.end.after_step(self.stage_step, ending)}
         return row
+
+    def _leave_out(self) -> None:
+        """Announce and record the sources that have been read often enough."""
+        for name in self.trainer.mixer.leave_out_exhausted():
+            mix = {n: round(share, 6) for n, share in self.trainer.mixer.mix.items()}
+            self.left_out.append({"source": name, "stage_step": self.stage_step, "mix": mix})
+            self.say(f"  {name} has been read {self.settings.max_epochs:g} times and leaves the mix at stage step "
+                     f"{self.stage_step}: {_listed(mix)}")
 
     def _after_step(self, stage: Stage, row: dict[str, Any], reason: str | None) -> None:
         """Rows, samples and checkpoints that are due."""
-        step, last = self.trainer.step_count, reason is not None
-        look = self.judge.last_look
+        step, last, look = self.trainer.step_count, reason is not None, self.judge.last_look
+        if self.rank == 0:
+            self._beacon.mark(step)
         if look is not None:
-            self.say(f"  {stage.name} step {look.step}: held out {self.judge.last_loss:.4f}, gain "
-                     f"{100 * look.gain:.2f} ± {100 * look.standard_error:.2f} % a window: {look.verdict}"
+            error = f" ± {100 * look.standard_error:.2f}" if look.standard_error is not None else ""
+            self.say(f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.verdict}"
                      + (f", strike {look.strikes} of {self.settings.plateau.strikes}" if look.strikes else ""))
         if last or step % self.settings.log_every == 0 or self.stage_step == 1:
-            self._write(stage, row)
+            self._rate = self.records.row(stage.name, row)
+        self._progress(stage, row)
         if last or step % self.settings.sample_every == 0:
             self._sample(stage)
-        if not last and step % self.settings.checkpoint_every == 0:
+        loss = self.judge.last_loss
+        if self.judge.window_ends(self.stage_step) and loss is not None and (
+                self.best is None or loss < self.best["heldout_loss"]):
+            self.best = {"stage_step": self.stage_step, "heldout_loss": loss,
+                         "checkpoint": f"checkpoints/{checkpoint.step_name(step)}"}
             self._checkpoint()
+        elif not last and step % self.settings.checkpoint_every == 0:
+            self._checkpoint()
+        if not last and self._told_to_stop():
+            self._checkpoint()
+            raise Stopped
+
+    def _progress(self, stage: Stage, row: dict[str, Any]) -> None:
+        stopper, rule = self.judge.stopper, self.settings.plateau
+        cap = stage.length(self.settings.max_steps)
+        stop = cap if stage.steps else min(cap, stopper.earliest_stop(self.stage_step))
+        self.records.progress(
+            f"stage {self.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.stage_step}  loss "
+            f"{row['mean_loss']:.3f}  {self._rate:,.0f} tokens/s  strikes {stopper.strikes}/{rule.strikes}  ends at "
+            f"{self.end.at or stop}" + ("" if stage.steps or self.end.at else " at the earliest"))
 
     def _end_stage(self, stage: Stage, reason: str) -> None:
-        step = self.trainer.step_count
+        if reason == "worse":
+            self._after_worse(stage)
+        hamner, mixer, step = self.trainer.hamner, self.trainer.mixer, self.trainer.step_count
+        began, read = time.perf_counter(), mixer.rows_read()
         record: dict[str, Any] = {
             "number": self.stage_index + 1, "stage": stage.name, "steps": self.stage_step,
             "tokens": self.stage_step * self.settings.batch_size * self.settings.seq_len, "reason": reason,
-            "started_at": self.started_at, "heldout_loss": self.measure_sources(),
-            "epochs": self.trainer.mixer.epochs(), "checkpoint": f"checkpoints/{checkpoint.step_name(step)}",
+            "started_at": self.started_at, "train_loss": self.measure.training_losses(hamner, mixer),
+            **self.measure.at_the_end(hamner), "epochs": mixer.epochs(), "left_out": self.left_out,
+            "rows": {name: count - self._rows_before.get(name, 0) for name, count in read.items()},
+            "skipped_steps": self.trainer.skipped_total,
+            "checkpoint": f"checkpoints/{checkpoint.step_name(step)}", "best": self.best,
         }
-        self.records.append(record)
+        self.told.append(record)
         self.say(f"stage {record['number']} {stage.name} ended by {reason} after {record['steps']} steps: held out "
-                 + ", ".join(f"{name} {loss:.3f}" for name, loss in record["heldout_loss"].items()))
-        if self.rank == 0:
-            self._curves.scalars({f"heldout/{n}": v for n, v in record["heldout_loss"].items()}, step)
-            self._curves.close()
+                 f"{_listed(record['heldout_loss'])}")
+        for drop in drops(self.told):
+            self.say(f"  {drop.told}")
+        self.records.stage_over(self.told, self.measure.chance, step)
         self.stage_index, self.stage_step = self.stage_index + 1, 0
+        self.records.speed.pause(time.perf_counter() - began)
         self._checkpoint()
-        self._write_stages()
-        if self.stage_index < len(self.stages):
-            self._open_curves(0)
+        self.records.stages(self.told)
+        if reason == "worse" and self.settings.after_worse == "stop":
+            raise Stopped(": the loss of the stage was rising, and after_worse = stop")
+        if self.stage_index < len(self.stages) and self._told_to_stop():
+            raise Stopped
 
-    # --- measuring -------------------------------------------------------------------------------------
-
-    def _make_judge(self, stage: Stage) -> None:
-        count, length = self.settings.eval_sequences, self.settings.seq_len
-        self._evaluate_every = self.settings.plateau.evaluate_every
-        def rows(name: str, n: int) -> Tensor:
-            return heldout_rows(self._corpus, self.tokenizer, name, length, n, stage.level)
-
-        # judged on rows in the stage's ratios; measured, at its ends, on the same rows in every stage
-        judged = {name: rows(name, n) for name, n in row_counts(stage.mix, count).items()}
-        self._measured = {name: rows(name, max(1, count // 2)) for name in self._all_sources()}
-        self._speed = Throughput(self.trainer.tokens_total)
-        self.judge = StageJudge(self.trainer.hamner, stage, judged, self.config)
-
-    def measure_sources(self) -> dict[str, float]:
-        """Held-out loss of the weights as they are, for every source of the curriculum, in nats per token."""
-        return {
-            name: heldout_loss(self.trainer.hamner, rows, self.config.compute,
-                               batch_size=self.settings.batch_size // self.settings.micro_batches)
-            for name, rows in self._measured.items()
-        }
-
-    def _all_sources(self) -> list[str]:
-        return list(dict.fromkeys(name for stage in self.stages for name in stage.mix))
-
-    # --- writing, on rank 0 -----------------------------------------------------------------------------
-
-    def say(self, line: str) -> None:
-        """A line of run.log, which the driver shows."""
-        if self.rank == 0:
-            with (self.folder / "run.log").open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-
-    def _open_records(self) -> None:
-        if self.rank == 0:
-            self._metrics = Metrics(self.folder, FIELDS, resume_step=self.trainer.step_count)
-            drop_json_lines_after(self.folder / "samples.jsonl", self.trainer.step_count)
-            if self.stage_index < len(self.stages):
-                self._open_curves(self.trainer.step_count)
-            self._write_stages()
-
-    def _open_curves(self, resume_step: int) -> None:
-        if self.rank == 0:
-            name = f"{self.stage_index + 1}_{self.stages[self.stage_index].name}"
-            self._curves = Curves(self.folder / "tensorboard" / name, resume_step=resume_step)
-
-    def _write(self, stage: Stage, row: dict[str, Any]) -> None:
-        if self.rank != 0:
+    def _after_worse(self, stage: Stage) -> None:
+        """The loss was rising: go back to the stage's best weights. What was read since stays read."""
+        told = f"  the held-out loss of {stage.name} rises"
+        if self.settings.after_worse != "best" or self.best is None:
+            self.say(told)
             return
-        row |= {"tokens_per_second": self._speed.now(self.trainer.tokens_total)}
-        self._curves.scalars({k: v for k, v in row.items() if k != "step"}, row["step"])
-        elapsed = self._spent + time.perf_counter() - self._began
-        self._metrics.row(row | {"run": self.folder.name, "stage": stage.name, "stage_step": self.stage_step,
-                                 "elapsed_seconds": round(elapsed, 3)})
+        found = checkpoint.load(self.folder / self.best["checkpoint"])
+        self.trainer.load_weights(found, optimizer=self.settings.optimizer_at_border == "keep")
+        self.say(f"{told}: back to the weights of its step {self.best['stage_step']}")
+
+    def _told_to_stop(self) -> bool:
+        told = torch.tensor(float(self.rank == 0 and (self.folder / STOP).exists()))
+        if self._world > 1:    # all at the same step, or none
+            told = told.to(self.config.compute.device)
+            torch.distributed.broadcast(told, src=0)
+        return bool(told)
 
     def _sample(self, stage: Stage) -> None:
         if self.rank != 0:
@@ -245,31 +288,36 @@ class Course:
             prompt_name(p): complete(self.trainer.hamner, self.tokenizer, p, self.settings.sample_tokens, Sampling(),
                                      seed=step) for p in SAMPLE_PROMPTS
         }
-        append_json_line(self.folder / "samples.jsonl", {
-            "step": step, "stage": stage.name, "tokens_total": self.trainer.tokens_total, "samples": samples})
-        self._curves.texts(samples, step)
-        self._speed.pause(time.perf_counter() - began)
-
-    def _write_stages(self) -> None:
-        if self.rank == 0:
-            write_json(self.folder / "stages.json", {"run": self.folder.name, "stages": self.records})
+        self.records.samples(stage.name, step, self.trainer.tokens_total, samples)
+        self.records.speed.pause(time.perf_counter() - began)
 
     # --- surviving --------------------------------------------------------------------------------------
 
     def _checkpoint(self) -> None:
         began = time.perf_counter()
         if self.rank == 0:
-            folder = self.folder / "checkpoints"
-            self._save(folder / checkpoint.step_name(self.trainer.step_count))
-            ends = frozenset(Path(record["checkpoint"]).name for record in self.records)
-            checkpoint.prune(folder, self.settings.keep_checkpoints, spare=ends)
-        self._speed.pause(time.perf_counter() - began)
+            self._save(self.folder / "checkpoints" / checkpoint.step_name(self.trainer.step_count))
+            self._prune()
+        self.records.speed.pause(time.perf_counter() - began)
+
+    def _prune(self) -> None:
+        """Keep the newest, those of `keep_every`, this stage's best, and something of each stage's end and best."""
+        folder, settings = self.folder / "checkpoints", self.settings
+        over = {Path(place).name for record in self.told
+                for place in (record["checkpoint"], (record["best"] or record)["checkpoint"])}
+        spare = {Path(self.best["checkpoint"]).name} if self.best else set()
+        if settings.keep_every:
+            spare |= {p.name for p in folder.glob("step_*") if int(p.name[5:]) % settings.keep_every == 0}
+        if settings.keep_stages == "full":
+            spare |= over
+        checkpoint.prune(folder, settings.keep_checkpoints, spare=frozenset(spare), weights_of=frozenset(over))
 
     def _save(self, path: Path) -> None:
         state = self.trainer.state() | {
-            "stage_index": self.stage_index, "stage_step": self.stage_step, "records": self.records,
-            "mixing": self._mixing, "started_at": self.started_at, "judge": self.judge.state(),
-            "elapsed_seconds": self._spent + time.perf_counter() - self._began,
+            "stage_index": self.stage_index, "stage_step": self.stage_step, "records": self.told,
+            "mixing": self._mixing, "rows_before": self._rows_before, "started_at": self.started_at,
+            "judge": self.judge.state(), "end": self.end.state(), "best": self.best, "left_out": self.left_out,
+            "recent": self.recent, "elapsed_seconds": self.records.seconds,
         }
         checkpoint.save(path, self.trainer.tensors() | {"average": self.judge.tensors()}, state, self.model,
                         self.tokenizer)
@@ -277,13 +325,20 @@ class Course:
     def load(self, found: checkpoint.Checkpoint, *, before_border: bool = False) -> None:
         """Go on where a checkpoint stands. before_border: stay in the stage that it ended."""
         state = found.state
-        self.records, self.started_at = list(state["records"]), state["started_at"]
+        self.told, self.started_at = list(state["records"]), state["started_at"]
         self.stage_index, self.stage_step = state["stage_index"], state["stage_step"]
-        self._spent, self._mixing = state["elapsed_seconds"], state["mixing"]
+        self._mixing, self._rows_before = state["mixing"], state["rows_before"]
+        self.best, self.left_out, self.recent = state["best"], list(state["left_out"]), list(state["recent"])
+        self.records.spent = state["elapsed_seconds"]
         if before_border:
             self.stage_index, self.stage_step = self._mixing, state["schedule_step"]
         stage = self.stages[self._mixing]    # at a border still the one before: begin_stage makes the next
-        self.trainer.mixer.start_stage(stage.mix, stage.level)
+        self.trainer.mixer.start_stage(stage.mix, stage.levels)
         self.trainer.load(found, state)
-        self._make_judge(stage)
+        self._prepare(stage)
         self.judge.load(found.tensors("average", self.config.compute.device), state["judge"])
+        self.end.load_state(state["end"])
+
+
+def _listed(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in values.items())

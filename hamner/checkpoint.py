@@ -49,6 +49,11 @@ class Checkpoint:
     def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
         return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
 
+    @property
+    def complete(self) -> bool:
+        """Whether training can go on from it; of an old one perhaps only the weights are kept."""
+        return "optimizer.safetensors" in self.state["sha256"]
+
     def tokenizer(self) -> Tokenizer:
         return Tokenizer.load(self.path)
 
@@ -111,13 +116,19 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(folder, state)
 
 
-def newest(folder: Path, say: Callable[[str], None] = print) -> Checkpoint | None:
-    """The newest whole checkpoint among `folder`'s step_* folders; torn ones are named and passed over."""
+def newest(folder: Path, say: Callable[[str], None] = print, *, complete: bool = False) -> Checkpoint | None:
+    """The newest whole checkpoint among `folder`'s step_* folders; torn ones are named and passed over.
+
+    complete: only one that training can go on from.
+    """
     for path in sorted(folder.glob("step_*"), reverse=True):
         try:
-            return load(path)
+            found = load(path)
         except BadInput as error:
             say(f"{error}; going back to the one before")
+            continue
+        if found.complete or not complete:
+            return found
     return None
 
 
@@ -126,11 +137,20 @@ def step_name(step: int) -> str:
     return f"step_{step:09d}"
 
 
-def prune(folder: Path, keep: int, spare: frozenset[str] = frozenset()) -> None:
-    """Remove all but the newest `keep` of the step_* folders, and leftovers of killed writers."""
+def prune(
+    folder: Path, keep: int, *, spare: frozenset[str] = frozenset(), weights_of: frozenset[str] = frozenset(),
+) -> None:
+    """Remove all but the newest `keep` of the step_* folders, and leftovers of killed writers.
+
+    spare: further ones that stay. weights_of: further ones of which the weights stay.
+    """
     for path in sorted(folder.glob("step_*"), reverse=True)[keep:]:
-        if path.name not in spare:
+        if path.name in spare:
+            continue
+        if path.name not in weights_of:
             shutil.rmtree(path, ignore_errors=True)
+        elif not (path / STATE).is_file() or (path / "optimizer.safetensors").is_file():
+            keep_weights(path)
     for path in folder.glob(".step_*"):
         if f".{os.getpid()}." not in path.name:
             shutil.rmtree(path, ignore_errors=True)

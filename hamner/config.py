@@ -186,15 +186,26 @@ class Tournament(Strict):
 class Plateau(Strict):
     """When a stage is over; hamner/plateau.py explains each number."""
 
+    rule: Literal["confirmed", "recorded"] = "confirmed"
     window_steps: int = Field(1000, gt=1)
-    windows: int = Field(3, gt=1)                # a look fits a line through this many windows
+    windows: int = Field(3, gt=1)                # a look fits a line through these; recorded: one against the rest
     done_gain: float = Field(0.001, gt=0)        # relative fall of the loss per window: this little is a plateau
     go_on_gain: float = Field(0.005, gt=0)       # ... and this much is progress
     error: float = Field(0.05, gt=0, lt=0.5)     # chance of calling the second the first, at one look
     strikes: int = Field(3, gt=0)                # consecutive looks that must agree
     min_steps: int = Field(5000, ge=0)
-    evaluate_every: int = Field(50, gt=0)
-    average_steps: float = Field(125.0, gt=0)    # time constant of the running average of the weights
+    evaluate_every: int = Field(0, ge=0)         # 0: a twentieth of the window
+    average_steps: float = Field(0.0, ge=0)      # time constant of the running average of the weights; 0: window / 8
+
+    @property
+    def evaluation_steps(self) -> int:
+        """Steps between two evaluations: the largest divisor of the window that is not above a twentieth of it."""
+        most = max(1, self.window_steps // 20)
+        return self.evaluate_every or next(n for n in range(most, 0, -1) if self.window_steps % n == 0)
+
+    @property
+    def averaging_steps(self) -> float:
+        return self.average_steps or self.window_steps / 8
 
 
 class Curriculum(Strict):
@@ -205,13 +216,22 @@ class Curriculum(Strict):
     seq_len: int = Field(1024, gt=1)
     warmup_steps: int = Field(300, ge=0)
     max_steps: int = Field(200_000, gt=0)        # cap of each stage
+    max_epochs: float = Field(4.0, gt=0)         # a source read so often leaves the mix; the others take its share
     plateau: Plateau = Plateau()
+    after_worse: Literal["best", "last", "stop"] = "best"    # go on from the stage's best weights, its last, or not
+    optimizer_at_border: Literal["reset", "keep"] = "reset"    # AdamW's moments; the warmup comes in any case
+    decay: Literal["none", "stage", "run"] = "none"  # the rate falls to 0 at each stage's end, or at the run's
+    decay_steps: int = Field(2000, gt=0)         # ... over so many steps
+    max_skipped: int = Field(20, ge=0)           # non-finite steps in a row that are skipped before the run stops
     eval_sequences: int = Field(64, gt=0)        # held-out rows the plateau is judged on
+    skill_items: int = Field(200, ge=0)          # held-out items of each synthetic task and level, at a stage's end
     log_every: int = Field(50, gt=0)
     sample_every: int = Field(500, gt=0)
     sample_tokens: int = Field(60, gt=0)
     checkpoint_every: int = Field(2000, gt=0)
-    keep_checkpoints: int = Field(10, gt=1)
+    keep_checkpoints: int = Field(2, gt=0)       # the newest, beside each stage's end and best
+    keep_every: int = Field(0, ge=0)             # and every so many steps; 0: none
+    keep_stages: Literal["weights", "full"] = "weights"    # of the ends and bests of stages that are over
 
 
 class Config(Strict):
@@ -304,16 +324,19 @@ def relations(config: Config) -> Iterator[str]:
             f"curriculum.batch_size {stages.batch_size} cannot be shared by {config.compute.workers} workers "
             f"in {stages.micro_batches} micro batches"
         )
-    rule = stages.plateau
+    rule, every = stages.plateau, stages.plateau.evaluation_steps
     if rule.done_gain >= rule.go_on_gain:
         yield f"plateau.done_gain {rule.done_gain} must be below plateau.go_on_gain {rule.go_on_gain}"
-    if rule.window_steps < 4 * rule.evaluate_every:
+    if rule.window_steps < 4 * every:
         yield (
             f"plateau.window_steps {rule.window_steps} must hold at least 4 evaluations, one every "
-            f"plateau.evaluate_every = {rule.evaluate_every} steps"
+            f"plateau.evaluate_every = {every} steps"
         )
-    if rule.window_steps % rule.evaluate_every:
-        yield f"plateau.window_steps {rule.window_steps} is not a multiple of evaluate_every {rule.evaluate_every}"
+    if rule.window_steps % every:
+        yield f"plateau.window_steps {rule.window_steps} is not a multiple of evaluate_every {every}"
+    if stages.decay != "none" and stages.decay_steps >= stages.max_steps:
+        yield (f"curriculum.decay_steps {stages.decay_steps} leaves nothing of a stage of at most "
+               f"curriculum.max_steps {stages.max_steps}")
     if config.compute.device == "cpu" and config.compute.precision == "fp16":
         yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from hamner.config import ModelConfig
 
+GIB = 2**30
+
 
 @dataclass(frozen=True)
 class Parameters:

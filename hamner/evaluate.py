@@ -5,7 +5,8 @@ The number ranked and judged is cross-entropy alone; no balance loss is in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +16,17 @@ from torch import Tensor
 from hamner.config import BadInput, Compute
 from hamner.corpus import Corpus
 from hamner.loss import token_losses
-from hamner.mixer import SyntheticRows
+from hamner.mixer import LEVEL_1, Levels, SyntheticRows
 from hamner.model import Hamner
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
 from hamner.trainer import autocast
 
 
 def heldout_rows(
-    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, level: int = 1,
+    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1,
 ) -> Tensor:
     """Up to `count` held-out rows (n, T) of a source, spread evenly over its held-out text."""
-    return heldout_text(corpus, tokenizer, source, seq_len, count, level).rows
+    return heldout_text(corpus, tokenizer, source, seq_len, count, levels).rows
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class HeldoutText:
 
 
 def heldout_text(
-    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, level: int = 1,
+    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1,
 ) -> HeldoutText:
     """As heldout_rows, with the documents' borders. Raises BadInput when less than one row is held out."""
     if source == "synthetic":
         drawn = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction, held_out=True)
-        rows = np.stack([drawn.row(index, level) for index in range(count)])
+        rows = np.stack([drawn.row(index, levels) for index in range(count)])
         ends = np.cumsum(rows.reshape(-1) == END_OF_TEXT).reshape(rows.shape)    # the item that an end closes
         items = ends - (rows == END_OF_TEXT) + np.arange(count)[:, None]         # and none goes on in the next row
         text = "".join(tokenizer.decode(row.tolist()) for row in rows)
@@ -84,21 +85,19 @@ def row_counts(mix: Mapping[str, float], count: int) -> dict[str, int]:
 def document_losses(
     hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_size: int,
 ) -> tuple[list[float], list[int]]:
-    """Of each held-out document: its cross-entropy in nats, summed in float64, and the tokens predicted."""
-    was_training = hamner.training
-    hamner.eval()
+    """Of each held-out document: its cross-entropy in nats, summed in float64, and the tokens predicted.
+
+    Within a torch.distributed group each worker takes its share of the rows and all get the same numbers.
+    """
+    mine = _share(torch.arange(len(text.rows)))
     count = int(text.documents.max()) + 1
-    nats = torch.zeros(count, dtype=torch.float64)
-    predicted = text.documents[:, 1:].flatten()
-    losses = []
-    for part in text.rows.split(batch_size):
-        part = part.to(compute.device)
-        with autocast(compute):
-            logits = hamner.forward(part).logits    # not through a compiled call: other shapes, no gradients
-        losses.append(token_losses(logits, part).double().flatten().cpu())
-    hamner.train(was_training)
-    nats.index_add_(0, predicted, torch.cat(losses))
-    return nats.tolist(), torch.bincount(predicted, minlength=count).tolist()
+    nats = torch.zeros(count, dtype=torch.float64, device=compute.device)
+    for rows, losses in _losses(hamner, text.rows[mine], compute, batch_size):
+        documents = text.documents[mine[rows], 1:].to(compute.device)
+        nats.index_add_(0, documents.flatten(), losses.double().flatten())
+    if _grouped():
+        torch.distributed.all_reduce(nats)
+    return nats.tolist(), torch.bincount(text.documents[:, 1:].flatten(), minlength=count).tolist()
 
 
 @torch.no_grad()
@@ -107,24 +106,50 @@ def heldout_loss(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size: 
 
     Within a torch.distributed group each worker takes its share of the rows and all get the same number.
     """
-    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if grouped:
-        rows = rows[torch.distributed.get_rank()::torch.distributed.get_world_size()]
-    was_training = hamner.training
-    hamner.eval()
     total = torch.zeros(2, dtype=torch.float64, device=compute.device)
-    for part in rows.split(batch_size) if len(rows) else ():    # a worker may be left without a row
-        part = part.to(compute.device)
-        with autocast(compute):
-            logits = hamner.forward(part).logits    # not through a compiled call: other shapes, no gradients
-        losses = token_losses(logits, part)
+    for _, losses in _losses(hamner, _share(rows), compute, batch_size):
         total += torch.stack((losses.double().sum(), total.new_tensor(losses.numel())))
-    hamner.train(was_training)
-    if grouped:
+    if _grouped():
         torch.distributed.all_reduce(total)
     return float(total[0] / total[1])
+
+
+def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+    """Next-token losses (b, T - 1) of `rows`, part by part, and which rows they are of."""
+    was_training = hamner.training
+    hamner.eval()
+    for start in range(0, len(rows), batch_size):    # a worker may be left without a row
+        part = rows[start:start + batch_size].to(compute.device)
+        with autocast(compute):
+            logits = hamner.forward(part).logits    # not through a compiled call: other shapes, no gradients
+        yield slice(start, start + batch_size), token_losses(logits, part)
+    hamner.train(was_training)
+
+
+def _grouped() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _share(rows: Tensor) -> Tensor:
+    """This worker's share of rows (n, ...)."""
+    return rows[torch.distributed.get_rank()::torch.distributed.get_world_size()] if _grouped() else rows
 
 
 def mix_loss(losses: Mapping[str, float], mix: Mapping[str, float]) -> float:
     """Held-out losses of several sources, weighted by the mix."""
     return sum(share * losses[name] for name, share in mix.items())
+
+
+def clustered_error(gaps: Sequence[float], tokens: Sequence[float]) -> float:
+    """Standard error of a difference of two mean losses over the same documents, nats per token.
+
+    gaps: of each document, its loss under the one model less that under the other, in nats; tokens: its length.
+    Clustered by document (Liang & Zeger 1986): tokens of one document err together. Infinite for a single document,
+    which does not tell how far another would move it.
+    """
+    if len(tokens) < 2:
+        return math.inf
+    total = sum(tokens)
+    mean = sum(gaps) / total
+    squares = sum((gap - mean * n) ** 2 for gap, n in zip(gaps, tokens, strict=True))
+    return math.sqrt(squares / total**2 * len(tokens) / (len(tokens) - 1))

@@ -32,6 +32,11 @@ def next_token_loss(logits: Tensor, tokens: Tensor, weight: Tensor | None = None
 
 
 @torch.no_grad()
+def next_token_hits(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Whether each next token is the arg-max: (B, T - 1) bool, entry t for tokens[:, t + 1]."""
+    return logits[:, :-1].argmax(dim=-1) == tokens[:, 1:]
+
+
 def next_token_accuracy(logits: Tensor, tokens: Tensor) -> float:
     """Share of next tokens that are the arg-max."""
-    return (logits[:, :-1].argmax(dim=-1) == tokens[:, 1:]).float().mean().item()
+    return next_token_hits(logits, tokens).float().mean().item()

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hamner.results import write_text
 
 
@@ -52,6 +54,11 @@ class Curves:
     def texts(self, values: Mapping[str, str], step: int) -> None:
         for name, value in values.items():
             self._writer.add_text(name, value, step)
+        self._writer.flush()
+
+    def image(self, name: str, pixels: np.ndarray[Any, Any], step: int) -> None:
+        """pixels (H, W, 3), 0 to 255."""
+        self._writer.add_image(name, pixels, step, dataformats="HWC")
         self._writer.flush()
 
     def close(self) -> None:

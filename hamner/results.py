@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -147,6 +148,12 @@ def _check_writable(folder: Path) -> None:
     parent = next(path for path in folder.parents if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise BadInput(f"{folder} cannot be made: {parent} is no folder one can write to; choose another --results")
+
+
+def free_gib(folder: Path) -> tuple[Path, float]:
+    """Free space where a folder lies, or will: the nearest one that exists, and its GiB."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return there, shutil.disk_usage(there).free / 2**30
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:

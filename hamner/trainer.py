@@ -30,7 +30,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Diverged(FloatingPointError):
-    """A loss or gradient that is no number; the weights are those of the step before."""
+    """Losses or gradients that are no numbers; the weights are those of the last step that had some."""
 
 
 def autocast(compute: Compute) -> torch.autocast:
@@ -43,11 +43,12 @@ class Trainer:
 
     def __init__(
         self, hamner: Hamner, mixer: Mixer, optimizer: Optimizer, compute: Compute, *, micro_batches: int = 1,
-        groups: Sequence[ParameterGroup] = (),
+        groups: Sequence[ParameterGroup] = (), max_skipped: int = 0,
     ) -> None:
+        """max_skipped: so many non-finite steps in a row change nothing; one more raises Diverged."""
         self.hamner = hamner.to(compute.device)
         self.mixer, self.compute, self._micro_batches = mixer, compute, micro_batches
-        self._settings, self._groups = optimizer, groups
+        self._settings, self._groups, self._max_skipped = optimizer, groups, max_skipped
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._world = torch.distributed.get_world_size() if distributed else 1
         if compute.compile:
@@ -55,19 +56,23 @@ class Trainer:
         self._forward: nn.Module = DistributedDataParallel(self.hamner) if self._world > 1 else self.hamner
         self.step_count = 0        # of the whole run
         self.tokens_total = 0      # over all workers
-        self.skipped = 0           # fp16: steps in a row whose gradient was too large and which changed nothing
+        self.skipped = 0           # steps in a row whose loss or gradient was no number and which changed nothing
+        self.skipped_total = 0
         self.begin(0.0, 0)
 
-    def begin(self, rate: float, warmup_steps: int) -> None:
-        """Start a schedule: fresh AdamW, a new warmup from the next step on."""
+    def begin(self, rate: float, warmup_steps: int, *, keep_optimizer: bool = False) -> None:
+        """Start a schedule: a new warmup from the next step on, and fresh AdamW unless its moments are kept."""
         self.rate, self.warmup_steps, self.schedule_step = rate, warmup_steps, 0
+        if keep_optimizer:
+            return
         self.optimizer = adamw(self.hamner, self._settings, self._groups)
         self._scaler = torch.amp.GradScaler(self.compute.device, enabled=self.compute.precision == "fp16")
 
     def step(self, rate_scale: float = 1.0) -> dict[str, float]:
-        """Forward, backward, clip, update. Raises Diverged before a non-finite loss reaches the optimizer.
+        """Forward, backward, clip, update. A step whose loss or gradient is no number changes no weight.
 
-        rate_scale: of this step's learning rate; a cooldown lets it fall to 0.
+        rate_scale: of this step's learning rate; a cooldown lets it fall to 0. Raises Diverged when more such steps
+        than max_skipped (fp16: MAX_SKIPPED, since its scale finds itself so) have come in a row.
         """
         rate = rate_scale * warmup_constant(self.schedule_step, self.rate, self.warmup_steps)
         for group in self.optimizer.param_groups:
@@ -75,26 +80,39 @@ class Trainer:
         tokens = self.mixer.next().to(self.compute.device, non_blocking=True)
         self._forward.train()
         loss, balance = self._backward(tokens)
-        if not torch.isfinite(loss):
-            self.optimizer.zero_grad(set_to_none=True)
-            raise Diverged(f"the loss of step {self.step_count + 1} is {loss.item()}")
-        self._scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.hamner.parameters(), self._settings.clip, foreach=True)
-        self.skipped = 0 if torch.isfinite(norm) else self.skipped + 1
-        if self.skipped > (MAX_SKIPPED if self._scaler.is_enabled() else 0):    # the fp16 scaler skips some itself
-            self.optimizer.zero_grad(set_to_none=True)
-            raise Diverged(f"the gradient of step {self.step_count + 1} is {norm.item()}")
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        norm = self._update(loss)
         self.step_count += 1
         self.schedule_step += 1
         self.tokens_total += tokens.numel() * self._world
         return {
-            "step": self.step_count, "loss": loss.item(), "balance_loss": balance.item(),
-            "gradient_norm": norm.item() if self.skipped == 0 else 0.0, "learning_rate": rate,
-            "tokens_total": self.tokens_total,
-        }
+            "step": self.step_count, "loss": loss.item(), "balance_loss": balance.item(), "gradient_norm": norm,
+            "learning_rate": rate, "tokens_total": self.tokens_total, "skipped_steps": self.skipped_total,
+        } | ({"loss_scale": self._scaler.get_scale()} if self._scaler.is_enabled() else {})
+
+    def _update(self, loss: Tensor) -> float:
+        """Change the weights, if loss and gradient are numbers; returns the gradient's norm, 0 when skipped."""
+        if torch.isfinite(loss):
+            self._scaler.unscale_(self.optimizer)
+            norm = nn.utils.clip_grad_norm_(self.hamner.parameters(), self._settings.clip, foreach=True)
+            if torch.isfinite(norm):
+                self._scaler.step(self.optimizer)
+                self._scaler.update()
+                self.optimizer.zero_grad(set_to_none=True)
+                self.skipped = 0
+                return norm.item()
+            self._scaler.update()    # fp16: the scale was too large; it halves
+            what, limit = f"gradient of step {self.step_count + 1} is {norm.item()}", self._most_skipped()
+        else:
+            what, limit = f"loss of step {self.step_count + 1} is {loss.item()}", self._max_skipped
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.skipped >= limit:
+            raise Diverged(f"the {what}" + (f"; {self.skipped} steps before it were skipped" if self.skipped else ""))
+        self.skipped += 1
+        self.skipped_total += 1
+        return 0.0
+
+    def _most_skipped(self) -> int:
+        return max(MAX_SKIPPED, self._max_skipped) if self._scaler.is_enabled() else self._max_skipped
 
     def _backward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients of the mean loss of the batch; returns cross-entropy and balance loss, both means."""
@@ -125,7 +143,7 @@ class Trainer:
         return {
             "step": self.step_count, "tokens_total": self.tokens_total, "rate": self.rate,
             "warmup_steps": self.warmup_steps, "schedule_step": self.schedule_step, "skipped": self.skipped,
-            "mixer": self.mixer.state(), "scaler": self._scaler.state_dict(),
+            "skipped_total": self.skipped_total, "mixer": self.mixer.state(), "scaler": self._scaler.state_dict(),
         }
 
     def load(self, checkpoint: Checkpoint, state: Mapping[str, Any]) -> None:
@@ -134,7 +152,14 @@ class Trainer:
         self.begin(state["rate"], state["warmup_steps"])
         load_optimizer(self.hamner, self.optimizer, checkpoint.tensors("optimizer", self.compute.device))
         self.step_count, self.tokens_total = state["step"], state["tokens_total"]
-        self.schedule_step, self.skipped = state["schedule_step"], state["skipped"]
+        self.schedule_step = state["schedule_step"]
+        self.skipped, self.skipped_total = state["skipped"], state["skipped_total"]
         self.mixer.load_state(state["mixer"])
         if state["scaler"]:
             self._scaler.load_state_dict(dict(state["scaler"]))
+
+    def load_weights(self, checkpoint: Checkpoint, *, optimizer: bool = False) -> None:
+        """Take a checkpoint's weights, and its optimizer's moments, and nothing else of it."""
+        self.hamner.load_state_dict(checkpoint.tensors("model", self.compute.device))
+        if optimizer:
+            load_optimizer(self.hamner, self.optimizer, checkpoint.tensors("optimizer", self.compute.device))

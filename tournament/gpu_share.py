@@ -6,16 +6,15 @@ logits, the CUDA context.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hamner.config import BadInput, Config, ModelConfig
-from hamner.cost import count_parameters
+from hamner.cost import GIB, count_parameters
+from hamner.results import free_gib
 from tournament.variants import Contestant, twins
 
-GIB = 2**30
 CONTEXT = 0.6 * GIB    # CUDA context, kernels and allocator slack of one process
 CHECKPOINT_BYTES = 12    # a parameter on disk: the weight and Adam's two moments, fp32
 
@@ -102,8 +101,7 @@ def checkpoint_gib(model: ModelConfig) -> float:
 
 def check_disk(contestants: Mapping[str, Contestant], config: Config, folder: Path) -> None:
     """Raises BadInput when the league's checkpoints cannot fit where its results go."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    free, needed = shutil.disk_usage(there).free / GIB, disk_gib(contestants, config)
+    needed, (there, free) = disk_gib(contestants, config), free_gib(folder)
     if needed > free:
         raise BadInput(
             f"the league's checkpoints need up to {needed:.1f} GiB, {there} has {free:.1f} GiB free: make room, choose "

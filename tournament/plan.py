@@ -10,9 +10,9 @@ from rich.table import Table
 
 from hamner.command import console
 from hamner.config import Config
-from hamner.cost import count_parameters
+from hamner.cost import GIB, count_parameters
 from tournament.budget import budgets, probe_steps, reference_end
-from tournament.gpu_share import GIB, checkpoint_gib, disk_gib, memory_bytes, share
+from tournament.gpu_share import checkpoint_gib, disk_gib, memory_bytes, share
 from tournament.probe import FIRST, MOVES
 from tournament.variants import entrants, flops_per_token, twins
 

@@ -21,15 +21,17 @@ import torch
 from hamner import checkpoint
 from hamner.config import Config
 from hamner.corpus import Corpus
+from hamner.cost import GIB
 from hamner.evaluate import HeldoutText, document_losses, heldout_text, mix_loss, row_counts
-from hamner.metrics import Curves, Metrics, Throughput, append_json_line
+from hamner.metrics import Curves, Metrics, Throughput
 from hamner.mixer import Mixer, training_rows
 from hamner.model import build
 from hamner.results import read_json, write_json
+from hamner.resume_log import Beacon
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Diverged, Trainer
 from tournament.budget import Budget
-from tournament.gpu_share import GIB, Rung, first_rung, next_rung
+from tournament.gpu_share import Rung, first_rung, next_rung
 from tournament.variants import Contestant, flops_per_token
 
 FIELDS = ("step", "round", "loss", "balance_loss", "gradient_norm", "learning_rate", "tokens_per_second",
@@ -62,7 +64,6 @@ class Training:
         ended, if not one in `folder`. Raises as advance does.
         """
         self.config, self.folder, self.contestant, self.budget = config, folder, contestant, budget
-        self._league = league
         self.settings, self._rate, self._seed = config.tournament, rate, seed_of(config, seed)
         self.tokenizer = Tokenizer.load(league / "data")
         self._corpus = Corpus(league / "data", self.tokenizer.sha256)
@@ -70,11 +71,12 @@ class Training:
         self._texts: dict[tuple[str, int], HeldoutText] = {}
         self._noted = ladder or folder / LADDER
         self.rung = Rung(**read_json(self._noted)["rung"]) if self._noted.is_file() else self._first_rung()
-        self._attempt = attempt
+        self._beacon = Beacon(folder, attempt)
         self._curves: Curves | None = None
         self._forget_peak()
         self._climbing(self._start)
-        self._note_resume()
+        self._beacon.note_resume(league / "resume.jsonl", self.trainer.step_count,
+                                 contestant=folder.relative_to(league).as_posix())
 
     def _start(self) -> None:
         """Build the model and put it where the newest checkpoint stood, or at step 0."""
@@ -184,7 +186,7 @@ class Training:
         trainer, progress = self.trainer, self.progress
         began = time.perf_counter()
         row: dict[str, Any] = dict(trainer.step()) | {"round": round_index + 1}
-        self._beacon(trainer.step_count)
+        self._beacon.mark(trainer.step_count)
         progress["seconds"] += time.perf_counter() - began
         progress["losses"].append(row["loss"])
         if self._grid_due(round_index):
@@ -331,22 +333,7 @@ class Training:
         )
         checkpoint.prune(folder, keep=1 if done else self.settings.keep_checkpoints)
 
-    # -- what a kill leaves
-
-    def _beacon(self, step: int) -> None:
-        """Note the step where a kill -9 cannot take it: what a resume redoes is counted from here."""
-        (self.folder / ".step").write_text(f"{self._attempt} {step}", encoding="ascii")
-
-    def _note_resume(self) -> None:
-        """Append to the league's resume.jsonl when steps were lost, or when the league itself was resumed."""
-        noted, found = self.folder / ".step", self.trainer.step_count
-        words = noted.read_text(encoding="ascii").split() if noted.is_file() else []
-        attempt, reached = map(int, words) if len(words) == 2 else (self._attempt, found)
-        if reached > found or attempt != self._attempt:
-            append_json_line(self._league / "resume.jsonl", {
-                "time": time.time(), "contestant": self.folder.relative_to(self._league).as_posix(),
-                "step_found": found, "steps_redone": max(0, reached - found)})
-        self._beacon(found)
+    # -- what it costs
 
     def _forget_peak(self) -> None:
         if self.config.compute.device == "cuda":

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from hamner.evaluate import clustered_error
+
 Verdict = Literal["settled", "contested", "unknown"]
 CONFIDENCE = 0.95
 
@@ -77,7 +79,7 @@ def threshold(entrants: int, df: int) -> float:
 def paired_error(a: Sequence[Documents], b: Sequence[Documents]) -> float | None:
     """Standard error of the difference of two contestants' mean losses over the same held-out documents.
 
-    a, b: one entry a seed. Clustered by document (Liang & Zeger 1986): tokens of one document err together.
+    a, b: one entry a seed.
     None, which settles nothing, when a source has fewer than two documents or the documents are not the same.
     """
     if not a or not b:
@@ -91,10 +93,7 @@ def paired_error(a: Sequence[Documents], b: Sequence[Documents]) -> float | None
         if len(tokens) < 2 or any(other.get(source, {}).get("tokens") != tokens for other in (*a, *b)):
             return None
         gaps = [x - y for x, y in zip(_mean_nats(a, source), _mean_nats(b, source), strict=True)]
-        total = sum(tokens)
-        mean = sum(gaps) / total
-        squares = sum((gap - mean * n) ** 2 for gap, n in zip(gaps, tokens, strict=True))
-        variance += share**2 * squares / total**2 * len(tokens) / (len(tokens) - 1)
+        variance += share**2 * clustered_error(gaps, tokens) ** 2
     return math.sqrt(variance)
 
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/plateau_holds.py results/curriculum/RUN
 
 The stage goes on from its own last checkpoint: same optimizer, rate, batches. It prints the gain per window
-beside the config's threshold plus two standard errors.
+beside the config's threshold plus two standard errors. It needs stages kept in full (`keep_stages = "full"`).
 """
 
 import argparse
@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from curriculum.ending import StageEnd
 from curriculum.train_loop import Course
 from hamner import checkpoint
 from hamner.plateau import gain_per_window
@@ -29,12 +30,13 @@ def continue_stage(run: Path, record: dict) -> dict:
         course.load(checkpoint.load(run / record["checkpoint"]), before_border=True)
         rule, losses = course.settings.plateau, []
         course.judge.stopper.rule = rule.model_copy(update={"strikes": 10**9})
-        course.settings = course.settings.model_copy(update={"max_steps": 10**9})
+        on = course.settings.model_copy(update={"max_steps": 10**9, "decay": "none"})
+        course.end = StageEnd(course.stages[course.stage_index], on, last=False)
         for _ in range(WINDOWS * rule.window_steps):
             row = course.step()
             if row["heldout_loss"] is not None:
                 losses.append(row["heldout_loss"])
-        gain, error = gain_per_window(losses, rule.window_steps // rule.evaluate_every)
+        gain, error = gain_per_window(losses, rule.window_steps // rule.evaluation_steps)
         return {"stage": record["stage"], "gain": gain, "standard_error": error,
                 "limit": rule.done_gain + 2 * error, "evaluations": len(losses)}
 

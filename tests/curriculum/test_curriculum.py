@@ -39,9 +39,12 @@ def test_eight_stages_end_for_a_recorded_reason(raised):
 def test_metrics_have_every_step_and_every_stage_warms_up(raised):
     rows, stages = _rows(raised), _read(raised / "stages.json")["stages"]
     assert [int(r["step"]) for r in rows] == list(range(1, sum(s["steps"] for s in stages) + 1))
-    assert {"step", "stage", "loss", "learning_rate", "tokens_per_second", "tokens_total"} <= set(rows[0])
+    assert {"run", "timestamp", "step", "loss", "perplexity", "learning_rate", "tokens_per_sec", "tokens_total",
+            "tokens_billions", "elapsed_hours", "phase"} <= set(rows[0])
     for stage in SEED:
-        mine = [r for r in rows if r["stage"] == stage.name]
+        mine = [r for r in rows if r["phase"] == stage.name]
+        losses = [float(r["loss"]) for r in mine]
+        assert float(mine[-1]["mean_loss"]) == pytest.approx(sum(losses) / len(losses))    # of this stage alone
         assert float(mine[0]["learning_rate"]) == pytest.approx(stage.learning_rate * 10 / 2)
         assert float(mine[2]["learning_rate"]) == pytest.approx(stage.learning_rate * 10)
     assert float(rows[0]["loss"]) == pytest.approx(7.6, abs=0.3)
@@ -91,13 +94,32 @@ def test_a_kill_costs_at_most_one_interval_and_changes_no_loss(raised, commands,
         os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
-    same = ("step", "stage", "loss", "heldout_loss", "gradient_norm", "learning_rate", "tokens_total")
+    same = ("step", "phase", "loss", "mean_loss", "heldout_loss", "gradient_norm", "learning_rate", "tokens_total")
     assert [[r[k] for k in same] for r in _rows(folder)] == [[r[k] for k in same] for r in _rows(raised)]
-    drop = "epochs"
-    assert [{k: v for k, v in s.items() if k != drop} for s in _read(folder / "stages.json")["stages"]] == [
-        {k: v for k, v in s.items() if k != drop} for s in _read(raised / "stages.json")["stages"]]
-    resumed = [line for line in (folder / "run.log").read_text().splitlines() if line.startswith("step ")]
-    assert int(resumed[0].split()[1].rstrip(",")) >= 28    # redone: at most one interval of 5
+    assert _read(folder / "stages.json")["stages"] == _read(raised / "stages.json")["stages"]
+    assert _read(folder / "skills.json")["stages"] == _read(raised / "skills.json")["stages"]
+    notes = [json.loads(line) for line in (folder / "resume.jsonl").read_text().splitlines()]
+    assert all(note["step_found"] >= 28 and note["steps_redone"] <= 5 for note in notes) and notes
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_told_to_stop_it_saves_and_leaves_within_ten_seconds(raised, commands, number):
+    process = commands.start("curriculum.run", "winner", "--config", "smoke", "--name", f"told{number}")
+    folder = commands.results / "curriculum" / f"told{number}"
+    _wait_for_step(folder, process, 20)
+    began = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10, out + err
+    assert process.returncode == 128 + number and "--resume goes on from there" in out
+    step = int((folder / "run.log").read_text().split("stopped at step ")[1].split(";")[0])
+    assert checkpoint.newest(folder / "checkpoints").state["step"] == step >= 20
+    assert not (folder / "final").exists() and not (folder / ".stop").exists()
+    done = commands.run("curriculum.run", "winner", "--resume", "--name", folder.name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [r["loss"] for r in _rows(folder)] == [r["loss"] for r in _rows(raised)]
+    (note,) = [json.loads(line) for line in (folder / "resume.jsonl").read_text().splitlines()]
+    assert (note["step_found"], note["steps_redone"]) == (step, 0)
 
 
 @pytest.mark.slow
@@ -143,6 +165,16 @@ REFUSED = {
     "model of another vocabulary": (["model.json"], "vocab_size 300"),
     "model with a slip": (["slip.json"], "did you mean 'hidden_size'"),
     "resume of nothing": (["v3", "--resume", "--name", "x"], "to resume"),
+    "epoch cap of nothing": (["v3", "max_epochs=0"], "'curriculum.max_epochs' = 0: input should be greater than 0"),
+    "unknown curriculum": (["v3", "--curriculum", "sede"], "did you mean 'seed'"),
+    "ratios": (["v3", "--curriculum", "bad.toml"], "stage 'a': ratios sum to 0.9, not 1"),
+    "control of nothing": (["v3", "--curriculum", "joint"], "name it with --like RUN"),
+    "control of a stranger": (["v3", "--curriculum", "joint", "--like", "x"], "no finished curriculum of that name"),
+    "stage beyond the last": (["v3", "--curriculum", "v3", "--stage", "5", "--from", "."], "unknown stage '5'"),
+    "another curriculum on resume": (["v3", "--resume", "--curriculum", "v3"], "leave out"),
+    "decay longer than a stage": (["v3", "decay=run", "decay_steps=15"], "leaves nothing of a stage of at most"),
+    "a rule nobody knows": (["v3", "rule=confirmd"], "plateau.rule"),
+    "more disk than there is": (["v2", "divide=1", "keep_every=1", "max_steps=100000"], "GiB free: make room"),
 }
 
 
@@ -154,6 +186,7 @@ def test_bad_input_gets_one_message_and_starts_nothing(case, tmp_path, capsys, m
     monkeypatch.chdir(tmp_path)
     sizes = {"hidden_size": 64, "num_layers": 1, "num_heads": 4, "num_kv_heads": 2, "intermediate_size": 64}
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "bad.toml").write_text('[[stages]]\nname = "a"\nmix = {sft = 0.9}\nlearning_rate = 1e-3\n')
     (tmp_path / "model.json").write_text(json.dumps(sizes | {"vocab_size": 300}))
     (tmp_path / "slip.json").write_text(json.dumps(sizes | {"hiden_size": 64}))
     arguments, message = REFUSED[case]

@@ -1,17 +1,16 @@
 """The stage table and what is refused of it."""
 
-import dataclasses
-
 import pytest
 
-from curriculum.stages import SEED, stage_index, stage_problems
+from curriculum.stages import CURRICULA, SEED, stage_index, stage_problems
 from hamner.config import BadInput
 
 
 def test_the_table_is_the_recorded_one():
     assert [s.name for s in SEED] == ["structure", "reasoning", "knowledge", "context", "deep_knowledge",
                                       "dialogue", "synthesis", "voice"]
-    assert [s.level for s in SEED] == [1, 3, 3, 4, 4, 4, 5, 5]
+    assert [len(s.levels) for s in SEED] == [1, 3, 3, 4, 4, 4, 5, 5]
+    assert all(s.levels[-1] == max(s.levels) and min(s.levels) > 0 for s in SEED)    # none is left out again
     assert [s.learning_rate for s in SEED] == [3e-4, 2.5e-4, 2e-4, 1.5e-4, 1.2e-4, 8e-5, 5e-5, 3e-5]
     shares = [tuple(s.mix.get(n, 0) for n in ("synthetic", "tinystories", "fineweb_edu", "sft", "personal"))
               for s in SEED]
@@ -23,10 +22,26 @@ def test_the_table_is_the_recorded_one():
 
 
 def test_every_problem_of_a_bad_table_is_named():
-    bad = (SEED[1], dataclasses.replace(SEED[0], mix={"synthetic": .5, "tinystorys": .6}, level=6, learning_rate=0))
+    bad = (SEED[1], SEED[0].model_copy(update={"mix": {"synthetic": .5, "tinystorys": .6}, "levels": (.5, .4)}),
+           SEED[1].model_copy(update={"levels": (.1,) * 6, "schedule": "cosine"}),
+           SEED[2].model_copy(update={"levels": (1.5, -.5), "exact": True}))
     problems = "\n".join(stage_problems(bad))
-    for part in ("did you mean 'tinystories'", "sum to 1.1", "level 6", "learning rate 0", "drops fineweb_edu"):
+    for part in ("did you mean 'tinystories'", "sum to 1.1", "levels [0.5, 0.4] must be shares", "levels has 6 shares",
+                 "drops fineweb_edu", "the name stands 2 times", "cosine needs to know its length",
+                 "levels [1.5, -0.5] must", "exact goes with steps"):
         assert part in problems
+
+
+@pytest.mark.parametrize("name", CURRICULA)
+def test_shipped_curricula_are_sound(name):
+    assert list(stage_problems(CURRICULA[name])) == []
+
+
+def test_lengths():
+    pretrain = CURRICULA["pretrain_v2"][0]
+    assert pretrain.steps * 24 * 1024 == 2_613_657_600    # the recorded 2.614 billion tokens
+    assert (pretrain.length(200_000), pretrain.length(100), SEED[0].length(100)) == (106_350, 100, 100)
+    assert SEED[0].model_copy(update={"steps": 800, "exact": True}).length(100) == 800
 
 
 def test_stages_count_from_one_or_go_by_name():

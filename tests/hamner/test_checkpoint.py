@@ -157,10 +157,25 @@ def test_prune_keeps_the_newest_and_the_spared(tmp_path):
     for step in (5, 20, 100, 3000, 40_000):
         (tmp_path / step_name(step)).mkdir()
     (tmp_path / "final").mkdir()
-    prune(tmp_path, 2, frozenset({step_name(20), step_name(3000)}))
+    prune(tmp_path, 2, spare=frozenset({step_name(20), step_name(3000)}))
     assert _names(tmp_path) == ["final", *map(step_name, (20, 3000, 40_000))]
     prune(tmp_path, 10)
     assert len(_names(tmp_path)) == 4
+
+
+def test_prune_can_keep_the_weights_alone_and_a_resume_passes_them_over(tmp_path, tokenizer):
+    for step in (3, 4, 5):
+        path = _save(tmp_path, tokenizer, step)
+    for _ in range(2):    # the second time there is nothing left to do
+        checkpoint.prune(tmp_path, 1, weights_of=frozenset({step_name(3), step_name(5)}))
+        assert _names(tmp_path) == [step_name(3), step_name(5)]
+        assert _names(tmp_path / step_name(3)) == ["model.safetensors", "state.json", "tokenizer.json"]
+    assert checkpoint.newest(tmp_path, complete=True).path == path and path.name == step_name(5)
+    (path / "model.safetensors").write_bytes(b"torn")
+    said = []
+    assert checkpoint.newest(tmp_path, said.append).path.name == step_name(3)
+    assert checkpoint.newest(tmp_path, said.append, complete=True) is None
+    assert len(said) == 2 and "model.safetensors is missing or was altered" in said[0]
 
 
 def test_names_sort_in_the_order_of_steps():

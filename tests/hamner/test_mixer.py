@@ -8,7 +8,7 @@ import torch
 
 from hamner import heldout
 from hamner.config import BadInput
-from hamner.mixer import BLOCK, Mixer, SyntheticRows, TextRows
+from hamner.mixer import BLOCK, Exhausted, Mixer, SyntheticRows, TextRows
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
 
 WIDTH = 4
@@ -16,13 +16,13 @@ MIX = {"a": 0.5, "b": 0.3, "c": 0.2}
 
 
 class Named:
-    """Rows that tell who they are: [source, index, level, 0]."""
+    """Rows that tell who they are: [source, index, highest level, 0]."""
 
     def __init__(self, source):
         self._source = source
 
-    def row(self, index, level):
-        return np.array([self._source, index, level, 0])
+    def row(self, index, levels):
+        return np.array([self._source, index, len(levels), 0])
 
 
 def _mixer(batch_size=8, **more):
@@ -79,7 +79,7 @@ def test_each_source_is_read_row_by_row_without_a_gap():
 def test_a_new_stage_goes_on_where_each_source_stood():
     mixer = _mixer()
     read = _steps(mixer, 33)
-    mixer.start_stage({"b": 0.25, "a": 0.75}, level=3)
+    mixer.start_stage({"b": 0.25, "a": 0.75}, levels=(.1, .2, .7))
     assert mixer.state()["step"] == 0
     later = _steps(mixer, 120)
     assert [torch.cat(batches)[:, 2].unique().tolist() for batches in (read, later)] == [[1], [3]]
@@ -93,7 +93,7 @@ def test_a_new_stage_goes_on_where_each_source_stood():
 @pytest.mark.parametrize("step", [0, 1, 99, 100, 157])
 def test_state_goes_on_bit_for_bit(step):
     def stage_two(mixer):
-        mixer.start_stage({"a": 0.4, "b": 0.6}, level=2)
+        mixer.start_stage({"a": 0.4, "b": 0.6}, levels=(.3, .7))
         return mixer
 
     whole = _mixer()
@@ -129,19 +129,19 @@ def test_no_row_twice_before_the_source_is_exhausted():
     tokens = np.arange(103 * WIDTH + 3, dtype=np.uint16)    # the tail shorter than a row is never read
     rows = TextRows(tokens, WIDTH, "sft", seed=5)
     assert rows.count == 103
-    epochs = [[rows.row(n, 1).tolist() for n in range(e * 103, (e + 1) * 103)] for e in range(3)]
+    epochs = [[rows.row(n).tolist() for n in range(e * 103, (e + 1) * 103)] for e in range(3)]
     for epoch in epochs:
         assert sorted(epoch) == tokens[: 103 * WIDTH].reshape(103, WIDTH).tolist()
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
-    assert rows.row(5, 1).tolist() == epochs[0][5]    # and back again
+    assert rows.row(5).tolist() == epochs[0][5]    # and back again
 
 
 def test_order_is_seeded_by_seed_and_source():
     tokens = np.arange(64 * WIDTH)
-    orders = {(seed, name): tuple(int(TextRows(tokens, WIDTH, name, seed).row(n, 1)[0]) for n in range(64))
+    orders = {(seed, name): tuple(int(TextRows(tokens, WIDTH, name, seed).row(n)[0]) for n in range(64))
               for seed in (0, 1) for name in ("sft", "personal")}
     assert len(set(orders.values())) == 4
-    assert orders[0, "sft"] == tuple(int(TextRows(tokens, WIDTH, "sft", 0).row(n, 1)[0]) for n in range(64))
+    assert orders[0, "sft"] == tuple(int(TextRows(tokens, WIDTH, "sft", 0).row(n)[0]) for n in range(64))
 
 
 def test_epochs_count_rows_read():
@@ -160,7 +160,7 @@ def _items(tokenizer, rows, count, level):
     """Whole items among the first rows: the last of a row may be cut."""
     found = Counter()
     for index in range(count):
-        ids = rows.row(index, level).tolist()
+        ids = rows.row(index, (0,) * (level - 1) + (1.0,)).tolist()
         ends = [place for place, token in enumerate(ids) if token == END_OF_TEXT]
         for first, last in zip([-1, *ends], ends, strict=False):
             found[tokenizer.decode(ids[first + 1: last])] += 1
@@ -181,8 +181,79 @@ def test_synthetic_row_is_the_same_for_the_same_index(tokenizer):
         return SyntheticRows(tokenizer, 64, seed, 0.05, **more)
 
     backwards, forwards = rows(), rows()
-    later = [backwards.row(n, 2).tolist() for n in reversed(range(6))][::-1]
-    assert later == [forwards.row(n, 2).tolist() for n in range(6)]
+    two, three = (.3, .7), (.1, .2, .7)
+    later = [backwards.row(n, two).tolist() for n in reversed(range(6))][::-1]
+    assert later == [forwards.row(n, two).tolist() for n in range(6)]
     assert all(len(row) == 64 for row in later)
-    others = [rows(seed=1).row(0, 2), rows().row(0, 3), rows().row(1, 2), rows(held_out=True).row(0, 2)]
+    others = [rows(seed=1).row(0, two), rows().row(0, three), rows().row(1, two), rows(held_out=True).row(0, two)]
     assert len({tuple(row) for row in [later[0], *others]}) == 5
+
+
+def test_easier_levels_stay_in_the_rows(tokenizer):
+    """Arithmetic of level 1 reaches 10 and has two numbers, that of level 5 has three: both are there, as asked."""
+    rows = SyntheticRows(tokenizer, 256, 0, 0.05)
+    items = Counter()
+    for index in range(900):
+        ids = rows.row(index, (.3, 0, 0, 0, .7)).tolist()
+        for text in _texts(tokenizer, ids):
+            if text.startswith("Calculate: ") and "=" in text:
+                items[len(text.split("=")[0].split()) > 4] += 1
+    share = items[True] / items.total()
+    assert items.total() > 300 and abs(share - 0.7) < 0.09
+
+
+def _texts(tokenizer, ids):
+    ends = [place for place, token in enumerate(ids) if token == END_OF_TEXT]
+    return [tokenizer.decode(ids[first + 1: last]) for first, last in zip([-1, *ends], ends, strict=False)]
+
+
+def _capped(max_epochs, batch_size=5):
+    rows = {"a": TextRows(np.arange(40), WIDTH, "a", 0), "b": TextRows(np.arange(200), WIDTH, "b", 0), "c": Named(2)}
+    mixer = Mixer(rows, batch_size, max_epochs=max_epochs)
+    mixer.start_stage({"a": 0.6, "b": 0.2, "c": 0.2})
+    return mixer
+
+
+def _capped_steps(mixer, count):
+    return [(mixer.leave_out_exhausted(), mixer.next()) for _ in range(count)]
+
+
+def test_a_source_read_often_enough_leaves_the_mix_and_the_others_keep_their_proportions():
+    mixer = _capped(2.0)
+    told = _capped_steps(mixer, 40)
+    left = [(step, gone) for step, (gone, _) in enumerate(told) if gone]
+    assert left == [(6, ["a"])]    # 3 of 10 rows a batch, 20 allowed: six batches
+    assert mixer.mix == {"b": 0.5, "c": 0.5}
+    assert mixer.epochs() == {"a": 1.8, "b": pytest.approx((6 + 34 * 2.5) / 50, abs=0.03)}
+    later = torch.cat([batch for _, batch in told[6:]])
+    counts = (later[:, 0] == 2).sum().item()    # of c, whose rows begin with 2
+    assert abs(counts / len(later) - 0.5) < 0.1
+    mixer.start_stage({"a": 0.5, "c": 0.5})    # read no further in a later stage either
+    assert mixer.leave_out_exhausted() == ["a"] and mixer.mix == {"c": 1.0}
+
+
+def test_when_nothing_is_left_to_read_it_says_so():
+    mixer = Mixer({"a": TextRows(np.arange(40), WIDTH, "a", 0)}, 5, max_epochs=0.5)
+    mixer.start_stage({"a": 1.0})
+    assert _capped_steps(mixer, 1)[0][0] == []
+    with pytest.raises(Exhausted):
+        mixer.leave_out_exhausted()
+
+
+@pytest.mark.parametrize("step", [3, 6, 7, 20])
+def test_a_capped_mix_goes_on_bit_for_bit(step):
+    whole, resumed = _capped(2.0), _capped(2.0)
+    _capped_steps(whole, step)
+    resumed.load_state(whole.state())
+    for (gone, batch), (gone_too, batch_too) in zip(_capped_steps(whole, 12), _capped_steps(resumed, 12), strict=True):
+        assert gone == gone_too and torch.equal(batch, batch_too)
+    assert whole.state() == resumed.state()
+
+
+def test_rows_already_read_are_those_that_were_read():
+    mixer = _capped(4.0)
+    assert mixer.already_read("a", 8) is None
+    read = torch.cat([batch for _, batch in _capped_steps(mixer, 2)])
+    rows = mixer.already_read("b", 8)
+    assert len(rows) == 2 and all((read == row).all(dim=1).any() for row in rows)
+    assert len(mixer.already_read("a", 4)) == 4 and mixer.already_read("c", 4) is None

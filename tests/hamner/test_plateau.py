@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hamner.config import Plateau
-from hamner.plateau import Look, PlateauStopper, delay_steps, gain_per_window, judge
+from hamner.plateau import Confirmed, Look, Recorded, delay_steps, gain_per_window, judge, stopper
 
 RULE = Plateau(window_steps=100, evaluate_every=5, min_steps=500)    # the default rule, a tenth as long
 WINDOW = RULE.window_steps
@@ -17,10 +17,10 @@ WINDOW = RULE.window_steps
 def _looks(stopper, curve, *, first=0, looks=200, noise=0.0, alike=0.0, seed=0):
     """Looks at curve(step) + noise (an AR(1) process of standard deviation `noise`) until the stage ends."""
     rng, error, found = random.Random(seed), 0.0, []
-    every = stopper.rule.evaluate_every
+    every = stopper.rule.evaluation_steps
     for step in range(first + every, first + looks * WINDOW + 1, every):
         error = alike * error + math.sqrt(1 - alike**2) * rng.gauss(0, noise)
-        look = stopper.add(step, curve(step) + error)
+        look = stopper.evaluated(step, curve(step) + error)
         found += [look] if look else []
         if stopper.ended(look):
             break
@@ -32,7 +32,7 @@ def _steady(gain):
 
 
 def _end(curve, rule=RULE, **more):
-    stopper = PlateauStopper(rule)
+    stopper = Confirmed(rule)
     last = _looks(stopper, curve, **more)[-1]
     return last.step, stopper.ended(last)
 
@@ -132,19 +132,19 @@ def test_a_rising_loss_ends_as_worse():
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_ends_as_worse(loss):
-    assert _end(lambda step: 3.0 if step < 300 else loss) == (RULE.min_steps + 2 * WINDOW, "worse")
+    assert _end(lambda step: 3.0 if step < 300 else loss) == (500, "worse")    # looks at 300, 400 and 500
 
 
 def test_only_agreeing_looks_in_a_row_are_strikes():
     def told(slopes):
         """Strikes when window after window the loss falls by these shares; each look sees one window."""
         rule = RULE.model_copy(update={"windows": 1, "min_steps": 0, "strikes": 99})
-        stopper, loss, strikes = PlateauStopper(rule), 4.0, []
+        stopper, loss, strikes = Confirmed(rule), 4.0, []
         for window, slope in enumerate(slopes):
             for n in range(1, 21):
                 loss -= 4.0 * slope / 20 if isinstance(slope, float) else 0
                 shown = loss + (0.1 * (-1) ** (n // 4) if slope == "noise" else 0)
-                look = stopper.add(window * WINDOW + 5 * n, shown)
+                look = stopper.evaluated(window * WINDOW + 5 * n, shown)
             strikes.append((look.verdict, look.strikes))
         return strikes
 
@@ -161,14 +161,96 @@ def test_only_agreeing_looks_in_a_row_are_strikes():
 def test_no_strike_counts_before_min_steps(min_steps):
     rule = RULE.model_copy(update={"min_steps": min_steps})
     first = max(RULE.windows * WINDOW, math.ceil(min_steps / WINDOW) * WINDOW)
-    looks = _looks(PlateauStopper(rule), lambda step: 3.0)
+    looks = _looks(Confirmed(rule), lambda step: 3.0)
     assert looks[0].step == RULE.windows * WINDOW
     assert [look.step for look in looks if look.strikes] == [first, first + WINDOW, first + 2 * WINDOW]
     assert all(look.verdict == "done" for look in looks)
 
 
+@pytest.mark.parametrize(("warmup", "first"), [(0, 300), (200, 300), (250, 400), (700, 800), (701, 900)])
+def test_worse_counts_from_a_window_after_the_warmup_whatever_min_steps_is(warmup, first):
+    stopper = Confirmed(RULE.model_copy(update={"min_steps": 10**6}), warmup)
+    looks = _looks(stopper, _steady(-0.02))
+    assert {look.verdict for look in looks} == {"worse"}
+    assert [look.step for look in looks if look.strikes] == [first, first + WINDOW, first + 2 * WINDOW]
+
+
+def test_window_20_and_8_follow_the_window():
+    sizes = {window: (Plateau(window_steps=window).evaluation_steps, Plateau(window_steps=window).averaging_steps)
+             for window in (1000, 100, 70, 12)}
+    assert sizes == {1000: (50, 125.0), 100: (5, 12.5), 70: (2, 8.75), 12: (1, 1.5)}
+    assert Plateau(window_steps=12, evaluate_every=3, average_steps=2.0).evaluation_steps == 3
+
+
+@pytest.mark.parametrize("rule", ["confirmed", "recorded"])
+@pytest.mark.parametrize("min_steps", [0, 500, 1010])
+def test_the_earliest_stop_is_when_a_flat_curve_stops(rule, min_steps):
+    held = stopper(RULE.model_copy(update={"rule": rule, "min_steps": min_steps}))
+    promised, ended, step = [], None, 0
+    while not ended:
+        promised.append(held.earliest_stop(step))
+        step += 1
+        look = held.trained(step, 3.0)
+        if step % 5 == 0:
+            look = held.evaluated(step, 3.0) or look
+        ended = held.ended(look)
+    assert set(promised) == {step}
+
+
+def _recorded_naively(losses, window=1000, compare=2000, threshold=0.001, min_steps=5000, every=50, strikes=3):
+    """The facts of the recorded rule, written down once more: 0-based k, all losses of the stage kept."""
+    held = 0
+    for k in range(len(losses)):
+        if k == 0 or k % every:
+            continue
+        seen = losses[:k + 1]
+        is_strike = False
+        if k >= min_steps and len(seen) >= window + compare:
+            recent, older = np.mean(seen[-window:]), np.mean(seen[-window - compare:-window])
+            is_strike = bool((older - recent) / older < threshold)
+        held = held + 1 if is_strike else 0
+        if held >= strikes:
+            return k + 1
+    return None
+
+
+def _recorded(losses, rule=None):
+    held = Recorded(rule or Plateau(rule="recorded"))
+    for step, loss in enumerate(losses, start=1):
+        if held.ended(held.trained(step, loss)):
+            return step
+    return None
+
+
+def test_the_recorded_rule_ends_a_flat_stage_after_5101_steps():
+    assert _recorded([2.0] * 6000) == _recorded_naively([2.0] * 6000) == 5101
+    assert _recorded([math.nan] * 9000) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_recorded_rule_is_the_recorded_one(seed):
+    rng = np.random.default_rng(seed)
+    gain = rng.uniform(-0.002, 0.01)    # a 1,500 steps
+    losses = (3 * (1 - gain) ** (np.arange(9000) / 1500) * (1 + rng.normal(0, 0.08, 9000))).tolist()
+    assert _recorded(losses) == _recorded_naively(losses)
+
+
+def test_the_recorded_rule_resumes():
+    losses = (3 + np.random.default_rng(0).normal(0, 0.2, 7000)).tolist()
+    whole, resumed = Recorded(RULE), Recorded(RULE)
+    told = []
+    for step, loss in enumerate(losses, start=1):
+        if step == 777:
+            resumed.load_state(json.loads(json.dumps(whole.state())))
+        look = whole.trained(step, loss)
+        if step >= 777:
+            assert resumed.trained(step, loss) == look
+            told.append(look)
+    assert sum(look is not None for look in told) > 1000 and len(whole.losses) == 300
+
+
 def test_a_look_comes_once_a_window():
-    looks = _looks(PlateauStopper(RULE), _steady(0.05), looks=9)
+    looks = _looks(Confirmed(RULE), _steady(0.05), looks=9)
     assert [look.step for look in looks] == list(range(300, 901, 100))
     assert isinstance(looks[0], Look) and looks[0].verdict == "going"
     assert looks[0].gain == pytest.approx(0.051, abs=0.003)    # -ln 0.95, a little less for the curve's bend
@@ -179,11 +261,11 @@ def test_state_goes_on_identically(cut):
     def curve(step):
         return 2 + 2 * math.exp(-step / 300) + 0.004 * math.sin(step * step)
 
-    whole = PlateauStopper(RULE)
+    whole = Confirmed(RULE)
     expected = _looks(whole, curve)
-    first = PlateauStopper(RULE)
-    found = [look for step in range(5, cut + 1, 5) if (look := first.add(step, curve(step)))]
-    resumed = PlateauStopper(RULE)
+    first = Confirmed(RULE)
+    found = [look for step in range(5, cut + 1, 5) if (look := first.evaluated(step, curve(step)))]
+    resumed = Confirmed(RULE)
     resumed.load_state(json.loads(json.dumps(first.state())))
     found += _looks(resumed, curve, first=cut)
     assert found == expected and expected[-1].step == 2000

@@ -1,5 +1,6 @@
 """One step at a time: resuming equals not stopping, parts equal the whole, nothing infinite gets in."""
 
+import itertools
 import math
 
 import pytest
@@ -22,20 +23,21 @@ def tokenizer():
     return Tokenizer.train(["sort count which is bigger 0123456789 yes no = + - * ->"], 280)
 
 
-def _trainer(tokenizer, *, compute=CPU, micro_batches=1, batch_size=4, clip=1.0, **model):
+def _trainer(tokenizer, *, compute=CPU, micro_batches=1, batch_size=4, clip=1.0, max_skipped=0, **model):
     config = ModelConfig(**({"vocab_size": tokenizer.vocab_size, "hidden_size": 16, "num_layers": 2, "num_heads": 2,
                              "num_kv_heads": 1, "intermediate_size": 24} | model))
     rows = {"synthetic": SyntheticRows(tokenizer, 24, 0, 0.05),
             "sft": TextRows(torch.arange(24 * 9).remainder(280).numpy(), 24, "sft", 0)}
     mixer = Mixer(rows, batch_size)
     mixer.start_stage(STAGES[1])
-    trainer = Trainer(build(config, 0), mixer, Optimizer(clip=clip), compute, micro_batches=micro_batches)
+    trainer = Trainer(build(config, 0), mixer, Optimizer(clip=clip), compute, micro_batches=micro_batches,
+                      max_skipped=max_skipped)
     trainer.begin(1e-2, 3)
     return trainer
 
 
 def _stage_two(trainer):
-    trainer.mixer.start_stage(STAGES[2], level=2)
+    trainer.mixer.start_stage(STAGES[2], levels=(.3, .7))
     trainer.begin(4e-3, 5)
 
 
@@ -72,7 +74,7 @@ def test_resuming_equals_not_stopping(tmp_path, tokenizer, kind, kill):
     resumed = _trainer(tokenizer, **KINDS[kind])
     found = checkpoint.load(path)
     if found.state["rate"] == 4e-3:
-        resumed.mixer.start_stage(STAGES[2], level=2)
+        resumed.mixer.start_stage(STAGES[2], levels=(.3, .7))
     resumed.load(found, found.state)
     assert run(resumed, 14) == losses[kill:]
     assert _same(_weights(resumed), _weights(whole))
@@ -86,7 +88,7 @@ def test_a_checkpoint_at_the_border_itself_resumes(tmp_path, tokenizer):
     _stage_two(whole)    # fresh optimizer: no moments to save yet
     path = checkpoint.save(tmp_path / "step_3", whole.tensors(), whole.state(), whole.hamner.config, tokenizer)
     resumed, found = _trainer(tokenizer), checkpoint.load(path)
-    resumed.mixer.start_stage(STAGES[2], level=2)
+    resumed.mixer.start_stage(STAGES[2], levels=(.3, .7))
     resumed.load(found, found.state)
     assert [resumed.step() for _ in range(4)] == [whole.step() for _ in range(4)]
     assert _same(_weights(resumed), _weights(whole))
@@ -140,6 +142,55 @@ def test_a_gradient_that_is_no_number_is_raised_before_the_weights_change(tokeni
     with pytest.raises(Diverged, match=r"the gradient of step 2 is (nan|inf)"):
         trainer.step()
     assert _same(_weights(trainer), before)
+
+
+class Poisoned:
+    """A hook that spoils the gradients of the steps in `steps` (1-based)."""
+
+    def __init__(self, trainer, steps):
+        self._trainer, self._steps = trainer, steps
+        trainer.hamner.final_norm.weight.register_hook(self)
+
+    def __call__(self, gradient):
+        return gradient * (math.nan if self._trainer.step_count + 1 in self._steps else 1)
+
+
+def test_steps_that_are_no_numbers_are_skipped_and_counted_until_too_many_come_in_a_row(tokenizer):
+    trainer = _trainer(tokenizer, max_skipped=2)
+    Poisoned(trainer, {2, 4, 5, 7, 8, 9})
+    told, weights = [], []
+    for _ in range(8):
+        told.append(trainer.step())
+        weights.append(_weights(trainer))
+    assert [row["skipped_steps"] for row in told] == [0, 1, 1, 2, 3, 3, 4, 5]
+    unchanged = [_same(a, b) for a, b in itertools.pairwise(weights)]
+    assert unchanged == [True, False, True, True, False, True, True]    # steps 2, 4, 5, 7, 8: optimizer and all
+    with pytest.raises(Diverged, match="the gradient of step 9 is nan; 2 steps before it were skipped"):
+        trainer.step()
+    assert _same(_weights(trainer), weights[-1]) and trainer.step_count == 8
+
+
+def test_a_loss_that_is_no_number_is_skipped_too(tokenizer, monkeypatch):
+    trainer = _trainer(tokenizer, max_skipped=1)
+    before, backward = _weights(trainer), trainer._backward
+    monkeypatch.setattr(trainer, "_backward", lambda tokens: (backward(tokens)[0] * math.nan, torch.zeros(())))
+    told = trainer.step()
+    assert math.isnan(told["loss"]) and told["gradient_norm"] == 0.0 and told["skipped_steps"] == 1
+    assert _same(_weights(trainer), before) and all(w.grad is None for w in trainer.hamner.parameters())
+    with pytest.raises(Diverged, match="the loss of step 2 is nan; 1 steps before it were skipped"):
+        trainer.step()
+
+
+def test_the_optimizer_can_be_kept_over_a_border(tokenizer):
+    kept = _trainer(tokenizer)
+    for _ in range(3):
+        kept.step()
+    moments = {name: value.clone() for name, value in kept.tensors()["optimizer"].items()}
+    kept.begin(4e-3, 5, keep_optimizer=True)
+    assert _same(moments, kept.tensors()["optimizer"]) and len(moments) > 10
+    assert kept.step()["learning_rate"] == pytest.approx(4e-3 / 5)
+    kept.begin(4e-3, 5)
+    assert kept.tensors()["optimizer"] == {}
 
 
 def test_warmup_then_constant():

@@ -5,7 +5,8 @@ from typing import ClassVar
 import torch
 
 from hamner.config import Config
-from tournament.gpu_share import GIB, Rung, first_rung, memory_bytes
+from hamner.cost import GIB
+from tournament.gpu_share import Rung, first_rung, memory_bytes
 from tournament.training import Training
 from tournament.trial import Trial
 

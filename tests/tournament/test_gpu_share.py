@@ -6,9 +6,9 @@ from collections import namedtuple
 import pytest
 
 from hamner.config import BadInput
-from hamner.cost import count_parameters
+from hamner.cost import GIB, count_parameters
 from hamner.load_config import load_config
-from tournament.gpu_share import GIB, Rung, check_disk, disk_gib, first_rung, memory_bytes, next_rung, share
+from tournament.gpu_share import Rung, check_disk, disk_gib, first_rung, memory_bytes, next_rung, share
 from tournament.variants import entrants
 
 CARD = load_config("rtx3090")

@@ -1,0 +1,161 @@
+"""Drops worked out by hand, of both kinds; the file and the picture of the matrix."""
+
+import json
+import math
+import random
+from statistics import NormalDist
+
+import pytest
+
+from curriculum.skills_matrix import Drop, drops, picture, render, write_matrix
+from curriculum.stages import SEED
+from hamner.skills import CELLS
+
+SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
+
+
+def _record(number, skills=None, documents=None):
+    """documents: source -> (nats, tokens)"""
+    documents = {name: {"nats": nats, "tokens": tokens} for name, (nats, tokens) in (documents or {}).items()}
+    return {"number": number, "stage": SEED[number - 1].name, "skills": skills or {}, "documents": documents,
+            "heldout_loss": {name: sum(d["nats"]) / sum(d["tokens"]) for name, d in documents.items()}}
+
+
+def _hits(right, count=100):
+    return "1" * right + "0" * (count - right)
+
+
+def test_exact_match_is_compared_item_by_item():
+    before = "1" * 60 + "0" * 40
+    after = "1" * 35 + "0" * 25 + "1" * 5 + "0" * 35    # 25 lost, 5 gained
+    (drop,) = drops([_record(1, {"logic 1": before}), _record(2, {"logic 1": after})])
+    assert drop == Drop("logic 1", "exact match", "structure", 0.6, 0.4, math.sqrt(30) / 100)    # 0.2 > 1.645 * 0.0548
+    assert drop.told == "logic 1: exact match 0.60 after structure, 0.40 now (a drop of 0.20 ± 0.05)"
+
+
+def test_a_change_within_its_error_is_none():
+    # of 30 items that changed, 20 lost and 10 gained are a drop (0.10), 19 and 11 are not (0.08): z * se = 0.0901
+    before = "1" * 50 + "0" * 50
+    ten = "1" * 30 + "0" * 20 + "1" * 10 + "0" * 40
+    assert len(drops([_record(1, {"a 1": before}), _record(2, {"a 1": ten})])) == 1
+    eight = "1" * 31 + "0" * 19 + "1" * 11 + "0" * 39
+    assert drops([_record(1, {"a 1": before}), _record(2, {"a 1": eight})]) == []
+    assert drops([_record(1, {"a 1": before}), _record(2, {"a 1": before})]) == []
+    assert drops([_record(1, {"a 1": "0" * 100}), _record(2, {"a 1": before})]) == []    # a gain
+
+
+def test_the_best_earlier_stage_is_the_measure():
+    records = [_record(1, {"a 1": _hits(50)}), _record(2, {"a 1": _hits(90)}), _record(3, {"a 1": _hits(60)}),
+               _record(4, {"a 1": _hits(62)})]
+    (drop,) = drops(records)
+    assert (drop.best_stage, drop.best, drop.now) == ("reasoning", 0.9, 0.62)
+    assert drops(records[:2]) == drops(records[:1]) == drops([]) == []
+    assert drops(records[:3])[0].best == 0.9
+
+
+def test_held_out_loss_by_documents():
+    before, tokens = [300.0, 200.0, 100.0], [100, 100, 50]
+    after = [340.0, 230.0, 120.0]
+    # gaps 40, 30, 20 over 250 tokens: m = 0.36; g - m n = 4, -6, 2; se² = 3/2 * (16 + 36 + 4) / 250² = 0.001344
+    (drop,) = drops([_record(1, documents={"sft": (before, tokens)}), _record(2, documents={"sft": (after, tokens)})])
+    assert (drop.skill, drop.kind, drop.best_stage) == ("sft", "held-out loss", "structure")
+    assert (drop.best, drop.now) == pytest.approx((2.4, 2.76))
+    assert drop.standard_error == pytest.approx(math.sqrt(0.001344))
+    assert drop.told == "sft: held-out loss 2.400 after structure, 2.760 now (a rise of 0.360 ± 0.037 nats per token)"
+    better = [_record(1, documents={"sft": (after, tokens)}), _record(2, documents={"sft": (before, tokens)})]
+    assert drops(better) == []
+
+
+def test_loss_that_rose_in_one_document_only_is_within_error():
+    # gaps 9, 0, 0: m = 0.03, g - m n = 6, -3, -3; se = sqrt(3/2 * 54) / 300 = 0.03; z = 1.645
+    tokens = [100, 100, 100]
+    assert drops([_record(1, documents={"s": ([200.0, 200.0, 200.0], tokens)}),
+                  _record(2, documents={"s": ([209.0, 200.0, 200.0], tokens)})]) == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_document_settles_nothing():
+    one = [_record(1, documents={"s": ([200.0], [100])}), _record(2, documents={"s": ([900.0], [100])})]
+    assert drops(one) == []
+
+
+def test_the_more_is_compared_the_more_it_takes():
+    def told(others, lost):
+        idle = {f"b {n}": "1" * 100 for n in range(others)}
+        return len(drops([_record(1, {"a 1": "1" * 100, **idle}), _record(2, {"a 1": _hits(100 - lost), **idle})]))
+
+    # nothing gained: drop / se = sqrt(lost). Two comparisons: z = 1.96, four items; fifty: z = 3.09, ten
+    assert NormalDist().inv_cdf(1 - 0.05 / 2) == pytest.approx(1.96, abs=1e-3)
+    assert [told(1, 3), told(1, 4)] == [0, 1]
+    assert NormalDist().inv_cdf(1 - 0.05 / 50) == pytest.approx(3.09, abs=1e-3)
+    assert [told(49, 9), told(49, 10)] == [0, 1]
+
+
+def test_sources_count_as_comparisons():
+    same = {"s": ([200.0, 200.0], [100, 100])}
+    records = [_record(1, {"a 1": "1" * 100}, same), _record(2, {"a 1": _hits(97)}, same)]
+    assert drops(records) == []                                                    # sqrt(3) = 1.73 < 1.96
+    assert len(drops([{**record, "documents": {}} for record in records])) == 1    # ... > 1.645
+
+
+def made_up(stages=8):
+    """A run in which synthetic skills are learnt one after the other and some are lost to dialogue."""
+    rng, records = random.Random(0), []
+    ease = {cell: rng.uniform(-1.5, 1.5) for cell in CELLS}
+    for number in range(1, stages + 1):
+        skills = {}
+        for cell, ease_of in ease.items():
+            logit = ease_of + 0.9 * number - 1.1 * int(cell[-1]) - (3.5 if number >= 6 and cell[:5] == "logic" else 0)
+            skill = 1 / (1 + math.exp(-logit))
+            skills[cell] = "".join("01"[random.Random(f"{cell}{item}").random() < skill] for item in range(64))
+        documents = {}
+        for place, source in enumerate(SOURCES):
+            loss = 1.2 + 0.5 * place + 2.5 / (number + place) + (0.3 if place == 2 and number == 8 else 0)
+            hard = random.Random(source)
+            documents[source] = ([200 * loss * hard.uniform(0.9, 1.1) for _ in range(20)], [200] * 20)
+        records.append(_record(number, skills, documents))
+    return records, {cell: rng.uniform(0, 0.5) for cell in CELLS}
+
+
+def test_the_file_and_the_picture_are_written(tmp_path):
+    records, chance = made_up()
+    records[2]["train_loss"] = 2.5
+    path = write_matrix(tmp_path, records, chance, "mine")
+    assert path == tmp_path / "skills.png" and path.read_bytes()[:4] == b"\x89PNG"
+    assert {p.name for p in tmp_path.iterdir()} == {"skills.json", "skills.png"}
+    written = json.loads((tmp_path / "skills.json").read_text())
+    assert written["run"] == "mine" and written["chance"] == chance
+    assert written["items_per_cell"] == dict.fromkeys(CELLS, 64)
+    assert [stage["stage"] for stage in written["stages"]] == [stage.name for stage in SEED]
+    first = written["stages"][0]
+    assert first["exact_match"]["logic 1"] == records[0]["skills"]["logic 1"].count("1") / 64
+    assert first["heldout_loss"] == records[0]["heldout_loss"]
+    assert [stage["train_loss"] for stage in written["stages"]] == [None, None, 2.5, None, None, None, None, None]
+    assert len(written["drops"]) == 8 and written["drops"][0] == []
+    assert {drop["skill"] for drop in written["drops"][5]} >= {"logic 1", "logic 2"}
+    assert {drop["stage"] for drop in written["drops"][5]} == {"dialogue"}
+    assert [drop["best"] for drop in written["drops"][7]] == [drop.best for drop in drops(records)]
+
+
+def test_before_the_first_stage_there_is_nothing_to_write(tmp_path):
+    assert write_matrix(tmp_path, [], {}, "mine") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture_is_1600_pixels_wide_and_grows_with_the_stages():
+    one, eight = (render(picture(*made_up(stages))) for stages in (1, 8))
+    assert one.dtype == "uint8" and one.shape[1:] == eight.shape[1:] == (1600, 3)
+    assert 350 < one.shape[0] < eight.shape[0] < 900
+    red = [int(((p[..., 0] > 200) & (p[..., 1] < 60) & (p[..., 2] < 60)).sum()) for p in (one, eight)]
+    assert red[0] < 2000 < red[1]    # frames
+
+
+def test_a_picture_with_more_drops_than_lines_says_how_many_are_left():
+    records, chance = made_up(2)
+    records[1]["skills"] = {cell: "0" * 64 for cell in CELLS}
+    count = len(drops(records))
+    texts = [text.get_text() for axes in picture(records, chance).axes for text in axes.texts]
+    assert count > 10 and "Lost in 2 reasoning" in texts
+    assert sum(text.startswith("and ") for text in texts) == 1
+    shown = sum("(a drop of" in text for text in texts)
+    assert f"and {count - shown} more" in texts
