@@ -75,6 +75,7 @@ class Course:
         hamner = build(self.model, self.config.seed, activation_checkpointing=compute.activation_checkpointing)
         self.trainer = Trainer(hamner, mixer, self.config.optimizer, compute,
                                micro_batches=self.settings.micro_batches, max_skipped=self.settings.max_skipped)
+        self.corpus = corpus
         self.measure = Measure(corpus, self.tokenizer, names, self.config)
         self.records = Records(folder, writes=rank == 0)
         self.say = self.records.say

@@ -50,17 +50,18 @@ class League:
             time.sleep(0.02)
         return time.monotonic() - self.began
 
-    def children(self, words: str) -> list[int]:
-        """Processes of this league whose command line has these words."""
-        found, todo = [], [self.process.pid]
-        while todo:
-            told = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(todo.pop())], capture_output=True, text=True)
-            for line in told.stdout.splitlines():
-                pid, _, args = line.strip().partition(" ")
-                todo.append(int(pid))
-                if words in args:
-                    found.append(int(pid))
-        return found
+
+def children(pid: int, words: str) -> list[int]:
+    """Processes below this one whose command line has these words."""
+    found, todo = [], [pid]
+    while todo:
+        told = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(todo.pop())], capture_output=True, text=True)
+        for line in told.stdout.splitlines():
+            pid, _, args = line.strip().partition(" ")
+            todo.append(int(pid))
+            if words in args:
+                found.append(int(pid))
+    return found
 
 
 def standings(folder: Path) -> object:
@@ -74,8 +75,9 @@ def standings(folder: Path) -> object:
 
 def kill(league: League, target: str, rng: random.Random) -> str:
     """kill -9 the target; says what was hit."""
-    pids = {"driver": lambda: [league.process.pid], "raylet": lambda: league.children("raylet/raylet"),
-            "trial": lambda: league.children("ray::ResourceTrainable") + league.children("ray::Trial")}[target]()
+    pids = {"driver": lambda: [league.process.pid], "raylet": lambda: children(league.process.pid, "raylet/raylet"),
+            "trial": lambda: [*children(league.process.pid, "ray::ResourceTrainable"),
+                              *children(league.process.pid, "ray::Trial")]}[target]()
     if not pids:
         pids, target = [league.process.pid], f"driver (no {target} yet)"
     os.kill(rng.choice(pids), signal.SIGKILL)

@@ -1,5 +1,6 @@
 """The length of a stage and the end of its learning rate."""
 
+import itertools
 import json
 
 import pytest
@@ -60,4 +61,4 @@ def test_a_fixed_length_knows_no_plateau():
 def test_cosine_ends_at_a_tenth():
     rates, reason = _play(Stage(name="a", mix=MIX, learning_rate=1e-3, steps=60, schedule="cosine"))
     assert reason == "steps" and rates[0] == 1.0 and rates[30] == pytest.approx(0.55)
-    assert rates[-1] == pytest.approx(0.1, abs=1e-3) and all(a > b for a, b in zip(rates, rates[1:], strict=False))
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3) and all(a > b for a, b in itertools.pairwise(rates))

@@ -1,0 +1,106 @@
+"""Nothing lost: kill -9 a curriculum again and again, resume it, and compare every loss with one that was left alone.
+
+    python tests/benchmarks/curriculum_kills.py [--kills 20] [--seed 0] [--who v3] [--config smoke] [key=value ...]
+
+At a random fraction of the undisturbed duration, counted from config.json, the driver or the worker is killed, in
+turn. A killed worker is started again by Ray Train itself; after a killed driver comes `--resume`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kills import children
+
+SAME = ("step", "phase", "stage_step", "loss", "mean_loss", "heldout_loss", "gradient_norm", "learning_rate",
+        "tokens_total")
+
+
+def start(results: Path, name: str, words: list[str]) -> subprocess.Popen:
+    environment = os.environ | {"HAMNER_RESULTS": str(results), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment.pop("RAY_ADDRESS", None)
+    log = (results / f"{name}.log").open("a")
+    return subprocess.Popen([sys.executable, "-m", "curriculum.run", *words, "--name", name], env=environment,
+                            stdout=log, stderr=log)
+
+
+def losses(folder: Path) -> list[list[str]]:
+    with (folder / "metrics.csv").open() as file:
+        return [[row[key] for key in SAME] for row in csv.DictReader(file)]
+
+
+def told(folder: Path) -> object:
+    return [json.loads((folder / name).read_text())["stages"] for name in ("stages.json", "skills.json")]
+
+
+def one_kill(results: Path, number: int, fraction: float, target: str, duration: float, words: list[str]) -> dict:
+    """duration: of an undisturbed run, from config.json on."""
+    name = f"kill{number:02}"
+    folder = results / "curriculum" / name
+    process = start(results, name, words)
+    while not (folder / "config.json").exists():
+        time.sleep(0.02)
+    time.sleep(fraction * duration)
+    hit = "nobody: it had ended"
+    if process.poll() is None:
+        workers = children(process.pid, "RayTrainWorker") if target == "worker" else []
+        hit = target if workers or target == "driver" else f"driver (no {target} yet)"
+        os.kill(workers[0] if workers else process.pid, signal.SIGKILL)
+    before = len(list((folder / "checkpoints").glob("step_*"))) if (folder / "checkpoints").is_dir() else 0
+    process.wait(300)
+    if process.returncode:
+        time.sleep(1)
+        process = start(results, name, [words[0], "--resume"])
+        process.wait(300)
+    lines = folder / "resume.jsonl"
+    notes = [json.loads(line) for line in lines.read_text().splitlines()] if lines.is_file() else []
+    stages = (folder / "stages.json").is_file() and json.loads((folder / "stages.json").read_text())["stages"]
+    return {"hit": hit, "rc": process.returncode, "redone": max((note["steps_redone"] for note in notes), default=0),
+            "from_zero": bool(before) and any(note["step_found"] == 0 for note in notes), "found":
+            [note["step_found"] for note in notes], "stages": len(stages or [])}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--who", default="v3")
+    parser.add_argument("--config", default="smoke")
+    parser.add_argument("words", nargs="*", metavar="key=value")
+    options = parser.parse_intermixed_args()
+    words = [options.who, "--config", options.config, *options.words]
+    rng, results, good = random.Random(options.seed), Path(tempfile.mkdtemp(prefix="curriculum_kills")), 0
+    whole, began, first = results / "curriculum" / "whole", time.monotonic(), None
+    process = start(results, "whole", words)
+    while process.poll() is None:
+        time.sleep(0.05)
+        if first is None and (whole / "config.json").exists():
+            first = time.monotonic()
+    duration = time.monotonic() - first
+    wanted, every = losses(whole), json.loads((whole / "config.json").read_text())["config"]["curriculum"]
+    print(f"undisturbed: {time.monotonic() - began:.1f} s, {len(wanted)} steps in {len(told(whole)[0])} stages, a "
+          f"checkpoint every {every['checkpoint_every']} steps", flush=True)
+    for number in range(options.kills):
+        found = one_kill(results, number, rng.random(), ("driver", "worker")[number % 2], duration, words)
+        folder = results / "curriculum" / f"kill{number:02}"
+        finished = found["rc"] == 0 and (folder / "final").is_dir()
+        differ = sum(a != b for a, b in zip(losses(folder), wanted, strict=False)) if finished else -1
+        same = finished and losses(folder) == wanted and told(folder) == told(whole)
+        good += same and found["redone"] <= every["checkpoint_every"] and not found["from_zero"]
+        print(f"{number + 1:>2} {found['hit']:<24} resumed at step {found['found']}: "
+              f"{'finished' if finished else 'NOT FINISHED'}, {differ} of {len(wanted)} losses differ, "
+              f"{'stages and skills identical' if same else 'DIFFERENT'}, at most {found['redone']} steps redone"
+              f"{', FROM ZERO' if found['from_zero'] else ''}", flush=True)
+    print(f"{good} of {options.kills} identical and within {every['checkpoint_every']} steps redone; {results}")
+
+
+if __name__ == "__main__":
+    main()

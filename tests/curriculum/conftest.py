@@ -1,0 +1,48 @@
+"""A run of the curriculum in a bare process, without Ray: the same loop, made short or odd."""
+
+import json
+
+import pytest
+import torch
+
+from curriculum.stages import Curriculum, Stage
+from curriculum.train_loop import Course
+from hamner.contestants import model_named
+from hamner.load_config import load_config
+from hamner.prepare_data import prepare
+
+MIX = {"synthetic": 0.3, "tinystories": 0.4, "sft": 0.3}
+
+
+@pytest.fixture(scope="session")
+def smoke_data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("smoke") / "data"
+    config = load_config("smoke")
+    prepare(config, folder, ["tinystories", "sft", "personal", "synthetic", "fineweb_edu"], tokenizer=None, seq_len=64,
+            hub_tokens=0, say=lambda line: None)
+    return folder
+
+
+@pytest.fixture
+def course(smoke_data, tmp_path):
+    """course(*stages, name, key="value" words...) -> a Course of `v3` at smoke size in a folder of its own."""
+    before = torch.get_num_threads()
+
+    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", source: str | None = None) -> Course:
+        folder = tmp_path / name
+        if not folder.exists():
+            folder.mkdir()
+            config = load_config("smoke", ["skill_items=2", "sample_tokens=2", *words], "curriculum")
+            (folder / "config.json").write_text(json.dumps({
+                "config": config.model_dump(mode="json"), "from": source, "first_stage": 0,
+                "model": model_named("v3", config.size).model_dump(),
+                "curriculum": Curriculum(name="test", stages=stages).model_dump(mode="json")}))
+            (folder / "data").symlink_to(smoke_data)
+        return Course(folder)
+
+    yield make
+    torch.set_num_threads(before)
+
+
+def stage(name: str, **more: object) -> Stage:
+    return Stage(**({"name": name, "mix": MIX, "learning_rate": 3e-4} | more))
