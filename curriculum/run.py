@@ -75,6 +75,9 @@ def raise_model(console: Console, results: Path, options: argparse.Namespace, co
             results, "curriculum", options.name, resume=options.resume, config=config, facts=facts)
     problems.raise_all()
     assert config is not None
+    if "curriculum" not in facts:
+        raise BadInput(f"{folder} was begun by an older version, which kept no curriculum: begin a new run, with "
+                       f"--from {folder}/checkpoints/STEP if its weights are wanted")
     stages = parse(Curriculum, facts["curriculum"], str(folder / "config.json")).stages
     jump_to = stage_index(options.stage, stages) if options.resume and options.stage else None
     if options.resume:

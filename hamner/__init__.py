@@ -9,7 +9,7 @@ mixer                                     ratios of sources -> batches of tokens
 attention, mlp, model                     tokens -> logits
 loss                                      logits -> nats; the one place that shifts
 optim, emotional_layers, trainer, checkpoint   one step, and what must survive a kill
-evaluate, plateau                         held-out loss; is the stage over?
-metrics, results, command                 rows and curves; folders of runs; what the commands share
+evaluate, skills, plateau                 held-out loss; every task and level; is the stage over?
+metrics, resume_log, results, command     rows and curves; what a kill cost; folders of runs; what commands share
 generate, chat                            text out
 """

@@ -36,11 +36,14 @@ def test_every_command_line_is_understood(line, monkeypatch, capsys):
         from tournament.run import main
     elif words[2] == "curriculum.run":
         from curriculum.run import main
+    elif words[2] == "curriculum.compare":
+        from curriculum.compare import main
     else:
         from hamner.chat import main
     arguments = words[1:] if words[0] == "tournament" else words[3:]
     monkeypatch.setenv("HAMNER_RESULTS", "/nonexistent/results")
-    nowhere = ["--data", "/nonexistent"] if "--plan" not in arguments and "--resume" not in arguments else []
+    starts = "--plan" not in arguments and "--resume" not in arguments and words[2:3] != ["curriculum.compare"]
+    nowhere = ["--data", "/nonexistent"] if starts else []
     assert main([*arguments, *nowhere]) in (0, 2)
     err = capsys.readouterr().err
     assert "unknown" not in err and "usage" not in err, err

@@ -148,6 +148,38 @@ def test_two_workers_lose_like_one(raised, commands):
         assert float(a["heldout_loss"]) == pytest.approx(float(b["heldout_loss"]), abs=1e-4)
 
 
+@pytest.mark.slow
+def test_two_workers_lose_like_one_over_200_steps(commands, tmp_path):
+    """fp32, a dense model, equal global batch: the order of additions is all that differs."""
+    (tmp_path / "long.toml").write_text(
+        '[[stages]]\nname = "long"\nmix = {synthetic = 0.5, tinystories = 0.5}\nlevels = [0.5, 0.5]\n'
+        'learning_rate = 3e-4\nsteps = 200\nexact = true\n')
+    for workers in (1, 2):
+        done = commands.run("curriculum.run", "v3", "--config", "smoke", "--name", f"long{workers}", "--curriculum",
+                            str(tmp_path / "long.toml"), f"workers={workers}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    one, two = (_rows(commands.results / "curriculum" / f"long{workers}") for workers in (1, 2))
+    gaps = [abs(float(a["loss"]) - float(b["loss"])) for a, b in zip(one, two, strict=True)]
+    assert len(gaps) == 200 and max(gaps) <= 1e-5
+    skills = [_read(commands.results / "curriculum" / f"long{workers}" / "skills.json")["stages"] for workers in (1, 2)]
+    for name, loss in skills[0][0]["heldout_loss"].items():
+        assert skills[1][0]["heldout_loss"][name] == pytest.approx(loss, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_control_reads_as_many_tokens_as_its_run(raised, commands):
+    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "joint", "--curriculum", "joint",
+                        "--like", "raised")
+    assert done.returncode == 0, done.stdout + done.stderr
+    joint, like = (_read(commands.results / "curriculum" / name / "stages.json")["stages"]
+                   for name in ("joint", "raised"))
+    assert [s["tokens"] for s in joint] == [sum(s["tokens"] for s in like)] and joint[0]["reason"] == "steps"
+    for name, count in joint[0]["rows"].items():
+        assert abs(count - sum(s["rows"][name] for s in like)) <= 2
+    done = commands.run("curriculum.compare", "raised", "joint")
+    assert done.returncode == 0 and "cannot tell" in done.stdout and "1 seed(s)" in done.stdout
+
+
 REFUSED = {
     "stranger": (["v99_dense"], "neither a contestant"),
     "no winner yet": (["winner"], "run `tournament` first"),
