@@ -208,7 +208,8 @@ class Course:
         if look is not None:
             error = f" ± {100 * look.standard_error:.2f}" if look.standard_error is not None else ""
             self.say(f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.verdict}"
-                     + (f", strike {look.strikes} of {self.settings.plateau.strikes}" if look.strikes else ""))
+                     + (f", strike {look.strikes} of {self.settings.plateau.strikes}"
+                        if look.strikes and not stage.steps else ""))
         if last or step % self.settings.log_every == 0 or self.stage_step == 1:
             self._rate = self.records.row(stage.name, row)
         self._progress(stage, row)
@@ -230,10 +231,12 @@ class Course:
         stopper, rule = self.judge.stopper, self.settings.plateau
         cap = stage.length(self.settings.max_steps)
         stop = cap if stage.steps else min(cap, stopper.earliest_stop(self.stage_step))
+        fixed = stage.steps or self.end.at
         self.records.progress(
             f"stage {self.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.stage_step}  loss "
-            f"{row['mean_loss']:.3f}  {self._rate:,.0f} tokens/s  strikes {stopper.strikes}/{rule.strikes}  ends at "
-            f"{self.end.at or stop}" + ("" if stage.steps or self.end.at else " at the earliest"))
+            f"{row['mean_loss']:.3f}  {self._rate:,.0f} tokens/s  "
+            + ("" if fixed else f"strikes {stopper.strikes}/{rule.strikes}  ")
+            + f"ends at {self.end.at or stop}" + ("" if fixed else " at the earliest"))
 
     def _end_stage(self, stage: Stage, reason: str) -> None:
         if reason == "worse":

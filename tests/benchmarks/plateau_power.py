@@ -6,8 +6,8 @@
 
 A recorded curve is split into a smooth trend (a cubic in log step, the first three windows of a stage left out) and
 relative residuals. A simulated stage is loss · (1 - gain)^windows · (1 + residual), its residuals drawn in blocks of
-three windows, as long as one look, so that what the weights wander within a look stays in. The run's window is a
-tenth of the full-size one, and so are all other numbers of the rule.
+three windows, as long as one look, so that what the weights wander within a look stays in. The rule is the default one
+to the last number, window of 1,000 steps and all; model, batch and text are the miniature's.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from hamner.evaluate import clustered_error, document_losses, heldout_text, row_
 from hamner.plateau import gain_per_window, stopper
 from hamner.results import read_json
 
-WINDOW, EVERY, SIMULATIONS = 100, 5, 1000
-RULE = Plateau(window_steps=WINDOW, min_steps=500)    # the default rule, a tenth as long
+RULE, SIMULATIONS = Plateau(), 1000
+WINDOW, EVERY = RULE.window_steps, RULE.evaluation_steps
 STAGES = """
 [[stages]]
 name = "reasoning"
@@ -37,22 +37,23 @@ mix = {synthetic = 0.55, tinystories = 0.35, fineweb_edu = 0.10}
 levels = [0.15, 0.15, 0.70]
 learning_rate = 2.5e-4
 [[stages]]
-name = "dialogue"
-mix = {synthetic = 0.15, tinystories = 0.15, fineweb_edu = 0.20, sft = 0.40, personal = 0.10}
-levels = [0.1, 0.1, 0.1, 0.7]
-learning_rate = 8e-5
+name = "knowledge"
+mix = {synthetic = 0.20, tinystories = 0.20, fineweb_edu = 0.60}
+levels = [0.15, 0.15, 0.70]
+learning_rate = 2e-4
 """
 
 
 def record(results: Path, data: str) -> None:
-    """Two stages of 2,500 steps, a row a step."""
+    """Two stages of twelve windows, a row a step."""
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write("name = 'power'\n" + STAGES)
         file.flush()
-        words = [f"window_steps={WINDOW}", f"evaluate_every={EVERY}", "average_steps=0.0", "min_steps=1000000",
-                 "max_steps=2500", "log_every=1", f"checkpoint_every={WINDOW}", "warmup_steps=30", "max_epochs=100.0",
-                 "curriculum.eval_sequences=64", f"keep_every={WINDOW}", "sample_every=1000000", "done_gain=0.001",
-                 "go_on_gain=0.005", "after_worse=last", "strikes=1000"]
+        never = 10**7
+        words = [f"window_steps={WINDOW}", "evaluate_every=0", "done_gain=0.001", "go_on_gain=0.005",
+                 f"strikes={never}", f"min_steps={never}", f"max_steps={12 * WINDOW}", "warmup_steps=300",
+                 "max_epochs=100.0", "log_every=1", f"checkpoint_every={WINDOW}", f"keep_every={WINDOW}",
+                 f"sample_every={never}", "curriculum.eval_sequences=64", "worker_threads=1"]
         subprocess.run([sys.executable, "-m", "curriculum.run", "v3", "--config", "laptop", "--name", "power", "--data",
                         data, "--curriculum", file.name, *words], check=True,
                        env=os.environ | {"HAMNER_RESULTS": str(results)})

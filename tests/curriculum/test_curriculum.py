@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +72,29 @@ def test_resume_of_a_finished_run_prints_the_result(raised, commands):
     done = commands.run("curriculum.run", "winner", "--resume", "--name", "raised")
     assert done.returncode == 0
     assert "8 voice" in done.stdout
+
+
+def test_a_config_changed_on_resume_is_refused(raised, commands):
+    before = {path: path.stat().st_mtime_ns for path in raised.iterdir()}
+    done = commands.run("curriculum.run", "winner", "--resume", "--name", "raised", "max_epochs=2.0", "strikes=5")
+    assert done.returncode == 2
+    assert "curriculum.max_epochs: the run has 4.0, now 2.0" in done.stderr
+    assert "curriculum.plateau.strikes: the run has 2, now 5" in done.stderr
+    other = commands.run("curriculum.run", "v3", "--resume", "--name", "raised")
+    assert other.returncode == 2 and "who: the run has 'winner', now 'v3'" in other.stderr
+    assert {path: path.stat().st_mtime_ns for path in raised.iterdir()} == before
+
+
+def test_a_checkpoint_cut_short_is_named_and_the_run_goes_on_from_the_one_before(raised, commands):
+    folder = commands.results / "curriculum" / "torn"
+    shutil.copytree(raised, folder)
+    shutil.rmtree(folder / "final")
+    newest = sorted((folder / "checkpoints").glob("step_*"))[-1]
+    (newest / "model.safetensors").write_bytes(b"cut")
+    done = commands.run("curriculum.run", "winner", "--resume", "--name", "torn")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{newest.name}: model.safetensors is missing or was altered; going back to the one before" in done.stdout
+    assert [r["loss"] for r in _rows(folder)] == [r["loss"] for r in _rows(raised)]
 
 
 def _wait_for_step(folder, process, step):
