@@ -23,9 +23,10 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from curriculum.curricula import finished_folder
 from hamner import command
-from hamner.config import BadInput, closest
-from hamner.results import checked, read_json, results_folder, run_folder, runs
+from hamner.config import BadInput
+from hamner.results import checked, read_json, results_folder
 
 CONFIDENCE = 0.95
 SKILLS = "exact match"    # of all synthetic tasks and levels; here alone, more is better
@@ -78,19 +79,17 @@ def _command(arguments: Sequence[str]) -> int:
 
 def read(results: Path, name: str) -> Run:
     """Raises BadInput for a run that is missing or not finished."""
-    folder = run_folder(results, "curriculum", name)
-    if not (folder / "final").is_dir():
-        known = [path.name for path in runs(results, "curriculum") if (path / "final").is_dir()]
-        raise BadInput(f"no finished curriculum '{name}' in {results}; "
-                       + (closest(name, known) if known else "there is none"))
+    folder = finished_folder(results, name)
     document = checked(folder / "config.json", dict)
     records = checked(folder / "stages.json", lambda told: list(told["stages"]))
     measured = dict(records[-1]["heldout_loss"])
     if (folder / "skills.json").is_file():
         measured[SKILLS] = statistics.mean(read_json(folder / "skills.json")["stages"][-1]["exact_match"].values())
     manifest = read_json(folder / "data" / "manifest.json")
-    return Run(name, document["curriculum"]["name"], document["config"]["seed"], sum(r["tokens"] for r in records),
-               {"model": document["model"], "data": document["config"]["data"], "sources": sorted(measured),
+    config = document["config"]
+    return Run(name, document["curriculum"]["name"], config["seed"], sum(r["tokens"] for r in records),
+               {"model": document["model"], "data": config["data"], "sources": sorted(measured),
+                "optimizer": config["optimizer"], "held-out text": config["curriculum"]["eval_sequences"],
                 "tokenizer": manifest["tokenizer_sha256"]}, measured)
 
 

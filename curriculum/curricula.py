@@ -14,9 +14,14 @@ from typing import Any
 
 from curriculum.stages import CURRICULA, Curriculum, Stage, stage_problems
 from hamner.config import BadInput, Config, closest, parse
-from hamner.results import checked, run_folder, runs
+from hamner.results import checked, differences, run_folder, runs
 
 CONTROLS = ("joint", "shuffled")
+MAY_DIFFER = (    # keys of the config that change no number of a stage of fixed length
+    "tournament.", "curriculum.plateau.", "curriculum.max_steps", "curriculum.after_worse", "curriculum.log_every",
+    "curriculum.sample_", "curriculum.checkpoint_every", "curriculum.keep_", "curriculum.skill_items",
+    "compute.threads", "compute.worker", "compute.max_failures", "compute.gpu_memory_gib",
+)
 
 
 def find_curriculum(name: str, like: str | None, config: Config, results: Path) -> Curriculum:
@@ -48,21 +53,22 @@ def read_curriculum(path: Path) -> Curriculum:
     return found
 
 
-def finished_run(name: str, config: Config, results: Path) -> tuple[str, list[Stage], list[dict[str, Any]]]:
-    """A finished run's name, its stages and their records. Refused when this run's tokens would not be like its."""
+def finished_folder(results: Path, name: str) -> Path:
+    """The folder of a finished curriculum. Raises BadInput when there is none of that name."""
     folder = run_folder(results, "curriculum", name)
     if not (folder / "final").is_dir():
         known = [path.name for path in runs(results, "curriculum") if (path / "final").is_dir()]
-        raise BadInput(f"--like {name}: no finished curriculum of that name in {results}; "
+        raise BadInput(f"no finished curriculum '{name}' in {results}; "
                        + (closest(name, known) if known else "there is none"))
+    return folder
+
+
+def finished_run(name: str, config: Config, results: Path) -> tuple[str, list[Stage], list[dict[str, Any]]]:
+    """A finished run's name, its stages and their records. Refused when this run would differ in more than order."""
+    folder = finished_folder(results, name)
     document = checked(folder / "config.json", dict)
-    theirs, ours = document["config"], config.model_dump(mode="json")
-    different = [f"{key}: {name} has {a!r}, this run {b!r}" for key, a, b in (
-        ("seed", theirs["seed"], ours["seed"]),
-        ("lr_scale", theirs["lr_scale"], ours["lr_scale"]),
-        *((k, theirs["curriculum"][k], ours["curriculum"][k])
-          for k in ("batch_size", "seq_len", "warmup_steps", "decay", "decay_steps", "max_epochs")),
-    ) if a != b]
+    different = [line for line in differences(document["config"], config.model_dump(mode="json"))
+                 if not line.startswith(MAY_DIFFER)]
     if different:
         raise BadInput([f"--like {name}: a control differs from its run in the order of the data alone", *different])
     stages = parse(Curriculum, document["curriculum"], str(folder / "config.json")).stages
@@ -71,6 +77,7 @@ def finished_run(name: str, config: Config, results: Path) -> tuple[str, list[St
 
 def control(kind: str, like: str, stages: list[Stage], records: list[dict[str, Any]]) -> Curriculum:
     """The joint or shuffled curriculum of a finished run."""
+    records = [record for record in records if record["steps"]]    # one may have had nothing left to read
     rows: dict[str, int] = {}
     for record in records:
         for name, count in record["rows"].items():

@@ -1,7 +1,8 @@
 """The driver's side of a run: shows what the worker tells, and passes a signal to stop on to it.
 
 The worker writes run.log and a line of progress into the run's folder, wherever it runs; a file there asks it to save
-and leave. So a SIGTERM, a Ctrl-C or a stopped job loses nothing.
+and leave. So a SIGTERM or a Ctrl-C loses nothing. `ray job stop` waits three seconds before it kills, and longer where
+the head was started with RAY_JOB_STOP_WAIT_TIME_S=10.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ QUIET_SECONDS = 15.0       # where no line can be rewritten, progress is printed
 
 
 class Interrupted(Exception):
-    """The run was told to stop by this signal."""
+    """The run was told to stop by this signal. saved: it had come to an end by itself, and stands at a checkpoint."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, number: int, saved: bool) -> None:
+        self.number, self.saved = number, saved
 
 
 def run_until_told(work: Callable[[], str], folder: Path) -> str:
-    """Do `work` in a thread and return what it returns. Raises Interrupted after a SIGTERM or SIGINT.
+    """Do `work` in a thread and return what it returns, or raise what it raises.
 
-    Then the worker has been asked to stop and has had SECONDS_TO_SAVE to do so.
+    Raises Interrupted after a SIGTERM or SIGINT; the worker has then been asked to stop and has had SECONDS_TO_SAVE.
     """
-    found, told = [""], list[int]()
+    found, told, failed = [""], list[int](), list[Exception]()
     stop = folder / STOP
     stop.unlink(missing_ok=True)
 
@@ -44,8 +45,10 @@ def run_until_told(work: Callable[[], str], folder: Path) -> str:
         told.append(number)
 
     def target() -> None:
-        with contextlib.suppress(SystemExit):
+        try:
             found[0] = work()
+        except Exception as error:
+            failed.append(error)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     thread = threading.Thread(target=target, daemon=True)
@@ -56,11 +59,13 @@ def run_until_told(work: Callable[[], str], folder: Path) -> str:
         if told:
             stop.touch()
             thread.join(SECONDS_TO_SAVE)
-            raise Interrupted(told[0])
+            raise Interrupted(told[0], saved=not thread.is_alive())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         stop.unlink(missing_ok=True)
+    if failed:
+        raise failed[0]
     return found[0]
 
 

@@ -39,7 +39,7 @@ class StageJudge:
         Raises Diverged when the averaged weights are of no use any more.
         """
         self.average.update_parameters(hamner)
-        self.last_look = self.stopper.trained(step, loss)
+        self.last_look = self.stopper.trained(step, loss) if math.isfinite(loss) else None    # a skipped step
         if self.due(step):
             self.last_loss = self.measure()
             self.last_look = self.stopper.evaluated(step, self.last_loss) or self.last_look

@@ -61,7 +61,8 @@ class Records:
         """A row of metrics.csv and its curves; returns the tokens per second since the last one."""
         rate = self.speed.now(row["tokens_total"])
         if self._writes:
-            row = {**row, "tokens_per_sec": rate, "perplexity": math.exp(min(row["mean_loss"], 20.0))}
+            mean = row["mean_loss"]
+            row = {**row, "tokens_per_sec": rate, "perplexity": None if mean is None else math.exp(min(mean, 20.0))}
             self._curves.scalars({name: row.get(name) for name in CURVES}, row["step"])
             self._metrics.row({
                 **row, "run": self._folder.name, "phase": phase, "tokens_billions": row["tokens_total"] / 1e9,

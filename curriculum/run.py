@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -86,12 +87,12 @@ def raise_model(console: Console, results: Path, options: argparse.Namespace, co
         check_machine(config, config.compute.workers * config.compute.worker_threads)
     with only_one(folder / ".driver.lock", f"{folder} is being worked on by another process: wait for it to end",
                   wait_seconds=2 if options.resume else 0):
-        if jump_to is not None:
-            _jump(folder, jump_to)
         if told:
             console.print(told, soft_wrap=True)
         _prepare(console, folder, config, facts, stages, new=not options.resume)
         try:
+            if jump_to is not None:
+                _jump(folder, jump_to)
             return _train_and_show(console, folder, config)
         finally:
             import ray
@@ -121,7 +122,7 @@ def _check_new(
         check_sources(config, [name for stage in curriculum.stages for name in stage.mix])
     if pupil:
         with problems.collect():
-            check_disk(pupil.model, config, len(curriculum.stages), results)
+            check_disk(pupil.model, config, curriculum.stages, results)
     return pupil.told if pupil else ""
 
 
@@ -137,20 +138,20 @@ def _first_stage(options: argparse.Namespace, stages: Sequence[Stage]) -> int:
     return stage_index(options.stage, stages)
 
 
-def disk_gib(model: ModelConfig, config: Config, stages: int) -> float:
+def disk_gib(model: ModelConfig, config: Config, stages: Sequence[Stage]) -> float:
     """Most that a run's checkpoints take at one moment, GiB: the newest and one being written, this stage's best,
     each stage's end and best, `keep_every` of the longest possible run, and the final one.
 
     A checkpoint holds weights, two moments and the averaged weights, fp32.
     """
     settings, weights = config.curriculum, 4 * count_parameters(model).total / GIB
-    often = settings.max_steps * stages // settings.keep_every if settings.keep_every else 0
-    full = settings.keep_checkpoints + 3 + often
-    kept = 2 * stages * (4 if settings.keep_stages == "full" else 1)
+    longest = sum(stage.length(settings.max_steps) for stage in stages)
+    full = settings.keep_checkpoints + 3 + (longest // settings.keep_every if settings.keep_every else 0)
+    kept = 2 * len(stages) * (4 if settings.keep_stages == "full" else 1)
     return (4 * full + kept) * weights
 
 
-def check_disk(model: ModelConfig, config: Config, stages: int, folder: Path) -> None:
+def check_disk(model: ModelConfig, config: Config, stages: Sequence[Stage], folder: Path) -> None:
     """Raises BadInput when the run's checkpoints cannot fit where its results go."""
     needed, (there, free) = disk_gib(model, config, stages), free_gib(folder)
     if needed > free:
@@ -168,11 +169,11 @@ def _jump(folder: Path, first_stage: int) -> None:
     found = checkpoint.newest(folder / "checkpoints", complete=True)
     if found is None:
         raise BadInput(f"{folder} has no checkpoint to begin stage {first_stage + 1} from: resume without --stage")
-    state = {k: v for k, v in found.state.items() if k not in ("sha256", "tokenizer_sha256", "model")}
-    groups = {group: found.tensors(group) for group in ("model", "optimizer", "average")}
-    checkpoint.save(found.path, groups, state | {"stage_index": first_stage, "stage_step": 0}, found.model,
-                    found.tokenizer())
     shutil.rmtree(folder / "final", ignore_errors=True)
+    groups = {group: found.tensors(group) for group in ("model", "optimizer", "average")}
+    with FileLock(folder / ".worker0.lock", timeout=60):    # an orphan of a killed driver may still be writing
+        checkpoint.save(found.path, groups, found.state | {"stage_index": first_stage, "stage_step": 0}, found.model,
+                        found.tokenizer())
 
 
 def _prepare(
@@ -237,6 +238,8 @@ def _train_and_show(console: Console, folder: Path, config: Config) -> int:
         with shown(console, folder):
             failure = run_until_told(lambda: _train(folder, config), folder)
     except Interrupted as signal:
+        if not signal.saved:
+            console.print("not saved in time; --resume goes on from the last checkpoint")
         return 128 + signal.number
     if (folder / "final").is_dir():
         return _finish(console, folder)

@@ -79,7 +79,7 @@ class Course:
         self.measure = Measure(corpus, self.tokenizer, names, self.config)
         self.records = Records(folder, writes=rank == 0)
         self.say = self.records.say
-        self._beacon, self._source = Beacon(folder, attempt), document["from"]
+        self._beacon, self._attempt, self._source = Beacon(folder, attempt), attempt, document["from"]
         self.stage_index: int = document["first_stage"]
         self.stage_step = 0
         self.told: list[dict[str, Any]] = []       # a record of each stage that is over
@@ -92,6 +92,8 @@ class Course:
         found = self._newest()
         if found:
             self.load(found)
+            if self._gave_up(found):
+                return
         elif self._source:
             self._load_weights(Path(self._source))
         step = self.trainer.step_count
@@ -115,15 +117,36 @@ class Course:
             self.say(f"finished: {self.folder / 'final'}")
 
     def _newest(self) -> checkpoint.Checkpoint | None:
-        """The run's newest checkpoint, as rank 0 sees it: all workers must go on from the same one."""
-        folder = self.folder / "checkpoints"
-        found = checkpoint.newest(folder, self.say, complete=True) if self.rank == 0 else None
-        if self._world > 1:
-            name = [found.path.name if found else None]
-            torch.distributed.broadcast_object_list(name, src=0)
-            if self.rank and name[0]:
-                found = checkpoint.load(folder / name[0])
-        return found
+        """The run's newest checkpoint, as rank 0 sees it: all workers must go on from the same one.
+
+        Raises BadInput when there are some but none is whole: a run never starts again from zero by itself.
+        """
+        folder, name, found = self.folder / "checkpoints", "", None
+        if self.rank == 0:
+            found = checkpoint.newest(folder, self.say, complete=True)
+            some = sorted(folder.glob("step_*"))
+            name = found.path.name if found else "none" if some else ""
+            for path in some if found else ():    # out of the way of those to come
+                if path.name > name:
+                    path.rename(path.with_name(f"corrupt_{path.name}"))
+        name = self._as_rank_0_says(name)
+        if name == "none":
+            problem = f"no checkpoint in {folder} is whole: begin a new run, with --from a checkpoint that is"
+            self.say(problem)
+            raise BadInput(problem)
+        return found or (checkpoint.load(folder / name) if name else None)
+
+    def _as_rank_0_says(self, word: str) -> str:
+        if self._world == 1:
+            return word
+        words = [word]
+        torch.distributed.broadcast_object_list(words, src=0)
+        return words[0]
+
+    def _gave_up(self, found: checkpoint.Checkpoint) -> bool:
+        """Whether this very start of the run ended with a rising loss that was to stop it."""
+        return (self.settings.after_worse == "stop" and found.state["attempt"] == self._attempt
+                and self.stage_step == 0 and self.told[-1]["reason"] == "worse")
 
     def _load_weights(self, path: Path) -> None:
         """Begin with the weights of --from, which must read the run's own tokens."""
@@ -187,7 +210,8 @@ class Course:
         began = time.perf_counter()
         ending = self.judge.after_step(self.trainer.hamner, self.stage_step, row["loss"])
         self.records.speed.pause(time.perf_counter() - began)
-        row |= {"stage_step": self.stage_step, "mean_loss": sum(self.recent) / max(len(self.recent), 1),
+        mean = sum(self.recent) / len(self.recent) if self.recent else None
+        row |= {"stage_step": self.stage_step, "mean_loss": mean,
                 "heldout_loss": self.judge.last_loss if self.judge.due(self.stage_step) else None,
                 "reason": self.end.after_step(self.stage_step, ending)}
         return row
@@ -215,17 +239,25 @@ class Course:
         self._progress(stage, row)
         if last or step % self.settings.sample_every == 0:
             self._sample(stage)
-        loss = self.judge.last_loss
-        if self.judge.window_ends(self.stage_step) and loss is not None and (
-                self.best is None or loss < self.best["heldout_loss"]):
-            self.best = {"stage_step": self.stage_step, "heldout_loss": loss,
-                         "checkpoint": f"checkpoints/{checkpoint.step_name(step)}"}
+        due = self._best_so_far() or step % self.settings.checkpoint_every == 0
+        due = due or (bool(self.settings.keep_every) and step % self.settings.keep_every == 0)
+        if last:
+            return    # the border's checkpoint, which says that the stage is over, is of the same step
+        stop = self._told_to_stop()
+        if due or stop:
             self._checkpoint()
-        elif not last and step % self.settings.checkpoint_every == 0:
-            self._checkpoint()
-        if not last and self._told_to_stop():
-            self._checkpoint()
+        if stop:
             raise Stopped
+
+    def _best_so_far(self) -> bool:
+        """Note the stage's best window; true when it is this one."""
+        loss = self.judge.last_loss
+        if not self.judge.window_ends(self.stage_step) or loss is None or (
+                self.best is not None and loss >= self.best["heldout_loss"]):
+            return False
+        self.best = {"stage_step": self.stage_step, "heldout_loss": loss,
+                     "checkpoint": f"checkpoints/{checkpoint.step_name(self.trainer.step_count)}"}
+        return True
 
     def _progress(self, stage: Stage, row: dict[str, Any]) -> None:
         stopper, rule = self.judge.stopper, self.settings.plateau
@@ -234,7 +266,7 @@ class Course:
         fixed = stage.steps or self.end.at
         self.records.progress(
             f"stage {self.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.stage_step}  loss "
-            f"{row['mean_loss']:.3f}  {self._rate:,.0f} tokens/s  "
+            f"{row['mean_loss'] or math.nan:.3f}  {self._rate:,.0f} tokens/s  "
             + ("" if fixed else f"strikes {stopper.strikes}/{rule.strikes}  ")
             + f"ends at {self.end.at or stop}" + ("" if fixed else " at the earliest"))
 
@@ -269,13 +301,23 @@ class Course:
 
     def _after_worse(self, stage: Stage) -> None:
         """The loss was rising: go back to the stage's best weights. What was read since stays read."""
-        told = f"  the held-out loss of {stage.name} rises"
-        if self.settings.after_worse != "best" or self.best is None:
+        told, best = f"  the held-out loss of {stage.name} rises", self.best
+        if self.settings.after_worse != "best" or best is None or best["stage_step"] == self.stage_step:
             self.say(told)
             return
-        found = checkpoint.load(self.folder / self.best["checkpoint"])
+        problem = ""
+        if self.rank == 0:
+            try:
+                checkpoint.load(self.folder / best["checkpoint"])
+            except BadInput as error:
+                problem = str(error)
+        problem = self._as_rank_0_says(problem)
+        if problem:
+            self.say(f"{told}; its best weights are lost, so it goes on from the last: {problem}")
+            return
+        found = checkpoint.load(self.folder / best["checkpoint"])
         self.trainer.load_weights(found, optimizer=self.settings.optimizer_at_border == "keep")
-        self.say(f"{told}: back to the weights of its step {self.best['stage_step']}")
+        self.say(f"{told}: back to the weights of its step {best['stage_step']}")
 
     def _told_to_stop(self) -> bool:
         told = torch.tensor(float(self.rank == 0 and (self.folder / STOP).exists()))
@@ -309,7 +351,9 @@ class Course:
         folder, settings = self.folder / "checkpoints", self.settings
         over = {Path(place).name for record in self.told
                 for place in (record["checkpoint"], (record["best"] or record)["checkpoint"])}
-        spare = {Path(self.best["checkpoint"]).name} if self.best else set()
+        spare = {checkpoint.step_name(self.trainer.step_count)}
+        if self.best:
+            spare.add(Path(self.best["checkpoint"]).name)
         if settings.keep_every:
             spare |= {p.name for p in folder.glob("step_*") if int(p.name[5:]) % settings.keep_every == 0}
         if settings.keep_stages == "full":
@@ -321,7 +365,7 @@ class Course:
             "stage_index": self.stage_index, "stage_step": self.stage_step, "records": self.told,
             "mixing": self._mixing, "rows_before": self._rows_before, "started_at": self.started_at,
             "judge": self.judge.state(), "end": self.end.state(), "best": self.best, "left_out": self.left_out,
-            "recent": self.recent, "elapsed_seconds": self.records.seconds,
+            "recent": self.recent, "elapsed_seconds": self.records.seconds, "attempt": self._attempt,
         }
         checkpoint.save(path, self.trainer.tensors() | {"average": self.judge.tensors()}, state, self.model,
                         self.tokenizer)

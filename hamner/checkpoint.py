@@ -1,7 +1,7 @@
 """The one checkpoint format: a folder of safetensors and JSON, committed by a rename.
 
 FOLDER/model.safetensors       weights (and any further group: optimizer, average)
-FOLDER/state.json              numbers, model config, checksums of the other files
+FOLDER/state.json              numbers, model config, checksums of the other files and of itself
 FOLDER/tokenizer.json          what the weights were trained to read: a checkpoint is all that chat needs
 
 Loading never runs code. A folder that is torn or altered is noticed by its checksums, and the one before it
@@ -29,6 +29,7 @@ from hamner.results import read_json, write_json
 from hamner.tokenizer import Tokenizer
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
+KEPT = ("model.safetensors", TOKENIZER)    # what weights alone consist of, beside the state
 
 
 class Corrupt(BadInput):
@@ -69,17 +70,18 @@ def save(
     tokenizer: Tokenizer,
 ) -> Path:
     """Write a checkpoint so that it is there whole or not at all. An older one of that name is replaced."""
+    for leftover in folder.parent.glob(f".{folder.name}.*"):    # of a writer that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for group, tensors in groups.items():
         plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         safetensors.torch.save_file(plain, temporary / f"{group}.safetensors")
     tokenizer.save(temporary)
     sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
-    document = {
+    document = _sealed({
         **state, "model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums,
-    }
+    })
     (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
     for path in temporary.iterdir():
         _flush(path)
@@ -102,9 +104,11 @@ def load(folder: Path) -> Checkpoint:
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         sums = dict(state["sha256"])
-        missing = {"model.safetensors", TOKENIZER} - set(sums)
+        missing = {*KEPT} - set(sums)
         if missing or "model" not in state:
             raise ValueError(f"it says nothing of {', '.join(missing) or 'the model'}")
+        if _sealed(state) != state:
+            raise ValueError("its own checksum does not agree")
     except FileNotFoundError:
         raise BadInput(f"{folder} is no checkpoint: it has no {STATE}") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -149,7 +153,7 @@ def prune(
             continue
         if path.name not in weights_of:
             shutil.rmtree(path, ignore_errors=True)
-        elif not (path / STATE).is_file() or (path / "optimizer.safetensors").is_file():
+        elif {file.name for file in path.iterdir()} != {STATE, *KEPT}:
             keep_weights(path)
     for path in folder.glob(".step_*"):
         if f".{os.getpid()}." not in path.name:
@@ -162,8 +166,8 @@ def keep_weights(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         return
     state = read_json(folder / STATE)
-    sums = {name: value for name, value in state["sha256"].items() if name in ("model.safetensors", TOKENIZER)}
-    write_json(folder / STATE, {**state, "sha256": sums})    # first: the folder is whole at any moment
+    sums = {name: value for name, value in state["sha256"].items() if name in KEPT}
+    write_json(folder / STATE, _sealed({**state, "sha256": sums}))    # first: the folder is whole at any moment
     for path in folder.iterdir():
         if path.name not in (STATE, *sums):
             path.unlink()
@@ -186,6 +190,13 @@ def load_optimizer(
         name, key = full_name.rsplit("/", 1)
         weight = weights[name]
         optimizer.state[weight][key] = value.to(weight.device)
+
+
+def _sealed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with a checksum of itself."""
+    rest = {key: value for key, value in state.items() if key != "state_sha256"}
+    text = json.dumps(rest, sort_keys=True, allow_nan=False)
+    return rest | {"state_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _sha256(path: Path) -> str:

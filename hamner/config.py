@@ -222,14 +222,14 @@ class Curriculum(Strict):
     optimizer_at_border: Literal["reset", "keep"] = "reset"    # AdamW's moments; the warmup comes in any case
     decay: Literal["none", "stage", "run"] = "none"  # the rate falls to 0 at each stage's end, or at the run's
     decay_steps: int = Field(2000, gt=0)         # ... over so many steps
-    max_skipped: int = Field(20, ge=0)           # non-finite steps in a row that are skipped before the run stops
+    max_skipped: int = Field(20, ge=0)           # non-finite steps in a row before the run stops (fp16: 50 at least)
     eval_sequences: int = Field(64, gt=0)        # held-out rows the plateau is judged on
     skill_items: int = Field(200, ge=0)          # held-out items of each synthetic task and level, at a stage's end
     log_every: int = Field(50, gt=0)
     sample_every: int = Field(500, gt=0)
     sample_tokens: int = Field(60, gt=0)
     checkpoint_every: int = Field(2000, gt=0)
-    keep_checkpoints: int = Field(2, gt=0)       # the newest, beside each stage's end and best
+    keep_checkpoints: int = Field(2, gt=1)       # the newest, beside each stage's end and best; one may be torn
     keep_every: int = Field(0, ge=0)             # and every so many steps; 0: none
     keep_stages: Literal["weights", "full"] = "weights"    # of the ends and bests of stages that are over
 

@@ -11,8 +11,6 @@ from hamner.contestants import model_named
 from hamner.load_config import load_config
 from hamner.prepare_data import prepare
 
-MIX = {"synthetic": 0.3, "tinystories": 0.4, "sft": 0.3}
-
 
 @pytest.fixture(scope="session")
 def smoke_data(tmp_path_factory):
@@ -28,21 +26,17 @@ def course(smoke_data, tmp_path):
     """course(*stages, name, key="value" words...) -> a Course of `v3` at smoke size in a folder of its own."""
     before = torch.get_num_threads()
 
-    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", source: str | None = None) -> Course:
+    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", attempt: int = 1) -> Course:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
             config = load_config("smoke", ["skill_items=2", "sample_tokens=2", *words], "curriculum")
             (folder / "config.json").write_text(json.dumps({
-                "config": config.model_dump(mode="json"), "from": source, "first_stage": 0,
+                "config": config.model_dump(mode="json"), "from": None, "first_stage": 0,
                 "model": model_named("v3", config.size).model_dump(),
                 "curriculum": Curriculum(name="test", stages=stages).model_dump(mode="json")}))
             (folder / "data").symlink_to(smoke_data)
-        return Course(folder)
+        return Course(folder, attempt=attempt)
 
     yield make
     torch.set_num_threads(before)
-
-
-def stage(name: str, **more: object) -> Stage:
-    return Stage(**({"name": name, "mix": MIX, "learning_rate": 3e-4} | more))

@@ -51,8 +51,8 @@ def _finished(results, name, curriculum, seed, loss):
     (folder / "final").mkdir(parents=True)
     (folder / "data").mkdir()
     (folder / "data" / "manifest.json").write_text('{"tokenizer_sha256": "t"}')
-    (folder / "config.json").write_text(json.dumps(
-        {"config": {"seed": seed, "data": {}}, "model": {}, "curriculum": {"name": curriculum}}))
+    config = {"seed": seed, "data": {}, "optimizer": {}, "curriculum": {"eval_sequences": 1}}
+    (folder / "config.json").write_text(json.dumps({"config": config, "model": {}, "curriculum": {"name": curriculum}}))
     (folder / "stages.json").write_text(json.dumps({"stages": [
         {"tokens": 400, "heldout_loss": {"sft": 9.0}}, {"tokens": 600, "heldout_loss": {"sft": loss}}]}))
     (folder / "skills.json").write_text(json.dumps({"stages": [{"exact_match": {"a": loss / 10, "b": 0.0}}]}))

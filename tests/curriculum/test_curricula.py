@@ -79,8 +79,16 @@ def test_controls_repeat_the_tokens_of_their_run(tmp_path):
     assert all(stage.mix == only.mix and stage.levels == only.levels for stage in shuffled.stages)
 
 
-def test_a_control_of_a_source_never_met_leaves_it_out():
-    records = [{"number": 1, "steps": 5, "rows": {"synthetic": 0, "tinystories": 20}}]
+def test_what_changes_no_number_may_differ(tmp_path):
+    _finished(tmp_path)
+    words = ["strikes=9", "curriculum.log_every=3", "worker_threads=2", "max_steps=7", "keep_every=2"]
+    assert find_curriculum("joint", "base", load_config("smoke", words, "curriculum"), tmp_path).stages[0].steps == 40
+
+
+def test_a_control_leaves_out_what_was_never_read():
+    records = [{"number": 1, "steps": 5, "rows": {"synthetic": 0, "tinystories": 20}},
+               {"number": 2, "steps": 0, "rows": {"synthetic": 0, "tinystories": 0}}]
+    assert [stage.steps for stage in control("shuffled", "x", list(SEED), records).stages] == [5]
     (only,) = control("joint", "x", list(SEED), records).stages
     assert only.mix == {"tinystories": 1.0} and only.levels == (1.0,)
 
@@ -90,8 +98,10 @@ def test_a_control_of_a_source_never_met_leaves_it_out():
     ("seed", "base", [], "--like base goes with --curriculum joint or shuffled"),
     ("joint", "bose", [], "did you mean 'base'"),
     ("joynt", None, [], "did you mean 'joint'"),
-    ("joint", "base", ["seed=3"], "seed: base has 0, this run 3"),
-    ("shuffled", "base", ["curriculum.batch_size=8", "decay=run"], "batch_size: base has 4, this run 8"),
+    ("joint", "base", ["seed=3"], "seed: the run has 0, now 3"),
+    ("joint", "base", ["weight_decay=0.0"], "optimizer.weight_decay: the run has 0.1, now 0.0"),
+    ("joint", "base", ["data.builtin_characters=700000"], "data.builtin_characters: the run has 600000, now 700000"),
+    ("shuffled", "base", ["curriculum.batch_size=8", "decay=run"], "curriculum.batch_size: the run has 4, now 8"),
 ])
 def test_what_is_refused(tmp_path, name, like, words, message):
     _finished(tmp_path)

@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from curriculum.stages import SEED
 from hamner import checkpoint
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from kills import children
 
 
 def _read(path):
@@ -114,8 +118,7 @@ def test_a_kill_costs_at_most_one_interval_and_changes_no_loss(raised, commands,
         process.wait()
         process = commands.start("curriculum.run", "winner", "--resume", "--name", folder.name)
     else:
-        found = subprocess.run(["pgrep", "-f", "ray::.*RayTrainWorker"], capture_output=True, text=True, check=True)
-        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+        os.kill(children(process.pid, "RayTrainWorker")[0], signal.SIGKILL)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     same = ("step", "phase", "loss", "mean_loss", "heldout_loss", "gradient_norm", "learning_rate", "tokens_total")
@@ -225,7 +228,7 @@ REFUSED = {
     "unknown curriculum": (["v3", "--curriculum", "sede"], "did you mean 'seed'"),
     "ratios": (["v3", "--curriculum", "bad.toml"], "stage 'a': ratios sum to 0.9, not 1"),
     "control of nothing": (["v3", "--curriculum", "joint"], "name it with --like RUN"),
-    "control of a stranger": (["v3", "--curriculum", "joint", "--like", "x"], "no finished curriculum of that name"),
+    "control of a stranger": (["v3", "--curriculum", "joint", "--like", "x"], "no finished curriculum 'x'"),
     "stage beyond the last": (["v3", "--curriculum", "v3", "--stage", "5", "--from", "."], "unknown stage '5'"),
     "another curriculum on resume": (["v3", "--resume", "--curriculum", "v3"], "leave out"),
     "decay longer than a stage": (["v3", "decay=run", "decay_steps=15"], "leaves nothing of a stage of at most"),
