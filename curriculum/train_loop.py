@@ -8,6 +8,7 @@ driver, goes on bit for bit. There is no random state in it: batches, samples an
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,9 @@ class Course:
             name = found.path.name if found else "none" if some else ""
             for path in some if found else ():    # out of the way of those to come
                 if path.name > name:
-                    path.rename(path.with_name(f"corrupt_{path.name}"))
+                    aside = path.with_name(f"corrupt_{path.name}")
+                    shutil.rmtree(aside, ignore_errors=True)
+                    path.rename(aside)
         name = self._as_rank_0_says(name)
         if name == "none":
             problem = f"no checkpoint in {folder} is whole: begin a new run, with --from a checkpoint that is"
