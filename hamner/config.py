@@ -223,7 +223,7 @@ class Curriculum(Strict):
     decay: Literal["none", "stage", "run"] = "none"  # the rate falls to 0 at each stage's end, or at the run's
     decay_steps: int = Field(2000, gt=0)         # ... over so many steps
     max_skipped: int = Field(20, ge=0)           # non-finite steps in a row before the run stops (fp16: 50 at least)
-    eval_sequences: int = Field(64, gt=0)        # held-out rows the plateau is judged on
+    eval_sequences: int = Field(128, gt=0)       # held-out rows the plateau is judged on; docs/curriculum.md says why
     skill_items: int = Field(200, ge=0)          # held-out items of each synthetic task and level, at a stage's end
     log_every: int = Field(50, gt=0)
     sample_every: int = Field(500, gt=0)

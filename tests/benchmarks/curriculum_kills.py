@@ -1,6 +1,7 @@
 """Nothing lost: kill -9 a curriculum again and again, resume it, and compare every loss with one that was left alone.
 
     python tests/benchmarks/curriculum_kills.py [--kills 20] [--seed 0] [--who v3] [--config smoke] [key=value ...]
+    python tests/benchmarks/curriculum_kills.py --after 0.5 --before 0.9    # while it trains, at smoke size
 
 At a random fraction of the undisturbed duration, counted from config.json, the driver or the worker is killed, in
 turn. A killed worker is started again by Ray Train itself; after a killed driver comes `--resume`.
@@ -72,6 +73,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--after", type=float, default=0.0, help="only after this fraction of the duration ...")
+    parser.add_argument("--before", type=float, default=1.0, help="... and before this one")
     parser.add_argument("--who", default="v3")
     parser.add_argument("--config", default="smoke")
     parser.add_argument("words", nargs="*", metavar="key=value")
@@ -89,13 +92,14 @@ def main() -> None:
     print(f"undisturbed: {time.monotonic() - began:.1f} s, {len(wanted)} steps in {len(told(whole)[0])} stages, a "
           f"checkpoint every {every['checkpoint_every']} steps", flush=True)
     for number in range(options.kills):
-        found = one_kill(results, number, rng.random(), ("driver", "worker")[number % 2], duration, words)
+        fraction, target = rng.uniform(options.after, options.before), ("driver", "worker")[number % 2]
+        found = one_kill(results, number, fraction, target, duration, words)
         folder = results / "curriculum" / f"kill{number:02}"
         finished = found["rc"] == 0 and (folder / "final").is_dir()
         differ = sum(a != b for a, b in zip(losses(folder), wanted, strict=False)) if finished else -1
         same = finished and losses(folder) == wanted and told(folder) == told(whole)
         good += same and found["redone"] <= every["checkpoint_every"] and not found["from_zero"]
-        print(f"{number + 1:>2} {found['hit']:<24} resumed at step {found['found']}: "
+        print(f"{number + 1:>2} {found['hit']:<24} at {fraction:4.0%}, resumed at step {found['found']}: "
               f"{'finished' if finished else 'NOT FINISHED'}, {differ} of {len(wanted)} losses differ, "
               f"{'stages and skills identical' if same else 'DIFFERENT'}, at most {found['redone']} steps redone"
               f"{', FROM ZERO' if found['from_zero'] else ''}", flush=True)

@@ -100,8 +100,10 @@ def test_the_rate_falls_to_nothing_at_the_end_of_the_run_alone(course):
     assert rates == pytest.approx([.0015, *[.003] * 11, .0015, *[.003] * 7, .003, .00225, .0015, .00075])
 
 
-@pytest.mark.parametrize("kept", ["reset", "keep"])
-@pytest.mark.parametrize("words", [(), ("decay=stage", "decay_steps=4"), ("rule=recorded",)])
+@pytest.mark.parametrize(("kept", "words"), [
+    ("keep", ("decay=stage", "decay_steps=4")), ("reset", ("rule=recorded",)),
+    *(pytest.param(kept, words, marks=pytest.mark.slow) for kept, words in (
+        ("reset", ()), ("keep", ()), ("reset", ("decay=stage", "decay_steps=4")), ("keep", ("rule=recorded",))))])
 def test_asked_to_stop_at_any_step_it_goes_on_bit_for_bit(course, kept, words):
     """Twice asked to stop in each stage, whatever the optimizer, the schedule and the rule."""
     words = (f"optimizer_at_border={kept}", "max_steps=10", "max_epochs=0.004", *words)
@@ -136,7 +138,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("words", [("min_steps=4", "done_gain=0.4", "go_on_gain=0.9", "max_steps=40"),
-                                   (*LONG, "max_steps=12")])
+                                   pytest.param((*LONG, "max_steps=12"), marks=pytest.mark.slow)])
 def test_killed_while_a_stages_end_is_measured_it_ends_there_all_the_same(course, words, monkeypatch):
     """The stage's last window is also its best: its checkpoint must not say that the stage goes on."""
     whole = _run(course(stage("a"), stage("b"), words=words, name="whole"))
