@@ -80,7 +80,8 @@ class Course:
         self.measure = Measure(corpus, self.tokenizer, names, self.config)
         self.records = Records(folder, writes=rank == 0)
         self.say = self.records.say
-        self._beacon, self._attempt, self._source = Beacon(folder, attempt), attempt, document["from"]
+        self._beacon = Beacon(folder, time.time_ns() // 10**6)    # each process is a start of its own, whoever began it
+        self._attempt, self._source = attempt, document["from"]
         self.stage_index: int = document["first_stage"]
         self.stage_step = 0
         self.told: list[dict[str, Any]] = []       # a record of each stage that is over
