@@ -6,7 +6,7 @@ BIN = .venv/bin
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   the miniature league, the eight stages and a reply (eight to nine minutes on two cores)"
+	@echo "make demo   the miniature league, the eight stages and a reply (about ten minutes on two cores)"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff and mypy"
 
 .venv/installed: pyproject.toml
