@@ -89,13 +89,13 @@ def document_losses(
 
     Within a torch.distributed group each worker takes its share of the rows and all get the same numbers.
     """
-    mine = _share(torch.arange(len(text.rows)))
+    mine = workers_share(torch.arange(len(text.rows)))
     count = int(text.documents.max()) + 1
     nats = torch.zeros(count, dtype=torch.float64, device=compute.device)
     for rows, losses in _losses(hamner, text.rows[mine], compute, batch_size):
         documents = text.documents[mine[rows], 1:].to(compute.device)
         nats.index_add_(0, documents.flatten(), losses.double().flatten())
-    if _grouped():
+    if in_a_group():
         torch.distributed.all_reduce(nats)
     return nats.tolist(), torch.bincount(text.documents[:, 1:].flatten(), minlength=count).tolist()
 
@@ -107,9 +107,9 @@ def heldout_loss(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size: 
     Within a torch.distributed group each worker takes its share of the rows and all get the same number.
     """
     total = torch.zeros(2, dtype=torch.float64, device=compute.device)
-    for _, losses in _losses(hamner, _share(rows), compute, batch_size):
+    for _, losses in _losses(hamner, workers_share(rows), compute, batch_size):
         total += torch.stack((losses.double().sum(), total.new_tensor(losses.numel())))
-    if _grouped():
+    if in_a_group():
         torch.distributed.all_reduce(total)
     return float(total[0] / total[1])
 
@@ -126,13 +126,14 @@ def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> 
     hamner.train(was_training)
 
 
-def _grouped() -> bool:
+def in_a_group() -> bool:
+    """Whether several workers evaluate together."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
-def _share(rows: Tensor) -> Tensor:
+def workers_share(rows: Tensor) -> Tensor:
     """This worker's share of rows (n, ...)."""
-    return rows[torch.distributed.get_rank()::torch.distributed.get_world_size()] if _grouped() else rows
+    return rows[torch.distributed.get_rank()::torch.distributed.get_world_size()] if in_a_group() else rows
 
 
 def mix_loss(losses: Mapping[str, float], mix: Mapping[str, float]) -> float:

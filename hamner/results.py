@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from hamner.config import BadInput, Config, closest, parse, relations
+from hamner.cost import GIB
 
 T = TypeVar("T")
 LEASE_SECONDS = 60    # without a heartbeat, after which another machine may take a run over
@@ -153,7 +154,7 @@ def _check_writable(folder: Path) -> None:
 def free_gib(folder: Path) -> tuple[Path, float]:
     """Free space where a folder lies, or will: the nearest one that exists, and its GiB."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    return there, shutil.disk_usage(there).free / 2**30
+    return there, shutil.disk_usage(there).free / GIB
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from hamner import heldout
 from hamner.config import BadInput, Compute
+from hamner.evaluate import in_a_group, workers_share
 from hamner.loss import next_token_hits
 from hamner.model import Hamner
 from hamner.synthetic_tasks import LEVELS, TASKS, Example, generate
@@ -94,10 +95,7 @@ def exact_match(hamner: Hamner, items: SkillItems, compute: Compute, *, batch_si
     """
     places = torch.arange(items.tokens.shape[1])
     lengths = (items.answer * (places + 1)).amax(dim=1)
-    order = lengths.argsort(stable=True)    # items of one length together: little padding is computed
-    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if grouped:
-        order = order[torch.distributed.get_rank()::torch.distributed.get_world_size()]
+    order = workers_share(lengths.argsort(stable=True))    # items of one length together: little padding is computed
     was_training = hamner.training
     hamner.eval()
     hits = torch.zeros(len(lengths), dtype=torch.int64, device=compute.device)
@@ -109,7 +107,7 @@ def exact_match(hamner: Hamner, items: SkillItems, compute: Compute, *, batch_si
             logits = hamner.forward(tokens).logits    # not through a compiled call: other shapes, no gradients
         hits[rows.to(compute.device)] = (next_token_hits(logits, tokens) | ~asked[:, 1:]).all(dim=1).long()
     hamner.train(was_training)
-    if grouped:
+    if in_a_group():
         torch.distributed.all_reduce(hits)
     marks = hits.cpu()
     return {name: "".join(map(str, marks[items.cell == index].tolist())) for index, name in enumerate(items.cells)}
