@@ -19,10 +19,12 @@ from typing import Any, TypeVar
 import torch
 
 from hamner import checkpoint
+from hamner.checkpoint_writer import CheckpointWriter
 from hamner.config import Config
 from hamner.corpus import Corpus
 from hamner.cost import GIB
 from hamner.evaluate import HeldoutText, document_losses, heldout_text, mix_loss, row_counts
+from hamner.fast_path import compiles
 from hamner.metrics import Curves, Metrics, Throughput
 from hamner.mixer import Mixer, training_rows
 from hamner.model import build
@@ -73,6 +75,7 @@ class Training:
         self.rung = Rung(**read_json(self._noted)["rung"]) if self._noted.is_file() else self._first_rung()
         self._beacon = Beacon(folder, attempt)
         self._curves: Curves | None = None
+        self._writer = CheckpointWriter()
         self._forget_peak()
         self._climbing(self._start)
         self._beacon.note_resume(league / "resume.jsonl", self.trainer.step_count,
@@ -89,9 +92,14 @@ class Training:
         mixer = Mixer(rows, settings.batch_size)
         mixer.start_stage(settings.mix)
         hamner = build(self.contestant.model, self._seed, activation_checkpointing=rung.activation_checkpointing)
-        self.trainer = Trainer(hamner, mixer, config.optimizer, config.compute, micro_batches=rung.micro_batches,
-                               groups=self.contestant.groups)
+        steps = self.budget.steps[0] if self.budget.steps else settings.steps[0]    # few go further than round 1
+        self.trainer = Trainer(
+            hamner, mixer, config.optimizer, config.compute, micro_batches=rung.micro_batches,
+            groups=self.contestant.groups, compiled=compiles(
+                config.compute, self.contestant.model, settings.seq_len, steps * settings.batch_size * settings.seq_len,
+                config.compute.threads))
         self.trainer.begin(self._rate, settings.warmup_steps)
+        self._writer.wait()
         found = checkpoint.newest(self.folder / "checkpoints")
         if found:
             self.trainer.load(found, found.state)
@@ -224,6 +232,7 @@ class Training:
         for index in range(steps):
             trainer.step(1 - index / steps)
         cooled = self.evaluate(1)
+        self._writer.wait()
         found = checkpoint.newest(self.folder / "checkpoints")
         assert found is not None
         trainer.load(found, found.state)
@@ -325,13 +334,16 @@ class Training:
         self._curves.scalars({k: v for k, v in row.items() if k not in ("step", "round")}, step)
 
     def _save(self, done: bool) -> None:
+        """In a thread; what a round's end brought is on disk before anybody hears of it."""
         folder = self.folder / "checkpoints"
-        checkpoint.save(
+        self._writer.write(
             folder / checkpoint.step_name(self.trainer.step_count), self.trainer.tensors(),
             self.trainer.state() | {"progress": self.progress, "run": self.folder.name},
             self.contestant.model, self.tokenizer,
+            then=lambda: checkpoint.prune(folder, keep=1 if done else self.settings.keep_checkpoints),
         )
-        checkpoint.prune(folder, keep=1 if done else self.settings.keep_checkpoints)
+        if done:
+            self._writer.wait()
 
     # -- what it costs
 
@@ -349,5 +361,6 @@ class Training:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
 
     def close(self) -> None:
+        self._writer.wait()
         if self._curves:
             self._curves.close()
