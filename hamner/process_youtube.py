@@ -129,7 +129,7 @@ def _gather(options: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
     seen: set[str] = set()
     for path in _files(Path(target).expanduser()):
         found = [_copy(path, folder, options.language)] if path.suffix == ".vtt" else list(
-            fetch(str(path), folder, options.language, options.sleep))
+            fetch(path, folder, options.language, options.sleep))
         for outcome in found:
             if outcome.video not in seen or outcome.problem:
                 yield outcome

@@ -32,7 +32,7 @@ LATER = "not asked for: too many requests; run the same command again in an hour
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video. `problem` is empty when its captions are done: `how` says by whom."""
+    """What became of one video. `problem` is empty when its captions are done: `how` says since when."""
 
     video: str                 # its id, or the address when nothing else is known
     problem: str = ""
@@ -55,8 +55,8 @@ class _Log:
         pass    # raised as well
 
 
-def fetch(target: str, folder: Path, language: str, sleep_seconds: float) -> Iterator[Outcome]:
-    """One outcome a video, as they come. `target`: an address, or the path of an info-json that yt-dlp wrote.
+def fetch(target: str | Path, folder: Path, language: str, sleep_seconds: float) -> Iterator[Outcome]:
+    """One outcome a video, as they come. `target`: an address, or the Path of an info-json that yt-dlp wrote.
 
     `sleep_seconds` before each caption file, a seventh of it between other requests. When the site says that these
     are too many requests, the rest is left for another time.
@@ -65,7 +65,7 @@ def fetch(target: str, folder: Path, language: str, sleep_seconds: float) -> Ite
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
     log = _Log()
     seen: set[str] = set()
-    todo: list[dict[str, Any]] = [{"url": target}]
+    todo: list[dict[str, Any]] = [{"url": str(target), "stored": isinstance(target, Path)}]
     with yt_dlp.YoutubeDL(_options(folder, language, sleep_seconds, log)) as downloader:
         while todo:
             entry = todo.pop(0)
@@ -114,7 +114,7 @@ def _look_up(downloader: yt_dlp.YoutubeDL, entry: dict[str, Any]) -> dict[str, A
     """What yt-dlp knows of an entry: a video with its captions' addresses, or a list of further entries."""
     if entry.get("entries") is not None:
         return entry
-    if Path(entry["url"]).is_file():
+    if entry.get("stored"):
         stored = json.loads(Path(entry["url"]).read_text(encoding="utf-8"))
         missing = [k for k in ("id", "title", "extractor") if not (isinstance(stored, dict) and stored.get(k))]
         if missing or stored.get("_type", "video") != "video":

@@ -60,7 +60,8 @@ def test_a_line_held_on_the_screen_is_not_said_again(tmp_path):
 
 
 def test_a_line_with_times_of_its_own_is_said_whatever_stood_there(tmp_path):
-    text = cues((0, 2, "go<00:00:00.500> on\nla<00:00:01.500> la"), (2, 4, "la<00:00:02.500> la\nbye<00:00:03.500> now"))
+    text = cues((0, 2, "go<00:00:00.500> on\nla<00:00:01.500> la"),
+                (2, 4, "la<00:00:02.500> la\nbye<00:00:03.500> now"))
     assert said(tmp_path, text) == "go on la la la la bye now"
 
 

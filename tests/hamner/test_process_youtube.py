@@ -274,17 +274,18 @@ def test_a_wrong_address_is_said(command):
     assert code == 1 and err == "" and "Connection refused" in said[0] and said[0].count("http") == 1
 
 
-def test_only_one_process_works_on_a_folder(tmp_path, plugin, site, command):
+def test_only_one_process_works_on_a_folder_and_ctrl_c_says_how_to_go_on(tmp_path, plugin, site, command):
     site.add(video_id(0), talk(0)[1])
     site.delay = 3
     out = tmp_path / "personal"
     words = [sys.executable, "-m", "hamner.process_youtube", site.channel("me", [video_id(0)]), "--out", str(out)]
-    first = subprocess.Popen(words, env=plugin, stdout=subprocess.DEVNULL)
+    first = subprocess.Popen(words, env=plugin, stdout=subprocess.PIPE, text=True)
     while not site.asked:
         time.sleep(0.01)
     code, _, err = command("http://127.0.0.1:9/x")
-    first.kill()
-    first.wait()
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate()
+    assert first.returncode == 130 and "stopped; the same command goes on where it stood" in said
     assert code == 2 and "another process_youtube is at work in" in err
 
 
