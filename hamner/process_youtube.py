@@ -142,11 +142,13 @@ def _copy(path: Path, folder: Path, language: str) -> Outcome:
         captions = read_captions(path)
         if captions.language and captions.language.split("-")[0] != language.split("-")[0]:
             raise BadInput(f"captions in '{captions.language}', not in '{language}' (--language chooses)")
-        if path.parent.resolve() != folder.resolve():
-            write_text(folder / path.name, whole_text(path))
+        text, copy = whole_text(path), folder / path.name
+        if copy.is_file() and copy.read_text(encoding="utf-8") == text:
+            return Outcome(video)
+        write_text(copy, text)
     except BadInput as error:
         return Outcome(path.name, str(error))
-    return Outcome(video)
+    return Outcome(video, how="copied")
 
 
 def video_of(path: Path) -> tuple[str, str]:

@@ -226,7 +226,7 @@ def test_captions_on_this_disk_are_taken_and_never_asked_for(site, command, tmp_
     said = capsys.readouterr().out.splitlines()
     assert f"{video_id(2)}_Zwei.de.vtt: captions in 'de', not in 'en' (--language chooses)" in said
     assert any(line.startswith(f"{video_id(3)}_Half.en.vtt: half-written") for line in said)
-    assert said[-1] == "5 videos: 1 fetched, 2 here already, 2 without captions"
+    assert said[-1] == "5 videos: 2 copied, 1 fetched, 2 without captions"
     assert {r["title"] for r in records(out)} == {"One: 1", "Intro.english", "How? Why: and/or"}
     site.add(video_id(0), talk(0)[1])
     code, said, _ = command(site.channel("me", [video_id(0)]))
