@@ -4,6 +4,7 @@ In the order data flows:
 
 config, load_config, presets, contestants, cost   what is asked for, what a model is, what it costs
 sources/, builtin_text/, synthetic_tasks/ where text comes from
+process_youtube, youtube_download, captions, voice_samples   somebody's videos -> text of their own
 heldout, tokenizer, prepare_data, corpus  text -> held-out split -> tokens on disk
 mixer                                     ratios of sources -> batches of tokens (B, T)
 attention, mlp, model                     tokens -> logits
