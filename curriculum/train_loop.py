@@ -30,6 +30,7 @@ from hamner.config import BadInput, Config, ModelConfig, parse
 from hamner.corpus import Corpus
 from hamner.fast_path import compiles
 from hamner.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
+from hamner.meter import Meter
 from hamner.mixer import Exhausted, Mixer, training_rows
 from hamner.model import build
 from hamner.results import read_json
@@ -85,7 +86,8 @@ class Course:
                 compute, self.model, self.settings.seq_len, most / world, compute.worker_threads))
         self.corpus = corpus
         self.measure = Measure(corpus, self.tokenizer, names, self.config)
-        self.records = Records(folder, writes=rank == 0)
+        self.records = Records(folder, lambda tokens: Meter(compute, self.model, self.settings.seq_len, tokens),
+                               writes=rank == 0)
         self.say = self.records.say
         self._beacon = Beacon(folder, time.time_ns() // 10**6)    # each process is a start of its own, whoever began it
         self._attempt, self._source = attempt, document["from"]
@@ -222,7 +224,7 @@ class Course:
             self.say(f"  step {row['step']}: the loss is {row['loss']}; the step changes nothing")
         began = time.perf_counter()
         ending = self.judge.after_step(self.trainer.hamner, self.stage_step, row["loss"])
-        self.records.speed.pause(time.perf_counter() - began)
+        self.records.meter.pause(time.perf_counter() - began)
         mean = sum(self.recent) / len(self.recent) if self.recent else None
         row |= {"stage_step": self.stage_step, "mean_loss": mean,
                 "heldout_loss": self.judge.last_loss if self.judge.due(self.stage_step) else None,
@@ -248,7 +250,7 @@ class Course:
                      + (f", strike {look.strikes} of {self.settings.plateau.strikes}"
                         if look.strikes and not stage.steps else ""))
         if last or step % self.settings.log_every == 0 or self.stage_step == 1:
-            self._rate = self.records.row(stage.name, row)
+            self._rate = self.records.row(stage.name, row, self.trainer.waited)
         self._progress(stage, row)
         if last or step % self.settings.sample_every == 0:
             self._sample(stage)
@@ -304,7 +306,7 @@ class Course:
             self.say(f"  {drop.told}")
         self.records.stage_over(self.told, self.measure.chance, step)
         self.stage_index, self.stage_step = self.stage_index + 1, 0
-        self.records.speed.pause(time.perf_counter() - began)
+        self.records.meter.pause(time.perf_counter() - began)
         self._checkpoint(wait=True)
         self.records.stages(self.told)
         if reason == "worse" and self.settings.after_worse == "stop":
@@ -349,7 +351,7 @@ class Course:
                                      seed=step) for p in SAMPLE_PROMPTS
         }
         self.records.samples(stage.name, step, self.trainer.tokens_total, samples)
-        self.records.speed.pause(time.perf_counter() - began)
+        self.records.meter.pause(time.perf_counter() - began)
 
     # --- surviving --------------------------------------------------------------------------------------
 
@@ -362,7 +364,7 @@ class Course:
                                then=lambda: prune(folder))
             if wait:
                 self._writer.wait()
-        self.records.speed.pause(time.perf_counter() - began)
+        self.records.meter.pause(time.perf_counter() - began)
 
     def _pruning(self) -> Callable[[Path], None]:
         """Keep the newest, those of `keep_every`, this stage's best, and something of each stage's end and best."""

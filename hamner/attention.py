@@ -98,6 +98,12 @@ class DifferentialAttention(GroupedQueryAttention):
         self.lambda_q2 = nn.Parameter(torch.empty(model.head_size))
         self.lambda_k2 = nn.Parameter(torch.empty(model.head_size))
         self.head_norm = RMSNorm(model.head_size, eps=model.norm_eps)
+        self.scale: Tensor
+        self.register_buffer("scale", self.constant(), persistent=False)
+
+    def constant(self) -> Tensor:
+        """1 − λ_init: a tensor, since compiled code is made anew for each different plain number."""
+        return torch.tensor(1 - self.lambda_init)
 
     def strength(self) -> Tensor:
         """λ, a number: how much of the second map is taken away."""
@@ -113,4 +119,4 @@ class DifferentialAttention(GroupedQueryAttention):
         return first - self.strength().to(first.dtype) * second
 
     def merge(self, attended: Tensor) -> Tensor:
-        return super().merge(self.head_norm(attended) * (1 - self.lambda_init))
+        return super().merge(self.head_norm(attended) * self.scale.to(attended.dtype))

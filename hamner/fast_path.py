@@ -16,6 +16,7 @@ from torch import Tensor
 from hamner.config import Compute, ModelConfig
 from hamner.cost import training_flops_per_token
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 GRAIN = 16                  # bytes: rows of a grouped product must be whole multiples of it
 LOGITS_AT_A_TIME = 2**24    # entries: larger pieces win nothing more and stop fitting beside the weights' gradient
 

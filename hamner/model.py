@@ -133,6 +133,9 @@ def build(model: ModelConfig, seed: int, *, activation_checkpointing: bool = Fal
         hamner = Hamner(model, activation_checkpointing=activation_checkpointing)
     hamner.to_empty(device="cpu")
     hamner.cos, hamner.sin = rotary_table(model)
+    for block in hamner.blocks:
+        if isinstance(block.attention, DifferentialAttention):
+            block.attention.scale = block.attention.constant()
     initialise(hamner, torch.Generator().manual_seed(seed))
     return hamner
 

@@ -11,6 +11,7 @@ There is no random state to save: each batch is a function of (seed, stage, step
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,13 +21,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hamner.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from hamner.config import Compute, Optimizer, ParameterGroup
+from hamner.fast_path import DTYPES
 from hamner.loss import head_loss
 from hamner.mixer import Mixer
 from hamner.model import Hamner
 from hamner.optim import adamw, warmup_constant
 
 MAX_SKIPPED = 50    # fp16: the scale halves at each skipped step; after so many it is no matter of scale
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Diverged(FloatingPointError):
@@ -70,6 +71,7 @@ class Trainer:
         self.tokens_total = 0      # over all workers
         self.skipped = 0           # steps in a row whose loss or gradient was no number and which changed nothing
         self.skipped_total = 0
+        self.waited = 0.0          # seconds of this process for data
         self.begin(0.0, 0)
 
     def begin(self, rate: float, warmup_steps: int, *, keep_optimizer: bool = False) -> None:
@@ -89,7 +91,9 @@ class Trainer:
         rate = rate_scale * warmup_constant(self.schedule_step, self.rate, self.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
+        began = time.perf_counter()
         tokens = self.mixer.next().to(self.compute.device, non_blocking=True)
+        self.waited += time.perf_counter() - began
         self._forward.train()
         loss, balance = self._backward(tokens)
         norm = self._update(loss)

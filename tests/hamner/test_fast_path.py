@@ -64,7 +64,7 @@ def test_compiled_regions_give_the_gradients_of_the_eager_ones(kind, precision):
     assert max(far.values()) < (1e-4 if precision == "fp32" else 0.05), far
     stats = torch._dynamo.utils.counters["stats"]
     graphs = stats["unique_graphs"]
-    assert graphs <= (6 if kind == "experts" else 3), graphs    # not two or more for each of the five layers
+    assert graphs <= (6 if kind == "experts" else 2), graphs    # not two or more for each of the five layers
     _gradients(hamner, tokens.flip(1))    # other tokens go to other experts
     assert stats["unique_graphs"] == graphs
 
