@@ -26,10 +26,11 @@ from hamner import checkpoint
 from hamner.config import BadInput, Config, ModelConfig, parse
 from hamner.corpus import Corpus
 from hamner.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
-from hamner.mixer import Exhausted, Mixer, training_rows
+from hamner.mixer import Exhausted, Mixer
 from hamner.model import build
 from hamner.results import read_json
 from hamner.resume_log import Beacon
+from hamner.rows import training_rows
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Diverged, Trainer
 

@@ -24,10 +24,11 @@ from hamner.corpus import Corpus
 from hamner.cost import GIB
 from hamner.evaluate import HeldoutText, document_losses, heldout_text, mix_loss, row_counts
 from hamner.metrics import Curves, Metrics, Throughput
-from hamner.mixer import Mixer, training_rows
+from hamner.mixer import Mixer
 from hamner.model import build
 from hamner.results import read_json, write_json
 from hamner.resume_log import Beacon
+from hamner.rows import training_rows
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Diverged, Trainer
 from tournament.budget import Budget
