@@ -1,13 +1,13 @@
 """Can the data keep up? Tokens per second of mixed batches, and how long a training step waits for its batch.
 
     python tests/benchmarks/feed.py read [--tokenizer DIR] [--rounds 15]     tokens per second of one core
-    python tests/benchmarks/feed.py steps [--tokenizer DIR] [--rounds 10]    share of a step spent waiting
+    python tests/benchmarks/feed.py steps [--rounds 15]                      share of a step spent waiting
     python tests/benchmarks/feed.py parts [--tokenizer DIR]                  where a synthetic row's time goes
 
 Text is memory-mapped shards of uint16 made here, in the page cache: four sources, 40 million tokens in eight shards.
 Rows of a table are measured in turns, one after the other and again; numbers are medians over the turns. `read` counts
 CPU seconds of the process, which other programs disturb least; `steps` counts seconds on the clock. The tokenizer is
-one trained on the items unless DIR holds another (cosmo2's, say).
+one trained on the items, of 2,048 entries, unless DIR holds another (cosmo2's, say).
 """
 
 import argparse
@@ -42,7 +42,7 @@ STAGE = next(stage for stage in SEED if stage.name == "reasoning")    # the most
 MIXES = {"text": TEXT, "20 % synthetic": {name: 0.8 * share for name, share in TEXT.items()} | {"synthetic": 0.2},
          "55 % synthetic": {name: 0.45 * share for name, share in TEXT.items()} | {"synthetic": 0.55},
          "synthetic": {"synthetic": 1.0}}
-SHARDS, SHARD_TOKENS = 8, 1_250_000
+SHARDS, SHARD_TOKENS, VOCAB_SIZE = 8, 1_250_000, 2048
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def shards() -> Iterator[dict[str, list[np.ndarray]]]:
             found[name] = []
             for number in range(SHARDS):
                 path = Path(folder) / f"{name}.{number}.bin"
-                rng.integers(0, 49_152, SHARD_TOKENS, dtype=np.uint16).tofile(path)
+                rng.integers(0, VOCAB_SIZE, SHARD_TOKENS, dtype=np.uint16).tofile(path)
                 found[name].append(np.memmap(path, dtype=np.uint16, mode="r"))
         yield found
 
@@ -105,9 +105,9 @@ def tokens_per_second(mixer: Mixer, batches: int) -> float:
 def steps(tokenizer: Tokenizer, rounds: int) -> None:
     """Waiting, with Mixer and with PrefetchingMixer: the miniature's real step, and a card's, which is slept."""
     config = load_config("laptop", [], "curriculum")
-    settings, size = config.curriculum, config.size.model_copy(update={"vocab_size": tokenizer.vocab_size})
+    settings = config.curriculum
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", config.compute.worker_threads)))
-    trainer = Trainer(build(model_named("v3", size), 0), Mixer({}, 1), config.optimizer, config.compute)
+    trainer = Trainer(build(model_named("v3", config.size), 0), Mixer({}, 1), config.optimizer, config.compute)
     trainer.begin(1e-3, 0)
     with shards() as text:
         turns, kinds = {}, {"Mixer": Mixer, "PrefetchingMixer": PrefetchingMixer}
@@ -188,11 +188,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if options.tokenizer:
+    if options.tokenizer and options.what != "steps":    # the miniature's model reads the miniature's tokens
         tokenizer = Tokenizer.load(Path(options.tokenizer).resolve())
     else:
         rng = random.Random(0)
-        tokenizer = Tokenizer.train([generate(rng, level).text for level in LEVELS for _ in range(3000)], 2048)
+        tokenizer = Tokenizer.train([generate(rng, level).text for level in LEVELS for _ in range(3000)], VOCAB_SIZE)
     {"read": read, "steps": steps, "parts": parts}[options.what](tokenizer, options.rounds)
 
 
