@@ -1,5 +1,6 @@
 """Rows of a source: in a new seeded order each epoch, whatever its shards; synthetic items, never a held-out one."""
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -44,6 +45,16 @@ def test_every_row_of_a_source_larger_than_a_window_is_read_once_an_epoch():
     assert sorted(first) == sorted(second) == list(range(count)) and first != second
     assert [int(rows.row(n)[0]) for n in (count - 1, count, 0, WINDOW)] == [
         first[-1], second[0], first[0], first[WINDOW]]
+
+
+def test_ten_billion_tokens_are_shuffled_in_no_more_memory_than_a_megabyte():
+    tokens = np.broadcast_to(np.uint16(5), 10**10)    # one token, seen ten billion times
+    tracemalloc.start()
+    rows = TextRows(tokens, 1024, "fineweb_edu", 0)
+    read = [rows.row(index) for index in (0, 1, rows.count - 1, rows.count, 3 * rows.count + 5)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows.count == 9_765_625 and all(len(row) == 1024 for row in read) and peak < 2**20
 
 
 @pytest.mark.parametrize("borders", [[], [1], [7, 8, 9], [40, 40, 41], [3, 399]])
