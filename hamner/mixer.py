@@ -22,7 +22,7 @@ import torch
 
 from hamner import heldout
 from hamner.config import BadInput
-from hamner.corpus import Corpus, Tokens
+from hamner.corpus import Corpus, Tokens, TokenShards
 from hamner.synthetic_tasks import generate
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
 
@@ -45,11 +45,11 @@ class Rows(Protocol):
 class TextRows:
     """Rows of a tokenised source, shuffled anew in each epoch."""
 
-    def __init__(self, tokens: Tokens, seq_len: int, name: str, seed: int) -> None:
+    def __init__(self, tokens: Tokens | TokenShards, seq_len: int, name: str, seed: int) -> None:
         self.count = len(tokens) // seq_len
         if self.count == 0:
             raise BadInput(f"source '{name}' has {len(tokens)} training tokens, less than one row of {seq_len}")
-        self._rows = tokens[: self.count * seq_len].reshape(self.count, seq_len)
+        self._tokens, self._seq_len = tokens, seq_len
         self._key = [seed, *name.encode()]
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
@@ -58,7 +58,8 @@ class TextRows:
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = np.random.default_rng([*self._key, epoch]).permutation(self.count)
-        return self._rows[self._order[place]]
+        start = int(self._order[place]) * self._seq_len
+        return self._tokens[start:start + self._seq_len]
 
 
 class SyntheticRows:

@@ -1,0 +1,99 @@
+"""Streaming from the hub, against folders that are named as its data sets are and read by the unchanged calls."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_prepare_data import TEXT_NAMES, _parquet, _texts, _write_sources
+
+HUB = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_prepare_data as t
+config = t._config("hub", f"data.own={Path('own').resolve()}", "data.heldout_fraction=0.2")
+corpus, tokenizer = t.prepare(config, Path("out"), t.NAMES, tokenizer=None, seq_len=16, hub_tokens=10**6)
+texts = {name: [t._documents(tokenizer, side(name)) for side in (corpus.train, corpus.heldout)]
+         for name in ("tinystories", "fineweb_edu")}
+json.dump([texts, corpus.manifest["sources"]], open("told.json", "w"))
+"""
+
+
+def _in_folder(code, cwd, **environment):
+    return subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent)], cwd=cwd, text=True,
+                          capture_output=True,
+                          env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(cwd / "cache")} | environment)
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A working directory in which the two hub data sets lie."""
+    web = tmp_path / "HuggingFaceFW" / "fineweb-edu"
+    _parquet(tmp_path / "roneneldan" / "TinyStories" / "train.parquet", [*_texts("tinystories"), " too short "])
+    _parquet(web / "sample" / "10BT" / "000_00000.parquet", _texts("fineweb_edu"))
+    _parquet(web / "data" / "other.parquet", ["another part of it, longer than fifty characters " * 2])
+    (web / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: data/*\n"
+                                   "- config_name: sample-10BT\n  data_files: sample/10BT/*\n---\n")
+    _write_sources(tmp_path / "own")
+    return tmp_path
+
+
+def test_the_hub_is_streamed(hub):
+    done = _in_folder(HUB, hub)
+    assert done.returncode == 0, done.stderr
+    texts, facts = json.loads((hub / "told.json").read_text())
+    for name in ("tinystories", "fineweb_edu"):
+        assert sorted(texts[name][0] + texts[name][1]) == sorted(_texts(name))
+    assert [facts[name]["documents"] + facts[name]["heldout_documents"] for name in TEXT_NAMES] == [40] * 4
+    assert facts["tinystories"]["dropped"]["too_short"] == 1
+    assert (facts["tinystories"]["licence"], facts["fineweb_edu"]["licence"]) == ("CDLA-Sharing-1.0", "ODC-By 1.0")
+    assert facts["fineweb_edu"]["origin"] == "hub: HuggingFaceFW/fineweb-edu" and not (hub / "out/unfinished").exists()
+    assert "streaming some 1,000,000 tokens of each hub source for this run alone" in done.stdout
+
+
+STREAM = """
+import json, sys
+from hamner.sources import SOURCES, hub
+hub.ROWS_AT_ONCE = 7
+left = int(sys.argv[2]) if len(sys.argv) > 2 else 10**6
+state = json.load(open("state.json")) if left == 0 else None
+stream = hub.HubStream(SOURCES["tinystories"], 5.0, state=state)
+texts = []
+for batch in stream.batches():
+    texts += batch
+    json.dump(stream.state, open("state.json", "w"))
+    left -= 1
+    if left == 0:
+        break
+print(json.dumps(texts))
+"""
+
+
+def test_a_stream_goes_on_from_its_state(hub):
+    """Batches of 7 rows of 41, row groups of 7: broken off after 3, the rest comes from the state alone."""
+    first, rest, whole = (
+        _in_folder(STREAM.replace("len(sys.argv) > 2", str(given)).replace("int(sys.argv[2])", number), hub)
+        for given, number in ((True, "3"), (True, "0"), (False, "0")))
+    assert [done.returncode for done in (first, rest, whole)] == [0, 0, 0], first.stderr + rest.stderr + whole.stderr
+    first, rest, whole = (json.loads(done.stdout) for done in (first, rest, whole))
+    assert len(first) == 21 and len(rest) == 20 and first + rest == whole
+
+
+@pytest.mark.parametrize("offline", ["1", "0"])
+def test_an_unreachable_hub_is_bad_input_within_the_deadline(tmp_path, offline):
+    code = ("import time; from hamner.sources import SOURCES; from hamner.sources.hub import HubStream\n"
+            "from hamner.command import run_command\n"
+            "began = time.monotonic()\n"
+            "code = run_command(lambda _: len(list(HubStream(SOURCES['tinystories'], 3.0, say=print).batches())), [])\n"
+            "print(time.monotonic() - began)\n"
+            "raise SystemExit(code)")
+    done = _in_folder(code, tmp_path, HF_HUB_OFFLINE=offline, HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "error: source 'tinystories' cannot be streamed: hub dataset 'roneneldan/TinyStories'" in done.stderr
+    assert "gave nothing for 3 s" in done.stderr and "--data builtin" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("trying again in" in done.stdout) == (offline == "0")    # a network that is switched off stays so
+    assert float(done.stdout.split()[-1]) < 3 + 10    # the deadline, and one try that began just before it
