@@ -127,6 +127,8 @@ class Index:
                 keys.append(block[here])
                 places.append(here + start)
             key, place = np.concatenate(keys), np.concatenate(places)
+            if not len(key):
+                continue
             order = np.argsort(key, kind="stable")    # so the first of equals is the first document
             key, place = key[order], place[order]
             new = np.concatenate([[True], key[1:] != key[:-1]])

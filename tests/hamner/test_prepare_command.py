@@ -1,0 +1,358 @@
+"""The command prepare_data: one result whoever runs it and however often it is killed; what runs do with it."""
+
+import gzip
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_prepare_data import _config, _lines, _parquet, _prose, _tagged
+
+from hamner import preparation
+from hamner.config import BadInput
+from hamner.corpus import Corpus, TokenShards
+from hamner.mixer import TextRows
+from hamner.prepare_data import choose_tokenizer, main, open_job, prepare
+from hamner.store import Store
+from hamner.tokenizer import Tokenizer
+
+WORDS = ["vocab_size=400", "bpe_characters=20000", "heldout_sequences=2", "tournament.seq_len=16",
+         "curriculum.seq_len=16", "data.tokenizer=train"]
+SHARD = "3000"    # tokens
+
+
+def _turns(n):
+    return [{"role": "user", "content": _prose("sft", n)}, {"role": "assistant", "content": _prose("answer", n, 12)}]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """Four sources in seventeen files, 900 documents; two near-duplicates and one exact one, in other files."""
+    folder = tmp_path_factory.mktemp("texts")
+    for number in range(6):
+        _lines(folder / "fineweb_edu" / f"{number}.jsonl",
+               [{"text": _prose("web", n, 60)} for n in range(60 * number, 60 * number + 60)])
+    _parquet(folder / "tinystories" / "a.parquet", [_prose("tale", n, 40) for n in range(300)])
+    near = _prose("web", 7, 60).replace("number 7:", "NUMBER 7 --")
+    _lines(folder / "tinystories" / "b.jsonl.gz", [{"text": near}, {"text": _prose("tale", 5, 40)}], gzip.open)
+    _lines(folder / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(60)])
+    _lines(folder / "sft" / "b.jsonl.gz", [{"text": _tagged(_turns(n))} for n in range(60, 120)], gzip.open)
+    _lines(folder / "sft" / "c.jsonl", [{"messages": [{"role": "system", "content": "Be kind."}, *_turns(3)]}])
+    for n in range(60):
+        (folder / "personal").mkdir(exist_ok=True)
+        (folder / "personal" / f"{n:02}.txt").write_text(_prose("voice", n, 40) + "\r\n", newline="")
+    return folder
+
+
+def _arguments(texts, out, *more):
+    return ["--config", "smoke", "--data", str(texts), "--out", str(out), "--shard-tokens", SHARD, *WORDS, *more]
+
+
+def _files(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())
+            if p.is_file() and not p.name.startswith(".")}
+
+
+@pytest.fixture(scope="module")
+def prepared(texts, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared") / "out"
+    assert main(_arguments(texts, out)) == 0
+    return out
+
+
+def test_the_manifest_accounts_for_every_document_and_byte(prepared):
+    manifest = json.loads((prepared / "manifest.json").read_text())
+    assert not (prepared / "unfinished").exists()
+    assert list(manifest["sources"]) == ["tinystories", "fineweb_edu", "sft", "personal"]
+    for name, records in (("tinystories", 302), ("fineweb_edu", 360), ("sft", 121), ("personal", 60)):
+        facts = manifest["sources"][name]
+        assert facts["records"] == records == (
+            facts["documents"] + facts["heldout_documents"] + sum(facts["dropped"].values()))
+        assert facts["licence"] == "not stated" and facts["origin"] == manifest["data"]
+        for side, key in (("train", "tokens"), ("heldout", "heldout_tokens")):
+            shards = [shard for shard in facts["shards"] if shard["side"] == side]
+            assert facts[key] == sum(shard["tokens"] for shard in shards)
+            for shard in shards:
+                data = (prepared / shard["file"]).read_bytes()
+                assert len(data) == shard["bytes"] == 2 * shard["tokens"]
+                assert hashlib.sha256(data).hexdigest() == shard["sha256"]
+    dropped = {name: facts["dropped"] for name, facts in manifest["sources"].items()}
+    assert dropped["sft"] == {"malformed": 0, "too_short": 0, "exact_duplicates": 0, "near_duplicates": 1,
+                              "beyond_tokens": 0}
+    assert dropped["tinystories"]["exact_duplicates"] == 1
+    assert dropped["tinystories"]["near_duplicates"] + dropped["fineweb_edu"]["near_duplicates"] == 1
+    assert len(manifest["sources"]["fineweb_edu"]["shards"]) >= 8
+    assert manifest["tokenizer_sha256"] == Tokenizer.load(prepared).sha256
+
+
+def test_preparing_twice_gives_identical_manifests(texts, prepared, tmp_path):
+    assert main(_arguments(texts, tmp_path / "again")) == 0
+    assert _files(tmp_path / "again") == _files(prepared) and len(_files(prepared)) > 30
+
+
+def test_parts_worked_on_in_any_order_give_the_same_files(texts, tmp_path, monkeypatch):
+    """As by many processes: parts shuffled, a part surveyed or written twice, each by an object of its own."""
+    import pickle
+
+    monkeypatch.setattr(preparation, "PART_BYTES", 1)    # every file a part
+    rng = random.Random(0)
+
+    def shuffled(what, work, parts):
+        for part in rng.sample([*parts, *parts[:3]], len(parts) + 3):
+            pickle.loads(pickle.dumps(work))(part, lambda _: None)
+
+    def in_order(what, work, parts):
+        for part in parts:
+            work(part, lambda _: None)
+
+    files = []
+    for runner in (in_order, shuffled):
+        out = str(tmp_path / runner.__name__)
+        config = _config(texts, *WORDS)
+        job = open_job(config, out, ["fineweb_edu", "sft"], None, tokens=None, shard_tokens=500, say=print)
+        assert len(job.written) == 9 and len(job.parts) == 71
+        preparation.run(job, None, 16, runner, print)
+        files.append(_files(Path(out)))
+    assert files[0] == files[1]
+
+
+def test_any_place_that_fsspec_knows_holds_the_same_files(texts, tmp_path):
+    config = _config(texts, *WORDS)
+    places = [str(tmp_path / "out"), "memory://somewhere/out"]
+    for place in places:
+        job = open_job(config, place, ["sft"], None, tokens=None, shard_tokens=500, say=print)
+        preparation.run(job, None, 16, lambda _, work, parts: [work(part, lambda _: None) for part in parts], print)
+    far = Store(places[1])
+    names = _files(Path(places[0]))
+    assert {name: hashlib.sha256(far.read(name)).hexdigest() for name in names} == names
+    assert far.read("unfinished/plan.json") is None
+
+
+def _kill_at(arguments, moment, out):
+    """Run the command and kill -9 it when `moment(out)` says so; whether it had to be killed."""
+    process = subprocess.Popen([sys.executable, "-m", "hamner.prepare_data", *arguments],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"COLUMNS": "80"})
+    while process.poll() is None and not moment(out):
+        time.sleep(0.001)
+    killed = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    err = process.communicate()[1].decode()
+    assert killed or process.returncode == 0, err
+    return killed
+
+
+def _finished_shards(out):
+    """Files of the shards whose record is written, and when they were."""
+    found = {}
+    for record in sorted((out / "unfinished").glob("*.shard.json")) if out.exists() else []:
+        for told in json.loads(record.read_text())["files"]:
+            found[told["file"]] = (out / told["file"]).stat().st_mtime_ns
+    return found
+
+
+def _kill_and_compare(texts, prepared, out, moments):
+    arguments, before, kills = _arguments(texts, out), {}, 0
+    for moment in moments:
+        kills += _kill_at(arguments, moment, out)
+        finished = _finished_shards(out)
+        assert all(finished.get(name, when) == when for name, when in before.items())    # none is written again
+        before = finished
+    assert main(arguments) == 0
+    after = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert all(after[name] == when for name, when in before.items())
+    assert _files(out) == _files(prepared)
+    assert not list(out.glob(".*.tmp"))
+    return kills
+
+
+def _files_there(pattern, count, out):
+    return out.exists() and len(list(out.glob(pattern))) >= count
+
+
+def test_killed_it_goes_on_and_the_shards_are_the_same(texts, prepared, tmp_path):
+    """Once while it reads, once while it writes; what was finished is not written again."""
+    moments = [partial(_files_there, "unfinished/*.survey.npz", 2), partial(_files_there, "*.train.bin", 9)]
+    assert _kill_and_compare(texts, prepared, tmp_path / "out", moments) == 2
+
+
+@pytest.mark.slow
+def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(texts, prepared, tmp_path):
+    """Moments drawn from the whole length of an undisturbed run, start-up included."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-m", "hamner.prepare_data", *_arguments(texts, tmp_path / "calm")], check=True)
+    whole, rng, kills, turn = time.monotonic() - began, random.Random(6), 0, 0
+    while kills < 10:
+        moments = []
+        for _ in range(3):
+            seconds = rng.uniform(0.1, 1.0) * whole
+            moments.append(lambda out, end=[seconds]: (
+                end.append(time.monotonic() + end[0]) if len(end) == 1 else None) or time.monotonic() > end[1])
+        kills += _kill_and_compare(texts, prepared, tmp_path / f"out{turn}", moments)
+        turn += 1
+
+
+def test_a_run_takes_a_prepared_folder_as_its_data(prepared, tmp_path):
+    config = _config(prepared, *WORDS, "seed=5")
+    names = ["fineweb_edu", "sft", "synthetic"]
+    corpus, tokenizer = prepare(config, tmp_path / "run", names, tokenizer=choose_tokenizer(config), seq_len=16,
+                                hub_tokens=0)
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["manifest.json", "tokenizer.json"]
+    assert tokenizer.sha256 == Tokenizer.load(prepared).sha256 and corpus.seed == 5
+    whole = Corpus(prepared, tokenizer.sha256)
+    assert np.array_equal(corpus.train("sft"), whole.train("sft"))
+    ends = corpus.heldout_ends("fineweb_edu")
+    assert np.array_equal(np.flatnonzero(np.asarray(corpus.heldout("fineweb_edu")) == 0) + 1, ends)
+    rows = TextRows(corpus.train("fineweb_edu"), 16, "fineweb_edu", 0)    # across the borders of the shards
+    read = np.stack([rows.row(i) for i in range(rows.count)])
+    flat = np.asarray(whole.train("fineweb_edu"))[:rows.count * 16].reshape(-1, 16)
+    assert sorted(map(tuple, read.tolist())) == sorted(map(tuple, flat.tolist()))
+
+
+def test_shards_in_a_row_read_as_one_array(tmp_path):
+    rng, lengths = np.random.default_rng(0), [5, 1, 9, 3]
+    parts = [rng.integers(0, 99, n, dtype=np.uint16) for n in lengths]
+    paths = [tmp_path / str(n) for n in range(4)]
+    for path, part in zip(paths, parts, strict=True):
+        path.write_bytes(part.tobytes())
+    shards, flat = TokenShards(paths, lengths, np.dtype(np.uint16)), np.concatenate(parts)
+    assert len(shards) == 18 and shards[-1] == flat[-1] and shards[6] == flat[6]
+    for start in range(19):
+        for stop in range(19):
+            assert np.array_equal(shards[start:stop], flat[start:stop])
+
+
+def test_a_prepared_folder_that_does_not_fit_the_run_is_refused(prepared, texts, tmp_path):
+    other = Tokenizer.train(["something else"], 280)
+    take = partial(prepare, names=["sft"], seq_len=16, hub_tokens=0)
+    with pytest.raises(BadInput, match=f"made with another tokenizer.*{other.sha256[:12]}"):
+        take(_config(prepared, *WORDS), tmp_path / "a", tokenizer=other)
+    with pytest.raises(BadInput, match=r"has 400 entries, the config's size\.vocab_size is 401"):
+        choose_tokenizer(_config(prepared, *WORDS, "vocab_size=401"))
+    with pytest.raises(BadInput, match=r"source 'sft' of .* has \d+ tokens held out, less than one row of 99999"):
+        take(_config(prepared, *WORDS), tmp_path / "b", tokenizer=None, seq_len=99_999)
+    assert main(_arguments(texts, tmp_path / "part", "--sources", "sft")) == 0
+    with pytest.raises(BadInput, match="was prepared without personal: it holds sft; prepare again with --sources"):
+        take(_config(tmp_path / "part", *WORDS), tmp_path / "c", names=["sft", "personal"], tokenizer=None)
+    shard = next((tmp_path / "part").glob("sft.*.train.bin"))
+    shard.write_bytes(shard.read_bytes()[:-2])
+    with pytest.raises(BadInput, match=rf"1 of \d+ shards are missing or of another length, first {shard.name}"):
+        take(_config(tmp_path / "part", *WORDS), tmp_path / "d", tokenizer=None)
+
+
+@pytest.mark.parametrize(("more", "message"), [
+    (["--sources", "sft,tinystory"], "--sources tinystory: unknown source; did you mean 'tinystories'?"),
+    (["--sources", "synthetic"], "--sources synthetic: its items are drawn while training, there is nothing to"),
+    (["sft"], "'sft' is not key=value"),
+    (["--data", "/nowhere"], "no data folder '/nowhere'"),
+    (["--out", "nosuch://place"], "cannot write to nosuch://place: Protocol not known: nosuch"),
+    (["duplicates=some"], "'data.duplicates' = 'some': input should be 'drop' or 'keep'")])
+def test_bad_options_are_told_with_the_way_out(texts, tmp_path, capsys, more, message):
+    assert main(_arguments(texts, tmp_path / "out", *more)) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_begun_or_finished_with_other_settings_is_refused(texts, prepared, tmp_path, capsys):
+    out = tmp_path / "out"
+    _kill_at(_arguments(texts, out), partial(_files_there, "*.train.bin", 1), out)
+    assert main(_arguments(texts, out, "seed=3")) == 2
+    assert "was begun with other settings: give the same options again" in capsys.readouterr().err
+    stories = texts / "tinystories" / "a.parquet"
+    before = stories.stat()
+    os.utime(stories, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    try:
+        assert main(_arguments(texts, out)) == 2
+        assert "was begun with other inputs" in capsys.readouterr().err
+    finally:
+        os.utime(stories, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert main(_arguments(texts, prepared, "seed=3")) == 2
+    assert "is finished, with other settings: choose another --out" in capsys.readouterr().err
+    assert main(_arguments(texts, prepared)) == 0
+    assert main(_arguments(prepared, tmp_path / "x")) == 2
+    assert "is prepared already: give it to a run with --data" in capsys.readouterr().err
+
+
+def test_a_file_that_changes_between_the_two_readings_is_told(texts, tmp_path):
+    _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(60)])
+    config = _config(tmp_path / "data", *WORDS, "data.tokenizer=x/y")
+    tokenizer = Tokenizer.train(["a few words"], 301)
+    job = open_job(config, str(tmp_path / "out"), ["sft"], tokenizer, tokens=None, say=print)
+
+    def runner(what, work, parts):
+        if what == "tokenising":
+            _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(50)])
+        for part in parts:
+            work(part, lambda _: None)
+
+    with pytest.raises(BadInput, match=r"source 'sft': .*a\.jsonl and its neighbours have changed since they were"):
+        preparation.run(job, tokenizer, 16, runner, print)
+
+
+def test_about_as_many_tokens_as_asked_for_are_taken(texts, tmp_path):
+    """4,000 of 11,000 tokens and more: within 3 % or one document, and the held-out side is cut with the other."""
+    assert main(_arguments(texts, tmp_path / "out", "--tokens", "4e3", "--sources", "fineweb_edu,tinystories")) == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    for facts in manifest["sources"].values():
+        longest = 200
+        assert 4000 <= facts["tokens"] <= 4000 * 1.03 + longest and facts["dropped"]["beyond_tokens"] > 100
+        share = facts["heldout_documents"] / (facts["documents"] + facts["heldout_documents"])
+        assert 0.01 < share < 0.2
+    whole = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["fineweb_edu"]
+    assert whole["documents"] < 200
+
+
+def test_duplicates_can_be_kept(texts, tmp_path):
+    assert main(_arguments(texts, tmp_path / "out", "duplicates=keep")) == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["duplicates"] == "kept"
+    assert all(sum(facts["dropped"].values()) == 0 for facts in manifest["sources"].values())
+
+
+BIG = """
+import json, random, sys
+from pathlib import Path
+words = [f"{a}{b}" for a in "kae lor mi tun ves oph dra qui sel bon".split() for b in "ra nel to min sa vo rik".split()]
+rng, place = random.Random(0), Path(sys.argv[1]) / "fineweb_edu"
+place.mkdir(parents=True)
+for number, size in enumerate((700, 340)):    # MB: one file of many blocks and one of fewer
+    with (place / f"{number}.jsonl").open("w") as file:
+        pool, done = rng.choices(words, k=10**6), 0
+        while done < size * 10**6:
+            start = rng.randrange(10**6)
+            text = " ".join(rng.choices(words, k=8) + pool[start:start + rng.randrange(30, 600)])
+            done += file.write(json.dumps({"text": text}) + "\\n")
+"""
+MEASURED = """
+import resource, sys
+from hamner.prepare_data import main
+code = main(sys.argv[1:])
+print("peak KiB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+raise SystemExit(code)
+"""
+
+
+@pytest.mark.slow
+def test_a_gibibyte_of_text_stays_under_a_gibibyte_of_memory(tmp_path):
+    subprocess.run([sys.executable, "-c", BIG, str(tmp_path / "big")], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, "--config", "smoke", "--data", str(tmp_path / "big"), "--out",
+         str(tmp_path / "out"), "--sources", "fineweb_edu", "vocab_size=400", f"data.tokenizer={_small(tmp_path)}"],
+        text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["sources"]["fineweb_edu"]["bytes"] > 2**30 * 0.9
+    peak = int(done.stdout.split()[-1]) / 2**20
+    print(f"{peak:.2f} GiB, {manifest['sources']['fineweb_edu']['records']:,} documents")
+    assert peak < 1.0
+
+
+def _small(tmp_path):
+    Tokenizer.train(["kaera lornel mito tunmin vessa ophvo drarik quira selnel bonto " * 9], 400).save(tmp_path / "tok")
+    return tmp_path / "tok"
