@@ -74,6 +74,7 @@ def worker_environment(threads_per_process: int) -> dict[str, str]:
     threads = str(threads_per_process)
     return {
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
+        "RAYON_NUM_THREADS": threads,    # of MinHash
         # large tensors are kept by the allocator instead of being returned and faulted in again every step
         "MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**34),
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",

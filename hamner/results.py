@@ -43,7 +43,7 @@ def home_folder() -> Path:
     return project if (project / "pyproject.toml").is_file() else Path.cwd()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | bytearray) -> None:
     """Write a file atomically: a reader, or a kill, sees the old content or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -38,14 +38,14 @@ Verdicts = npt.NDArray[np.uint8]
 class Side:
     """One side of the shard being filled."""
 
-    ids: list[npt.NDArray[Any]] = field(default_factory=list)
+    ids: bytearray = field(default_factory=bytearray)    # grows in place: a list of arrays would be copied twice
     ends: list[int] = field(default_factory=list)
     tokens: int = 0
     characters: int = 0
     utf8_bytes: int = 0
 
     def add(self, document: Document, ids: Sequence[int], dtype: np.dtype[Any]) -> None:
-        self.ids.append(np.asarray(ids, dtype=dtype))
+        self.ids += np.asarray(ids, dtype=dtype).tobytes()
         self.tokens += len(ids)
         self.ends.append(self.tokens)
         self.characters += len(document.text)
@@ -111,11 +111,10 @@ def _write_shard(
         if not filled.tokens:
             continue
         name = f"{part.name}.{number:03}.{SIDES[side]}"
-        data = np.concatenate(filled.ids).tobytes()
-        store.write(f"{name}.bin", data)
+        store.write(f"{name}.bin", filled.ids)
         told = {"file": f"{name}.bin", "side": SIDES[side], "documents": len(filled.ends), "tokens": filled.tokens,
-                "characters": filled.characters, "text_bytes": filled.utf8_bytes, "bytes": len(data),
-                "sha256": hashlib.sha256(data).hexdigest()}
+                "characters": filled.characters, "text_bytes": filled.utf8_bytes, "bytes": len(filled.ids),
+                "sha256": hashlib.sha256(filled.ids).hexdigest()}
         if side == HELD_OUT:
             ends = np.asarray(filled.ends, dtype=np.int64).tobytes()
             store.write(f"{name}.ends.bin", ends)

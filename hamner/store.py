@@ -29,12 +29,12 @@ class Store:
         protocol = self._files.protocol
         self.local = Path(self._root) if "file" in ((protocol,) if isinstance(protocol, str) else protocol) else None
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | bytearray) -> None:
         if self.local is not None:
             write_bytes(self.local / name, data)
         else:
             self._files.makedirs(os.path.dirname(self._path(name)), exist_ok=True)    # noqa: PTH120 (an address)
-            self._files.pipe_file(self._path(name), data)
+            self._files.pipe_file(self._path(name), bytes(data))
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())

@@ -52,8 +52,9 @@ def texts(tmp_path_factory):
     return folder
 
 
-def _arguments(texts, out, *more):
-    return ["--config", "smoke", "--data", str(texts), "--out", str(out), "--shard-tokens", SHARD, *WORDS, *more]
+def _arguments(texts, out, *words, more=()):
+    return ["--config", "smoke", "--data", str(texts), "--out", str(out), "--shard-tokens", SHARD,
+            *WORDS, *words, *more]
 
 
 def _files(folder):
@@ -158,8 +159,8 @@ def _finished_shards(out):
     return found
 
 
-def _kill_and_compare(texts, prepared, out, moments):
-    arguments, before, kills = _arguments(texts, out), {}, 0
+def _kill_and_compare(arguments, prepared, out, moments):
+    before, kills = {}, 0
     for moment in moments:
         kills += _kill_at(arguments, moment, out)
         finished = _finished_shards(out)
@@ -180,23 +181,34 @@ def _files_there(pattern, count, out):
 def test_killed_it_goes_on_and_the_shards_are_the_same(texts, prepared, tmp_path):
     """Once while it reads, once while it writes; what was finished is not written again."""
     moments = [partial(_files_there, "unfinished/*.survey.npz", 2), partial(_files_there, "*.train.bin", 9)]
-    assert _kill_and_compare(texts, prepared, tmp_path / "out", moments) == 2
+    arguments = _arguments(texts, tmp_path / "out")
+    assert _kill_and_compare(arguments, prepared, tmp_path / "out", moments) == 2
 
 
 @pytest.mark.slow
-def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(texts, prepared, tmp_path):
-    """Moments drawn from the whole length of an undisturbed run, start-up included."""
+def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(tmp_path):
+    """Moments drawn from the whole length of an undisturbed run of 50 shards and more, in two files."""
+    for number in range(2):
+        _lines(tmp_path / "data" / "fineweb_edu" / f"{number}.jsonl",
+               [{"text": _prose(f"web{number}", n, 150)} for n in range(10_000)])
+    arguments = partial(_arguments, tmp_path / "data", more=("--sources", "fineweb_edu", "--shard-tokens", "60000"))
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "hamner.prepare_data", *_arguments(texts, tmp_path / "calm")], check=True)
-    whole, rng, kills, turn = time.monotonic() - began, random.Random(6), 0, 0
+    _kill_at(arguments(tmp_path / "calm"), lambda out: False, tmp_path)
+    whole, rng, kills, turn, caught = time.monotonic() - began, random.Random(6), 0, 0, set()
+    assert len(list((tmp_path / "calm").glob("*.train.bin"))) >= 50
+
+    def moments(out):
+        for _ in range(4):
+            end = time.monotonic() + rng.uniform(0.2, 1.0) * whole
+            yield lambda out, end=end: time.monotonic() > end
+            caught.add("writing" if list(out.glob("*.bin")) else "reading" if out.exists() else "starting")
+
     while kills < 10:
-        moments = []
-        for _ in range(3):
-            seconds = rng.uniform(0.1, 1.0) * whole
-            moments.append(lambda out, end=[seconds]: (
-                end.append(time.monotonic() + end[0]) if len(end) == 1 else None) or time.monotonic() > end[1])
-        kills += _kill_and_compare(texts, prepared, tmp_path / f"out{turn}", moments)
+        out = tmp_path / f"out{turn}"
+        kills += _kill_and_compare(arguments(out), tmp_path / "calm", out, moments(out))
         turn += 1
+    print(f"{kills} kills over {whole:.1f} s, while {caught}")
+    assert caught >= {"reading", "writing"}
 
 
 def test_a_run_takes_a_prepared_folder_as_its_data(prepared, tmp_path):
@@ -341,18 +353,15 @@ raise SystemExit(code)
 @pytest.mark.slow
 def test_a_gibibyte_of_text_stays_under_a_gibibyte_of_memory(tmp_path):
     subprocess.run([sys.executable, "-c", BIG, str(tmp_path / "big")], check=True)
+    tokenizer = Tokenizer.train(["kaera lornel mito tunmin vessa ophvo drarik quira selnel bonto " * 9], 400)
+    tokenizer.save(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, "--config", "smoke", "--data", str(tmp_path / "big"), "--out",
-         str(tmp_path / "out"), "--sources", "fineweb_edu", "vocab_size=400", f"data.tokenizer={_small(tmp_path)}"],
-        text=True, capture_output=True)
+         str(tmp_path / "out"), "--sources", "fineweb_edu", f"vocab_size={tokenizer.vocab_size}",
+         f"data.tokenizer={tmp_path}"], text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["sources"]["fineweb_edu"]["bytes"] > 2**30 * 0.9
     peak = int(done.stdout.split()[-1]) / 2**20
     print(f"{peak:.2f} GiB, {manifest['sources']['fineweb_edu']['records']:,} documents")
     assert peak < 1.0
-
-
-def _small(tmp_path):
-    Tokenizer.train(["kaera lornel mito tunmin vessa ophvo drarik quira selnel bonto " * 9], 400).save(tmp_path / "tok")
-    return tmp_path / "tok"
