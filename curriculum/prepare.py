@@ -31,10 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def on_ray(console: Console, config: Config) -> Iterator[Runner]:
-    """Parts as tasks of a cluster, with a progress bar that moves when one is done. Raises BadInput without one."""
+    """Raises BadInput when there is no cluster."""
     import ray
 
     connect(threads=1, gpus=0.0, processes=1)
+    try:
+        yield tasks(console)
+    finally:
+        ray.shutdown()
+
+
+def tasks(console: Console) -> Runner:
+    """Every part a task of the cluster, with a progress bar that moves when one is done."""
+    import ray
 
     def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
         task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_do)
@@ -48,10 +57,7 @@ def on_ray(console: Console, config: Config) -> Iterator[Runner]:
                     raise BadInput(problems)
                 advance(waiting.pop(done[0]).size)
 
-    try:
-        yield runner
-    finally:
-        ray.shutdown()
+    return runner
 
 
 def _do(work: Work, part: Part) -> list[str]:

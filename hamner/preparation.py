@@ -47,7 +47,7 @@ from hamner.tokenizer import Tokenizer
 
 MIN_DOCUMENTS = 5
 MAX_MALFORMED = 0.01          # share of a source's records that may be passed over
-PART_BYTES = 2**25            # small files are read together up to this size
+PART_BYTES = 2**23            # small files are read together up to this size
 SAMPLE_DOCUMENTS = 1000       # tokenised to learn how long a token is, where a source is to stop at some tokens
 MARGIN = 1.02                 # rather a little more than asked for
 

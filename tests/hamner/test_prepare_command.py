@@ -186,12 +186,13 @@ def test_killed_it_goes_on_and_the_shards_are_the_same(texts, prepared, tmp_path
 
 
 @pytest.mark.slow
-def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(tmp_path):
+def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(prepared, tmp_path):
     """Moments drawn from the whole length of an undisturbed run of 50 shards and more, in two files."""
     for number in range(2):
         _lines(tmp_path / "data" / "fineweb_edu" / f"{number}.jsonl",
                [{"text": _prose(f"web{number}", n, 150)} for n in range(10_000)])
-    arguments = partial(_arguments, tmp_path / "data", more=("--sources", "fineweb_edu", "--shard-tokens", "60000"))
+    arguments = partial(_arguments, tmp_path / "data", more=(
+        "--sources", "fineweb_edu", "--shard-tokens", "60000", f"data.tokenizer={prepared}"))
     began = time.monotonic()
     _kill_at(arguments(tmp_path / "calm"), lambda out: False, tmp_path)
     whole, rng, kills, turn, caught = time.monotonic() - began, random.Random(6), 0, 0, set()
@@ -333,12 +334,12 @@ from pathlib import Path
 words = [f"{a}{b}" for a in "kae lor mi tun ves oph dra qui sel bon".split() for b in "ra nel to min sa vo rik".split()]
 rng, place = random.Random(0), Path(sys.argv[1]) / "fineweb_edu"
 place.mkdir(parents=True)
-for number, size in enumerate((700, 340)):    # MB: one file of many blocks and one of fewer
+for number, size in enumerate((750, 400)):    # MB: one file of many blocks and one of fewer
     with (place / f"{number}.jsonl").open("w") as file:
-        pool, done = rng.choices(words, k=10**6), 0
+        done, text = 0, ""
         while done < size * 10**6:
-            start = rng.randrange(10**6)
-            text = " ".join(rng.choices(words, k=8) + pool[start:start + rng.randrange(30, 600)])
+            if rng.random() > 0.1:    # a tenth says again what the one before said
+                text = " ".join(rng.choices(words, k=rng.randrange(30, 600)))
             done += file.write(json.dumps({"text": text}) + "\\n")
 """
 MEASURED = """
@@ -351,17 +352,16 @@ raise SystemExit(code)
 
 
 @pytest.mark.slow
-def test_a_gibibyte_of_text_stays_under_a_gibibyte_of_memory(tmp_path):
+def test_a_gibibyte_of_text_stays_under_a_gibibyte_of_memory(prepared, tmp_path):
     subprocess.run([sys.executable, "-c", BIG, str(tmp_path / "big")], check=True)
-    tokenizer = Tokenizer.train(["kaera lornel mito tunmin vessa ophvo drarik quira selnel bonto " * 9], 400)
-    tokenizer.save(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, "--config", "smoke", "--data", str(tmp_path / "big"), "--out",
-         str(tmp_path / "out"), "--sources", "fineweb_edu", f"vocab_size={tokenizer.vocab_size}",
-         f"data.tokenizer={tmp_path}"], text=True, capture_output=True)
+         str(tmp_path / "out"), "--sources", "fineweb_edu", "vocab_size=400",
+         f"data.tokenizer={prepared}"], text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["sources"]["fineweb_edu"]["bytes"] > 2**30 * 0.9
-    peak = int(done.stdout.split()[-1]) / 2**20
-    print(f"{peak:.2f} GiB, {manifest['sources']['fineweb_edu']['records']:,} documents")
+    facts, peak = manifest["sources"]["fineweb_edu"], int(done.stdout.split()[-1]) / 2**20
+    print(f"peak {peak:.2f} GiB, {facts['records']:,} documents, {facts['bytes'] / 2**30:.2f} GiB kept")
+    assert sum(path.stat().st_size for path in (tmp_path / "big").rglob("*.jsonl")) > 2**30
+    assert 0.08 < facts["dropped"]["exact_duplicates"] / facts["records"] < 0.12
     assert peak < 1.0
