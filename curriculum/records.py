@@ -7,31 +7,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from curriculum.skills_matrix import picture, render, write_matrix
-from hamner.metrics import Curves, Metrics, Throughput, append_json_line, drop_json_lines_after
+from hamner.meter import Meter
+from hamner.metrics import Curves, Metrics, append_json_line, drop_json_lines_after
 from hamner.results import write_json
 
 FIELDS = ("run", "timestamp", "step", "phase", "stage_step", "loss", "mean_loss", "perplexity", "balance_loss",
-          "gradient_norm", "heldout_loss", "learning_rate", "tokens_per_sec", "tokens_total", "tokens_billions",
+          "gradient_norm", "heldout_loss", "learning_rate", "tokens_per_sec", "share_of_peak", "data_wait", "peak_gib",
+          "tokens_total", "tokens_billions",
           "elapsed_hours", "skipped_steps", "loss_scale")
 CURVES = ("loss", "mean_loss", "balance_loss", "gradient_norm", "heldout_loss", "learning_rate", "tokens_per_sec",
-          "skipped_steps", "loss_scale")
+          "share_of_peak", "data_wait", "peak_gib", "skipped_steps", "loss_scale")
 PROGRESS = ".progress"
 BULKY = ("skills", "documents")    # of a stage's record: what skills.json is made of
 
 
 class Records:
-    """The files of one run. `spent`: seconds of earlier processes."""
+    """The files of one run. `spent`: seconds of earlier processes. meter: of this process, which does the work."""
 
-    def __init__(self, folder: Path, *, writes: bool) -> None:
+    def __init__(self, folder: Path, meter: Callable[[int], Meter], *, writes: bool) -> None:
+        """meter: makes one that begins after so many tokens."""
         self._folder, self._writes = folder, writes
         self._began, self._shown, self.spent = time.perf_counter(), 0.0, 0.0
-        self.speed = Throughput()
+        self._meter_from, self.meter = meter, meter(0)
 
     @property
     def seconds(self) -> float:
@@ -46,7 +49,7 @@ class Records:
 
     def open(self, step: int, tokens: int, records: Sequence[Mapping[str, Any]]) -> None:
         """Go on after `step`."""
-        self.speed = Throughput(tokens)
+        self.meter = self._meter_from(tokens)
         if self._writes:
             self._metrics = Metrics(self._folder, FIELDS, resume_step=step)
             drop_json_lines_after(self._folder / "samples.jsonl", step)
@@ -57,12 +60,17 @@ class Records:
         if self._writes:
             self._curves = Curves(self._folder / "tensorboard" / name, resume_step=step)
 
-    def row(self, phase: str, row: Mapping[str, Any]) -> float:
-        """A row of metrics.csv and its curves; returns the tokens per second since the last one."""
-        rate = self.speed.now(row["tokens_total"])
+    def row(self, phase: str, row: Mapping[str, Any], waited: float) -> float:
+        """A row of metrics.csv and its curves; returns the tokens per second since the last one.
+
+        waited: seconds for data so far.
+        """
+        cost = self.meter.now(row["tokens_total"], waited)
+        rate = cost.pop("tokens_per_second")
         if self._writes:
             mean = row["mean_loss"]
-            row = {**row, "tokens_per_sec": rate, "perplexity": None if mean is None else math.exp(min(mean, 20.0))}
+            row = {**row, **cost, "tokens_per_sec": rate,
+                   "perplexity": None if mean is None else math.exp(min(mean, 20.0))}
             self._curves.scalars({name: row.get(name) for name in CURVES}, row["step"])
             self._metrics.row({
                 **row, "run": self._folder.name, "phase": phase, "tokens_billions": row["tokens_total"] / 1e9,

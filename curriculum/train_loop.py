@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock
+from torch import Tensor
 
 from curriculum.ending import StageEnd
 from curriculum.measuring import Measure
@@ -23,9 +25,12 @@ from curriculum.records import Records
 from curriculum.skills_matrix import drops
 from curriculum.stages import Curriculum, Stage
 from hamner import checkpoint
+from hamner.checkpoint_writer import CheckpointWriter
 from hamner.config import BadInput, Config, ModelConfig, parse
 from hamner.corpus import Corpus
+from hamner.fast_path import compiles
 from hamner.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
+from hamner.meter import Meter
 from hamner.mixer import Exhausted, Mixer, training_rows
 from hamner.model import build
 from hamner.results import read_json
@@ -74,11 +79,15 @@ class Course:
                       rank=rank, world=world, max_epochs=self.settings.max_epochs)
         self.model = parse(ModelConfig, document["model"], "model")
         hamner = build(self.model, self.config.seed, activation_checkpointing=compute.activation_checkpointing)
-        self.trainer = Trainer(hamner, mixer, self.config.optimizer, compute,
-                               micro_batches=self.settings.micro_batches, max_skipped=self.settings.max_skipped)
+        most = len(self.stages) * self.settings.max_steps * self.settings.batch_size * self.settings.seq_len
+        self.trainer = Trainer(
+            hamner, mixer, self.config.optimizer, compute, micro_batches=self.settings.micro_batches,
+            max_skipped=self.settings.max_skipped, compiled=compiles(
+                compute, self.model, self.settings.seq_len, most / world, compute.worker_threads))
         self.corpus = corpus
         self.measure = Measure(corpus, self.tokenizer, names, self.config)
-        self.records = Records(folder, writes=rank == 0)
+        self.records = Records(folder, lambda tokens: Meter(compute, self.model, self.settings.seq_len, tokens),
+                               writes=rank == 0)
         self.say = self.records.say
         self._beacon = Beacon(folder, time.time_ns() // 10**6)    # each process is a start of its own, whoever began it
         self._attempt, self._source = attempt, document["from"]
@@ -86,6 +95,7 @@ class Course:
         self.stage_step = 0
         self.told: list[dict[str, Any]] = []       # a record of each stage that is over
         self._rate = 0.0                           # tokens per second, as last written
+        self._writer = CheckpointWriter()
 
     # --- the story -------------------------------------------------------------------------------------
 
@@ -108,6 +118,7 @@ class Course:
             while self.stage_index < len(self.stages):
                 self._run_stage(self.stages[self.stage_index])
         except Diverged as error:
+            self._writer.wait()
             last = checkpoint.newest(self.folder / "checkpoints", self.say, complete=True)
             self.say(f"diverged: {error}; the last good checkpoint is {last.path if last else 'none'}")
             return
@@ -115,7 +126,7 @@ class Course:
             self.say(f"stopped at step {self.trainer.step_count}{stopped}; --resume goes on from there")
             return
         if self.rank == 0:
-            self._save(self.folder / "final")
+            checkpoint.save(self.folder / "final", *self._all())
             self.say(f"finished: {self.folder / 'final'}")
 
     def _newest(self) -> checkpoint.Checkpoint | None:
@@ -213,7 +224,7 @@ class Course:
             self.say(f"  step {row['step']}: the loss is {row['loss']}; the step changes nothing")
         began = time.perf_counter()
         ending = self.judge.after_step(self.trainer.hamner, self.stage_step, row["loss"])
-        self.records.speed.pause(time.perf_counter() - began)
+        self.records.meter.pause(time.perf_counter() - began)
         mean = sum(self.recent) / len(self.recent) if self.recent else None
         row |= {"stage_step": self.stage_step, "mean_loss": mean,
                 "heldout_loss": self.judge.last_loss if self.judge.due(self.stage_step) else None,
@@ -239,7 +250,7 @@ class Course:
                      + (f", strike {look.strikes} of {self.settings.plateau.strikes}"
                         if look.strikes and not stage.steps else ""))
         if last or step % self.settings.log_every == 0 or self.stage_step == 1:
-            self._rate = self.records.row(stage.name, row)
+            self._rate = self.records.row(stage.name, row, self.trainer.waited)
         self._progress(stage, row)
         if last or step % self.settings.sample_every == 0:
             self._sample(stage)
@@ -249,7 +260,7 @@ class Course:
             return    # the border's checkpoint, which says that the stage is over, is of the same step
         stop = self._told_to_stop()
         if due or stop:
-            self._checkpoint()
+            self._checkpoint(wait=stop)
         if stop:
             raise Stopped
 
@@ -295,8 +306,8 @@ class Course:
             self.say(f"  {drop.told}")
         self.records.stage_over(self.told, self.measure.chance, step)
         self.stage_index, self.stage_step = self.stage_index + 1, 0
-        self.records.speed.pause(time.perf_counter() - began)
-        self._checkpoint()
+        self.records.meter.pause(time.perf_counter() - began)
+        self._checkpoint(wait=True)
         self.records.stages(self.told)
         if reason == "worse" and self.settings.after_worse == "stop":
             raise Stopped(": the loss of the stage was rising, and after_worse = stop")
@@ -312,6 +323,7 @@ class Course:
         problem = ""
         if self.rank == 0:
             try:
+                self._writer.wait()
                 checkpoint.load(self.folder / best["checkpoint"])
             except BadInput as error:
                 problem = str(error)
@@ -339,40 +351,48 @@ class Course:
                                      seed=step) for p in SAMPLE_PROMPTS
         }
         self.records.samples(stage.name, step, self.trainer.tokens_total, samples)
-        self.records.speed.pause(time.perf_counter() - began)
+        self.records.meter.pause(time.perf_counter() - began)
 
     # --- surviving --------------------------------------------------------------------------------------
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, wait: bool = False) -> None:
+        """In a thread, unless it is waited for."""
         began = time.perf_counter()
         if self.rank == 0:
-            self._save(self.folder / "checkpoints" / checkpoint.step_name(self.trainer.step_count))
-            self._prune()
-        self.records.speed.pause(time.perf_counter() - began)
+            folder, prune = self.folder / "checkpoints", self._pruning()
+            self._writer.write(folder / checkpoint.step_name(self.trainer.step_count), *self._all(),
+                               then=lambda: prune(folder))
+            if wait:
+                self._writer.wait()
+        self.records.meter.pause(time.perf_counter() - began)
 
-    def _prune(self) -> None:
+    def _pruning(self) -> Callable[[Path], None]:
         """Keep the newest, those of `keep_every`, this stage's best, and something of each stage's end and best."""
-        folder, settings = self.folder / "checkpoints", self.settings
+        settings, spare = self.settings, {checkpoint.step_name(self.trainer.step_count)}
         over = {Path(place).name for record in self.told
                 for place in (record["checkpoint"], (record["best"] or record)["checkpoint"])}
-        spare = {checkpoint.step_name(self.trainer.step_count)}
         if self.best:
             spare.add(Path(self.best["checkpoint"]).name)
-        if settings.keep_every:
-            spare |= {p.name for p in folder.glob("step_*") if int(p.name[5:]) % settings.keep_every == 0}
         if settings.keep_stages == "full":
             spare |= over
-        checkpoint.prune(folder, settings.keep_checkpoints, spare=frozenset(spare), weights_of=frozenset(over))
 
-    def _save(self, path: Path) -> None:
+        def prune(folder: Path) -> None:
+            every = {p.name for p in folder.glob("step_*") if settings.keep_every
+                     and int(p.name[5:]) % settings.keep_every == 0}
+            checkpoint.prune(folder, settings.keep_checkpoints, spare=frozenset(spare | every),
+                             weights_of=frozenset(over))
+
+        return prune
+
+    def _all(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], ModelConfig, Tokenizer]:
+        """What a checkpoint of now holds."""
         state = self.trainer.state() | {
             "stage_index": self.stage_index, "stage_step": self.stage_step, "records": self.told,
             "mixing": self._mixing, "rows_before": self._rows_before, "started_at": self.started_at,
             "judge": self.judge.state(), "end": self.end.state(), "best": self.best, "left_out": self.left_out,
             "recent": self.recent, "elapsed_seconds": self.records.seconds, "attempt": self._attempt,
         }
-        checkpoint.save(path, self.trainer.tensors() | {"average": self.judge.tensors()}, state, self.model,
-                        self.tokenizer)
+        return self.trainer.tensors() | {"average": self.judge.tensors()}, state, self.model, self.tokenizer
 
     def load(self, found: checkpoint.Checkpoint, *, before_border: bool = False) -> None:
         """Go on where a checkpoint stands. before_border: stay in the stage that it ended."""

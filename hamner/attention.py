@@ -1,7 +1,8 @@
 """Attention of both kinds: grouped-query, and differential (Ye et al. 2024, "Differential Transformer").
 
 B batch, T time, C hidden, H query heads, K key/value heads, D head size.
-Both kinds go through PyTorch's scaled_dot_product_attention, so no T × T matrix is kept.
+Both kinds go through PyTorch's scaled_dot_product_attention or, where that is slow, through block_attention.py.
+What stands before and after it (`project`, `merge`) is made to be compiled; see fast_path.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hamner.block_attention import block_attention, differential_block_attention
 from hamner.config import ModelConfig
+from hamner.fast_path import blocks_pay
+from hamner.layers import RMSNorm, linear
 
 
 def rotary_table(model: ModelConfig) -> tuple[Tensor, Tensor]:
@@ -30,11 +34,20 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q kᵀ / √D) v under the causal mask; query head j reads KV head j // (H / K). (B, H, T, D)"""
+    """softmax(q kᵀ / √D) v under the causal mask; query head j reads KV head j // (H / K). (B, H, T, D)
+
+    With fewer queries than keys the queries are the last ones (of a cache, see kv_cache.py).
+    """
+    if blocks_pay(q, k):
+        return block_attention(q, k, v)
     groups = q.shape[1] // k.shape[1]
     if groups > 1 and q.device.type == "cpu":    # the CPU kernel is slower with its own grouping
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=k.shape[1] != q.shape[1])
+    grouped, new, seen = k.shape[1] != q.shape[1], q.shape[2], k.shape[2]
+    if new == seen:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
+    mask = None if new == 1 else torch.ones(new, seen, dtype=torch.bool, device=q.device).tril(seen - new)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
 
 
 class GroupedQueryAttention(nn.Module):
@@ -49,15 +62,23 @@ class GroupedQueryAttention(nn.Module):
         self.v = nn.Linear(model.hidden_size, kv_size, bias=False)
         self.o = nn.Linear(model.hidden_size, model.hidden_size, bias=False)
 
-    def heads(self, x: Tensor) -> Tensor:
-        """(B, T, n·D) -> (B, n, T, D)"""
-        return x.unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, T, C) -> queries (B, H, T, D), keys and values (B, K, T, D); cos, sin (T, D) of their positions."""
+        parts = linear(x, self.q.weight, self.k.weight, self.v.weight).split(
+            [self.q.out_features, self.k.out_features, self.v.out_features], dim=-1)
+        q, k, v = (part.unflatten(-1, (-1, self.head_size)).transpose(1, 2) for part in parts)
+        return rotate(q, cos, sin).contiguous(), rotate(k, cos, sin).contiguous(), v.contiguous()
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(B, H, T, D)"""
+        return causal_attention(q, k, v)
+
+    def merge(self, attended: Tensor) -> Tensor:
+        """(B, H, T, D) -> (B, T, C)"""
+        return linear(attended.transpose(1, 2).flatten(-2), self.o.weight)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        q = rotate(self.heads(self.q(x)), cos, sin)
-        k = rotate(self.heads(self.k(x)), cos, sin)
-        attended = causal_attention(q, k, self.heads(self.v(x)))
-        return self.o(attended.transpose(1, 2).flatten(-2))
+        return self.merge(self.attend(*self.project(x, cos, sin)))
 
 
 class DifferentialAttention(GroupedQueryAttention):
@@ -76,7 +97,13 @@ class DifferentialAttention(GroupedQueryAttention):
         self.lambda_k1 = nn.Parameter(torch.empty(model.head_size))
         self.lambda_q2 = nn.Parameter(torch.empty(model.head_size))
         self.lambda_k2 = nn.Parameter(torch.empty(model.head_size))
-        self.head_norm = nn.RMSNorm(model.head_size, eps=model.norm_eps)
+        self.head_norm = RMSNorm(model.head_size, eps=model.norm_eps)
+        self.scale: Tensor
+        self.register_buffer("scale", self.constant(), persistent=False)
+
+    def constant(self) -> Tensor:
+        """1 − λ_init: a tensor, since compiled code is made anew for each different plain number."""
+        return torch.tensor(1 - self.lambda_init)
 
     def strength(self) -> Tensor:
         """λ, a number: how much of the second map is taken away."""
@@ -84,10 +111,12 @@ class DifferentialAttention(GroupedQueryAttention):
         second = torch.exp((self.lambda_q2 * self.lambda_k2).sum())
         return first - second + self.lambda_init
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        q = rotate(self.heads(self.q(x)), cos, sin)      # (B, 2H, T, D)
-        k = rotate(self.heads(self.k(x)), cos, sin)      # (B, 2K, T, D)
-        v = self.heads(self.v(x)).repeat(1, 2, 1, 1)     # both maps read the same values
-        first, second = causal_attention(q, k, v).chunk(2, dim=1)
-        attended = self.head_norm(first - self.strength().to(first.dtype) * second) * (1 - self.lambda_init)
-        return self.o(attended.transpose(1, 2).flatten(-2))
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q (B, 2H, T, D), k (B, 2K, T, D), v (B, K, T, D) -> (B, H, T, D)"""
+        if blocks_pay(q, k):
+            return differential_block_attention(q, k, v, self.strength())
+        first, second = causal_attention(q, k, v.repeat(1, 2, 1, 1)).chunk(2, dim=1)    # both maps read the same v
+        return first - self.strength().to(first.dtype) * second
+
+    def merge(self, attended: Tensor) -> Tensor:
+        return super().merge(self.head_norm(attended) * self.scale.to(attended.dtype))

@@ -128,7 +128,7 @@ class Compute(Strict):
     threads: int = Field(8, gt=0)                # of torch, per trial of the league; set before torch starts
     workers: int = Field(1, gt=0)                # curriculum: data-parallel processes
     worker_threads: int = Field(8, gt=0)         # ... and the threads of each
-    compile: bool = False                        # torch.compile: faster steps, a minute or more at start-up
+    compile: Literal["auto", "always", "never"] = "auto"    # auto: where it saves more time than it takes
     activation_checkpointing: bool = True
     gpu_memory_gib: float = Field(24.0, gt=0)    # of one card; shares are fractions of it
     max_failures: int = Field(2, ge=0)           # a crashed trial or worker starts again this often

@@ -43,3 +43,9 @@ def training_flops_per_token(model: ModelConfig, seq_len: int) -> float:
     products = 3 if model.attention == "differential" else 2
     scores = products * 2 * model.hidden_size * seq_len * model.num_layers
     return 3 * (2 * count_parameters(model).active + scores)
+
+
+def useful_flops_per_token(model: ModelConfig, seq_len: int) -> float:
+    """The same, with attention over what a token may see alone, half the square: what shares of a peak are made of."""
+    products = 3 if model.attention == "differential" else 2
+    return training_flops_per_token(model, seq_len) - 3 * products * model.hidden_size * seq_len * model.num_layers

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from hamner.config import BadInput, Compute
 from hamner.corpus import Corpus
-from hamner.loss import token_losses
+from hamner.loss import head_losses
 from hamner.mixer import LEVEL_1, Levels, SyntheticRows
 from hamner.model import Hamner
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
-from hamner.trainer import autocast
 
 
 def heldout_rows(
@@ -120,9 +119,8 @@ def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> 
     hamner.eval()
     for start in range(0, len(rows), batch_size):    # a worker may be left without a row
         part = rows[start:start + batch_size].to(compute.device)
-        with autocast(compute):
-            logits = hamner.forward(part).logits    # not through a compiled call: other shapes, no gradients
-        yield slice(start, start + batch_size), token_losses(logits, part)
+        hidden, _ = hamner.hidden_states(part)
+        yield slice(start, start + batch_size), head_losses(hidden, hamner.embedding.weight, part)
     hamner.train(was_training)
 
 

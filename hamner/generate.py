@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hamner.kv_cache import KVCache
 from hamner.model import Hamner
 from hamner.tokenizer import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Message, Tokenizer
 
@@ -47,17 +48,25 @@ def prompt_name(prompt: str | tuple[Message, ...]) -> str:
 def stream(
     hamner: Hamner, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, generator: torch.Generator,
 ) -> Iterator[int]:
-    """Yield new tokens until an end token or the limit. The oldest context is dropped beyond max_seq_len."""
+    """Yield new tokens until an end token or the limit.
+
+    Where the context would exceed max_seq_len, its older half is dropped and the rest read anew.
+    """
     was_training = hamner.training
     hamner.eval()
-    device = hamner.embedding.weight.device
-    context, new = list(ids) or [END_OF_TEXT], list[int]()
+    device, most = hamner.embedding.weight.device, hamner.config.max_seq_len
+    context = list(ids) or [END_OF_TEXT]
+    cache = KVCache(hamner.config, len(context) + max_new_tokens, device=device, dtype=hamner.dtype)
+    unread, new = context[-most:], list[int]()
     try:
         for _ in range(max_new_tokens):
-            window = torch.tensor([context[-hamner.config.max_seq_len:]], device=device)
-            token = _draw(hamner.forward(window).logits[0, -1].float().cpu(), new, sampling, generator)
+            if cache.length + len(unread) > most:
+                cache.length, unread = 0, context[-(most // 2):]
+            hidden, _ = hamner.hidden_states(torch.tensor([unread], device=device), cache)
+            token = _draw(hamner.logits(hidden[0, -1]).float().cpu(), new, sampling, generator)
             if token in (END_OF_TEXT, MESSAGE_START, MESSAGE_END):
                 return
+            unread = [token]
             context.append(token)
             new.append(token)
             yield token

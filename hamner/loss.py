@@ -2,13 +2,20 @@
 
 Data hands out `tokens`; training, evaluation and every test call this. Nobody else writes `[:, 1:]` on
 targets, so a target shifted twice cannot be written by accident.
+
+B batch, T time, C hidden, V vocabulary, N tokens at a time.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hamner.fast_path import rows_of_logits
 
 
 def token_losses(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -29,6 +36,70 @@ def next_token_loss(logits: Tensor, tokens: Tensor, weight: Tensor | None = None
         return losses.mean()
     kept = weight[:, 1:].to(losses.dtype)
     return (losses * kept).sum() / kept.sum()
+
+
+def head_loss(hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | None = None) -> Tensor:
+    """next_token_loss of the logits hidden @ headᵀ, which never exist whole: only some tokens' at a time.
+
+    hidden (B, T, C); head (V, C) in fp32, computed with in hidden's precision; tokens and weight (B, T).
+    """
+    if hidden.shape[:2] != tokens.shape:
+        raise ValueError(f"hidden states {tuple(hidden.shape)} do not belong to tokens {tuple(tokens.shape)}")
+    targets = tokens.roll(-1, dims=1)
+    share = torch.ones_like(tokens, dtype=torch.float32) if weight is None else weight.roll(-1, dims=1).float()
+    share[:, -1] = 0    # the last token of a row has nothing to predict
+    loss: Tensor = _HeadLoss.apply(hidden.flatten(0, 1), head, targets.flatten(), share.flatten())
+    return loss
+
+
+@torch.no_grad()
+def head_losses(hidden: Tensor, head: Tensor, tokens: Tensor) -> Tensor:
+    """token_losses of the logits hidden @ headᵀ, without gradients and a few rows at a time: (B, T - 1)."""
+    head, rows = head.to(hidden.dtype), max(1, rows_of_logits(len(head)) // tokens.shape[1])
+    return torch.cat([token_losses(F.linear(part, head), read)
+                      for part, read in zip(hidden.split(rows), tokens.split(rows), strict=True)])
+
+
+class _HeadLoss(torch.autograd.Function):
+    """Loss and both gradients in one go, N tokens at a time. hidden (B·T, C), head (V, C), targets, share (B·T,)."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, share: Tensor) -> Tensor:
+        size, kind = rows_of_logits(len(head)), hidden.dtype
+        cast, scale = head.to(kind), share[:, None].to(kind)
+        wanted = any(ctx.needs_input_grad)
+        to_hidden = torch.empty_like(hidden) if wanted else None
+        to_head = torch.empty_like(head) if wanted else None
+        losses, places = [], torch.arange(size, device=hidden.device)
+        for start in range(0, len(hidden), size):
+            part, asked = hidden[start:start + size], targets[start:start + size]
+            chance = _softmax(F.linear(part, cast))    # (N, V)
+            right = chance[places[: len(part)], asked]
+            losses.append(-right.float().clamp_min(torch.finfo(torch.float32).tiny).log())
+            if to_hidden is None or to_head is None:
+                continue
+            chance[places[: len(part)], asked] = right - 1    # the gradient of the logits, but for each token's share
+            back = chance.to(kind)
+            shares = scale[start:start + size]    # applied to the narrow side of each product, not to the logits
+            to_hidden[start:start + size] = (back @ cast) * shares
+            piece = back.t() @ (part * shares)
+            to_head.add_(piece) if start else to_head.copy_(piece)    # summed in fp32
+        total = share.sum()
+        if wanted:
+            ctx.save_for_backward(to_hidden, to_head, total)
+        return (torch.cat(losses) * share).sum() / total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        to_hidden, to_head, total = ctx.saved_tensors
+        factor = gradients[0] / total
+        return (to_hidden * factor).to(to_hidden.dtype), to_head * factor, None, None
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Over the last axis, summed in fp32; the CPU's kernel does so in one pass whatever the precision it writes."""
+    return logits.softmax(-1) if logits.device.type == "cpu" else logits.softmax(-1, dtype=torch.float32)
 
 
 @torch.no_grad()

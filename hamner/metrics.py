@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,23 +62,6 @@ class Curves:
 
     def close(self) -> None:
         self._writer.close()
-
-
-class Throughput:
-    """Tokens per second since the last question, so that compiling and evaluating do not blur the present."""
-
-    def __init__(self, tokens: int = 0) -> None:
-        self._tokens, self._time, self._paused = tokens, time.perf_counter(), 0.0
-
-    def now(self, tokens: int) -> float:
-        moment = time.perf_counter()
-        rate = (tokens - self._tokens) / max(moment - self._time - self._paused, 1e-9)
-        self._tokens, self._time, self._paused = tokens, moment, 0.0
-        return rate
-
-    def pause(self, seconds: float) -> None:
-        """Time spent on something other than training."""
-        self._paused += seconds
 
 
 def append_json_line(path: Path, value: Mapping[str, Any]) -> None:

@@ -7,8 +7,8 @@ Pre-norm blocks, RMSNorm, rotary positions, no biases, output head tied to the e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from hamner.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.config import BadInput, ModelConfig
+from hamner.kv_cache import KVCache, Seen
+from hamner.layers import RMSNorm, linear
 from hamner.mlp import MixtureOfExperts, SwiGLU
 
 
@@ -26,20 +28,37 @@ class Output(NamedTuple):
 
 
 class Block(nn.Module):
-    """x + attention(norm x), then x + mlp(norm x). x (B, T, C)."""
+    """x + attention(norm x), then x + mlp(norm x). x (B, T, C).
+
+    Attention's core lies between two regions; `regions` are these compiled, the same two for all blocks of a model.
+    """
+
+    regions: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def __init__(self, model: ModelConfig, layer: int) -> None:
         super().__init__()
         attention = DifferentialAttention if model.attention == "differential" else GroupedQueryAttention
-        self.attention_norm = nn.RMSNorm(model.hidden_size, eps=model.norm_eps)
+        self.attention_norm = RMSNorm(model.hidden_size, eps=model.norm_eps)
         self.attention = attention(model, layer)
-        self.mlp_norm = nn.RMSNorm(model.hidden_size, eps=model.norm_eps)
+        self.mlp_norm = RMSNorm(model.hidden_size, eps=model.norm_eps)
         self.mlp: nn.Module = MixtureOfExperts(model) if model.num_experts > 1 else SwiGLU(model)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        x = x + self.attention(self.attention_norm(x), cos, sin)
+    def enter(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Up to queries, keys and values."""
+        return self.attention.project(self.attention_norm(x), cos, sin)
+
+    def leave(self, x: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
+        """From what was attended to the block's end; returns the stream and the balance loss."""
+        x = x + self.attention.merge(attended)
         update, balance = self.mlp(self.mlp_norm(x))
         return x + update, balance
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, seen: Seen | None = None) -> tuple[Tensor, Tensor]:
+        enter, leave = self.regions if self.regions and self.training else (Block.enter, Block.leave)
+        q, k, v = enter(self, x, cos, sin)
+        if seen is not None:
+            k, v = seen.append(k, v)
+        return leave(self, x, self.attention.attend(q, k, v))
 
 
 class Hamner(nn.Module):
@@ -52,42 +71,60 @@ class Hamner(nn.Module):
             raise BadInput(problems)
         self.config = model
         self.activation_checkpointing = activation_checkpointing
+        self.dtype = torch.float32    # of the stream and so of all products (layers.py); weights stay fp32
         self.embedding = nn.Embedding(model.vocab_size, model.hidden_size)
         self.blocks = nn.ModuleList(Block(model, layer) for layer in range(model.num_layers))
-        self.final_norm = nn.RMSNorm(model.hidden_size, eps=model.norm_eps)
+        self.final_norm = RMSNorm(model.hidden_size, eps=model.norm_eps)
         cos, sin = rotary_table(model)
         self.cos: Tensor
         self.sin: Tensor
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
+    def compile_regions(self) -> None:
+        """From now on training runs the blocks' regions compiled: once, whatever the depth. Evaluation does not."""
+        regions = torch.compile(Block.enter, dynamic=False), torch.compile(Block.leave, dynamic=False)
+        for block in cast("list[Block]", list(self.blocks)):
+            block.regions = regions
+
     def embed(self, tokens: Tensor) -> Tensor:
-        """(B, T) -> (B, T, C) of unit root mean square.
+        """(B, T) -> (B, T, C) of unit root mean square, in the model's dtype.
 
         The norm has no parameters and can be folded into an input embedding of its own on export. Without it
         the stream starts at the embedding's small scale and differential attention does not get going.
         """
         x = self.embedding(tokens)
-        return F.rms_norm(x, (x.shape[-1],), eps=1e-12)
+        return F.rms_norm(x, (x.shape[-1],), eps=1e-12).to(self.dtype)
 
-    def hidden_states(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, T) -> the last hidden states (B, T, C), normed, and the weighted balance loss."""
-        if tokens.shape[-1] > self.config.max_seq_len:
-            raise ValueError(f"{tokens.shape[-1]} tokens exceed max_seq_len {self.config.max_seq_len}")
+    def hidden_states(self, tokens: Tensor, cache: KVCache | None = None) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T) -> the last hidden states (B, T, C), normed, and the weighted balance loss.
+
+        cache: of the tokens that came before these, to which these are added.
+        """
+        start = cache.length if cache else 0
+        end = start + tokens.shape[-1]
+        if end > self.config.max_seq_len:
+            raise ValueError(f"{end} tokens exceed max_seq_len {self.config.max_seq_len}")
         x = self.embed(tokens)
-        cos, sin = self.cos[: tokens.shape[-1]], self.sin[: tokens.shape[-1]]
+        cos, sin = self.cos[start:end], self.sin[start:end]
         balance = x.new_zeros((), dtype=torch.float32)
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
             if self.activation_checkpointing and self.training:
                 x, extra = checkpoint(block, x, cos, sin, use_reentrant=False)
             else:
-                x, extra = block(x, cos, sin)
+                x, extra = block(x, cos, sin, cache.of_layer(index) if cache else None)
             balance = balance + extra
+        if cache:
+            cache.length = end
         return self.final_norm(x), balance * self.config.balance_coefficient
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., C) -> (..., V)"""
+        return linear(hidden, self.embedding.weight)
 
     def forward(self, tokens: Tensor) -> Output:
         hidden, balance = self.hidden_states(tokens)
-        return Output(F.linear(hidden, self.embedding.weight), balance)
+        return Output(self.logits(hidden), balance)
 
 
 def build(model: ModelConfig, seed: int, *, activation_checkpointing: bool = False) -> Hamner:
@@ -96,6 +133,9 @@ def build(model: ModelConfig, seed: int, *, activation_checkpointing: bool = Fal
         hamner = Hamner(model, activation_checkpointing=activation_checkpointing)
     hamner.to_empty(device="cpu")
     hamner.cos, hamner.sin = rotary_table(model)
+    for block in hamner.blocks:
+        if isinstance(block.attention, DifferentialAttention):
+            block.attention.scale = block.attention.constant()
     initialise(hamner, torch.Generator().manual_seed(seed))
     return hamner
 

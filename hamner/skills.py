@@ -25,7 +25,6 @@ from hamner.loss import next_token_hits
 from hamner.model import Hamner
 from hamner.synthetic_tasks import LEVELS, TASKS, Example, generate
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
-from hamner.trainer import autocast
 
 CELLS = tuple(f"{task} {level}" for task in TASKS for level in LEVELS)
 DRAWS_PER_ITEM = 10    # times what a large space needs; arithmetic 1 holds out ten items and never gets further
@@ -103,8 +102,7 @@ def exact_match(hamner: Hamner, items: SkillItems, compute: Compute, *, batch_si
         longest = int(lengths[rows].max())
         tokens = items.tokens[rows, :longest].to(compute.device)
         asked = items.answer[rows, :longest].to(compute.device)
-        with autocast(compute):
-            logits = hamner.forward(tokens).logits    # not through a compiled call: other shapes, no gradients
+        logits = hamner.forward(tokens).logits
         hits[rows.to(compute.device)] = (next_token_hits(logits, tokens) | ~asked[:, 1:]).all(dim=1).long()
     hamner.train(was_training)
     if in_a_group():

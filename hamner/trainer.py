@@ -11,6 +11,7 @@ There is no random state to save: each batch is a function of (seed, stage, step
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,22 +21,29 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hamner.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from hamner.config import Compute, Optimizer, ParameterGroup
-from hamner.loss import next_token_loss
+from hamner.fast_path import DTYPES
+from hamner.loss import head_loss
 from hamner.mixer import Mixer
 from hamner.model import Hamner
 from hamner.optim import adamw, warmup_constant
 
 MAX_SKIPPED = 50    # fp16: the scale halves at each skipped step; after so many it is no matter of scale
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Diverged(FloatingPointError):
     """Losses or gradients that are no numbers; the weights are those of the last step that had some."""
 
 
-def autocast(compute: Compute) -> torch.autocast:
-    """The precision of forward passes, of training and evaluation alike; weights stay fp32."""
-    return torch.autocast(compute.device, DTYPES[compute.precision], enabled=compute.precision != "fp32")
+class Objective(nn.Module):
+    """Tokens (B, T) -> cross-entropy and balance loss. What DistributedDataParallel wraps."""
+
+    def __init__(self, hamner: Hamner) -> None:
+        super().__init__()
+        self.hamner = hamner
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        hidden, balance = self.hamner.hidden_states(tokens)
+        return head_loss(hidden, self.hamner.embedding.weight, tokens), balance
 
 
 class Trainer:
@@ -43,21 +51,27 @@ class Trainer:
 
     def __init__(
         self, hamner: Hamner, mixer: Mixer, optimizer: Optimizer, compute: Compute, *, micro_batches: int = 1,
-        groups: Sequence[ParameterGroup] = (), max_skipped: int = 0,
+        groups: Sequence[ParameterGroup] = (), max_skipped: int = 0, compiled: bool = False,
     ) -> None:
-        """max_skipped: so many non-finite steps in a row change nothing; one more raises Diverged."""
+        """max_skipped: so many non-finite steps in a row change nothing; one more raises Diverged.
+
+        compiled: see fast_path.compiles. From here on the model computes in compute's precision, evaluation included.
+        """
         self.hamner = hamner.to(compute.device)
+        hamner.dtype = DTYPES[compute.precision]
         self.mixer, self.compute, self._micro_batches = mixer, compute, micro_batches
         self._settings, self._groups, self._max_skipped = optimizer, groups, max_skipped
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._world = torch.distributed.get_world_size() if distributed else 1
-        if compute.compile:
-            self.hamner.compile()
-        self._forward: nn.Module = DistributedDataParallel(self.hamner) if self._world > 1 else self.hamner
+        if compiled:
+            hamner.compile_regions()
+        objective = Objective(hamner)
+        self._forward: nn.Module = DistributedDataParallel(objective) if self._world > 1 else objective
         self.step_count = 0        # of the whole run
         self.tokens_total = 0      # over all workers
         self.skipped = 0           # steps in a row whose loss or gradient was no number and which changed nothing
         self.skipped_total = 0
+        self.waited = 0.0          # seconds of this process for data
         self.begin(0.0, 0)
 
     def begin(self, rate: float, warmup_steps: int, *, keep_optimizer: bool = False) -> None:
@@ -77,7 +91,9 @@ class Trainer:
         rate = rate_scale * warmup_constant(self.schedule_step, self.rate, self.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
+        began = time.perf_counter()
         tokens = self.mixer.next().to(self.compute.device, non_blocking=True)
+        self.waited += time.perf_counter() - began
         self._forward.train()
         loss, balance = self._backward(tokens)
         norm = self._update(loss)
@@ -122,11 +138,9 @@ class Trainer:
             last = index == len(parts) - 1
             waiting = contextlib.nullcontext() if last or self._world == 1 else self._forward.no_sync()  # type: ignore[operator]
             with waiting:
-                with autocast(self.compute):
-                    out = self._forward(part)
-                cross_entropy = next_token_loss(out.logits, part)
-                self._scaler.scale((cross_entropy + out.balance_loss) / len(parts)).backward()
-            total += torch.stack((cross_entropy.detach(), out.balance_loss.detach())) / len(parts)
+                cross_entropy, balance = self._forward(part)
+                self._scaler.scale((cross_entropy + balance) / len(parts)).backward()
+            total += torch.stack((cross_entropy.detach(), balance.detach())) / len(parts)
         if self._world > 1:
             torch.distributed.all_reduce(total)
             total /= self._world

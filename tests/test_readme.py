@@ -38,13 +38,19 @@ def test_every_command_line_is_understood(line, monkeypatch, capsys):
         from curriculum.run import main
     elif words[2] == "hamner.prepare_data":
         from hamner.prepare_data import main
+    elif words[2] == "curriculum.prepare":
+        from curriculum.prepare import main
     elif words[2] == "curriculum.compare":
         from curriculum.compare import main
+    elif words[2] == "hamner.process_youtube":
+        from hamner.process_youtube import main
+        words[3] = "/nonexistent"    # no network in tests
     else:
         from hamner.chat import main
     arguments = words[1:] if words[0] == "tournament" else words[3:]
     monkeypatch.setenv("HAMNER_RESULTS", "/nonexistent/results")
-    starts = "--plan" not in arguments and "--resume" not in arguments and words[2:3] != ["curriculum.compare"]
+    starts = "--plan" not in arguments and "--resume" not in arguments and words[2:3] not in (
+        ["curriculum.compare"], ["hamner.process_youtube"])
     nowhere = ["--data", "/nonexistent"] if starts else []
     assert main([*arguments, *nowhere]) in (0, 2)
     err = capsys.readouterr().err

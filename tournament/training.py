@@ -6,10 +6,8 @@ checkpoint; batch t depends on (seed, t) alone, so nothing else is needed.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,11 +17,14 @@ from typing import Any, TypeVar
 import torch
 
 from hamner import checkpoint
+from hamner.checkpoint_writer import CheckpointWriter
 from hamner.config import Config
 from hamner.corpus import Corpus
 from hamner.cost import GIB
 from hamner.evaluate import HeldoutText, document_losses, heldout_text, mix_loss, row_counts
-from hamner.metrics import Curves, Metrics, Throughput
+from hamner.fast_path import compiles
+from hamner.meter import Meter, forget_peak, peak_gib
+from hamner.metrics import Curves, Metrics
 from hamner.mixer import Mixer, training_rows
 from hamner.model import build
 from hamner.results import read_json, write_json
@@ -35,7 +36,7 @@ from tournament.gpu_share import Rung, first_rung, next_rung
 from tournament.variants import Contestant, flops_per_token
 
 FIELDS = ("step", "round", "loss", "balance_loss", "gradient_norm", "learning_rate", "tokens_per_second",
-          "tokens_total", "heldout_loss", "heldout_loss_of_grid")
+          "share_of_peak", "data_wait", "peak_gib", "tokens_total", "heldout_loss", "heldout_loss_of_grid")
 LADDER = "ladder.json"
 T = TypeVar("T")
 
@@ -73,7 +74,8 @@ class Training:
         self.rung = Rung(**read_json(self._noted)["rung"]) if self._noted.is_file() else self._first_rung()
         self._beacon = Beacon(folder, attempt)
         self._curves: Curves | None = None
-        self._forget_peak()
+        self._writer = CheckpointWriter()
+        forget_peak(config.compute.device)
         self._climbing(self._start)
         self._beacon.note_resume(league / "resume.jsonl", self.trainer.step_count,
                                  contestant=folder.relative_to(league).as_posix())
@@ -89,9 +91,14 @@ class Training:
         mixer = Mixer(rows, settings.batch_size)
         mixer.start_stage(settings.mix)
         hamner = build(self.contestant.model, self._seed, activation_checkpointing=rung.activation_checkpointing)
-        self.trainer = Trainer(hamner, mixer, config.optimizer, config.compute, micro_batches=rung.micro_batches,
-                               groups=self.contestant.groups)
+        steps = self.budget.steps[0] if self.budget.steps else settings.steps[0]    # few go further than round 1
+        self.trainer = Trainer(
+            hamner, mixer, config.optimizer, config.compute, micro_batches=rung.micro_batches,
+            groups=self.contestant.groups, compiled=compiles(
+                config.compute, self.contestant.model, settings.seq_len, steps * settings.batch_size * settings.seq_len,
+                config.compute.threads))
         self.trainer.begin(self._rate, settings.warmup_steps)
+        self._writer.wait()
         found = checkpoint.newest(self.folder / "checkpoints")
         if found:
             self.trainer.load(found, found.state)
@@ -103,7 +110,7 @@ class Training:
         step = self.trainer.step_count
         self._metrics = Metrics(self.folder, FIELDS, resume_step=step)
         self._curves = Curves(self.folder, resume_step=step)
-        self._speed = Throughput(self.trainer.tokens_total)
+        self._meter = Meter(config.compute, self.contestant.model, settings.seq_len, self.trainer.tokens_total)
 
     # -- running out of memory
 
@@ -193,7 +200,7 @@ class Training:
             began = time.perf_counter()
             loss = row["heldout_loss_of_grid"] = self._grid_loss()
             progress["grid"].append([trainer.step_count, progress["seconds"], loss])
-            self._speed.pause(time.perf_counter() - began)
+            self._meter.pause(time.perf_counter() - began)
         return row
 
     def _fraction(self, round_index: int) -> float:
@@ -224,6 +231,7 @@ class Training:
         for index in range(steps):
             trainer.step(1 - index / steps)
         cooled = self.evaluate(1)
+        self._writer.wait()
         found = checkpoint.newest(self.folder / "checkpoints")
         assert found is not None
         trainer.load(found, found.state)
@@ -319,35 +327,28 @@ class Training:
         looked = row.get("heldout_loss_of_grid") is not None
         if not (last or looked or step == 1 or step % self.settings.log_every == 0):
             return
-        row["tokens_per_second"] = self._speed.now(self.trainer.tokens_total)
+        row |= self._meter.now(self.trainer.tokens_total, self.trainer.waited)
         assert self._curves is not None
         self._metrics.row(row)
         self._curves.scalars({k: v for k, v in row.items() if k not in ("step", "round")}, step)
 
     def _save(self, done: bool) -> None:
+        """In a thread; what a round's end brought is on disk before anybody hears of it."""
         folder = self.folder / "checkpoints"
-        checkpoint.save(
+        self._writer.write(
             folder / checkpoint.step_name(self.trainer.step_count), self.trainer.tensors(),
             self.trainer.state() | {"progress": self.progress, "run": self.folder.name},
             self.contestant.model, self.tokenizer,
+            then=lambda: checkpoint.prune(folder, keep=1 if done else self.settings.keep_checkpoints),
         )
-        checkpoint.prune(folder, keep=1 if done else self.settings.keep_checkpoints)
-
-    # -- what it costs
-
-    def _forget_peak(self) -> None:
-        if self.config.compute.device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        else:
-            with contextlib.suppress(OSError):    # Linux: forget the peak
-                Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        if done:
+            self._writer.wait()
 
     def peak_gib(self) -> float:
-        """Peak memory since the run was opened: of the card, or of the process on a machine without one."""
-        if self.config.compute.device == "cuda":
-            return torch.cuda.max_memory_allocated() / GIB
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+        """Peak memory since the run was opened."""
+        return peak_gib(self.config.compute.device)
 
     def close(self) -> None:
+        self._writer.wait()
         if self._curves:
             self._curves.close()

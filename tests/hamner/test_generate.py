@@ -7,7 +7,8 @@ import torch
 
 from hamner.config import ModelConfig
 from hamner.generate import SAMPLE_PROMPTS, Sampling, _draw, complete, prompt_ids, prompt_name, stream
-from hamner.model import Output, build
+from hamner.kv_cache import KVCache
+from hamner.model import build
 from hamner.tokenizer import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Tokenizer
 
 PLAIN = Sampling(temperature=1.0, top_k=100, top_p=1.0, repetition_penalty=1.0)
@@ -29,7 +30,7 @@ class Script:
     def __init__(self, tokens, vocab_size=30):
         self.config = ModelConfig(vocab_size=vocab_size, hidden_size=2, num_layers=1, num_heads=1,
                                   num_kv_heads=1, intermediate_size=1, max_seq_len=8)
-        self.embedding = torch.nn.Embedding(2, 1)
+        self.embedding, self.dtype = torch.nn.Embedding(2, 1), torch.float32
         self.training, self.shown, self._tokens = True, [], iter(tokens)
 
     def eval(self):
@@ -38,12 +39,19 @@ class Script:
     def train(self, mode):
         self.training = mode
 
-    def forward(self, window):
+    def hidden_states(self, tokens, cache):
         assert not self.training
-        self.shown.append(window[0].tolist())
-        logits = torch.full((1, window.shape[1], self.config.vocab_size), -9.0)
-        logits[0, -1, next(self._tokens)] = 9.0
-        return Output(logits, torch.zeros(()))
+        if cache.length == 0:
+            self.shown.append([])
+        self.shown[-1] = [*self.shown[-1], *tokens[0].tolist()]
+        cache.length += tokens.shape[1]
+        assert cache.length == len(self.shown[-1]) <= self.config.max_seq_len
+        return torch.zeros(1, tokens.shape[1], 2), torch.zeros(())
+
+    def logits(self, hidden):
+        logits = torch.full((self.config.vocab_size,), -9.0)
+        logits[next(self._tokens)] = 9.0
+        return logits
 
 
 def _streamed(script, ids, limit=20, sampling=GREEDY):
@@ -98,16 +106,19 @@ def test_text_stops_at_an_end_token_and_leaves_it_out(end):
 def test_text_stops_at_the_limit():
     script = Script([7] * 9)
     assert _streamed(script, [5], limit=4) == [7, 7, 7, 7]
-    assert len(script.shown) == 4
+    assert script.shown == [[5, 7, 7, 7]]    # each read once; the last is not needed any more
 
 
-def test_context_grows_and_loses_its_oldest_tokens():
-    script = Script([11, 12, 13, END_OF_TEXT])
+def test_context_grows_and_loses_its_older_half_when_full():
+    script = Script([11, 12, 13, 14, 15, 16, END_OF_TEXT])
     _streamed(script, range(20, 27))
     assert script.shown == [
-        [20, 21, 22, 23, 24, 25, 26], [20, 21, 22, 23, 24, 25, 26, 11], [21, 22, 23, 24, 25, 26, 11, 12],
-        [22, 23, 24, 25, 26, 11, 12, 13],
+        [20, 21, 22, 23, 24, 25, 26, 11],    # max_seq_len 8
+        [25, 26, 11, 12, 13, 14, 15, 16],
     ]
+    long = Script([END_OF_TEXT])
+    _streamed(long, range(20, 40))
+    assert long.shown == [[*range(32, 40)]]
     empty = Script([END_OF_TEXT])
     _streamed(empty, [])
     assert empty.shown == [[END_OF_TEXT]]
@@ -115,9 +126,8 @@ def test_context_grows_and_loses_its_oldest_tokens():
 
 def test_penalty_counts_generated_tokens_only():
     class Flat(Script):
-        def forward(self, window):
-            logits = torch.tensor([[[0.0, 0, 0, 3.0, 2.9]]]).repeat(1, window.shape[1], 1)
-            return Output(logits, torch.zeros(()))
+        def logits(self, hidden):
+            return torch.tensor([0.0, 0, 0, 3.0, 2.9])
 
     penalised = _vary(GREEDY, repetition_penalty=1.1)
     assert _streamed(Flat([], vocab_size=5), [3, 3], limit=2, sampling=penalised) == [3, 4]
@@ -151,3 +161,40 @@ def test_prompts_are_text_or_messages():
     assert prompt_ids(tokenizer, chat) == tokenizer.encode_chat(chat, reply=True)
     assert prompt_name("hello") == prompt_name((("system", "be kind"), ("user", "hello"))) == "hello"
     assert len({prompt_name(prompt) for prompt in SAMPLE_PROMPTS}) == 7
+
+
+KINDS = {
+    "dense": {}, "differential": {"attention": "differential"},
+    "experts": {"num_experts": 4, "num_active_experts": 2},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cache_changes_no_token(kind):
+    hamner = build(ModelConfig(vocab_size=300, hidden_size=32, num_layers=3, num_heads=4, num_kv_heads=2,
+                               intermediate_size=48, max_seq_len=64, **KINDS[kind]), seed=1).eval()
+    prompt = torch.randint(20, 300, (9,), generator=torch.Generator().manual_seed(0)).tolist()
+    read, whole, generator = list(prompt), [], torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        while len(read) < 64:    # each time everything is computed anew
+            read.append(_draw(hamner(torch.tensor([read])).logits[0, -1], whole, Sampling(), generator))
+            whole.append(read[-1])
+    assert len(set(whole)) > 20
+    found = list(stream(hamner, prompt, len(whole), Sampling(), torch.Generator().manual_seed(4)))
+    assert found == whole[:len(found)]
+    assert len(found) == len(whole) or whole[len(found)] in (END_OF_TEXT, MESSAGE_START, MESSAGE_END)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cached_hidden_states_equal_those_of_the_whole(kind):
+    model = ModelConfig(vocab_size=300, hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2,
+                        intermediate_size=48, max_seq_len=40, **KINDS[kind])
+    hamner, cache = build(model, seed=1).eval(), KVCache(model, 99, batch=2)
+    tokens = torch.randint(0, 300, (2, 40), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole, _ = hamner.hidden_states(tokens)
+        parts = [hamner.hidden_states(part, cache)[0] for part in tokens.split([7, 1, 12, 20], dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=2e-5, rtol=0)
+    assert cache.length == 40
+    with pytest.raises(ValueError, match="41 tokens exceed max_seq_len 40"):
+        hamner.hidden_states(tokens[:, :1], cache)

@@ -1,10 +1,11 @@
 """The shift has one home and points one token ahead."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from hamner.config import ModelConfig
-from hamner.loss import next_token_accuracy, next_token_loss, token_losses
+from hamner.loss import head_loss, head_losses, next_token_accuracy, next_token_loss, token_losses
 from hamner.model import build
 
 CYCLE = 23
@@ -53,3 +54,41 @@ def test_a_doubly_shifted_target_fails_it():
         return next_token_loss(logits[:, :-1], tokens[:, 1:])    # data that is already shifted, shifted again
 
     assert _train_on_a_cycle(shifted_twice) < 0.2
+
+
+@pytest.mark.parametrize("pieces", [64, 128, 10_000])    # tokens whose logits exist at a time
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_head_s_loss_and_gradients_equal_those_of_whole_logits(monkeypatch, pieces, weighted):
+    monkeypatch.setattr("hamner.loss.rows_of_logits", lambda vocab: pieces)
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(3, 70, 24, generator=generator).requires_grad_()
+    head = torch.randn(50, 24, generator=generator).requires_grad_()
+    tokens = torch.randint(0, 50, (3, 70), generator=generator)
+    weight = torch.randint(0, 2, (3, 70), generator=generator) if weighted else None
+    ours, theirs = head_loss(hidden, head, tokens, weight), next_token_loss(hidden @ head.T, tokens, weight)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    gradients = [torch.autograd.grad(3 * loss, (hidden, head)) for loss in (ours, theirs)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(head_losses(hidden, head, tokens), token_losses(hidden @ head.T, tokens),
+                               atol=1e-5, rtol=1e-5)
+
+
+def test_the_head_s_loss_in_bf16_is_near_that_of_fp32():
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(4, 300, 64, generator=generator).requires_grad_()
+    head = (torch.randn(900, 64, generator=generator) / 8).requires_grad_()
+    tokens = torch.randint(0, 900, (4, 300), generator=generator)
+    exact = next_token_loss(hidden @ head.T, tokens)
+    rounded = head_loss(hidden.bfloat16(), head, tokens)
+    assert rounded.dtype == torch.float32
+    assert abs(rounded.item() - exact.item()) < 1e-3
+    for one, other in zip(torch.autograd.grad(rounded, (hidden, head)), torch.autograd.grad(exact, (hidden, head)),
+                          strict=True):
+        assert one.dtype == torch.float32
+        assert ((one - other).norm() / other.norm()).item() < 0.01
+
+
+def test_a_certain_mistake_costs_a_finite_loss():
+    hidden, tokens = torch.tensor([[[200.0], [1.0]]]), torch.tensor([[0, 1]])
+    assert 80 < head_loss(hidden, torch.tensor([[1.0], [0.0]]), tokens).item() < 201

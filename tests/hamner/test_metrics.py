@@ -4,7 +4,7 @@ import csv
 import json
 import math
 
-from hamner.metrics import Metrics, Throughput, append_json_line, drop_json_lines_after
+from hamner.metrics import Metrics, append_json_line, drop_json_lines_after
 
 FIELDS = ("step", "loss", "balance_loss", "note")
 
@@ -107,12 +107,3 @@ def test_torn_json_line_is_dropped(tmp_path):
 def test_dropping_from_no_file_makes_none(tmp_path):
     drop_json_lines_after(tmp_path / "events.jsonl", 3)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_throughput_leaves_pauses_out():
-    meter = Throughput()
-    meter.pause(-9.0)    # as if 9 seconds more had passed in training
-    rate = meter.now(900)
-    assert 99 < rate <= 100
-    meter.pause(-4.5)
-    assert 99 < meter.now(1350) <= 100

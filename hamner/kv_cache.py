@@ -1,0 +1,48 @@
+"""What attention has already seen: keys and values of earlier tokens, so that generating computes only the new one.
+
+L layers, B batch, K key/value heads (twice as many keys for differential attention), D head size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hamner.config import ModelConfig
+
+
+class KVCache:
+    """Room for `capacity` tokens of `batch` rows; `length` of them are there."""
+
+    def __init__(
+        self, model: ModelConfig, capacity: int, *, batch: int = 1, device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.length, self.capacity = 0, min(capacity, model.max_seq_len)
+        doubled = 2 if model.attention == "differential" else 1
+
+        def room(heads: int) -> Tensor:
+            return torch.empty(model.num_layers, batch, heads, self.capacity, model.head_size, device=device,
+                               dtype=dtype)
+
+        self._keys, self._values = room(doubled * model.num_kv_heads), room(model.num_kv_heads)
+
+    @property
+    def full(self) -> bool:
+        return self.length >= self.capacity
+
+    def of_layer(self, index: int) -> Seen:
+        return Seen(self._keys[index], self._values[index], self.length)
+
+
+class Seen:
+    """One layer's part. keys (B, heads, capacity, D), values (B, K, capacity, D), of which `length` are filled."""
+
+    def __init__(self, keys: Tensor, values: Tensor, length: int) -> None:
+        self._keys, self._values, self._length = keys, values, length
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add k, v (B, heads, T, D) of the newest tokens; returns those of all tokens so far."""
+        end = self._length + k.shape[2]
+        self._keys[:, :, self._length:end], self._values[:, :, self._length:end] = k, v
+        return self._keys[:, :, :end], self._values[:, :, :end]

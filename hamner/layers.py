@@ -1,0 +1,24 @@
+"""Products and norms in the precision of what goes in: x alone decides how a model computes.
+
+Weights are fp32, always; x in bf16 or fp16 takes a copy of them in its own precision, and their gradients come
+back in fp32.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def linear(x: Tensor, *weights: Tensor) -> Tensor:
+    """x (..., in) times each of `weights` (out, in), side by side: (..., sum of out), as one product."""
+    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+    return F.linear(x, weight.to(x.dtype))
+
+
+class RMSNorm(nn.RMSNorm):
+    """Root-mean-square norm over the last axis (Zhang & Sennrich 2019), summed in fp32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)

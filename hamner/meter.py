@@ -1,0 +1,85 @@
+"""What a run costs: tokens a second, its share of the machine's arithmetic, memory, and the wait for data."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import resource
+import time
+from pathlib import Path
+
+import torch
+
+from hamner.config import Compute, ModelConfig
+from hamner.cost import GIB, useful_flops_per_token
+from hamner.fast_path import DTYPES
+
+
+class Meter:
+    """Everything since the last question, so that compiling and evaluating do not blur the present.
+
+    flops_per_token: useful ones; see share_of_peak. tokens: of the run so far.
+    """
+
+    def __init__(self, compute: Compute, model: ModelConfig, seq_len: int, tokens: int = 0) -> None:
+        self._compute, self._flops = compute, useful_flops_per_token(model, seq_len)
+        self._tokens, self._time, self._paused, self._waited = tokens, time.perf_counter(), 0.0, 0.0
+
+    def now(self, tokens: int, waited: float) -> dict[str, float]:
+        """tokens: trained on so far, over all workers; waited: seconds for data so far, of this one.
+
+        share_of_peak: of what all workers could do in matrix products of the run's precision. data_wait: share of the
+        time. peak_gib: as peak_gib().
+        """
+        moment = time.perf_counter()
+        seconds = max(moment - self._time - self._paused, 1e-9)
+        rate = (tokens - self._tokens) / seconds
+        grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+        workers = torch.distributed.get_world_size() if grouped else 1
+        peak = workers * matrix_peak(self._compute.device, self._compute.precision)
+        told = {"tokens_per_second": rate, "share_of_peak": rate * self._flops / peak,
+                "data_wait": (waited - self._waited) / seconds, "peak_gib": peak_gib(self._compute.device)}
+        self._tokens, self._time, self._paused, self._waited = tokens, time.perf_counter(), 0.0, waited
+        return told
+
+    def pause(self, seconds: float) -> None:
+        """Time spent on something other than training."""
+        self._paused += seconds
+
+
+@functools.cache
+def matrix_peak(device: str, precision: str) -> float:
+    """Floating-point operations a second of large matrix products, as measured here with this process's threads.
+
+    A tenth of a second, once a process; where others use the same cores it is what they leave.
+    """
+    size = 4096 if device == "cuda" else 1024
+    a = torch.ones(size, size, dtype=DTYPES[precision], device=device)
+    out, best = torch.empty_like(a), 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        torch.mm(a, a, out=out)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = max(best, 2 * size**3 / (time.perf_counter() - began))
+    return best
+
+
+def forget_peak(device: str) -> None:
+    """What peak_gib says from now on begins with the present."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        with contextlib.suppress(OSError):    # Linux: forget the peak
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_gib(device: str) -> float:
+    """Most memory held: of the card, or of the process on a machine without one."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / GIB
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):    # which clear_refs resets, unlike getrusage's
+                return int(line.split()[1]) * 1024 / GIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB

@@ -1,0 +1,203 @@
+"""Somebody's own videos to samples of their voice, which the source `personal` reads.
+
+    python -m hamner.process_youtube CHANNEL_OR_VIDEO_OR_FOLDER [--pauses 0.5] [--uses 1] [--out data/personal]
+
+The argument is an address (https://..., @channel) whose automatic captions yt-dlp fetches, or something on this disk:
+a .vtt file, an info-json that yt-dlp wrote, or a folder of them. Data out:
+
+OUT/youtube/<id>_<title>.<language>.vtt   captions of all the videos so far, fetched or copied here
+OUT/youtube/archive                       which are done, as yt-dlp writes it
+OUT/training_samples.jsonl, stats.json    samples of all of them (see voice_samples.py); what was counted
+
+The samples are a function of the captions and the options alone. Stopped at any moment, the same command goes on.
+What is wrong with a video is said in one line and the rest goes on; exit code 1 when nothing came out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hamner.captions import read_captions, whole_text
+from hamner.command import run_command
+from hamner.config import BadInput, Problems
+from hamner.results import home_folder, only_one, write_json, write_text
+from hamner.voice_samples import MIN_CHARACTERS, Cut, samples
+from hamner.youtube_download import Outcome, fetch
+
+FULL_WIDTH = str.maketrans("＂＊：＜＞？｜⧸⧹", '"*:<>?|/\\')    # what yt-dlp writes for signs no file name may have
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_command(_command, arguments)
+
+
+def _command(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m hamner.process_youtube",
+                                     description="Samples of a voice from automatic captions.")
+    parser.add_argument("target", metavar="CHANNEL_OR_VIDEO_OR_FOLDER",
+                        help="an address, @channel, a .vtt file, an info-json, or a folder of them")
+    parser.add_argument("--out", metavar="DIR", help="where captions and samples go (default: data/personal)")
+    parser.add_argument("--uses", type=int, default=1, help="samples that one word may be in (default: 1)")
+    parser.add_argument("--pauses", type=float, metavar="SECONDS",
+                        help="a silence this long ends a sentence, for captions without punctuation (try 0.5)")
+    parser.add_argument("--language", default="en", help="of the speech, as YouTube names it (default: en)")
+    parser.add_argument("--sleep", type=float, default=5.0, metavar="SECONDS",
+                        help="before each caption file; a seventh of it between other requests (default: 5)")
+    parser.add_argument("--seed", type=int, default=0, help="same seed and captions, same samples (default: 0)")
+    options = parser.parse_args(arguments)
+    _check(options)
+    out = Path(options.out).expanduser().resolve() if options.out else home_folder() / "data" / "personal"
+    try:
+        (out / "youtube").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out {out} cannot be made: {error.strerror}; choose another folder") from None
+    try:
+        with only_one(out / "youtube" / "process.lock", f"another process_youtube is at work in {out}"):
+            return _process(options, out, Cut(options.uses, options.pauses, options.seed))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on where it stood")
+        return 130
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Everything about the command line that can be found wrong at once. Raises BadInput."""
+    problems = Problems()
+    if options.uses < 1:
+        problems.found.append(f"--uses {options.uses} must be 1 or more: how many samples one word may be in")
+    if options.pauses is not None and not 0 < options.pauses < 60:
+        problems.found.append(f"--pauses {options.pauses:g} must be above 0 and below 60 seconds: 0.5 is usual")
+    if not 0 <= options.sleep <= 3600:
+        problems.found.append(f"--sleep {options.sleep:g} must be from 0 to 3600 seconds")
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", options.language):
+        problems.found.append(f"--language '{options.language}' is no language code: en, de, pt-BR, ...")
+    target = options.target
+    if not _is_address(target):
+        path = Path(target).expanduser()
+        if not path.exists():
+            problems.found.append(f"'{target}' is no folder or file here, and no address: give https://..., @channel, "
+                                  "a .vtt file, an info-json, or a folder of them")
+        elif path.is_file() and not target.endswith((".vtt", ".info.json")):
+            problems.found.append(f"{target} is no caption file: give a .vtt, an .info.json or a folder of them")
+        elif path.is_dir() and not _files(path):
+            problems.found.append(f"no *.vtt or *.info.json in {target}: download captions there, or give an address")
+    problems.raise_all()
+
+
+def _is_address(target: str) -> bool:
+    return target.startswith(("https://", "http://", "@"))
+
+
+def _files(place: Path) -> list[Path]:
+    """Caption files, and the info-jsons that stand beside none."""
+    if place.is_file():
+        return [place]
+    captions = sorted(place.rglob("*.vtt"))
+    bases = {re.sub(r"(\.[A-Za-z0-9-]+)?\.vtt$", "", str(path)) for path in captions}
+    return [*captions, *(path for path in sorted(place.rglob("*.info.json"))
+                         if str(path).removesuffix(".info.json") not in bases)]
+
+
+def _process(options: argparse.Namespace, out: Path, cut: Cut) -> int:
+    counts: Counter[str] = Counter()
+    good: set[str] = set()
+    for outcome in _gather(options, out / "youtube"):
+        counts["without captions" if outcome.problem else outcome.how] += 1
+        if outcome.problem or outcome.how != "here already":
+            print(f"{outcome.video}: {outcome.problem or outcome.how}", flush=True)
+        if not outcome.problem:
+            good.add(outcome.video)
+    made = _write_samples(out, cut)
+    print(f"{counts.total()} videos: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
+    if not any(name.startswith(video) for video in good for name in made):
+        print(f"nothing came of {options.target}")
+        return 1
+    return 0
+
+
+def _gather(options: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
+    """Bring the captions of all the target's videos into the folder."""
+    target = options.target
+    if _is_address(target):
+        address = f"https://www.youtube.com/{target}" if target.startswith("@") else target
+        yield from fetch(address, folder, options.language, options.sleep)
+        return
+    seen: set[str] = set()
+    for path in _files(Path(target).expanduser()):
+        found = [_copy(path, folder, options.language)] if path.suffix == ".vtt" else list(
+            fetch(path, folder, options.language, options.sleep))
+        for outcome in found:
+            if outcome.video not in seen or outcome.problem:
+                yield outcome
+            seen.add(outcome.video)
+
+
+def _copy(path: Path, folder: Path, language: str) -> Outcome:
+    video, _ = video_of(path)
+    try:
+        captions = read_captions(path)
+        if captions.language and captions.language.split("-")[0] != language.split("-")[0]:
+            raise BadInput(f"captions in '{captions.language}', not in '{language}' (--language chooses)")
+        text, copy = whole_text(path), folder / path.name
+        if copy.is_file() and copy.read_text(encoding="utf-8") == text:
+            return Outcome(video)
+        write_text(copy, text)
+    except BadInput as error:
+        return Outcome(path.name, str(error))
+    return Outcome(video, how="copied")
+
+
+def video_of(path: Path) -> tuple[str, str]:
+    """Id and title of a caption file named as yt-dlp is told to here, `<id>_<title>.<language>.vtt`.
+
+    YouTube's ids have eleven characters, `_` among them. Where an id of another kind ends cannot be known: then the
+    whole name stands for it.
+    """
+    stem = re.sub(r"\.[a-z]{2,3}(-[A-Za-z0-9]+)*$", "", path.name.removesuffix(".vtt"))
+    youtube = re.fullmatch(r"([A-Za-z0-9_-]{11})_(.+)", stem)
+    video, title = youtube.groups() if youtube else (stem, stem.partition("_")[2] or stem)
+    return video, title.translate(FULL_WIDTH).strip()
+
+
+def _write_samples(out: Path, cut: Cut) -> set[str]:
+    """Cut everything in OUT/youtube; returns the names of the files that gave samples."""
+    lines, kinds, words = [], Counter[str](), Counter[str]()
+    made: set[str] = set()
+    for path in sorted((out / "youtube").glob("*.vtt")):
+        video, title = video_of(path)
+        if video in words:
+            print(f"{path.name}: another caption file of {video}, left out")
+            continue
+        try:
+            captions = read_captions(path)
+            found = list(samples(video, title, captions.words, cut))
+            if not found:
+                raise BadInput(f"too short: less than {MIN_CHARACTERS} characters are said in it")
+        except BadInput as error:
+            print(f"{path.name}: {error}")
+            continue
+        if captions.malformed:
+            print(f"{path.name}: {captions.malformed} malformed cues passed over")
+        made.add(path.name)
+        words[video] = len(captions.words)
+        kinds.update(sample["source"] for sample in found)
+        lines += [json.dumps(sample, ensure_ascii=False) + "\n" for sample in found]
+    if lines:
+        write_text(out / "training_samples.jsonl", "".join(lines))
+        write_json(out / "stats.json", {
+            "num_videos": len(words), "total_words": words.total(), "num_samples": len(lines),
+            "sample_types": dict(sorted(kinds.items())), "uses": cut.uses, "pause_seconds": cut.pause_seconds,
+            "seed": cut.seed,
+        })
+        told = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        print(f"{out / 'training_samples.jsonl'}: {len(lines)} samples ({told}) of {len(words)} videos, "
+              f"{words.total():,} words, each in at most {cut.uses}")
+    return made
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
