@@ -19,14 +19,14 @@ from curriculum.run import connect
 from hamner.command import run_command
 from hamner.config import BadInput, Config
 from hamner.preparation import Runner, Work
-from hamner.prepare_data import prepare_command, progress_bar
+from hamner.prepare_data import STOPPED, prepare_command, progress_bar
 from hamner.survey import Part
 
 MAX_RETRIES = 3    # of a task whose process or node died
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(lambda words: prepare_command(words, "curriculum.prepare", on_ray), arguments)
+    return run_command(lambda words: prepare_command(words, "curriculum.prepare", on_ray), arguments, STOPPED)
 
 
 @contextmanager

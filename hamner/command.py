@@ -56,7 +56,10 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
-def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> int:
+def run_command(
+    command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None,
+    stopped: str = "--resume goes on from the last checkpoint",
+) -> int:
     """Run a command; bad input is printed on stderr, one line a problem, without a traceback."""
     try:
         return command(sys.argv[1:] if arguments is None else arguments)
@@ -65,7 +68,7 @@ def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str
             print(f"error: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        print(f"\nstopped; {stopped}", file=sys.stderr)
         return 130
 
 

@@ -36,6 +36,8 @@ from hamner.store import Store
 from hamner.survey import WORK, Part
 from hamner.tokenizer import Tokenizer
 
+STOPPED = "the same command goes on where it stood"
+STAGED = "from_hub"    # what was streamed, until the manifest is written
 SPARE = 1.3    # of a hub source, streamed for what is held out or dropped
 
 Say = Callable[[str], None]
@@ -112,6 +114,7 @@ def prepare(
                     "hamner.prepare_data`, no run waits for it again")
             job = open_job(config, str(folder), names, tokenizer, tokens=hub_tokens if hub else None, say=say)
             run(job, tokenizer, seq_len, _told_now_and_then(say), say)
+            Store(job.place).remove(STAGED)
     tokenizer = Tokenizer.load(folder)
     return Corpus(folder, tokenizer.sha256), tokenizer
 
@@ -163,14 +166,17 @@ def open_job(
             origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged["revision"],
                              "licence": source.hub.licence}
             assert store.local is not None
-            parts += parts_of(name, folder_files(source, store.local / WORK / "hub"))
+            parts += parts_of(name, folder_files(source, store.local / STAGED))
     plan = {"settings": settings(config, written, tokens, shard_tokens), "inputs": inputs,
             "tokenizer": tokenizer.sha256 if tokenizer else "train"}
     begun = store.read_json(f"{WORK}/plan.json")
     if begun is not None and begun != plan:
-        differs = [key for key in plan if begun.get(key) != plan[key]]
-        raise BadInput(f"{place} was begun with other {' and '.join(differs)}: give the same options again, choose "
-                       f"another --out, or delete {place}")
+        differs = " and ".join(key for key in plan if begun.get(key) != plan[key])
+        if store.read(f"{WORK}/decided.json") is not None:
+            raise BadInput(f"{place} was begun with other {differs}: give the same options again, choose another "
+                           f"--out, or delete {place}")
+        say(f"{place} was begun with other {differs}, and nothing is written yet: beginning anew")
+        store.remove(WORK)
     store.write_json(f"{WORK}/plan.json", plan)
     return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens)
 
@@ -197,7 +203,7 @@ def _stage(source: Source, config: Config, store: Store, tokens: int | None, say
             told = time.monotonic()
             say(f"{source.name}: {done / 1e6:,.0f} of at most {wanted / 1e6:,.0f} MB from the hub so far")
 
-    return stage(source, store.local / WORK / "hub", int(wanted), config.data.hub_deadline, say, advance)
+    return stage(source, store.local / STAGED, int(wanted), config.data.hub_deadline, say, advance)
 
 
 def _folder_of(source: Source, config: Config) -> Path | None:
@@ -250,7 +256,7 @@ def one_process(console: Console, config: Config) -> Iterator[Runner]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(lambda words: prepare_command(words, "hamner.prepare_data", one_process), arguments)
+    return run_command(lambda words: prepare_command(words, "hamner.prepare_data", one_process), arguments, STOPPED)
 
 
 def prepare_command(
@@ -283,7 +289,8 @@ def prepare_command(
             manifest = store.read_json("manifest.json")
         elif manifest["settings"] != settings(config, names, options.tokens, options.shard_tokens):
             raise BadInput(f"{place} is finished, with other settings: choose another --out, or delete it")
-    store.remove(WORK)    # left by a kill after the last step
+    for left in (WORK, STAGED):    # by a kill after the last step
+        store.remove(left)
     _show(console, manifest, place)
     return 0
 

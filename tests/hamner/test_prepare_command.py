@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hamner.config import BadInput
 from hamner.corpus import Corpus, TokenShards
 from hamner.mixer import TextRows
 from hamner.prepare_data import choose_tokenizer, main, open_job, prepare
+from hamner.results import only_one
 from hamner.store import Store
 from hamner.tokenizer import Tokenizer
 
@@ -290,6 +292,50 @@ def test_begun_or_finished_with_other_settings_is_refused(texts, prepared, tmp_p
     assert main(_arguments(texts, prepared)) == 0
     assert main(_arguments(prepared, tmp_path / "x")) == 2
     assert "is prepared already: give it to a run with --data" in capsys.readouterr().err
+
+
+def test_what_was_only_read_is_read_anew_when_the_files_have_changed(tmp_path, capsys):
+    """A file is found to be broken, is mended, and the same command does the rest."""
+    good = [{"messages": _turns(n)} for n in range(60)]
+    arguments = _arguments(tmp_path / "data", tmp_path / "out", "vocab_size=320", more=("--sources", "sft"))
+    for source in ("tinystories", "fineweb_edu", "personal"):
+        _lines(tmp_path / "data" / source / "a.jsonl", [{"text": _prose(source, n, 40)} for n in range(60)])
+    _lines(tmp_path / "data" / "sft" / "a.jsonl", [*good, "{"])
+    assert main(arguments) == 2 and "1 of 61 records are malformed" in capsys.readouterr().err
+    _lines(tmp_path / "data" / "sft" / "a.jsonl", good)
+    assert main(arguments) == 0
+    assert "was begun with other inputs, and nothing is written yet: beginning anew" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["sft"]["records"] == 60
+
+
+def test_two_commands_do_not_prepare_one_folder(texts, tmp_path, capsys):
+    with only_one(tmp_path / "out" / ".prepare.lock", "held here"):
+        assert main(_arguments(texts, tmp_path / "out")) == 2
+    assert "is being prepared by another process: wait for it to end" in capsys.readouterr().err
+
+
+def test_a_folder_may_say_where_its_text_is_from(texts, tmp_path, capsys):
+    shutil.copytree(texts, tmp_path / "texts")
+    about = tmp_path / "texts" / "sft" / "about.json"
+    about.write_text('{"licence": "MIT", "owner": "me"}')
+    assert main(_arguments(tmp_path / "texts", tmp_path / "out")) == 2
+    assert f'{about} must be {{"revision": ..., "licence": ...}}' in capsys.readouterr().err
+    about.write_text('{"licence": "MIT", "revision": "2024-05-01"}')
+    assert main(_arguments(tmp_path / "texts", tmp_path / "out")) == 0
+    sources = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]
+    assert [sources["sft"][key] for key in ("revision", "licence")] == ["2024-05-01", "MIT"]
+    assert sources["personal"]["licence"] == "not stated"
+
+
+def test_a_stream_is_not_put_on_a_far_place(tmp_path, capsys):
+    assert main(["--config", "smoke", "--data", "hub", "--out", "memory://far/out", "--sources", "tinystories",
+                 f"data.tokenizer={_tokenizer(tmp_path)}", "vocab_size=301"]) == 2
+    assert "streamed from the hub needs a folder of this machine, not memory://far/out" in capsys.readouterr().err
+
+
+def _tokenizer(folder):
+    Tokenizer.train(["a few words"], 301).save(folder)
+    return folder
 
 
 def test_a_file_that_changes_between_the_two_readings_is_told(texts, tmp_path):
