@@ -327,15 +327,10 @@ def test_a_folder_may_say_where_its_text_is_from(texts, tmp_path, capsys):
     assert sources["personal"]["licence"] == "not stated"
 
 
-def test_a_stream_is_not_put_on_a_far_place(tmp_path, capsys):
+def test_a_stream_is_not_put_on_a_far_place(prepared, capsys):
     assert main(["--config", "smoke", "--data", "hub", "--out", "memory://far/out", "--sources", "tinystories",
-                 f"data.tokenizer={_tokenizer(tmp_path)}", "vocab_size=301"]) == 2
+                 f"data.tokenizer={prepared}", "vocab_size=400"]) == 2
     assert "streamed from the hub needs a folder of this machine, not memory://far/out" in capsys.readouterr().err
-
-
-def _tokenizer(folder):
-    Tokenizer.train(["a few words"], 301).save(folder)
-    return folder
 
 
 def test_a_file_that_changes_between_the_two_readings_is_told(texts, tmp_path):
