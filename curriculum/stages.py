@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from hamner.config import BadInput, Strict, closest, mix_problems
-from hamner.synthetic_tasks import LEVELS
+from hamner.rows import level_problems
 
 
 class Stage(Strict):
@@ -83,10 +83,7 @@ def stage_problems(stages: Sequence[Stage]) -> Iterator[str]:
         yield from mix_problems(stage.mix, where)
         if names.count(stage.name) > 1:
             yield f"{where}: the name stands {names.count(stage.name)} times; each stage needs one of its own"
-        if not 1 <= len(stage.levels) <= len(LEVELS):
-            yield f"{where}: levels has {len(stage.levels)} shares, one for each synthetic level from 1 on, at most 5"
-        elif min(stage.levels) < 0 or abs(sum(stage.levels) - 1) > 1e-6:
-            yield f"{where}: levels {list(stage.levels)} must be shares of 0 or more that sum to 1"
+        yield from (f"{where}: {problem}" for problem in level_problems(stage.levels))
         if stage.schedule == "cosine" and not stage.steps:
             yield f"{where}: schedule = cosine needs to know its length: give steps"
         if stage.exact and not stage.steps:

@@ -31,10 +31,12 @@ from hamner.corpus import Corpus
 from hamner.fast_path import compiles
 from hamner.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
 from hamner.meter import Meter
-from hamner.mixer import Exhausted, Mixer, training_rows
+from hamner.mixer import Exhausted
 from hamner.model import build
+from hamner.prefetch import PrefetchingMixer
 from hamner.results import read_json
 from hamner.resume_log import Beacon
+from hamner.rows import training_rows
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Diverged, Trainer
 
@@ -75,8 +77,9 @@ class Course:
         self.tokenizer = Tokenizer.load(folder / "data")
         corpus = Corpus(folder / "data", self.tokenizer.sha256)
         names = list(dict.fromkeys(name for stage in self.stages for name in stage.mix))
-        mixer = Mixer(training_rows(corpus, self.tokenizer, names, self.settings.seq_len), self.settings.batch_size,
-                      rank=rank, world=world, max_epochs=self.settings.max_epochs)
+        mixer = PrefetchingMixer(
+            training_rows(corpus, self.tokenizer, names, self.settings.seq_len), self.settings.batch_size,
+            rank=rank, world=world, max_epochs=self.settings.max_epochs)
         self.model = parse(ModelConfig, document["model"], "model")
         hamner = build(self.model, self.config.seed, activation_checkpointing=compute.activation_checkpointing)
         most = len(self.stages) * self.settings.max_steps * self.settings.batch_size * self.settings.seq_len

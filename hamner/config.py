@@ -294,11 +294,11 @@ def leaves(kind: type[BaseModel], prefix: str = "") -> list[str]:
     return names
 
 
-def mix_problems(mix: Mapping[str, float], where: str) -> Iterator[str]:
-    """What is wrong with the ratios of a mix of sources."""
+def mix_problems(mix: Mapping[str, float], where: str, known: Sequence[str] = SOURCE_NAMES) -> Iterator[str]:
+    """What is wrong with the ratios of a mix of the `known` sources."""
     for name, share in mix.items():
-        if name not in SOURCE_NAMES:
-            yield f"{where}: unknown source '{name}'; {closest(name, SOURCE_NAMES)}"
+        if name not in known:
+            yield f"{where}: unknown source '{name}'; {closest(name, known)}"
         if not (math.isfinite(share) and share > 0):
             yield f"{where}: the ratio of '{name}' is {share}; it must be above 0 (leave out what is not read)"
     if abs(sum(mix.values()) - 1) > 1e-6:

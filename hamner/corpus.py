@@ -10,8 +10,10 @@ A run that was given a folder prepared before keeps a manifest alone, whose `fol
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,24 @@ MAPPED = 256    # shards open at a time: each costs a file descriptor
 class TokenShards:
     """Shards in a row, read as one array (tokens,) by index and slice; a slice within one shard is a view of it."""
 
-    def __init__(self, paths: Sequence[Path], lengths: Sequence[int], dtype: np.dtype[Any]) -> None:
-        self._ends = np.cumsum(np.asarray(lengths, dtype=np.int64))
-        self.dtype = dtype
-        self._shard: Callable[[int], Tokens] = lru_cache(MAPPED)(
-            lambda index: np.asarray(np.memmap(paths[index], dtype=dtype, mode="r")))
+    def __init__(self, lengths: Sequence[int], shard: Callable[[int], Tokens], dtype: np.dtype[Any]) -> None:
+        """lengths: of the shards, in tokens; shard: gives one by its number, as a plain array."""
+        self._ends, self._shard, self.dtype = list(accumulate(lengths)), shard, dtype
+
+    @classmethod
+    def mapped(cls, paths: Sequence[Path], lengths: Sequence[int], dtype: np.dtype[Any]) -> TokenShards:
+        """Of files, at most MAPPED of them open."""
+        return cls(lengths, lru_cache(MAPPED)(    # a slice of np.memmap itself costs microseconds
+            lambda index: np.asarray(np.memmap(paths[index], dtype=dtype, mode="r"))), dtype)
+
+    @classmethod
+    def of(cls, shards: Sequence[Tokens]) -> TokenShards:
+        """Of arrays in memory."""
+        return cls([len(shard) for shard in shards], lambda index: np.asarray(shards[index]),
+                   shards[0].dtype if shards else np.dtype(np.uint16))
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, part: int | slice) -> Any:
         if not isinstance(part, slice):
@@ -49,9 +61,9 @@ class TokenShards:
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=self.dtype)
 
     def _pieces(self, start: int, stop: int) -> Iterator[Tokens]:
-        index = int(np.searchsorted(self._ends, start, side="right"))
+        index = bisect_right(self._ends, start)
         while start < stop:
-            begin = int(self._ends[index - 1]) if index else 0
+            begin = self._ends[index - 1] if index else 0
             piece = self._shard(index)[start - begin:stop - begin]
             yield piece
             start, index = start + len(piece), index + 1
@@ -105,7 +117,7 @@ class Corpus:
 
     def _tokens(self, source: str, side: str) -> TokenShards:
         shards = self._shards(source, side)
-        return TokenShards([self._place / s["file"] for s in shards], [s["tokens"] for s in shards], self.dtype)
+        return TokenShards.mapped([self._place / s["file"] for s in shards], [s["tokens"] for s in shards], self.dtype)
 
 
 def _size(path: Path) -> int:

@@ -16,8 +16,8 @@ from torch import Tensor
 from hamner.config import BadInput, Compute
 from hamner.corpus import Corpus
 from hamner.loss import head_losses
-from hamner.mixer import LEVEL_1, Levels, SyntheticRows
 from hamner.model import Hamner
+from hamner.rows import LEVEL_1, Levels, SyntheticRows
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
 
 

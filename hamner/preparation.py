@@ -73,7 +73,7 @@ class Job:
 
     def write(self, part: Part, advance: Advance) -> None:
         store = Store(self.place)
-        write_part(store, part, self.config, _stored_tokenizer(self.place), _verdicts(store, part),
+        write_part(store, part, self.config, _stored_tokenizer(store), _verdicts(store, part),
                    self.shard_tokens, advance)
 
     def drops_duplicates(self, part: Part) -> bool:
@@ -98,9 +98,14 @@ def settings(config: Config, names: Sequence[str], tokens: int | None, shard_tok
     }
 
 
+def _stored_tokenizer(store: Store) -> Tokenizer:
+    """The tokenizer beside the shards; parsed once a process, unless it is another one by now."""
+    return _tokenizer_of((store.read("tokenizer.json") or b"").decode())
+
+
 @lru_cache(maxsize=1)
-def _stored_tokenizer(place: str) -> Tokenizer:
-    return Tokenizer.from_json((Store(place).read("tokenizer.json") or b"").decode())
+def _tokenizer_of(json: str) -> Tokenizer:
+    return Tokenizer.from_json(json)
 
 
 def parts_of(name: str, files: Sequence[Path]) -> list[Part]:
@@ -289,7 +294,7 @@ def _stop_at(job: Job, store: Store, name: str, verdicts: Verdicts, tokenizer: T
 
 def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
     """What the shards hold. Raises BadInput when a source does not fill one row on each side."""
-    config, tokenizer = job.config, _stored_tokenizer(job.place)
+    config, tokenizer = job.config, _stored_tokenizer(store)
     dtype = token_type(tokenizer.vocab_size)
     read, sources = store.read_json(f"{WORK}/decided.json")["sources"], {}
     for name in job.names:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -48,6 +50,7 @@ class Tokenizer:
         inner.no_truncation()
         self._inner = inner
         self._json = inner.to_str()
+        self.splits_at_spaces = _splits_at_spaces(json.loads(self._json))
         inner.encode_special_tokens = True    # reserved words inside text stay text
         self.vocab_size = inner.get_vocab_size()
         self.sha256 = hashlib.sha256(self._json.encode()).hexdigest()
@@ -141,3 +144,20 @@ class Tokenizer:
             piece = decoder.step(self._inner, token)
             if piece:
                 yield piece
+
+
+def _splits_at_spaces(description: dict[str, Any]) -> bool:
+    """Whether the ids of words with single spaces between are those of each word with the space before it.
+
+    So it is for byte-level BPE with GPT-2's pattern, digits apart or not, and nothing else in the way (cosmo2's, and
+    what Tokenizer.train makes); False for what is not known to be so.
+    """
+    outer = description["pre_tokenizer"] or {}
+    parts = outer["pretokenizers"] if outer.get("type") == "Sequence" else [outer]
+    last = parts[-1]
+    return (
+        description["normalizer"] is None
+        and all(token["special"] for token in description["added_tokens"])    # others are found across spaces
+        and all(part["type"] == "Digits" for part in parts[:-1])
+        and last.get("type") == "ByteLevel" and last["use_regex"] and not last["add_prefix_space"]
+    )

@@ -25,10 +25,11 @@ from hamner.evaluate import HeldoutText, document_losses, heldout_text, mix_loss
 from hamner.fast_path import compiles
 from hamner.meter import Meter, forget_peak, peak_gib
 from hamner.metrics import Curves, Metrics
-from hamner.mixer import Mixer, training_rows
+from hamner.mixer import Mixer
 from hamner.model import build
 from hamner.results import read_json, write_json
 from hamner.resume_log import Beacon
+from hamner.rows import training_rows
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Diverged, Trainer
 from tournament.budget import Budget

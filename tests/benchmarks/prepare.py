@@ -25,9 +25,10 @@ import tokenizers
 
 from hamner.config import Config
 from hamner.load_config import load_config
-from hamner.mixer import Mixer, training_rows
+from hamner.mixer import Mixer
 from hamner.preparation import Work, run
 from hamner.prepare_data import choose_tokenizer, open_job, prepare
+from hamner.rows import training_rows
 from hamner.sources import SOURCES, Tally
 from hamner.sources.readers import folder_documents, folder_files
 from hamner.survey import Part

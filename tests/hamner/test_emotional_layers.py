@@ -6,8 +6,9 @@ import torch
 from hamner import checkpoint
 from hamner.config import BadInput, Compute, ModelConfig, Optimizer, ParameterGroup
 from hamner.emotional_layers import middle_layers, rate_scales
-from hamner.mixer import Mixer, TextRows
+from hamner.mixer import Mixer
 from hamner.model import build
+from hamner.rows import TextRows
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Trainer
 

@@ -1,15 +1,12 @@
 """Batches: a plain function of (seed, stage, step), in exact ratios, nothing read twice too early."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 import torch
 
-from hamner import heldout
 from hamner.config import BadInput
-from hamner.mixer import BLOCK, Exhausted, Mixer, SyntheticRows, TextRows
-from hamner.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.mixer import BLOCK, Exhausted, Mixer
+from hamner.rows import TextRows
 
 WIDTH = 4
 MIX = {"a": 0.5, "b": 0.3, "c": 0.2}
@@ -35,11 +32,6 @@ def _steps(mixer, count):
     return [mixer.next() for _ in range(count)]
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    return Tokenizer.train(["True or false: sort, count: which is bigger 0123456789 yes no = + - * ->"], 290)
-
-
 def test_batch_is_the_same_asked_directly_or_by_stepping():
     stepped = _steps(_mixer(), 250)
     assert stepped[0].shape == (8, WIDTH) and stepped[0].dtype == torch.int64
@@ -63,7 +55,31 @@ def test_ratios_hold_over_a_block_and_nearly_in_each_batch(batch_size, mix):
             counts = (block == source).sum(dim=1)
             assert abs(counts.sum().item() - wanted * BLOCK) < 1
             assert (counts - wanted).abs().max().item() < 2
-    assert torch.equal(blocks[0], blocks[1])
+    rows = [share * BLOCK * batch_size for share in mix.values()]
+    assert torch.equal(blocks[0], blocks[1]) == all(abs(n - round(n)) < 1e-6 for n in rows)
+
+
+@pytest.mark.parametrize(
+    "mix", [{"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, {"a": 0.61803, "b": 0.3, "c": 0.08197}, {"a": 0.0007, "c": 0.9993}]
+)
+def test_ratios_are_exact_however_long_a_stage_lasts(mix):
+    """A block of 8-row batches cannot hold a third of 800 rows: what one block rounds up, another rounds down."""
+    mixer = _mixer()
+    mixer.start_stage(mix)
+    for step in [*range(0, 20 * BLOCK, 37), 98_765, 10**6 + 1]:
+        read = mixer.rows_read(step)
+        assert sum(read.values()) == 8 * step
+        for name, share in mix.items():
+            assert abs(read[name] - share * 8 * step) < 3.0    # within 1.2 at a block's border
+
+
+def test_composition_varies_far_less_than_by_independent_draws():
+    """Variance of a source's rows in a batch; each row drawn by itself gives batch_size * p * (1 - p)."""
+    mixer = _mixer(batch_size=24)
+    counts = torch.stack([(mixer.next()[:, :1] == torch.arange(3)).sum(dim=0) for _ in range(2 * BLOCK)]).double()
+    shares = torch.tensor(list(MIX.values()), dtype=torch.double)
+    assert torch.allclose(counts.mean(dim=0), 24 * shares)
+    assert (counts.var(dim=0) < 0.1 * 24 * shares * (1 - shares)).all()
 
 
 def test_each_source_is_read_row_by_row_without_a_gap():
@@ -123,25 +139,35 @@ def test_workers_together_read_the_one_worker_batch(world):
 def test_a_batch_that_workers_cannot_share_is_refused():
     with pytest.raises(BadInput, match="a batch of 8 rows cannot be shared by 3 workers"):
         _mixer(world=3)
+    with pytest.raises(BadInput) as refused:
+        Mixer({}, 0, rank=2, world=2, max_epochs=0)
+    assert refused.value.problems == [
+        "a batch of 0 rows cannot be shared by 2 workers", "worker 2 of 2 does not exist; workers are counted from 0",
+        "max_epochs = 0 must be above 0"]
 
 
-def test_no_row_twice_before_the_source_is_exhausted():
-    tokens = np.arange(103 * WIDTH + 3, dtype=np.uint16)    # the tail shorter than a row is never read
-    rows = TextRows(tokens, WIDTH, "sft", seed=5)
-    assert rows.count == 103
-    epochs = [[rows.row(n).tolist() for n in range(e * 103, (e + 1) * 103)] for e in range(3)]
-    for epoch in epochs:
-        assert sorted(epoch) == tokens[: 103 * WIDTH].reshape(103, WIDTH).tolist()
-    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
-    assert rows.row(5).tolist() == epochs[0][5]    # and back again
+def test_ratios_and_levels_that_are_none_are_refused_and_change_nothing():
+    mixer = _mixer()
+    before = _steps(mixer, 3)
+    with pytest.raises(BadInput) as refused:
+        mixer.start_stage({"a": 0.5, "bb": -0.2}, levels=(0.5, 0.6))
+    assert refused.value.problems == [
+        "mix: unknown source 'bb'; did you mean 'b'?",
+        "mix: the ratio of 'bb' is -0.2; it must be above 0 (leave out what is not read)",
+        "mix: ratios sum to 0.3, not 1", "levels [0.5, 0.6] must be shares of 0 or more that sum to 1"]
+    for mix in ({}, {"a": float("nan")}, {"a": 0.0, "b": 1.0}):
+        with pytest.raises(BadInput):
+            mixer.start_stage(mix)
+    assert mixer.state() == {"before": {"a": 0, "b": 0, "c": 0}, "step": 3, "mix": MIX}
+    assert torch.equal(torch.cat([*before, mixer.next()]), torch.cat(_steps(_mixer(), 4)))
 
 
-def test_order_is_seeded_by_seed_and_source():
-    tokens = np.arange(64 * WIDTH)
-    orders = {(seed, name): tuple(int(TextRows(tokens, WIDTH, name, seed).row(n)[0]) for n in range(64))
-              for seed in (0, 1) for name in ("sft", "personal")}
-    assert len(set(orders.values())) == 4
-    assert orders[0, "sft"] == tuple(int(TextRows(tokens, WIDTH, "sft", 0).row(n)[0]) for n in range(64))
+def test_a_saved_place_of_other_sources_is_refused():
+    state = Mixer({"a": Named(0), "d": Named(1)}, 8).state() | {"mix": {"a": 0.5, "d": 0.5}}
+    with pytest.raises(BadInput) as refused:
+        _mixer().load_state(state)
+    assert [problem.split(";")[0].split(":")[0] for problem in refused.value.problems] == [
+        "saved mix", "the saved place counts rows of a, d, these are of a, b, c"]
 
 
 def test_epochs_count_rows_read():
@@ -149,62 +175,6 @@ def test_epochs_count_rows_read():
     mixer.start_stage({"a": 0.8, "b": 0.2})
     _steps(mixer, 6)
     assert mixer.epochs() == {"a": 2.4}
-
-
-def test_a_source_shorter_than_one_row_is_bad_input():
-    with pytest.raises(BadInput, match="source 'sft' has 7 training tokens, less than one row of 8"):
-        TextRows(np.arange(7), 8, "sft", 0)
-
-
-def _items(tokenizer, rows, count, level):
-    """Whole items among the first rows: the last of a row may be cut."""
-    found = Counter()
-    for index in range(count):
-        ids = rows.row(index, (0,) * (level - 1) + (1.0,)).tolist()
-        ends = [place for place, token in enumerate(ids) if token == END_OF_TEXT]
-        for first, last in zip([-1, *ends], ends, strict=False):
-            found[tokenizer.decode(ids[first + 1: last])] += 1
-    return found
-
-
-@pytest.mark.parametrize("level", [1, 3, 5])
-def test_synthetic_training_and_heldout_items_are_disjoint(tokenizer, level):
-    training = _items(tokenizer, SyntheticRows(tokenizer, 256, 0, 0.05), 60, level)
-    held = _items(tokenizer, SyntheticRows(tokenizer, 256, 0, 0.05, held_out=True), 20, level)
-    assert sum(training.values()) > 100 and len(held) > 20
-    assert not training.keys() & held.keys()
-    assert max(heldout.draw(item) for item in held) < 0.05 <= min(heldout.draw(item) for item in training)
-
-
-def test_synthetic_row_is_the_same_for_the_same_index(tokenizer):
-    def rows(seed=0, **more):
-        return SyntheticRows(tokenizer, 64, seed, 0.05, **more)
-
-    backwards, forwards = rows(), rows()
-    two, three = (.3, .7), (.1, .2, .7)
-    later = [backwards.row(n, two).tolist() for n in reversed(range(6))][::-1]
-    assert later == [forwards.row(n, two).tolist() for n in range(6)]
-    assert all(len(row) == 64 for row in later)
-    others = [rows(seed=1).row(0, two), rows().row(0, three), rows().row(1, two), rows(held_out=True).row(0, two)]
-    assert len({tuple(row) for row in [later[0], *others]}) == 5
-
-
-def test_easier_levels_stay_in_the_rows(tokenizer):
-    """Arithmetic of level 1 reaches 10 and has two numbers, that of level 5 has three: both are there, as asked."""
-    rows = SyntheticRows(tokenizer, 256, 0, 0.05)
-    items = Counter()
-    for index in range(900):
-        ids = rows.row(index, (.3, 0, 0, 0, .7)).tolist()
-        for text in _texts(tokenizer, ids):
-            if text.startswith("Calculate: ") and "=" in text:
-                items[len(text.split("=")[0].split()) > 4] += 1
-    share = items[True] / items.total()
-    assert items.total() > 300 and abs(share - 0.7) < 0.09
-
-
-def _texts(tokenizer, ids):
-    ends = [place for place, token in enumerate(ids) if token == END_OF_TEXT]
-    return [tokenizer.decode(ids[first + 1: last]) for first, last in zip([-1, *ends], ends, strict=False)]
 
 
 def _capped(max_epochs, batch_size=5):

@@ -20,9 +20,9 @@ from test_prepare_data import _config, _lines, _parquet, _prose, _tagged
 from hamner import preparation
 from hamner.config import BadInput
 from hamner.corpus import Corpus, TokenShards
-from hamner.mixer import TextRows
 from hamner.prepare_data import choose_tokenizer, main, open_job, prepare
 from hamner.results import only_one
+from hamner.rows import TextRows
 from hamner.store import Store
 from hamner.tokenizer import Tokenizer
 
@@ -237,7 +237,7 @@ def test_shards_in_a_row_read_as_one_array(tmp_path):
     paths = [tmp_path / str(n) for n in range(4)]
     for path, part in zip(paths, parts, strict=True):
         path.write_bytes(part.tobytes())
-    shards, flat = TokenShards(paths, lengths, np.dtype(np.uint16)), np.concatenate(parts)
+    shards, flat = TokenShards.mapped(paths, lengths, np.dtype(np.uint16)), np.concatenate(parts)
     assert len(shards) == 18 and shards[-1] == flat[-1] and shards[6] == flat[6]
     for start in range(19):
         for stop in range(19):

@@ -13,8 +13,8 @@ from hamner import heldout
 from hamner.config import BadInput, Compute, ModelConfig
 from hamner.generate import Sampling, stream
 from hamner.loss import next_token_loss
-from hamner.mixer import SyntheticRows
 from hamner.model import Output, build
+from hamner.rows import SyntheticRows
 from hamner.skills import CELLS, accuracy, chance, exact_match, next_token_hits, skill_items
 from hamner.synthetic_tasks import LEVELS, TASKS, generate
 from hamner.tokenizer import END_OF_TEXT, Tokenizer

@@ -4,6 +4,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -165,8 +166,28 @@ def test_every_count_is_about_as_likely(level: int, form: str) -> None:
     answers = Counter(e.answer for e in examples("counting", level, 8000) if e.prompt.startswith(form))
     expected = {"Count the": 2 * level + 1, "Count '": level + 2 if level >= 3 else 0}[form]
     assert len(answers) == expected
-    for count in answers.values():
-        assert count == pytest.approx(answers.total() / expected, rel=0.25)
+    assert not expected or is_uniform(answers, expected)
+
+
+def is_uniform(counts: Counter[Any], kinds: int) -> bool:
+    """Chi-squared, four standard deviations."""
+    expected, freedom = counts.total() / kinds, kinds - 1
+    distance = sum((count - expected) ** 2 for count in counts.values()) / expected
+    distance += (kinds - len(counts)) * expected
+    return distance < freedom + 4 * (2 * freedom) ** 0.5 + 4
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_number_of_copies_and_every_place_asked_for_is_as_likely(level: int) -> None:
+    times = Counter(example.prompt.split()[1] for example in examples("copy_repeat", level, 6000))
+    assert is_uniform(times, level + 1)
+    places: dict[int, Counter[int]] = {}
+    for example in examples("context_recall", level, 6000):
+        facts = re.findall(r"[A-Z][^.?]+\.", example.prompt)
+        facts = facts[: example.prompt.count(".") - example.prompt.count("Tell me about")]
+        places.setdefault(len(facts), Counter())[facts.index(example.answer)] += 1
+    assert set(places) == set(range(2, 2 * level + 3))
+    assert all(is_uniform(counts, facts) for facts, counts in places.items())
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -203,9 +224,32 @@ def test_one_step_inferences_remain_at_every_level(level: int, low: float, high:
 
 # --- spaces, determinism, errors ---
 
+# All there are, where they are few: the table of hamner/synthetic_tasks.
+EXACTLY = {("arithmetic", 1): 200, ("arithmetic", 2): 800, ("arithmetic", 3): 30_000, ("comparison", 1): 10_100}
+
+
+@pytest.mark.parametrize(("task", "level"), EXACTLY)
+def test_small_spaces_are_as_large_as_is_said(task: str, level: int) -> None:
+    rng, count = random.Random(0), EXACTLY[task, level]
+    assert len({generate(rng, level, task).text for _ in range(20 * count)}) == count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "level"), EVERY_TASK_AND_LEVEL)
+def test_distinct_items_are_at_least_as_many_as_promised(task: str, level: int) -> None:
+    rng = random.Random(0)
+    wanted = EXACTLY.get((task, level), 10_000 if level < 3 else 100_000)
+    seen: set[str] = set()
+    for _ in range(20 * wanted):
+        seen.add(generate(rng, level, task).text)
+        if len(seen) >= wanted:
+            break
+    assert len(seen) >= wanted
+
+
 # What 20,000 draws from 1e4 (levels 1, 2) or 1e5 equally likely items would show, minus noise.
 DISTINCT_AT_LEAST = {1: 8_500, 2: 8_500, 3: 18_000, 4: 18_000, 5: 18_000}
-ALL_THERE_IS = {("arithmetic", 1): 200, ("arithmetic", 2): 800, ("arithmetic", 3): 14_000}
+ALL_THERE_IS = EXACTLY | {("arithmetic", 3): 14_000, ("comparison", 1): 8_500}
 
 
 @pytest.mark.parametrize(("task", "level"), EVERY_TASK_AND_LEVEL)
@@ -232,14 +276,47 @@ def test_tasks_are_drawn_uniformly() -> None:
 
 
 def test_unknown_task_and_level_are_named() -> None:
-    with pytest.raises(ValueError, match=r"'sort'.*arithmetic, counting.*did you mean 'sorting'"):
+    with pytest.raises(ValueError, match=r"'sort'; did you mean 'sorting'"):
         generate(random.Random(0), 1, "sort")
+    with pytest.raises(ValueError, match=r"'xyz'; known: arithmetic, counting"):
+        generate(random.Random(0), 1, "xyz")
     with pytest.raises(ValueError, match=r"6.*1\.\.5"):
         generate(random.Random(0), 6, "sorting")
 
 
 def test_command_prints_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--show", "--task", "sorting", "--level", "2", "--n", "3"])
+    assert main(["--show", "--type", "sorting", "--level", "2", "--count", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "# sorting, level 2" and len(lines) == 4
     assert all(line.startswith("Sort: ") for line in lines[1:])
+
+
+def test_command_shows_every_type_and_level_and_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(*words: str) -> list[str]:
+        assert main(["--show", "--count", "2", *words]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    everything = shown()
+    assert everything[::3] == [f"# {task}, level {level}" for task, level in EVERY_TASK_AND_LEVEL]
+    assert len(everything) == 3 * 45
+    assert shown("--seed", "0") == everything != shown("--seed", "1")
+    first = everything.index("# logic, level 4")
+    assert shown("--type", "logic", "--level", "4") == everything[first: first + 3]
+
+
+def test_command_names_everything_wrong_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--show", "--type", "sort", "--level", "6", "--seed", "x", "--count", "0"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.splitlines() == [
+        "error: --type: unknown synthetic task 'sort'; did you mean 'sorting'?",
+        "error: --level must be a whole number from 1 to 5, not '6'",
+        "error: --seed must be a whole number, not 'x'",
+        "error: --count must be a whole number of 1 or more, not '0'",
+    ]
+    assert main(["--show", "--level", "two"]) == 2
+    assert capsys.readouterr().err == "error: --level must be a whole number from 1 to 5, not 'two'\n"
+
+
+def test_command_without_show_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "--show" in capsys.readouterr().out

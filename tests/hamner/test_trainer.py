@@ -8,9 +8,10 @@ import torch
 
 from hamner import checkpoint
 from hamner.config import Compute, ModelConfig, Optimizer
-from hamner.mixer import Mixer, SyntheticRows, TextRows
+from hamner.mixer import Mixer
 from hamner.model import build
 from hamner.optim import warmup_constant
+from hamner.rows import SyntheticRows, TextRows
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Diverged, Trainer
 

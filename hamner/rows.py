@@ -1,0 +1,110 @@
+"""The rows of each source: T consecutive tokens, by number, without end.
+
+Text: the tokens of the source's shards, in epochs, each in an order of its own (shuffle.py) that takes no memory and
+no buffer: a megabyte and ten billion tokens are read alike. A row may begin in one shard and end in the next, so how
+a source is cut into shards changes nothing. Documents are packed: each is closed by END_OF_TEXT, and the next begins
+at once. Synthetic items: drawn when asked for.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from hamner import heldout
+from hamner.config import BadInput
+from hamner.corpus import Corpus, Tokens, TokenShards
+from hamner.shuffle import Shuffle
+from hamner.synthetic_tasks import LEVELS, generate
+from hamner.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.word_cache import WordCache
+
+LEVEL_1 = (1.0,)
+WINDOW = 1024    # places whose rows are computed at a time: a fifth of a microsecond each, instead of fifty
+
+Levels = Sequence[float]    # shares of the synthetic items of level 1, 2, ...; they sum to 1
+
+
+class Rows(Protocol):
+    """The rows of one source, without end."""
+
+    def row(self, index: int, levels: Levels) -> Tokens: ...
+
+
+class TextRows:
+    """Rows of a tokenised source, shuffled anew in each epoch. Not to be shared by threads."""
+
+    def __init__(self, tokens: TokenShards | Tokens | Sequence[Tokens], seq_len: int, name: str, seed: int) -> None:
+        """tokens: (n,), or the shards of a source, in order. Raises BadInput when they do not make one row."""
+        if not isinstance(tokens, TokenShards):
+            tokens = TokenShards.of([tokens] if isinstance(tokens, np.ndarray) else tokens)
+        total = len(tokens)
+        if seq_len < 1:
+            raise BadInput(f"source '{name}': rows of {seq_len} tokens cannot be; seq_len must be at least 1")
+        if total < seq_len:
+            raise BadInput(f"source '{name}' has {total} training tokens, less than one row of {seq_len}")
+        self.count = total // seq_len
+        self._tokens, self._seq_len, self._key = tokens, seq_len, f"{seed}/{name}"
+        self._window, self._order = (-1, -1), list[int]()
+
+    def row(self, index: int, levels: Levels = LEVEL_1) -> Tokens:
+        epoch, place = divmod(index, self.count)
+        window, offset = divmod(place, WINDOW)
+        if (epoch, window) != self._window:
+            places = np.arange(window * WINDOW, min((window + 1) * WINDOW, self.count))
+            self._order = Shuffle(self.count, f"{self._key}/{epoch}")(places).tolist()
+            self._window = (epoch, window)
+        first = self._order[offset] * self._seq_len
+        row: Tokens = self._tokens[first:first + self._seq_len]
+        return row
+
+
+class SyntheticRows:
+    """Rows of synthetic items, drawn when asked for: row i of the same levels is always the same."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, seq_len: int, seed: int, heldout_fraction: float, *, held_out: bool = False,
+    ) -> None:
+        """held_out: the items that training never reads, `heldout_fraction` of all by the hash of their text."""
+        if seq_len < 1 or not 0 < heldout_fraction < 1:
+            raise BadInput(f"synthetic rows of {seq_len} tokens, {heldout_fraction} of the items held out, cannot be: "
+                           "seq_len must be at least 1 and heldout_fraction between 0 and 1")
+        self._words, self._seq_len, self._seed = WordCache(tokenizer), seq_len, seed
+        self._fraction, self._held_out = heldout_fraction, held_out
+
+    def row(self, index: int, levels: Levels) -> Tokens:
+        side = "heldout" if self._held_out else "train"
+        rng = random.Random(f"synthetic/{side}/{self._seed}/{'/'.join(map(str, levels))}/{index}")
+        numbers, only = range(1, len(levels) + 1), len(levels) if max(levels) == levels[-1] == 1 else None
+        ids: list[int] = []
+        while len(ids) < self._seq_len:
+            item = generate(rng, only or rng.choices(numbers, levels)[0]).text
+            if (heldout.draw(item) < self._fraction) == self._held_out:
+                ids += self._words.encode(item)
+                ids.append(END_OF_TEXT)
+        return np.asarray(ids[: self._seq_len])
+
+
+def training_rows(
+    corpus: Corpus, tokenizer: Tokenizer, names: list[str], seq_len: int, seed: int | None = None,
+) -> dict[str, Rows]:
+    """The rows of each named source of a prepared corpus, in the order of `seed` (default: the corpus's)."""
+    seed = corpus.seed if seed is None else seed
+    rows: dict[str, Rows] = {}
+    for name in names:
+        if name == "synthetic":
+            rows[name] = SyntheticRows(tokenizer, seq_len, seed, corpus.heldout_fraction)
+        else:
+            rows[name] = TextRows(corpus.train(name), seq_len, name, seed)
+    return rows
+
+
+def level_problems(levels: Levels) -> Iterator[str]:
+    """What is wrong with the shares of synthetic levels."""
+    if not 1 <= len(levels) <= len(LEVELS):
+        yield f"levels has {len(levels)} shares, one for each synthetic level from 1 on, at most {len(LEVELS)}"
+    elif not min(levels) >= 0 or not abs(sum(levels) - 1) <= 1e-6:    # "not": of nan, too
+        yield f"levels {list(levels)} must be shares of 0 or more that sum to 1"
