@@ -112,8 +112,10 @@ def prepare(
                 say(f"streaming some {hub_tokens:,} tokens of each hub source for this run alone, about "
                     f"{hub_tokens * CHARACTERS_PER_TOKEN * SPARE / 1e6:,.0f} MB each; prepared once with `python -m "
                     "hamner.prepare_data`, no run waits for it again")
-            job = open_job(config, str(folder), names, tokenizer, tokens=hub_tokens if hub else None, say=say)
-            run(job, tokenizer, seq_len, _told_now_and_then(say), say)
+            runner = told_now_and_then(say)
+            job = open_job(config, str(folder), names, tokenizer, tokens=hub_tokens if hub else None, runner=runner,
+                           say=say)
+            run(job, tokenizer, seq_len, runner, say)
             Store(job.place).remove(STAGED)
     tokenizer = Tokenizer.load(folder)
     return Corpus(folder, tokenizer.sha256), tokenizer
@@ -138,10 +140,10 @@ def _point_at(config: Config, folder: Path, names: Sequence[str], tokenizer: Tok
 
 def open_job(
     config: Config, place: str, names: Iterable[str], tokenizer: Tokenizer | None, *, tokens: int | None,
-    shard_tokens: int = SHARD_TOKENS, say: Say,
+    shard_tokens: int = SHARD_TOKENS, runner: Runner, say: Say,
 ) -> Job:
-    """Find the text, streaming what comes from the hub first. Raises BadInput, also when `place` was begun with
-    other settings or other files."""
+    """Find the text, streaming what comes from the hub first (in this process, shown by `runner`). Raises BadInput,
+    also when `place` was begun with other settings or other files."""
     trains, store = tokenizer is None, Store(place)
     written = tuple(name for name in SOURCE_NAMES if name in names and SOURCES[name].builtin)
     parts: list[Part] = []
@@ -161,7 +163,7 @@ def open_job(
             origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "licence": "GPL-3.0-only"}
             parts.append(Part(name, 0, size=config.data.builtin_characters))
         else:
-            staged = _stage(source, config, store, tokens, say)
+            staged = _stage(source, config, store, tokens, runner, say)
             assert source.hub is not None
             origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged["revision"],
                              "licence": source.hub.licence}
@@ -189,21 +191,20 @@ def _about(path: Path) -> dict[str, Any]:
     return {"revision": None, "licence": "not stated"} | told
 
 
-def _stage(source: Source, config: Config, store: Store, tokens: int | None, say: Say) -> dict[str, Any]:
+def _stage(
+    source: Source, config: Config, store: Store, tokens: int | None, runner: Runner, say: Say,
+) -> dict[str, Any]:
     if store.local is None:
         raise BadInput(f"what is streamed from the hub needs a folder of this machine, not {store.place}: download "
                        "the data set's files and give them with --data DIR, or choose another --out")
-    wanted = (config.data.hub_tokens if tokens is None else tokens) * CHARACTERS_PER_TOKEN * SPARE
-    done, told = 0, time.monotonic()
+    folder, told = store.local / STAGED, dict[str, Any]()
+    wanted = int((config.data.hub_tokens if tokens is None else tokens) * CHARACTERS_PER_TOKEN * SPARE)
 
-    def advance(characters: int) -> None:
-        nonlocal done, told
-        done += characters
-        if time.monotonic() > told + 20:
-            told = time.monotonic()
-            say(f"{source.name}: {done / 1e6:,.0f} of at most {wanted / 1e6:,.0f} MB from the hub so far")
+    def work(part: Part, advance: Callable[[int], None]) -> None:
+        told.update(stage(source, folder, wanted, config.data.hub_deadline, say, advance))
 
-    return stage(source, store.local / STAGED, int(wanted), config.data.hub_deadline, say, advance)
+    runner(f"{source.name} from the hub", work, [Part(source.name, 0, size=wanted)])
+    return told
 
 
 def _folder_of(source: Source, config: Config) -> Path | None:
@@ -215,7 +216,7 @@ def _folder_of(source: Source, config: Config) -> Path | None:
     return Path(config.data.path).expanduser()
 
 
-def _told_now_and_then(say: Say) -> Runner:
+def told_now_and_then(say: Say) -> Runner:
     """Part by part in this process, with a line every 20 seconds."""
     def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
         done, told, total = 0, time.monotonic(), sum(part.size for part in parts)
@@ -244,15 +245,20 @@ def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[
         progress.update(task, completed=total)
 
 
-@contextmanager
-def one_process(console: Console, config: Config) -> Iterator[Runner]:
+def with_bar(console: Console) -> Runner:
     """Part by part in this process, with a progress bar."""
     def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
         with progress_bar(console, what, sum(part.size for part in parts)) as advance:
             for part in parts:
                 work(part, advance)
 
-    yield runner
+    return runner
+
+
+@contextmanager
+def one_process(console: Console, config: Config) -> Iterator[Runner]:
+    """The work of every part is done here."""
+    yield with_bar(console)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -282,7 +288,7 @@ def prepare_command(
                           f"{'given' if tokenizer else 'to be trained'}, {config.size.vocab_size:,} entries",
                           soft_wrap=True)
             job = open_job(config, place, names, tokenizer, tokens=options.tokens, shard_tokens=options.shard_tokens,
-                           say=lambda line: console.print(line, soft_wrap=True))
+                           runner=with_bar(console), say=lambda line: console.print(line, soft_wrap=True))
             with runners(console, config) as runner:
                 run(job, tokenizer, max(config.tournament.seq_len, config.curriculum.seq_len), runner,
                     lambda line: console.print(line, soft_wrap=True))

@@ -140,6 +140,7 @@ def stage(
         told = read_json(place / "state.json")
     if told["complete"] or told["characters"] >= characters:
         return told
+    advance(told["characters"])
     stream = HubStream(source, deadline, revision=told["revision"], state=told["stream"], say=say)
     texts: list[str] = []
     held = 0

@@ -53,7 +53,7 @@ def prepared(
     shutil.rmtree(out, ignore_errors=True)
     tokenizer = choose_tokenizer(config)
     began = clock()
-    job = open_job(config, str(out), names, tokenizer, tokens=None, say=print)
+    job = open_job(config, str(out), names, tokenizer, tokens=None, runner=in_turn, say=print)
     run(job, tokenizer, 64, runner, print)
     return clock() - began
 
@@ -106,7 +106,7 @@ def read(data: Path, folder: Path) -> None:
     for shard_tokens in (2**26, 2**16):
         config = config_of(data)
         job = open_job(config, str(folder / f"{shard_tokens}"), NAMES, choose_tokenizer(config), tokens=None,
-                       shard_tokens=shard_tokens, say=print)
+                       shard_tokens=shard_tokens, runner=in_turn, say=print)
         run(job, choose_tokenizer(config), 64, in_turn, print)
         corpus, tokenizer = prepare(config_of(folder / f"{shard_tokens}"), folder / f"run{shard_tokens}", NAMES,
                                     tokenizer=None, seq_len=64, hub_tokens=0)

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +66,26 @@ def test_bad_input_found_by_a_task_is_told_as_by_one_process(commands, texts, tm
     done = commands.run("curriculum.prepare", *arguments)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "error: source 'fineweb_edu': " in done.stderr and "a.jsonl.gz cannot be read" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("HAMNER_DATA"), reason="HAMNER_DATA is not set: no real text to read")
+def test_real_text_nine_times_over_is_the_same_by_both(commands, tmp_path):
+    """218 MB of text of four sources in some thousand files; eight of nine copies are exact duplicates."""
+    data, texts = Path(os.environ["HAMNER_DATA"]), tmp_path / "texts"
+    for source in ("tinystories", "fineweb_edu", "sft", "personal"):
+        for copy in range(9):
+            shutil.copytree(data / source, texts / source / str(copy))
+    shutil.copytree(data / "tokenizer", texts / "tokenizer")
+    for module, out in (("hamner.prepare_data", "alone"), ("curriculum.prepare", "spread")):
+        done = commands.run(module, "--config", "rtx3090", "--data", str(texts), "--out", str(tmp_path / out),
+                            "--shard-tokens", "200000", timeout=1200)
+        assert done.returncode == 0, done.stderr
+    assert _files(tmp_path / "alone") == _files(tmp_path / "spread")
+    sources = json.loads((tmp_path / "alone" / "manifest.json").read_text())["sources"]
+    assert sum(facts["records"] for facts in sources.values()) == 9 * (1358 + 1045 + 7108 + 79)
+    assert all(facts["dropped"]["exact_duplicates"] >= 8 / 9 * facts["records"] for facts in sources.values())
+    assert sum(len(facts["shards"]) for facts in sources.values()) > 30
 
 
 @pytest.mark.slow

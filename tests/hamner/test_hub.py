@@ -83,6 +83,41 @@ def test_a_stream_goes_on_from_its_state(hub):
     assert len(first) == 21 and len(rest) == 20 and first + rest == whole
 
 
+STAGE = """
+import os, sys
+from pathlib import Path
+from hamner.sources import SOURCES, hub
+hub.ROWS_AT_ONCE, hub.PIECE_CHARACTERS = 3, 900
+left = int(os.environ["LEFT"])
+def advance(_):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), 9)
+told = hub.stage(SOURCES["tinystories"], Path(os.environ["PLACE"]), 10**6, 5.0, print, advance)
+assert told["complete"] and hub.stage(SOURCES["tinystories"], Path(os.environ["PLACE"]), 10**6, 5.0, print) == told
+"""
+
+
+def _pieces(place):
+    return {path.name: path.stat().st_mtime_ns for path in (place / "tinystories").glob("*.parquet")}
+
+
+def test_a_killed_stream_goes_on_after_its_last_piece(hub):
+    """14 batches in pieces of 3 batches or so; killed in the sixth, then left alone; beside one that never was."""
+    assert _in_folder(STAGE, hub, LEFT="7", PLACE="killed").returncode == -9
+    before = _pieces(hub / "killed")
+    assert 1 <= len(before) <= 3
+    assert _in_folder(STAGE, hub, LEFT="0", PLACE="killed").returncode == 0
+    done = _in_folder(STAGE, hub, LEFT="0", PLACE="calm")
+    assert done.returncode == 0, done.stderr
+    after = _pieces(hub / "killed")
+    assert len(after) >= 4 and all(after[name] == when for name, when in before.items())
+    killed, calm = ([(path.name, path.read_bytes()) for path in sorted((hub / name).rglob("*.*"))]
+                    for name in ("killed", "calm"))
+    assert killed == calm
+
+
 @pytest.mark.parametrize("offline", ["1", "0"])
 def test_an_unreachable_hub_is_bad_input_within_the_deadline(tmp_path, offline):
     code = ("import time; from hamner.sources import SOURCES; from hamner.sources.hub import HubStream\n"

@@ -59,6 +59,11 @@ def _arguments(texts, out, *words, more=()):
             *WORDS, *words, *more]
 
 
+def _in_order(what, work, parts):
+    for part in parts:
+        work(part, lambda _: None)
+
+
 def _files(folder):
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())
             if p.is_file() and not p.name.startswith(".")}
@@ -112,15 +117,12 @@ def test_parts_worked_on_in_any_order_give_the_same_files(texts, tmp_path, monke
         for part in rng.sample([*parts, *parts[:3]], len(parts) + 3):
             pickle.loads(pickle.dumps(work))(part, lambda _: None)
 
-    def in_order(what, work, parts):
-        for part in parts:
-            work(part, lambda _: None)
-
     files = []
-    for runner in (in_order, shuffled):
+    for runner in (_in_order, shuffled):
         out = str(tmp_path / runner.__name__)
         config = _config(texts, *WORDS)
-        job = open_job(config, out, ["fineweb_edu", "sft"], None, tokens=None, shard_tokens=500, say=print)
+        job = open_job(config, out, ["fineweb_edu", "sft"], None, tokens=None, shard_tokens=500, runner=_in_order,
+                       say=print)
         assert len(job.written) == 9 and len(job.parts) == 71
         preparation.run(job, None, 16, runner, print)
         files.append(_files(Path(out)))
@@ -131,8 +133,8 @@ def test_any_place_that_fsspec_knows_holds_the_same_files(texts, tmp_path):
     config = _config(texts, *WORDS)
     places = [str(tmp_path / "out"), "memory://somewhere/out"]
     for place in places:
-        job = open_job(config, place, ["sft"], None, tokens=None, shard_tokens=500, say=print)
-        preparation.run(job, None, 16, lambda _, work, parts: [work(part, lambda _: None) for part in parts], print)
+        job = open_job(config, place, ["sft"], None, tokens=None, shard_tokens=500, runner=_in_order, say=print)
+        preparation.run(job, None, 16, _in_order, print)
     far = Store(places[1])
     names = _files(Path(places[0]))
     assert {name: hashlib.sha256(far.read(name)).hexdigest() for name in names} == names
@@ -337,7 +339,7 @@ def test_a_file_that_changes_between_the_two_readings_is_told(texts, tmp_path):
     _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(60)])
     config = _config(tmp_path / "data", *WORDS, "data.tokenizer=x/y")
     tokenizer = Tokenizer.train(["a few words"], 301)
-    job = open_job(config, str(tmp_path / "out"), ["sft"], tokenizer, tokens=None, say=print)
+    job = open_job(config, str(tmp_path / "out"), ["sft"], tokenizer, tokens=None, runner=_in_order, say=print)
 
     def runner(what, work, parts):
         if what == "tokenising":
