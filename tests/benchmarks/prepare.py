@@ -157,7 +157,8 @@ def on_ray(data: Path, folder: Path, rounds: int) -> None:
                 prepared(config, folder / "out", NAMES, tasks(Console(quiet=True)), time.perf_counter))
             ray.shutdown()
             hashes.add(hash_of(folder / "out"))
-    told(seconds, size, 0)
+        print({name: f"{values[-1]:.1f} s" for name, values in seconds.items()}, f"load {os.getloadavg()[0]:.1f}",
+              flush=True)
     one, two = (statistics.median(seconds[f"{n} process(es) of Ray"]) for n in (1, 2))
     alone = statistics.median(seconds["one process, without Ray"])
     print(f"two processes are {one / two:.2f} × one of Ray, {alone / two:.2f} × one without; {size / 1e6:.0f} MB, "
