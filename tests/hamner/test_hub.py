@@ -113,7 +113,7 @@ def test_a_killed_stream_goes_on_after_its_last_piece(hub):
     assert done.returncode == 0, done.stderr
     after = _pieces(hub / "killed")
     assert len(after) >= 4 and all(after[name] == when for name, when in before.items())
-    killed, calm = ([(path.name, path.read_bytes()) for path in sorted((hub / name).rglob("*.*"))]
+    killed, calm = ([(path.name, path.read_bytes()) for path in sorted((hub / name).rglob("*.parquet"))]
                     for name in ("killed", "calm"))
     assert killed == calm
 
