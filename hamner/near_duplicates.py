@@ -5,8 +5,8 @@ texts that share a band are near-duplicates: at a Jaccard similarity s with prob
 0.05 at s = 0.5, 0.56 at 0.7, 0.92 at 0.8. Near-duplicates of near-duplicates are one cluster.
 
 Of a cluster one document stays: the one whose text has the smallest hash, so that neither the order of the files
-nor the number of processes matters. The index of bands lies on disk; in memory a document costs 8 bytes and those
-being compared 40 more, some 4 million at a time.
+nor the number of processes matters. The index of bands lies on disk; in memory a document costs some ten bytes, one
+that has duplicates some 40, and the keys being compared are 4 million at a time.
 """
 
 from __future__ import annotations

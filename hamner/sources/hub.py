@@ -23,7 +23,7 @@ from hamner.sources.source import HubDataset, Source
 ROWS_AT_ONCE = 256          # fetched between two looks at the clock
 PIECE_CHARACTERS = 2**26    # of a staged file
 PERMANENT = ("DatasetNotFoundError", "RepositoryNotFoundError", "RevisionNotFoundError", "GatedRepoError",
-             "OfflineModeIsEnabled", "DataFilesNotFoundError", "ValueError", "KeyError", "BadInput")
+             "OfflineModeIsEnabled", "DataFilesNotFoundError")    # kinds of the libraries, and theirs
 
 
 class HubStream:
@@ -118,7 +118,9 @@ def _revision(where: HubDataset, deadline: float) -> str:
 def _permanent(call: RetryCallState) -> bool:
     """Whether trying again cannot help: what is asked for does not exist, or the network is switched off."""
     error = call.outcome.exception() if call.outcome else None
-    return error is not None and any(kind.__name__ in PERMANENT for kind in type(error).__mro__)
+    if type(error) in (ValueError, KeyError):    # no such part, split or column; ArrowInvalid is a torn download
+        return True
+    return any(kind.__name__ in PERMANENT for kind in type(error).__mro__)
 
 
 def _reason(call: RetryCallState) -> str:

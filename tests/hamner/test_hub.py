@@ -83,6 +83,39 @@ def test_a_stream_goes_on_from_its_state(hub):
     assert len(first) == 21 and len(rest) == 20 and first + rest == whole
 
 
+FLAKY = """
+import datasets, json, pyarrow
+from hamner.sources import SOURCES, hub
+hub.ROWS_AT_ONCE = 7
+failures = [ConnectionError("reset by peer"), pyarrow.ArrowInvalid("torn parquet"), OSError("timed out")]
+real = datasets.load_dataset
+class Flaky:
+    def __init__(self, stream):
+        self.stream = stream
+    def __iter__(self):
+        for number, row in enumerate(self.stream):
+            if number == 10 and failures:
+                raise failures.pop()
+            yield row
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+datasets.load_dataset = lambda *a, **k: Flaky(real(*a, **k))
+said = []
+batches = list(hub.HubStream(SOURCES["tinystories"], 20.0, say=said.append).batches())
+print(json.dumps([said, [text for batch in batches for text in batch]]))
+"""
+
+
+def test_an_error_in_the_middle_is_tried_again_and_no_row_is_lost_or_had_twice(hub):
+    """The connection breaks three times in the tenth row after a (re)start, each time in the middle of a batch."""
+    done = _in_folder(FLAKY, hub)
+    assert done.returncode == 0, done.stderr
+    said, texts = json.loads(done.stdout)
+    assert texts == [*_texts("tinystories"), " too short "]
+    assert ["timed out" in said[0], "torn parquet" in said[1], "reset by peer" in said[2]] == [True] * 3
+    assert len(said) == 3 and all("tinystories: the hub failed (" in line for line in said)
+
+
 STAGE = """
 import os, sys
 from pathlib import Path
