@@ -190,7 +190,8 @@ def _prepare(
         prepare(config, folder / "data", names, tokenizer=_tokenizer(folder, facts) or choose_tokenizer(config),
                 seq_len=config.curriculum.seq_len, hub_tokens=config.data.hub_tokens,
                 say=lambda line: console.print(line, soft_wrap=True))
-        _connect(config)
+        compute = config.compute
+        connect(compute.worker_threads, float(compute.device == "cuda"), compute.workers)
     except BadInput:
         if new:
             shutil.rmtree(folder, ignore_errors=True)
@@ -208,17 +209,17 @@ def _tokenizer(folder: Path, facts: dict[str, Any]) -> Tokenizer | None:
     return tokenizer
 
 
-def _connect(config: Config) -> None:
-    """Start or join Ray. Raises BadInput when there is none, or none large enough."""
+def connect(threads: int, gpus: float, processes: int) -> None:
+    """Start or join Ray, for `processes` of so many cores and cards each. Raises BadInput when there is none, or none
+    large enough."""
     import ray
 
-    compute = config.compute
     try:
-        ray.init(**ray_settings(compute.worker_threads))
+        ray.init(**ray_settings(threads))
     except ConnectionError as error:
         raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
     try:
-        check_cluster(ray.nodes(), compute.worker_threads, float(compute.device == "cuda"), compute.workers)
+        check_cluster(ray.nodes(), threads, gpus, processes)
     except BadInput:
         ray.shutdown()
         raise

@@ -5,7 +5,8 @@ In the order data flows:
 config, load_config, presets, contestants, cost   what is asked for, what a model is, what it costs
 sources/, builtin_text/, synthetic_tasks/ where text comes from
 process_youtube, youtube_download, captions, voice_samples   somebody's videos -> text of their own
-heldout, tokenizer, prepare_data, corpus  text -> held-out split -> tokens on disk
+normalise, near_duplicates, heldout, tokenizer   what text is cleaned of, what says the same, what is held out, ids
+prepare_data, preparation, survey, shards, store, corpus   text -> shards on disk -> arrays of tokens
 mixer                                     ratios of sources -> batches of tokens (B, T)
 attention, mlp, model                     tokens -> logits
 loss                                      logits -> nats; the one place that shifts

@@ -56,7 +56,10 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
 
 
-def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> int:
+def run_command(
+    command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None,
+    stopped: str = "--resume goes on from the last checkpoint",
+) -> int:
     """Run a command; bad input is printed on stderr, one line a problem, without a traceback."""
     try:
         return command(sys.argv[1:] if arguments is None else arguments)
@@ -65,7 +68,7 @@ def run_command(command: Callable[[Sequence[str]], int], arguments: Sequence[str
             print(f"error: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        print(f"\nstopped; {stopped}", file=sys.stderr)
         return 130
 
 
@@ -74,6 +77,7 @@ def worker_environment(threads_per_process: int) -> dict[str, str]:
     threads = str(threads_per_process)
     return {
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
+        "RAYON_NUM_THREADS": threads,    # of MinHash
         # large tensors are kept by the allocator instead of being returned and faulted in again every step
         "MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**34),
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",

@@ -62,9 +62,9 @@ def heldout_text(
             f"source '{source}' holds out {len(tokens)} tokens, less than one row of {seq_len}: give more text"
         )
     chosen = np.unique(np.linspace(0, whole - 1, min(count, whole)).astype(int))
-    rows = np.asarray(tokens[: whole * seq_len]).reshape(whole, seq_len)[chosen]
+    rows = np.stack([tokens[row * seq_len:(row + 1) * seq_len] for row in chosen.tolist()])
     places = chosen[:, None] * seq_len + np.arange(seq_len)
-    documents = np.searchsorted(np.asarray(corpus.heldout_ends(source)), places, side="right")
+    documents = np.searchsorted(corpus.heldout_ends(source), places, side="right")
     facts = corpus.manifest["sources"][source]
     return HeldoutText(
         torch.from_numpy(rows.astype(np.int64)), _renumber(torch.from_numpy(documents)),

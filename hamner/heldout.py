@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[Any]
 
 CHARACTERS_PER_TOKEN = 5    # a cautious guess: the count is needed before the tokenizer may see any text
 
@@ -23,16 +27,20 @@ def draw(text: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
-def threshold(draws: Sequence[float], lengths: Sequence[int], fraction: float, tokens: int) -> float:
+def threshold(
+    draws: Sequence[float] | Numbers, lengths: Sequence[int] | Numbers, fraction: float, tokens: int,
+) -> float:
     """Documents drawn below this are held out.
 
     `fraction` of the source as a rule; more, in the order of the draws, while the held-out characters do not
     make about `tokens` tokens, but never above a fifth of the documents.
     """
-    order = np.argsort(np.asarray(draws), kind="stable")
-    ordered = np.asarray(draws)[order]
+    drawn, most = np.asarray(draws), len(draws) // 5
+    low = np.flatnonzero(drawn <= np.partition(drawn, most)[most])    # the rest is not sorted: there may be millions
+    order = low[np.argsort(drawn[low], kind="stable")]
+    ordered = drawn[order]
     characters = np.cumsum(np.asarray(lengths)[order])
     enough = int(np.searchsorted(characters, tokens * CHARACTERS_PER_TOKEN)) + 1    # documents that suffice
     by_rule = int(np.searchsorted(ordered, fraction))
-    count = min(max(by_rule, enough), len(ordered) // 5)
+    count = min(max(by_rule, enough), most)
     return float(ordered[count])    # the same text twice has one draw: both copies go to one side

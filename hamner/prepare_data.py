@@ -1,49 +1,46 @@
-"""From text to tokens, before any training: documents -> held-out split -> tokenizer -> files.
+"""The command that turns text into shards, and the same for a run that was given text instead of shards.
 
-Data in: the config's `data` section and the sources a run needs. Data out: a folder (see corpus.py) and the
-tokenizer beside it. Everything missing or broken is found here, in the command's own process, before Ray
-starts. The same inputs give the same bytes.
+    python -m hamner.prepare_data [--config NAME|PATH] [--data hub|builtin|DIR] [--sources NAME,NAME] [--out DIR]
+                                  [--tokens N] [--shard-tokens N] [key=value ...]
+
+Data in: the config's `data` section and the sources that are wanted. Data out: a folder (see corpus.py) and the
+tokenizer beside it, to be given to any number of runs as their --data. Everything missing or broken is found here,
+in the command's own process. Killed at any moment and started again it goes on; the same inputs give the same bytes.
 """
 
 from __future__ import annotations
 
-import itertools
-import random
+import argparse
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
 
-from hamner import heldout
-from hamner.config import SOURCE_NAMES, BadInput, Config, Data, Problems
-from hamner.corpus import Corpus, unigram_entropy
-from hamner.results import home_folder, write_json
-from hamner.sources import SOURCES, Document, Skipped, Source
-from hamner.sources.readers import builtin_documents, folder_documents, folder_files, hub_documents
-from hamner.synthetic_tasks import LEVELS, generate
-from hamner.tokenizer import END_OF_TEXT, Tokenizer
+from hamner import command
+from hamner.command import read_config, run_command
+from hamner.config import SOURCE_NAMES, BadInput, Config, Data, Problems, closest
+from hamner.corpus import Corpus
+from hamner.heldout import CHARACTERS_PER_TOKEN
+from hamner.preparation import Job, Runner, Work, parts_of, run, settings
+from hamner.results import home_folder, only_one, read_json, write_json
+from hamner.shards import SHARD_TOKENS
+from hamner.sources import SOURCES, Source
+from hamner.sources.hub import stage
+from hamner.sources.readers import folder_files
+from hamner.store import Store
+from hamner.survey import WORK, Part
+from hamner.tokenizer import Tokenizer
 
-SAMPLE = 2000    # documents tokenised at a time
-MIN_DOCUMENTS = 5
+STOPPED = "the same command goes on where it stood"
+STAGED = "from_hub"    # what was streamed, until the manifest is written
+SPARE = 1.3    # of a hub source, streamed for what is held out or dropped
 
-
-@dataclass
-class Text:
-    """One source before tokenising: how to read its documents again and again, and where the split lies."""
-
-    source: Source
-    documents: Callable[[], Iterator[Document]]
-    threshold: float
-    skipped: Skipped = field(default_factory=Skipped)
-
-    def side(self, *, held_out: bool) -> Iterator[Document]:
-        for document in self.documents():
-            if (heldout.draw(document.text) < self.threshold) == held_out:
-                yield document
+Say = Callable[[str], None]
 
 
 def check_sources(config: Config, names: Iterable[str]) -> None:
@@ -54,6 +51,13 @@ def check_sources(config: Config, names: Iterable[str]) -> None:
         raise BadInput(
             f"no data folder '{path}': --data takes hub, builtin, or a folder with DIR/<source>/ in it"
         )
+    if is_prepared(path):
+        held = read_json(Path(path) / "manifest.json")["sources"]
+        missing = [name for name in dict.fromkeys(names) if SOURCES[name].builtin and name not in held]
+        if missing:
+            raise BadInput(f"{path} was prepared without {', '.join(missing)}: it holds {', '.join(held)}; prepare "
+                           "again with --sources, or change the mix")
+        return
     for name in sorted({*names, *(SOURCE_NAMES if config.data.tokenizer == "train" else ())}):
         folder = _folder_of(SOURCES[name], config)
         if folder is not None:
@@ -62,14 +66,23 @@ def check_sources(config: Config, names: Iterable[str]) -> None:
     problems.raise_all()
 
 
+def is_prepared(path: str) -> bool:
+    """Whether a data folder is one that this module finished."""
+    return path not in ("hub", "builtin") and (Path(path).expanduser() / "manifest.json").is_file()
+
+
 def choose_tokenizer(config: Config) -> Tokenizer | None:
     """The config's ready-made tokenizer, None when one is to be trained. Raises BadInput for a wrong one."""
-    if config.data.tokenizer == "train":
+    if is_prepared(config.data.path):
+        name: str | Path = Path(config.data.path).expanduser()    # the tokenizer travels with the shards
+    elif config.data.tokenizer == "train":
         return None
-    name: str | Path = config.data.tokenizer
-    beside_data = Path(config.data.path).expanduser() / "tokenizer"    # a data folder may bring cosmo2's copy
-    if name == Data().tokenizer and config.data.path != "hub" and (beside_data / "tokenizer.json").is_file():
-        name = beside_data
+    else:
+        name = config.data.tokenizer
+        beside_data = Path(config.data.path).expanduser() / "tokenizer"    # a data folder may bring cosmo2's copy
+        usual = name == Data().tokenizer and config.data.path != "hub"
+        if usual and (beside_data / "tokenizer.json").is_file():
+            name = beside_data
     tokenizer = Tokenizer.load(name)
     if tokenizer.vocab_size != config.size.vocab_size:
         raise BadInput(
@@ -81,45 +94,117 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
 
 def prepare(
     config: Config, folder: Path, names: Sequence[str], *, tokenizer: Tokenizer | None, seq_len: int,
-    hub_tokens: int, say: Callable[[str], None] = print,
+    hub_tokens: int, say: Say = print,
 ) -> tuple[Corpus, Tokenizer]:
-    """Write the tokens of the sources `names` to `folder`; train a tokenizer first when None is given.
+    """For one run: write the tokens of the sources `names` to `folder`; train a tokenizer first when None is given.
 
     seq_len: of the run's rows, of which each source must fill at least one to train on and one held out.
     hub_tokens: how far each hub source is streamed. Raises BadInput when a source is missing, too small or
-    unreadable. A finished folder is taken as it is: preparing twice costs nothing.
+    unreadable. A finished folder is taken as it is: preparing twice costs nothing, and a folder that was prepared
+    beforehand is only pointed at.
     """
-    if (folder / "manifest.json").is_file():
-        tokenizer = Tokenizer.load(folder)
-        return Corpus(folder, tokenizer.sha256), tokenizer
-    trained = tokenizer is None
-    texts = {name: _open(SOURCES[name], config)
-             for name in SOURCE_NAMES if (name in names or trained) and SOURCES[name].builtin}
-    for text in texts.values():
-        _report_skipped(text, say)
-    if tokenizer is None:
-        tokenizer = Tokenizer.train(_tokenizer_text(texts, config), config.size.vocab_size)
-        if tokenizer.vocab_size != config.size.vocab_size:
-            raise BadInput(
-                f"the text has only enough variety for {tokenizer.vocab_size} tokenizer entries, not "
-                f"{config.size.vocab_size}: give more text or lower size.vocab_size"
-            )
-    tokenizer.save(folder)
-    dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 65_536 else np.uint32)
-    limit = hub_tokens if config.data.path == "hub" else None    # what lies on this disk is read whole
-    facts = {name: _write(texts[name], tokenizer, folder, dtype, limit, say) for name in names if name in texts}
-    short = [f"source '{name}' has {told[key]} tokens {use}, less than one row of {seq_len}: give more text"
-             for name, told in facts.items() for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
-             if told[key] < seq_len]
+    if not (folder / "manifest.json").is_file():
+        if is_prepared(config.data.path):
+            _point_at(config, folder, names, tokenizer, seq_len)
+        else:
+            hub = config.data.path == "hub"
+            if hub:
+                say(f"streaming some {hub_tokens:,} tokens of each hub source for this run alone, about "
+                    f"{hub_tokens * CHARACTERS_PER_TOKEN * SPARE / 1e6:,.0f} MB each; prepared once with `python -m "
+                    "hamner.prepare_data`, no run waits for it again")
+            runner = told_now_and_then(say)
+            job = open_job(config, str(folder), names, tokenizer, tokens=hub_tokens if hub else None, runner=runner,
+                           say=say)
+            run(job, tokenizer, seq_len, runner, say)
+            Store(job.place).remove(STAGED)
+    tokenizer = Tokenizer.load(folder)
+    return Corpus(folder, tokenizer.sha256), tokenizer
+
+
+def _point_at(config: Config, folder: Path, names: Sequence[str], tokenizer: Tokenizer | None, seq_len: int) -> None:
+    """Make `folder` stand for the prepared one that the config names."""
+    check_sources(config, names)
+    place = Path(config.data.path).expanduser().resolve()
+    own = Tokenizer.load(place)
+    corpus = Corpus(place, (tokenizer or own).sha256)
+    short = [f"source '{name}' of {place} has {corpus.manifest['sources'][name][key]} tokens {use}, less than one row "
+             f"of {seq_len}: prepare more text"
+             for name in dict.fromkeys(names) if SOURCES[name].builtin
+             for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
+             if corpus.manifest["sources"][name][key] < seq_len]
     if short:
         raise BadInput(short)
-    write_json(folder / "manifest.json", {
-        "data": config.data.path, "seed": config.seed, "tokenizer_sha256": tokenizer.sha256,
-        "tokenizer": "trained on all five sources" if trained else "given",
-        "dtype": dtype.name, "split": "blake2b(text, salt='heldout') / 2^64 < threshold",
-        "heldout_fraction": config.data.heldout_fraction, "sources": facts,
-    })
-    return Corpus(folder, tokenizer.sha256), tokenizer
+    own.save(folder)
+    write_json(folder / "manifest.json", corpus.manifest | {"folder": str(place), "seed": config.seed})
+
+
+def open_job(
+    config: Config, place: str, names: Iterable[str], tokenizer: Tokenizer | None, *, tokens: int | None,
+    shard_tokens: int = SHARD_TOKENS, runner: Runner, say: Say,
+) -> Job:
+    """Find the text, streaming what comes from the hub first (in this process, shown by `runner`). Raises BadInput,
+    also when `place` was begun with other settings or other files."""
+    trains, store = tokenizer is None, Store(place)
+    written = tuple(name for name in SOURCE_NAMES if name in names and SOURCES[name].builtin)
+    parts: list[Part] = []
+    origins: dict[str, dict[str, Any]] = {}
+    inputs: list[list[Any]] = []
+    for name in SOURCE_NAMES if trains else written:
+        source = SOURCES[name]
+        folder = _folder_of(source, config)
+        if source.builtin is None:
+            continue
+        if folder is not None:
+            files = folder_files(source, folder)
+            origins[name] = {"origin": str(folder), **_about(folder / name / "about.json")}
+            inputs += [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+            parts += parts_of(name, files)
+        elif config.data.path == "builtin":
+            origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "licence": "GPL-3.0-only"}
+            parts.append(Part(name, 0, size=config.data.builtin_characters))
+        else:
+            staged = _stage(source, config, store, tokens, runner, say)
+            assert source.hub is not None
+            origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged["revision"],
+                             "licence": source.hub.licence}
+            assert store.local is not None
+            parts += parts_of(name, folder_files(source, store.local / STAGED))
+    plan = {"settings": settings(config, written, tokens, shard_tokens), "inputs": inputs,
+            "tokenizer": tokenizer.sha256 if tokenizer else "train"}
+    begun = store.read_json(f"{WORK}/plan.json")
+    if begun is not None and begun != plan:
+        differs = " and ".join(key for key in plan if begun.get(key) != plan[key])
+        if store.read(f"{WORK}/decided.json") is not None:
+            raise BadInput(f"{place} was begun with other {differs}: give the same options again, choose another "
+                           f"--out, or delete {place}")
+        say(f"{place} was begun with other {differs}, and nothing is written yet: beginning anew")
+        store.remove(WORK)
+    store.write_json(f"{WORK}/plan.json", plan)
+    return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a folder's owner says of its text; where nobody does, the manifest says so."""
+    told = read_json(path) if path.is_file() else {}
+    if not isinstance(told, dict) or not told.keys() <= {"revision", "licence"}:
+        raise BadInput(f'{path} must be {{"revision": ..., "licence": ...}}')
+    return {"revision": None, "licence": "not stated"} | told
+
+
+def _stage(
+    source: Source, config: Config, store: Store, tokens: int | None, runner: Runner, say: Say,
+) -> dict[str, Any]:
+    if store.local is None:
+        raise BadInput(f"what is streamed from the hub needs a folder of this machine, not {store.place}: download "
+                       "the data set's files and give them with --data DIR, or choose another --out")
+    folder, told = store.local / STAGED, dict[str, Any]()
+    wanted = int((config.data.hub_tokens if tokens is None else tokens) * CHARACTERS_PER_TOKEN * SPARE)
+
+    def work(part: Part, advance: Callable[[int], None]) -> None:
+        told.update(stage(source, folder, wanted, config.data.hub_deadline, say, advance))
+
+    runner(f"{source.name} from the hub", work, [Part(source.name, 0, size=wanted)])
+    return told
 
 
 def _folder_of(source: Source, config: Config) -> Path | None:
@@ -131,108 +216,142 @@ def _folder_of(source: Source, config: Config) -> Path | None:
     return Path(config.data.path).expanduser()
 
 
-def _open(source: Source, config: Config) -> Text:
-    """Find a source's documents and its split. Folder and builtin text is kept in memory."""
-    folder = _folder_of(source, config)
-    if folder is None and config.data.path == "hub":
-        # a stream has no end to rank against: the plain fraction, which is plenty at this size
-        return Text(source, lambda: hub_documents(source), config.data.heldout_fraction)
-    skipped = Skipped()
-    if folder is None:
-        documents = list(builtin_documents(source, config.seed, config.data.builtin_characters))
-    else:
-        documents = list(folder_documents(source, folder_files(source, folder), skipped))
-    if len(documents) < MIN_DOCUMENTS:
-        raise BadInput(
-            f"source '{source.name}' has {len(documents)} documents in {folder or 'builtin'}; at least "
-            f"{MIN_DOCUMENTS} are needed to hold some out" + "".join(f"; skipped {s}" for s in skipped.records[:3])
-        )
-    longest = max(config.tournament.seq_len, config.curriculum.seq_len)
-    threshold = heldout.threshold(
-        [heldout.draw(d.text) for d in documents], [len(d.text) for d in documents],
-        config.data.heldout_fraction, config.data.heldout_sequences * longest,
-    )
-    return Text(source, lambda: iter(documents), threshold, skipped)
+def told_now_and_then(say: Say) -> Runner:
+    """Part by part in this process, with a line every 20 seconds."""
+    def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
+        done, told, total = 0, time.monotonic(), sum(part.size for part in parts)
 
-
-def _report_skipped(text: Text, say: Callable[[str], None]) -> None:
-    records = text.skipped.records
-    if records:
-        more = f" and {len(records) - 5} more" if len(records) > 5 else ""
-        say(f"{text.source.name}: {len(records)} malformed records skipped: {'; '.join(records[:5])}{more}")
-
-
-def _tokenizer_text(texts: dict[str, Text], config: Config) -> Iterator[str]:
-    """Training-side text of all five sources, about equally much of each."""
-    for text in texts.values():
-        left = config.data.bpe_characters
-        for document in text.side(held_out=False):
-            yield document.text
-            left -= len(document.text)
-            if left <= 0:
-                break
-    for level in LEVELS:
-        rng, left = random.Random(f"tokenizer/{config.seed}/{level}"), config.data.bpe_characters // len(LEVELS)
-        while left > 0:
-            item = generate(rng, level).text
-            if heldout.draw(item) >= config.data.heldout_fraction:
-                yield item
-                left -= len(item)
-
-
-def encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[list[int]]:
-    """Token ids of each document, conversations in the chat template, each closed by <|endoftext|>."""
-    plain = iter(tokenizer.encode_batch([d.text for d in documents if not d.messages]))
-    return [
-        tokenizer.encode_chat(d.messages) if d.messages else [*next(plain), END_OF_TEXT] for d in documents
-    ]
-
-
-def _write(
-    text: Text, tokenizer: Tokenizer, folder: Path, dtype: np.dtype[Any], limit: int | None,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Tokenise one source into its files, up to `limit` tokens; returns what the manifest says of it."""
-    name = text.source.name
-    paths = {side: folder / f"{name}.{side}.bin" for side in ("train", "heldout")}
-    documents, tokens, characters = ({"train": 0, "heldout": 0} for _ in range(3))
-    utf8_bytes, ends, told = 0, list[int](), time.monotonic()
-    # closing: a half-read stream from the hub can abort the process when it exits
-    with (closing(_generator(text.documents())) as documents_read, paths["train"].open("wb") as train,
-          paths["heldout"].open("wb") as held):
-        files: dict[str, BinaryIO] = {"train": train, "heldout": held}
-        for batch in _batches(documents_read, SAMPLE):
-            for document, ids in zip(batch, encode(tokenizer, batch), strict=True):
-                side = "heldout" if heldout.draw(document.text) < text.threshold else "train"
-                files[side].write(np.asarray(ids, dtype=dtype).tobytes())
-                documents[side] += 1
-                tokens[side] += len(ids)
-                characters[side] += len(document.text)
-                if side == "heldout":
-                    ends.append(tokens[side])
-                    utf8_bytes += len(document.text.encode())
-            if limit is not None and tokens["train"] >= limit:
-                break
+        def advance(size: int) -> None:
+            nonlocal done, told
+            done += size
             if time.monotonic() > told + 20:
                 told = time.monotonic()
-                say(f"{name}: {tokens['train']:,} tokens" + (f" of {limit:,}" if limit else "") + " so far")
-    (folder / f"{name}.heldout.ends.bin").write_bytes(np.asarray(ends, dtype=np.int64).tobytes())
-    if not tokens["heldout"]:
-        raise BadInput(f"source '{name}' has too few different documents to hold any out")
-    return {
-        "documents": documents["train"], "heldout_documents": documents["heldout"],
-        "tokens": tokens["train"], "heldout_tokens": tokens["heldout"],
-        "characters": characters["train"], "heldout_characters": characters["heldout"],
-        "heldout_bytes": utf8_bytes, "threshold": text.threshold,
-        "heldout_unigram_nats": unigram_entropy(np.fromfile(paths["heldout"], dtype=dtype)),
-        "skipped": text.skipped.records,
-    }
+                say(f"{what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB so far")
+
+        for part in parts:
+            work(part, advance)
+
+    return runner
 
 
-def _generator(documents: Iterator[Document]) -> Generator[Document, None, None]:
-    yield from documents
+@contextmanager
+def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Shows what is done of `total` bytes, MB/s and the time left; yields what is told of each step."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TransferSpeedColumn(),
+               TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda size: progress.advance(task, size)
+        progress.update(task, completed=total)
 
 
-def _batches(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
-    while batch := list(itertools.islice(documents, size)):
-        yield batch
+def with_bar(console: Console) -> Runner:
+    """Part by part in this process, with a progress bar."""
+    def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
+        with progress_bar(console, what, sum(part.size for part in parts)) as advance:
+            for part in parts:
+                work(part, advance)
+
+    return runner
+
+
+@contextmanager
+def one_process(console: Console, config: Config) -> Iterator[Runner]:
+    """The work of every part is done here."""
+    yield with_bar(console)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_command(lambda words: prepare_command(words, "hamner.prepare_data", one_process), arguments, STOPPED)
+
+
+def prepare_command(
+    arguments: Sequence[str], module: str, runners: Callable[[Console, Config], AbstractContextManager[Runner]],
+) -> int:
+    """The command, whoever does the work; returns the exit code."""
+    options = _parse(arguments, module)
+    config = read_config(options, options.settings, "data")
+    assert config is not None
+    names = _names(options.sources)
+    if is_prepared(config.data.path):
+        raise BadInput(f"{config.data.path} is prepared already: give it to a run with --data")
+    check_sources(config, names)
+    place = options.out if "://" in options.out else str(Path(options.out).expanduser().resolve())
+    console, store = command.console(), Store(place)
+    lock = nullcontext() if store.local is None else only_one(
+        store.local / ".prepare.lock", f"{place} is being prepared by another process: wait for it to end")
+    with lock:
+        manifest = store.read_json("manifest.json")
+        if manifest is None:
+            tokenizer = choose_tokenizer(config)
+            console.print(f"preparing {', '.join(names)} from {config.data.path}; tokenizer: "
+                          f"{'given' if tokenizer else 'to be trained'}, {config.size.vocab_size:,} entries",
+                          soft_wrap=True)
+            job = open_job(config, place, names, tokenizer, tokens=options.tokens, shard_tokens=options.shard_tokens,
+                           runner=with_bar(console), say=lambda line: console.print(line, soft_wrap=True))
+            with runners(console, config) as runner:
+                run(job, tokenizer, max(config.tournament.seq_len, config.curriculum.seq_len), runner,
+                    lambda line: console.print(line, soft_wrap=True))
+            manifest = store.read_json("manifest.json")
+        elif manifest["settings"] != settings(config, names, options.tokens, options.shard_tokens):
+            raise BadInput(f"{place} is finished, with other settings: choose another --out, or delete it")
+    for left in (WORK, STAGED):    # by a kill after the last step
+        store.remove(left)
+    _show(console, manifest, place)
+    return 0
+
+
+def _parse(arguments: Sequence[str], module: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Text in, token shards out.")
+    parser.add_argument("--config", metavar="NAME|PATH", help="a name in ray_configs/ or a TOML file, as the run's "
+                        "that will read it (default: rtx3090 where CUDA is, else laptop)")
+    parser.add_argument("--data", metavar="hub|builtin|DIR", help="where text comes from (default: the config's)")
+    parser.add_argument("--sources", metavar="NAME,NAME", help="default: all that are text")
+    parser.add_argument("--out", metavar="DIR", default=str(home_folder() / "data" / "prepared"),
+                        help="where shards go, a folder or any address fsspec knows (default: %(default)s)")
+    parser.add_argument("--tokens", metavar="N", type=_count, help="stop each source after about N training tokens")
+    parser.add_argument("--shard-tokens", metavar="N", type=_count, default=SHARD_TOKENS,
+                        help="length of a shard, and the most that a kill can cost (default: %(default)s)")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="override any key of the config")
+    options = parser.parse_intermixed_args(arguments)
+    wrong = [word for word in options.settings if "=" not in word]
+    if wrong:
+        raise BadInput([f"'{word}' is not key=value" for word in wrong])
+    options.resume = False    # nothing to say: it always goes on where it stood
+    return options
+
+
+def _count(word: str) -> int:
+    """A positive whole number, also as 10_000_000 or 1e9."""
+    value = float(word)
+    if value != int(value) or value < 1:
+        raise ValueError(word)
+    return int(value)
+
+
+def _names(words: str | None) -> tuple[str, ...]:
+    """The sources asked for, in SOURCE_NAMES order. Raises BadInput for those there are not."""
+    text = tuple(name for name in SOURCE_NAMES if SOURCES[name].builtin)
+    if words is None:
+        return text
+    asked = [word.strip() for word in words.split(",")]
+    unknown = [f"--sources {word}: " + ("its items are drawn while training, there is nothing to prepare"
+               if word in SOURCE_NAMES else f"unknown source; {closest(word, text)}")
+               for word in asked if word not in text]
+    if unknown:
+        raise BadInput(unknown)
+    return tuple(name for name in text if name in asked)
+
+
+def _show(console: Console, manifest: dict[str, Any], place: str) -> None:
+    table = Table("source", "documents", "tokens", "held out", "shards", "dropped", box=None, padding=(0, 2, 0, 0))
+    for name, facts in manifest["sources"].items():
+        dropped = ", ".join(f"{count:,} {why.replace('_', ' ')}" for why, count in facts["dropped"].items() if count)
+        table.add_row(name, f"{facts['documents']:,}", f"{facts['tokens']:,}", f"{facts['heldout_tokens']:,}",
+                      str(len(facts["shards"])), dropped or "nothing")
+    console.print(table)
+    console.print(f"finished: {place}; give it to a run with --data {place}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -43,15 +43,20 @@ def home_folder() -> Path:
     return project if (project / "pyproject.toml").is_file() else Path.cwd()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file atomically: a reader, or a kill, sees the old text or the new one, never a part."""
+def write_bytes(path: Path, data: bytes | bytearray) -> None:
+    """Write a file atomically: a reader, or a kill, sees the old content or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """As write_bytes, in UTF-8."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,16 +9,14 @@ at once. Synthetic items: drawn when asked for.
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
 
 from hamner import heldout
 from hamner.config import BadInput
-from hamner.corpus import Corpus, Tokens
+from hamner.corpus import Corpus, Tokens, TokenShards
 from hamner.shuffle import Shuffle
 from hamner.synthetic_tasks import LEVELS, generate
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
@@ -39,18 +37,17 @@ class Rows(Protocol):
 class TextRows:
     """Rows of a tokenised source, shuffled anew in each epoch. Not to be shared by threads."""
 
-    def __init__(self, tokens: Tokens | Sequence[Tokens], seq_len: int, name: str, seed: int) -> None:
+    def __init__(self, tokens: TokenShards | Tokens | Sequence[Tokens], seq_len: int, name: str, seed: int) -> None:
         """tokens: (n,), or the shards of a source, in order. Raises BadInput when they do not make one row."""
-        shards = [tokens] if isinstance(tokens, np.ndarray) else tokens
-        self._shards = [np.asarray(shard) for shard in shards]    # a slice of np.memmap itself costs microseconds
-        self._ends = list(accumulate(map(len, self._shards)))
-        total = self._ends[-1] if self._ends else 0
+        if not isinstance(tokens, TokenShards):
+            tokens = TokenShards.of([tokens] if isinstance(tokens, np.ndarray) else tokens)
+        total = len(tokens)
         if seq_len < 1:
             raise BadInput(f"source '{name}': rows of {seq_len} tokens cannot be; seq_len must be at least 1")
         if total < seq_len:
             raise BadInput(f"source '{name}' has {total} training tokens, less than one row of {seq_len}")
         self.count = total // seq_len
-        self._seq_len, self._key = seq_len, f"{seed}/{name}"
+        self._tokens, self._seq_len, self._key = tokens, seq_len, f"{seed}/{name}"
         self._window, self._order = (-1, -1), list[int]()
 
     def row(self, index: int, levels: Levels = LEVEL_1) -> Tokens:
@@ -60,16 +57,9 @@ class TextRows:
             places = np.arange(window * WINDOW, min((window + 1) * WINDOW, self.count))
             self._order = Shuffle(self.count, f"{self._key}/{epoch}")(places).tolist()
             self._window = (epoch, window)
-        return self._read(self._order[offset] * self._seq_len, self._seq_len)
-
-    def _read(self, first: int, count: int) -> Tokens:
-        """(count,) tokens from position `first` of all shards in a line."""
-        shard = bisect_right(self._ends, first)
-        offset = first - self._ends[shard] + len(self._shards[shard])
-        piece = self._shards[shard][offset: offset + count]
-        if len(piece) == count:
-            return piece
-        return np.concatenate([piece, self._read(self._ends[shard], count - len(piece))])
+        first = self._order[offset] * self._seq_len
+        row: Tokens = self._tokens[first:first + self._seq_len]
+        return row
 
 
 class SyntheticRows:

@@ -11,6 +11,7 @@ Ordinary text can never produce a reserved id: a page that spells out "<|im_end|
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,11 @@ END_OF_TEXT, MESSAGE_START, MESSAGE_END = 0, 1, 2
 ROLES = ("system", "user", "assistant")
 
 Message = tuple[str, str]    # role, content
+
+
+def _turn(message: Message) -> str:
+    """What stands between the marks of a message."""
+    return f"{message[0]}\n{message[1].strip()}"
 
 
 class Tokenizer:
@@ -88,8 +94,15 @@ class Tokenizer:
                 "or use a miniature config, which trains its own"
             ) from None
 
+    @classmethod
+    def from_json(cls, text: str) -> Tokenizer:
+        """From what to_json gave."""
+        return cls(tokenizers.Tokenizer.from_str(text))
+
+    def to_json(self) -> str:
+        return self._json
+
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "tokenizer.json", self._json)
 
     def encode(self, text: str) -> list[int]:
@@ -99,11 +112,24 @@ class Tokenizer:
         """As encode, on all cores."""
         return [e.ids for e in self._inner.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def encode_documents(self, documents: Sequence[str | Sequence[Message]]) -> list[list[int]]:
+        """Texts and conversations, these in the template, each closed by <|endoftext|>; on all cores."""
+        pieces = [piece for d in documents for piece in ([d] if isinstance(d, str) else map(_turn, d))]
+        encoded, newline = iter(self.encode_batch(pieces)), self.encode("\n")
+        ids: list[list[int]] = []
+        for document in documents:
+            if isinstance(document, str):
+                ids.append([*next(encoded), END_OF_TEXT])
+            else:
+                turns = ((MESSAGE_START, *next(encoded), MESSAGE_END, *newline) for _ in document)
+                ids.append([*itertools.chain.from_iterable(turns), END_OF_TEXT])
+        return ids
+
     def encode_chat(self, messages: Sequence[Message], *, reply: bool = False) -> list[int]:
         """A conversation in the template; with `reply` it ends where the assistant's answer begins."""
         ids: list[int] = []
-        for role, content in messages:
-            ids += [MESSAGE_START, *self.encode(f"{role}\n{content.strip()}"), MESSAGE_END, *self.encode("\n")]
+        for message in messages:
+            ids += [MESSAGE_START, *self.encode(_turn(message)), MESSAGE_END, *self.encode("\n")]
         if reply:
             return [*ids, MESSAGE_START, *self.encode("assistant\n")]
         return [*ids, END_OF_TEXT]

@@ -4,11 +4,19 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hamner.config import BadInput
 from hamner.contestants import CONTESTANTS
 from hamner.load_config import load_config
-from hamner.prepare_data import choose_tokenizer, prepare
+from hamner.near_duplicates import shingles, words
+from hamner.preparation import run
+from hamner.prepare_data import choose_tokenizer, open_job, prepare
+from hamner.shards import HELD_OUT, TRAIN
+from hamner.sources import Tally
+from hamner.store import Store
+from hamner.survey import documents
 
 DATA = os.environ.get("HAMNER_DATA", "")
 pytestmark = pytest.mark.skipif(not DATA, reason="HAMNER_DATA is not set: no real text to read")
@@ -21,9 +29,11 @@ def test_all_five_kinds_are_read_split_and_tokenised(tmp_path):
     corpus, tokenizer = prepare(config, tmp_path, NAMES, tokenizer=None, seq_len=64, hub_tokens=0, say=said.append)
     facts = corpus.manifest["sources"]
     assert said == []    # nothing malformed in the folder
-    assert (facts["tinystories"]["documents"] + facts["tinystories"]["heldout_documents"]) == 821 + 537
-    assert (facts["sft"]["documents"] + facts["sft"]["heldout_documents"]) == 5182 + 1295 + 20 + 611
-    assert (facts["personal"]["documents"] + facts["personal"]["heldout_documents"]) == 79
+    assert {name: facts[name]["records"] for name in NAMES} == {
+        "tinystories": 821 + 537, "fineweb_edu": 120 + 925, "sft": 5182 + 1295 + 20 + 611, "personal": 79}
+    for told in facts.values():
+        kept = told["documents"] + told["heldout_documents"]
+        assert kept == told["records"] - sum(told["dropped"].values()) and kept > 0.85 * told["records"]
     for name in NAMES:
         total = facts[name]["documents"] + facts[name]["heldout_documents"]
         assert 0.02 < facts[name]["heldout_documents"] / total <= 0.2
@@ -41,7 +51,45 @@ def test_the_real_tokenizer_is_used_at_full_size(tmp_path):
     assert tokenizer is not None and tokenizer.vocab_size == 49_152
     corpus, _ = prepare(config, tmp_path, ["tinystories"], tokenizer=tokenizer, seq_len=64, hub_tokens=0)
     facts = corpus.manifest["sources"]["tinystories"]
+    assert sum(facts["dropped"].values()) == 0
     assert facts["tokens"] + facts["heldout_tokens"] == 195_401 + 132_542 + 821 + 537    # and an end each
+
+
+def _passages(documents):
+    """All 13-word passages, as hashes; a system prompt, which thousands of conversations share, is not counted."""
+    hashes = ([hash(word) & (2**64 - 1) for word in words(document)] for document in documents)
+    return shingles([h for h in hashes if len(h) >= 13], 13)[0]
+
+
+def test_what_is_held_out_was_hardly_ever_read_in_training(tmp_path):
+    """At most 0.5 % of all held-out 13-word passages stand in training text (of no source more than 0.6 %); with
+    duplicates kept, ten times as many of fineweb_edu."""
+    shares = {}
+    for duplicates in ("drop", "keep"):
+        config = load_config("rtx3090", [f"data.path={DATA}", "device=cpu", f"duplicates={duplicates}"])
+        tokenizer = choose_tokenizer(config)
+        job = open_job(config, str(tmp_path / duplicates), NAMES, tokenizer, tokens=None, runner=lambda *_: None,
+                       say=print)
+        sides = {}
+
+        def runner(what, work, parts, job=job, config=config, sides=sides):
+            for part in parts if what == "reading" else []:
+                work(part, lambda _: None)
+            if what == "tokenising":    # what each side would get, without the tokens
+                for part in parts:
+                    verdicts = np.frombuffer(Store(job.place).read(f"unfinished/{part.name}.verdicts.bin"), np.uint8)
+                    for document, verdict in zip(documents(part, config, Tally()), verdicts, strict=True):
+                        sides.setdefault((part.source, int(verdict)), []).append(document)
+
+        with pytest.raises(BadInput, match="less than one row"):    # for nothing was written
+            run(job, tokenizer, 64, runner, print)
+        training = np.unique(np.concatenate([_passages(sides[name, TRAIN]) for name in NAMES]))
+        held = {name: _passages(sides[name, HELD_OUT]) for name in NAMES}
+        held["all"] = np.concatenate(list(held.values()))
+        shares[duplicates] = {name: float(np.isin(p, training).mean()) for name, p in held.items()}
+    print(shares)
+    assert shares["drop"]["all"] <= 0.005 and max(shares["drop"].values()) <= 0.006
+    assert shares["keep"]["fineweb_edu"] > 10 * shares["drop"]["fineweb_edu"] and shares["keep"]["all"] > 0.01
 
 
 @pytest.mark.slow

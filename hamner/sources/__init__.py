@@ -8,7 +8,7 @@ A source that cannot be had is an error that names it; nothing else is ever read
 from hamner.sources.fineweb_edu import FINEWEB_EDU
 from hamner.sources.personal_voice import PERSONAL
 from hamner.sources.sft_conversations import SFT
-from hamner.sources.source import Document, HubDataset, Skipped, Source
+from hamner.sources.source import Document, HubDataset, Source, Tally
 from hamner.sources.synthetic import SYNTHETIC
 from hamner.sources.tinystories import TINYSTORIES
 
@@ -16,4 +16,4 @@ SOURCES: dict[str, Source] = {
     source.name: source for source in (TINYSTORIES, FINEWEB_EDU, SYNTHETIC, SFT, PERSONAL)
 }
 
-__all__ = ["SOURCES", "Document", "HubDataset", "Skipped", "Source"]
+__all__ = ["SOURCES", "Document", "HubDataset", "Source", "Tally"]

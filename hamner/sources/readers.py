@@ -1,4 +1,7 @@
-"""The three ways of getting a source's documents: builtin, folder, hub. Each yields `Document`s in one order."""
+"""Documents of a source from this machine, normalised and in one order: builtin, or the files of a folder.
+
+The third way, the hub, first puts what it streams into a folder (hub.py).
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,21 @@ import gzip
 import json
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 
 from hamner.config import BadInput
-from hamner.sources.source import Document, Skipped, Source
+from hamner.normalise import normalise
+from hamner.sources.source import Document, Source, Tally
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
+ROWS_AT_ONCE = 256    # of a parquet file: web pages of megabytes must not meet in memory
+
+Records = Iterator[tuple[str, Any, int]]    # where it stands, the record, bytes of the file read so far
 
 
 def builtin_documents(source: Source, seed: int, characters: int) -> Iterator[Document]:
@@ -41,70 +49,50 @@ def folder_files(source: Source, folder: Path) -> list[Path]:
     return files
 
 
-def folder_documents(source: Source, files: list[Path], skipped: Skipped) -> Iterator[Document]:
+def folder_documents(source: Source, files: Sequence[Path], tally: Tally) -> Iterator[Document]:
     """One document a row (parquet), a line (jsonl) or a file (txt). Raises BadInput for an unreadable file."""
     for path in files:
-        read = _parquet if path.suffix == ".parquet" else _text if path.suffix == ".txt" else _json_lines
+        read: Callable[[Path], Records] = (
+            _parquet if path.suffix == ".parquet" else _text if path.suffix == ".txt" else _json_lines)
+        before = tally.bytes_read
         try:
-            for where, record in read(path):
+            for where, record, position in read(path):
+                tally.records += 1
+                tally.bytes_read = before + position
                 try:
                     document = source.parse(json.loads(record) if isinstance(record, bytes) else record)
+                    document = Document(normalise(document.text),
+                                        tuple((role, normalise(content)) for role, content in document.messages))
                     document.text.encode()    # half a surrogate pair is no text
                 except ValueError as error:    # JSONDecodeError and UnicodeError are ValueErrors too
-                    skipped.add(where, str(error))
+                    tally.skip(where, str(error))
                     continue
                 if len(document.text.strip()) >= source.min_characters:
                     yield document
+                else:
+                    tally.too_short += 1
         except (OSError, EOFError, zlib.error, pyarrow.ArrowException, UnicodeError) as error:
             raise BadInput(f"source '{source.name}': {path} cannot be read: {error}") from None
+        tally.bytes_read = before + path.stat().st_size
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+def _json_lines(path: Path) -> Records:
+    with path.open("rb") as file, gzip.open(file, "rb") if path.suffix == ".gz" else file as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield f"{path.name}:{number}", line
+                yield f"{path.name}:{number}", line, file.tell()
 
 
-def _text(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    yield path.name, {"text": path.read_text(encoding="utf-8")}
+def _text(path: Path) -> Records:
+    yield path.name, {"text": path.read_text(encoding="utf-8")}, 0
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    row = 0
-    with pyarrow.parquet.ParquetFile(path) as file:
+def _parquet(path: Path) -> Records:
+    row, size = 0, path.stat().st_size
+    with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
         if "text" not in file.schema_arrow.names:
             raise BadInput(f"{path} has no column 'text'; its columns: {', '.join(file.schema_arrow.names)}")
-        for batch in file.iter_batches(columns=["text"]):
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=["text"]):
             for text in batch.column("text").to_pylist():
-                yield f"{path.name}, row {row}", {"text": text}
+                yield f"{path.name}, row {row}", {"text": text}, row * size // file.metadata.num_rows
                 row += 1
-
-
-def hub_documents(source: Source) -> Iterator[Document]:
-    """Stream a source from the hub. Raises BadInput when it cannot be reached."""
-    assert source.hub is not None
-    import datasets
-
-    where = source.hub
-    try:
-        stream = datasets.load_dataset(where.dataset, where.config, split=where.split, streaming=True)
-        rows = iter(stream)
-        first = next(rows)
-    except Exception as error:    # the library raises a dozen kinds, of four other libraries
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise BadInput(
-            f"source '{source.name}' cannot be streamed: hub dataset '{where.dataset}' ({reason}); "
-            "check the network, or use --data DIR or --data builtin"
-        ) from None
-    try:
-        record = first
-        while record is not None:
-            text = record[where.field]
-            if len(text.strip()) >= source.min_characters:
-                yield Document(text)
-            record = next(rows, None)
-    finally:    # an open parquet stream can abort the process when it exits
-        close = getattr(rows, "close", None)
-        if close:
-            close()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+LISTED = 1000    # malformed records told one by one; of more only the number is kept
+
 
 @dataclass(frozen=True)
 class Document:
@@ -24,16 +26,30 @@ class HubDataset:
     config: str | None
     split: str
     field: str
+    licence: str
 
 
 @dataclass
-class Skipped:
-    """Malformed records of one source: they are passed over, counted and reported, never hidden."""
+class Tally:
+    """What was met while reading one source. Malformed records are passed over, counted and reported, never hidden."""
 
-    records: list[str] = field(default_factory=list)    # "file:line: why"
+    records: int = 0         # read, whatever became of them
+    too_short: int = 0
+    malformed: int = 0
+    skipped: list[str] = field(default_factory=list)    # "file:line: why" of the first malformed ones
+    bytes_read: int = 0      # of the files, as they lie on disk
 
-    def add(self, where: str, why: str) -> None:
-        self.records.append(f"{where}: {why}")
+    def skip(self, where: str, why: str) -> None:
+        self.malformed += 1
+        if len(self.skipped) < LISTED:
+            self.skipped.append(f"{where}: {why}")
+
+    def add(self, other: Tally) -> None:
+        """Count what was met in another part too."""
+        self.records += other.records
+        self.too_short += other.too_short
+        self.malformed += other.malformed
+        self.skipped += other.skipped[:LISTED - len(self.skipped)]
 
 
 def plain_document(record: Any) -> Document:

@@ -1,0 +1,164 @@
+"""The first reading of a part of the text: what the decisions about all of it need to know of each document.
+
+A part is one input file, or several small ones; it is one task on a cluster. A block is a run of its documents,
+saved when it is whole: a killed survey reads from the last block on.
+
+unfinished/<source>.<part>.<block>.survey.npz     texts (n,) hash of each whole text; draws (n,), characters (n,);
+                                                  bands (n, BANDS), or (n, 0) where near-duplicates stay
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hamner import heldout
+from hamner.config import Config
+from hamner.near_duplicates import BANDS, band_keys
+from hamner.sources import SOURCES, Document, Tally
+from hamner.sources.readers import builtin_documents, folder_documents
+from hamner.store import Store
+
+BLOCK_CHARACTERS = 2**26
+BATCH_CHARACTERS, BATCH_DOCUMENTS = 2**21, 2000    # handled at a time
+WORK = "unfinished"    # folder of what is needed until the manifest is written
+
+Advance = Callable[[int], None]    # told how many bytes of input were done
+
+
+@dataclass(frozen=True)
+class Part:
+    """A task: some files of one source, or the builtin text of it (no files)."""
+
+    source: str
+    number: int
+    files: tuple[Path, ...] = ()
+    size: int = 0                 # bytes on disk; of builtin text, characters
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}.{self.number:05}"
+
+
+@dataclass
+class Survey:
+    """Of n documents in order, and of the records they came from."""
+
+    texts: npt.NDArray[np.uint64]
+    draws: npt.NDArray[np.float64]
+    characters: npt.NDArray[np.int64]
+    bands: npt.NDArray[np.uint64]
+    tally: Tally
+
+
+def documents(part: Part, config: Config, tally: Tally) -> Iterator[Document]:
+    """The part's documents, the same each time."""
+    source = SOURCES[part.source]
+    if part.files:
+        return folder_documents(source, part.files, tally)
+    return iter(builtin_text(part.source, config.seed, config.data.builtin_characters))
+
+
+@lru_cache(maxsize=8)
+def builtin_text(name: str, seed: int, characters: int) -> list[Document]:
+    """Drawn once a process: writing it takes longer than reading it."""
+    return list(builtin_documents(SOURCES[name], seed, characters))
+
+
+def batches(stream: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents a few megabytes at a time."""
+    batch: list[Document] = []
+    size = 0
+    for document in stream:
+        batch.append(document)
+        size += len(document.text)
+        if size >= BATCH_CHARACTERS or len(batch) >= BATCH_DOCUMENTS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def survey_part(store: Store, part: Part, config: Config, *, near: bool, advance: Advance) -> None:
+    """Write the part's missing blocks. near: whether near-duplicates are to be found."""
+    done, block, last = 0, 0, False
+    while (found := _read_block(store, part, block)) is not None:
+        done, block, last = done + len(found[0].texts), block + 1, found[1]
+    if last:
+        advance(part.size)
+        return
+    tally = Tally()
+    with closing(generator(documents(part, config, tally))) as stream:
+        for _ in itertools.islice(stream, done):
+            pass
+        seen, told = Tally(**asdict(tally)) if done else Tally(), 0
+        rows: list[tuple[int, float, int]] = []
+        keys: list[npt.NDArray[np.uint64]] = []
+        size = 0
+        for batch in itertools.chain(batches(stream), [None]):
+            if batch is not None:
+                rows += [(_hash(d.text), heldout.draw(d.text), len(d.text)) for d in batch]
+                keys.append(band_keys(batch) if near else np.zeros((len(batch), 0), dtype=np.uint64))
+                size += sum(len(d.text) for d in batch)
+                advance(tally.bytes_read - told if part.files else sum(len(d.text) for d in batch))
+                told = tally.bytes_read
+            if batch is None or size >= BLOCK_CHARACTERS:
+                _write_block(store, part, block, rows, keys, _since(tally, seen), last=batch is None)
+                seen, rows, keys, size, block = Tally(**asdict(tally)), [], [], 0, block + 1
+
+
+def generator(stream: Iterator[Document]) -> Generator[Document, None, None]:
+    """An iterator that can be closed: files stay open while it is half read."""
+    yield from stream
+
+
+def _hash(text: str) -> int:
+    """Another hash than the split's: which of a cluster stays must not say on which side."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, salt=b"document").digest(), "big")
+
+
+def _since(tally: Tally, before: Tally) -> Tally:
+    return Tally(tally.records - before.records, tally.too_short - before.too_short,
+                 tally.malformed - before.malformed, tally.skipped[len(before.skipped):])
+
+
+def _write_block(
+    store: Store, part: Part, block: int, rows: list[tuple[int, float, int]], keys: list[npt.NDArray[np.uint64]],
+    tally: Tally, *, last: bool,
+) -> None:
+    hashes, draws, characters = zip(*rows, strict=True) if rows else ((), (), ())
+    told = np.frombuffer(json.dumps({"tally": asdict(tally), "last": last}).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, texts=np.array(hashes, dtype=np.uint64), draws=np.array(draws, dtype=np.float64),
+             characters=np.array(characters, dtype=np.int64),
+             bands=np.concatenate(keys or [np.zeros((0, BANDS), dtype=np.uint64)]), told=told)
+    store.write(f"{WORK}/{part.name}.{block:03}.survey.npz", buffer.getvalue())
+
+
+def _read_block(store: Store, part: Part, block: int) -> tuple[Survey, bool] | None:
+    data = store.read(f"{WORK}/{part.name}.{block:03}.survey.npz")
+    if data is None:
+        return None
+    with np.load(io.BytesIO(data)) as file:
+        told = json.loads(file["told"].tobytes())
+        return Survey(file["texts"], file["draws"], file["characters"], file["bands"],
+                      Tally(**told["tally"])), told["last"]
+
+
+def surveyed(store: Store, part: Part) -> Iterator[Survey]:
+    """The blocks of a surveyed part, in order."""
+    for block in itertools.count():
+        found = _read_block(store, part, block)
+        if found is None:
+            return
+        yield found[0]
