@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hamner.config import ModelConfig
 
 GIB = 2**30
+LOGITS_AT_A_TIME = 2**24    # entries; see loss.py. More win nothing and stop fitting beside the head's gradient
 
 
 @dataclass(frozen=True)

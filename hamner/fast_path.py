@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from hamner.config import Compute, ModelConfig
-from hamner.cost import training_flops_per_token
+from hamner.cost import LOGITS_AT_A_TIME, training_flops_per_token
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 GRAIN = 16                  # bytes: rows of a grouped product must be whole multiples of it
-LOGITS_AT_A_TIME = 2**24    # entries: larger pieces win nothing more and stop fitting beside the weights' gradient
 
 # What compiling takes, and what it saves of a step, both measured on CPU cores at widths from 128 to 512 (the wider,
 # the less); on a card both are guesses. Operations a second tell how long a run is: of a core, of a card.

@@ -1,6 +1,6 @@
 """How much memory a contestant needs, and so which fraction of a card it is given; what is tried when that is
 not enough. An estimate, from the config alone: weights, gradients and Adam's moments in fp32, activations,
-logits, the CUDA context.
+a part of the logits, the CUDA context.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hamner.config import BadInput, Config, ModelConfig
-from hamner.cost import GIB, count_parameters
+from hamner.cost import GIB, LOGITS_AT_A_TIME, count_parameters
 from hamner.results import free_gib
 from tournament.variants import Contestant, twins
 
@@ -56,7 +56,7 @@ def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -
     micro_batches = rung.micro_batches if rung else league.micro_batches
     width = 4 if compute.precision == "fp32" else 2
     tokens = league.batch_size // micro_batches * league.seq_len
-    static = 16 * count_parameters(model).total
+    static = (16 + (0 if width == 4 else width)) * count_parameters(model).total    # and their copy that computes
     heads = 2 if model.attention == "differential" else 1
     inside = (8 + 6 * heads) * model.hidden_size + 5 * model.num_active_experts * model.intermediate_size
     if rung.activation_checkpointing if rung else compute.activation_checkpointing:
@@ -64,8 +64,10 @@ def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -
         activations = tokens * width * (model.num_layers * model.hidden_size + inside)
     else:
         activations = tokens * width * model.num_layers * inside
-    logits = tokens * model.vocab_size * (2 * width + 12)    # and their gradient; in fp32 also their softmax
-    return static + activations + logits + (CONTEXT if compute.device == "cuda" else 0)
+    # some tokens' logits at a time, their softmax in fp32 and their gradient; the head's own gradient and copy
+    head = min(tokens * model.vocab_size, LOGITS_AT_A_TIME) * (2 * width + 4)
+    head += model.vocab_size * model.hidden_size * (4 + width) + 4 * tokens * model.hidden_size
+    return static + activations + head + (CONTEXT if compute.device == "cuda" else 0)
 
 
 def share(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:

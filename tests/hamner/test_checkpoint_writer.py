@@ -3,12 +3,17 @@
 import pytest
 import torch
 
-from hamner import checkpoint
+from hamner import checkpoint, checkpoint_writer
 from hamner.checkpoint_writer import CheckpointWriter
 from hamner.config import ModelConfig
 from hamner.tokenizer import Tokenizer
 
 MODEL = ModelConfig(vocab_size=280, hidden_size=8, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8)
+
+
+@pytest.fixture(autouse=True)
+def _all_are_large(monkeypatch):
+    monkeypatch.setattr(checkpoint_writer, "BESIDE_BYTES", 0)
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +52,13 @@ def test_what_goes_wrong_is_raised_at_the_next_chance(tmp_path, tokenizer):
     writer.write(tmp_path / "file" / "step_1", {}, {}, MODEL, tokenizer)
     with pytest.raises(OSError):
         writer.write(tmp_path / "step_2", {}, {}, MODEL, tokenizer)
+
+
+def test_a_small_one_is_there_when_the_call_returns(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setattr(checkpoint_writer, "BESIDE_BYTES", 1000)
+    writer = CheckpointWriter()
+    writer.write(tmp_path / "step_1", {"model": {"w": torch.ones(200)}}, {"step": 1}, MODEL, tokenizer)
+    assert checkpoint.load(tmp_path / "step_1").state["step"] == 1
+    with pytest.raises(OSError):
+        (tmp_path / "file").write_text("no folder")
+        writer.write(tmp_path / "file" / "step_1", {"model": {"w": torch.ones(200)}}, {}, MODEL, tokenizer)
