@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test slow lint clean
+.PHONY: demo test slow lint bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   the miniature league, the eight stages and a reply (about ten minutes on two cores)"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff and mypy"
+	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (an hour)"
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -30,6 +31,18 @@ slow: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# litgpt asks for an older huggingface-hub than transformers, though its model needs none: it comes by itself
+.venv/peers: .venv/installed
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	$(BIN)/pip install --quiet --no-deps 'litgpt>=0.5.13'
+	touch $@
+
+bench: .venv/peers
+	for shape in tiny v3 memory; do $(BIN)/python tests/benchmarks/step.py $$shape || exit 1; done
+	for name in attention experts generate checkpoint scaling league; do \
+		$(BIN)/python tests/benchmarks/$$name.py || exit 1; done
+	for what in read steps; do $(BIN)/python tests/benchmarks/feed.py $$what || exit 1; done
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -147,6 +147,12 @@ def check_machine(config: Config, cores: int) -> None:
     if cores > here:
         problems.found.append(f"the config asks for {cores} cores at a time, this machine has {here}: "
                               f"lower compute.threads, compute.worker_threads or compute.workers")
+    if config.compute.device == "cpu" and config.compute.compile == "always":
+        from hamner.fast_path import compiler
+
+        if not compiler():
+            problems.found.append("compute.compile = always needs a C++ compiler, and there is no g++ or clang++ here: "
+                                  "install one, or let it be auto or never")
     if config.compute.device == "cuda":
         import torch
 

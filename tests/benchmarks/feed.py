@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from timing import in_turns, machine
 
 from curriculum.stages import SEED
 from hamner import heldout
@@ -63,22 +64,6 @@ def shards() -> Iterator[dict[str, list[np.ndarray]]]:
 def rows_of(text: dict[str, list[np.ndarray]], tokenizer: Tokenizer, seq_len: int) -> dict[str, Rows]:
     rows: dict[str, Rows] = {name: TextRows(of, seq_len, name, 0) for name, of in text.items()}
     return rows | {"synthetic": SyntheticRows(tokenizer, seq_len, 0, 0.05)}
-
-
-def in_turns(turns: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """What each returns, `rounds` times, all in turns; a first round is not counted."""
-    found: dict[str, list[float]] = {name: [] for name in turns}
-    for number in range(rounds + 1):
-        for name, turn in turns.items():
-            value = turn()
-            if number:
-                found[name].append(value)
-    return found
-
-
-def machine(rounds: int) -> str:
-    return (f"n = {rounds} turns, {torch.get_num_threads()} torch threads, {os.cpu_count()} cores, "
-            f"load {os.getloadavg()[0]:.1f}")
 
 
 def read(tokenizer: Tokenizer, rounds: int) -> None:

@@ -1,0 +1,60 @@
+"""Writing 256 tokens with the KV cache, and computing everything anew for each: time, and whether the tokens agree.
+
+    python tests/benchmarks/generate.py [--rounds 3] [--threads 2] [--tokens 256]
+"""
+
+import argparse
+
+import torch
+from timing import machine, medians, show
+
+from hamner.config import ModelConfig
+from hamner.generate import Sampling, _draw, stream
+from hamner.model import Hamner, build
+
+SIZES = {
+    "tiny": ModelConfig(vocab_size=4096, hidden_size=256, num_layers=6, num_heads=8, num_kv_heads=2,
+                        intermediate_size=683),
+    "V3": ModelConfig(hidden_size=512, num_layers=8, num_heads=8, num_kv_heads=2, intermediate_size=1365),
+}
+PROMPT, SEED = list(range(100, 116)), 5
+
+
+def uncached(hamner: Hamner, count: int) -> list[int]:
+    generator, new = torch.Generator().manual_seed(SEED), list[int]()
+    with torch.no_grad():
+        for _ in range(count):
+            hidden, _ = hamner.hidden_states(torch.tensor([[*PROMPT, *new]]))
+            new.append(_draw(hamner.logits(hidden[0, -1]).float(), new, Sampling(), generator))
+    return new
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=256)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    table = []
+    for name, model in SIZES.items():
+        hamner, found = build(model, 0).eval(), dict[str, list[int]]()
+
+        def cached(hamner: Hamner = hamner) -> list[int]:
+            return list(stream(hamner, PROMPT, options.tokens, Sampling(), torch.Generator().manual_seed(SEED)))
+
+        def note(kind: str, tokens: list[int], found: dict[str, list[int]] = found) -> None:
+            found[kind] = tokens
+
+        times = medians({"cached": lambda: note("cached", cached()),
+                         "uncached": lambda h=hamner: note("uncached", uncached(h, options.tokens))}, options.rounds)
+        same = found["cached"] == found["uncached"][:len(found["cached"])]
+        table.append([name, f"{len(found['cached'])}", *(f"{len(found[k]) / times[k]:.0f}" for k in times),
+                      f"{times['uncached'] / times['cached']:.1f}", "yes" if same else "NO"])
+    print(machine(options.rounds))
+    show(f"{options.tokens} tokens after {len(PROMPT)}, fp32, one row",
+         ["", "tokens", "cached, tokens/s", "uncached, tokens/s", "cached is ×", "same tokens"], table)
+
+
+if __name__ == "__main__":
+    main()
