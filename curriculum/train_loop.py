@@ -25,7 +25,7 @@ from curriculum.records import Records
 from curriculum.skills_matrix import drops
 from curriculum.stages import Curriculum, Stage
 from hamner import checkpoint
-from hamner.checkpoint_writer import CheckpointWriter
+from hamner.checkpoint_writer import CheckpointWriter, begins, must_be_there
 from hamner.config import BadInput, Config, ModelConfig, parse
 from hamner.corpus import Corpus
 from hamner.fast_path import compiles
@@ -257,13 +257,15 @@ class Course:
         self._progress(stage, row)
         if last or step % self.settings.sample_every == 0:
             self._sample(stage)
-        due = self._best_so_far() or step % self.settings.checkpoint_every == 0
+        due = self._best_so_far() or begins(step, self.settings.checkpoint_every)
         due = due or (bool(self.settings.keep_every) and step % self.settings.keep_every == 0)
         if last:
             return    # the border's checkpoint, which says that the stage is over, is of the same step
         stop = self._told_to_stop()
         if due or stop:
             self._checkpoint(wait=stop)
+        if must_be_there(step, self.settings.checkpoint_every):
+            self._writer.wait()
         if stop:
             raise Stopped
 

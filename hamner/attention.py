@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hamner.block_attention import block_attention, differential_block_attention
 from hamner.config import ModelConfig
-from hamner.fast_path import blocks_pay
+from hamner.fast_path import blocks_pay, difference_pays
 from hamner.layers import RMSNorm, linear
 
 
@@ -113,7 +113,7 @@ class DifferentialAttention(GroupedQueryAttention):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """q (B, 2H, T, D), k (B, 2K, T, D), v (B, K, T, D) -> (B, H, T, D)"""
-        if blocks_pay(q, k):
+        if difference_pays(q, k):
             return differential_block_attention(q, k, v, self.strength())
         first, second = causal_attention(q, k, v.repeat(1, 2, 1, 1)).chunk(2, dim=1)    # both maps read the same v
         return first - self.strength().to(first.dtype) * second

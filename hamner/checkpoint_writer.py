@@ -1,7 +1,7 @@
 """Checkpoints beside training: copied at once, written by a thread, committed by the same rename as always.
 
-Small ones are written in line: that takes a moment, and a kill never costs more than the steps between two of them.
-Of large ones a kill may come while one is being written, and then costs the steps since the one before.
+A kill may come while one is being written. So that it never costs more than the interval that was asked for, a tenth of
+it is kept for writing: checkpoints begin that much earlier, and training waits for one that is not on disk by then.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from hamner import checkpoint
 from hamner.config import ModelConfig
 from hamner.tokenizer import Tokenizer
 
-BESIDE_BYTES = 64 * 2**20    # of tensors: from here on writing is worth a thread and a copy
+
+def begins(step: int, every: int) -> bool:
+    """Whether a checkpoint begins after this step, if a kill may cost `every` steps."""
+    return step % (every - every // 10) == 0
+
+
+def must_be_there(step: int, every: int) -> bool:
+    """Whether the newest checkpoint must be on disk before the next step: at once where a tenth is less than a step."""
+    return step % (every - every // 10) == every // 10
 
 
 class CheckpointWriter:
@@ -33,14 +41,11 @@ class CheckpointWriter:
         self, folder: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], model: ModelConfig,
         tokenizer: Tokenizer, then: Callable[[], None] = lambda: None,
     ) -> None:
-        """checkpoint.save of what the arguments hold now, and `then`; in a thread when it is large.
+        """checkpoint.save of what the arguments hold now, and `then`, in a thread.
 
-        Waits for the one before it. Raises what that one raised, and what a small one raises.
+        Waits for the one before it. Raises what that one raised.
         """
         self.wait()
-        if sum(tensor.nbytes for tensors in groups.values() for tensor in tensors.values()) < BESIDE_BYTES:
-            checkpoint.save(folder, groups, state, model, tokenizer)
-            return then()
         held = {group: {name: _copy(tensor) for name, tensor in tensors.items()} for group, tensors in groups.items()}
         held_state = copy.deepcopy(dict(state))
 

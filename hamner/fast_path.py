@@ -32,6 +32,11 @@ def blocks_pay(q: Tensor, k: Tensor) -> bool:
     return q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[2] == k.shape[2]
 
 
+def difference_pays(q: Tensor, k: Tensor) -> bool:
+    """The same for differential attention, whose blocks meet the values once on the way back: in fp32 too."""
+    return q.device.type == "cpu" and q.shape[2] == k.shape[2]
+
+
 def grouping_pays(tokens: Tensor) -> bool:
     """Whether all experts go through one grouped product instead of one after the other.
 

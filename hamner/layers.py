@@ -10,9 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FEW = 64    # vectors
+
 
 def linear(x: Tensor, *weights: Tensor) -> Tensor:
     """x (..., in) times each of `weights` (out, in), side by side: (..., sum of out), as one product."""
+    if len(weights) > 1 and x.numel() < FEW * x.shape[-1]:    # putting them together would cost more than the products
+        return torch.cat([F.linear(x, weight.to(x.dtype)) for weight in weights], dim=-1)
     weight = weights[0] if len(weights) == 1 else torch.cat(weights)
     return F.linear(x, weight.to(x.dtype))
 

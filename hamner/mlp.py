@@ -88,11 +88,13 @@ class MixtureOfExperts(nn.Module):
 def _padded(weight: Tensor) -> Tensor:
     """(E, out, in) with both filled up with zeros to whole grains."""
     grain = GRAIN // weight.element_size()
-    return F.pad(weight, (0, -weight.shape[2] % grain, 0, -weight.shape[1] % grain))
+    missing = (0, -weight.shape[2] % grain, 0, -weight.shape[1] % grain)
+    return F.pad(weight, missing) if any(missing) else weight
 
 
 def _wide(tokens: Tensor) -> Tensor:
-    return F.pad(tokens, (0, -tokens.shape[1] % (GRAIN // tokens.element_size())))
+    missing = -tokens.shape[1] % (GRAIN // tokens.element_size())
+    return F.pad(tokens, (0, missing)) if missing else tokens
 
 
 class _Permute(torch.autograd.Function):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 from hamner import checkpoint
-from hamner.checkpoint_writer import CheckpointWriter
+from hamner.checkpoint_writer import CheckpointWriter, begins, must_be_there
 from hamner.config import Config
 from hamner.corpus import Corpus
 from hamner.cost import GIB
@@ -176,7 +176,7 @@ class Training:
         while not done:
             row = self._step(round_index)
             done = self.budget.done(round_index, trainer.step_count, progress["seconds"])
-            stop = done or trainer.step_count % every == 0 or trainer.step_count == fork
+            stop = done or begins(trainer.step_count, every) or trainer.step_count == fork
             if stop:
                 break
             self._write(row)
@@ -194,6 +194,8 @@ class Training:
         trainer, progress = self.trainer, self.progress
         began = time.perf_counter()
         row: dict[str, Any] = dict(trainer.step()) | {"round": round_index + 1}
+        if must_be_there(trainer.step_count, self.settings.checkpoint_every):
+            self._writer.wait()
         self._beacon.mark(trainer.step_count)
         progress["seconds"] += time.perf_counter() - began
         progress["losses"].append(row["loss"])
@@ -342,7 +344,7 @@ class Training:
             self.contestant.model, self.tokenizer,
             then=lambda: checkpoint.prune(folder, keep=1 if done else self.settings.keep_checkpoints),
         )
-        if done:
+        if done or must_be_there(self.trainer.step_count, self.settings.checkpoint_every):
             self._writer.wait()
 
     def peak_gib(self) -> float:

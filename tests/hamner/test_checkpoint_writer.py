@@ -3,17 +3,12 @@
 import pytest
 import torch
 
-from hamner import checkpoint, checkpoint_writer
-from hamner.checkpoint_writer import CheckpointWriter
+from hamner import checkpoint
+from hamner.checkpoint_writer import CheckpointWriter, begins, must_be_there
 from hamner.config import ModelConfig
 from hamner.tokenizer import Tokenizer
 
 MODEL = ModelConfig(vocab_size=280, hidden_size=8, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8)
-
-
-@pytest.fixture(autouse=True)
-def _all_are_large(monkeypatch):
-    monkeypatch.setattr(checkpoint_writer, "BESIDE_BYTES", 0)
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +49,18 @@ def test_what_goes_wrong_is_raised_at_the_next_chance(tmp_path, tokenizer):
         writer.write(tmp_path / "step_2", {}, {}, MODEL, tokenizer)
 
 
-def test_a_small_one_is_there_when_the_call_returns(tmp_path, tokenizer, monkeypatch):
-    monkeypatch.setattr(checkpoint_writer, "BESIDE_BYTES", 1000)
-    writer = CheckpointWriter()
-    writer.write(tmp_path / "step_1", {"model": {"w": torch.ones(200)}}, {"step": 1}, MODEL, tokenizer)
-    assert checkpoint.load(tmp_path / "step_1").state["step"] == 1
-    with pytest.raises(OSError):
-        (tmp_path / "file").write_text("no folder")
-        writer.write(tmp_path / "file" / "step_1", {"model": {"w": torch.ones(200)}}, {}, MODEL, tokenizer)
+@pytest.mark.parametrize("every", [1, 2, 5, 9, 10, 12, 25, 50, 250, 2000])
+@pytest.mark.parametrize("steps_to_write", [0, 1, 3, 40, 10**6])
+def test_a_kill_never_costs_more_than_the_interval(every, steps_to_write):
+    """However long writing takes: training waits where it must."""
+    on_disk, writing = 0, None    # the step of the newest whole one; (step, when it will be there)
+    for step in range(1, 5 * every + 3):
+        assert step - on_disk <= every    # what a kill during this step costs, the step itself included
+        if writing and step >= writing[1]:
+            on_disk, writing = writing[0], None
+        if begins(step, every):
+            if writing:    # the writer waits for the one before
+                on_disk = writing[0]
+            writing = step, step + steps_to_write
+        if must_be_there(step, every) and writing:
+            on_disk, writing = writing[0], None
