@@ -33,8 +33,9 @@ def blocks_pay(q: Tensor, k: Tensor) -> bool:
 
 
 def difference_pays(q: Tensor, k: Tensor) -> bool:
-    """The same for differential attention, whose blocks meet the values once on the way back: in fp32 too."""
-    return q.device.type == "cpu" and q.shape[2] == k.shape[2]
+    """The same for differential attention, whose blocks meet the values once on the way back: long ones in fp32 too."""
+    long = q.device.type == "cpu" and q.dtype == torch.float32 and q.shape[2] == k.shape[2] >= 512
+    return long or blocks_pay(q, k)
 
 
 def grouping_pays(tokens: Tensor) -> bool:
