@@ -16,7 +16,7 @@ from youtube_site import Site, rolling, talk, write_plugin
 
 from hamner.captions import read_captions
 from hamner.process_youtube import main, video_of
-from hamner.sources import SOURCES, Skipped
+from hamner.sources import SOURCES, Tally
 from hamner.sources.readers import folder_documents, folder_files
 
 DATA = os.environ.get("HAMNER_DATA", "")
@@ -85,11 +85,11 @@ def test_a_channel_becomes_samples_that_personal_reads(site, command, tmp_path):
     stats = json.loads((out / "stats.json").read_text())
     assert stats["sample_types"] == kinds and (stats["num_videos"], stats["total_words"]) == (6, 1920)
     # the source takes the folder as it stands: the samples, and nothing a second time
-    source, skipped = SOURCES["personal"], Skipped()
+    source, tally = SOURCES["personal"], Tally()
     files = folder_files(source, tmp_path)
     assert [path.name for path in files] == ["training_samples.jsonl"]
-    assert [d.text for d in folder_documents(source, files, skipped)] == [r["text"] for r in found]
-    assert skipped.records == []
+    assert [d.text for d in folder_documents(source, files, tally)] == [r["text"] for r in found]
+    assert (tally.malformed, tally.records) == (0, len(found))
     # again: nothing is asked for but the lists, and nothing changes
     before, asked = (out / "training_samples.jsonl").read_bytes(), site.captions_asked()
     assert set(asked.values()) == {1} and len(asked) == 6
