@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from hamner import fast_path, mlp, model
 from hamner.config import Compute, ModelConfig, Optimizer
@@ -147,3 +148,20 @@ def test_a_run_compiles_when_it_is_long_enough():
 def test_logits_at_a_time_stay_within_their_bound(vocab):
     rows = fast_path.rows_of_logits(vocab)
     assert rows % 64 == 0 and (rows == 64 or rows * vocab <= fast_path.LOGITS_AT_A_TIME)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_activation_checkpointing_changes_no_gradient_and_averages_can_be_taken(compiled):
+    tokens, found = torch.randint(0, 300, (2, 150), generator=torch.Generator().manual_seed(0)), []
+    for checkpointing in (False, True):
+        torch._dynamo.reset()
+        hamner = build(_model(), seed=0, activation_checkpointing=checkpointing).train()
+        hamner.dtype = torch.bfloat16
+        if compiled:
+            hamner.compile_regions()
+        found.append(_gradients(hamner, tokens)[1])
+        average = AveragedModel(hamner)    # as the plateau's judge keeps one
+        average.update_parameters(hamner)
+        with torch.no_grad():
+            assert torch.equal(average.module.eval()(tokens).logits, hamner.eval()(tokens).logits)
+    assert all(_far(found[1][name], gradient) < 1e-6 for name, gradient in found[0].items())
