@@ -29,7 +29,7 @@ class OnFakeCard(Training):
 
     def _step(self, round_index: int):
         wanted = memory_bytes(self.contestant.model, self.card, self.rung)
-        given = self.limits.get(self.folder.name, wanted) * self.rung.share / self._first_rung().share
+        given = self.limits.get(self.folder.name, wanted) * (self.rung.share / self._first_rung().share)
         if wanted > given:
             raise torch.OutOfMemoryError(
                 f"CUDA out of memory. Tried to allocate {wanted / GIB:.4f} GiB. GPU 0 has {given / GIB:.4f} GiB")
