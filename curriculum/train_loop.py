@@ -60,7 +60,11 @@ def train(settings: dict[str, Any]) -> None:
         torch.cuda.set_device(get_device())    # of several cards on a node, the one Ray gave this worker
     lock = FileLock(folder / f".worker{rank}.lock", thread_local=False)
     with lock.acquire(timeout=60):    # an orphan of a killed driver may still be writing
-        Course(folder, rank=rank, world=world, attempt=settings["attempt"]).run()
+        course = Course(folder, rank=rank, world=world, attempt=settings["attempt"])
+        try:
+            course.run()
+        finally:
+            course.close()    # before the lock goes: a successor must not meet a half-written checkpoint
 
 
 class Course:
@@ -131,6 +135,10 @@ class Course:
         if self.rank == 0:
             checkpoint.save(self.folder / "final", *self._all())
             self.say(f"finished: {self.folder / 'final'}")
+
+    def close(self) -> None:
+        """Until nothing is being written. Raises what writing raised."""
+        self._writer.wait()
 
     def _newest(self) -> checkpoint.Checkpoint | None:
         """The run's newest checkpoint, as rank 0 sees it: all workers must go on from the same one.
@@ -219,15 +227,15 @@ class Course:
         Raises Exhausted, Diverged.
         """
         self._leave_out()
+        began = time.perf_counter()
         row: dict[str, Any] = dict(self.trainer.step(self.end.rate_scale(self.stage_step)))
+        self.records.meter.ran(time.perf_counter() - began)
         self.stage_step += 1
         if math.isfinite(row["loss"]):
             self.recent = [*self.recent[1 - MEAN_STEPS:], row["loss"]]
         else:
             self.say(f"  step {row['step']}: the loss is {row['loss']}; the step changes nothing")
-        began = time.perf_counter()
         ending = self.judge.after_step(self.trainer.hamner, self.stage_step, row["loss"])
-        self.records.meter.pause(time.perf_counter() - began)
         mean = sum(self.recent) / len(self.recent) if self.recent else None
         row |= {"stage_step": self.stage_step, "mean_loss": mean,
                 "heldout_loss": self.judge.last_loss if self.judge.due(self.stage_step) else None,
@@ -294,7 +302,7 @@ class Course:
         if reason == "worse":
             self._after_worse(stage)
         hamner, mixer, step = self.trainer.hamner, self.trainer.mixer, self.trainer.step_count
-        began, read = time.perf_counter(), mixer.rows_read()
+        read = mixer.rows_read()
         record: dict[str, Any] = {
             "number": self.stage_index + 1, "stage": stage.name, "steps": self.stage_step,
             "tokens": self.stage_step * self.settings.batch_size * self.settings.seq_len, "reason": reason,
@@ -311,7 +319,6 @@ class Course:
             self.say(f"  {drop.told}")
         self.records.stage_over(self.told, self.measure.chance, step)
         self.stage_index, self.stage_step = self.stage_index + 1, 0
-        self.records.meter.pause(time.perf_counter() - began)
         self._checkpoint(wait=True)
         self.records.stages(self.told)
         if reason == "worse" and self.settings.after_worse == "stop":
@@ -350,26 +357,23 @@ class Course:
     def _sample(self, stage: Stage) -> None:
         if self.rank != 0:
             return
-        began, step = time.perf_counter(), self.trainer.step_count
+        step = self.trainer.step_count
         samples = {
             prompt_name(p): complete(self.trainer.hamner, self.tokenizer, p, self.settings.sample_tokens, Sampling(),
                                      seed=step) for p in SAMPLE_PROMPTS
         }
         self.records.samples(stage.name, step, self.trainer.tokens_total, samples)
-        self.records.meter.pause(time.perf_counter() - began)
 
     # --- surviving --------------------------------------------------------------------------------------
 
     def _checkpoint(self, *, wait: bool = False) -> None:
         """In a thread, unless it is waited for."""
-        began = time.perf_counter()
         if self.rank == 0:
             folder, prune = self.folder / "checkpoints", self._pruning()
             self._writer.write(folder / checkpoint.step_name(self.trainer.step_count), *self._all(),
                                then=lambda: prune(folder))
             if wait:
                 self._writer.wait()
-        self.records.meter.pause(time.perf_counter() - began)
 
     def _pruning(self) -> Callable[[Path], None]:
         """Keep the newest, those of `keep_every`, this stage's best, and something of each stage's end and best."""

@@ -1,8 +1,8 @@
-"""Causal attention by blocks of query rows, with its gradient written out: the fast way on a CPU in bf16.
+"""Causal attention by blocks of query rows, with its gradient written out: the fast way on a CPU (fast_path.py).
 
-PyTorch's own CPU kernel is twice as slow there. A block of BLOCK queries reads the keys up to its diagonal alone, the
+PyTorch's own CPU kernel is twice as slow in bf16. A block of BLOCK queries reads the keys up to its diagonal alone, the
 query heads that share a key/value head go through one product, and the probabilities are kept for the backward
-pass in the precision of q. No T × T matrix in fp32 exists.
+pass in the precision of q. No T × T matrix exists whole.
 
 B batch, T time, H query heads, K key/value heads, G = H / K heads a group, D head size, n rows of a block, S its keys.
 """
@@ -23,7 +23,8 @@ BLOCK = 128
 def block_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q kᵀ / √D) v under the causal mask. q (B, H, T, D); k, v (B, K, T, D) -> (B, H, T, D)"""
     grouped = q.reshape(-1, q.shape[1] // k.shape[1], *q.shape[2:])
-    out: Tensor = _Attention.apply(grouped, k.reshape(-1, *k.shape[2:]), v.reshape(-1, *v.shape[2:]))
+    keep = torch.is_grad_enabled()
+    out: Tensor = _Attention.apply(grouped, k.reshape(-1, *k.shape[2:]), v.reshape(-1, *v.shape[2:]), keep)
     return out.view(q.shape)
 
 
@@ -38,7 +39,8 @@ def differential_block_attention(q: Tensor, k: Tensor, v: Tensor, strength: Tens
         for one, two in zip(q.chunk(2, dim=1), k.chunk(2, dim=1), strict=True)
     ]
     (q1, k1), (q2, k2) = maps
-    out: Tensor = _Difference.apply(q1, k1, q2, k2, v.reshape(-1, *v.shape[2:]), strength)
+    keep = torch.is_grad_enabled()
+    out: Tensor = _Difference.apply(q1, k1, q2, k2, v.reshape(-1, *v.shape[2:]), strength, keep)
     return out.view(len(q), -1, *q.shape[2:])
 
 
@@ -74,20 +76,22 @@ def _score_gradients(
 
 
 class _Attention(torch.autograd.Function):
-    """q (B·K, G, T, D); k, v (B·K, T, D)"""
+    """q (B·K, G, T, D); k, v (B·K, T, D); keep: for a backward pass"""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        out, future, kept = torch.empty_like(q), _future(q), []
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, keep: bool) -> Tensor:
+        out, future, kept = torch.empty_like(q), _future(q), list[Tensor]()
         for low, high in _blocks(q.shape[2]):
-            kept.append(_probabilities(q, k, low, high, future))
-            out[:, :, low:high] = torch.bmm(kept[-1], v[:, :high]).view(len(q), q.shape[1], high - low, -1)
+            probabilities = _probabilities(q, k, low, high, future)
+            out[:, :, low:high] = torch.bmm(probabilities, v[:, :high]).view(len(q), q.shape[1], high - low, -1)
+            if keep:
+                kept.append(probabilities)
         ctx.save_for_backward(q, k, v, *kept)
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, *kept = ctx.saved_tensors
         dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         for (low, high), probabilities in zip(_blocks(q.shape[2]), kept, strict=True):
@@ -95,28 +99,32 @@ class _Attention(torch.autograd.Function):
             dv[:, :high] += torch.bmm(probabilities.transpose(1, 2), rows)
             _score_gradients(torch.bmm(rows, v[:, :high].transpose(1, 2)), probabilities, q, k, dq, dk, low, high)
         scale = 1 / math.sqrt(q.shape[-1])
-        return dq.mul_(scale), dk.mul_(scale), dv
+        return dq.mul_(scale), dk.mul_(scale), dv, None
 
 
 class _Difference(torch.autograd.Function):
-    """q1, q2 (B·K, G, T, D); k1, k2, v (B·K, T, D); λ ()
+    """q1, q2 (B·K, G, T, D); k1, k2, v (B·K, T, D); λ (); keep: for a backward pass
 
     Both maps meet v on the way out, since λ's gradient wants what map 2 gave; on the way back they meet it once.
     """
 
     @staticmethod
-    def forward(ctx: Any, q1: Tensor, k1: Tensor, q2: Tensor, k2: Tensor, v: Tensor, strength: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, q1: Tensor, k1: Tensor, q2: Tensor, k2: Tensor, v: Tensor, strength: Tensor, keep: bool,
+    ) -> Tensor:
         first, second, future, kept = torch.empty_like(q1), torch.empty_like(q1), _future(q1), list[Tensor]()
         for low, high in _blocks(q1.shape[2]):
             for q, k, out in ((q1, k1, first), (q2, k2, second)):
-                kept.append(_probabilities(q, k, low, high, future))
-                out[:, :, low:high] = torch.bmm(kept[-1], v[:, :high]).view(len(q), q.shape[1], high - low, -1)
+                probabilities = _probabilities(q, k, low, high, future)
+                out[:, :, low:high] = torch.bmm(probabilities, v[:, :high]).view(len(q), q.shape[1], high - low, -1)
+                if keep:
+                    kept.append(probabilities)
         ctx.save_for_backward(q1, k1, q2, k2, v, strength, second, *kept)
         return first - strength.to(first.dtype) * second
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q1, k1, q2, k2, v, strength, out, *kept = ctx.saved_tensors
         dq1, dk1, dq2, dk2 = torch.empty_like(q1), torch.zeros_like(k1), torch.empty_like(q2), torch.zeros_like(k2)
         dv, share = torch.zeros_like(v), strength.to(v.dtype)
@@ -129,4 +137,4 @@ class _Difference(torch.autograd.Function):
             _score_gradients(gradient, second, q2, k2, dq2, dk2, low, high)
         scale, taken = 1 / math.sqrt(q1.shape[-1]), (gradients[0].float() * out).sum()
         other = -scale * share
-        return dq1.mul_(scale), dk1.mul_(scale), dq2.mul_(other), dk2.mul_(other), dv, (-taken).to(strength.dtype)
+        return dq1.mul_(scale), dk1.mul_(scale), dq2.mul_(other), dk2.mul_(other), dv, (-taken).to(strength.dtype), None

@@ -70,7 +70,7 @@ def save(
     tokenizer: Tokenizer,
 ) -> Path:
     """Write a checkpoint so that it is there whole or not at all. An older one of that name is replaced."""
-    for leftover in folder.parent.glob(f".{folder.name}.*"):    # of a writer that was killed
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):    # of a writer that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
@@ -86,13 +86,11 @@ def save(
     for path in temporary.iterdir():
         _flush(path)
     _flush(temporary)
-    if folder.exists():    # the same step again, after a kill
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-        folder.rename(old)
-        temporary.rename(folder)
+    if folder.exists():    # the same step again; a kill between the two renames leaves .old in its place, see newest
+        folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.old"))
+    temporary.rename(folder)
+    for old in folder.parent.glob(f".{folder.name}.*.old"):
         shutil.rmtree(old)
-    else:
-        temporary.rename(folder)
     _flush(folder.parent)
     return folder
 
@@ -125,7 +123,7 @@ def newest(folder: Path, say: Callable[[str], None] = print, *, complete: bool =
 
     complete: only one that training can go on from.
     """
-    for path in sorted(folder.glob("step_*"), reverse=True):
+    for path in _newest_first(folder):
         try:
             found = load(path)
         except BadInput as error:
@@ -134,6 +132,13 @@ def newest(folder: Path, say: Callable[[str], None] = print, *, complete: bool =
         if found.complete or not complete:
             return found
     return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """One folder for each step; the older one of a step whose replacement was interrupted, if there is no other."""
+    found = {path.name[1:].split(".")[0]: path for path in folder.glob(".step_*.old")}
+    found |= {path.name: path for path in folder.glob("step_*")}
+    return [path for _, path in sorted(found.items(), reverse=True)]
 
 
 def step_name(step: int) -> str:
@@ -148,15 +153,17 @@ def prune(
 
     spare: further ones that stay. weights_of: further ones of which the weights stay.
     """
-    for path in sorted(folder.glob("step_*"), reverse=True)[keep:]:
-        if path.name in spare:
+    steps = _newest_first(folder)
+    for path in steps[keep:]:
+        name = path.name.strip(".").split(".")[0]
+        if name in spare:
             continue
-        if path.name not in weights_of:
+        if name not in weights_of:
             shutil.rmtree(path, ignore_errors=True)
         elif {file.name for file in path.iterdir()} != {STATE, *KEPT}:
             keep_weights(path)
     for path in folder.glob(".step_*"):
-        if f".{os.getpid()}." not in path.name:
+        if f".{os.getpid()}." not in path.name and path not in steps:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -39,9 +39,9 @@ class CheckpointWriter:
 
     def write(
         self, folder: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], model: ModelConfig,
-        tokenizer: Tokenizer, then: Callable[[], None] = lambda: None,
+        tokenizer: Tokenizer, *, first: Callable[[], None] = lambda: None, then: Callable[[], None] = lambda: None,
     ) -> None:
-        """checkpoint.save of what the arguments hold now, and `then`, in a thread.
+        """`first`, checkpoint.save of what the arguments hold now, and `then`, in a thread.
 
         Waits for the one before it. Raises what that one raised.
         """
@@ -51,6 +51,7 @@ class CheckpointWriter:
 
         def work() -> None:
             try:
+                first()
                 checkpoint.save(folder, held, held_state, model, tokenizer)
                 then()
             except BaseException as error:

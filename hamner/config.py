@@ -181,7 +181,7 @@ class Tournament(Strict):
     report: tuple[str, ...] = ("synthetic",)     # further sources whose held-out loss is reported, never ranked
     log_every: int = Field(50, gt=0)
     checkpoint_every: int = Field(250, gt=0)     # steps that a kill can cost
-    keep_checkpoints: int = Field(2, gt=0)       # of a running contestant; one of a waiting one
+    keep_checkpoints: int = Field(2, gt=0)       # of a running contestant, one being written included; then one
     keep_cut: Literal["weights", "nothing"] = "weights"    # of a contestant that is out
 
 

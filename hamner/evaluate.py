@@ -117,11 +117,13 @@ def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> 
     """Next-token losses (b, T - 1) of `rows`, part by part, and which rows they are of."""
     was_training = hamner.training
     hamner.eval()
-    for start in range(0, len(rows), batch_size):    # a worker may be left without a row
-        part = rows[start:start + batch_size].to(compute.device)
-        hidden, _ = hamner.hidden_states(part)
-        yield slice(start, start + batch_size), head_losses(hidden, hamner.embedding.weight, part)
-    hamner.train(was_training)
+    try:
+        for start in range(0, len(rows), batch_size):    # a worker may be left without a row
+            part = rows[start:start + batch_size].to(compute.device)
+            hidden, _ = hamner.hidden_states(part)
+            yield slice(start, start + batch_size), head_losses(hidden, hamner.embedding.weight, part)
+    finally:
+        hamner.train(was_training)
 
 
 def in_a_group() -> bool:

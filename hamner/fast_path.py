@@ -1,6 +1,6 @@
 """How a step is computed where there is a choice: decided here and nowhere else, by what was measured.
 
-No choice changes what is computed, only in which order sums are taken. docs/speed.md has the tables and the
+No choice changes what is computed, only in which order sums are taken and where they are rounded. docs/speed.md has the tables and the
 commands that make them.
 """
 

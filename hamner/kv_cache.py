@@ -27,10 +27,6 @@ class KVCache:
 
         self._keys, self._values = room(doubled * model.num_kv_heads), room(model.num_kv_heads)
 
-    @property
-    def full(self) -> bool:
-        return self.length >= self.capacity
-
     def of_layer(self, index: int) -> Seen:
         return Seen(self._keys[index], self._values[index], self.length)
 
@@ -42,7 +38,12 @@ class Seen:
         self._keys, self._values, self._length = keys, values, length
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Add k, v (B, heads, T, D) of the newest tokens; returns those of all tokens so far."""
+        """Add k, v (B, heads, T, D) of the newest tokens; returns those of all tokens so far.
+
+        Raises ValueError for more tokens, or other rows, than there is room for.
+        """
         end = self._length + k.shape[2]
+        if end > self._keys.shape[2] or len(k) != len(self._keys):
+            raise ValueError(f"{len(k)} rows of {end} tokens in a cache for {len(self._keys)} of {self._keys.shape[2]}")
         self._keys[:, :, self._length:end], self._values[:, :, self._length:end] = k, v
         return self._keys[:, :, :end], self._values[:, :, :end]

@@ -17,6 +17,8 @@ from torch.autograd.function import once_differentiable
 
 from hamner.fast_path import rows_of_logits
 
+TINY = torch.finfo(torch.float32).tiny
+
 
 def token_losses(logits: Tensor, tokens: Tensor) -> Tensor:
     """Cross-entropy in nats of each next token: (B, T - 1), entry t for predicting tokens[:, t + 1].
@@ -74,11 +76,12 @@ class _HeadLoss(torch.autograd.Function):
         for start in range(0, len(hidden), size):
             part, asked = hidden[start:start + size], targets[start:start + size]
             chance = _softmax(F.linear(part, cast))    # (N, V)
-            right = chance[places[: len(part)], asked]
-            losses.append(-right.float().clamp_min(torch.finfo(torch.float32).tiny).log())
+            at = places[: len(part)], asked
+            right, wrong = _right_and_wrong(chance, at)
+            losses.append(torch.where(wrong < 0.5, -torch.log1p(-wrong), -right.clamp_min(TINY).log()))
             if to_hidden is None or to_head is None:
                 continue
-            chance[places[: len(part)], asked] = right - 1    # the gradient of the logits, but for each token's share
+            chance[at] = -wrong.to(chance.dtype)    # the gradient of the logits, but for each token's share
             back = chance.to(kind)
             shares = scale[start:start + size]    # applied to the narrow side of each product, not to the logits
             to_hidden[start:start + size] = (back @ cast) * shares
@@ -94,7 +97,19 @@ class _HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         to_hidden, to_head, total = ctx.saved_tensors
         factor = gradients[0] / total
-        return (to_hidden * factor).to(to_hidden.dtype), to_head * factor, None, None
+        return (to_hidden.float() * factor).to(to_hidden.dtype), to_head * factor, None, None
+
+
+def _right_and_wrong(chance: Tensor, at: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Of each row of chance (N, V) the probability at its place `at`, and that of all others; (N,) in fp32.
+
+    The second is no difference to 1 in low precision, which knows nothing between 0.996 and 1: the others are summed.
+    """
+    right = chance[at].float()
+    if chance.dtype == torch.float32:
+        return right, 1 - right
+    chance[at] = 0
+    return right, chance.sum(-1, dtype=torch.float32)
 
 
 def _softmax(logits: Tensor) -> Tensor:

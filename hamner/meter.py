@@ -16,14 +16,18 @@ from hamner.fast_path import DTYPES
 
 
 class Meter:
-    """Everything since the last question, so that compiling and evaluating do not blur the present.
+    """The training steps since the last question; nothing else a run spends time on counts.
 
-    flops_per_token: useful ones; see share_of_peak. tokens: of the run so far.
+    tokens: of the run so far.
     """
 
     def __init__(self, compute: Compute, model: ModelConfig, seq_len: int, tokens: int = 0) -> None:
         self._compute, self._flops = compute, useful_flops_per_token(model, seq_len)
-        self._tokens, self._time, self._paused, self._waited = tokens, time.perf_counter(), 0.0, 0.0
+        self._tokens, self._trained, self._waited = tokens, 0.0, 0.0
+
+    def ran(self, seconds: float) -> None:
+        """A training step took so long."""
+        self._trained += seconds
 
     def now(self, tokens: int, waited: float) -> dict[str, float]:
         """tokens: trained on so far, over all workers; waited: seconds for data so far, of this one.
@@ -31,20 +35,15 @@ class Meter:
         share_of_peak: of what all workers could do in matrix products of the run's precision. data_wait: share of the
         time. peak_gib: as peak_gib().
         """
-        moment = time.perf_counter()
-        seconds = max(moment - self._time - self._paused, 1e-9)
+        seconds = max(self._trained, 1e-9)
         rate = (tokens - self._tokens) / seconds
         grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
         workers = torch.distributed.get_world_size() if grouped else 1
         peak = workers * matrix_peak(self._compute.device, self._compute.precision)
         told = {"tokens_per_second": rate, "share_of_peak": rate * self._flops / peak,
                 "data_wait": (waited - self._waited) / seconds, "peak_gib": peak_gib(self._compute.device)}
-        self._tokens, self._time, self._paused, self._waited = tokens, time.perf_counter(), 0.0, waited
+        self._tokens, self._trained, self._waited = tokens, 0.0, waited
         return told
-
-    def pause(self, seconds: float) -> None:
-        """Time spent on something other than training."""
-        self._paused += seconds
 
 
 @functools.cache

@@ -57,7 +57,8 @@ class MixtureOfExperts(nn.Module):
         order = expert.flatten().argsort(stable=True)                   # (N·k,)
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order), device=order.device)
-        counts = torch.bincount(expert.flatten(), minlength=self.num_experts)
+        every = torch.arange(self.num_experts, device=order.device)
+        counts = (expert.flatten() == every.unsqueeze(1)).sum(dim=1)    # bincount would make the host wait for a card
         copies = tokens.unsqueeze(1).expand(-1, self.top_k, -1).flatten(0, 1)    # (N·k, C)
         sorted_tokens = _Permute.apply(copies, order, back)
         done = self._grouped(sorted_tokens, counts) if grouping_pays(tokens) else self._in_turn(sorted_tokens, counts)

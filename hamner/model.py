@@ -82,7 +82,12 @@ class Hamner(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
 
     def compile_regions(self) -> None:
-        """From now on training runs the blocks' regions compiled: once, whatever the depth. Evaluation does not."""
+        """From now on training runs the blocks' regions compiled: once, whatever the depth. Evaluation does not.
+
+        What this process has compiled for other models is forgotten: after eight PyTorch would quietly compile no
+        more, and the sums of a contestant would depend on who was trained before it.
+        """
+        torch._dynamo.reset()
         regions = torch.compile(Block.enter, dynamic=False), torch.compile(Block.leave, dynamic=False)
         for block in cast("list[Block]", list(self.blocks)):
             block.regions = regions

@@ -1,6 +1,6 @@
 """How much memory a contestant needs, and so which fraction of a card it is given; what is tried when that is
-not enough. An estimate, from the config alone: weights, gradients and Adam's moments in fp32, activations,
-a part of the logits, the CUDA context.
+not enough. An estimate, from the config alone: weights, gradients and Adam's moments in fp32, copies of weights,
+activations, a part of the logits, the CUDA context.
 """
 
 from __future__ import annotations
@@ -51,23 +51,37 @@ def next_rung(rung: Rung, config: Config) -> tuple[Rung, str] | None:
 
 
 def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:
-    """Peak bytes of one training step of a contestant in the tournament."""
+    """Peak bytes of one training step of a contestant in the tournament: of its three fullest moments the fullest."""
     league, compute = config.tournament, config.compute
     micro_batches = rung.micro_batches if rung else league.micro_batches
     width = 4 if compute.precision == "fp32" else 2
-    tokens = league.batch_size // micro_batches * league.seq_len
-    static = (16 + (0 if width == 4 else width)) * count_parameters(model).total    # and their copy that computes
+    tokens, layers = league.batch_size // micro_batches * league.seq_len, model.num_layers
+    parameters, head = count_parameters(model).total, model.vocab_size * model.hidden_size
     heads = 2 if model.attention == "differential" else 1
     inside = (8 + 6 * heads) * model.hidden_size + 5 * model.num_active_experts * model.intermediate_size
+    block = width * tokens * inside + _copies(model, width)    # what one block's gradient is made from
     if rung.activation_checkpointing if rung else compute.activation_checkpointing:
-        # the input of each block, and one block in full
-        activations = tokens * width * (model.num_layers * model.hidden_size + inside)
+        kept, again = width * tokens * layers * model.hidden_size, block    # each block's input, and one made anew
     else:
-        activations = tokens * width * model.num_layers * inside
-    # some tokens' logits at a time, their softmax in fp32 and their gradient; the head's own gradient and copy
-    head = min(tokens * model.vocab_size, LOGITS_AT_A_TIME) * (2 * width + 4)
-    head += model.vocab_size * model.hidden_size * (4 + width) + 4 * tokens * model.hidden_size
-    return static + activations + head + (CONTEXT if compute.device == "cuda" else 0)
+        kept, again = layers * block, 0.0
+    held = (16 if micro_batches > 1 else 12) * parameters    # weights and Adam; gradients of the parts before
+    logits = min(tokens * model.vocab_size, LOGITS_AT_A_TIME) * (2 * width + 4)    # their softmax and gradient too
+    moments = (
+        held + kept + logits + head * (4 + (width if width < 4 else 0)),    # at the logits: the head's gradient, its copy
+        held + kept + again + 8 * head,    # back in the last block: the head's gradient, and scaled
+        16 * parameters + block + 4 * head,    # back in the first block: all gradients, two of the embedding
+    )
+    return max(moments) + (CONTEXT if compute.device == "cuda" else 0)
+
+
+def _copies(model: ModelConfig, width: int) -> float:
+    """Bytes of one block's weights as they are multiplied: in the run's precision; put side by side (layers.py)."""
+    parameters, norms = count_parameters(model), 2 * model.hidden_size
+    weights = (parameters.total - model.vocab_size * model.hidden_size) / model.num_layers - norms
+    if width < 4:
+        return width * weights
+    alone = model.hidden_size**2 + model.hidden_size * model.intermediate_size * model.num_experts    # o and down
+    return width * (weights - alone)
 
 
 def share(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:
@@ -83,7 +97,8 @@ def share(model: ModelConfig, config: Config, rung: Rung | None = None) -> float
 def disk_gib(contestants: Mapping[str, Contestant], config: Config, seeds: int = 0) -> float:
     """Most that a league's checkpoints take at one moment, GiB.
 
-    At the end of round 1 every run has one; those that train have `keep_checkpoints`, and write one more.
+    At the end of round 1 every run has one. Those that train have `keep_checkpoints`, the one being written among
+    them (with 1 the older stays until it is written).
     seeds: that every contestant is asked for, if more than it has.
     """
     size = {name: checkpoint_gib(c.model) for name, c in contestants.items()}
@@ -94,7 +109,7 @@ def disk_gib(contestants: Mapping[str, Contestant], config: Config, seeds: int =
         needs = share(contestants[name].model, config) or 0.5
         if needs <= free + 1e-9:
             free, running = free - needs, running + size[name]
-    return sum(size[name] for name in runs) + running * config.tournament.keep_checkpoints
+    return sum(size[name] for name in runs) + running * max(1, config.tournament.keep_checkpoints - 1)
 
 
 def checkpoint_gib(model: ModelConfig) -> float:

@@ -194,16 +194,15 @@ class Training:
         trainer, progress = self.trainer, self.progress
         began = time.perf_counter()
         row: dict[str, Any] = dict(trainer.step()) | {"round": round_index + 1}
+        self._meter.ran(time.perf_counter() - began)
         if must_be_there(trainer.step_count, self.settings.checkpoint_every):
             self._writer.wait()
         self._beacon.mark(trainer.step_count)
         progress["seconds"] += time.perf_counter() - began
         progress["losses"].append(row["loss"])
         if self._grid_due(round_index):
-            began = time.perf_counter()
             loss = row["heldout_loss_of_grid"] = self._grid_loss()
             progress["grid"].append([trainer.step_count, progress["seconds"], loss])
-            self._meter.pause(time.perf_counter() - began)
         return row
 
     def _fraction(self, round_index: int) -> float:
@@ -337,12 +336,13 @@ class Training:
 
     def _save(self, done: bool) -> None:
         """In a thread; what a round's end brought is on disk before anybody hears of it."""
-        folder = self.folder / "checkpoints"
+        folder, keep = self.folder / "checkpoints", self.settings.keep_checkpoints
         self._writer.write(
             folder / checkpoint.step_name(self.trainer.step_count), self.trainer.tensors(),
             self.trainer.state() | {"progress": self.progress, "run": self.folder.name},
             self.contestant.model, self.tokenizer,
-            then=lambda: checkpoint.prune(folder, keep=1 if done else self.settings.keep_checkpoints),
+            first=lambda: checkpoint.prune(folder, keep=max(1, keep - 1)),    # room for the new one: disk_gib counts on it
+            then=lambda: checkpoint.prune(folder, keep=1 if done else keep),
         )
         if done or must_be_there(self.trainer.step_count, self.settings.checkpoint_every):
             self._writer.wait()

@@ -155,6 +155,8 @@ class Trial(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        if self._training:
-            self._training.close()
-        self._lock.release()
+        try:
+            if self._training:
+                self._training.close()
+        finally:
+            self._lock.release()

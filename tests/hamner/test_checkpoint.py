@@ -146,6 +146,31 @@ def test_the_same_step_again_replaces_the_older(tmp_path, tokenizer):
     assert not torch.equal(weight, _trained(1)[0].embedding.weight)
 
 
+def test_a_kill_between_the_renames_of_a_replacement_loses_nothing(tmp_path, tokenizer, monkeypatch):
+    path, renames = _save(tmp_path, tokenizer, 4), []
+    real = os.rename
+
+    def dies_at_the_second(source, target):
+        renames.append(source)
+        if len(renames) == 2:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("pathlib.Path.rename", dies_at_the_second)
+        _save(tmp_path, tokenizer, 4, _trained(seed=2))
+    assert not path.exists()
+    found = newest(tmp_path, pytest.fail)
+    assert found.state["step"] == 4 and found.tensors("optimizer")
+    prune(tmp_path, 1)
+    assert newest(tmp_path, pytest.fail).path == found.path    # it is one of those that are kept
+    _save(tmp_path, tokenizer, 9)
+    prune(tmp_path, 2)
+    assert newest(tmp_path, pytest.fail).state["step"] == 9 and found.path.is_dir()
+    _save(tmp_path, tokenizer, 4)
+    assert _names(tmp_path) == [step_name(4), step_name(9)]
+
+
 def test_a_smaller_set_of_groups_leaves_no_old_file(tmp_path, tokenizer):
     path = _save(tmp_path, tokenizer, 4)
     save(path, {"model": build(MODEL, 0).state_dict()}, {"step": 4}, MODEL, tokenizer)

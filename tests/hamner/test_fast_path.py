@@ -1,6 +1,7 @@
 """The fast ways against the plain ones: same numbers, gradients and weights."""
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -165,3 +166,16 @@ def test_activation_checkpointing_changes_no_gradient_and_averages_can_be_taken(
         with torch.no_grad():
             assert torch.equal(average.module.eval()(tokens).logits, hamner.eval()(tokens).logits)
     assert all(_far(found[1][name], gradient) < 1e-6 for name, gradient in found[0].items())
+
+
+def test_the_tenth_model_of_a_process_is_compiled_as_the_first(monkeypatch):
+    """PyTorch stops compiling a function that it has seen in eight shapes, and says so in a warning alone."""
+    monkeypatch.setattr(model.torch, "compile", functools.partial(torch.compile, backend="eager"))
+    stats, graphs = torch._dynamo.utils.counters["stats"], []
+    for width in range(32, 32 + 8 * 11, 8):
+        stats.clear()
+        hamner = build(_model(hidden_size=width, num_heads=2, num_kv_heads=1), seed=0).train()
+        hamner.compile_regions()
+        _gradients(hamner, torch.arange(64).view(2, 32))
+        graphs.append(stats["unique_graphs"])
+    assert graphs == [2] * 11

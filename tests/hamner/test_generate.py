@@ -198,3 +198,14 @@ def test_cached_hidden_states_equal_those_of_the_whole(kind):
     assert cache.length == 40
     with pytest.raises(ValueError, match="41 tokens exceed max_seq_len 40"):
         hamner.hidden_states(tokens[:, :1], cache)
+
+
+def test_a_cache_takes_neither_more_tokens_nor_other_rows_than_it_has_room_for():
+    model = ModelConfig(vocab_size=50, hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
+    hamner = build(model, 0).eval()
+    cache = KVCache(model, 5)
+    hamner.hidden_states(torch.arange(5)[None], cache)
+    with pytest.raises(ValueError, match="1 rows of 6 tokens in a cache for 1 of 5"):
+        hamner.hidden_states(torch.tensor([[7]]), cache)
+    with pytest.raises(ValueError, match="1 rows of 2 tokens in a cache for 3 of 5"):
+        hamner.hidden_states(torch.tensor([[7, 8]]), KVCache(model, 5, batch=3))

@@ -92,3 +92,30 @@ def test_the_head_s_loss_in_bf16_is_near_that_of_fp32():
 def test_a_certain_mistake_costs_a_finite_loss():
     hidden, tokens = torch.tensor([[[200.0], [1.0]]]), torch.tensor([[0, 1]])
     assert 80 < head_loss(hidden, torch.tensor([[1.0], [0.0]]), tokens).item() < 201
+
+
+@pytest.mark.parametrize("sure", [3.0, 5.0, 9.0, 12.0])
+def test_what_is_almost_certain_is_learnt_from_in_bf16_too(sure):
+    """The gradient of a token of probability 0.9999 is what is missing to 1, which bf16 cannot say as 0.9999."""
+    generator, rows = torch.Generator().manual_seed(0), 400
+    tokens = torch.randint(0, 300, (1, rows), generator=generator)
+    head = torch.randn(300, 64, generator=generator) / 8
+    hidden = sure * head[tokens.roll(-1)[0]][None] + 0.1 * torch.randn(1, rows, 64, generator=generator)
+    hidden, head = hidden.bfloat16().requires_grad_(), head.bfloat16().float().requires_grad_()    # the same for both
+    whole = hidden.detach().float().requires_grad_()
+    exact, rounded = next_token_loss(whole @ head.T, tokens), head_loss(hidden, head, tokens)
+    assert rounded.item() == pytest.approx(exact.item(), rel=0.05)
+    one, other = torch.autograd.grad(rounded, hidden)[0].float(), torch.autograd.grad(exact, whole)[0]
+    assert ((one - other).norm() / other.norm()).item() < 0.05
+    assert (one * other).sum() / (other * other).sum() == pytest.approx(1, abs=0.01)
+
+
+def test_no_gradient_is_scaled_by_a_rounded_count_of_tokens():
+    """1/1023 is 0.4 % off in bf16."""
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(1, 1024, 64, generator=generator).bfloat16().requires_grad_()
+    head, tokens = torch.randn(300, 64, generator=generator) / 8, torch.randint(0, 300, (1, 1024), generator=generator)
+    whole = hidden.detach().float().requires_grad_()
+    one = torch.autograd.grad(head_loss(hidden, head, tokens), hidden)[0].float()
+    other = torch.autograd.grad(next_token_loss(whole @ head.bfloat16().float().T, tokens), whole)[0]
+    assert (one * other).sum() / (other * other).sum() == pytest.approx(1, abs=0.0015)

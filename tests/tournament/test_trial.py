@@ -1,7 +1,9 @@
 """A run under Tune at awkward moments: notes older than the run, failures, a second look; no Ray is started."""
 
 import json
+import time
 
+import pandas
 import pytest
 import torch
 
@@ -136,3 +138,35 @@ def test_weights_are_kept_and_what_a_killed_prune_left_is_removed(start, tmp_pat
     (folder / "state.json").unlink()
     checkpoint.keep_weights(folder)
     assert not folder.exists()
+
+
+def test_a_write_that_failed_does_not_keep_the_run_locked(start, monkeypatch):
+    trial = start(0, "checkpoint_every=20")
+    trial.step()
+
+    def full(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    trial._training._save(False)
+    with pytest.raises(OSError, match="disk full"):
+        trial.cleanup()
+    start().cleanup()    # at once, not after a minute of waiting for the lock
+
+
+def test_the_speed_of_a_row_is_that_of_its_training_steps(start, monkeypatch, tmp_path):
+    trial = start(0, "log_every=1", "cooldown=0.2")
+    looks = trial.training.evaluate
+
+    def slowly(self, factor):
+        time.sleep(1.0)
+        return looks(self, factor)
+
+    monkeypatch.setattr(trial.training, "evaluate", slowly)
+    _to_the_end(trial)
+    time.sleep(1.0)    # for the others
+    _to_the_end(trial)
+    trial.cleanup()
+    rows = pandas.read_csv(tmp_path / NAME / "metrics.csv")
+    speeds = rows["tokens_per_second"][1:]    # without the first step
+    assert len(rows) == 20 and speeds.min() > speeds.median() / 8    # a second of waiting would make it a hundredth

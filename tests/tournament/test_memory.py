@@ -1,0 +1,55 @@
+"""The estimate of memory beside PyTorch's own tracker of it: a whole step of a full-size contestant, without its bytes.
+
+Tensors are fakes that know their sizes; as on a card, attention keeps no T × T matrix.
+"""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed._tools.mem_tracker import MemTracker
+
+from hamner import attention
+from hamner.fast_path import DTYPES
+from hamner.load_config import load_config
+from hamner.loss import head_loss
+from hamner.model import Hamner
+from hamner.optim import adamw
+from tournament.gpu_share import CONTEXT, memory_bytes
+from tournament.variants import entrants
+
+TEN = {name: contestant.model for name, contestant in entrants(load_config("rtx3090")).items()}
+PLAIN, PARTS, FULL = "compute.activation_checkpointing=false", "tournament.micro_batches=2", "compute.precision=fp32"
+CASES = [("v01_dense_small", ()), ("v10_wide_shallow", (FULL,)), ("v05_moe_small", ())]
+SLOW = [(name, words) for name, model in TEN.items() for words in ((), (PLAIN,), (PARTS,), (FULL,), (PLAIN, PARTS))
+        if (name, words) not in CASES and (model.num_experts == 1 or FULL not in words)]    # a loop over counts: no fake
+
+
+def _peak(model, config):
+    """Bytes of the second step's peak, by the tracker."""
+    league = config.tournament
+    with FakeTensorMode():
+        hamner = Hamner(model, activation_checkpointing=config.compute.activation_checkpointing)
+        hamner.dtype = DTYPES[config.compute.precision]
+        optimizer = adamw(hamner.train(), config.optimizer, ())
+        tokens = torch.zeros(league.batch_size // league.micro_batches, league.seq_len, dtype=torch.long)
+        tracker = MemTracker()
+        tracker.track_external(hamner, optimizer, tokens)
+        with tracker:
+            for _ in range(2):
+                for _ in range(league.micro_batches):
+                    tracker.reset_mod_stats()
+                    hidden, balance = hamner.hidden_states(tokens)
+                    (head_loss(hidden, hamner.embedding.weight, tokens) + balance).backward()
+                torch.nn.utils.clip_grad_norm_(hamner.parameters(), 1.0, foreach=True)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+        (found,) = tracker.get_tracker_snapshot("peak").values()
+    return found["Total"]
+
+
+@pytest.mark.parametrize(("name", "words"), [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)])
+def test_the_plan_is_within_a_tenth_of_the_tracker_for_every_contestant(name, words, monkeypatch):
+    monkeypatch.setattr(attention, "blocks_pay", lambda q, k: False)
+    monkeypatch.setattr(attention, "difference_pays", lambda q, k: False)
+    config = load_config("rtx3090", list(words))
+    assert memory_bytes(TEN[name], config) - CONTEXT == pytest.approx(_peak(TEN[name], config), rel=0.1)
