@@ -11,7 +11,8 @@ from torch import Tensor
 from curriculum.stages import Stage
 from hamner.config import Config
 from hamner.corpus import Corpus
-from hamner.evaluate import document_losses, heldout_loss, heldout_rows, heldout_text, row_counts
+from hamner.evaluate import document_losses, heldout_loss, heldout_rows, heldout_text
+from hamner.heldout_losses import row_counts
 from hamner.mixer import Mixer
 from hamner.model import Hamner
 from hamner.skills import chance, exact_match, skill_items

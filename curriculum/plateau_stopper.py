@@ -14,7 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from curriculum.stages import Stage
 from hamner.config import Config
-from hamner.evaluate import heldout_loss, mix_loss
+from hamner.evaluate import heldout_loss
+from hamner.heldout_losses import mix_loss
 from hamner.model import Hamner
 from hamner.plateau import Ending, Look, stopper
 from hamner.trainer import Diverged

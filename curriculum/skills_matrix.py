@@ -29,7 +29,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hamner.evaluate import clustered_error
+from hamner.heldout_losses import clustered_error
 from hamner.results import write_json
 from hamner.skills import accuracy
 

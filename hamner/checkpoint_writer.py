@@ -7,7 +7,6 @@ it is kept for writing: checkpoints begin that much earlier, and training waits 
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hamner import checkpoint
+from hamner.background import Background
 from hamner.config import ModelConfig
 from hamner.tokenizer import Tokenizer
 
@@ -34,8 +34,7 @@ class CheckpointWriter:
     """Writes one checkpoint at a time."""
 
     def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
+        self._running: Background[None] | None = None
 
     def write(
         self, folder: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], model: ModelConfig,
@@ -50,24 +49,17 @@ class CheckpointWriter:
         held_state = copy.deepcopy(dict(state))
 
         def work() -> None:
-            try:
-                first()
-                checkpoint.save(folder, held, held_state, model, tokenizer)
-                then()
-            except BaseException as error:
-                self._error = error
+            first()
+            checkpoint.save(folder, held, held_state, model, tokenizer)
+            then()
 
-        self._thread = threading.Thread(target=work, name="checkpoint")
-        self._thread.start()
+        self._running = Background(work, "checkpoint")
 
     def wait(self) -> None:
         """Until nothing is being written. Raises what writing raised."""
-        if self._thread:
-            self._thread.join()
-            self._thread = None
-        error, self._error = self._error, None
-        if error:
-            raise error
+        running, self._running = self._running, None
+        if running:
+            running.result()
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ The number ranked and judged is cross-entropy alone; no balance loss is in it.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,11 +74,6 @@ def _renumber(documents: Tensor) -> Tensor:
     return torch.unique(documents, return_inverse=True)[1]
 
 
-def row_counts(mix: Mapping[str, float], count: int) -> dict[str, int]:
-    """Share `count` rows out by ratio, at least one each."""
-    return {name: max(1, round(share * count)) for name, share in mix.items()}
-
-
 @torch.no_grad()
 def document_losses(
     hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_size: int,
@@ -134,23 +128,3 @@ def in_a_group() -> bool:
 def workers_share(rows: Tensor) -> Tensor:
     """This worker's share of rows (n, ...)."""
     return rows[torch.distributed.get_rank()::torch.distributed.get_world_size()] if in_a_group() else rows
-
-
-def mix_loss(losses: Mapping[str, float], mix: Mapping[str, float]) -> float:
-    """Held-out losses of several sources, weighted by the mix."""
-    return sum(share * losses[name] for name, share in mix.items())
-
-
-def clustered_error(gaps: Sequence[float], tokens: Sequence[float]) -> float:
-    """Standard error of a difference of two mean losses over the same documents, nats per token.
-
-    gaps: of each document, its loss under the one model less that under the other, in nats; tokens: its length.
-    Clustered by document (Liang & Zeger 1986): tokens of one document err together. Infinite for a single document,
-    which does not tell how far another would move it.
-    """
-    if len(tokens) < 2:
-        return math.inf
-    total = sum(tokens)
-    mean = sum(gaps) / total
-    squares = sum((gap - mean * n) ** 2 for gap, n in zip(gaps, tokens, strict=True))
-    return math.sqrt(squares / total**2 * len(tokens) / (len(tokens) - 1))

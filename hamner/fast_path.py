@@ -1,7 +1,7 @@
 """How a step is computed where there is a choice: decided here and nowhere else, by what was measured.
 
-No choice changes what is computed, only in which order sums are taken and where they are rounded. docs/speed.md has the tables and the
-commands that make them.
+No choice changes what is computed, only in which order sums are taken and where they are rounded. docs/speed.md has
+the tables and the commands that make them.
 """
 
 from __future__ import annotations

@@ -61,15 +61,14 @@ class MixtureOfExperts(nn.Module):
         counts = (expert.flatten() == every.unsqueeze(1)).sum(dim=1)    # bincount would make the host wait for a card
         copies = tokens.unsqueeze(1).expand(-1, self.top_k, -1).flatten(0, 1)    # (N·k, C)
         sorted_tokens = _Permute.apply(copies, order, back)
-        done = self._grouped(sorted_tokens, counts) if grouping_pays(tokens) else self._in_turn(sorted_tokens, counts)
+        done = self._grouped(sorted_tokens, counts) if grouping_pays(tokens) else self.in_turn(sorted_tokens, counts)
         routed = _Permute.apply(done, back, order).unflatten(0, (-1, self.top_k))    # (N, k, C)
         out = (weight.unsqueeze(1).to(routed.dtype) @ routed).squeeze(1)
         if self.training and torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(counts)    # balance over the whole batch, whatever the number of workers
         return out.view_as(x), balance_loss(probability, counts)
 
-    @torch.compiler.disable    # the counts change with every batch
-    def _in_turn(self, tokens: Tensor, counts: Tensor) -> Tensor:
+    def in_turn(self, tokens: Tensor, counts: Tensor) -> Tensor:
         """One expert after the other. tokens (N·k, C) in the order of experts; counts (E,)"""
         done = []
         for index, part in enumerate(tokens.split(counts.tolist())):

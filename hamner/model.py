@@ -91,6 +91,8 @@ class Hamner(nn.Module):
         regions = torch.compile(Block.enter, dynamic=False), torch.compile(Block.leave, dynamic=False)
         for block in cast("list[Block]", list(self.blocks)):
             block.regions = regions
+            if isinstance(block.mlp, MixtureOfExperts):    # whose counts change with every batch
+                block.mlp.in_turn = torch.compiler.disable(block.mlp.in_turn)  # type: ignore[method-assign]
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(B, T) -> (B, T, C) of unit root mean square, in the model's dtype.

@@ -61,13 +61,13 @@ def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -
     inside = (8 + 6 * heads) * model.hidden_size + 5 * model.num_active_experts * model.intermediate_size
     block = width * tokens * inside + _copies(model, width)    # what one block's gradient is made from
     if rung.activation_checkpointing if rung else compute.activation_checkpointing:
-        kept, again = width * tokens * layers * model.hidden_size, block    # each block's input, and one made anew
+        kept, again = float(width * tokens * layers * model.hidden_size), block    # blocks' inputs, one made anew
     else:
         kept, again = layers * block, 0.0
     held = (16 if micro_batches > 1 else 12) * parameters    # weights and Adam; gradients of the parts before
     logits = min(tokens * model.vocab_size, LOGITS_AT_A_TIME) * (2 * width + 4)    # their softmax and gradient too
     moments = (
-        held + kept + logits + head * (4 + (width if width < 4 else 0)),    # at the logits: the head's gradient, its copy
+        held + kept + logits + head * (4 + width % 4),    # at the logits: the head's gradient, and its copy if in bf16
         held + kept + again + 8 * head,    # back in the last block: the head's gradient, and scaled
         16 * parameters + block + 4 * head,    # back in the first block: all gradients, two of the embedding
     )

@@ -13,13 +13,14 @@ from rich.console import Console
 
 from hamner import checkpoint
 from hamner.config import Config
-from hamner.evaluate import row_counts
+from hamner.heldout_losses import row_counts
 from hamner.results import checked, write_json
 from tournament.rounds import Bracket, Outcome, Rules, Run
 from tournament.standings import show_round, standings, write_winner
 from tournament.timing import shares
-from tournament.trial import ORDERS
 from tournament.variants import entrants, flops_per_token, run_name, twins
+
+ORDERS = "orders.json"    # in the league's folder: held-out rows asked for, in those of the config
 
 
 class League:

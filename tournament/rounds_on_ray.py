@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 from hamner.command import check_cluster, ray_settings
@@ -23,7 +24,7 @@ def connect(league: League) -> int:
 
     threads = league.config.compute.threads
     try:
-        ray.init(**ray_settings(threads))
+        ray.init(**ray_settings(threads, "tournament.rounds_on_ray.load"))
     except ConnectionError as error:
         raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
     needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
@@ -32,7 +33,19 @@ def connect(league: League) -> int:
     except BadInput:
         ray.shutdown()
         raise
+    load()    # while the text is still being prepared
     return 0 if league.config.compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // threads)
+
+
+def disconnect() -> None:
+    import ray
+
+    ray.shutdown()
+
+
+def load() -> None:
+    """What the processes of driver and trials need before they can begin."""
+    importlib.import_module("tournament.trial")
 
 
 def play_rounds(league: League, trial: type | None = None) -> None:

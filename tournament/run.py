@@ -15,20 +15,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from hamner import command
+from hamner.background import Background
 from hamner.command import add_run_options, check_machine, read_config, run_command
 from hamner.config import BadInput, Config, Problems, closest
 from hamner.contestants import CONTESTANTS
 from hamner.results import checked, only_one, open_run, results_folder, write_config
 from tournament.budget import budgets
 from tournament.gpu_share import check_disk
-from tournament.ledger import League
-from tournament.standings import show_round
 from tournament.variants import entrants, flops_per_token, read_league, sweep
+
+if TYPE_CHECKING:    # loading it loads PyTorch, which can wait; see _start
+    from tournament.ledger import League
 
 SUBCOMMANDS: tuple[str, ...] = ()    # words that may stand first; none yet
 
@@ -103,31 +105,47 @@ def play(config: Config | None, results: Path, name: str | None, *, resume: bool
         check_machine(config, config.compute.threads if config.compute.device == "cpu" else 1)
     with only_one(folder / ".driver.lock", f"{folder} is being worked on by another process: wait for it to end",
                   wait_seconds=2 if resume else 0):
-        from tournament.rounds_on_ray import connect, play_rounds
-
         try:
             if not resume:
                 write_config(folder, config, facts)
-            league = League(folder, config, console)
-            console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)
-            tokenizer_sha256 = _prepare(config, folder, console)
-            slots = connect(league)
+            league, slots, tokenizer_sha256 = _start(config, folder, console)
         except BadInput:
             if not resume:
                 shutil.rmtree(folder)    # bad input leaves nothing behind
             raise
+        from tournament.rounds_on_ray import disconnect, play_rounds
+
         try:
             league.open()
             play_rounds(league)
         finally:
-            import ray
-
-            ray.shutdown()
+            disconnect()
         if not league.close(tokenizer_sha256):
             return 1
         if not resume and slots:
             league.show_time(time.monotonic() - began, slots)
         return _finish(console, folder, table=False)
+
+
+def _start(config: Config, folder: Path, console: Console) -> tuple[League, int, str]:
+    """The league, the slots Ray has for it, the tokenizer's hash.
+
+    PyTorch and Ray take seconds to load and start: meanwhile the text is prepared.
+    """
+    prepared = Background(lambda: _prepare(config, folder, console), "preparing", may_be_left=True)
+    from tournament.ledger import League
+    from tournament.rounds_on_ray import connect, disconnect
+
+    league, problems = League(folder, config, console), Problems()
+    console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)
+    with problems.collect():
+        slots = connect(league)
+    with problems.collect():
+        tokenizer_sha256 = prepared.result()
+    if problems.found:
+        disconnect()
+        problems.raise_all()
+    return league, slots, tokenizer_sha256
 
 
 def _check(config: Config, results: Path, problems: Problems) -> None:
@@ -165,6 +183,8 @@ def _prepare(config: Config, folder: Path, console: Console) -> str:
 
 def _finish(console: Console, folder: Path, *, table: bool = True) -> int:
     if table:
+        from tournament.standings import show_round
+
         checked(folder / "standings.json", lambda document: show_round(console, document, len(document["rounds"]) - 1))
     told = {"settled": "settled: more than chance of seeds and text explains",
             "contested": "contested: chance of seeds and text could explain it",

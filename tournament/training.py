@@ -21,8 +21,9 @@ from hamner.checkpoint_writer import CheckpointWriter, begins, must_be_there
 from hamner.config import Config
 from hamner.corpus import Corpus
 from hamner.cost import GIB
-from hamner.evaluate import HeldoutText, document_losses, heldout_text, mix_loss, row_counts
+from hamner.evaluate import HeldoutText, document_losses, heldout_text
 from hamner.fast_path import compiles
+from hamner.heldout_losses import mix_loss, row_counts
 from hamner.meter import Meter, forget_peak, peak_gib
 from hamner.metrics import Curves, Metrics
 from hamner.mixer import Mixer
@@ -341,7 +342,7 @@ class Training:
             folder / checkpoint.step_name(self.trainer.step_count), self.trainer.tensors(),
             self.trainer.state() | {"progress": self.progress, "run": self.folder.name},
             self.contestant.model, self.tokenizer,
-            first=lambda: checkpoint.prune(folder, keep=max(1, keep - 1)),    # room for the new one: disk_gib counts on it
+            first=lambda: checkpoint.prune(folder, keep=max(1, keep - 1)),    # disk_gib counts on this room
             then=lambda: checkpoint.prune(folder, keep=1 if done else keep),
         )
         if done or must_be_there(self.trainer.step_count, self.settings.checkpoint_every):

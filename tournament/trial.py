@@ -20,6 +20,7 @@ from hamner.config import Config, parse
 from hamner.results import read_json, write_json
 from hamner.trainer import Diverged
 from tournament.budget import Budget, budgets, probe_steps
+from tournament.ledger import ORDERS
 from tournament.probe import ROUND as PROBE
 from tournament.probe import STEP, best_power, next_power
 from tournament.rounds import Run
@@ -27,7 +28,6 @@ from tournament.training import LADDER, NeedsMoreOfTheCard, Training
 from tournament.variants import entrants, flops_per_token, run_name
 
 PROBED = "learning_rate.json"       # in the contestant's folder: power of STEP -> held-out loss
-ORDERS = "orders.json"              # in the league's folder: held-out rows asked for, in those of the config
 
 
 class Trial(tune.Trainable):

@@ -24,7 +24,8 @@ import numpy as np
 from curriculum.train_loop import Course
 from hamner import checkpoint
 from hamner.config import Plateau
-from hamner.evaluate import clustered_error, document_losses, heldout_text, row_counts
+from hamner.evaluate import document_losses, heldout_text
+from hamner.heldout_losses import clustered_error, row_counts
 from hamner.plateau import gain_per_window, stopper
 from hamner.results import read_json
 
