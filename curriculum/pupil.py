@@ -49,6 +49,8 @@ def find_pupil(who: str, config: Config, results: Path, tournament: str | None) 
         if model.vocab_size != config.size.vocab_size:
             problems.append(f"vocab_size {model.vocab_size} is not the config's {config.size.vocab_size}: change "
                             "the model, or size.vocab_size and with it data.tokenizer")
+        if config.size.document_mask and not model.document_mask:
+            problems.append("document_mask is false, the config's size.document_mask true: write it into the model")
         if problems:
             raise BadInput([f"{path}: {problem}" for problem in problems])
         return Pupil(path.stem, model)
@@ -84,9 +86,9 @@ def _winner(path: Path, config: Config) -> Pupil:
     if expected != model or model.vocab_size != config.size.vocab_size:
         raise BadInput(
             f"winner {name} of {path} has hidden size {model.hidden_size}, {model.num_layers} layers and "
-            f"{model.vocab_size} tokens; this config makes {expected.hidden_size}, {expected.num_layers} and "
-            f"{config.size.vocab_size}: use the config the tournament ran with (--config), or run `tournament` "
-            "again with this one"
+            f"{model.vocab_size} tokens, document_mask {model.document_mask}; this config makes "
+            f"{expected.hidden_size}, {expected.num_layers}, {config.size.vocab_size} and {expected.document_mask}: "
+            "use the config the tournament ran with (--config), or run `tournament` again with this one"
         )
     if not (stored / "tokenizer.json").is_file():
         stored = path.parent / stored.name    # the whole run folder was moved
@@ -104,7 +106,8 @@ def with_weights_of(pupil: Pupil, source: str | None) -> Pupil:
     found = checkpoint.load(Path(source).expanduser())
     if found.model != pupil.model:
         raise BadInput(f"{source} holds another model than {pupil.name}: hidden size {found.model.hidden_size} and "
-                       f"{found.model.num_layers} layers, not {pupil.model.hidden_size} and {pupil.model.num_layers}")
+                       f"{found.model.num_layers} layers, document_mask {found.model.document_mask}, not "
+                       f"{pupil.model.hidden_size}, {pupil.model.num_layers} and {pupil.model.document_mask}")
     ours, theirs = found.tokenizer().sha256, pupil.tokenizer and Tokenizer.load(pupil.tokenizer).sha256
     if theirs and ours != theirs:
         raise BadInput(f"{source} was trained with another tokenizer ({ours[:12]}) than the winner's "

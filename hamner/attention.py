@@ -33,20 +33,23 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
 
 
-def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def causal_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(q kᵀ / √D) v under the causal mask; query head j reads KV head j // (H / K). (B, H, T, D)
 
     With fewer queries than keys the queries are the last ones (of a cache, see kv_cache.py).
+    mask: added to the scores in place of the causal one, which is part of it; see documents.document_mask.
     """
     if blocks_pay(q, k):
-        return block_attention(q, k, v)
+        return block_attention(q, k, v, mask)
     groups = q.shape[1] // k.shape[1]
-    if groups > 1 and q.device.type == "cpu":    # the CPU kernel is slower with its own grouping
+    # the CPU kernel is slower with its own grouping, and the only one of a card that takes a mask has none
+    if groups > 1 and (q.device.type == "cpu" or mask is not None):
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
     grouped, new, seen = k.shape[1] != q.shape[1], q.shape[2], k.shape[2]
-    if new == seen:
+    if mask is None and new == seen:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
-    mask = None if new == 1 else torch.ones(new, seen, dtype=torch.bool, device=q.device).tril(seen - new)
+    if mask is None and new > 1:
+        mask = torch.ones(new, seen, dtype=torch.bool, device=q.device).tril(seen - new)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
 
 
@@ -69,9 +72,9 @@ class GroupedQueryAttention(nn.Module):
         q, k, v = (part.unflatten(-1, (-1, self.head_size)).transpose(1, 2) for part in parts)
         return rotate(q, cos, sin).contiguous(), rotate(k, cos, sin).contiguous(), v.contiguous()
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """(B, H, T, D)"""
-        return causal_attention(q, k, v)
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, H, T, D); mask (B, 1, T, keys) as causal_attention takes it"""
+        return causal_attention(q, k, v, mask)
 
     def merge(self, attended: Tensor) -> Tensor:
         """(B, H, T, D) -> (B, T, C)"""
@@ -111,11 +114,11 @@ class DifferentialAttention(GroupedQueryAttention):
         second = torch.exp((self.lambda_q2 * self.lambda_k2).sum())
         return first - second + self.lambda_init
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """q (B, 2H, T, D), k (B, 2K, T, D), v (B, K, T, D) -> (B, H, T, D)"""
         if difference_pays(q, k):
-            return differential_block_attention(q, k, v, self.strength())
-        first, second = causal_attention(q, k, v.repeat(1, 2, 1, 1)).chunk(2, dim=1)    # both maps read the same v
+            return differential_block_attention(q, k, v, self.strength(), mask)
+        first, second = causal_attention(q, k, v.repeat(1, 2, 1, 1), mask).chunk(2, dim=1)    # both read the same v
         return first - self.strength().to(first.dtype) * second
 
     def merge(self, attended: Tensor) -> Tensor:

@@ -20,18 +20,24 @@ from torch.autograd.function import once_differentiable
 BLOCK = 128
 
 
-def block_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q kᵀ / √D) v under the causal mask. q (B, H, T, D); k, v (B, K, T, D) -> (B, H, T, D)"""
+def block_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """softmax(q kᵀ / √D) v under the causal mask. q (B, H, T, D); k, v (B, K, T, D) -> (B, H, T, D)
+
+    mask (B, 1, T, T): added to the scores in its place; −∞ above the diagonal, which is not read.
+    """
     grouped = q.reshape(-1, q.shape[1] // k.shape[1], *q.shape[2:])
     keep = torch.is_grad_enabled()
-    out: Tensor = _Attention.apply(grouped, k.reshape(-1, *k.shape[2:]), v.reshape(-1, *v.shape[2:]), keep)
+    out: Tensor = _Attention.apply(grouped, k.reshape(-1, *k.shape[2:]), v.reshape(-1, *v.shape[2:]), keep, mask)
     return out.view(q.shape)
 
 
-def differential_block_attention(q: Tensor, k: Tensor, v: Tensor, strength: Tensor) -> Tensor:
+def differential_block_attention(
+    q: Tensor, k: Tensor, v: Tensor, strength: Tensor, mask: Tensor | None = None,
+) -> Tensor:
     """(softmax(q₁k₁ᵀ / √D) − λ softmax(q₂k₂ᵀ / √D)) v: differential attention's core.
 
     q (B, 2H, T, D) and k (B, 2K, T, D): first the heads of map 1, then those of map 2; v (B, K, T, D); λ a number.
+    mask: as block_attention takes it, for both maps.
     """
     kv_heads = v.shape[1]
     maps = [
@@ -40,7 +46,7 @@ def differential_block_attention(q: Tensor, k: Tensor, v: Tensor, strength: Tens
     ]
     (q1, k1), (q2, k2) = maps
     keep = torch.is_grad_enabled()
-    out: Tensor = _Difference.apply(q1, k1, q2, k2, v.reshape(-1, *v.shape[2:]), strength, keep)
+    out: Tensor = _Difference.apply(q1, k1, q2, k2, v.reshape(-1, *v.shape[2:]), strength, keep, mask)
     return out.view(len(q), -1, *q.shape[2:])
 
 
@@ -53,12 +59,15 @@ def _rows(x: Tensor, low: int, high: int) -> Tensor:
     return x[:, :, low:high].reshape(len(x), -1, x.shape[-1])
 
 
-def _probabilities(q: Tensor, k: Tensor, low: int, high: int, future: Tensor) -> Tensor:
+def _probabilities(q: Tensor, k: Tensor, low: int, high: int, future: Tensor, mask: Tensor | None) -> Tensor:
     """(B·K, G·n, S), S = high: of queries low to high over the keys up to them."""
     rows, keys = _rows(q, low, high), k[:, :high].transpose(1, 2)
     nothing = rows.new_empty(()).expand(len(rows), rows.shape[1], high)    # beta = 0: never read
     scores = torch.baddbmm(nothing, rows, keys, beta=0, alpha=1 / math.sqrt(q.shape[-1]))
-    scores.view(len(q), q.shape[1], high - low, high)[..., low:] += future[: high - low, : high - low]
+    if mask is None:
+        scores.view(len(q), q.shape[1], high - low, high)[..., low:] += future[: high - low, : high - low]
+    else:
+        scores.view(len(mask), -1, high - low, high).add_(mask[:, :, low:high, :high])
     return scores.softmax(-1)
 
 
@@ -76,13 +85,13 @@ def _score_gradients(
 
 
 class _Attention(torch.autograd.Function):
-    """q (B·K, G, T, D); k, v (B·K, T, D); keep: for a backward pass"""
+    """q (B·K, G, T, D); k, v (B·K, T, D); keep: for a backward pass; mask (B, 1, T, T)"""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, keep: bool) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, keep: bool, mask: Tensor | None) -> Tensor:
         out, future, kept = torch.empty_like(q), _future(q), list[Tensor]()
         for low, high in _blocks(q.shape[2]):
-            probabilities = _probabilities(q, k, low, high, future)
+            probabilities = _probabilities(q, k, low, high, future, mask)
             out[:, :, low:high] = torch.bmm(probabilities, v[:, :high]).view(len(q), q.shape[1], high - low, -1)
             if keep:
                 kept.append(probabilities)
@@ -99,11 +108,11 @@ class _Attention(torch.autograd.Function):
             dv[:, :high] += torch.bmm(probabilities.transpose(1, 2), rows)
             _score_gradients(torch.bmm(rows, v[:, :high].transpose(1, 2)), probabilities, q, k, dq, dk, low, high)
         scale = 1 / math.sqrt(q.shape[-1])
-        return dq.mul_(scale), dk.mul_(scale), dv, None
+        return dq.mul_(scale), dk.mul_(scale), dv, None, None
 
 
 class _Difference(torch.autograd.Function):
-    """q1, q2 (B·K, G, T, D); k1, k2, v (B·K, T, D); λ (); keep: for a backward pass
+    """q1, q2 (B·K, G, T, D); k1, k2, v (B·K, T, D); λ (); keep: for a backward pass; mask (B, 1, T, T)
 
     Both maps meet v on the way out, since λ's gradient wants what map 2 gave; on the way back they meet it once.
     """
@@ -111,11 +120,12 @@ class _Difference(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, q1: Tensor, k1: Tensor, q2: Tensor, k2: Tensor, v: Tensor, strength: Tensor, keep: bool,
+        mask: Tensor | None,
     ) -> Tensor:
         first, second, future, kept = torch.empty_like(q1), torch.empty_like(q1), _future(q1), list[Tensor]()
         for low, high in _blocks(q1.shape[2]):
             for q, k, out in ((q1, k1, first), (q2, k2, second)):
-                probabilities = _probabilities(q, k, low, high, future)
+                probabilities = _probabilities(q, k, low, high, future, mask)
                 out[:, :, low:high] = torch.bmm(probabilities, v[:, :high]).view(len(q), q.shape[1], high - low, -1)
                 if keep:
                     kept.append(probabilities)
@@ -136,5 +146,5 @@ class _Difference(torch.autograd.Function):
             _score_gradients(gradient, first, q1, k1, dq1, dk1, low, high)
             _score_gradients(gradient, second, q2, k2, dq2, dk2, low, high)
         scale, taken = 1 / math.sqrt(q1.shape[-1]), (gradients[0].float() * out).sum()
-        other = -scale * share
-        return dq1.mul_(scale), dk1.mul_(scale), dq2.mul_(other), dk2.mul_(other), dv, (-taken).to(strength.dtype), None
+        other, of_strength = -scale * share, (-taken).to(strength.dtype)
+        return dq1.mul_(scale), dk1.mul_(scale), dq2.mul_(other), dk2.mul_(other), dv, of_strength, None, None

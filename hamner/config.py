@@ -69,6 +69,7 @@ class ModelConfig(Strict):
     norm_eps: float = Field(1e-5, gt=0)
     max_seq_len: int = Field(2048, gt=1)              # length of the RoPE table
     balance_coefficient: float = Field(0.01, ge=0)    # weight of the experts' load-balance loss
+    document_mask: bool = False                       # a token attends to its own document alone; docs/data.md
 
     @property
     def head_size(self) -> int:
@@ -89,11 +90,12 @@ class ModelConfig(Strict):
 
 
 class Size(Strict):
-    """How contestants and presets are shrunk; `divide = 1` is full size."""
+    """What is made of contestants and presets; `divide = 1` is full size."""
 
     divide: int = Field(1, gt=0)                 # hidden, layers and intermediate are divided by this
     min_head_size: int = Field(16, gt=1)         # heads are merged rather than made smaller than this
     vocab_size: int = Field(49_152, gt=300)      # 256 bytes and 17 reserved ids must fit
+    document_mask: bool = False                  # tokens of a row see their own document alone
 
 
 class Data(Strict):
@@ -147,7 +149,7 @@ class Entrant(Strict):
 
     name: str
     base: str                                    # a contestant or preset
-    overrides: dict[str, int | float | str] = {}     # fields of ModelConfig, after shrinking
+    overrides: dict[str, bool | int | float | str] = {}     # fields of ModelConfig, after shrinking
     learning_rate: float | None = Field(None, gt=0)  # its own, instead of the league's; then it is not probed
     seeds: tuple[int, ...] = ()                  # its own seed indices, instead of 0 … tournament.seeds - 1
     parameter_groups: tuple[ParameterGroup, ...] = ()

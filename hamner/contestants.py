@@ -49,9 +49,11 @@ def shrink(model: ModelConfig, size: Size) -> ModelConfig:
 
     Heads stay as many as fit with `min_head_size` entries each, in multiples of the ratio, so the width may
     be rounded up (v09 at ÷ 8: 48 wide becomes 64, since its 2:1 heads need an even number of 16).
+    Vocabulary and document mask are the size's.
     """
+    for_all = {"vocab_size": size.vocab_size, "document_mask": size.document_mask}
     if size.divide == 1:
-        return model.model_copy(update={"vocab_size": size.vocab_size})
+        return model.model_copy(update=for_all)
     ratio = model.num_heads // model.num_kv_heads
     hidden = round(model.hidden_size / size.divide)
     if hidden // model.num_heads >= size.min_head_size and hidden % model.num_heads == 0:
@@ -60,7 +62,7 @@ def shrink(model: ModelConfig, size: Size) -> ModelConfig:
         heads = -(-hidden // (size.min_head_size * ratio)) * ratio    # rounded up to whole groups
         hidden = heads * size.min_head_size
     return model.model_copy(update={
-        "vocab_size": size.vocab_size,
+        **for_all,
         "hidden_size": hidden,
         "num_layers": _half_up(model.num_layers / size.divide),
         "num_heads": heads,

@@ -1,10 +1,12 @@
-"""Which document each token of a packed row is part of, and where in it: what document-masked attention asks for.
+"""Which document each token of a packed row is part of, and where in it; what document-masked attention lets it see.
 
 A row holds documents end to end, cut anywhere; END_OF_TEXT closes its document and is part of it. What stands before
 the row's first END_OF_TEXT may have begun in another row and counts as a document like the others.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -26,10 +28,23 @@ def document_positions(tokens: Tensor) -> Tensor:
     return places - (places * begins).cummax(dim=1).values
 
 
-def same_document(tokens: Tensor) -> Tensor:
-    """(B, 1, T, T) bool: True where the token of the row may attend to that of the column, causality apart."""
+def same_document(tokens: Tensor, newest: int | None = None) -> Tensor:
+    """(B, 1, N, T) bool: True where the token of the row may attend to that of the column, causality apart.
+
+    Rows are the newest N tokens (None: all T), columns all.
+    """
     documents = document_ids(tokens)
-    return (documents[:, :, None] == documents[:, None, :]).unsqueeze(1)
+    asking = documents if newest is None else documents[:, tokens.shape[1] - newest:]
+    return (asking[:, :, None] == documents[:, None, :]).unsqueeze(1)
+
+
+def document_mask(tokens: Tensor, newest: int, dtype: torch.dtype) -> Tensor:
+    """(B, 1, N, T), added to the scores of the newest N tokens: 0 for what each may see, −∞ for the rest.
+
+    Numbers and not booleans, of which PyTorch's attention would make numbers anew in each layer, and keep them.
+    """
+    seen = same_document(tokens, newest).tril(tokens.shape[1] - newest)
+    return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, -math.inf)
 
 
 def _checked(tokens: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """What attention has already seen: keys and values of earlier tokens, so that generating computes only the new one.
 
+With them the tokens, which say where documents end.
+
 L layers, B batch, K key/value heads (twice as many keys for differential attention), D head size.
 """
 
@@ -26,6 +28,14 @@ class KVCache:
                                dtype=dtype)
 
         self._keys, self._values = room(doubled * model.num_kv_heads), room(model.num_kv_heads)
+        self._tokens = torch.empty(batch, self.capacity, device=device, dtype=torch.long)
+
+    def append(self, tokens: Tensor) -> Tensor:
+        """Add the newest tokens (B, T); returns all so far. Raises ValueError as Seen.append does."""
+        end = self.length + tokens.shape[1]
+        _check_room(tokens, end, len(self._tokens), self.capacity)
+        self._tokens[:, self.length:end] = tokens
+        return self._tokens[:, :end]
 
     def of_layer(self, index: int) -> Seen:
         return Seen(self._keys[index], self._values[index], self.length)
@@ -43,7 +53,11 @@ class Seen:
         Raises ValueError for more tokens, or other rows, than there is room for.
         """
         end = self._length + k.shape[2]
-        if end > self._keys.shape[2] or len(k) != len(self._keys):
-            raise ValueError(f"{len(k)} rows of {end} tokens in a cache for {len(self._keys)} of {self._keys.shape[2]}")
+        _check_room(k, end, len(self._keys), self._keys.shape[2])
         self._keys[:, :, self._length:end], self._values[:, :, self._length:end] = k, v
         return self._keys[:, :, :end], self._values[:, :, :end]
+
+
+def _check_room(new: Tensor, end: int, rows: int, capacity: int) -> None:
+    if end > capacity or len(new) != rows:
+        raise ValueError(f"{len(new)} rows of {end} tokens in a cache for {rows} of {capacity}")

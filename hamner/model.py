@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hamner.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.config import BadInput, ModelConfig
+from hamner.documents import document_mask
 from hamner.kv_cache import KVCache, Seen
 from hamner.layers import RMSNorm, linear
 from hamner.mlp import MixtureOfExperts, SwiGLU
@@ -53,12 +54,14 @@ class Block(nn.Module):
         update, balance = self.mlp(self.mlp_norm(x))
         return x + update, balance
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, seen: Seen | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Seen | None = None, mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         enter, leave = self.regions if self.regions and self.training else (Block.enter, Block.leave)
         q, k, v = enter(self, x, cos, sin)
         if seen is not None:
             k, v = seen.append(k, v)
-        return leave(self, x, self.attention.attend(q, k, v))
+        return leave(self, x, self.attention.attend(q, k, v, mask))
 
 
 class Hamner(nn.Module):
@@ -114,16 +117,21 @@ class Hamner(nn.Module):
             raise ValueError(f"{end} tokens exceed max_seq_len {self.config.max_seq_len}")
         x = self.embed(tokens)
         cos, sin = self.cos[start:end], self.sin[start:end]
+        mask = self._mask(tokens, cache) if self.config.document_mask else None
         balance = x.new_zeros((), dtype=torch.float32)
         for index, block in enumerate(self.blocks):
             if self.activation_checkpointing and self.training:
-                x, extra = checkpoint(block, x, cos, sin, use_reentrant=False)
+                x, extra = checkpoint(block, x, cos, sin, None, mask, use_reentrant=False)
             else:
-                x, extra = block(x, cos, sin, cache.of_layer(index) if cache else None)
+                x, extra = block(x, cos, sin, cache.of_layer(index) if cache else None, mask)
             balance = balance + extra
         if cache:
             cache.length = end
         return self.final_norm(x), balance * self.config.balance_coefficient
+
+    def _mask(self, tokens: Tensor, cache: KVCache | None) -> Tensor:
+        """(B, 1, T, T with those of the cache): one for all layers."""
+        return document_mask(cache.append(tokens) if cache else tokens, tokens.shape[1], self.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., C) -> (..., V)"""

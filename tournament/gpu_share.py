@@ -71,7 +71,8 @@ def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -
         held + kept + again + 8 * head,    # back in the last block: the head's gradient, and scaled
         16 * parameters + block + 4 * head,    # back in the first block: all gradients, two of the embedding
     )
-    return max(moments) + (CONTEXT if compute.device == "cuda" else 0)
+    mask = width * tokens * league.seq_len if model.document_mask else 0    # one for all layers
+    return max(moments) + mask + (CONTEXT if compute.device == "cuda" else 0)
 
 
 def _copies(model: ModelConfig, width: int) -> float:

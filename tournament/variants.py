@@ -156,8 +156,9 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
             axes.append([(key, text, json.loads(text)) for text in values.split(",")])
         except ValueError:
             axes.append([(key, values, None)])
-        if not all(type(value) in (int, float) for _, _, value in axes[-1]):
-            raise BadInput(f"--sweep {word}: each value must be a number")
+        kinds = (bool,) if key == "document_mask" else (int, float)
+        if not all(type(value) in kinds for _, _, value in axes[-1]):
+            raise BadInput(f"--sweep {word}: each value must be {'true or false' if bool in kinds else 'a number'}")
     rows: list[dict[str, Any]] = []
     for name in names:
         for setting in itertools.product(*axes):

@@ -222,6 +222,7 @@ REFUSED = {
     "run name": (["v3", "--name", "a/b"], "would leave"),
     "broken model": (["broken.json"], "is broken"),
     "model of another vocabulary": (["model.json"], "vocab_size 300"),
+    "model without the mask asked for": (["unmasked.json", "document_mask=true"], "write it into the model"),
     "model with a slip": (["slip.json"], "did you mean 'hidden_size'"),
     "resume of nothing": (["v3", "--resume", "--name", "x"], "to resume"),
     "epoch cap of nothing": (["v3", "max_epochs=0"], "'curriculum.max_epochs' = 0: input should be greater than 0"),
@@ -247,6 +248,7 @@ def test_bad_input_gets_one_message_and_starts_nothing(case, tmp_path, capsys, m
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "bad.toml").write_text('[[stages]]\nname = "a"\nmix = {sft = 0.9}\nlearning_rate = 1e-3\n')
     (tmp_path / "model.json").write_text(json.dumps(sizes | {"vocab_size": 300}))
+    (tmp_path / "unmasked.json").write_text(json.dumps(sizes | {"vocab_size": 2048}))
     (tmp_path / "slip.json").write_text(json.dumps(sizes | {"hiden_size": 64}))
     arguments, message = REFUSED[case]
     base = [] if "--resume" in arguments else ["--config", "smoke"]

@@ -17,14 +17,14 @@ def _draw(heads, kv_heads, length, doubled=1, dtype=torch.float32):
             for count in (doubled * heads, doubled * kv_heads, kv_heads)]
 
 
-def _plain(q, k, v):
+def _plain(q, k, v, seen=None):
     groups = q.shape[1] // k.shape[1]
     return F.scaled_dot_product_attention(
-        q, k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), is_causal=True)
+        q, k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), seen, is_causal=seen is None)
 
 
-def _plain_differential(q, k, v, strength):
-    first, second = _plain(q, k, v.repeat(1, 2, 1, 1)).chunk(2, dim=1)
+def _plain_differential(q, k, v, strength, seen=None):
+    first, second = _plain(q, k, v.repeat(1, 2, 1, 1), seen).chunk(2, dim=1)
     return first - strength * second
 
 
@@ -51,6 +51,31 @@ def test_the_difference_of_two_maps_equals_two_attentions(length):
              (q, k, v, strength), 3e-5)
 
 
+def _two_documents(length, dtype=torch.float32):
+    """Rows with a border at a third and at two thirds: booleans as PyTorch takes them, and the same as numbers."""
+    seen = torch.zeros(2, 1, length, length, dtype=torch.bool)
+    for row, border in enumerate((length // 3, 2 * length // 3)):
+        seen[row, 0, :border, :border] = seen[row, 0, border:, border:] = True
+    seen = seen.tril()
+    return seen, torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, -math.inf)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 2), (3, 3), (4, 1)])
+def test_with_a_mask_it_equals_pytorch_s_own_with_the_same(length, heads, kv_heads):
+    q, k, v = _draw(heads, kv_heads, length)
+    seen, mask = _two_documents(length)
+    _compare(block_attention(q, k, v, mask), _plain(q, k, v, seen), (q, k, v), 1e-5)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_with_a_mask_the_difference_equals_two_masked_attentions(length):
+    q, k, v = _draw(4, 2, length, doubled=2)
+    strength, (seen, mask) = torch.tensor(0.7, requires_grad=True), _two_documents(length)
+    _compare(differential_block_attention(q, k, v, strength, mask), _plain_differential(q, k, v, strength, seen),
+             (q, k, v, strength), 3e-5)
+
+
 def test_gradients_equal_finite_differences_in_float64():
     q, k, v = _draw(2, 1, 9, doubled=2, dtype=torch.float64)
     strength = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
@@ -59,19 +84,21 @@ def test_gradients_equal_finite_differences_in_float64():
     assert torch.autograd.gradcheck(block_attention, (q, k, v), atol=1e-6)
 
 
-def test_in_bf16_it_is_about_as_near_to_fp32_as_pytorch_s_kernel():
+@pytest.mark.parametrize("masked", [False, True])
+def test_in_bf16_it_is_about_as_near_to_fp32_as_pytorch_s_kernel(masked):
+    seen, mask = _two_documents(300, torch.bfloat16) if masked else (None, None)
     exact = _draw(4, 2, 300)
     rounded = [x.detach().bfloat16().requires_grad_() for x in exact]
-    truth, gradient = _plain(*exact), torch.randn(2, 4, 300, 16)
+    truth, gradient = _plain(*exact, seen), torch.randn(2, 4, 300, 16)
     wanted = torch.autograd.grad(truth, exact, gradient)
 
-    def errors(attention):
-        out = attention(*rounded)
+    def errors(attention, allowed):
+        out = attention(*rounded, allowed)
         found = torch.autograd.grad(out, rounded, gradient.bfloat16())
         pairs = zip((out, *found), (truth, *wanted), strict=True)
         return [((a.float() - b).norm() / b.norm()).item() for a, b in pairs]
 
-    ours, theirs = errors(block_attention), errors(_plain)
+    ours, theirs = errors(block_attention, mask), errors(_plain, seen)
     assert max(ours) < 0.01
     assert all(a < 1.5 * b for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
 

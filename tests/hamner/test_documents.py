@@ -1,9 +1,11 @@
 """Documents of packed rows, against a count by hand and a loop."""
 
+import math
+
 import pytest
 import torch
 
-from hamner.documents import document_ids, document_positions, same_document
+from hamner.documents import document_ids, document_mask, document_positions, same_document
 from hamner.tokenizer import END_OF_TEXT
 
 E = END_OF_TEXT
@@ -31,6 +33,17 @@ def test_only_tokens_of_one_document_see_each_other():
     assert seen[0, 0].sum().item() == 9 + 4 + 1 + 4
     assert seen[0, 0, 4].nonzero().flatten().tolist() == [3, 4]
     assert seen[2].all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_mask_takes_away_the_future_and_other_documents(dtype):
+    mask = document_mask(ROWS, 8, dtype)
+    assert mask.shape == (3, 1, 8, 8) and mask.dtype == dtype
+    assert set(mask.unique().tolist()) == {0, -math.inf}
+    seen = [row.nonzero().flatten().tolist() for row in mask[0, 0] == 0]
+    assert seen == [[0], [0, 1], [0, 1, 2], [3], [3, 4], [5], [6], [6, 7]]
+    assert torch.equal(mask[2, 0] == 0, torch.ones(8, 8).tril() > 0)
+    assert torch.equal(document_mask(ROWS, 3, dtype), mask[:, :, 5:])
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])

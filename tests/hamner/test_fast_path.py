@@ -16,7 +16,7 @@ from hamner.trainer import Trainer
 
 KINDS = {
     "dense": {}, "differential": {"attention": "differential"},
-    "experts": {"num_experts": 4, "num_active_experts": 2},
+    "experts": {"num_experts": 4, "num_active_experts": 2}, "documents": {"document_mask": True},
 }
 
 
@@ -151,12 +151,13 @@ def test_logits_at_a_time_stay_within_their_bound(vocab):
     assert rows % 64 == 0 and (rows == 64 or rows * vocab <= fast_path.LOGITS_AT_A_TIME)
 
 
+@pytest.mark.parametrize("kind", ["dense", "documents"])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_activation_checkpointing_changes_no_gradient_and_averages_can_be_taken(compiled):
+def test_activation_checkpointing_changes_no_gradient_and_averages_can_be_taken(compiled, kind):
     tokens, found = torch.randint(0, 300, (2, 150), generator=torch.Generator().manual_seed(0)), []
     for checkpointing in (False, True):
         torch._dynamo.reset()
-        hamner = build(_model(), seed=0, activation_checkpointing=checkpointing).train()
+        hamner = build(_model(**KINDS[kind]), seed=0, activation_checkpointing=checkpointing).train()
         hamner.dtype = torch.bfloat16
         if compiled:
             hamner.compile_regions()

@@ -165,7 +165,7 @@ def test_prompts_are_text_or_messages():
 
 KINDS = {
     "dense": {}, "differential": {"attention": "differential"},
-    "experts": {"num_experts": 4, "num_active_experts": 2},
+    "experts": {"num_experts": 4, "num_active_experts": 2}, "documents": {"document_mask": True},
 }
 
 
@@ -191,6 +191,7 @@ def test_cached_hidden_states_equal_those_of_the_whole(kind):
                         intermediate_size=48, max_seq_len=40, **KINDS[kind])
     hamner, cache = build(model, seed=1).eval(), KVCache(model, 99, batch=2)
     tokens = torch.randint(0, 300, (2, 40), generator=torch.Generator().manual_seed(0))
+    tokens[0, 3], tokens[1, 7], tokens[:, 15] = END_OF_TEXT, END_OF_TEXT, END_OF_TEXT    # within parts and at an edge
     with torch.no_grad():
         whole, _ = hamner.hidden_states(tokens)
         parts = [hamner.hidden_states(part, cache)[0] for part in tokens.split([7, 1, 12, 20], dim=1)]
@@ -200,8 +201,10 @@ def test_cached_hidden_states_equal_those_of_the_whole(kind):
         hamner.hidden_states(tokens[:, :1], cache)
 
 
-def test_a_cache_takes_neither_more_tokens_nor_other_rows_than_it_has_room_for():
-    model = ModelConfig(vocab_size=50, hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_cache_takes_neither_more_tokens_nor_other_rows_than_it_has_room_for(masked):
+    model = ModelConfig(vocab_size=50, hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16,
+                        document_mask=masked)
     hamner = build(model, 0).eval()
     cache = KVCache(model, 5)
     hamner.hidden_states(torch.arange(5)[None], cache)

@@ -12,7 +12,7 @@ from hamner.mixer import Mixer
 from hamner.model import build
 from hamner.optim import warmup_constant
 from hamner.rows import SyntheticRows, TextRows
-from hamner.tokenizer import Tokenizer
+from hamner.tokenizer import END_OF_TEXT, Tokenizer
 from hamner.trainer import Diverged, Trainer
 
 CPU = Compute(device="cpu", precision="fp32")
@@ -24,11 +24,11 @@ def tokenizer():
     return Tokenizer.train(["sort count which is bigger 0123456789 yes no = + - * ->"], 280)
 
 
-def _trainer(tokenizer, *, compute=CPU, micro_batches=1, batch_size=4, clip=1.0, max_skipped=0, **model):
+def _trainer(tokenizer, *, compute=CPU, micro_batches=1, batch_size=4, clip=1.0, max_skipped=0, seq_len=24, **model):
     config = ModelConfig(**({"vocab_size": tokenizer.vocab_size, "hidden_size": 16, "num_layers": 2, "num_heads": 2,
                              "num_kv_heads": 1, "intermediate_size": 24} | model))
-    rows = {"synthetic": SyntheticRows(tokenizer, 24, 0, 0.05),
-            "sft": TextRows(torch.arange(24 * 9).remainder(280).numpy(), 24, "sft", 0)}
+    rows = {"synthetic": SyntheticRows(tokenizer, seq_len, 0, 0.05),
+            "sft": TextRows(torch.arange(seq_len * 9).remainder(280).numpy(), seq_len, "sft", 0)}
     mixer = Mixer(rows, batch_size)
     mixer.start_stage(STAGES[1])
     trainer = Trainer(build(config, 0), mixer, Optimizer(clip=clip), compute, micro_batches=micro_batches,
@@ -95,11 +95,12 @@ def test_a_checkpoint_at_the_border_itself_resumes(tmp_path, tokenizer):
     assert _same(_weights(resumed), _weights(whole))
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("parts", [2, 4])
-def test_micro_batches_give_the_gradient_of_the_whole(tokenizer, parts):
+def test_micro_batches_give_the_gradient_of_the_whole(tokenizer, parts, masked):
     gradients, losses = [], []
     for micro_batches in (1, parts):
-        trainer = _trainer(tokenizer, micro_batches=micro_batches, batch_size=8)
+        trainer = _trainer(tokenizer, micro_batches=micro_batches, batch_size=8, seq_len=96, document_mask=masked)
         loss, _ = trainer._backward(trainer.mixer.batch(0))
         losses.append(loss.item())
         gradients.append([weight.grad for weight in trainer.hamner.parameters()])
@@ -107,6 +108,17 @@ def test_micro_batches_give_the_gradient_of_the_whole(tokenizer, parts):
     assert max(gradient.abs().max().item() for gradient in gradients[0]) > 1e-3
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_documents_masked_a_step_learns_from_another_loss(tokenizer, kind):
+    masked, plain = (_trainer(tokenizer, batch_size=8, seq_len=96, **KINDS[kind], document_mask=on)
+                     for on in (True, False))
+    assert (masked.mixer.batch(0) == END_OF_TEXT).sum() > 4
+    assert _same(_weights(masked), _weights(plain))
+    one, other = [masked.step() for _ in range(3)], [plain.step() for _ in range(3)]
+    assert 1e-4 < abs(one[0]["loss"] - other[0]["loss"]) < 0.5
+    assert one[2]["loss"] < one[0]["loss"] and one[0]["gradient_norm"] != other[0]["gradient_norm"]
 
 
 def test_two_sequences_are_learnt_by_heart(tokenizer):

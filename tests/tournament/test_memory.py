@@ -54,3 +54,17 @@ def test_the_plan_is_within_a_tenth_of_the_tracker_for_every_contestant(name, wo
     monkeypatch.setattr(attention, "difference_pays", lambda q, k: False)
     config = load_config("rtx3090", list(words))
     assert memory_bytes(TEN[name], config) - CONTEXT == pytest.approx(_peak(TEN[name], config), rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "words"), [("v01_dense_small", ()), ("v03_diffattn_small", (PLAIN, FULL))])
+def test_a_document_mask_is_there_once_for_all_layers(name, words, monkeypatch):
+    monkeypatch.setattr(attention, "blocks_pay", lambda q, k: False)
+    monkeypatch.setattr(attention, "difference_pays", lambda q, k: False)
+    peaks, plans = [], []
+    for on in ("false", "true"):
+        config = load_config("rtx3090", ["divide=4", "tournament.seq_len=1024", f"document_mask={on}", *words])
+        model = entrants(config)[name].model
+        peaks.append(_peak(model, config))
+        plans.append(memory_bytes(model, config))
+    assert plans[1] - plans[0] == 16 * 1024**2 * (4 if FULL in words else 2)
+    assert peaks[1] - peaks[0] == pytest.approx(plans[1] - plans[0], rel=0.05)

@@ -102,6 +102,8 @@ V2 = {"name": "x", "base": "v2"}
     ({"base": "v02_dense"}, "unknown contestant 'v02_dense'; did you mean 'v02_dense_medium'?"),
     ({"overrides": {"num_layer": 2}}, "unknown key 'num_layer'; did you mean 'num_layers'?"),
     ({"overrides": {"num_layers": "two"}}, "'num_layers' = 'two'"),
+    ({"overrides": {"num_layers": True}}, "'num_layers' = True"),
+    ({"overrides": {"document_mask": 1}}, "'document_mask' = 1"),
     ({"overrides": {"num_heads": 3}}, "x: num_heads 3 is not a multiple of num_kv_heads 2"),
     ({"overrides": {"max_seq_len": 32}}, "sequences of 64 tokens exceed the model's max_seq_len 32"),
     ({"overrides": {"vocab_size": 100}}, "vocab_size"),    # the tokenizer has more ids than that
@@ -172,12 +174,16 @@ def test_a_sweep_enters_each_setting_of_each_contestant():
     found = entrants(_config(rows))
     assert [(c.model.num_layers, c.model.num_heads, c.learning_rate) for c in found.values()] == [
         (2, 2, 1e-3), (4, 2, 1e-3)]
+    found = entrants(_config(sweep(["document_mask=true,false"], ["v3"]), "document_mask=true"))
+    assert {name: c.model.document_mask for name, c in found.items()} == {
+        "v3-document_mask=true": True, "v3-document_mask=false": False}
 
 
 @pytest.mark.parametrize(("word", "told"), [
     ("num_layer=2", "did you mean 'num_layers'"), ("lr", "write KEY=VALUE"), ("lr=", "write KEY=VALUE"),
     ("lr=1e-4,", "must be a number"), ("lr=fast", "must be a number"), ('lr="a"', "must be a number"),
     ("lr=[1]", "must be a number"), ("lr=true", "must be a number"),
+    ("num_layers=true", "must be a number"), ("document_mask=1", "must be true or false"),
 ])
 def test_a_sweep_of_nothing_known_is_refused(word, told):
     with pytest.raises(BadInput, match=told):
