@@ -41,14 +41,15 @@ from hamner.shards import (
 )
 from hamner.sources import Document, Tally
 from hamner.store import Store
-from hamner.survey import WORK, Advance, Part, builtin_text, documents, generator, survey_part, surveyed
+from hamner.survey import WORK, Advance, Part, batches, builtin_text, documents, generator, survey_part, surveyed
 from hamner.synthetic_tasks import LEVELS, generate
 from hamner.tokenizer import Tokenizer
 
 MIN_DOCUMENTS = 5
 MAX_MALFORMED = 0.01          # share of a source's records that may be passed over
 PART_BYTES = 2**23            # small files are read together up to this size
-SAMPLE_DOCUMENTS = 1000       # tokenised to learn how long a token is, where a source is to stop at some tokens
+SAMPLE_DOCUMENTS = 1000       # tokenised to learn how long a token is, where a source is to stop at some tokens,
+SAMPLE_CHARACTERS = 2**22     # or as many as make this: a thousand books must not meet in memory
 MARGIN = 1.02                 # rather a little more than asked for
 
 Work = Callable[[Part, Advance], None]
@@ -283,9 +284,14 @@ def _stop_at(job: Job, store: Store, name: str, verdicts: Verdicts, tokenizer: T
     Counted in characters, by what a token of the source's first documents is long: so no part waits for another.
     """
     assert job.tokens is not None
+    read = tokens = 0
     with closing(generator(_side(job, name, verdicts, TRAIN))) as stream:
-        sample = list(itertools.islice(stream, SAMPLE_DOCUMENTS))
-    length = sum(len(d.text) for d in sample) / sum(map(len, encode(tokenizer, sample)))
+        for batch in batches(itertools.islice(stream, SAMPLE_DOCUMENTS)):
+            read += sum(len(d.text) for d in batch)
+            tokens += sum(map(len, encode(tokenizer, batch)))
+            if read >= SAMPLE_CHARACTERS:
+                break
+    length = read / tokens
     characters = np.concatenate([survey.characters for part in job.of(name) for survey in surveyed(store, part)])
     enough = int(np.searchsorted(np.cumsum(np.where(verdicts == TRAIN, characters, 0)), MARGIN * length * job.tokens))
     after = verdicts[enough + 1:]

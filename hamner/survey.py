@@ -13,11 +13,12 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +30,12 @@ from hamner.sources import SOURCES, Document, Tally
 from hamner.sources.readers import builtin_documents, folder_documents
 from hamner.store import Store
 
-BLOCK_CHARACTERS = 2**26
+BLOCK_CHARACTERS, BLOCK_DOCUMENTS = 2**26, 200_000    # a block ends with whichever comes first
 BATCH_CHARACTERS, BATCH_DOCUMENTS = 2**21, 2000    # handled at a time
 WORK = "unfinished"    # folder of what is needed until the manifest is written
 
 Advance = Callable[[int], None]    # told how many bytes of input were done
+Columns = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -102,19 +104,28 @@ def survey_part(store: Store, part: Part, config: Config, *, near: bool, advance
         for _ in itertools.islice(stream, done):
             pass
         seen, told = Tally(**asdict(tally)) if done else Tally(), 0
-        rows: list[tuple[int, float, int]] = []
-        keys: list[npt.NDArray[np.uint64]] = []
-        size = 0
+        columns: list[Columns] = []
+        count = size = 0
         for batch in itertools.chain(batches(stream), [None]):
             if batch is not None:
-                rows += [(_hash(d.text), heldout.draw(d.text), len(d.text)) for d in batch]
-                keys.append(band_keys(batch) if near else np.zeros((len(batch), 0), dtype=np.uint64))
-                size += sum(len(d.text) for d in batch)
-                advance(tally.bytes_read - told if part.files else sum(len(d.text) for d in batch))
+                columns.append(_columns(batch, near))
+                characters = sum(len(d.text) for d in batch)
+                count, size = count + len(batch), size + characters
+                advance(tally.bytes_read - told if part.files else characters)
                 told = tally.bytes_read
-            if batch is None or size >= BLOCK_CHARACTERS:
-                _write_block(store, part, block, rows, keys, _since(tally, seen), last=batch is None)
-                seen, rows, keys, size, block = Tally(**asdict(tally)), [], [], 0, block + 1
+            if batch is None or size >= BLOCK_CHARACTERS or count >= BLOCK_DOCUMENTS:
+                _write_block(store, part, block, columns, _since(tally, seen), last=batch is None)
+                seen, columns, count, size, block = Tally(**asdict(tally)), [], 0, 0, block + 1
+
+
+def _columns(batch: Sequence[Document], near: bool) -> Columns:
+    """What is kept of each document of a batch, one array a kind: a tuple a document would take ten times as much."""
+    return {
+        "texts": np.array([_hash(d.text) for d in batch], dtype=np.uint64),
+        "draws": np.array([heldout.draw(d.text) for d in batch], dtype=np.float64),
+        "characters": np.array([len(d.text) for d in batch], dtype=np.int64),
+        "bands": band_keys(batch) if near and batch else np.zeros((len(batch), BANDS if near else 0), dtype=np.uint64),
+    }
 
 
 def generator(stream: Iterator[Document]) -> Generator[Document, None, None]:
@@ -133,15 +144,12 @@ def _since(tally: Tally, before: Tally) -> Tally:
 
 
 def _write_block(
-    store: Store, part: Part, block: int, rows: list[tuple[int, float, int]], keys: list[npt.NDArray[np.uint64]],
-    tally: Tally, *, last: bool,
+    store: Store, part: Part, block: int, found: Sequence[Columns], tally: Tally, *, last: bool,
 ) -> None:
-    hashes, draws, characters = zip(*rows, strict=True) if rows else ((), (), ())
+    columns = {key: np.concatenate([batch[key] for batch in found]) for key in found[0]} if found else _columns([], True)
     told = np.frombuffer(json.dumps({"tally": asdict(tally), "last": last}).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
-    np.savez(buffer, texts=np.array(hashes, dtype=np.uint64), draws=np.array(draws, dtype=np.float64),
-             characters=np.array(characters, dtype=np.int64),
-             bands=np.concatenate(keys or [np.zeros((0, BANDS), dtype=np.uint64)]), told=told)
+    np.savez(buffer, told=told, **columns)
     store.write(f"{WORK}/{part.name}.{block:03}.survey.npz", buffer.getvalue())
 
 

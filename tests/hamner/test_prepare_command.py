@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from test_prepare_data import _config, _lines, _parquet, _prose, _tagged
 
-from hamner import preparation
+from hamner import preparation, survey
 from hamner.config import BadInput
 from hamner.corpus import Corpus, TokenShards
 from hamner.prepare_data import choose_tokenizer, main, open_job, prepare
@@ -362,6 +362,30 @@ def test_about_as_many_tokens_as_asked_for_are_taken(texts, tmp_path):
         assert 0.01 < share < 0.2
     whole = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["fineweb_edu"]
     assert whole["documents"] < 200
+
+
+def test_short_documents_and_long_ones_are_handled_a_few_megabytes_at_a_time(tmp_path, monkeypatch):
+    """A survey's blocks end by the number of documents too; of long ones fewer are read to learn a token's length."""
+    monkeypatch.setattr(survey, "BLOCK_DOCUMENTS", 4000)
+    _lines(tmp_path / "data" / "personal" / "a.jsonl", [{"text": f"number {n}"} for n in range(9000)])
+    _lines(tmp_path / "data" / "fineweb_edu" / "a.jsonl", [{"text": _prose("book", n, 13_000)} for n in range(120)])
+    sizes, real = [], preparation.encode
+
+    def encode(tokenizer, documents):
+        sizes.append(sum(len(document.text) for document in documents))
+        return real(tokenizer, documents)
+
+    monkeypatch.setattr(preparation, "encode", encode)
+    config, tokenizer = _config(tmp_path / "data", *WORDS), Tokenizer.train(["a few words"], 301)
+    job = open_job(config, str(tmp_path / "out"), ["fineweb_edu", "personal"], tokenizer, tokens=10**6,
+                   runner=_in_order, say=print)
+    for part in job.parts:
+        job.survey(part, lambda _: None)
+    blocks = [len(block.texts) for block in survey.surveyed(Store(job.place), job.of("personal")[0])]
+    assert blocks == [4000, 4000, 1000]
+    preparation.run(job, tokenizer, 16, _in_order, print)
+    books = sum(path.stat().st_size for path in (tmp_path / "data" / "fineweb_edu").iterdir())
+    assert max(sizes) < 2.2e6 and sum(sizes) < 6.3e6 < books
 
 
 def test_duplicates_can_be_kept(texts, tmp_path):
