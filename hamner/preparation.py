@@ -50,6 +50,7 @@ MAX_MALFORMED = 0.01          # share of a source's records that may be passed o
 PART_BYTES = 2**23            # small files are read together up to this size
 SAMPLE_DOCUMENTS = 1000       # tokenised to learn how long a token is, where a source is to stop at some tokens,
 SAMPLE_CHARACTERS = 2**22     # or as many as make this: a thousand books must not meet in memory
+MUCH_HELD_OUT = 0.25          # of a source's documents: the rule takes a fifth at most
 MARGIN = 1.02                 # rather a little more than asked for
 
 Work = Callable[[Part, Advance], None]
@@ -154,6 +155,7 @@ def _decide(job: Job, store: Store, tokenizer: Tokenizer | None, say: Callable[[
     problems.raise_all()
     for name, told in facts.items():
         _report_malformed(name, told, say)
+        _report_split(name, told, say)
     tokenizer = tokenizer or _train_tokenizer(job, verdicts)
     store.write("tokenizer.json", tokenizer.to_json().encode())
     for name in job.names:
@@ -200,12 +202,12 @@ def _duplicates(job: Job, store: Store) -> dict[str, Verdicts]:
 def _split(job: Job, store: Store, name: str, found: Verdicts) -> tuple[Verdicts, dict[str, Any]]:
     """Verdicts of one source, and what the manifest says of its reading. Raises BadInput for a source that is too
     broken or too small."""
-    draws, characters = np.empty(len(found)), np.empty(len(found), dtype=np.int32)
+    drawn, characters = np.empty(len(found)), np.empty(len(found), dtype=np.int32)
     tally, identity, done = Tally(), hashlib.blake2b(digest_size=16), 0
     for part in job.of(name):
         for survey in surveyed(store, part):
             here = slice(done, done + len(survey.texts))
-            draws[here], characters[here], done = survey.draws, survey.characters, here.stop
+            drawn[here], characters[here], done = survey.whole_draws, survey.characters, here.stop
             identity.update(survey.texts.tobytes())
             tally.add(survey.tally)
     examples = "; ".join(tally.skipped[:5])
@@ -220,12 +222,16 @@ def _split(job: Job, store: Store, name: str, found: Verdicts) -> tuple[Verdicts
             f"source '{name}' has {count} documents in {job.origins[name]['origin']}; at least "
             f"{MIN_DOCUMENTS} are needed to hold some out" + (f"; skipped {examples}" if examples else ""))
     longest = max(job.config.tournament.seq_len, job.config.curriculum.seq_len)
+    one_whole = bool((drawn[kept] == drawn[kept][0]).all())    # then all of it would be held out, or nothing
+    if one_whole:
+        drawn = np.concatenate([survey.draws for part in job.of(name) for survey in surveyed(store, part)])
     threshold = heldout.threshold(
-        draws[kept], characters[kept], job.config.data.heldout_fraction, job.config.data.heldout_sequences * longest)
-    sides = np.where(draws < threshold, HELD_OUT, TRAIN).astype(np.uint8)
+        drawn[kept], characters[kept], job.config.data.heldout_fraction, job.config.data.heldout_sequences * longest)
+    sides = np.where(drawn < threshold, HELD_OUT, TRAIN).astype(np.uint8)
     sides[~kept] = found[~kept] + (EXACT_DUPLICATE - near_duplicates.EXACT)
     return sides, {
         **job.origins[name], "text_hash": identity.hexdigest(), "threshold": threshold, "records": tally.records,
+        "one_whole": one_whole, "held_out_share": float((sides[kept] == HELD_OUT).mean()),
         "dropped": {"malformed": tally.malformed, "too_short": tally.too_short}, "skipped": tally.skipped}
 
 
@@ -234,6 +240,16 @@ def _report_malformed(name: str, facts: dict[str, Any], say: Callable[[str], Non
     if count:
         more = f" and {count - 5} more" if count > 5 else ""
         say(f"{name}: {count} malformed records skipped: {'; '.join(skipped[:5])}{more}")
+
+
+def _report_split(name: str, facts: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Where whole videos cannot be held out, or one is much of the text."""
+    if facts["one_whole"]:
+        say(f"{name}: cut from one video, so its samples are held out one by one; speech that is in several "
+            "(process_youtube --uses) may be trained on all the same: add videos")
+    elif facts["held_out_share"] > MUCH_HELD_OUT:
+        say(f"{name}: {facts['held_out_share']:.0%} of the documents are held out, for all of a video is on one side "
+            "of the split: add videos")
 
 
 def _side(job: Job, name: str, verdicts: Verdicts, side: int) -> Iterator[Document]:
@@ -319,7 +335,7 @@ def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
             "tokens": train["tokens"], "heldout_tokens": held["tokens"],
             "characters": train["characters"], "heldout_characters": held["characters"],
             "bytes": train["text_bytes"], "heldout_bytes": held["text_bytes"],
-            "threshold": read[name]["threshold"],
+            "threshold": read[name]["threshold"], "one_whole": read[name]["one_whole"],
             "heldout_unigram_nats": unigram_entropy(counts) if held["tokens"] else None,
             "records": read[name]["records"], "dropped": read[name]["dropped"], "skipped": read[name]["skipped"],
             "shards": shards,
@@ -336,7 +352,7 @@ def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
         "duplicates": f"dropped over all sources: {near_duplicates.BANDS} bands of {near_duplicates.ROWS} MinHashes of "
                       f"{near_duplicates.SHINGLE_WORDS}-word shingles (rensa {version('rensa')})"
                       if any(map(job.drops_duplicates, job.parts)) else "kept",
-        "split": "blake2b(text, salt='heldout') / 2^64 < threshold",
+        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
         "heldout_fraction": config.data.heldout_fraction,
         "settings": settings(config, job.names, job.tokens, job.shard_tokens), "sources": sources,
     }

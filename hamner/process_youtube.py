@@ -42,7 +42,7 @@ def _command(arguments: Sequence[str]) -> int:
     parser.add_argument("target", metavar="CHANNEL_OR_VIDEO_OR_FOLDER",
                         help="an address, @channel, a .vtt file, an info-json, or a folder of them")
     parser.add_argument("--out", metavar="DIR", help="where captions and samples go (default: data/personal)")
-    parser.add_argument("--uses", type=int, default=1, help="samples that one word may be in (default: 1)")
+    parser.add_argument("--uses", type=int, default=1, help="samples that one word may be in (default: 1); more than 1 asks for two videos or more")
     parser.add_argument("--pauses", type=float, metavar="SECONDS",
                         help="a silence this long ends a sentence, for captions without punctuation (try 0.5)")
     parser.add_argument("--language", default="en", help="of the speech, as YouTube names it (default: en)")
@@ -186,6 +186,9 @@ def _write_samples(out: Path, cut: Cut) -> set[str]:
         words[video] = len(captions.words)
         kinds.update(sample["source"] for sample in found)
         lines += [json.dumps(sample, ensure_ascii=False) + "\n" for sample in found]
+    if cut.uses > 1 and len(words) == 1:
+        raise BadInput(f"--uses {cut.uses} needs two videos or more, for all of a video is held out or nothing, and "
+                       f"{out / 'youtube'} has one with words: leave --uses at 1, or add videos")
     if lines:
         write_text(out / "training_samples.jsonl", "".join(lines))
         write_json(out / "stats.json", {

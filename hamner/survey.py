@@ -3,7 +3,8 @@
 A part is one input file, or several small ones; it is one task on a cluster. A block is a run of its documents,
 saved when it is whole: a killed survey reads from the last block on.
 
-unfinished/<source>.<part>.<block>.survey.npz     texts (n,) hash of each whole text; draws (n,), characters (n,);
+unfinished/<source>.<part>.<block>.survey.npz     texts (n,) hash of each whole text; draws (n,), and of what it was
+                                                  cut from, whole_draws (n,); characters (n,);
                                                   bands (n, BANDS), or (n, 0) where near-duplicates stay
 """
 
@@ -58,6 +59,7 @@ class Survey:
 
     texts: npt.NDArray[np.uint64]
     draws: npt.NDArray[np.float64]
+    whole_draws: npt.NDArray[np.float64]    # the same where a document is no piece of anything
     characters: npt.NDArray[np.int64]
     bands: npt.NDArray[np.uint64]
     tally: Tally
@@ -123,6 +125,7 @@ def _columns(batch: Sequence[Document], near: bool) -> Columns:
     return {
         "texts": np.array([_hash(d.text) for d in batch], dtype=np.uint64),
         "draws": np.array([heldout.draw(d.text) for d in batch], dtype=np.float64),
+        "whole_draws": np.array([heldout.draw(d.cut_from or d.text) for d in batch], dtype=np.float64),
         "characters": np.array([len(d.text) for d in batch], dtype=np.int64),
         "bands": band_keys(batch) if near and batch else np.zeros((len(batch), BANDS if near else 0), dtype=np.uint64),
     }
@@ -159,7 +162,7 @@ def _read_block(store: Store, part: Part, block: int) -> tuple[Survey, bool] | N
         return None
     with np.load(io.BytesIO(data)) as file:
         told = json.loads(file["told"].tobytes())
-        return Survey(file["texts"], file["draws"], file["characters"], file["bands"],
+        return Survey(file["texts"], file["draws"], file["whole_draws"], file["characters"], file["bands"],
                       Tally(**told["tally"])), told["last"]
 
 

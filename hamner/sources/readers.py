@@ -62,7 +62,8 @@ def folder_documents(source: Source, files: Sequence[Path], tally: Tally) -> Ite
                 try:
                     document = source.parse(json.loads(record) if isinstance(record, bytes) else record)
                     document = Document(normalise(document.text),
-                                        tuple((role, normalise(content)) for role, content in document.messages))
+                                        tuple((role, normalise(content)) for role, content in document.messages),
+                                        document.cut_from)
                     document.text.encode()    # half a surrogate pair is no text
                 except ValueError as error:    # JSONDecodeError and UnicodeError are ValueErrors too
                     tally.skip(where, str(error))

@@ -287,6 +287,28 @@ def test_what_is_held_out_depends_on_the_text_alone():
     assert doubled == {text for text in texts if heldout.draw(text) <= limit} and len(doubled) > 1
 
 
+@pytest.mark.parametrize("pieces", [[3] * 40, [1] * 30 + [9] * 10, [60, 40], [5, 95], [100]])
+def test_what_was_cut_from_one_whole_is_on_one_side(pieces):
+    """Never none and never all; a fifth at most where whole groups fit into it."""
+    wholes = np.repeat([heldout.draw(f"video {n}") for n in range(len(pieces))], pieces)
+    limit = heldout.threshold(wholes, np.full(len(wholes), 50), 0.05, tokens=100)
+    held = int((wholes < limit).sum())
+    first = pieces[int(np.argmin([heldout.draw(f"video {n}") for n in range(len(pieces))]))]
+    assert held == 0 if len(pieces) == 1 else 0 < held <= max(first, len(wholes) // 5)
+
+
+def test_one_of_two_videos_is_held_out_and_that_is_said(folder, tmp_path):
+    (folder / "personal" / "a.jsonl").parent.rename(tmp_path / "aside")
+    _lines(folder / "personal" / "a.jsonl", [
+        {"text": _prose("voice", n), "video": f"video {n % 2}"} for n in range(40)])
+    said = []
+    corpus, tokenizer = _prepare(folder, tmp_path / "out", say=said.append)
+    assert said == ["personal: 50% of the documents are held out, for all of a video is on one side of the split: "
+                    "add videos"]
+    held = _documents(tokenizer, corpus.heldout("personal"))
+    assert len(held) == 20 and len({int(text.split(":")[0].split()[-1]) % 2 for text in held}) == 1
+
+
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("sft/x.jsonl.gz", b"no gzip", "x.jsonl.gz cannot be read"),
     ("personal/x.txt", b"\xff\xfe", "x.txt cannot be read"),

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -11,13 +12,18 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from youtube_site import Site, rolling, talk, write_plugin
 
+from hamner import heldout
 from hamner.captions import read_captions
+from hamner.load_config import load_config
+from hamner.prepare_data import prepare
 from hamner.process_youtube import main, video_of
 from hamner.sources import SOURCES, Tally
 from hamner.sources.readers import folder_documents, folder_files
+from hamner.tokenizer import Tokenizer
 
 DATA = os.environ.get("HAMNER_DATA", "")
 
@@ -235,6 +241,44 @@ def test_captions_on_this_disk_are_taken_and_never_asked_for(site, command, tmp_
     before = records(out)
     assert main([str(out / "youtube"), "--out", str(out), "--uses", "3"]) == 0
     assert len(records(out)) > 2 * len(before)
+
+
+@pytest.mark.parametrize("uses", [1, 2, 3])
+def test_no_speech_is_both_held_out_and_trained_on(tmp_path, uses):
+    """Each word of the talks is said once, in one of twenty videos: whatever is in both was used on both sides."""
+    (tmp_path / "mine").mkdir()
+    for n in range(20):
+        (tmp_path / "mine" / f"{video_id(n)}_Part {n}.en.vtt").write_text(talk(n, lines=150)[1])
+    assert main([str(tmp_path / "mine"), "--out", str(tmp_path / "personal"), "--uses", str(uses)]) == 0
+    config = load_config("smoke", [
+        f"data.path={tmp_path}", "vocab_size=320", "heldout_sequences=2", "tournament.seq_len=16",
+        "curriculum.seq_len=16"])
+    tokenizer = Tokenizer.train((r["text"] for r in records(tmp_path / "personal")), 320)
+    corpus, _ = prepare(config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0)
+    said = [set(re.findall(r"v\d+w\d+", tokenizer.decode(np.asarray(side("personal")).tolist())))
+            for side in (corpus.heldout, corpus.train)]
+    assert min(map(len, said)) > 1000 and not said[0] & said[1]
+    videos = [{word.partition("w")[0] for word in words} for words in said]
+    assert len(videos[0]) >= 1 and len(videos[0]) + len(videos[1]) == 20
+    facts = corpus.manifest["sources"]["personal"]
+    assert facts["one_whole"] is False and facts["heldout_documents"] <= 0.2 * facts["records"]
+
+
+def test_of_one_video_each_word_is_used_once(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / f"{video_id(0)}_One.en.vtt").write_text(talk(0, lines=300)[1])
+    words = [str(tmp_path / "mine"), "--out", str(tmp_path / "personal")]
+    assert main([*words, "--uses", "2"]) == 2 and not (tmp_path / "personal" / "training_samples.jsonl").exists()
+    assert "--uses 2 needs two videos or more" in capsys.readouterr().err
+    assert main(words) == 0
+    config = load_config("smoke", [f"data.path={tmp_path}", "vocab_size=320", "tournament.seq_len=16"])
+    told, tokenizer = [], Tokenizer.train((r["text"] for r in records(tmp_path / "personal")), 320)
+    corpus, _ = prepare(config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0,
+                        say=told.append)
+    assert told[0].startswith("personal: cut from one video, so its samples are held out one by one")
+    facts = corpus.manifest["sources"]["personal"]
+    held = sum(heldout.draw(r["text"]) < facts["threshold"] for r in records(tmp_path / "personal"))
+    assert facts["heldout_documents"] == held >= 1 and facts["one_whole"] is True
 
 
 def test_names_of_caption_files():
