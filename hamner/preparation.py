@@ -41,7 +41,17 @@ from hamner.shards import (
 )
 from hamner.sources import Document, Tally
 from hamner.store import Store
-from hamner.survey import WORK, Advance, Part, batches, builtin_text, documents, generator, survey_part, surveyed
+from hamner.survey import (
+    WORK,
+    Advance,
+    Part,
+    batches,
+    builtin_text,
+    generator,
+    survey_part,
+    surveyed,
+    unchanged_documents,
+)
 from hamner.synthetic_tasks import LEVELS, generate
 from hamner.tokenizer import Tokenizer
 
@@ -156,7 +166,7 @@ def _decide(job: Job, store: Store, tokenizer: Tokenizer | None, say: Callable[[
     for name, told in facts.items():
         _report_malformed(name, told, say)
         _report_split(name, told, say)
-    tokenizer = tokenizer or _train_tokenizer(job, verdicts)
+    tokenizer = tokenizer or _train_tokenizer(job, store, verdicts)
     store.write("tokenizer.json", tokenizer.to_json().encode())
     for name in job.names:
         if job.tokens is not None:
@@ -252,21 +262,21 @@ def _report_split(name: str, facts: dict[str, Any], say: Callable[[str], None]) 
             "of the split: add videos")
 
 
-def _side(job: Job, name: str, verdicts: Verdicts, side: int) -> Iterator[Document]:
+def _side(job: Job, store: Store, name: str, verdicts: Verdicts, side: int) -> Iterator[Document]:
     """A source's documents of one verdict, read anew."""
     done = 0
     for part in job.of(name):
-        with closing(generator(documents(part, job.config, Tally()))) as stream:
+        with closing(generator(unchanged_documents(store, part, job.config, Tally()))) as stream:
             for document in stream:
                 if verdicts[done] == side:
                     yield document
                 done += 1
 
 
-def _train_tokenizer(job: Job, verdicts: dict[str, Verdicts]) -> Tokenizer:
+def _train_tokenizer(job: Job, store: Store, verdicts: dict[str, Verdicts]) -> Tokenizer:
     """Raises BadInput when the text is too poor for the vocabulary."""
     wanted = job.config.size.vocab_size
-    tokenizer = Tokenizer.train(_tokenizer_text(job, verdicts), wanted)
+    tokenizer = Tokenizer.train(_tokenizer_text(job, store, verdicts), wanted)
     if tokenizer.vocab_size != wanted:
         raise BadInput(
             f"the text has only enough variety for {tokenizer.vocab_size} tokenizer entries, not "
@@ -274,12 +284,12 @@ def _train_tokenizer(job: Job, verdicts: dict[str, Verdicts]) -> Tokenizer:
     return tokenizer
 
 
-def _tokenizer_text(job: Job, verdicts: dict[str, Verdicts]) -> Iterator[str]:
+def _tokenizer_text(job: Job, store: Store, verdicts: dict[str, Verdicts]) -> Iterator[str]:
     """Training-side text of all five sources, about equally much of each."""
     config = job.config
     for name, sides in verdicts.items():
         left = config.data.bpe_characters
-        with closing(generator(_side(job, name, sides, TRAIN))) as stream:
+        with closing(generator(_side(job, store, name, sides, TRAIN))) as stream:
             for document in stream:
                 yield document.text
                 left -= len(document.text)
@@ -301,7 +311,7 @@ def _stop_at(job: Job, store: Store, name: str, verdicts: Verdicts, tokenizer: T
     """
     assert job.tokens is not None
     read = tokens = 0
-    with closing(generator(_side(job, name, verdicts, TRAIN))) as stream:
+    with closing(generator(_side(job, store, name, verdicts, TRAIN))) as stream:
         for batch in batches(itertools.islice(stream, SAMPLE_DOCUMENTS)):
             read += sum(len(d.text) for d in batch)
             tokens += sum(map(len, encode(tokenizer, batch)))

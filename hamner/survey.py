@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamner import heldout
-from hamner.config import Config
+from hamner.config import BadInput, Config
 from hamner.near_duplicates import BANDS, band_keys
 from hamner.sources import SOURCES, Document, Tally
 from hamner.sources.readers import builtin_documents, folder_documents
@@ -164,6 +164,18 @@ def _read_block(store: Store, part: Part, block: int) -> tuple[Survey, bool] | N
         told = json.loads(file["told"].tobytes())
         return Survey(file["texts"], file["draws"], file["whole_draws"], file["characters"], file["bands"],
                       Tally(**told["tally"])), told["last"]
+
+
+def unchanged_documents(store: Store, part: Part, config: Config, tally: Tally) -> Iterator[Document]:
+    """The documents of a surveyed part, read anew. Raises BadInput where one is not the text that was surveyed: what was
+    decided would be applied to another."""
+    texts = itertools.chain.from_iterable(survey.texts.tolist() for survey in surveyed(store, part))
+    for document, text in itertools.zip_longest(documents(part, config, tally), texts):
+        if document is None or text is None or _hash(document.text) != text:
+            raise BadInput(
+                f"source '{part.source}': {part.files[0] if part.files else 'builtin text'} or what is read with it has "
+                "changed since it was first read: prepare again into another --out")
+        yield document
 
 
 def surveyed(store: Store, part: Part) -> Iterator[Survey]:

@@ -335,19 +335,25 @@ def test_a_stream_is_not_put_on_a_far_place(prepared, capsys):
     assert "streamed from the hub needs a folder of this machine, not memory://far/out" in capsys.readouterr().err
 
 
-def test_a_file_that_changes_between_the_two_readings_is_told(texts, tmp_path):
-    _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(60)])
+@pytest.mark.parametrize("later", [range(50), range(70), [*range(59), 200]])    # fewer, more, as many but other text
+@pytest.mark.parametrize("source", ["sft", "fineweb_edu"])
+def test_a_file_that_changes_between_the_two_readings_is_told(tmp_path, source, later):
+    def write(numbers):
+        _lines(tmp_path / "data" / source / "a.jsonl", [
+            {"messages": _turns(n)} if source == "sft" else {"text": _prose("web", n)} for n in numbers])
+
+    write(range(60))
     config = _config(tmp_path / "data", *WORDS, "data.tokenizer=x/y")
     tokenizer = Tokenizer.train(["a few words"], 301)
-    job = open_job(config, str(tmp_path / "out"), ["sft"], tokenizer, tokens=None, runner=_in_order, say=print)
+    job = open_job(config, str(tmp_path / "out"), [source], tokenizer, tokens=None, runner=_in_order, say=print)
 
     def runner(what, work, parts):
         if what == "tokenising":
-            _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(50)])
+            write(later)
         for part in parts:
             work(part, lambda _: None)
 
-    with pytest.raises(BadInput, match=r"source 'sft': .*a\.jsonl and its neighbours have changed since they were"):
+    with pytest.raises(BadInput, match=rf"source '{source}': .*a\.jsonl or what is read with it has changed since it was"):
         preparation.run(job, tokenizer, 16, runner, print)
 
 
