@@ -14,7 +14,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy as np
 from hamner import heldout, near_duplicates
 from hamner.config import BadInput, Config, Problems
 from hamner.corpus import unigram_entropy
+from hamner.prepared import Inputs
 from hamner.shards import (
     BEYOND_TOKENS,
     DROPPED,
@@ -79,6 +80,7 @@ class Job:
     trains_tokenizer: bool
     tokens: int | None = None           # of each source, about; None: all
     shard_tokens: int = SHARD_TOKENS
+    inputs: Inputs = field(default_factory=dict)
 
     def survey(self, part: Part, advance: Advance) -> None:
         survey_part(Store(self.place), part, self.config, near=self.drops_duplicates(part), advance=advance)
@@ -364,5 +366,5 @@ def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
                       if any(map(job.drops_duplicates, job.parts)) else "kept",
         "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
         "heldout_fraction": config.data.heldout_fraction,
-        "settings": settings(config, job.names, job.tokens, job.shard_tokens), "sources": sources,
+        "settings": settings(config, job.names, job.tokens, job.shard_tokens), "inputs": job.inputs, "sources": sources,
     }
