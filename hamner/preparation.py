@@ -191,17 +191,20 @@ def _verdicts(store: Store, part: Part) -> Verdicts:
 
 
 def _duplicates(job: Job, store: Store) -> dict[str, Verdicts]:
-    """Of each source's documents, in order, what near_duplicates.py finds among all sources."""
-    counts = dict.fromkeys((part.source for part in job.parts), 0)
+    """Of each source's documents, in order, what near_duplicates.py finds among all sources. What is only read to train
+    the tokenizer gives way to what is written, and so shows it none of the held-out text."""
+    parts = sorted(job.parts, key=lambda part: part.source not in job.names)
+    counts, written = dict.fromkeys((part.source for part in parts), 0), 0
     with tempfile.TemporaryDirectory(dir=store.local and store.local / WORK) as folder:
         index, sought = near_duplicates.Index(Path(folder)), dict.fromkeys(counts, False)
-        for part in job.parts:
+        for part in parts:
             sought[part.source] = job.drops_duplicates(part)
             for survey in surveyed(store, part):
                 counts[part.source] += len(survey.texts)
                 if sought[part.source]:
                     index.add(survey.texts, survey.bands)
-        found = index.verdicts()
+                    written += len(survey.texts) if part.source in job.names else 0
+        found = index.verdicts(written)
     sides, start = {}, 0
     for name, count in counts.items():
         if sought[name]:
@@ -231,7 +234,8 @@ def _split(job: Job, store: Store, name: str, found: Verdicts) -> tuple[Verdicts
     count = int(kept.sum())
     if count < MIN_DOCUMENTS:
         raise BadInput(
-            f"source '{name}' has {count} documents in {job.origins[name]['origin']}; at least "
+            f"source '{name}' has {count} documents in {job.origins[name]['origin']}"
+            + (f" without {len(found) - count} duplicates" if len(found) > count else "") + f"; at least "
             f"{MIN_DOCUMENTS} are needed to hold some out" + (f"; skipped {examples}" if examples else ""))
     longest = max(job.config.tournament.seq_len, job.config.curriculum.seq_len)
     one_whole = bool((drawn[kept] == drawn[kept][0]).all())    # then all of it would be held out, or nothing

@@ -497,6 +497,28 @@ def test_short_documents_and_long_ones_are_handled_a_few_megabytes_at_a_time(tmp
     assert max(sizes) < 2.2e6 and sum(sizes) < 6.3e6 < books
 
 
+def test_nothing_is_lost_to_a_source_that_is_only_read(tmp_path, capsys):
+    """Forty of sixty texts are in a source that the tokenizer alone is trained on: there they are left out."""
+    for source in ("tinystories", "sft", "personal"):
+        _lines(tmp_path / "data" / source / "a.jsonl", [
+            {"messages": _turns(n)} if source == "sft" else {"text": _prose(source, n, 40)} for n in range(60)])
+    web = [{"text": _prose("web", n, 40)} for n in range(60)]
+    _lines(tmp_path / "data" / "fineweb_edu" / "a.jsonl", web)
+    arguments = partial(_arguments, tmp_path / "data", more=("vocab_size=320", "--sources", "fineweb_edu"))
+    copies = tmp_path / "data" / "tinystories" / "b.jsonl"
+    _lines(copies, web[:40])
+    assert main(arguments(tmp_path / "out")) == 0
+    facts = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["fineweb_edu"]
+    assert facts["documents"] + facts["heldout_documents"] == 60 and sum(facts["dropped"].values()) == 0
+    copies.unlink()    # the tokenizer is the same: it has seen none of the copies, which are held out in part
+    assert main(arguments(tmp_path / "alone")) == 0
+    assert _files(tmp_path / "alone")["tokenizer.json"] == _files(tmp_path / "out")["tokenizer.json"]
+    _lines(tmp_path / "data" / "tinystories" / "a.jsonl", web)
+    assert main(arguments(tmp_path / "copy")) == 2
+    assert ("source 'tinystories' has 0 documents in " in (err := capsys.readouterr().err)
+            and " without 60 duplicates; at least 5 are needed" in err)
+
+
 def test_duplicates_can_be_kept(texts, tmp_path):
     assert main(_arguments(texts, tmp_path / "out", "duplicates=keep")) == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
