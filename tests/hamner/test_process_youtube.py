@@ -20,7 +20,7 @@ from hamner import heldout
 from hamner.captions import read_captions
 from hamner.load_config import load_config
 from hamner.prepare_data import prepare
-from hamner.process_youtube import main, video_of
+from hamner.process_youtube import main, videos_of
 from hamner.sources import SOURCES, Tally
 from hamner.sources.readers import folder_documents, folder_files
 from hamner.tokenizer import Tokenizer
@@ -281,7 +281,33 @@ def test_of_one_video_each_word_is_used_once(tmp_path, capsys):
     assert facts["heldout_documents"] == held >= 1 and facts["one_whole"] is True
 
 
+def test_no_file_takes_another_ones_place(tmp_path, capsys):
+    """One name in two folders is two videos; so are two parts whose names begin with the same eleven characters."""
+    for n, name in enumerate(("a/intro", "b/intro", "lecture_001_part1", "lecture_001_part2", "my_holidays_2024",
+                              "my_holidays_2025", "c/9_z0XuElERM_Same", "d/9_z0XuElERM_Same")):
+        path = tmp_path / "mine" / f"{name}.en.vtt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(talk(n)[1])
+    out = tmp_path / "out"
+    for said in ("7 copied, 1 without captions", "7 here already, 1 without captions"):
+        assert main([str(tmp_path / "mine"), "--out", str(out)]) == 0
+        told = capsys.readouterr().out
+        assert told.splitlines()[-1] == f"8 videos: {said}"
+        assert f"9_z0XuElERM_Same.en.vtt: another caption file of 9_z0XuElERM, left out: {tmp_path}/mine/d" in told
+        assert {record["video"] for record in records(out)} == {
+            "intro", "intro (2)", "lecture_001_part1", "lecture_001_part2", "my_holidays_2024", "my_holidays_2025",
+            "9_z0XuElERM"}
+        words = {word[:2] for record in records(out) for word in record["text"].split() if re.match(r"v\d+w", word)}
+        assert words == {f"v{n}" for n in range(7)}
+
+
 def test_names_of_caption_files():
+    def video_of(path, fetched=frozenset()):
+        return videos_of([path], fetched)[path]
+
+    assert video_of(Path("lecture_001_part1.en.vtt")) == ("lecture_001_part1", "001_part1")
+    assert video_of(Path("lecture_001_part1.en.vtt"), {"lecture_001"}) == ("lecture_001", "part1")
+    assert video_of(Path("12_3_Elsewhere.en.vtt"), {"12", "12_3"}) == ("12_3", "Elsewhere")
     assert video_of(Path("9_z0XuElERM_librem5 kit_2.en.vtt")) == ("9_z0XuElERM", "librem5 kit_2")
     assert video_of(Path("-154CWGhuAI_A： B？ C｜D⧸E.en-orig.vtt")) == ("-154CWGhuAI", "A: B? C|D/E")
     assert video_of(Path("Intro.english.en.vtt")) == ("Intro.english", "Intro.english")
