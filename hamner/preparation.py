@@ -122,19 +122,19 @@ def _tokenizer_of(json: str) -> Tokenizer:
     return Tokenizer.from_json(json)
 
 
-def parts_of(name: str, files: Sequence[Path]) -> list[Part]:
-    """Files in order; each a part of its own, small neighbours together."""
+def parts_of(name: str, files: Sequence[Path], folder: Path) -> list[Part]:
+    """Files of `folder` in order; each a part of its own, small neighbours together."""
     parts: list[Part] = []
     here: list[Path] = []
     size = 0
     for path in files:
         more = path.stat().st_size
         if here and size + more > PART_BYTES:
-            parts.append(Part(name, len(parts), tuple(here), size))
+            parts.append(Part(name, len(parts), tuple(here), size, folder))
             here, size = [], 0
         here.append(path)
         size += more
-    return [*parts, Part(name, len(parts), tuple(here), size)]
+    return [*parts, Part(name, len(parts), tuple(here), size, folder)]
 
 
 def run(job: Job, tokenizer: Tokenizer | None, seq_len: int, runner: Runner, say: Callable[[str], None]) -> None:

@@ -172,7 +172,7 @@ def open_job(
             origins[name] = {"origin": str(folder), **_about(folder / name / "about.json")}
             inputs += [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
             held[name] = inputs_of(files, folder / name)
-            parts += parts_of(name, files)
+            parts += parts_of(name, files, folder / name)
         elif config.data.path == "builtin":
             origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "licence": "GPL-3.0-only"}
             parts.append(Part(name, 0, size=config.data.builtin_characters))
@@ -182,7 +182,7 @@ def open_job(
             origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged["revision"],
                              "licence": source.hub.licence}
             assert store.local is not None
-            parts += parts_of(name, folder_files(source, store.local / STAGED))
+            parts += parts_of(name, folder_files(source, store.local / STAGED), store.local / STAGED / name)
     plan = {"settings": settings(config, written, tokens, shard_tokens), "inputs": inputs,
             "tokenizer": tokenizer.sha256 if tokenizer else "train"}
     begun = store.read_json(f"{WORK}/plan.json")

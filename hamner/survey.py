@@ -47,6 +47,7 @@ class Part:
     number: int
     files: tuple[Path, ...] = ()
     size: int = 0                 # bytes on disk; of builtin text, characters
+    folder: Path | None = None    # DIR/<source>, above the files
 
     @property
     def name(self) -> str:
@@ -69,8 +70,14 @@ def documents(part: Part, config: Config, tally: Tally) -> Iterator[Document]:
     """The part's documents, the same each time."""
     source = SOURCES[part.source]
     if part.files:
-        return folder_documents(source, part.files, tally)
-    return iter(builtin_text(part.source, config.seed, config.data.builtin_characters))
+        return folder_documents(source, part.files, tally, part.folder)
+    return _counted(builtin_text(part.source, config.seed, config.data.builtin_characters), tally)
+
+
+def _counted(texts: Iterable[Document], tally: Tally) -> Iterator[Document]:
+    for document in texts:
+        tally.records += 1
+        yield document
 
 
 @lru_cache(maxsize=8)

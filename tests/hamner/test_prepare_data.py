@@ -196,6 +196,22 @@ def test_malformed_lines_are_skipped_counted_and_named(folder, tmp_path):
     assert "broken.jsonl:7: unknown role 'robot'" in said[0] and said[0].endswith(" and 2 more")
 
 
+def test_what_cannot_be_read_is_told_with_its_folder_and_a_deep_line_is_malformed(folder, tmp_path):
+    good = [{"text": _prose("more", n)} for n in range(400)]
+    for place, line in (("a", "[" * 100_000), ("b", {"no": "text"}), ("c", {"text": 7})):
+        _lines(folder / "fineweb_edu" / place / "b.jsonl", [*good[:200], line])
+    corpus, _ = _prepare(folder, tmp_path / "out", "duplicates=keep")
+    assert corpus.manifest["sources"]["fineweb_edu"]["skipped"] == [
+        "a/b.jsonl:201: nested too deeply", "b/b.jsonl:201: no 'text' in the record",
+        "c/b.jsonl:201: no 'text' in the record"]
+
+
+def test_records_of_builtin_text_are_counted(tmp_path):
+    corpus, _ = _prepare("builtin", tmp_path / "out", "builtin_characters=20000")
+    for facts in corpus.manifest["sources"].values():
+        assert facts["records"] == facts["documents"] + facts["heldout_documents"] + sum(facts["dropped"].values()) > 20
+
+
 def test_more_than_one_malformed_record_in_a_hundred_stops(folder, tmp_path):
     """60 good ones and the 40 there are, with one broken line are 1 in 101; with two it is too much."""
     _lines(folder / "sft" / "more.jsonl", [*({"messages": _messages(n)} for n in range(100, 160)), "{"])
