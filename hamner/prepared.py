@@ -56,8 +56,8 @@ def check_finished(
     if hashlib.sha256(store.read("tokenizer.json") or b"").hexdigest() != made_with:
         broken.insert(0, "tokenizer.json")
     if broken:
-        raise BadInput(f"{store.place} is finished, but {len(broken)} of its files are missing or not what was written, "
-                       f"first {broken[0]}: {way_out}")
+        raise BadInput(f"{store.place} is finished, but {len(broken)} of its files are missing or not what was "
+                       f"written, first {broken[0]}: {way_out}")
 
 
 def _difference(held: Inputs, given: Inputs) -> str:

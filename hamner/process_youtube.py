@@ -46,7 +46,8 @@ def _command(arguments: Sequence[str]) -> int:
     parser.add_argument("target", metavar="CHANNEL_OR_VIDEO_OR_FOLDER",
                         help="an address, @channel, a .vtt file, an info-json, or a folder of them")
     parser.add_argument("--out", metavar="DIR", help="where captions and samples go (default: data/personal)")
-    parser.add_argument("--uses", type=int, default=1, help="samples that one word may be in (default: 1); more than 1 asks for two videos or more")
+    parser.add_argument("--uses", type=int, default=1, help="samples that one word may be in "
+                        "(default: 1); more than 1 asks for two videos or more")
     parser.add_argument("--pauses", type=float, metavar="SECONDS",
                         help="a silence this long ends a sentence, for captions without punctuation (try 0.5)")
     parser.add_argument("--language", default="en", help="of the speech, as YouTube names it (default: en)")

@@ -52,7 +52,8 @@ class Store:
         try:
             return None if data is None else json.loads(data)
         except ValueError as error:
-            raise BadInput(f"{self._path(name)} is broken: {error}") from None
+            raise BadInput(f"{self._path(name)} is broken: {error}; choose another --out, or delete {self.place} to "
+                           "prepare again") from None
 
     def size(self, name: str) -> int:
         """In bytes; -1 when there is no such file."""

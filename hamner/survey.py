@@ -156,10 +156,11 @@ def _since(tally: Tally, before: Tally) -> Tally:
 def _write_block(
     store: Store, part: Part, block: int, found: Sequence[Columns], tally: Tally, *, last: bool,
 ) -> None:
-    columns = {key: np.concatenate([batch[key] for batch in found]) for key in found[0]} if found else _columns([], True)
+    found = found or [_columns([], True)]
+    columns = {key: np.concatenate([batch[key] for batch in found]) for key in found[0]}
     told = np.frombuffer(json.dumps({"tally": asdict(tally), "last": last}).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
-    np.savez(buffer, told=told, **columns)
+    np.savez(buffer, allow_pickle=False, told=told, **columns)
     store.write(f"{WORK}/{part.name}.{block:03}.survey.npz", buffer.getvalue())
 
 
@@ -174,14 +175,14 @@ def _read_block(store: Store, part: Part, block: int) -> tuple[Survey, bool] | N
 
 
 def unchanged_documents(store: Store, part: Part, config: Config, tally: Tally) -> Iterator[Document]:
-    """The documents of a surveyed part, read anew. Raises BadInput where one is not the text that was surveyed: what was
-    decided would be applied to another."""
+    """The documents of a surveyed part, read anew. Raises BadInput where one is not the text that was surveyed: what
+    was decided would be applied to another."""
     texts = itertools.chain.from_iterable(survey.texts.tolist() for survey in surveyed(store, part))
     for document, text in itertools.zip_longest(documents(part, config, tally), texts):
         if document is None or text is None or _hash(document.text) != text:
             raise BadInput(
-                f"source '{part.source}': {part.files[0] if part.files else 'builtin text'} or what is read with it has "
-                "changed since it was first read: prepare again into another --out")
+                f"source '{part.source}': {part.files[0] if part.files else 'builtin text'} or what is read with it "
+                "has changed since it was first read: prepare again into another --out")
         yield document
 
 

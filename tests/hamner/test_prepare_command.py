@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from test_prepare_data import _config, _lines, _parquet, _prose, _tagged
 
-from hamner import preparation, survey
+from hamner import preparation
 from hamner.config import BadInput
 from hamner.corpus import Corpus, TokenShards
-from hamner.prepare_data import check_sources, choose_tokenizer, main, open_job, prepare
+from hamner.prepare_data import choose_tokenizer, main, open_job, prepare
 from hamner.results import only_one
 from hamner.rows import TextRows
 from hamner.store import Store
@@ -255,6 +255,8 @@ def test_a_prepared_folder_that_does_not_fit_the_run_is_refused(prepared, texts,
         choose_tokenizer(_config(prepared, *WORDS, "vocab_size=401"))
     with pytest.raises(BadInput, match=r"source 'sft' of .* has \d+ tokens held out, less than one row of 99999"):
         take(_config(prepared, *WORDS), tmp_path / "b", tokenizer=None, seq_len=99_999)
+    with pytest.raises(BadInput, match=r"'sft' of .* has \d+ tokens to train on, less than one row of 99999: prepare"):
+        take(_config(prepared, *WORDS), tmp_path / "b", tokenizer=None, seq_len=99_999)
     assert main(_arguments(texts, tmp_path / "part", "--sources", "sft")) == 0
     with pytest.raises(BadInput, match="was prepared without personal: it holds sft; prepare again with --sources"):
         take(_config(tmp_path / "part", *WORDS), tmp_path / "c", names=["sft", "personal"], tokenizer=None)
@@ -296,109 +298,6 @@ def test_begun_or_finished_with_other_settings_is_refused(texts, prepared, tmp_p
     assert "is prepared already: give it to a run with --data" in capsys.readouterr().err
 
 
-def test_a_finished_folder_is_looked_at_before_it_is_called_finished(tmp_path, capsys):
-    data, out = tmp_path / "data", tmp_path / "out"
-    for source in ("tinystories", "fineweb_edu", "personal"):
-        _lines(data / source / "a.jsonl", [{"text": _prose(source, n, 40)} for n in range(60)])
-    _lines(data / "sft" / "deep" / "a.jsonl", [{"messages": _turns(n)} for n in range(60)])
-    command = partial(main, _arguments(data, out, "vocab_size=320", "--sources", "sft"))
-
-    def refused():
-        assert command() == 2
-        return capsys.readouterr().err
-
-    assert command() == 0
-    shutil.copytree(data, tmp_path / "same")    # of another time: it is the same text
-    shutil.rmtree(data)
-    (tmp_path / "same").rename(data)
-    assert command() == 0
-    assert json.loads((out / "manifest.json").read_text())["inputs"]["sft"] == [
-        ["deep/a.jsonl", (data / "sft" / "deep" / "a.jsonl").stat().st_size]]
-    _lines(data / "sft" / "b.jsonl", [{"messages": _turns(n)} for n in range(60, 90)])
-    _lines(data / "personal" / "a.jsonl", [{"text": "only read to train the tokenizer"}])
-    assert (f"{out} is finished, from other files: personal/a.jsonl has another size, and 1 more differ; choose another"
-            " --out, or delete it to prepare again") in refused()
-    _lines(data / "personal" / "a.jsonl", [{"text": _prose("personal", n, 40)} for n in range(60)])
-    assert "from other files: sft/b.jsonl is new; choose" in refused()
-    (data / "sft" / "b.jsonl").unlink()
-    assert command() == 0
-    for path in [*out.glob("*.bin"), out / "tokenizer.json"]:
-        kept = path.read_bytes()
-        path.write_bytes(kept[:-2])
-        assert (f"is finished, but 1 of its files are missing or not what was written, first {path.name}: choose another"
-                ) in refused()
-        path.unlink()
-        assert f"first {path.name}: " in refused()
-        path.write_bytes(kept)
-    assert command() == 0
-    (out / "manifest.json").write_text("{}")
-    assert "manifest.json is broken, or of an earlier version: KeyError 'sources'; choose another" in refused()
-
-
-def test_finished_with_another_tokenizer_is_refused(tmp_path, capsys):
-    _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(60)])
-    arguments = _arguments(tmp_path / "data", tmp_path / "out", "vocab_size=301", "--sources", "sft",
-                           f"data.tokenizer={tmp_path / 'tok'}")
-    for code, text in ((0, _prose("one", 0, 200)), (2, "another text, from which other pairs are learnt " * 9)):
-        Tokenizer.train([text], 301).save(tmp_path / "tok")
-        assert main(arguments) == code
-    assert "is finished, with another tokenizer (" in capsys.readouterr().err
-
-
-def test_a_named_tokenizer_must_be_that_of_the_prepared_folder(prepared, tmp_path):
-    Tokenizer.load(prepared).save(tmp_path / "same")
-    Tokenizer.train([_prose("other", n, 40) for n in range(99)], 400).save(tmp_path / "other")
-    choose = partial(_config, prepared, *WORDS)
-    own = Tokenizer.load(prepared).sha256
-    assert choose_tokenizer(choose()).sha256 == own
-    assert choose_tokenizer(choose(f"data.tokenizer={tmp_path / 'same'}")).sha256 == own
-    with pytest.raises(BadInput, match=rf"made with another tokenizer \({own[:12]}\) than data.tokenizer = .*other"):
-        choose_tokenizer(choose(f"data.tokenizer={tmp_path / 'other'}"))
-
-
-def test_a_prepared_folder_is_found_from_home_and_a_broken_one_is_told(prepared, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(prepared.parent))
-    check_sources(_config(f"~/{prepared.name}", *WORDS), ["sft"])
-    shutil.copytree(prepared, tmp_path / "copy")
-    ends = next((tmp_path / "copy").glob("*.heldout.ends.bin"))
-    ends.unlink()
-    sha256 = Tokenizer.load(prepared).sha256
-    with pytest.raises(BadInput, match=rf": 1 of \d+ shards are missing or of another length, first {ends.name}"):
-        Corpus(tmp_path / "copy", sha256)
-    (tmp_path / "copy" / "manifest.json").write_text("{}")
-    with pytest.raises(BadInput, match=r"manifest\.json is broken: KeyError 'sources'"):
-        check_sources(_config(tmp_path / "copy", *WORDS), ["sft"])
-    with pytest.raises(BadInput, match=r"manifest\.json is broken: KeyError 'tokenizer_sha256'"):
-        Corpus(tmp_path / "copy", sha256)
-
-
-def test_what_lies_at_an_address_is_copied_first(tmp_path, capsys):
-    _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(60)])
-    Tokenizer.train([_prose("one", 0, 200)], 301).save(tmp_path / "tok")
-    words = ("vocab_size=301", "--sources", "sft", f"data.tokenizer={tmp_path / 'tok'}")
-    for _ in range(2):    # written, and found finished
-        assert main(_arguments(tmp_path / "data", "memory://far/first", *words)) == 0
-        assert "finished: memory://far/first; copy it to a disk of the machine first" in capsys.readouterr().out
-    assert main(_arguments("memory://far/first", tmp_path / "out", *words)) == 2
-    assert ("--data memory://far/first is an address, and text and shards are read from a folder: copy it to a disk of "
-            "the machine first") in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("word", ["0", "-1", "1.5", "inf", "nan", "many"])
-@pytest.mark.parametrize("option", ["--tokens", "--shard-tokens"])
-def test_a_number_of_tokens_is_a_positive_whole_number(tmp_path, capsys, option, word):
-    with pytest.raises(SystemExit, match="2"):
-        main([f"{option}={word}", "--data", str(tmp_path)])
-    assert f"{option}: '{word}' is no number of tokens: give 1 or more, as 10_000_000 or 1e9" in capsys.readouterr().err
-
-
-def test_an_out_that_can_be_no_folder_is_told(texts, tmp_path, capsys):
-    (tmp_path / "file").write_text("x")
-    for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert main(_arguments(texts, out)) == 2
-        assert f"--out {out} cannot be made: " in capsys.readouterr().err
-
-
 def test_what_was_only_read_is_read_anew_when_the_files_have_changed(tmp_path, capsys):
     """A file is found to be broken, is mended, and the same command does the rest."""
     good = [{"messages": _turns(n)} for n in range(60)]
@@ -438,28 +337,6 @@ def test_a_stream_is_not_put_on_a_far_place(prepared, capsys):
     assert "streamed from the hub needs a folder of this machine, not memory://far/out" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("later", [range(50), range(70), [*range(59), 200]])    # fewer, more, as many but other text
-@pytest.mark.parametrize("source", ["sft", "fineweb_edu"])
-def test_a_file_that_changes_between_the_two_readings_is_told(tmp_path, source, later):
-    def write(numbers):
-        _lines(tmp_path / "data" / source / "a.jsonl", [
-            {"messages": _turns(n)} if source == "sft" else {"text": _prose("web", n)} for n in numbers])
-
-    write(range(60))
-    config = _config(tmp_path / "data", *WORDS, "data.tokenizer=x/y")
-    tokenizer = Tokenizer.train(["a few words"], 301)
-    job = open_job(config, str(tmp_path / "out"), [source], tokenizer, tokens=None, runner=_in_order, say=print)
-
-    def runner(what, work, parts):
-        if what == "tokenising":
-            write(later)
-        for part in parts:
-            work(part, lambda _: None)
-
-    with pytest.raises(BadInput, match=rf"source '{source}': .*a\.jsonl or what is read with it has changed since it was"):
-        preparation.run(job, tokenizer, 16, runner, print)
-
-
 def test_about_as_many_tokens_as_asked_for_are_taken(texts, tmp_path):
     """4,000 of 11,000 tokens and more: within 3 % or one document, and the held-out side is cut with the other."""
     assert main(_arguments(texts, tmp_path / "out", "--tokens", "4e3", "--sources", "fineweb_edu,tinystories")) == 0
@@ -471,30 +348,6 @@ def test_about_as_many_tokens_as_asked_for_are_taken(texts, tmp_path):
         assert 0.01 < share < 0.2
     whole = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["fineweb_edu"]
     assert whole["documents"] < 200
-
-
-def test_short_documents_and_long_ones_are_handled_a_few_megabytes_at_a_time(tmp_path, monkeypatch):
-    """A survey's blocks end by the number of documents too; of long ones fewer are read to learn a token's length."""
-    monkeypatch.setattr(survey, "BLOCK_DOCUMENTS", 4000)
-    _lines(tmp_path / "data" / "personal" / "a.jsonl", [{"text": f"number {n}"} for n in range(9000)])
-    _lines(tmp_path / "data" / "fineweb_edu" / "a.jsonl", [{"text": _prose("book", n, 13_000)} for n in range(120)])
-    sizes, real = [], preparation.encode
-
-    def encode(tokenizer, documents):
-        sizes.append(sum(len(document.text) for document in documents))
-        return real(tokenizer, documents)
-
-    monkeypatch.setattr(preparation, "encode", encode)
-    config, tokenizer = _config(tmp_path / "data", *WORDS), Tokenizer.train(["a few words"], 301)
-    job = open_job(config, str(tmp_path / "out"), ["fineweb_edu", "personal"], tokenizer, tokens=10**6,
-                   runner=_in_order, say=print)
-    for part in job.parts:
-        job.survey(part, lambda _: None)
-    blocks = [len(block.texts) for block in survey.surveyed(Store(job.place), job.of("personal")[0])]
-    assert blocks == [4000, 4000, 1000]
-    preparation.run(job, tokenizer, 16, _in_order, print)
-    books = sum(path.stat().st_size for path in (tmp_path / "data" / "fineweb_edu").iterdir())
-    assert max(sizes) < 2.2e6 and sum(sizes) < 6.3e6 < books
 
 
 def test_nothing_is_lost_to_a_source_that_is_only_read(tmp_path, capsys):

@@ -356,4 +356,8 @@ def test_text_too_short_for_one_row_is_refused_before_anything_starts(folder, tm
     with pytest.raises(BadInput) as caught:
         prepare(_config(folder), tmp_path / "out", NAMES, tokenizer=None, seq_len=10**6, hub_tokens=0)
     assert len(caught.value.problems) == 8    # four sources, too short to train on and to measure
-    assert "less than one row of 1000000" in caught.value.problems[0]
+    count = Corpus(_prepare(folder, tmp_path / "as_it_is")[0].folder, Tokenizer.load(tmp_path / "as_it_is").sha256)
+    for problem, side, use in zip(caught.value.problems, (count.train, count.heldout), ("to train on", "held out"),
+                                  strict=False):
+        assert problem == (f"source 'tinystories' has {len(side('tinystories'))} tokens {use}, less than one row of "
+                           "1000000: give more text")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yt_dlp
 from youtube_site import Site, rolling, talk, write_plugin
 
 from hamner import heldout
@@ -337,6 +338,13 @@ def test_nothing_that_comes_out_is_exit_code_one(tmp_path, capsys, content, prob
     said = capsys.readouterr().out.splitlines()
     assert problem in said[0] and said[-2:] == ["1 videos: 1 without captions", f"nothing came of {path}"]
     assert not (out / "training_samples.jsonl").exists()
+
+
+def test_captions_that_yt_dlp_leaves_unwritten_are_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(yt_dlp.YoutubeDL, "process_info", lambda downloader, info: None)
+    path = info_json(tmp_path / "x.info.json", talk(0)[1])
+    assert main([str(path), "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == "AB_cd-EF123: its captions could not be written"
 
 
 def test_a_wrong_address_is_said(command):
