@@ -40,7 +40,7 @@ def read_config(
     words = list(overrides)
     if options.data:
         place = options.data
-        if place not in ("hub", "builtin"):
+        if place not in ("hub", "builtin") and "://" not in place:    # an address is refused by name (prepare_data.py)
             place = str(Path(place).expanduser().resolve())
         words.append(f"data.path={place}")
     base = options.config

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hamner.config import BadInput
-from hamner.results import read_json
+from hamner.results import checked
 
 Tokens = npt.NDArray[Any]
+NEEDED = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")    # keys of a manifest
 MAPPED = 256    # shards open at a time: each costs a file descriptor
 
 
@@ -80,7 +81,8 @@ class Corpus:
 
     def __init__(self, folder: Path, tokenizer_sha256: str) -> None:
         self.folder = folder
-        self.manifest = read_json(folder / "manifest.json")
+        self.manifest = checked(folder / "manifest.json", lambda manifest: {
+            **manifest, **{key: manifest[key] for key in NEEDED}})
         if self.manifest["tokenizer_sha256"] != tokenizer_sha256:
             raise BadInput(
                 f"{folder} was made with another tokenizer ({self.manifest['tokenizer_sha256'][:12]}) than the "
@@ -91,7 +93,7 @@ class Corpus:
         self.seed: int = self.manifest["seed"]
         self.heldout_fraction: float = self.manifest["heldout_fraction"]
         shards = [shard for facts in self.manifest["sources"].values() for shard in facts["shards"]]
-        broken = [shard["file"] for shard in shards if _size(self._place / shard["file"]) != shard["bytes"]]
+        broken = broken_shards(shards, lambda name: _size(self._place / name))
         if broken:
             raise BadInput(f"{self._place}: {len(broken)} of {len(shards)} shards are missing or of another length, "
                            f"first {broken[0]}: copy the folder again, or prepare the data again")
@@ -118,6 +120,17 @@ class Corpus:
     def _tokens(self, source: str, side: str) -> TokenShards:
         shards = self._shards(source, side)
         return TokenShards.mapped([self._place / s["file"] for s in shards], [s["tokens"] for s in shards], self.dtype)
+
+
+def broken_shards(shards: Sequence[dict[str, Any]], size: Callable[[str], int]) -> list[str]:
+    """Of each shard that is not whole, the file that is missing or of another length; size: in bytes, by name."""
+    broken = []
+    for shard in shards:
+        if size(shard["file"]) != shard["bytes"]:
+            broken.append(shard["file"])
+        elif shard["side"] == "heldout" and size(shard["ends"]) != 8 * shard["documents"]:
+            broken.append(shard["ends"])
+    return broken
 
 
 def _size(path: Path) -> int:

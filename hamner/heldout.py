@@ -1,4 +1,5 @@
-"""Which texts of a source are held out: decided by a hash of the text, not by order, run or machine.
+"""Which texts of a source are held out: decided by a hash of the text, not by order, run or machine; of texts cut from
+one video (Document.cut_from), by a hash of the video's name.
 
 How many are held out depends on the source's size (`threshold`), so the same text can be held out in one source
 and not in another that also holds it.
@@ -33,7 +34,8 @@ def threshold(
     """Documents drawn below this are held out.
 
     `fraction` of the source as a rule; more, in the order of the draws, while the held-out characters do not
-    make about `tokens` tokens, but never above a fifth of the documents.
+    make about `tokens` tokens, but never above a fifth of the documents. Documents of one draw are together: of
+    such groups those that fit are held out, and the first even if it does not. None is where there is one draw only.
     """
     drawn, most = np.asarray(draws), len(draws) // 5
     low = np.flatnonzero(drawn <= np.partition(drawn, most)[most])    # the rest is not sorted: there may be millions
@@ -43,4 +45,8 @@ def threshold(
     enough = int(np.searchsorted(characters, tokens * CHARACTERS_PER_TOKEN)) + 1    # documents that suffice
     by_rule = int(np.searchsorted(ordered, fraction))
     count = min(max(by_rule, enough), most)
-    return float(ordered[count])    # the same text twice has one draw: both copies go to one side
+    first = ordered[0]
+    if ordered[count] > first:
+        return float(ordered[count])    # the same text twice has one draw: both copies go to one side
+    above = drawn[drawn > first]
+    return float(above.min()) if len(above) else float(first)

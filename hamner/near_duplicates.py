@@ -94,9 +94,13 @@ class Index:
                 file.write(np.ascontiguousarray(keys).tobytes())
         self._count += len(texts)
 
-    def verdicts(self) -> npt.NDArray[np.uint8]:
-        """(n,) KEPT, EXACT or NEAR of each document: what it is to one that stays."""
+    def verdicts(self, preferred: int | None = None) -> npt.NDArray[np.uint8]:
+        """(n,) KEPT, EXACT or NEAR of each document: what it is to one that stays.
+
+        Of a cluster that has some of the first `preferred` documents, one of these stays. None: all are alike.
+        """
         n = self._count
+        preferred = n if preferred is None else preferred
         cluster = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)    # of each document, the first in it
         found = np.zeros(n, dtype=np.uint8)
         for again, first in self._equal(self._files[0]):
@@ -108,7 +112,7 @@ class Index:
         moved = np.flatnonzero(cluster != np.arange(n))
         members = np.union1d(moved, cluster[moved])
         texts = np.memmap(self._files[0], dtype=np.uint64, mode="r")[members] if len(members) else members
-        order = members[np.lexsort((members, texts, cluster[members]))]
+        order = members[np.lexsort((members, texts, members >= preferred, cluster[members]))]
         again = np.concatenate([[False], cluster[order][1:] == cluster[order][:-1]])[:len(order)]
         dropped = order[again]
         found[dropped] = np.where(found[dropped] == EXACT, EXACT, NEAR)

@@ -14,7 +14,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy as np
 from hamner import heldout, near_duplicates
 from hamner.config import BadInput, Config, Problems
 from hamner.corpus import unigram_entropy
+from hamner.prepared import Inputs
 from hamner.shards import (
     BEYOND_TOKENS,
     DROPPED,
@@ -41,14 +42,26 @@ from hamner.shards import (
 )
 from hamner.sources import Document, Tally
 from hamner.store import Store
-from hamner.survey import WORK, Advance, Part, builtin_text, documents, generator, survey_part, surveyed
+from hamner.survey import (
+    WORK,
+    Advance,
+    Part,
+    batches,
+    builtin_text,
+    generator,
+    survey_part,
+    surveyed,
+    unchanged_documents,
+)
 from hamner.synthetic_tasks import LEVELS, generate
 from hamner.tokenizer import Tokenizer
 
 MIN_DOCUMENTS = 5
 MAX_MALFORMED = 0.01          # share of a source's records that may be passed over
 PART_BYTES = 2**23            # small files are read together up to this size
-SAMPLE_DOCUMENTS = 1000       # tokenised to learn how long a token is, where a source is to stop at some tokens
+SAMPLE_DOCUMENTS = 1000       # tokenised to learn how long a token is, where a source is to stop at some tokens,
+SAMPLE_CHARACTERS = 2**22     # or as many as make this: a thousand books must not meet in memory
+MUCH_HELD_OUT = 0.25          # of a source's documents: the rule takes a fifth at most
 MARGIN = 1.02                 # rather a little more than asked for
 
 Work = Callable[[Part, Advance], None]
@@ -67,6 +80,7 @@ class Job:
     trains_tokenizer: bool
     tokens: int | None = None           # of each source, about; None: all
     shard_tokens: int = SHARD_TOKENS
+    inputs: Inputs = field(default_factory=dict)
 
     def survey(self, part: Part, advance: Advance) -> None:
         survey_part(Store(self.place), part, self.config, near=self.drops_duplicates(part), advance=advance)
@@ -108,19 +122,19 @@ def _tokenizer_of(json: str) -> Tokenizer:
     return Tokenizer.from_json(json)
 
 
-def parts_of(name: str, files: Sequence[Path]) -> list[Part]:
-    """Files in order; each a part of its own, small neighbours together."""
+def parts_of(name: str, files: Sequence[Path], folder: Path) -> list[Part]:
+    """Files of `folder` in order; each a part of its own, small neighbours together."""
     parts: list[Part] = []
     here: list[Path] = []
     size = 0
     for path in files:
         more = path.stat().st_size
         if here and size + more > PART_BYTES:
-            parts.append(Part(name, len(parts), tuple(here), size))
+            parts.append(Part(name, len(parts), tuple(here), size, folder))
             here, size = [], 0
         here.append(path)
         size += more
-    return [*parts, Part(name, len(parts), tuple(here), size)]
+    return [*parts, Part(name, len(parts), tuple(here), size, folder)]
 
 
 def run(job: Job, tokenizer: Tokenizer | None, seq_len: int, runner: Runner, say: Callable[[str], None]) -> None:
@@ -153,7 +167,8 @@ def _decide(job: Job, store: Store, tokenizer: Tokenizer | None, say: Callable[[
     problems.raise_all()
     for name, told in facts.items():
         _report_malformed(name, told, say)
-    tokenizer = tokenizer or _train_tokenizer(job, verdicts)
+        _report_split(name, told, say)
+    tokenizer = tokenizer or _train_tokenizer(job, store, verdicts)
     store.write("tokenizer.json", tokenizer.to_json().encode())
     for name in job.names:
         if job.tokens is not None:
@@ -176,17 +191,20 @@ def _verdicts(store: Store, part: Part) -> Verdicts:
 
 
 def _duplicates(job: Job, store: Store) -> dict[str, Verdicts]:
-    """Of each source's documents, in order, what near_duplicates.py finds among all sources."""
-    counts = dict.fromkeys((part.source for part in job.parts), 0)
+    """Of each source's documents, in order, what near_duplicates.py finds among all sources. What is only read to train
+    the tokenizer gives way to what is written, and so shows it none of the held-out text."""
+    parts = sorted(job.parts, key=lambda part: part.source not in job.names)
+    counts, written = dict.fromkeys((part.source for part in parts), 0), 0
     with tempfile.TemporaryDirectory(dir=store.local and store.local / WORK) as folder:
         index, sought = near_duplicates.Index(Path(folder)), dict.fromkeys(counts, False)
-        for part in job.parts:
+        for part in parts:
             sought[part.source] = job.drops_duplicates(part)
             for survey in surveyed(store, part):
                 counts[part.source] += len(survey.texts)
                 if sought[part.source]:
                     index.add(survey.texts, survey.bands)
-        found = index.verdicts()
+                    written += len(survey.texts) if part.source in job.names else 0
+        found = index.verdicts(written)
     sides, start = {}, 0
     for name, count in counts.items():
         if sought[name]:
@@ -199,12 +217,12 @@ def _duplicates(job: Job, store: Store) -> dict[str, Verdicts]:
 def _split(job: Job, store: Store, name: str, found: Verdicts) -> tuple[Verdicts, dict[str, Any]]:
     """Verdicts of one source, and what the manifest says of its reading. Raises BadInput for a source that is too
     broken or too small."""
-    draws, characters = np.empty(len(found)), np.empty(len(found), dtype=np.int32)
+    drawn, characters = np.empty(len(found)), np.empty(len(found), dtype=np.int32)
     tally, identity, done = Tally(), hashlib.blake2b(digest_size=16), 0
     for part in job.of(name):
         for survey in surveyed(store, part):
             here = slice(done, done + len(survey.texts))
-            draws[here], characters[here], done = survey.draws, survey.characters, here.stop
+            drawn[here], characters[here], done = survey.whole_draws, survey.characters, here.stop
             identity.update(survey.texts.tobytes())
             tally.add(survey.tally)
     examples = "; ".join(tally.skipped[:5])
@@ -216,15 +234,20 @@ def _split(job: Job, store: Store, name: str, found: Verdicts) -> tuple[Verdicts
     count = int(kept.sum())
     if count < MIN_DOCUMENTS:
         raise BadInput(
-            f"source '{name}' has {count} documents in {job.origins[name]['origin']}; at least "
+            f"source '{name}' has {count} documents in {job.origins[name]['origin']}"
+            + (f" without {len(found) - count} duplicates" if len(found) > count else "") + f"; at least "
             f"{MIN_DOCUMENTS} are needed to hold some out" + (f"; skipped {examples}" if examples else ""))
     longest = max(job.config.tournament.seq_len, job.config.curriculum.seq_len)
+    one_whole = bool((drawn[kept] == drawn[kept][0]).all())    # then all of it would be held out, or nothing
+    if one_whole:
+        drawn = np.concatenate([survey.draws for part in job.of(name) for survey in surveyed(store, part)])
     threshold = heldout.threshold(
-        draws[kept], characters[kept], job.config.data.heldout_fraction, job.config.data.heldout_sequences * longest)
-    sides = np.where(draws < threshold, HELD_OUT, TRAIN).astype(np.uint8)
+        drawn[kept], characters[kept], job.config.data.heldout_fraction, job.config.data.heldout_sequences * longest)
+    sides = np.where(drawn < threshold, HELD_OUT, TRAIN).astype(np.uint8)
     sides[~kept] = found[~kept] + (EXACT_DUPLICATE - near_duplicates.EXACT)
     return sides, {
         **job.origins[name], "text_hash": identity.hexdigest(), "threshold": threshold, "records": tally.records,
+        "one_whole": one_whole, "held_out_share": float((sides[kept] == HELD_OUT).mean()),
         "dropped": {"malformed": tally.malformed, "too_short": tally.too_short}, "skipped": tally.skipped}
 
 
@@ -235,21 +258,31 @@ def _report_malformed(name: str, facts: dict[str, Any], say: Callable[[str], Non
         say(f"{name}: {count} malformed records skipped: {'; '.join(skipped[:5])}{more}")
 
 
-def _side(job: Job, name: str, verdicts: Verdicts, side: int) -> Iterator[Document]:
+def _report_split(name: str, facts: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Where whole videos cannot be held out, or one is much of the text."""
+    if facts["one_whole"]:
+        say(f"{name}: cut from one video, so its samples are held out one by one; speech that is in several "
+            "(process_youtube --uses) may be trained on all the same: add videos")
+    elif facts["held_out_share"] > MUCH_HELD_OUT:
+        say(f"{name}: {facts['held_out_share']:.0%} of the documents are held out, for all of a video is on one side "
+            "of the split: add videos")
+
+
+def _side(job: Job, store: Store, name: str, verdicts: Verdicts, side: int) -> Iterator[Document]:
     """A source's documents of one verdict, read anew."""
     done = 0
     for part in job.of(name):
-        with closing(generator(documents(part, job.config, Tally()))) as stream:
+        with closing(generator(unchanged_documents(store, part, job.config, Tally()))) as stream:
             for document in stream:
                 if verdicts[done] == side:
                     yield document
                 done += 1
 
 
-def _train_tokenizer(job: Job, verdicts: dict[str, Verdicts]) -> Tokenizer:
+def _train_tokenizer(job: Job, store: Store, verdicts: dict[str, Verdicts]) -> Tokenizer:
     """Raises BadInput when the text is too poor for the vocabulary."""
     wanted = job.config.size.vocab_size
-    tokenizer = Tokenizer.train(_tokenizer_text(job, verdicts), wanted)
+    tokenizer = Tokenizer.train(_tokenizer_text(job, store, verdicts), wanted)
     if tokenizer.vocab_size != wanted:
         raise BadInput(
             f"the text has only enough variety for {tokenizer.vocab_size} tokenizer entries, not "
@@ -257,12 +290,12 @@ def _train_tokenizer(job: Job, verdicts: dict[str, Verdicts]) -> Tokenizer:
     return tokenizer
 
 
-def _tokenizer_text(job: Job, verdicts: dict[str, Verdicts]) -> Iterator[str]:
+def _tokenizer_text(job: Job, store: Store, verdicts: dict[str, Verdicts]) -> Iterator[str]:
     """Training-side text of all five sources, about equally much of each."""
     config = job.config
     for name, sides in verdicts.items():
         left = config.data.bpe_characters
-        with closing(generator(_side(job, name, sides, TRAIN))) as stream:
+        with closing(generator(_side(job, store, name, sides, TRAIN))) as stream:
             for document in stream:
                 yield document.text
                 left -= len(document.text)
@@ -283,9 +316,14 @@ def _stop_at(job: Job, store: Store, name: str, verdicts: Verdicts, tokenizer: T
     Counted in characters, by what a token of the source's first documents is long: so no part waits for another.
     """
     assert job.tokens is not None
-    with closing(generator(_side(job, name, verdicts, TRAIN))) as stream:
-        sample = list(itertools.islice(stream, SAMPLE_DOCUMENTS))
-    length = sum(len(d.text) for d in sample) / sum(map(len, encode(tokenizer, sample)))
+    read = tokens = 0
+    with closing(generator(_side(job, store, name, verdicts, TRAIN))) as stream:
+        for batch in batches(itertools.islice(stream, SAMPLE_DOCUMENTS)):
+            read += sum(len(d.text) for d in batch)
+            tokens += sum(map(len, encode(tokenizer, batch)))
+            if read >= SAMPLE_CHARACTERS:
+                break
+    length = read / tokens
     characters = np.concatenate([survey.characters for part in job.of(name) for survey in surveyed(store, part)])
     enough = int(np.searchsorted(np.cumsum(np.where(verdicts == TRAIN, characters, 0)), MARGIN * length * job.tokens))
     after = verdicts[enough + 1:]
@@ -313,7 +351,7 @@ def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
             "tokens": train["tokens"], "heldout_tokens": held["tokens"],
             "characters": train["characters"], "heldout_characters": held["characters"],
             "bytes": train["text_bytes"], "heldout_bytes": held["text_bytes"],
-            "threshold": read[name]["threshold"],
+            "threshold": read[name]["threshold"], "one_whole": read[name]["one_whole"],
             "heldout_unigram_nats": unigram_entropy(counts) if held["tokens"] else None,
             "records": read[name]["records"], "dropped": read[name]["dropped"], "skipped": read[name]["skipped"],
             "shards": shards,
@@ -330,7 +368,7 @@ def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
         "duplicates": f"dropped over all sources: {near_duplicates.BANDS} bands of {near_duplicates.ROWS} MinHashes of "
                       f"{near_duplicates.SHINGLE_WORDS}-word shingles (rensa {version('rensa')})"
                       if any(map(job.drops_duplicates, job.parts)) else "kept",
-        "split": "blake2b(text, salt='heldout') / 2^64 < threshold",
+        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
         "heldout_fraction": config.data.heldout_fraction,
-        "settings": settings(config, job.names, job.tokens, job.shard_tokens), "sources": sources,
+        "settings": settings(config, job.names, job.tokens, job.shard_tokens), "inputs": job.inputs, "sources": sources,
     }

@@ -27,6 +27,7 @@ from hamner.config import SOURCE_NAMES, BadInput, Config, Data, Problems, closes
 from hamner.corpus import Corpus
 from hamner.heldout import CHARACTERS_PER_TOKEN
 from hamner.preparation import Job, Runner, Work, parts_of, run, settings
+from hamner.prepared import Inputs, check_finished, held_sources, inputs_of, is_prepared
 from hamner.results import home_folder, only_one, read_json, write_json
 from hamner.shards import SHARD_TOKENS
 from hamner.sources import SOURCES, Source
@@ -38,6 +39,7 @@ from hamner.tokenizer import Tokenizer
 
 STOPPED = "the same command goes on where it stood"
 STAGED = "from_hub"    # what was streamed, until the manifest is written
+COPY_FIRST = "copy it to a disk of the machine first, and give that folder to a run with --data"
 SPARE = 1.3    # of a hub source, streamed for what is held out or dropped
 
 Say = Callable[[str], None]
@@ -47,12 +49,14 @@ def check_sources(config: Config, names: Iterable[str]) -> None:
     """Everything about the sources that can be found wrong without reading them. Raises BadInput."""
     problems = Problems()
     path = config.data.path
+    if "://" in path:
+        raise BadInput(f"--data {path} is an address, and text and shards are read from a folder: {COPY_FIRST}")
     if path not in ("hub", "builtin") and not Path(path).expanduser().is_dir():
         raise BadInput(
             f"no data folder '{path}': --data takes hub, builtin, or a folder with DIR/<source>/ in it"
         )
     if is_prepared(path):
-        held = read_json(Path(path) / "manifest.json")["sources"]
+        held = held_sources(path)
         missing = [name for name in dict.fromkeys(names) if SOURCES[name].builtin and name not in held]
         if missing:
             raise BadInput(f"{path} was prepared without {', '.join(missing)}: it holds {', '.join(held)}; prepare "
@@ -64,11 +68,6 @@ def check_sources(config: Config, names: Iterable[str]) -> None:
             with problems.collect():
                 folder_files(SOURCES[name], folder)
     problems.raise_all()
-
-
-def is_prepared(path: str) -> bool:
-    """Whether a data folder is one that this module finished."""
-    return path not in ("hub", "builtin") and (Path(path).expanduser() / "manifest.json").is_file()
 
 
 def choose_tokenizer(config: Config) -> Tokenizer | None:
@@ -89,7 +88,20 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
             f"tokenizer '{name}' has {tokenizer.vocab_size} entries, the config's size.vocab_size is "
             f"{config.size.vocab_size}: use the tokenizer the config means, or change size.vocab_size"
         )
+    if is_prepared(config.data.path):
+        _check_asked_for(config, tokenizer)
     return tokenizer
+
+
+def _check_asked_for(config: Config, own: Tokenizer) -> None:
+    """Raises BadInput when the config names another tokenizer than a prepared folder's own."""
+    asked = config.data.tokenizer
+    if asked in ("train", Data().tokenizer):    # what a config says by itself; nobody has asked for one
+        return
+    sha256 = Tokenizer.load(asked).sha256
+    if sha256 != own.sha256:
+        raise BadInput(f"{config.data.path} was made with another tokenizer ({own.sha256[:12]}) than data.tokenizer = "
+                       f"{asked} ({sha256[:12]}): leave that out, or prepare the data again with it")
 
 
 def prepare(
@@ -149,6 +161,7 @@ def open_job(
     parts: list[Part] = []
     origins: dict[str, dict[str, Any]] = {}
     inputs: list[list[Any]] = []
+    held: Inputs = {}    # what the manifest tells of them
     for name in SOURCE_NAMES if trains else written:
         source = SOURCES[name]
         folder = _folder_of(source, config)
@@ -158,7 +171,8 @@ def open_job(
             files = folder_files(source, folder)
             origins[name] = {"origin": str(folder), **_about(folder / name / "about.json")}
             inputs += [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-            parts += parts_of(name, files)
+            held[name] = inputs_of(files, folder / name)
+            parts += parts_of(name, files, folder / name)
         elif config.data.path == "builtin":
             origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "licence": "GPL-3.0-only"}
             parts.append(Part(name, 0, size=config.data.builtin_characters))
@@ -168,7 +182,7 @@ def open_job(
             origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged["revision"],
                              "licence": source.hub.licence}
             assert store.local is not None
-            parts += parts_of(name, folder_files(source, store.local / STAGED))
+            parts += parts_of(name, folder_files(source, store.local / STAGED), store.local / STAGED / name)
     plan = {"settings": settings(config, written, tokens, shard_tokens), "inputs": inputs,
             "tokenizer": tokenizer.sha256 if tokenizer else "train"}
     begun = store.read_json(f"{WORK}/plan.json")
@@ -180,7 +194,15 @@ def open_job(
         say(f"{place} was begun with other {differs}, and nothing is written yet: beginning anew")
         store.remove(WORK)
     store.write_json(f"{WORK}/plan.json", plan)
-    return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens)
+    return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens, held)
+
+
+def _inputs(config: Config, names: Sequence[str]) -> Inputs:
+    """The files that would be read for the sources `names`; all five's to train a tokenizer."""
+    folders = {name: _folder_of(SOURCES[name], config)
+               for name in (SOURCE_NAMES if config.data.tokenizer == "train" else names)}
+    return {name: inputs_of(folder_files(SOURCES[name], folder), folder / name)
+            for name, folder in folders.items() if folder is not None}
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -278,6 +300,8 @@ def prepare_command(
     check_sources(config, names)
     place = options.out if "://" in options.out else str(Path(options.out).expanduser().resolve())
     console, store = command.console(), Store(place)
+    if store.local is not None:
+        _make_folder(store.local)
     lock = nullcontext() if store.local is None else only_one(
         store.local / ".prepare.lock", f"{place} is being prepared by another process: wait for it to end")
     with lock:
@@ -293,12 +317,21 @@ def prepare_command(
                 run(job, tokenizer, max(config.tournament.seq_len, config.curriculum.seq_len), runner,
                     lambda line: console.print(line, soft_wrap=True))
             manifest = store.read_json("manifest.json")
-        elif manifest["settings"] != settings(config, names, options.tokens, options.shard_tokens):
-            raise BadInput(f"{place} is finished, with other settings: choose another --out, or delete it")
+        else:
+            check_finished(store, manifest, settings(config, names, options.tokens, options.shard_tokens),
+                           _inputs(config, names), choose_tokenizer(config))
     for left in (WORK, STAGED):    # by a kill after the last step
         store.remove(left)
     _show(console, manifest, place)
     return 0
+
+
+def _make_folder(folder: Path) -> None:
+    """Raises BadInput where there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out {folder} cannot be made: {error.strerror}; choose another folder") from None
 
 
 def _parse(arguments: Sequence[str], module: str) -> argparse.Namespace:
@@ -323,9 +356,12 @@ def _parse(arguments: Sequence[str], module: str) -> argparse.Namespace:
 
 def _count(word: str) -> int:
     """A positive whole number, also as 10_000_000 or 1e9."""
-    value = float(word)
-    if value != int(value) or value < 1:
-        raise ValueError(word)
+    try:
+        value = float(word)
+    except ValueError:
+        value = 0.0
+    if not value.is_integer() or value < 1:
+        raise argparse.ArgumentTypeError(f"'{word}' is no number of tokens: give 1 or more, as 10_000_000 or 1e9")
     return int(value)
 
 
@@ -350,7 +386,8 @@ def _show(console: Console, manifest: dict[str, Any], place: str) -> None:
         table.add_row(name, f"{facts['documents']:,}", f"{facts['tokens']:,}", f"{facts['heldout_tokens']:,}",
                       str(len(facts["shards"])), dropped or "nothing")
     console.print(table)
-    console.print(f"finished: {place}; give it to a run with --data {place}", soft_wrap=True)
+    use = COPY_FIRST if "://" in place else f"give it to a run with --data {place}"
+    console.print(f"finished: {place}; {use}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 The argument is an address (https://..., @channel) whose automatic captions yt-dlp fetches, or something on this disk:
 a .vtt file, an info-json that yt-dlp wrote, or a folder of them. Data out:
 
-OUT/youtube/<id>_<title>.<language>.vtt   captions of all the videos so far, fetched or copied here
+OUT/youtube/<id>_<title>.<language>.vtt   captions of all the videos so far, fetched or copied here (copies keep their
+                                          name; another file of a name that is taken gets a number)
 OUT/youtube/archive                       which are done, as yt-dlp writes it
 OUT/training_samples.jsonl, stats.json    samples of all of them (see voice_samples.py); what was counted
 
@@ -16,10 +17,12 @@ What is wrong with a video is said in one line and the rest goes on; exit code 1
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from hamner.captions import read_captions, whole_text
@@ -27,8 +30,9 @@ from hamner.command import run_command
 from hamner.config import BadInput, Problems
 from hamner.results import home_folder, only_one, write_json, write_text
 from hamner.voice_samples import MIN_CHARACTERS, Cut, samples
-from hamner.youtube_download import Outcome, fetch
+from hamner.youtube_download import Outcome, fetch, fetched_ids
 
+YOUTUBE_ID = "[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]"    # 64 bits in eleven characters of six: few can be the last
 FULL_WIDTH = str.maketrans("＂＊：＜＞？｜⧸⧹", '"*:<>?|/\\')    # what yt-dlp writes for signs no file name may have
 
 
@@ -42,7 +46,8 @@ def _command(arguments: Sequence[str]) -> int:
     parser.add_argument("target", metavar="CHANNEL_OR_VIDEO_OR_FOLDER",
                         help="an address, @channel, a .vtt file, an info-json, or a folder of them")
     parser.add_argument("--out", metavar="DIR", help="where captions and samples go (default: data/personal)")
-    parser.add_argument("--uses", type=int, default=1, help="samples that one word may be in (default: 1)")
+    parser.add_argument("--uses", type=int, default=1, help="samples that one word may be in "
+                        "(default: 1); more than 1 asks for two videos or more")
     parser.add_argument("--pauses", type=float, metavar="SECONDS",
                         help="a silence this long ends a sentence, for captions without punctuation (try 0.5)")
     parser.add_argument("--language", default="en", help="of the speech, as YouTube names it (default: en)")
@@ -126,9 +131,11 @@ def _gather(options: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
         address = f"https://www.youtube.com/{target}" if target.startswith("@") else target
         yield from fetch(address, folder, options.language, options.sleep)
         return
+    files = _files(Path(target).expanduser())
+    named = videos_of([path for path in files if path.suffix == ".vtt"], fetched_ids(folder))
     seen: set[str] = set()
-    for path in _files(Path(target).expanduser()):
-        found = [_copy(path, folder, options.language)] if path.suffix == ".vtt" else list(
+    for path in files:
+        found = [_copy(path, named[path][0], folder, options.language, seen)] if path in named else list(
             fetch(path, folder, options.language, options.sleep))
         for outcome in found:
             if outcome.video not in seen or outcome.problem:
@@ -136,39 +143,64 @@ def _gather(options: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
             seen.add(outcome.video)
 
 
-def _copy(path: Path, folder: Path, language: str) -> Outcome:
-    video, _ = video_of(path)
+def _copy(path: Path, video: str, folder: Path, language: str, seen: set[str]) -> Outcome:
+    """seen: videos whose captions this command has taken; a file without an id is a video of its own whatever its
+    name."""
     try:
         captions = read_captions(path)
         if captions.language and captions.language.split("-")[0] != language.split("-")[0]:
             raise BadInput(f"captions in '{captions.language}', not in '{language}' (--language chooses)")
         text, copy = whole_text(path), folder / path.name
+        if video == _stem(path):
+            copy = _free_or_same(copy, text)
+            video = _stem(copy)
         if copy.is_file() and copy.read_text(encoding="utf-8") == text:
             return Outcome(video)
+        if video in seen:
+            raise BadInput(f"another caption file of {video}, left out: {path.parent}")
         write_text(copy, text)
     except BadInput as error:
         return Outcome(path.name, str(error))
     return Outcome(video, how="copied")
 
 
-def video_of(path: Path) -> tuple[str, str]:
-    """Id and title of a caption file named as yt-dlp is told to here, `<id>_<title>.<language>.vtt`.
+def _free_or_same(path: Path, text: str) -> Path:
+    """Where a text can go under its name, or one with a number, without taking another's place; or where it is."""
+    stem = _stem(path)
+    numbered = (f"{stem} ({number}){path.name.removeprefix(stem)}" for number in itertools.count(2))
+    places = (path.with_name(name) for name in itertools.chain([path.name], numbered))
+    return next(place for place in places if not place.is_file() or place.read_text(encoding="utf-8") == text)
 
-    YouTube's ids have eleven characters, `_` among them. Where an id of another kind ends cannot be known: then the
-    whole name stands for it.
+
+def _stem(path: Path) -> str:
+    """A caption file's name without language and ending."""
+    return re.sub(r"\.[a-z]{2,3}(-[A-Za-z0-9]+)*$", "", path.name.removesuffix(".vtt"))
+
+
+def videos_of(paths: Sequence[Path], fetched: AbstractSet[str]) -> dict[Path, tuple[str, str]]:
+    """Ids and titles of caption files that are named as yt-dlp is told to here, `<id>_<title>.<language>.vtt`.
+
+    An id is one that was fetched, or eleven characters as YouTube's are, `_` among them, with which no file of another
+    title begins: part 1 and part 2 of something are two videos. Elsewhere the whole name stands for it.
     """
-    stem = re.sub(r"\.[a-z]{2,3}(-[A-Za-z0-9]+)*$", "", path.name.removesuffix(".vtt"))
-    youtube = re.fullmatch(r"([A-Za-z0-9_-]{11})_(.+)", stem)
-    video, title = youtube.groups() if youtube else (stem, stem.partition("_")[2] or stem)
-    return video, title.translate(FULL_WIDTH).strip()
+    stems = {path: _stem(path) for path in paths}
+    begins = {stem: found[1] for stem in stems.values() if (found := re.match(f"({YOUTUBE_ID})_.", stem))}
+    several = Counter(begins.values())
+    videos = {}
+    for path, stem in stems.items():
+        known = max((i for i in fetched if stem.startswith(f"{i}_")), key=len, default="")
+        video = known or (begins[stem] if stem in begins and several[begins[stem]] == 1 else stem)
+        title = stem[len(video) + 1:] if video != stem else stem.partition("_")[2] or stem
+        videos[path] = (video, title.translate(FULL_WIDTH).strip())
+    return videos
 
 
 def _write_samples(out: Path, cut: Cut) -> set[str]:
     """Cut everything in OUT/youtube; returns the names of the files that gave samples."""
     lines, kinds, words = [], Counter[str](), Counter[str]()
     made: set[str] = set()
-    for path in sorted((out / "youtube").glob("*.vtt")):
-        video, title = video_of(path)
+    paths = sorted((out / "youtube").glob("*.vtt"))
+    for path, (video, title) in videos_of(paths, fetched_ids(out / "youtube")).items():
         if video in words:
             print(f"{path.name}: another caption file of {video}, left out")
             continue
@@ -186,6 +218,9 @@ def _write_samples(out: Path, cut: Cut) -> set[str]:
         words[video] = len(captions.words)
         kinds.update(sample["source"] for sample in found)
         lines += [json.dumps(sample, ensure_ascii=False) + "\n" for sample in found]
+    if cut.uses > 1 and len(words) == 1:
+        raise BadInput(f"--uses {cut.uses} needs two videos or more, for all of a video is held out or nothing, and "
+                       f"{out / 'youtube'} has one with words: leave --uses at 1, or add videos")
     if lines:
         write_text(out / "training_samples.jsonl", "".join(lines))
         write_json(out / "stats.json", {

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hamner.config import BadInput, Config
+from hamner.config import Config
 from hamner.sources import Document, Tally
 from hamner.store import Store
-from hamner.survey import WORK, Advance, Part, batches, documents, generator
+from hamner.survey import WORK, Advance, Part, batches, generator, unchanged_documents
 from hamner.tokenizer import Tokenizer
 
 SHARD_TOKENS = 2**26
@@ -73,13 +73,11 @@ def write_part(
         advance(part.size)
         return
     tally, told = Tally(), 0
-    with closing(generator(documents(part, config, tally))) as stream:
+    with closing(generator(unchanged_documents(store, part, config, tally))) as stream:
         for _ in itertools.islice(stream, done):
             pass
         sides = {side: Side() for side in SIDES}
         for batch in batches(stream):
-            if done + len(batch) > len(verdicts):
-                raise _changed(part)
             kept = [d for d, verdict in zip(batch, verdicts[done:], strict=False) if verdict in SIDES]
             ids = iter(encode(tokenizer, kept))
             for document in batch:
@@ -92,14 +90,7 @@ def write_part(
                         sides, number = {side: Side() for side in SIDES}, number + 1
             advance(tally.bytes_read - told if part.files else sum(len(d.text) for d in batch))
             told = tally.bytes_read
-        if done != len(verdicts):
-            raise _changed(part)
         _write_shard(store, part, number, sides, done, last=True)
-
-
-def _changed(part: Part) -> BadInput:
-    return BadInput(f"source '{part.source}': {part.files[0]} and its neighbours have changed since they were first "
-                    "read: prepare again into another --out")
 
 
 def _write_shard(

@@ -52,7 +52,15 @@ class Store:
         try:
             return None if data is None else json.loads(data)
         except ValueError as error:
-            raise BadInput(f"{self._path(name)} is broken: {error}") from None
+            raise BadInput(f"{self._path(name)} is broken: {error}; choose another --out, or delete {self.place} to "
+                           "prepare again") from None
+
+    def size(self, name: str) -> int:
+        """In bytes; -1 when there is no such file."""
+        try:
+            return int(self._files.size(self._path(name)))
+        except FileNotFoundError:
+            return -1
 
     def remove(self, name: str) -> None:
         """A file or a whole folder, if it is there."""
@@ -63,7 +71,7 @@ class Store:
         """What killed writers left beside their places."""
         if self.local is not None:
             for path in self.local.glob(".*.tmp"):
-                path.unlink()
+                path.unlink(missing_ok=True)    # its writer may be alive on another machine, and done with it
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

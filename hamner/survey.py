@@ -3,7 +3,8 @@
 A part is one input file, or several small ones; it is one task on a cluster. A block is a run of its documents,
 saved when it is whole: a killed survey reads from the last block on.
 
-unfinished/<source>.<part>.<block>.survey.npz     texts (n,) hash of each whole text; draws (n,), characters (n,);
+unfinished/<source>.<part>.<block>.survey.npz     texts (n,) hash of each whole text; draws (n,), and of what it was
+                                                  cut from, whole_draws (n,); characters (n,);
                                                   bands (n, BANDS), or (n, 0) where near-duplicates stay
 """
 
@@ -13,27 +14,29 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hamner import heldout
-from hamner.config import Config
+from hamner.config import BadInput, Config
 from hamner.near_duplicates import BANDS, band_keys
 from hamner.sources import SOURCES, Document, Tally
 from hamner.sources.readers import builtin_documents, folder_documents
 from hamner.store import Store
 
-BLOCK_CHARACTERS = 2**26
+BLOCK_CHARACTERS, BLOCK_DOCUMENTS = 2**26, 200_000    # a block ends with whichever comes first
 BATCH_CHARACTERS, BATCH_DOCUMENTS = 2**21, 2000    # handled at a time
 WORK = "unfinished"    # folder of what is needed until the manifest is written
 
 Advance = Callable[[int], None]    # told how many bytes of input were done
+Columns = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Part:
     number: int
     files: tuple[Path, ...] = ()
     size: int = 0                 # bytes on disk; of builtin text, characters
+    folder: Path | None = None    # DIR/<source>, above the files
 
     @property
     def name(self) -> str:
@@ -56,6 +60,7 @@ class Survey:
 
     texts: npt.NDArray[np.uint64]
     draws: npt.NDArray[np.float64]
+    whole_draws: npt.NDArray[np.float64]    # the same where a document is no piece of anything
     characters: npt.NDArray[np.int64]
     bands: npt.NDArray[np.uint64]
     tally: Tally
@@ -65,8 +70,14 @@ def documents(part: Part, config: Config, tally: Tally) -> Iterator[Document]:
     """The part's documents, the same each time."""
     source = SOURCES[part.source]
     if part.files:
-        return folder_documents(source, part.files, tally)
-    return iter(builtin_text(part.source, config.seed, config.data.builtin_characters))
+        return folder_documents(source, part.files, tally, part.folder)
+    return _counted(builtin_text(part.source, config.seed, config.data.builtin_characters), tally)
+
+
+def _counted(texts: Iterable[Document], tally: Tally) -> Iterator[Document]:
+    for document in texts:
+        tally.records += 1
+        yield document
 
 
 @lru_cache(maxsize=8)
@@ -102,19 +113,29 @@ def survey_part(store: Store, part: Part, config: Config, *, near: bool, advance
         for _ in itertools.islice(stream, done):
             pass
         seen, told = Tally(**asdict(tally)) if done else Tally(), 0
-        rows: list[tuple[int, float, int]] = []
-        keys: list[npt.NDArray[np.uint64]] = []
-        size = 0
+        columns: list[Columns] = []
+        count = size = 0
         for batch in itertools.chain(batches(stream), [None]):
             if batch is not None:
-                rows += [(_hash(d.text), heldout.draw(d.text), len(d.text)) for d in batch]
-                keys.append(band_keys(batch) if near else np.zeros((len(batch), 0), dtype=np.uint64))
-                size += sum(len(d.text) for d in batch)
-                advance(tally.bytes_read - told if part.files else sum(len(d.text) for d in batch))
+                columns.append(_columns(batch, near))
+                characters = sum(len(d.text) for d in batch)
+                count, size = count + len(batch), size + characters
+                advance(tally.bytes_read - told if part.files else characters)
                 told = tally.bytes_read
-            if batch is None or size >= BLOCK_CHARACTERS:
-                _write_block(store, part, block, rows, keys, _since(tally, seen), last=batch is None)
-                seen, rows, keys, size, block = Tally(**asdict(tally)), [], [], 0, block + 1
+            if batch is None or size >= BLOCK_CHARACTERS or count >= BLOCK_DOCUMENTS:
+                _write_block(store, part, block, columns, _since(tally, seen), last=batch is None)
+                seen, columns, count, size, block = Tally(**asdict(tally)), [], 0, 0, block + 1
+
+
+def _columns(batch: Sequence[Document], near: bool) -> Columns:
+    """What is kept of each document of a batch, one array a kind: a tuple a document would take ten times as much."""
+    return {
+        "texts": np.array([_hash(d.text) for d in batch], dtype=np.uint64),
+        "draws": np.array([heldout.draw(d.text) for d in batch], dtype=np.float64),
+        "whole_draws": np.array([heldout.draw(d.cut_from or d.text) for d in batch], dtype=np.float64),
+        "characters": np.array([len(d.text) for d in batch], dtype=np.int64),
+        "bands": band_keys(batch) if near and batch else np.zeros((len(batch), BANDS if near else 0), dtype=np.uint64),
+    }
 
 
 def generator(stream: Iterator[Document]) -> Generator[Document, None, None]:
@@ -133,15 +154,13 @@ def _since(tally: Tally, before: Tally) -> Tally:
 
 
 def _write_block(
-    store: Store, part: Part, block: int, rows: list[tuple[int, float, int]], keys: list[npt.NDArray[np.uint64]],
-    tally: Tally, *, last: bool,
+    store: Store, part: Part, block: int, found: Sequence[Columns], tally: Tally, *, last: bool,
 ) -> None:
-    hashes, draws, characters = zip(*rows, strict=True) if rows else ((), (), ())
+    found = found or [_columns([], True)]
+    columns = {key: np.concatenate([batch[key] for batch in found]) for key in found[0]}
     told = np.frombuffer(json.dumps({"tally": asdict(tally), "last": last}).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
-    np.savez(buffer, texts=np.array(hashes, dtype=np.uint64), draws=np.array(draws, dtype=np.float64),
-             characters=np.array(characters, dtype=np.int64),
-             bands=np.concatenate(keys or [np.zeros((0, BANDS), dtype=np.uint64)]), told=told)
+    np.savez(buffer, allow_pickle=False, told=told, **columns)
     store.write(f"{WORK}/{part.name}.{block:03}.survey.npz", buffer.getvalue())
 
 
@@ -151,8 +170,20 @@ def _read_block(store: Store, part: Part, block: int) -> tuple[Survey, bool] | N
         return None
     with np.load(io.BytesIO(data)) as file:
         told = json.loads(file["told"].tobytes())
-        return Survey(file["texts"], file["draws"], file["characters"], file["bands"],
+        return Survey(file["texts"], file["draws"], file["whole_draws"], file["characters"], file["bands"],
                       Tally(**told["tally"])), told["last"]
+
+
+def unchanged_documents(store: Store, part: Part, config: Config, tally: Tally) -> Iterator[Document]:
+    """The documents of a surveyed part, read anew. Raises BadInput where one is not the text that was surveyed: what
+    was decided would be applied to another."""
+    texts = itertools.chain.from_iterable(survey.texts.tolist() for survey in surveyed(store, part))
+    for document, text in itertools.zip_longest(documents(part, config, tally), texts):
+        if document is None or text is None or _hash(document.text) != text:
+            raise BadInput(
+                f"source '{part.source}': {part.files[0] if part.files else 'builtin text'} or what is read with it "
+                "has changed since it was first read: prepare again into another --out")
+        yield document
 
 
 def surveyed(store: Store, part: Part) -> Iterator[Survey]:

@@ -9,7 +9,8 @@ youtube_conversation   three sentences of more than 20 characters, one a line
 
 A pass over a video uses each of its words once: the opening, then windows and, where sentences are known,
 conversations, drawn with even odds. Each further pass cuts at other places. So no word is in more samples than there
-are passes, and with one pass no two samples share text: what is held out of them was not trained on.
+are passes. All samples of a video are on one side of the split, by their field `video`; of a single video they are
+split one by one, which one pass allows, for no two of its samples share text. So no held-out speech is trained on.
 """
 
 from __future__ import annotations

@@ -94,6 +94,13 @@ def fetch(target: str | Path, folder: Path, language: str, sleep_seconds: float)
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
 
+def fetched_ids(folder: Path) -> set[str]:
+    """Ids of the videos that are in a folder's archive."""
+    path = folder / "archive"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {line.partition(" ")[2] for line in lines} - {""}
+
+
 def _options(folder: Path, language: str, sleep_seconds: float, log: _Log) -> dict[str, Any]:
     def wait(n: int) -> float:    # seconds, after n failures
         return min(60.0, sleep_seconds / 5 * 2**n)

@@ -28,7 +28,7 @@ def test_all_five_kinds_are_read_split_and_tokenised(tmp_path):
     said = []
     corpus, tokenizer = prepare(config, tmp_path, NAMES, tokenizer=None, seq_len=64, hub_tokens=0, say=said.append)
     facts = corpus.manifest["sources"]
-    assert said == []    # nothing malformed in the folder
+    assert [line for line in said if "so far" not in line] == []    # nothing malformed in the folder
     assert {name: facts[name]["records"] for name in NAMES} == {
         "tinystories": 821 + 537, "fineweb_edu": 120 + 925, "sft": 5182 + 1295 + 20 + 611, "personal": 79}
     for told in facts.values():

@@ -23,7 +23,7 @@ from hamner.sources.source import Document, Source, Tally
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
 ROWS_AT_ONCE = 256    # of a parquet file: web pages of megabytes must not meet in memory
 
-Records = Iterator[tuple[str, Any, int]]    # where it stands, the record, bytes of the file read so far
+Records = Iterator[tuple[str, Any, int]]    # where it stands in the file, the record, bytes of the file read so far
 
 
 def builtin_documents(source: Source, seed: int, characters: int) -> Iterator[Document]:
@@ -49,12 +49,17 @@ def folder_files(source: Source, folder: Path) -> list[Path]:
     return files
 
 
-def folder_documents(source: Source, files: Sequence[Path], tally: Tally) -> Iterator[Document]:
-    """One document a row (parquet), a line (jsonl) or a file (txt). Raises BadInput for an unreadable file."""
+def folder_documents(
+    source: Source, files: Sequence[Path], tally: Tally, folder: Path | None = None,
+) -> Iterator[Document]:
+    """One document a row (parquet), a line (jsonl) or a file (txt). Raises BadInput for an unreadable file.
+
+    folder: above the files; a malformed record is told by the path from there on.
+    """
     for path in files:
         read: Callable[[Path], Records] = (
             _parquet if path.suffix == ".parquet" else _text if path.suffix == ".txt" else _json_lines)
-        before = tally.bytes_read
+        before, name = tally.bytes_read, path.relative_to(folder).as_posix() if folder else path.name
         try:
             for where, record, position in read(path):
                 tally.records += 1
@@ -62,10 +67,11 @@ def folder_documents(source: Source, files: Sequence[Path], tally: Tally) -> Ite
                 try:
                     document = source.parse(json.loads(record) if isinstance(record, bytes) else record)
                     document = Document(normalise(document.text),
-                                        tuple((role, normalise(content)) for role, content in document.messages))
+                                        tuple((role, normalise(content)) for role, content in document.messages),
+                                        document.cut_from)
                     document.text.encode()    # half a surrogate pair is no text
-                except ValueError as error:    # JSONDecodeError and UnicodeError are ValueErrors too
-                    tally.skip(where, str(error))
+                except (ValueError, RecursionError) as error:    # JSONDecodeError and UnicodeError are ValueErrors too
+                    tally.skip(name + where, "nested too deeply" if isinstance(error, RecursionError) else str(error))
                     continue
                 if len(document.text.strip()) >= source.min_characters:
                     yield document
@@ -80,11 +86,11 @@ def _json_lines(path: Path) -> Records:
     with path.open("rb") as file, gzip.open(file, "rb") if path.suffix == ".gz" else file as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield f"{path.name}:{number}", line, file.tell()
+                yield f":{number}", line, file.tell()
 
 
 def _text(path: Path) -> Records:
-    yield path.name, {"text": path.read_text(encoding="utf-8")}, 0
+    yield "", {"text": path.read_text(encoding="utf-8")}, 0
 
 
 def _parquet(path: Path) -> Records:
@@ -94,5 +100,5 @@ def _parquet(path: Path) -> Records:
             raise BadInput(f"{path} has no column 'text'; its columns: {', '.join(file.schema_arrow.names)}")
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=["text"]):
             for text in batch.column("text").to_pylist():
-                yield f"{path.name}, row {row}", {"text": text}, row * size // file.metadata.num_rows
+                yield f", row {row}", {"text": text}, row * size // file.metadata.num_rows
                 row += 1

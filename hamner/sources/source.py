@@ -12,10 +12,15 @@ LISTED = 1000    # malformed records told one by one; of more only the number is
 
 @dataclass(frozen=True)
 class Document:
-    """One text. A conversation also keeps its messages, which are written in the chat template."""
+    """One text. A conversation also keeps its messages, which are written in the chat template.
+
+    cut_from: names the whole of which it is a piece, where another piece may say the same: all are on one side of the
+    split.
+    """
 
     text: str
     messages: tuple[tuple[str, str], ...] = ()    # role, content
+    cut_from: str = ""
 
 
 @dataclass(frozen=True)

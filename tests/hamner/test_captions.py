@@ -102,6 +102,14 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, text, problem):
     assert problem in str(error.value)
 
 
+def test_what_is_no_file_is_said(tmp_path):
+    (tmp_path / "folder.vtt").mkdir()
+    for name, problem in (("gone.vtt", "cannot be read: No such file or directory"),
+                          ("folder.vtt", "cannot be read: Is a directory")):
+        with pytest.raises(BadInput, match=f"^{problem}$"):
+            read_captions(tmp_path / name)
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path):
     assert said(tmp_path, b"\xef\xbb\xbf" + cues((0, 1, "one two")).replace("\n", "\r\n").encode()) == "one two"
 

@@ -255,6 +255,8 @@ def test_a_prepared_folder_that_does_not_fit_the_run_is_refused(prepared, texts,
         choose_tokenizer(_config(prepared, *WORDS, "vocab_size=401"))
     with pytest.raises(BadInput, match=r"source 'sft' of .* has \d+ tokens held out, less than one row of 99999"):
         take(_config(prepared, *WORDS), tmp_path / "b", tokenizer=None, seq_len=99_999)
+    with pytest.raises(BadInput, match=r"'sft' of .* has \d+ tokens to train on, less than one row of 99999: prepare"):
+        take(_config(prepared, *WORDS), tmp_path / "b", tokenizer=None, seq_len=99_999)
     assert main(_arguments(texts, tmp_path / "part", "--sources", "sft")) == 0
     with pytest.raises(BadInput, match="was prepared without personal: it holds sft; prepare again with --sources"):
         take(_config(tmp_path / "part", *WORDS), tmp_path / "c", names=["sft", "personal"], tokenizer=None)
@@ -290,7 +292,7 @@ def test_begun_or_finished_with_other_settings_is_refused(texts, prepared, tmp_p
     finally:
         os.utime(stories, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert main(_arguments(texts, prepared, "seed=3")) == 2
-    assert "is finished, with other settings: choose another --out" in capsys.readouterr().err
+    assert "is finished, with other settings: choose another --out, or delete it" in capsys.readouterr().err
     assert main(_arguments(texts, prepared)) == 0
     assert main(_arguments(prepared, tmp_path / "x")) == 2
     assert "is prepared already: give it to a run with --data" in capsys.readouterr().err
@@ -335,22 +337,6 @@ def test_a_stream_is_not_put_on_a_far_place(prepared, capsys):
     assert "streamed from the hub needs a folder of this machine, not memory://far/out" in capsys.readouterr().err
 
 
-def test_a_file_that_changes_between_the_two_readings_is_told(texts, tmp_path):
-    _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(60)])
-    config = _config(tmp_path / "data", *WORDS, "data.tokenizer=x/y")
-    tokenizer = Tokenizer.train(["a few words"], 301)
-    job = open_job(config, str(tmp_path / "out"), ["sft"], tokenizer, tokens=None, runner=_in_order, say=print)
-
-    def runner(what, work, parts):
-        if what == "tokenising":
-            _lines(tmp_path / "data" / "sft" / "a.jsonl", [{"messages": _turns(n)} for n in range(50)])
-        for part in parts:
-            work(part, lambda _: None)
-
-    with pytest.raises(BadInput, match=r"source 'sft': .*a\.jsonl and its neighbours have changed since they were"):
-        preparation.run(job, tokenizer, 16, runner, print)
-
-
 def test_about_as_many_tokens_as_asked_for_are_taken(texts, tmp_path):
     """4,000 of 11,000 tokens and more: within 3 % or one document, and the held-out side is cut with the other."""
     assert main(_arguments(texts, tmp_path / "out", "--tokens", "4e3", "--sources", "fineweb_edu,tinystories")) == 0
@@ -362,6 +348,28 @@ def test_about_as_many_tokens_as_asked_for_are_taken(texts, tmp_path):
         assert 0.01 < share < 0.2
     whole = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["fineweb_edu"]
     assert whole["documents"] < 200
+
+
+def test_nothing_is_lost_to_a_source_that_is_only_read(tmp_path, capsys):
+    """Forty of sixty texts are in a source that the tokenizer alone is trained on: there they are left out."""
+    for source in ("tinystories", "sft", "personal"):
+        _lines(tmp_path / "data" / source / "a.jsonl", [
+            {"messages": _turns(n)} if source == "sft" else {"text": _prose(source, n, 40)} for n in range(60)])
+    web = [{"text": _prose("web", n, 40)} for n in range(60)]
+    _lines(tmp_path / "data" / "fineweb_edu" / "a.jsonl", web)
+    arguments = partial(_arguments, tmp_path / "data", more=("vocab_size=320", "--sources", "fineweb_edu"))
+    copies = tmp_path / "data" / "tinystories" / "b.jsonl"
+    _lines(copies, web[:40])
+    assert main(arguments(tmp_path / "out")) == 0
+    facts = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["fineweb_edu"]
+    assert facts["documents"] + facts["heldout_documents"] == 60 and sum(facts["dropped"].values()) == 0
+    copies.unlink()    # the tokenizer is the same: it has seen none of the copies, which are held out in part
+    assert main(arguments(tmp_path / "alone")) == 0
+    assert _files(tmp_path / "alone")["tokenizer.json"] == _files(tmp_path / "out")["tokenizer.json"]
+    _lines(tmp_path / "data" / "tinystories" / "a.jsonl", web)
+    assert main(arguments(tmp_path / "copy")) == 2
+    assert ("source 'tinystories' has 0 documents in " in (err := capsys.readouterr().err)
+            and " without 60 duplicates; at least 5 are needed" in err)
 
 
 def test_duplicates_can_be_kept(texts, tmp_path):

@@ -196,6 +196,22 @@ def test_malformed_lines_are_skipped_counted_and_named(folder, tmp_path):
     assert "broken.jsonl:7: unknown role 'robot'" in said[0] and said[0].endswith(" and 2 more")
 
 
+def test_what_cannot_be_read_is_told_with_its_folder_and_a_deep_line_is_malformed(folder, tmp_path):
+    good = [{"text": _prose("more", n)} for n in range(400)]
+    for place, line in (("a", "[" * 100_000), ("b", {"no": "text"}), ("c", {"text": 7})):
+        _lines(folder / "fineweb_edu" / place / "b.jsonl", [*good[:200], line])
+    corpus, _ = _prepare(folder, tmp_path / "out", "duplicates=keep")
+    assert corpus.manifest["sources"]["fineweb_edu"]["skipped"] == [
+        "a/b.jsonl:201: nested too deeply", "b/b.jsonl:201: no 'text' in the record",
+        "c/b.jsonl:201: no 'text' in the record"]
+
+
+def test_records_of_builtin_text_are_counted(tmp_path):
+    corpus, _ = _prepare("builtin", tmp_path / "out", "builtin_characters=20000")
+    for facts in corpus.manifest["sources"].values():
+        assert facts["records"] == facts["documents"] + facts["heldout_documents"] + sum(facts["dropped"].values()) > 20
+
+
 def test_more_than_one_malformed_record_in_a_hundred_stops(folder, tmp_path):
     """60 good ones and the 40 there are, with one broken line are 1 in 101; with two it is too much."""
     _lines(folder / "sft" / "more.jsonl", [*({"messages": _messages(n)} for n in range(100, 160)), "{"])
@@ -287,6 +303,28 @@ def test_what_is_held_out_depends_on_the_text_alone():
     assert doubled == {text for text in texts if heldout.draw(text) <= limit} and len(doubled) > 1
 
 
+@pytest.mark.parametrize("pieces", [[3] * 40, [1] * 30 + [9] * 10, [60, 40], [5, 95], [100]])
+def test_what_was_cut_from_one_whole_is_on_one_side(pieces):
+    """Never none and never all; a fifth at most where whole groups fit into it."""
+    wholes = np.repeat([heldout.draw(f"video {n}") for n in range(len(pieces))], pieces)
+    limit = heldout.threshold(wholes, np.full(len(wholes), 50), 0.05, tokens=100)
+    held = int((wholes < limit).sum())
+    first = pieces[int(np.argmin([heldout.draw(f"video {n}") for n in range(len(pieces))]))]
+    assert held == 0 if len(pieces) == 1 else 0 < held <= max(first, len(wholes) // 5)
+
+
+def test_one_of_two_videos_is_held_out_and_that_is_said(folder, tmp_path):
+    (folder / "personal" / "a.jsonl").parent.rename(tmp_path / "aside")
+    _lines(folder / "personal" / "a.jsonl", [
+        {"text": _prose("voice", n), "video": f"video {n % 2}"} for n in range(40)])
+    said = []
+    corpus, tokenizer = _prepare(folder, tmp_path / "out", say=said.append)
+    assert said == ["personal: 50% of the documents are held out, for all of a video is on one side of the split: "
+                    "add videos"]
+    held = _documents(tokenizer, corpus.heldout("personal"))
+    assert len(held) == 20 and len({int(text.split(":")[0].split()[-1]) % 2 for text in held}) == 1
+
+
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("sft/x.jsonl.gz", b"no gzip", "x.jsonl.gz cannot be read"),
     ("personal/x.txt", b"\xff\xfe", "x.txt cannot be read"),
@@ -318,4 +356,8 @@ def test_text_too_short_for_one_row_is_refused_before_anything_starts(folder, tm
     with pytest.raises(BadInput) as caught:
         prepare(_config(folder), tmp_path / "out", NAMES, tokenizer=None, seq_len=10**6, hub_tokens=0)
     assert len(caught.value.problems) == 8    # four sources, too short to train on and to measure
-    assert "less than one row of 1000000" in caught.value.problems[0]
+    count = Corpus(_prepare(folder, tmp_path / "as_it_is")[0].folder, Tokenizer.load(tmp_path / "as_it_is").sha256)
+    for problem, side, use in zip(caught.value.problems, (count.train, count.heldout), ("to train on", "held out"),
+                                  strict=False):
+        assert problem == (f"source 'tinystories' has {len(side('tinystories'))} tokens {use}, less than one row of "
+                           "1000000: give more text")

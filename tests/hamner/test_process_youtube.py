@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -11,13 +12,19 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yt_dlp
 from youtube_site import Site, rolling, talk, write_plugin
 
+from hamner import heldout
 from hamner.captions import read_captions
-from hamner.process_youtube import main, video_of
+from hamner.load_config import load_config
+from hamner.prepare_data import prepare
+from hamner.process_youtube import main, videos_of
 from hamner.sources import SOURCES, Tally
 from hamner.sources.readers import folder_documents, folder_files
+from hamner.tokenizer import Tokenizer
 
 DATA = os.environ.get("HAMNER_DATA", "")
 
@@ -237,7 +244,71 @@ def test_captions_on_this_disk_are_taken_and_never_asked_for(site, command, tmp_
     assert len(records(out)) > 2 * len(before)
 
 
+@pytest.mark.parametrize("uses", [1, 2, 3])
+def test_no_speech_is_both_held_out_and_trained_on(tmp_path, uses):
+    """Each word of the talks is said once, in one of twenty videos: whatever is in both was used on both sides."""
+    (tmp_path / "mine").mkdir()
+    for n in range(20):
+        (tmp_path / "mine" / f"{video_id(n)}_Part {n}.en.vtt").write_text(talk(n, lines=150)[1])
+    assert main([str(tmp_path / "mine"), "--out", str(tmp_path / "personal"), "--uses", str(uses)]) == 0
+    config = load_config("smoke", [
+        f"data.path={tmp_path}", "vocab_size=320", "heldout_sequences=2", "tournament.seq_len=16",
+        "curriculum.seq_len=16"])
+    tokenizer = Tokenizer.train((r["text"] for r in records(tmp_path / "personal")), 320)
+    corpus, _ = prepare(config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0)
+    said = [set(re.findall(r"v\d+w\d+", tokenizer.decode(np.asarray(side("personal")).tolist())))
+            for side in (corpus.heldout, corpus.train)]
+    assert min(map(len, said)) > 1000 and not said[0] & said[1]
+    videos = [{word.partition("w")[0] for word in words} for words in said]
+    assert len(videos[0]) >= 1 and len(videos[0]) + len(videos[1]) == 20
+    facts = corpus.manifest["sources"]["personal"]
+    assert facts["one_whole"] is False and facts["heldout_documents"] <= 0.2 * facts["records"]
+
+
+def test_of_one_video_each_word_is_used_once(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / f"{video_id(0)}_One.en.vtt").write_text(talk(0, lines=300)[1])
+    words = [str(tmp_path / "mine"), "--out", str(tmp_path / "personal")]
+    assert main([*words, "--uses", "2"]) == 2 and not (tmp_path / "personal" / "training_samples.jsonl").exists()
+    assert "--uses 2 needs two videos or more" in capsys.readouterr().err
+    assert main(words) == 0
+    config = load_config("smoke", [f"data.path={tmp_path}", "vocab_size=320", "tournament.seq_len=16"])
+    told, tokenizer = [], Tokenizer.train((r["text"] for r in records(tmp_path / "personal")), 320)
+    corpus, _ = prepare(config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0,
+                        say=told.append)
+    assert told[0].startswith("personal: cut from one video, so its samples are held out one by one")
+    facts = corpus.manifest["sources"]["personal"]
+    held = sum(heldout.draw(r["text"]) < facts["threshold"] for r in records(tmp_path / "personal"))
+    assert facts["heldout_documents"] == held >= 1 and facts["one_whole"] is True
+
+
+def test_no_file_takes_another_ones_place(tmp_path, capsys):
+    """One name in two folders is two videos; so are two parts whose names begin with the same eleven characters."""
+    for n, name in enumerate(("a/intro", "b/intro", "lecture_001_part1", "lecture_001_part2", "my_holidays_2024",
+                              "my_holidays_2025", "c/9_z0XuElERM_Same", "d/9_z0XuElERM_Same")):
+        path = tmp_path / "mine" / f"{name}.en.vtt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(talk(n)[1])
+    out = tmp_path / "out"
+    for said in ("7 copied, 1 without captions", "7 here already, 1 without captions"):
+        assert main([str(tmp_path / "mine"), "--out", str(out)]) == 0
+        told = capsys.readouterr().out
+        assert told.splitlines()[-1] == f"8 videos: {said}"
+        assert f"9_z0XuElERM_Same.en.vtt: another caption file of 9_z0XuElERM, left out: {tmp_path}/mine/d" in told
+        assert {record["video"] for record in records(out)} == {
+            "intro", "intro (2)", "lecture_001_part1", "lecture_001_part2", "my_holidays_2024", "my_holidays_2025",
+            "9_z0XuElERM"}
+        words = {word[:2] for record in records(out) for word in record["text"].split() if re.match(r"v\d+w", word)}
+        assert words == {f"v{n}" for n in range(7)}
+
+
 def test_names_of_caption_files():
+    def video_of(path, fetched=frozenset()):
+        return videos_of([path], fetched)[path]
+
+    assert video_of(Path("lecture_001_part1.en.vtt")) == ("lecture_001_part1", "001_part1")
+    assert video_of(Path("lecture_001_part1.en.vtt"), {"lecture_001"}) == ("lecture_001", "part1")
+    assert video_of(Path("12_3_Elsewhere.en.vtt"), {"12", "12_3"}) == ("12_3", "Elsewhere")
     assert video_of(Path("9_z0XuElERM_librem5 kit_2.en.vtt")) == ("9_z0XuElERM", "librem5 kit_2")
     assert video_of(Path("-154CWGhuAI_A： B？ C｜D⧸E.en-orig.vtt")) == ("-154CWGhuAI", "A: B? C|D/E")
     assert video_of(Path("Intro.english.en.vtt")) == ("Intro.english", "Intro.english")
@@ -267,6 +338,13 @@ def test_nothing_that_comes_out_is_exit_code_one(tmp_path, capsys, content, prob
     said = capsys.readouterr().out.splitlines()
     assert problem in said[0] and said[-2:] == ["1 videos: 1 without captions", f"nothing came of {path}"]
     assert not (out / "training_samples.jsonl").exists()
+
+
+def test_captions_that_yt_dlp_leaves_unwritten_are_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(yt_dlp.YoutubeDL, "process_info", lambda downloader, info: None)
+    path = info_json(tmp_path / "x.info.json", talk(0)[1])
+    assert main([str(path), "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == "AB_cd-EF123: its captions could not be written"
 
 
 def test_a_wrong_address_is_said(command):
