@@ -83,7 +83,7 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
         usual = name == Data().tokenizer and config.data.path != "hub"
         if usual and (beside_data / "tokenizer.json").is_file():
             name = beside_data
-    tokenizer = Tokenizer.load(name)
+    tokenizer = Tokenizer.load(name, config.data.hub_deadline)
     if tokenizer.vocab_size != config.size.vocab_size:
         raise BadInput(
             f"tokenizer '{name}' has {tokenizer.vocab_size} entries, the config's size.vocab_size is "
