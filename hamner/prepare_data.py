@@ -30,7 +30,7 @@ from hamner.preparation import Job, Runner, Work, parts_of, run, settings
 from hamner.results import home_folder, only_one, read_json, write_json
 from hamner.shards import SHARD_TOKENS
 from hamner.sources import SOURCES, Source
-from hamner.sources.hub import stage
+from hamner.sources.hub import Staged, stage
 from hamner.sources.readers import folder_files
 from hamner.store import Store
 from hamner.survey import WORK, Part
@@ -165,10 +165,9 @@ def open_job(
         else:
             staged = _stage(source, config, store, tokens, runner, say)
             assert source.hub is not None
-            origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged["revision"],
+            origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged.revision,
                              "licence": source.hub.licence}
-            assert store.local is not None
-            parts += parts_of(name, folder_files(source, store.local / STAGED))
+            parts += parts_of(name, staged.pieces)
     plan = {"settings": settings(config, written, tokens, shard_tokens), "inputs": inputs,
             "tokenizer": tokenizer.sha256 if tokenizer else "train"}
     begun = store.read_json(f"{WORK}/plan.json")
@@ -191,20 +190,19 @@ def _about(path: Path) -> dict[str, Any]:
     return {"revision": None, "licence": "not stated"} | told
 
 
-def _stage(
-    source: Source, config: Config, store: Store, tokens: int | None, runner: Runner, say: Say,
-) -> dict[str, Any]:
+def _stage(source: Source, config: Config, store: Store, tokens: int | None, runner: Runner, say: Say) -> Staged:
+    """The pieces of a hub source, streamed if they are not there yet. Raises BadInput."""
     if store.local is None:
         raise BadInput(f"what is streamed from the hub needs a folder of this machine, not {store.place}: download "
                        "the data set's files and give them with --data DIR, or choose another --out")
-    folder, told = store.local / STAGED, dict[str, Any]()
+    folder, told = store.local / STAGED, list[Staged]()
     wanted = int((config.data.hub_tokens if tokens is None else tokens) * CHARACTERS_PER_TOKEN * SPARE)
 
     def work(part: Part, advance: Callable[[int], None]) -> None:
-        told.update(stage(source, folder, wanted, config.data.hub_deadline, say, advance))
+        told.append(stage(source, folder, wanted, config.data.hub_deadline, say, advance))
 
     runner(f"{source.name} from the hub", work, [Part(source.name, 0, size=wanted)])
-    return told
+    return told[0]
 
 
 def _folder_of(source: Source, config: Config) -> Path | None:
