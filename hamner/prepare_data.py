@@ -142,23 +142,24 @@ def open_job(
     config: Config, place: str, names: Iterable[str], tokenizer: Tokenizer | None, *, tokens: int | None,
     shard_tokens: int = SHARD_TOKENS, runner: Runner, say: Say,
 ) -> Job:
-    """Find the text, streaming what comes from the hub first (in this process, shown by `runner`). Raises BadInput,
-    also when `place` was begun with other settings or other files."""
+    """Find the text, streaming what comes from the hub (in this process, shown by `runner`). Raises BadInput, before
+    anything is streamed when `place` was begun with other settings or other files."""
     trains, store = tokenizer is None, Store(place)
     written = tuple(name for name in SOURCE_NAMES if name in names and SOURCES[name].builtin)
+    read = [SOURCES[name] for name in (SOURCE_NAMES if trains else written) if SOURCES[name].builtin]
+    folders = {source.name: folder for source in read if (folder := _folder_of(source, config)) is not None}
+    files = {name: folder_files(SOURCES[name], folder) for name, folder in folders.items()}
+    _begin(store, {
+        "settings": settings(config, written, tokens, shard_tokens),
+        "inputs": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for name in files for path in files[name]],
+        "tokenizer": tokenizer.sha256 if tokenizer else "train"}, say)
     parts: list[Part] = []
     origins: dict[str, dict[str, Any]] = {}
-    inputs: list[list[Any]] = []
-    for name in SOURCE_NAMES if trains else written:
-        source = SOURCES[name]
-        folder = _folder_of(source, config)
-        if source.builtin is None:
-            continue
-        if folder is not None:
-            files = folder_files(source, folder)
-            origins[name] = {"origin": str(folder), **_about(folder / name / "about.json")}
-            inputs += [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-            parts += parts_of(name, files)
+    for source in read:
+        name = source.name
+        if name in files:
+            origins[name] = {"origin": str(folders[name]), **_about(folders[name] / name / "about.json")}
+            parts += parts_of(name, files[name])
         elif config.data.path == "builtin":
             origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "licence": "GPL-3.0-only"}
             parts.append(Part(name, 0, size=config.data.builtin_characters))
@@ -168,18 +169,23 @@ def open_job(
             origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged.revision,
                              "licence": source.hub.licence}
             parts += parts_of(name, staged.pieces)
-    plan = {"settings": settings(config, written, tokens, shard_tokens), "inputs": inputs,
-            "tokenizer": tokenizer.sha256 if tokenizer else "train"}
+    return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens)
+
+
+def _begin(store: Store, plan: dict[str, Any], say: Say) -> None:
+    """Leave on disk only what belongs to `plan`. Raises BadInput when shards of another one may be there already."""
     begun = store.read_json(f"{WORK}/plan.json")
-    if begun is not None and begun != plan:
+    if begun == plan:
+        return
+    if begun is not None:
         differs = " and ".join(key for key in plan if begun.get(key) != plan[key])
         if store.read(f"{WORK}/decided.json") is not None:
-            raise BadInput(f"{place} was begun with other {differs}: give the same options again, choose another "
-                           f"--out, or delete {place}")
-        say(f"{place} was begun with other {differs}, and nothing is written yet: beginning anew")
-        store.remove(WORK)
+            raise BadInput(f"{store.place} was begun with other {differs}: give the same options again, choose another "
+                           f"--out, or delete {store.place}")
+        say(f"{store.place} was begun with other {differs}, and nothing is written yet: beginning anew")
+    for left in (STAGED, WORK):    # pieces are cut by how much is streamed: another plan's would give other shards
+        store.remove(left)
     store.write_json(f"{WORK}/plan.json", plan)
-    return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens)
 
 
 def _about(path: Path) -> dict[str, Any]:

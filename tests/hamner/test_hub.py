@@ -12,6 +12,7 @@ import pytest
 from hub_site import COMMIT, hub_site, large_rows, parquet
 from test_prepare_data import TEXT_NAMES, _parquet, _prose, _texts, _write_sources
 
+from hamner import preparation, shards
 from hamner.config import BadInput
 from hamner.prepare_data import main
 from hamner.sources import SOURCES, hub
@@ -263,6 +264,43 @@ def tales(hub_folder):
     """The folder named as the data set has 1,500 tales, some 130,000 tokens."""
     _parquet(hub_folder / "roneneldan" / "TinyStories" / "train.parquet", [_prose("tale", n, 60) for n in range(1500)])
     return hub_folder
+
+
+@pytest.mark.parametrize("limit", [("--tokens", "{}"), ("data.hub_tokens={}",)])
+def test_a_rerun_with_another_limit_leaves_what_was_begun_as_it_is(tales, monkeypatch, capsys, limit):
+    """Stopped in the second shard; refused with three times the tokens; goes on with the first number."""
+    few, many = ([word.format(count) for word in limit] for count in (20_000, 60_000))
+
+    def stop(store, part, number, *rest, **more):
+        if number == 1:
+            raise KeyboardInterrupt
+        return real(store, part, number, *rest, **more)
+
+    real = shards._write_shard
+    monkeypatch.setattr(shards, "_write_shard", stop)
+    assert _command(tales / "out", *few) == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(tales)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert _command(tales / "out", *many) == 2
+    assert "was begun with other settings: give the same options again" in capsys.readouterr().err
+    assert _command(tales / "out", *few) == 0
+    assert _command(tales / "calm", *few) == 0
+    assert _written(tales / "out") == _written(tales / "calm")
+    assert len(_written(tales / "calm")) >= 4
+    assert _command(tales / "out", *many) == 2    # finished, with other settings
+
+
+def test_what_was_streamed_for_another_limit_is_not_taken_over(tales, monkeypatch, capsys):
+    """Stopped before anything was decided, with three times the tokens."""
+    with monkeypatch.context() as stopped:
+        stopped.setattr(preparation, "_decide", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert _command(tales / "out", "--tokens", "60000") == 130
+    assert (tales / "out" / "from_hub" / "tinystories" / "state.json").is_file()
+    assert _command(tales / "out", "--tokens", "20000") == 0
+    assert "nothing is written yet: beginning anew" in capsys.readouterr().out
+    assert _command(tales / "calm", "--tokens", "20000") == 0
+    assert _written(tales / "out") == _written(tales / "calm")
 
 
 def test_a_row_without_text_is_malformed(tales):
