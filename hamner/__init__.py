@@ -6,6 +6,7 @@ config, load_config, presets, contestants, cost   what is asked for, what a mode
 sources/, builtin_text/, synthetic_tasks/ where text comes from
 process_youtube, youtube_download, captions, voice_samples   somebody's videos -> text of their own
 normalise, near_duplicates, heldout, tokenizer   what text is cleaned of, what says the same, what is held out, ids
+child, hub_errors                         what may hang, in a process that can be ended; what the hub's errors mean
 prepare_data, preparation, survey, shards, store, corpus   text -> shards on disk -> arrays of tokens
 mixer                                     ratios of sources -> batches of tokens (B, T)
 attention, mlp, model                     tokens -> logits

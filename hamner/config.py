@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+HUB_DEADLINE = 20.0    # seconds
 SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
 
 
@@ -109,7 +110,7 @@ class Data(Strict):
     builtin_characters: int = Field(40_000_000, gt=0)   # size of each builtin source
     bpe_characters: int = Field(1_000_000, gt=0)        # read from each source to train a BPE
     hub_tokens: int = Field(400_000_000, gt=0)   # streamed from each hub source for a curriculum
-    hub_deadline: float = Field(20.0, gt=0)      # seconds without a row after which the hub counts as unreachable
+    hub_deadline: float = Field(HUB_DEADLINE, gt=0)     # seconds without a row after which the hub is unreachable
     duplicates: Literal["drop", "keep"] = "drop"    # near-duplicates in the text; builtin text keeps its own
 
 

@@ -104,8 +104,10 @@ class Job:
 
 def settings(config: Config, names: Sequence[str], tokens: int | None, shard_tokens: int) -> dict[str, Any]:
     """What decides the shards' bytes, beside the text and the tokenizer themselves."""
+    streamed = config.data.path == "hub" and tokens is None    # as far as hub_tokens says
     return {
-        "data": config.data.model_dump(mode="json", exclude={"hub_deadline", "hub_tokens", "own"}),
+        "data": config.data.model_dump(
+            mode="json", exclude={"hub_deadline", "own"} | (set() if streamed else {"hub_tokens"})),
         "seed": config.seed, "vocab_size": config.size.vocab_size, "sources": list(names),
         "seq_len": [config.tournament.seq_len, config.curriculum.seq_len], "tokens": tokens,
         "shard_tokens": shard_tokens,

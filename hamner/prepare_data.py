@@ -31,7 +31,7 @@ from hamner.prepared import Inputs, check_finished, held_sources, inputs_of, is_
 from hamner.results import home_folder, only_one, read_json, write_json
 from hamner.shards import SHARD_TOKENS
 from hamner.sources import SOURCES, Source
-from hamner.sources.hub import stage
+from hamner.sources.hub import Staged, stage
 from hamner.sources.readers import folder_files
 from hamner.store import Store
 from hamner.survey import WORK, Part
@@ -82,7 +82,7 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
         usual = name == Data().tokenizer and config.data.path != "hub"
         if usual and (beside_data / "tokenizer.json").is_file():
             name = beside_data
-    tokenizer = Tokenizer.load(name)
+    tokenizer = Tokenizer.load(name, config.data.hub_deadline)
     if tokenizer.vocab_size != config.size.vocab_size:
         raise BadInput(
             f"tokenizer '{name}' has {tokenizer.vocab_size} entries, the config's size.vocab_size is "
@@ -154,47 +154,53 @@ def open_job(
     config: Config, place: str, names: Iterable[str], tokenizer: Tokenizer | None, *, tokens: int | None,
     shard_tokens: int = SHARD_TOKENS, runner: Runner, say: Say,
 ) -> Job:
-    """Find the text, streaming what comes from the hub first (in this process, shown by `runner`). Raises BadInput,
-    also when `place` was begun with other settings or other files."""
+    """Find the text, streaming what comes from the hub (in this process, shown by `runner`). Raises BadInput, before
+    anything is streamed when `place` was begun with other settings or other files."""
     trains, store = tokenizer is None, Store(place)
     written = tuple(name for name in SOURCE_NAMES if name in names and SOURCES[name].builtin)
+    read = [SOURCES[name] for name in (SOURCE_NAMES if trains else written) if SOURCES[name].builtin]
+    folders = {source.name: folder for source in read if (folder := _folder_of(source, config)) is not None}
+    files = {name: folder_files(SOURCES[name], folder) for name, folder in folders.items()}
+    _begin(store, {
+        "settings": settings(config, written, tokens, shard_tokens),
+        "inputs": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for name in files for path in files[name]],
+        "tokenizer": tokenizer.sha256 if tokenizer else "train"}, say)
     parts: list[Part] = []
     origins: dict[str, dict[str, Any]] = {}
-    inputs: list[list[Any]] = []
     held: Inputs = {}    # what the manifest tells of them
-    for name in SOURCE_NAMES if trains else written:
-        source = SOURCES[name]
-        folder = _folder_of(source, config)
-        if source.builtin is None:
-            continue
-        if folder is not None:
-            files = folder_files(source, folder)
-            origins[name] = {"origin": str(folder), **_about(folder / name / "about.json")}
-            inputs += [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-            held[name] = inputs_of(files, folder / name)
-            parts += parts_of(name, files, folder / name)
+    for source in read:
+        name = source.name
+        if name in files:
+            origins[name] = {"origin": str(folders[name]), **_about(folders[name] / name / "about.json")}
+            held[name] = inputs_of(files[name], folders[name] / name)
+            parts += parts_of(name, files[name], folders[name] / name)
         elif config.data.path == "builtin":
             origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "licence": "GPL-3.0-only"}
             parts.append(Part(name, 0, size=config.data.builtin_characters))
         else:
             staged = _stage(source, config, store, tokens, runner, say)
             assert source.hub is not None
-            origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged["revision"],
+            origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged.revision,
                              "licence": source.hub.licence}
             assert store.local is not None
-            parts += parts_of(name, folder_files(source, store.local / STAGED), store.local / STAGED / name)
-    plan = {"settings": settings(config, written, tokens, shard_tokens), "inputs": inputs,
-            "tokenizer": tokenizer.sha256 if tokenizer else "train"}
+            parts += parts_of(name, staged.pieces, store.local / STAGED / name)
+    return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens, held)
+
+
+def _begin(store: Store, plan: dict[str, Any], say: Say) -> None:
+    """Leave on disk only what belongs to `plan`. Raises BadInput when shards of another one may be there already."""
     begun = store.read_json(f"{WORK}/plan.json")
-    if begun is not None and begun != plan:
+    if begun == plan:
+        return
+    if begun is not None:
         differs = " and ".join(key for key in plan if begun.get(key) != plan[key])
         if store.read(f"{WORK}/decided.json") is not None:
-            raise BadInput(f"{place} was begun with other {differs}: give the same options again, choose another "
-                           f"--out, or delete {place}")
-        say(f"{place} was begun with other {differs}, and nothing is written yet: beginning anew")
-        store.remove(WORK)
+            raise BadInput(f"{store.place} was begun with other {differs}: give the same options again, choose another "
+                           f"--out, or delete {store.place}")
+        say(f"{store.place} was begun with other {differs}, and nothing is written yet: beginning anew")
+    for left in (STAGED, WORK):    # pieces are cut by how much is streamed: another plan's would give other shards
+        store.remove(left)
     store.write_json(f"{WORK}/plan.json", plan)
-    return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens, held)
 
 
 def _inputs(config: Config, names: Sequence[str]) -> Inputs:
@@ -213,20 +219,19 @@ def _about(path: Path) -> dict[str, Any]:
     return {"revision": None, "licence": "not stated"} | told
 
 
-def _stage(
-    source: Source, config: Config, store: Store, tokens: int | None, runner: Runner, say: Say,
-) -> dict[str, Any]:
+def _stage(source: Source, config: Config, store: Store, tokens: int | None, runner: Runner, say: Say) -> Staged:
+    """The pieces of a hub source, streamed if they are not there yet. Raises BadInput."""
     if store.local is None:
         raise BadInput(f"what is streamed from the hub needs a folder of this machine, not {store.place}: download "
                        "the data set's files and give them with --data DIR, or choose another --out")
-    folder, told = store.local / STAGED, dict[str, Any]()
+    folder, told = store.local / STAGED, list[Staged]()
     wanted = int((config.data.hub_tokens if tokens is None else tokens) * CHARACTERS_PER_TOKEN * SPARE)
 
     def work(part: Part, advance: Callable[[int], None]) -> None:
-        told.update(stage(source, folder, wanted, config.data.hub_deadline, say, advance))
+        told.append(stage(source, folder, wanted, config.data.hub_deadline, say, advance))
 
     runner(f"{source.name} from the hub", work, [Part(source.name, 0, size=wanted)])
-    return told
+    return told[0]
 
 
 def _folder_of(source: Source, config: Config) -> Path | None:

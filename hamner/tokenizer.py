@@ -14,13 +14,16 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from hamner.config import BadInput
+from hamner import hub_errors
+from hamner.child import Child, Failed, Send
+from hamner.config import HUB_DEADLINE, BadInput
 from hamner.results import write_text
 
 RESERVED = (
@@ -70,29 +73,20 @@ class Tokenizer:
         return cls(inner)
 
     @classmethod
-    def load(cls, name: str | Path) -> Tokenizer:
-        """From a folder with tokenizer.json, or by hub id. Raises BadInput where neither can be had."""
+    def load(cls, name: str | Path, deadline: float = HUB_DEADLINE) -> Tokenizer:
+        """From a folder with tokenizer.json, or by hub id within `deadline` seconds. Raises BadInput where neither
+        can be had."""
         path = Path(name) / "tokenizer.json"
-        if path.is_file():
-            try:
-                return cls(tokenizers.Tokenizer.from_file(str(path)))
-            except BadInput:
-                raise
-            except Exception as error:    # the library raises bare Exception for a broken file
-                raise BadInput(f"{path} is not a tokenizer: {error}") from None
-        if Path(name).is_absolute() or str(name).count("/") != 1:
-            raise BadInput(f"no tokenizer at {path}")
+        if not path.is_file():
+            if Path(name).is_absolute() or str(name).count("/") != 1:
+                raise BadInput(f"no tokenizer at {path}")
+            path = _downloaded(str(name), deadline)
         try:
-            return cls(tokenizers.Tokenizer.from_pretrained(str(name)))
+            return cls(tokenizers.Tokenizer.from_file(str(path)))
         except BadInput:
             raise
-        except Exception as error:
-            reason = str(error).splitlines()[0][:160]
-            raise BadInput(
-                f"tokenizer '{name}' is neither a folder nor to be had from the hub ({reason}); "
-                "give a folder with data.tokenizer=FOLDER, put it into the data folder as DIR/tokenizer/, "
-                "or use a miniature config, which trains its own"
-            ) from None
+        except Exception as error:    # the library raises bare Exception for a broken file
+            raise BadInput(f"{path} is not a tokenizer: {error}") from None
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
@@ -144,6 +138,32 @@ class Tokenizer:
             piece = decoder.step(self._inner, token)
             if piece:
                 yield piece
+
+
+def _downloaded(name: str, deadline: float) -> Path:
+    """A hub tokenizer's file in the cache of the hub's library. Raises BadInput."""
+    with closing(Child(_download, name, deadline)) as child:
+        try:
+            child.receive()    # its libraries are imported, which takes as long as it takes
+            return Path(child.receive(deadline))
+        except (TimeoutError, Failed) as error:
+            reason = error if isinstance(error, Failed) else f"no answer for {deadline:g} s"
+            raise BadInput(
+                f"tokenizer '{name}' is neither a folder nor to be had from the hub ({reason}); "
+                "give a folder with data.tokenizer=FOLDER, put it into the data folder as DIR/tokenizer/, "
+                "or use a miniature config, which trains its own"
+            ) from None
+
+
+def _download(send: Send, name: str, deadline: float) -> None:
+    """In a process of its own: the library has timeouts of single requests only."""
+    from huggingface_hub import hf_hub_download
+
+    send("ready")
+    try:    # half of the time to hear of a newer one: else the one in the cache is taken, as the library does
+        send(hf_hub_download(name, "tokenizer.json", etag_timeout=min(10.0, deadline / 2)))
+    except Exception as error:    # the libraries raise a dozen kinds
+        raise Failed(hub_errors.reason(error)) from None
 
 
 def _splits_at_spaces(description: dict[str, Any]) -> bool:
