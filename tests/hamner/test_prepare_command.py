@@ -189,18 +189,11 @@ def test_killed_it_goes_on_and_the_shards_are_the_same(texts, prepared, tmp_path
     assert _kill_and_compare(arguments, prepared, tmp_path / "out", moments) == 2
 
 
-@pytest.mark.slow
-def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(prepared, tmp_path):
-    """Moments drawn from the whole length of an undisturbed run of 50 shards and more, in two files."""
-    for number in range(2):
-        _lines(tmp_path / "data" / "fineweb_edu" / f"{number}.jsonl",
-               [{"text": _prose(f"web{number}", n, 150)} for n in range(10_000)])
-    arguments = partial(_arguments, tmp_path / "data", more=(
-        "--sources", "fineweb_edu", "--shard-tokens", "60000", f"data.tokenizer={prepared}"))
+def _killed_ten_times(arguments, tmp_path):
+    """Moments drawn from the whole length of an undisturbed run; arguments: of an --out."""
     began = time.monotonic()
     _kill_at(arguments(tmp_path / "calm"), lambda out: False, tmp_path)
     whole, rng, kills, turn, caught = time.monotonic() - began, random.Random(6), 0, 0, set()
-    assert len(list((tmp_path / "calm").glob("*.train.bin"))) >= 50
 
     def moments(out):
         for _ in range(4):
@@ -214,6 +207,35 @@ def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(prepared, t
         turn += 1
     print(f"{kills} kills over {whole:.1f} s, while {caught}")
     assert caught >= {"reading", "writing"}
+    return len(list((tmp_path / "calm").glob("*.train.bin")))
+
+
+@pytest.mark.slow
+def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(prepared, tmp_path):
+    for number in range(2):
+        _lines(tmp_path / "data" / "fineweb_edu" / f"{number}.jsonl",
+               [{"text": _prose(f"web{number}", n, 150)} for n in range(10_000)])
+    assert _killed_ten_times(partial(_arguments, tmp_path / "data", more=(
+        "--sources", "fineweb_edu", "--shard-tokens", "60000", f"data.tokenizer={prepared}")), tmp_path) >= 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokenizer", ["given", "trained"])
+@pytest.mark.skipif(not os.environ.get("HAMNER_DATA"), reason="HAMNER_DATA is not set: no real text to read")
+def test_real_text_prepared_twice_or_killed_ten_times_is_the_same(tokenizer, tmp_path):
+    words = () if tokenizer == "given" else ("data.tokenizer=train", "vocab_size=8000")
+    arguments = partial(_on_real_text, *words)
+    for out in ("once", "again"):
+        assert main(arguments(tmp_path / out)) == 0
+    assert _files(tmp_path / "once") == _files(tmp_path / "again")
+    assert _killed_ten_times(arguments, tmp_path) >= 20
+    assert _files(tmp_path / "once") == _files(tmp_path / "calm")
+
+
+def _on_real_text(*words_and_out):
+    *words, out = words_and_out
+    return ["--config", "rtx3090", "--data", os.environ["HAMNER_DATA"], "--out", str(out), "--shard-tokens", "60000",
+            *words]
 
 
 def test_a_run_takes_a_prepared_folder_as_its_data(prepared, tmp_path):
