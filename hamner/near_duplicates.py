@@ -35,9 +35,8 @@ Keys = npt.NDArray[np.uint64]
 
 
 def words(document: Document) -> list[str]:
-    """The words that count: lower case, without punctuation, and of a conversation without the system's turn,
-    which thousands of conversations share."""
-    text = "\n".join(content for role, content in document.messages if role != "system") or document.text
+    """The words that count: lower case, without punctuation, and of a conversation without the system's turn."""
+    text = document.without_system().text
     return WORD.findall(text.lower()) or list(text)
 
 

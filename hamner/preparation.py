@@ -88,7 +88,7 @@ class Job:
     def write(self, part: Part, advance: Advance) -> None:
         store = Store(self.place)
         write_part(store, part, self.config, _stored_tokenizer(store), _verdicts(store, part),
-                   self.shard_tokens, advance)
+                   self.shard_tokens, advance, apart=self.drops_duplicates(part))
 
     def drops_duplicates(self, part: Part) -> bool:
         """Not in text of our own: what its grammar repeats is part of it."""
@@ -368,7 +368,8 @@ def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
         "tokenizer": "trained on all five sources" if job.trains_tokenizer else "given",
         "dtype": dtype.name, "normalisation": "NFC; LF line ends; control characters removed",
         "duplicates": f"dropped over all sources: {near_duplicates.BANDS} bands of {near_duplicates.ROWS} MinHashes of "
-                      f"{near_duplicates.SHINGLE_WORDS}-word shingles (rensa {version('rensa')})"
+                      f"{near_duplicates.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
+                      "conversations without their system prompt"
                       if any(map(job.drops_duplicates, job.parts)) else "kept",
         "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
         "heldout_fraction": config.data.heldout_fraction,

@@ -63,9 +63,12 @@ def token_type(vocab_size: int) -> np.dtype[Any]:
 
 def write_part(
     store: Store, part: Part, config: Config, tokenizer: Tokenizer, verdicts: Verdicts, shard_tokens: int,
-    advance: Advance,
+    advance: Advance, *, apart: bool,
 ) -> None:
-    """Write the part's missing shards. Raises BadInput when its files are not those that were surveyed."""
+    """Write the part's missing shards. Raises BadInput when its files are not those that were surveyed.
+
+    apart: held-out conversations go without their system prompt, which stands in training too.
+    """
     dtype = token_type(tokenizer.vocab_size)
     records = list(shard_records(store, part))
     done, number = (records[-1]["documents_read"], len(records)) if records else (0, 0)
@@ -78,6 +81,9 @@ def write_part(
             pass
         sides = {side: Side() for side in SIDES}
         for batch in batches(stream):
+            if apart:
+                batch = [document.without_system() if verdict == HELD_OUT else document
+                         for document, verdict in zip(batch, verdicts[done:], strict=False)]
             kept = [d for d, verdict in zip(batch, verdicts[done:], strict=False) if verdict in SIDES]
             ids = iter(encode(tokenizer, kept))
             for document in batch:

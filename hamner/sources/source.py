@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 LISTED = 1000    # malformed records told one by one; of more only the number is kept
@@ -21,6 +21,11 @@ class Document:
     text: str
     messages: tuple[tuple[str, str], ...] = ()    # role, content
     cut_from: str = ""
+
+    def without_system(self) -> Document:
+        """A conversation without the system's turn, which thousands share; another text as it is."""
+        said = tuple((role, content) for role, content in self.messages if role != "system")
+        return replace(self, text="\n".join(content for _, content in said), messages=said) if said else self
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,8 @@ def test_every_document_of_every_format_is_there_once(folder, tmp_path):
         ends = corpus.heldout_ends(source)
         assert len(ends) == facts["heldout_documents"] and ends[-1] == facts["heldout_tokens"]
         assert set(np.asarray(corpus.heldout(source))[ends - 1]) == {END_OF_TEXT}
-        assert facts["characters"] + facts["heldout_characters"] == sum(map(len, _texts(source)))
+        left_out = facts["heldout_documents"] * len("be kind\n") if source == "sft" else 0    # what all share
+        assert facts["characters"] + facts["heldout_characters"] == sum(map(len, _texts(source))) - left_out
     assert tokenizer.vocab_size == 360 and corpus.dtype == np.uint16
 
 
@@ -361,3 +362,16 @@ def test_text_too_short_for_one_row_is_refused_before_anything_starts(folder, tm
                                   strict=False):
         assert problem == (f"source 'tinystories' has {len(side('tinystories'))} tokens {use}, less than one row of "
                            "1000000: give more text")
+
+
+def test_a_held_out_conversation_goes_without_what_all_conversations_are_told(folder, tmp_path):
+    system = {}
+    for duplicates in ("drop", "keep"):
+        corpus, tokenizer = _prepare(folder, tmp_path / duplicates, f"duplicates={duplicates}")
+        told = tokenizer.encode("be kind")
+        for side, tokens in (("train", corpus.train("sft")), ("heldout", corpus.heldout("sft"))):
+            ids = np.asarray(tokens).tolist()
+            system[duplicates, side] = sum(ids[i:i + len(told)] == told for i in range(len(ids)))
+    held = len(corpus.heldout_ends("sft"))
+    assert system == {("drop", "train"): 40 - held, ("drop", "heldout"): 0,
+                      ("keep", "train"): 40 - held, ("keep", "heldout"): held} and held > 0
