@@ -13,12 +13,12 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from hamner import heldout
+from hamner import heldout, preparation, shards
 from hamner.config import BadInput, Data
 from hamner.corpus import Corpus
 from hamner.load_config import load_config
 from hamner.prepare_data import check_sources, choose_tokenizer, prepare
-from hamner.shards import encode
+from hamner.shards import encode, token_type
 from hamner.sources import SOURCES, Tally
 from hamner.sources.readers import folder_documents, folder_files
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
@@ -375,3 +375,16 @@ def test_a_held_out_conversation_goes_without_what_all_conversations_are_told(fo
     held = len(corpus.heldout_ends("sft"))
     assert system == {("drop", "train"): 40 - held, ("drop", "heldout"): 0,
                       ("keep", "train"): 40 - held, ("keep", "heldout"): held} and held > 0
+
+
+def test_a_vocabulary_beyond_sixteen_bits_gets_wider_shards_with_the_same_tokens(folder, tmp_path, monkeypatch):
+    assert [token_type(size) for size in (49_152, 65_536, 65_537, 200_000)] == [np.uint16] * 2 + [np.uint32] * 2
+    narrow, _ = _prepare(folder, tmp_path / "narrow")
+    for module in (shards, preparation):
+        monkeypatch.setattr(module, "token_type", lambda size: np.dtype(np.uint32))
+    wide, _ = _prepare(folder, tmp_path / "wide")
+    assert (narrow.dtype, wide.dtype) == (np.uint16, np.uint32)
+    for source in TEXT_NAMES:
+        for side in ("train", "heldout"):
+            one, other = (np.asarray(getattr(corpus, side)(source)[:]) for corpus in (narrow, wide))
+            assert other.dtype == np.uint32 and np.array_equal(one, other) and len(one) > 0
