@@ -396,3 +396,10 @@ def test_the_fixtures_of_the_data_folder_come_out_as_expected_text(tmp_path, cap
         code, said, err = command(f"{site.address}/@channel", out=tmp_path / "fake")
         assert code == 0 and said[-1] == "2 videos: 2 fetched", (said, err)
         assert {r["title"] for r in records(tmp_path / "fake")} == {"T:first", "T:second"}
+        # the fixture that names its captions by an address, here the server's
+        told = (extra / "yt_dlp_fixtures" / "example_video.info.json").read_text().replace(
+            "http://127.0.0.1:18765", site.address)
+        (tmp_path / "example.info.json").write_text(told)
+        code, said, err = command(str(tmp_path / "example.info.json"), out=tmp_path / "example")
+        assert code == 0, (said, err)
+        assert {r["title"] for r in records(tmp_path / "example")} == {"Are Linux Phones Ready in 2025?"}
