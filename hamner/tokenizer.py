@@ -102,6 +102,10 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         return self._inner.encode(text, add_special_tokens=False).ids
 
+    def encode_later_word(self, word: str) -> list[int]:
+        """As encode(" " + word) of ASCII letters, in less than half the time; where `splits_at_spaces`."""
+        return [token.id for token in self._inner.model.tokenize(f"\u0120{word}")]    # byte-level BPE writes " " so
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """As encode, on all cores."""
         return [e.ids for e in self._inner.encode_batch_fast(list(texts), add_special_tokens=False)]

@@ -31,8 +31,8 @@ from hamner.load_config import load_config
 from hamner.mixer import Mixer
 from hamner.model import build
 from hamner.prefetch import PrefetchingMixer
-from hamner.rows import Rows, SyntheticRows, TextRows
-from hamner.synthetic_tasks import LEVELS, TASKS, generate
+from hamner.rows import PACKED, Rows, SyntheticRows, TextRows
+from hamner.synthetic_tasks import LEVELS, TASKS, Draws, generate
 from hamner.tokenizer import Tokenizer
 from hamner.trainer import Trainer
 from hamner.word_cache import WordCache
@@ -44,6 +44,7 @@ MIXES = {"text": TEXT, "20 % synthetic": {name: 0.8 * share for name, share in T
          "55 % synthetic": {name: 0.45 * share for name, share in TEXT.items()} | {"synthetic": 0.55},
          "synthetic": {"synthetic": 1.0}}
 SHARDS, SHARD_TOKENS, VOCAB_SIZE = 8, 1_250_000, 2048
+MEASURED = 400_000    # tokens a turn: many lots of synthetic rows (rows.LOT)
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def read(tokenizer: Tokenizer, rounds: int) -> None:
             for mix, shares in MIXES.items():
                 mixer = Mixer(rows_of(text, tokenizer, seq_len), batch)
                 mixer.start_stage(shares, STAGE.levels)
-                count = max(3, (400_000 if "synthetic" not in shares else 30_000) // (batch * seq_len))
+                count = MEASURED // (batch * seq_len)
                 turns[f"{batch} x {seq_len}, {mix}"] = lambda mixer=mixer, count=count: tokens_per_second(mixer, count)
         found = in_turns(turns, rounds)
     print(f"million tokens per second of one core: {machine(rounds)}")
@@ -150,13 +151,13 @@ def parts(tokenizer: Tokenizer, rounds: int) -> None:
 
 
 def _parts(task: str, level: int, tokenizer: Tokenizer, words: WordCache) -> dict[str, Callable[[], float]]:
-    rng, count = random.Random(0), 200
+    rng, count = Draws(0), 200
     items = [generate(rng, level, task).text for _ in range(count)]
     return {
         "drawn": lambda: _seconds(lambda: [generate(rng, level, task).text for _ in range(count)]) / count,
         "hashed": lambda: _seconds(lambda: [heldout.draw(item) for item in items]) / count,
         "library": lambda: _seconds(lambda: tokenizer.encode_batch(items)) / count,
-        "by word": lambda: _seconds(lambda: [words.encode(item) for item in items]) / count,
+        "by word": lambda: _seconds(lambda: words.pack(items[:PACKED])) / PACKED,
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 from hamner import heldout
 from hamner.config import BadInput
 from hamner.rows import WINDOW, SyntheticRows, TextRows, level_problems
+from hamner.synthetic_tasks import Draws, generate_texts
 from hamner.tokenizer import END_OF_TEXT, Tokenizer
 
 WIDTH = 4
@@ -136,6 +137,23 @@ def test_synthetic_row_is_the_same_for_the_same_index(tokenizer):
     assert all(len(row) == 64 for row in later)
     others = [rows(seed=1).row(0, two), rows().row(0, three), rows().row(1, two), rows(held_out=True).row(0, two)]
     assert len({tuple(row) for row in [later[0], *others]}) == 5
+
+
+@pytest.mark.parametrize("seq_len", [1, 50, 256, 20_000])
+def test_every_synthetic_row_begins_with_an_item(tokenizer, seq_len):
+    """An item cut off at the end of a row is not read on at the beginning of the next."""
+    rows = SyntheticRows(tokenizer, seq_len, 0, 0.05)
+    firsts = Counter(int(rows.row(index, (0.5, 0.5))[0]) for index in range(min(900, 10**6 // seq_len)))
+    begin = {tokenizer.encode(text)[0] for text in generate_texts(Draws(0), [1, 2] * 2000)}
+    assert set(firsts) <= begin
+    assert all(len(rows.row(index, (0.5, 0.5))) == seq_len for index in range(3))
+
+
+def test_no_item_is_read_twice_because_rows_are_drawn_together(tokenizer):
+    """Level 5 has so many items that chance repeats hardly any."""
+    found = _items(tokenizer, SyntheticRows(tokenizer, 256, 0, 0.05), 400, 5)
+    recall = [text for text in found if "." in text]
+    assert len(recall) > 200 and max(found[text] for text in recall) == 1
 
 
 def test_easier_levels_stay_in_the_rows(tokenizer):

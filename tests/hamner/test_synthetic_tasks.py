@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hamner.synthetic_tasks import LEVELS, TASKS, Example, generate
+from hamner.synthetic_tasks import LEVELS, TASKS, Draws, Example, generate, generate_texts
 from hamner.synthetic_tasks.__main__ import main
 
 EVERY_TASK_AND_LEVEL = [(task, level) for task in TASKS for level in LEVELS]
@@ -16,7 +16,7 @@ SAMPLE = 20_000
 
 
 def examples(task: str, level: int, count: int, seed: int = 1) -> list[Example]:
-    rng = random.Random(f"{task} {level} {seed}")
+    rng = Draws(f"{task} {level} {seed}")    # what training draws with
     return [generate(rng, level, task) for _ in range(count)]
 
 
@@ -273,6 +273,42 @@ def test_tasks_are_drawn_uniformly() -> None:
     drawn = Counter(generate(rng, 2).task for _ in range(9000))
     assert set(drawn) == set(TASKS)
     assert all(count == pytest.approx(1000, rel=0.15) for count in drawn.values())
+
+
+def test_texts_are_of_the_levels_asked_for_of_every_task_and_in_no_order() -> None:
+    texts = generate_texts(Draws(0), [1, 5] * 4500)
+    assert len(texts) == 9000
+    sums = [text for text in texts if text.startswith("Calculate: ")]
+    assert len(sums) == pytest.approx(1000, rel=0.1)
+    assert sum(len(text.split()) == 8 for text in sums) == pytest.approx(500, rel=0.15)    # A + B + C = D
+    assert sum(text.startswith("Calculate: ") for text in texts[:4500]) == pytest.approx(len(sums) / 2, rel=0.15)
+
+
+def _spread(counts: Counter[Any], kinds: int) -> float:
+    """Chi squared over its degrees of freedom: about 1 where all kinds are equally likely."""
+    expected = counts.total() / kinds
+    assert len(counts) == kinds
+    return sum((count - expected) ** 2 / expected for count in counts.values()) / (kinds - 1)
+
+
+@pytest.mark.parametrize(("kinds", "draw"), [
+    (7, lambda rng: rng.randint(-3, 3)),
+    (5, lambda rng: rng.randrange(5)),
+    (4, lambda rng: rng.randrange(2, 10, 2)),
+    (6, lambda rng: rng.choice("abcdef")),
+    (60, lambda rng: tuple(rng.sample("abcde", 3))),
+    (24, lambda rng: tuple(rng.sample("abcd", 4))),
+    (24, lambda rng: _shuffled(rng, [1, 2, 3, 4])),
+])
+def test_quick_draws_are_uniform(kinds: int, draw: Callable[[Draws], Any]) -> None:
+    rng = Draws(0)
+    assert _spread(Counter(draw(rng) for _ in range(1000 * kinds)), kinds) < 2.5
+    assert _spread(Counter(draw(random.Random(n)) for n in range(1000 * kinds)), kinds) < 2.5    # the judge is fair
+
+
+def _shuffled(rng: random.Random, values: list[int]) -> tuple[int, ...]:
+    rng.shuffle(values)
+    return tuple(values)
 
 
 def test_unknown_task_and_level_are_named() -> None:

@@ -2,14 +2,16 @@
 
 import random
 
+import numpy as np
 import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from hamner import word_cache
-from hamner.synthetic_tasks import LEVELS, TASKS, generate
-from hamner.tokenizer import RESERVED, Tokenizer
-from hamner.word_cache import WordCache
+from hamner.synthetic_tasks import LEVELS, TASKS, Draws, generate
+from hamner.synthetic_tasks.words import made_up_word
+from hamner.tokenizer import END_OF_TEXT, RESERVED, Tokenizer
+from hamner.word_cache import TOKEN, WordCache
 
 TEXTS = [generate(random.Random(f"{task} {level} {n}"), level, task).text
          for task in TASKS for level in LEVELS for n in range(40)]
@@ -33,11 +35,21 @@ def ours():
     return Tokenizer.train(TEXTS[::2], 700)
 
 
+def _ids(words, *texts):
+    return np.frombuffer(words.pack(texts), TOKEN).tolist()
+
+
+def _expected(tokenizer, *texts):
+    return [token for text in texts for token in [END_OF_TEXT, *tokenizer.encode(text)]]
+
+
 def test_ids_are_those_of_the_whole_text(ours):
     assert ours.splits_at_spaces
     words = WordCache(ours)
     for text in [*TEXTS, *ODD, *TEXTS[::-1]]:
-        assert words.encode(text) == ours.encode(text), text
+        assert _ids(words, text) == _expected(ours, text), text
+    for texts in [(), TEXTS[:50], ODD, ["one two", "three"], ["one ", "two"], ["one", " two"], ["one", "", "two"]]:
+        assert _ids(words, *texts) == _expected(ours, *texts), texts
 
 
 @pytest.mark.parametrize("pre_tokenizer", [
@@ -49,19 +61,20 @@ def test_a_tokenizer_that_may_join_words_is_asked_for_whole_texts(pre_tokenizer)
     other = _other(pre_tokenizer)
     assert not other.splits_at_spaces
     words = WordCache(other)
-    assert all(words.encode(text) == other.encode(text) for text in [*TEXTS, *ODD])
+    assert all(_ids(words, text) == _expected(other, text) for text in [*TEXTS, *ODD])
 
 
 def test_the_cache_does_not_grow_for_ever(ours, monkeypatch):
     monkeypatch.setattr(word_cache, "MOST_WORDS", 50)
     words = WordCache(ours)
     for text in TEXTS:
-        assert words.encode(text) == ours.encode(text)
-        assert len(words._later) <= 50 and len(words._first) <= 50
+        assert _ids(words, text) == _expected(ours, text)
+        assert len(words._known) <= 50
 
 
-def test_what_the_cache_returns_may_be_changed(ours):
-    words = WordCache(ours)
-    words.encode("yes").append(5)
-    words.encode("no yes").append(5)
-    assert words.encode("yes") == ours.encode("yes") and words.encode("no yes") == ours.encode("no yes")
+def test_made_up_words_are_tokenised_as_the_library_does(ours):
+    draws = Draws(0)
+    for syllables in (2, 3):
+        for _ in range(300):
+            word = made_up_word(draws, syllables)
+            assert ours.encode_later_word(word) == ours.encode(f" {word}")
