@@ -8,6 +8,7 @@ at once. Synthetic items: drawn when asked for, many at a time.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect, bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -96,11 +97,12 @@ class SyntheticRows:
         side = "heldout" if self._held_out else "train"
         rng = Draws(f"synthetic/{side}/{self._seed}/{'/'.join(map(str, levels))}/{number}")
         up_to, highest = tuple(accumulate(levels)), len(levels) - 1
+        kept = self._fraction if self._held_out else 1 - self._fraction
         packed, rows, begin = b"", list[Tokens](), 1    # the first token is END_OF_TEXT
         while len(rows) < self._rows_in_lot:
             missing = (self._rows_in_lot - len(rows)) * self._seq_len + begin - len(packed) // TOKEN.itemsize
-            drawn = [bisect(up_to, rng.random(), 0, highest) + 1 for _ in range(missing // MOST_TOKENS + 1)]
-            items = generate_texts(rng, drawn)
+            count = math.ceil(missing / MOST_TOKENS / kept)
+            items = generate_texts(rng, [bisect(up_to, rng.random(), 0, highest) + 1 for _ in range(count)])
             items = [i for i in items if (heldout.draw(i) < self._fraction) == self._held_out]
             packed += b"".join(self._words.pack(items[n:n + PACKED]) for n in range(0, len(items), PACKED))
             rows, begin = self._cut(np.frombuffer(packed, TOKEN))
