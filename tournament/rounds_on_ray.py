@@ -20,6 +20,7 @@ def connect(league: League) -> int:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"    # rows and curves are written by the trials
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"           # Ctrl-C ends the league, not just one Tuner
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"                    # the other output ignores verbose=0
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"            # nobody goes on from Tune's own state: see _tune
     import ray
 
     threads = league.config.compute.threads
@@ -118,6 +119,8 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
         run_config=tune.RunConfig(
             name=str(number), storage_path=str(folder / "ray"), verbose=0,
             failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            # with num_to_keep each trial's checkpoint (a note) makes Tune save its own state at once, and under load
+            # writing it meets the copying of the one before, which prints a traceback
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=None),
         ),
     ).fit()
