@@ -1,7 +1,7 @@
 """A process of its own for work that may hang, in a socket or in a library's own retries.
 
 A thread cannot be ended, and one of Arrow's that still waits for the network aborts the process when it exits. A
-process can be ended at any moment, whatever it waits for.
+process can be ended at any moment, whatever it waits for. Nor does it take turns with this one's threads at Python.
 
 What to do goes to it by stdin, which stays open: its end is the parent's. What it sends comes by a pipe of its own.
 """

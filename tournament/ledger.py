@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 
-from hamner import checkpoint
 from hamner.config import Config
 from hamner.heldout_losses import row_counts
 from hamner.results import checked, write_json
@@ -145,6 +144,8 @@ class League:
                 if self.config.tournament.keep_cut == "nothing":
                     shutil.rmtree(folder, ignore_errors=True)
                 else:
+                    from hamner import checkpoint  # loads PyTorch, for which Ray's start need not wait
+
                     checkpoint.keep_weights(folder)
 
     # -- the end

@@ -14,22 +14,23 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from hamner import command
-from hamner.background import Background
+from hamner.child import Failed
 from hamner.command import add_run_options, check_machine, read_config, run_command
 from hamner.config import BadInput, Config, Problems, closest
 from hamner.contestants import CONTESTANTS
 from hamner.results import checked, only_one, open_run, results_folder, write_config
-from tournament.budget import budgets
 from tournament.gpu_share import check_disk
-from tournament.variants import entrants, flops_per_token, read_league, sweep
+from tournament.text import Text
+from tournament.variants import entrants, read_league, sweep
 
-if TYPE_CHECKING:    # loading it loads PyTorch, which can wait; see _start
+if TYPE_CHECKING:
     from tournament.ledger import League
 
 SUBCOMMANDS: tuple[str, ...] = ()    # words that may stand first; none yet
@@ -113,6 +114,8 @@ def play(config: Config | None, results: Path, name: str | None, *, resume: bool
             if not resume:
                 shutil.rmtree(folder)    # bad input leaves nothing behind
             raise
+        except Failed as error:
+            raise SystemExit(f"error: the text was not prepared: {error}; --resume goes on where it stood") from None
         from tournament.rounds_on_ray import disconnect, play_rounds
 
         try:
@@ -132,19 +135,22 @@ def _start(config: Config, folder: Path, console: Console) -> tuple[League, int,
 
     PyTorch and Ray take seconds to load and start: meanwhile the text is prepared.
     """
-    prepared = Background(lambda: _prepare(config, folder, console), "preparing", may_be_left=True)
-    from tournament.ledger import League
-    from tournament.rounds_on_ray import connect, disconnect
+    problems = Problems()
+    with closing(Text(config, folder, lambda line: console.print(line, soft_wrap=True, highlight=False))) as text:
+        from tournament.ledger import League
+        from tournament.rounds_on_ray import connect, disconnect
 
-    league, problems = League(folder, config, console), Problems()
-    console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)
-    with problems.collect():
-        slots = connect(league)
-    with problems.collect():
-        tokenizer_sha256 = prepared.result()
-    if problems.found:
-        disconnect()
-        problems.raise_all()
+        league = League(folder, config, console)
+        console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)
+        with problems.collect():
+            slots = connect(league)
+        try:
+            with problems.collect():
+                tokenizer_sha256 = text.tokenizer_sha256()
+            problems.raise_all()
+        except BaseException:
+            disconnect()
+            raise
     return league, slots, tokenizer_sha256
 
 
@@ -158,27 +164,6 @@ def _check(config: Config, results: Path, problems: Problems) -> None:
         check_machine(config, config.compute.threads if config.compute.device == "cpu" else 1)
     with problems.collect():
         check_sources(config, [*config.tournament.mix, *config.tournament.report])
-
-
-def _prepare(config: Config, folder: Path, console: Console) -> str:
-    """Tokenizer and tokens of the run; returns the tokenizer's hash."""
-    from hamner.prepare_data import choose_tokenizer, prepare
-
-    league, contestants = config.tournament, entrants(config)
-    steps = max(budget.steps[-1] for budget in budgets(config, flops_per_token(config, contestants)).values())
-    tokens = steps * league.batch_size * league.seq_len if league.budget != "seconds" else config.data.hub_tokens
-    corpus, tokenizer = prepare(
-        config, folder / "data", list(dict.fromkeys([*league.mix, *league.report])), tokenizer=choose_tokenizer(config),
-        seq_len=league.seq_len, hub_tokens=tokens, say=lambda line: console.print(line, soft_wrap=True),
-    )
-    for source in league.mix:
-        if source in corpus.manifest["sources"]:
-            facts = corpus.manifest["sources"][source]
-            console.print(
-                f"{source}: {facts['documents']:,} documents, {facts['tokens']:,} tokens to train on; "
-                f"{facts['heldout_documents']:,} documents held out, {facts['heldout_unigram_nats']:.3f} nats/token "
-                "unigram entropy", soft_wrap=True, highlight=False)
-    return tokenizer.sha256
 
 
 def _finish(console: Console, folder: Path, *, table: bool = True) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hamner import checkpoint
 from hamner.config import Config
 from hamner.cost import count_parameters
 from hamner.results import write_json
@@ -130,6 +129,8 @@ def write_winner(
 
     After a cooldown heldout_loss is the annealed copy's, which was ranked; the checkpoint is the run itself.
     """
+    from hamner import checkpoint  # loads PyTorch, for which Ray's start need not wait
+
     name = bracket.winner()
     assert name is not None
     model, last_round = contestants[name].model, len(bracket.rounds) - 1

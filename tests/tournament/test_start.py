@@ -1,4 +1,78 @@
-"""How a league starts and what Tune is left to do."""
+"""How a league starts: its text is prepared in a process of its own, which ends with it."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+LONG = "data.builtin_characters=20_000_000"    # more than a minute of preparing
+
+
+def _processes():
+    return [int(place.name) for place in Path("/proc").glob("[0-9]*")]
+
+
+def _command(pid):
+    """Its command, empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def _parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _wait(what, seconds=60):
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return found
+
+
+def _preparing(commands, name):
+    """A league whose text is being prepared: its driver, its folder, the process that prepares."""
+    driver = commands.start("tournament", "--config", "smoke", "--name", name, LONG)
+    folder = commands.results / "tournament" / name
+    _wait((folder / "data" / "unfinished" / "plan.json").is_file)
+    return driver, folder, next(pid for pid in _processes()
+                                if "hamner.child" in _command(pid) and _parent(pid) == driver.pid)
+
+
+def test_a_preparation_that_dies_is_one_error_and_leaves_what_a_resume_needs(commands):
+    driver, folder, preparing = _preparing(commands, "text-killed")
+    os.kill(preparing, signal.SIGKILL)
+    _, err = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    assert err == ("error: the text was not prepared: its process ended with exit code -9; --resume goes on where it "
+                   "stood\n")
+    assert (folder / "config.json").is_file()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_preparation_ends_with_its_driver(commands, end):
+    driver, _, preparing = _preparing(commands, f"text-{end.name}")
+    driver.send_signal(end)
+    _, err = driver.communicate(timeout=60)
+    _wait(lambda: not _command(preparing), 10)
+    if end == signal.SIGINT:
+        assert driver.returncode == 130
+        assert "stopped; --resume goes on from the last checkpoint" in err and "Traceback" not in err
+
+
+def test_what_is_wrong_with_the_text_comes_line_by_line_and_leaves_nothing(commands, tmp_path):
+    for name in ("fineweb_edu", "tinystories", "sft", "personal"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text.txt").write_text("One page.\n")
+    done = commands.run("tournament", "--config", "smoke", "--name", "text-poor", "--data", str(tmp_path))
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) >= 2 and all(line.startswith("error: source '") for line in lines)
+    assert not (commands.results / "tournament" / "text-poor").exists()
 
 
 def test_tune_saves_its_own_state_at_the_start_and_the_end_alone(league, tmp_path, monkeypatch):
