@@ -17,8 +17,6 @@ from hamner.config import BadInput, Config, Problems
 from hamner.load_config import default_config_name, load_config
 from hamner.results import results_folder, run_folder, runs
 
-MOST_LOADED = 16    # cores
-
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Options of a command that starts or resumes a run."""
@@ -106,21 +104,17 @@ def _is_here(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname())
 
 
-def ray_settings(threads_per_process: int, load: str = "") -> dict[str, object]:
+def ray_settings(threads_per_process: int) -> dict[str, Any]:
     """Arguments for ray.init: the cluster RAY_ADDRESS names (a submitted job has it set), else one of our own.
 
-    load: address of a function that each process of one of our own calls as it starts, to import what will be needed
-    while others still prepare. Ray starts a process a core: on a large machine that would be many for nothing.
     Here, as plain data, because both Ray parts need it and neither may import the other.
     """
     address = ray_address()
     if address == "auto":
         os.environ.pop("RAY_ADDRESS", None)    # Ray would read the http:// address there
-    environment: dict[str, object] = {"env_vars": worker_environment(threads_per_process)}
-    if load and address == "local" and (os.cpu_count() or 1) <= MOST_LOADED:
-        environment["worker_process_setup_hook"] = load
-    settings: dict[str, object] = {
-        "address": address, "log_to_driver": False, "logging_level": "ERROR", "runtime_env": environment,
+    settings: dict[str, Any] = {
+        "address": address, "log_to_driver": False, "logging_level": "ERROR",
+        "runtime_env": {"env_vars": worker_environment(threads_per_process)},
     }
     if address == "local":
         settings |= {"include_dashboard": False, "object_store_memory": 200 * 2**20}

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from hamner.command import check_cluster, ray_settings
 from hamner.config import BadInput
@@ -12,7 +16,9 @@ from tournament.gpu_share import share
 from tournament.ledger import League
 from tournament.probe import ROUND as PROBE
 from tournament.rounds import Run
-from tournament.training import LADDER
+
+TRIAL = "tournament.trial"
+MOST_LOADED = 16    # cores: Ray starts a process for each, which on a large machine would be many for nothing
 
 
 def connect(league: League) -> int:
@@ -23,9 +29,11 @@ def connect(league: League) -> int:
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"            # nobody goes on from Tune's own state: see _tune
     import ray
 
-    threads = league.config.compute.threads
+    compute, settings = league.config.compute, ray_settings(league.config.compute.threads)
+    own = settings["address"] == "local"
     try:
-        ray.init(**ray_settings(threads, "tournament.rounds_on_ray.load"))
+        with environment(_loading(settings, compute.device) if own else {}):
+            ray.init(**settings)
     except ConnectionError as error:
         raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
     needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
@@ -34,19 +42,46 @@ def connect(league: League) -> int:
     except BadInput:
         ray.shutdown()
         raise
-    load()    # while the text is still being prepared
-    return 0 if league.config.compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // threads)
+    importlib.import_module(TRIAL)    # while the text is still being prepared
+    if own:
+        from ray.tune.execution import class_cache
+
+        class_cache.DEFAULT_ENV_VARS.clear()    # one of PyTorch Lightning's; for it a trial gets a process of its own
+    return 0 if compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // compute.threads)
+
+
+def _loading(settings: dict[str, Any], device: str) -> dict[str, str]:
+    """The environment to start a Ray of our own in, whose first processes load what a trial needs at once.
+
+    It starts one a core, and gives them to nobody who has a runtime_env: what is in that of `settings` is taken out,
+    and goes to them from the driver's environment.
+    """
+    given = settings.pop("runtime_env")["env_vars"]
+    given |= {"PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}    # noqa: PTH109 (a word)
+    if (os.cpu_count() or 1) <= MOST_LOADED:
+        # an optimizer loads dynamo, for a second; on a card not before the process knows which one is its own
+        given["RAY_preload_python_modules"] = TRIAL + (",torch._dynamo" if device == "cpu" else "")
+    return dict(given)
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Within, the process has these variables too."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            os.environ.pop(name)
+            if name in before:
+                os.environ[name] = before[name]
 
 
 def disconnect() -> None:
     import ray
 
     ray.shutdown()
-
-
-def load() -> None:
-    """What the processes of driver and trials need before they can begin."""
-    importlib.import_module("tournament.trial")
 
 
 def play_rounds(league: League, trial: type | None = None) -> None:
@@ -80,6 +115,8 @@ def _resources(league: League, run: Run, wanted: float | None = None) -> dict[st
     """What one run occupies; `wanted`: share of a card it asks for after it ran out of memory."""
     if league.config.compute.device == "cpu":
         return {"CPU": league.config.compute.threads}
+    from tournament.training import LADDER  # loads PyTorch, for which Ray's start need not wait
+
     ladder = league.folder / league.name(run) / LADDER
     if wanted is None and ladder.is_file():
         wanted = read_json(ladder)["rung"]["share"]

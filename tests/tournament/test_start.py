@@ -1,11 +1,14 @@
-"""How a league starts: its text is prepared in a process of its own, which ends with it."""
+"""How a league starts: the text is prepared in a process of its own, and Ray's first processes are the trials'."""
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from hamner.load_config import load_config
 
 LONG = "data.builtin_characters=20_000_000"    # more than a minute of preparing
 
@@ -73,6 +76,33 @@ def test_what_is_wrong_with_the_text_comes_line_by_line_and_leaves_nothing(comma
     lines = done.stderr.splitlines()
     assert len(lines) >= 2 and all(line.startswith("error: source '") for line in lines)
     assert not (commands.results / "tournament" / "text-poor").exists()
+
+
+def test_the_processes_that_ray_starts_first_become_the_trials_and_have_loaded_what_they_need(tmp_path):
+    """Else each trial waits until a process of its own has started and loaded everything."""
+    import ray
+    from ray.tune.execution.class_cache import _ActorClassCache
+    from rich.console import Console
+
+    from tournament.ledger import League
+    from tournament.rounds_on_ray import connect, disconnect
+
+    class Trial:
+        def here(self):
+            return os.getpid(), dict(os.environ), {"tournament.trial", "torch._dynamo"} - set(sys.modules)
+
+    before = dict(os.environ)
+    league = League(tmp_path, load_config("smoke", [], "tournament"), Console(quiet=True))
+    assert connect(league) == os.cpu_count()
+    try:
+        for name in ("PYTHONPATH", "MALLOC_TRIM_THRESHOLD_", "RAY_preload_python_modules"):
+            assert os.environ.get(name) == before.get(name)    # those are for Ray's processes alone
+        first = _wait(lambda: [pid for pid in _processes() if _command(pid).startswith("ray::IDLE")])
+        pid, environment, missing = ray.get(_ActorClassCache().get(Trial).remote().here.remote())
+        assert pid in first and not missing
+        assert environment["MALLOC_TRIM_THRESHOLD_"] == str(2**34)
+    finally:
+        disconnect()
 
 
 def test_tune_saves_its_own_state_at_the_start_and_the_end_alone(league, tmp_path, monkeypatch):
