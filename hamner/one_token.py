@@ -1,7 +1,7 @@
-"""One token through a dense model with what it has seen: the sums of model.Block in a third as many calls.
+"""One token through a dense model with what it has seen: the sums of model.Block in less than half as many calls.
 
 Between the products, which read all weights and drive everything else from the processor's caches, each small operation
-costs several microseconds on a CPU, and a block has some seventy. Here a norm is one sum and two products, queries and
+costs several microseconds on a CPU, and a block has ninety. Here a norm is one sum and two products, queries and
 keys are turned together, and the products for one vector add to the stream themselves.
 """
 
