@@ -42,6 +42,9 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None
     if blocks_pay(q, k):
         return block_attention(q, k, v, mask)
     groups = q.shape[1] // k.shape[1]
+    if q.shape[2] == 1:    # one query sees all keys: those of a group stand as rows of its KV head, nothing is repeated
+        rows = q.reshape(len(q), k.shape[1], groups, -1)
+        return F.scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(q.shape)
     # the CPU kernel is slower with its own grouping, and the only one of a card that takes a mask has none
     if groups > 1 and (q.device.type == "cpu" or mask is not None):
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)

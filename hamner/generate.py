@@ -44,7 +44,7 @@ def prompt_name(prompt: str | tuple[Message, ...]) -> str:
     return prompt if isinstance(prompt, str) else prompt[-1][1]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def stream(
     hamner: Hamner, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, generator: torch.Generator,
 ) -> Iterator[int]:
@@ -77,14 +77,14 @@ def stream(
 def _draw(logits: Tensor, seen: Sequence[int], sampling: Sampling, generator: torch.Generator) -> int:
     """One token from logits (V,). The penalty counts generated tokens only: a prompt's digits stay usable."""
     if seen and sampling.repetition_penalty != 1:
-        index = torch.tensor(sorted(set(seen)))
+        index = torch.tensor(list(set(seen)))
         chosen = logits[index]    # a negative logit is multiplied: dividing it would favour the repetition
         logits[index] = torch.where(chosen > 0, chosen / sampling.repetition_penalty,
                                     chosen * sampling.repetition_penalty)
     if sampling.temperature == 0:
         return int(logits.argmax())
-    top, index = (logits / sampling.temperature).topk(min(sampling.top_k, len(logits)))
-    probability = top.softmax(dim=-1)
+    top, index = logits.topk(min(sampling.top_k, len(logits)))
+    probability = (top / sampling.temperature).softmax(dim=-1)
     outside = probability.cumsum(dim=-1) - probability > sampling.top_p    # the first over the line stays
     probability = probability.masked_fill(outside, 0.0)
     return int(index[torch.multinomial(probability, 1, generator=generator)])

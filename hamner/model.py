@@ -18,9 +18,11 @@ from torch.utils.checkpoint import checkpoint
 from hamner.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.config import BadInput, ModelConfig
 from hamner.documents import document_mask
+from hamner.fast_path import goes_alone
 from hamner.kv_cache import KVCache, Seen
 from hamner.layers import RMSNorm, linear
 from hamner.mlp import MixtureOfExperts, SwiGLU
+from hamner.one_token import newest_state
 
 
 class Output(NamedTuple):
@@ -115,6 +117,8 @@ class Hamner(nn.Module):
         end = start + tokens.shape[-1]
         if end > self.config.max_seq_len:
             raise ValueError(f"{end} tokens exceed max_seq_len {self.config.max_seq_len}")
+        if cache and goes_alone(self.config, tokens, self.dtype):
+            return newest_state(self, tokens, cache), self.cos.new_zeros(())
         x = self.embed(tokens)
         cos, sin = self.cos[start:end], self.sin[start:end]
         mask = self._mask(tokens, cache) if self.config.document_mask else None

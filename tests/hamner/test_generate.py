@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from hamner.config import ModelConfig
+from hamner.fast_path import goes_alone
 from hamner.generate import SAMPLE_PROMPTS, Sampling, _draw, complete, prompt_ids, prompt_name, stream
 from hamner.kv_cache import KVCache
+from hamner.layers import RMSNorm
 from hamner.model import build
 from hamner.tokenizer import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Tokenizer
 
@@ -199,6 +201,28 @@ def test_cached_hidden_states_equal_those_of_the_whole(kind):
     assert cache.length == 40
     with pytest.raises(ValueError, match="41 tokens exceed max_seq_len 40"):
         hamner.hidden_states(tokens[:, :1], cache)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_a_token_alone_equals_one_on_the_way_with_gradients(kind, kv_heads):
+    model = ModelConfig(vocab_size=300, hidden_size=32, num_layers=3, num_heads=4, num_kv_heads=kv_heads,
+                        intermediate_size=48, max_seq_len=40, **KINDS[kind])
+    hamner, prompt = build(model, seed=1).eval().requires_grad_(False), torch.arange(30, 39)[None]
+    alone, general = KVCache(model, 40), KVCache(model, 40)
+    with torch.no_grad():
+        for norm in (part for part in hamner.modules() if isinstance(part, RMSNorm)):
+            norm.weight.uniform_(0.5, 2.0, generator=torch.Generator().manual_seed(0))
+        hamner.hidden_states(prompt, alone)
+        hamner.hidden_states(prompt, general)
+    for token in range(40, 60):
+        with torch.no_grad():
+            found, balance = hamner.hidden_states(torch.tensor([[token]]), alone)
+            assert goes_alone(model, torch.tensor([[token]]), hamner.dtype) == (kind == "dense")
+        expected, expected_balance = hamner.hidden_states(torch.tensor([[token]]), general)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(balance, expected_balance)
+    assert alone.length == general.length == 29
 
 
 @pytest.mark.parametrize("masked", [False, True])
