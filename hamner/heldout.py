@@ -8,6 +8,7 @@ and not in another that also holds it.
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[Any]
 
+_NUMBER = struct.Struct(">Q").unpack
 _SALTED = hashlib.blake2b(digest_size=8, salt=b"heldout")
 CHARACTERS_PER_TOKEN = 5    # a cautious guess: the count is needed before the tokenizer may see any text
 
@@ -27,7 +29,7 @@ def draw(text: str) -> float:
     """
     hasher = _SALTED.copy()    # a third quicker than a new one, and synthetic items come by the million
     hasher.update(text.encode())
-    return int.from_bytes(hasher.digest(), "big") / 2**64
+    return float(_NUMBER(hasher.digest())[0] / 2**64)
 
 
 def threshold(

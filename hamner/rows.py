@@ -26,7 +26,7 @@ from hamner.word_cache import TOKEN, WordCache
 
 LEVEL_1 = (1.0,)
 LOT = 16_384    # tokens of synthetic rows that are drawn together
-MOST_TOKENS = 40    # few items are longer: so many are drawn at once that few are too many
+MOST_TOKENS = 40    # few items are longer
 PACKED = 64    # items tokenised at a time: their words stay in the processor's cache
 WINDOW = 1024    # places whose rows are computed at a time: a fifth of a microsecond each, instead of fifty
 
@@ -98,25 +98,29 @@ class SyntheticRows:
         rng = Draws(f"synthetic/{side}/{self._seed}/{'/'.join(map(str, levels))}/{number}")
         up_to, highest = tuple(accumulate(levels)), len(levels) - 1
         kept = self._fraction if self._held_out else 1 - self._fraction
-        packed, rows, begin = b"", list[Tokens](), 1    # the first token is END_OF_TEXT
+        rows, rest, made, length = list[Tokens](), b"", 0, 0
         while len(rows) < self._rows_in_lot:
-            missing = (self._rows_in_lot - len(rows)) * self._seq_len + begin - len(packed) // TOKEN.itemsize
-            count = math.ceil(missing / MOST_TOKENS / kept)
+            mean = length / made if made else MOST_TOKENS    # tokens of an item; a row drops half of one at its end
+            missing = (self._rows_in_lot - len(rows)) * (self._seq_len + mean / 2) - len(rest) / TOKEN.itemsize
+            count = math.ceil(max(1, missing / mean) / kept)
             items = generate_texts(rng, [bisect(up_to, rng.random(), 0, highest) + 1 for _ in range(count)])
             items = [i for i in items if (heldout.draw(i) < self._fraction) == self._held_out]
-            packed += b"".join(self._words.pack(items[n:n + PACKED]) for n in range(0, len(items), PACKED))
-            rows, begin = self._cut(np.frombuffer(packed, TOKEN))
+            packed = b"".join(self._words.pack(items[n:n + PACKED]) for n in range(0, len(items), PACKED))
+            made, length = made + len(items), length + len(packed) // TOKEN.itemsize
+            more, rest = self._cut(rest + packed)
+            rows += more
         return rows
 
-    def _cut(self, tokens: Tokens) -> tuple[list[Tokens], int]:
-        """Whole rows that begin with an item each, and where the next would begin."""
-        firsts = (np.flatnonzero(tokens == END_OF_TEXT) + 1).tolist()
-        rows, begin = list[Tokens](), 1
-        while begin + self._seq_len <= len(tokens) and len(rows) < self._rows_in_lot:
+    def _cut(self, packed: bytes) -> tuple[list[Tokens], bytes]:
+        """Whole rows that begin with an item each, and what is left, which begins with END_OF_TEXT."""
+        tokens, rows, end = np.frombuffer(packed, TOKEN), list[Tokens](), 0
+        ends = np.flatnonzero(tokens == END_OF_TEXT).tolist()
+        while end + self._seq_len < len(tokens):
+            begin = end + 1
             rows.append(tokens[begin:begin + self._seq_len])
-            after = bisect_left(firsts, begin + self._seq_len)    # what is left of the item cut off is not read
-            begin = firsts[after] if after < len(firsts) else len(tokens) + 1
-        return rows, begin
+            after = bisect_left(ends, begin + self._seq_len)    # what is left of the item cut off is not read
+            end = ends[after] if after < len(ends) else len(tokens)
+        return rows, packed[end * TOKEN.itemsize:]
 
 
 def training_rows(
