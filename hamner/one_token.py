@@ -1,7 +1,7 @@
-"""One token through a dense model with what it has seen: the sums of model.Block in less than half as many calls.
+"""One token through a dense model with what it has seen: the sums of model.Block in half as many calls.
 
 Between the products, which read all weights and drive everything else from the processor's caches, each small operation
-costs several microseconds on a CPU, and a block has ninety. Here a norm is one sum and two products, queries and
+costs several microseconds on a CPU, and a block has seventy. Here a norm is one sum and two products, queries and
 keys are turned together, and the products for one vector add to the stream themselves.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def newest_state(hamner: Hamner, token: Tensor, cache: KVCache) -> Tensor:
     """(1, 1) -> the hidden state after the last norm (1, 1, C). The token is added to the cache."""
-    x = hamner.embedding.weight[int(token)]
+    x = hamner.embedding(token).flatten()
     x = x * _to_unit(x, 1e-12)    # Hamner.embed
     cos, sin = hamner.cos[cache.length], hamner.sin[cache.length]
     sin = torch.cat((-sin[: len(sin) // 2], sin[len(sin) // 2:]))    # the sign that rotate() gives the other half

@@ -25,8 +25,8 @@ from hamner.tokenizer import END_OF_TEXT, Tokenizer
 from hamner.word_cache import TOKEN, WordCache
 
 LEVEL_1 = (1.0,)
-LOT = 16_384    # tokens of synthetic rows that are drawn together
-MOST_TOKENS = 40    # few items are longer
+LOT = 8192    # tokens of synthetic rows that are drawn together; an eighth of held-out ones, of which few are asked for
+FIRST_GUESS = 40    # tokens of an item, until some are there
 PACKED = 64    # items tokenised at a time: their words stay in the processor's cache
 WINDOW = 1024    # places whose rows are computed at a time: a fifth of a microsecond each, instead of fifty
 
@@ -72,6 +72,7 @@ class SyntheticRows:
     first token of an item. Not to be shared by threads.
 
     The rows of LOT tokens are drawn together: many items at once take two thirds of the time of as many one by one.
+    Workers whose shares of a batch are smaller than that draw the same lots, and are together no faster than one.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class SyntheticRows:
                            "seq_len must be at least 1 and heldout_fraction between 0 and 1")
         self._words, self._seq_len, self._seed = WordCache(tokenizer), seq_len, seed
         self._fraction, self._held_out = heldout_fraction, held_out
-        self._rows_in_lot = max(1, LOT // seq_len)
+        self._rows_in_lot = max(1, (LOT // 8 if held_out else LOT) // seq_len)
         self._lot: tuple[int, Levels, list[Tokens]] = (-1, LEVEL_1, [])
 
     def row(self, index: int, levels: Levels) -> Tokens:
@@ -100,7 +101,7 @@ class SyntheticRows:
         kept = self._fraction if self._held_out else 1 - self._fraction
         rows, rest, made, length = list[Tokens](), b"", 0, 0
         while len(rows) < self._rows_in_lot:
-            mean = length / made if made else MOST_TOKENS    # tokens of an item; a row drops half of one at its end
+            mean = length / made if made else FIRST_GUESS    # tokens of an item; a row drops half of one at its end
             missing = (self._rows_in_lot - len(rows)) * (self._seq_len + mean / 2) - len(rest) / TOKEN.itemsize
             count = math.ceil(max(1, missing / mean) / kept)
             items = generate_texts(rng, [bisect(up_to, rng.random(), 0, highest) + 1 for _ in range(count)])

@@ -46,7 +46,9 @@ def connect(league: League) -> int:
     if own:
         from ray.tune.execution import class_cache
 
-        class_cache.DEFAULT_ENV_VARS.clear()    # one of PyTorch Lightning's; for it a trial gets a process of its own
+        # for these a trial would get a process of its own; a Ray of our own has the driver's environment anyway
+        class_cache.DEFAULT_ENV_VARS.clear()
+        class_cache.ENV_VARS_TO_PROPAGATE.clear()
     return 0 if compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // compute.threads)
 
 
@@ -73,7 +75,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         for name in variables:
-            os.environ.pop(name)
+            os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
 

@@ -29,7 +29,9 @@ class Draws(random.Random):
         return seq[int(self.random() * len(seq))]
 
     def sample(self, population: Sequence[T], k: int, *, counts: Any = None) -> list[T]:
-        """`k` different values of a population without repeats, in the order drawn; for small k."""
+        """`k` different values in the order drawn; for small k. No value may be in `population` twice, and they must be
+        at least k: it would never end.
+        """
         draw, length = self.random, len(population)
         drawn: list[T] = []
         while k:

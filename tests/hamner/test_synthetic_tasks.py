@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hamner.synthetic_tasks import LEVELS, TASKS, Draws, Example, generate, generate_texts
+from hamner.synthetic_tasks import LEVELS, TASKS, Draws, Example, brackets, context_recall, generate, generate_texts
 from hamner.synthetic_tasks.__main__ import main
+from hamner.synthetic_tasks.words import DESCRIBING, FIRST_NAMES, NOUNS
 
 EVERY_TASK_AND_LEVEL = [(task, level) for task in TASKS for level in LEVELS]
 SAMPLE = 20_000
@@ -309,6 +310,13 @@ def test_quick_draws_are_uniform(kinds: int, draw: Callable[[Draws], Any]) -> No
 def _shuffled(rng: random.Random, values: list[int]) -> tuple[int, ...]:
     rng.shuffle(values)
     return tuple(values)
+
+
+def test_no_value_that_is_sampled_stands_twice_in_its_pool() -> None:
+    """Draws.sample would wait for values that are not there."""
+    for pool in (NOUNS, DESCRIBING, FIRST_NAMES, context_recall._ALL_PROPERTIES, brackets._PAIRS):
+        assert len(set(pool)) == len(pool)
+    assert min(len(NOUNS), len(FIRST_NAMES), len(context_recall._ALL_PROPERTIES)) > 12    # the most at level 5
 
 
 def test_unknown_task_and_level_are_named() -> None:

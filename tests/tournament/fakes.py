@@ -114,5 +114,5 @@ def play(brackets, rows, folder, *, reuse=True, told=None, cpus=1.0):
         run_config=tune.RunConfig(
             storage_path=str(folder / "ray"), name="x", verbose=0,
             failure_config=tune.FailureConfig(max_failures=1),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1)),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=None)),
     ).fit()

@@ -78,7 +78,7 @@ def test_what_is_wrong_with_the_text_comes_line_by_line_and_leaves_nothing(comma
     assert not (commands.results / "tournament" / "text-poor").exists()
 
 
-def test_the_processes_that_ray_starts_first_become_the_trials_and_have_loaded_what_they_need(tmp_path):
+def test_the_processes_that_ray_starts_first_become_the_trials_and_have_loaded_what_they_need(tmp_path, monkeypatch):
     """Else each trial waits until a process of its own has started and loaded everything."""
     import ray
     from ray.tune.execution.class_cache import _ActorClassCache
@@ -91,18 +91,31 @@ def test_the_processes_that_ray_starts_first_become_the_trials_and_have_loaded_w
         def here(self):
             return os.getpid(), dict(os.environ), {"tournament.trial", "torch._dynamo"} - set(sys.modules)
 
+    monkeypatch.setattr("tournament.rounds_on_ray.MOST_LOADED", 10**6)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "one")    # Tune would hand it to each trial in a process of its own
     before = dict(os.environ)
     league = League(tmp_path, load_config("smoke", [], "tournament"), Console(quiet=True))
-    assert connect(league) == os.cpu_count()
+    slots = connect(league)
     try:
+        assert slots == ray.cluster_resources()["CPU"]
         for name in ("PYTHONPATH", "MALLOC_TRIM_THRESHOLD_", "RAY_preload_python_modules"):
             assert os.environ.get(name) == before.get(name)    # those are for Ray's processes alone
         first = _wait(lambda: [pid for pid in _processes() if _command(pid).startswith("ray::IDLE")])
         pid, environment, missing = ray.get(_ActorClassCache().get(Trial).remote().here.remote())
         assert pid in first and not missing
-        assert environment["MALLOC_TRIM_THRESHOLD_"] == str(2**34)
+        assert environment["MALLOC_TRIM_THRESHOLD_"] == str(2**34) and environment["AWS_ACCESS_KEY_ID"] == "one"
     finally:
         disconnect()
+
+
+def test_a_large_machine_loads_nothing_ahead(monkeypatch):
+    """Ray starts a process a core."""
+    from tournament import rounds_on_ray
+
+    for most, loaded in ((0, False), (10**6, True)):
+        monkeypatch.setattr(rounds_on_ray, "MOST_LOADED", most)
+        given = rounds_on_ray._loading({"runtime_env": {"env_vars": {"A": "1"}}}, "cpu")
+        assert given["A"] == "1" and ("RAY_preload_python_modules" in given) == loaded
 
 
 def test_tune_saves_its_own_state_at_the_start_and_the_end_alone(league, tmp_path, monkeypatch):
