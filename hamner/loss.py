@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hamner.fast_path import rows_of_logits
+from hamner.fast_path import rows_of_logits, turning_pays
 
+BLOCK = 512    # rows turned at a time, which stay in the processor's cache
+APART = 48     # between rows of V, which is often a multiple of a power of two: their columns would share cache lines
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -57,7 +59,8 @@ def head_loss(hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | Non
 @torch.no_grad()
 def head_losses(hidden: Tensor, head: Tensor, tokens: Tensor) -> Tensor:
     """token_losses of the logits hidden @ headᵀ, without gradients and a few rows at a time: (B, T - 1)."""
-    head, rows = head.to(hidden.dtype), max(1, rows_of_logits(len(head)) // tokens.shape[1])
+    at_a_time = rows_of_logits(tokens.numel(), len(head), hidden.device)
+    head, rows = head.to(hidden.dtype), max(1, at_a_time // tokens.shape[1])
     return torch.cat([token_losses(F.linear(part, head), read)
                       for part, read in zip(hidden.split(rows), tokens.split(rows), strict=True)])
 
@@ -67,25 +70,30 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, share: Tensor) -> Tensor:
-        size, kind = rows_of_logits(len(head)), hidden.dtype
-        cast, scale = head.to(kind), share[:, None].to(kind)
+        size, kind = rows_of_logits(len(hidden), len(head), hidden.device), hidden.dtype
+        turned, scale = turning_pays(hidden), share[:, None].to(kind)
+        cast = _turned(head, kind).t() if turned else head.to(kind)    # (V, C) either way
         wanted = any(ctx.needs_input_grad)
         to_hidden = torch.empty_like(hidden) if wanted else None
-        to_head = torch.empty_like(head) if wanted else None
+        to_head = (_rows_apart(head, head.dtype).t() if turned else torch.empty_like(head)) if wanted else None
         losses, places = [], torch.arange(size, device=hidden.device)
         for start in range(0, len(hidden), size):
             part, asked = hidden[start:start + size], targets[start:start + size]
             chance = _softmax(F.linear(part, cast))    # (N, V)
             at = places[: len(part)], asked
-            right, wrong = _right_and_wrong(chance, at)
+            right, wrong = _right_and_wrong(chance, at, search=turned)
             losses.append(torch.where(wrong < 0.5, -torch.log1p(-wrong), -right.clamp_min(TINY).log()))
             if to_hidden is None or to_head is None:
                 continue
             chance[at] = -wrong.to(chance.dtype)    # the gradient of the logits, but for each token's share
             back = chance.to(kind)
             shares = scale[start:start + size]    # applied to the narrow side of each product, not to the logits
-            to_hidden[start:start + size] = (back @ cast) * shares
-            piece = back.t() @ (part * shares)
+            if turned:
+                to_hidden[start:start + size] = (cast.t() @ back.t()).t() * shares
+                piece = ((part * shares).t().contiguous() @ back).t()
+            else:
+                to_hidden[start:start + size] = (back @ cast) * shares
+                piece = back.t() @ (part * shares)
             to_head.add_(piece) if start else to_head.copy_(piece)    # summed in fp32
         total = share.sum()
         if wanted:
@@ -97,19 +105,47 @@ class _HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         to_hidden, to_head, total = ctx.saved_tensors
         factor = gradients[0] / total
-        return (to_hidden.float() * factor).to(to_hidden.dtype), to_head * factor, None, None
+        scaled = to_head * factor if to_head.is_contiguous() else _turned_back(to_head.t(), factor)
+        return (to_hidden.float() * factor).to(to_hidden.dtype), scaled, None, None
 
 
-def _right_and_wrong(chance: Tensor, at: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _rows_apart(head: Tensor, dtype: torch.dtype) -> Tensor:
+    """Room for head (V, C) turned: (C, V)."""
+    return head.new_empty(head.shape[1], len(head) + APART, dtype=dtype)[:, : len(head)]
+
+
+def _turned(head: Tensor, dtype: torch.dtype) -> Tensor:
+    """(V, C) -> (C, V)"""
+    turned = _rows_apart(head, dtype)
+    for start in range(0, len(head), BLOCK):
+        turned[:, start:start + BLOCK] = head[start:start + BLOCK].to(dtype).t()
+    return turned
+
+
+def _turned_back(turned: Tensor, factor: Tensor) -> Tensor:
+    """(C, V) -> (V, C) times factor ()"""
+    head = turned.new_empty(turned.shape[1], turned.shape[0])
+    for start in range(0, len(head), BLOCK):
+        torch.mul(turned[:, start:start + BLOCK].t(), factor, out=head[start:start + BLOCK])
+    return head
+
+
+def _right_and_wrong(chance: Tensor, at: tuple[Tensor, Tensor], *, search: bool) -> tuple[Tensor, Tensor]:
     """Of each row of chance (N, V) the probability at its place `at`, and that of all others; (N,) in fp32.
 
     The second is no difference to 1 in low precision, which knows nothing between 0.996 and 1: the others are summed.
+    Where the first is small the difference is as exact as it is. search: sum only elsewhere; a card would have to wait
+    until it is known where that is.
     """
     right = chance[at].float()
     if chance.dtype == torch.float32:
         return right, 1 - right
     chance[at] = 0
-    return right, chance.sum(-1, dtype=torch.float32)
+    if not search:
+        return right, chance.sum(-1, dtype=torch.float32)
+    wrong, likely = 1 - right, (right > 0.25).nonzero().flatten()
+    wrong[likely] = chance[likely].sum(-1, dtype=torch.float32)
+    return right, wrong
 
 
 def _softmax(logits: Tensor) -> Tensor:

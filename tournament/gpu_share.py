@@ -65,7 +65,8 @@ def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -
     else:
         kept, again = layers * block, 0.0
     held = (16 if micro_batches > 1 else 12) * parameters    # weights and Adam; gradients of the parts before
-    logits = min(tokens * model.vocab_size, LOGITS_AT_A_TIME) * (2 * width + 4)    # their softmax and gradient too
+    logits = min(tokens * model.vocab_size, LOGITS_AT_A_TIME[compute.device])
+    logits *= 2 * width + 4    # their softmax and gradient too
     moments = (
         held + kept + logits + head * (4 + width % 4),    # at the logits: the head's gradient, and its copy if in bf16
         held + kept + again + 8 * head,    # back in the last block: the head's gradient, and scaled

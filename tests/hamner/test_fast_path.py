@@ -145,10 +145,15 @@ def test_a_run_compiles_when_it_is_long_enough():
     assert compiles(1, compile="always") and not compiles(1e15, compile="never")
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("vocab", [300, 2048, 49_152, 300_000])
-def test_logits_at_a_time_stay_within_their_bound(vocab):
-    rows = fast_path.rows_of_logits(vocab)
-    assert rows % 64 == 0 and (rows == 64 or rows * vocab <= fast_path.LOGITS_AT_A_TIME)
+def test_logits_at_a_time_stay_within_their_bound_in_parts_of_one_size(vocab, device):
+    most = fast_path.LOGITS_AT_A_TIME[device]
+    for tokens in (1, 64, 2048, 2100, 100_000):
+        rows = fast_path.rows_of_logits(tokens, vocab, torch.device(device))
+        assert rows % 64 == 0 and (rows == 64 or rows * vocab <= most)
+        parts = -(-tokens // rows)
+        assert parts * rows - tokens < 64 * parts    # no part is nearly empty
 
 
 @pytest.mark.parametrize("kind", ["dense", "documents"])
