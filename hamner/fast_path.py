@@ -57,9 +57,12 @@ def goes_alone(model: ModelConfig, tokens: Tensor, dtype: torch.dtype) -> bool:
     return plain and alone and dtype == torch.float32
 
 
-def rows_of_logits(tokens: int, vocab_size: int, device: torch.device) -> int:
-    """How many of the tokens' logits exist at a time: parts of one size, a multiple of 64."""
-    most = max(64, LOGITS_AT_A_TIME[device.type] // vocab_size // 64 * 64)
+def rows_of_logits(tokens: int, vocab_size: int, device: torch.device, *, gradients: bool = True) -> int:
+    """How many of the tokens' logits exist at a time: parts of one size, a multiple of 64.
+
+    Without gradients they are taken in fp32, twice: everywhere only as many as on a card.
+    """
+    most = max(64, LOGITS_AT_A_TIME[device.type if gradients else "cuda"] // vocab_size // 64 * 64)
     parts = math.ceil(tokens / most)
     return math.ceil(tokens / parts / 64) * 64
 

@@ -59,7 +59,7 @@ def head_loss(hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | Non
 @torch.no_grad()
 def head_losses(hidden: Tensor, head: Tensor, tokens: Tensor) -> Tensor:
     """token_losses of the logits hidden @ headᵀ, without gradients and a few rows at a time: (B, T - 1)."""
-    at_a_time = rows_of_logits(tokens.numel(), len(head), hidden.device)
+    at_a_time = rows_of_logits(tokens.numel(), len(head), hidden.device, gradients=False)
     head, rows = head.to(hidden.dtype), max(1, at_a_time // tokens.shape[1])
     return torch.cat([token_losses(F.linear(part, head), read)
                       for part, read in zip(hidden.split(rows), tokens.split(rows), strict=True)])

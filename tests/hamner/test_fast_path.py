@@ -152,6 +152,8 @@ def test_logits_at_a_time_stay_within_their_bound_in_parts_of_one_size(vocab, de
     for tokens in (1, 64, 2048, 2100, 100_000):
         rows = fast_path.rows_of_logits(tokens, vocab, torch.device(device))
         assert rows % 64 == 0 and (rows == 64 or rows * vocab <= most)
+        alone = fast_path.rows_of_logits(tokens, vocab, torch.device(device), gradients=False)
+        assert alone == 64 or alone * vocab <= fast_path.LOGITS_AT_A_TIME["cuda"]
         parts = -(-tokens // rows)
         assert parts * rows - tokens < 64 * parts    # no part is nearly empty
 

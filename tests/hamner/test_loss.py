@@ -59,7 +59,7 @@ def test_a_doubly_shifted_target_fails_it():
 @pytest.mark.parametrize("pieces", [64, 128, 10_000])    # tokens whose logits exist at a time
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_head_s_loss_and_gradients_equal_those_of_whole_logits(monkeypatch, pieces, weighted):
-    monkeypatch.setattr("hamner.loss.rows_of_logits", lambda tokens, vocab, device: pieces)
+    monkeypatch.setattr("hamner.loss.rows_of_logits", lambda tokens, vocab, device, gradients=True: pieces)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(3, 70, 24, generator=generator).requires_grad_()
     head = torch.randn(50, 24, generator=generator).requires_grad_()
