@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from hamner.config import ModelConfig
 
 GIB = 2**30
-# Entries; see loss.py. On a card more win nothing and stop fitting beside the head's gradient; on a CPU each part of
-# the tokens costs another pass over the head and its gradient.
-LOGITS_AT_A_TIME = {"cpu": 2**27, "cuda": 2**24}
+LOGITS_AT_A_TIME = 2**24    # entries; see loss.py. More win nothing and stop fitting beside the head's gradient
+LOGITS_OF_A_CPU = 2**27     # in bf16, where each part of the tokens costs another pass over the head and its gradient
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ the tables and the commands that make them.
 from __future__ import annotations
 
 import functools
-import math
 import os
 import shutil
 
@@ -57,19 +56,14 @@ def goes_alone(model: ModelConfig, tokens: Tensor, dtype: torch.dtype) -> bool:
     return plain and alone and dtype == torch.float32
 
 
-def rows_of_logits(tokens: int, vocab_size: int, device: torch.device, *, gradients: bool = True) -> int:
-    """How many of the tokens' logits exist at a time: parts of one size, a multiple of 64.
-
-    Without gradients they are taken in fp32, twice: everywhere only as many as on a card.
-    """
-    most = max(64, LOGITS_AT_A_TIME[device.type if gradients else "cuda"] // vocab_size // 64 * 64)
-    parts = math.ceil(tokens / most)
-    return math.ceil(tokens / parts / 64) * 64
+def rows_of_logits(vocab_size: int, most: int = LOGITS_AT_A_TIME) -> int:
+    """How many tokens' logits exist at a time, of `most` entries."""
+    return max(64, most // vocab_size // 64 * 64)
 
 
 def turning_pays(hidden: Tensor) -> bool:
-    """Whether the head's products take it as (C, V): two of the three take half the time where a CPU has AMX, and no
-    longer elsewhere. In fp32 it makes no difference.
+    """Whether the head's products take it as (C, V): two of the three need half the time on a CPU with AMX, and the
+    same time on one without.
     """
     return hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16
 

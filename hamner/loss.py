@@ -15,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from hamner.cost import LOGITS_OF_A_CPU
 from hamner.fast_path import rows_of_logits, turning_pays
 
 BLOCK = 512    # rows turned at a time, which stay in the processor's cache
-APART = 48     # between rows of V, which is often a multiple of a power of two: their columns would share cache lines
+APART = 48    # between rows of V entries, often a multiple of 2**14: their columns would share cache lines. See _turned
+SUMMED = 2**20    # entries that are copied to be summed at a time
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -59,8 +61,7 @@ def head_loss(hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | Non
 @torch.no_grad()
 def head_losses(hidden: Tensor, head: Tensor, tokens: Tensor) -> Tensor:
     """token_losses of the logits hidden @ headᵀ, without gradients and a few rows at a time: (B, T - 1)."""
-    at_a_time = rows_of_logits(tokens.numel(), len(head), hidden.device, gradients=False)
-    head, rows = head.to(hidden.dtype), max(1, at_a_time // tokens.shape[1])
+    head, rows = head.to(hidden.dtype), max(1, rows_of_logits(len(head)) // tokens.shape[1])
     return torch.cat([token_losses(F.linear(part, head), read)
                       for part, read in zip(hidden.split(rows), tokens.split(rows), strict=True)])
 
@@ -70,8 +71,9 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, share: Tensor) -> Tensor:
-        size, kind = rows_of_logits(len(hidden), len(head), hidden.device), hidden.dtype
-        turned, scale = turning_pays(hidden), share[:, None].to(kind)
+        kind, turned = hidden.dtype, turning_pays(hidden)
+        size = rows_of_logits(len(head), LOGITS_OF_A_CPU) if turned else rows_of_logits(len(head))
+        scale = share[:, None].to(kind)
         cast = _turned(head, kind).t() if turned else head.to(kind)    # (V, C) either way
         wanted = any(ctx.needs_input_grad)
         to_hidden = torch.empty_like(hidden) if wanted else None
@@ -105,6 +107,7 @@ class _HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         to_hidden, to_head, total = ctx.saved_tensors
         factor = gradients[0] / total
+        # what is turned is not contiguous
         scaled = to_head * factor if to_head.is_contiguous() else _turned_back(to_head.t(), factor)
         return (to_hidden.float() * factor).to(to_hidden.dtype), scaled, None, None
 
@@ -117,6 +120,8 @@ def _rows_apart(head: Tensor, dtype: torch.dtype) -> Tensor:
 def _turned(head: Tensor, dtype: torch.dtype) -> Tensor:
     """(V, C) -> (C, V)"""
     turned = _rows_apart(head, dtype)
+    # products read a row on to the next multiple of 32, and multiply by 0 what is there: it must be a number
+    turned.as_strided((len(turned), APART), turned.stride(), len(head)).zero_()
     for start in range(0, len(head), BLOCK):
         turned[:, start:start + BLOCK] = head[start:start + BLOCK].to(dtype).t()
     return turned
@@ -134,8 +139,8 @@ def _right_and_wrong(chance: Tensor, at: tuple[Tensor, Tensor], *, search: bool)
     """Of each row of chance (N, V) the probability at its place `at`, and that of all others; (N,) in fp32.
 
     The second is no difference to 1 in low precision, which knows nothing between 0.996 and 1: the others are summed.
-    Where the first is small the difference is as exact as it is. search: sum only elsewhere; a card would have to wait
-    until it is known where that is.
+    Up to a quarter the difference is as exact as the first is. search: find the rows above that and sum only those; a
+    card would have to wait until they are known.
     """
     right = chance[at].float()
     if chance.dtype == torch.float32:
@@ -144,7 +149,8 @@ def _right_and_wrong(chance: Tensor, at: tuple[Tensor, Tensor], *, search: bool)
     if not search:
         return right, chance.sum(-1, dtype=torch.float32)
     wrong, likely = 1 - right, (right > 0.25).nonzero().flatten()
-    wrong[likely] = chance[likely].sum(-1, dtype=torch.float32)
+    for some in likely.split(max(1, SUMMED // chance.shape[1])):
+        wrong[some] = chance[some].sum(-1, dtype=torch.float32)
     return right, wrong
 
 

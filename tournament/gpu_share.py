@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hamner.config import BadInput, Config, ModelConfig
-from hamner.cost import GIB, LOGITS_AT_A_TIME, count_parameters
+from hamner.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CPU, count_parameters
 from hamner.results import free_gib
 from tournament.variants import Contestant, twins
 
@@ -65,8 +65,9 @@ def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -
     else:
         kept, again = layers * block, 0.0
     held = (16 if micro_batches > 1 else 12) * parameters    # weights and Adam; gradients of the parts before
-    logits = min(tokens * model.vocab_size, LOGITS_AT_A_TIME[compute.device])
-    logits *= 2 * width + 4    # their softmax and gradient too
+    turned = compute.device == "cpu" and compute.precision == "bf16"    # fast_path.turning_pays
+    logits = min(tokens * model.vocab_size, LOGITS_OF_A_CPU if turned else LOGITS_AT_A_TIME)
+    logits *= 2 * width + (0 if turned else 4)    # their softmax and gradient too
     moments = (
         held + kept + logits + head * (4 + width % 4),    # at the logits: the head's gradient, and its copy if in bf16
         held + kept + again + 8 * head,    # back in the last block: the head's gradient, and scaled
