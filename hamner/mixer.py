@@ -164,7 +164,10 @@ class Mixer:
         for source, nth in zip(block.source[mine].tolist(), block.nth[mine].tolist(), strict=True):
             name = self._names[source]
             rows.append(self._rows[name].row(self._before[name] + nth, self._levels))
-        return torch.from_numpy(np.stack(rows, dtype=np.int64, casting="unsafe"))
+        tokens = np.empty((share, len(rows[0])), dtype=np.int64)    # np.stack takes twice the time of short rows
+        for place, row in enumerate(rows):
+            tokens[place] = row
+        return torch.from_numpy(tokens)
 
     def next(self) -> torch.Tensor:
         batch = self.batch(self._step)

@@ -25,7 +25,7 @@ from hamner.tokenizer import END_OF_TEXT, Tokenizer
 from hamner.word_cache import TOKEN, WordCache
 
 LEVEL_1 = (1.0,)
-LOT = 8192    # tokens of synthetic rows that are drawn together; an eighth of held-out ones, of which few are asked for
+LOT = 16_384    # tokens of synthetic rows that are drawn together; an eighth of held-out ones, of which few are asked for
 FIRST_GUESS = 40    # tokens of an item, until some are there
 PACKED = 64    # items tokenised at a time: their words stay in the processor's cache
 WINDOW = 1024    # places whose rows are computed at a time: a fifth of a microsecond each, instead of fifty
