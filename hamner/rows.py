@@ -9,9 +9,8 @@ at once. Synthetic items: drawn when asked for, many at a time.
 from __future__ import annotations
 
 import math
-from bisect import bisect, bisect_left
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +24,7 @@ from hamner.tokenizer import END_OF_TEXT, Tokenizer
 from hamner.word_cache import TOKEN, WordCache
 
 LEVEL_1 = (1.0,)
-LOT = 16_384    # tokens of synthetic rows that are drawn together; an eighth of held-out ones, of which few are asked for
+LOT = 16_384    # tokens of synthetic rows that are drawn together; of held-out ones, being few, an eighth
 FIRST_GUESS = 40    # tokens of an item, until some are there
 PACKED = 64    # items tokenised at a time: their words stay in the processor's cache
 WINDOW = 1024    # places whose rows are computed at a time: a fifth of a microsecond each, instead of fifty
@@ -97,14 +96,12 @@ class SyntheticRows:
         """The rows of a lot, (T,) each."""
         side = "heldout" if self._held_out else "train"
         rng = Draws(f"synthetic/{side}/{self._seed}/{'/'.join(map(str, levels))}/{number}")
-        up_to, highest = tuple(accumulate(levels)), len(levels) - 1
         kept = self._fraction if self._held_out else 1 - self._fraction
         rows, rest, made, length = list[Tokens](), b"", 0, 0
         while len(rows) < self._rows_in_lot:
             mean = length / made if made else FIRST_GUESS    # tokens of an item; a row drops half of one at its end
             missing = (self._rows_in_lot - len(rows)) * (self._seq_len + mean / 2) - len(rest) / TOKEN.itemsize
-            count = math.ceil(max(1, missing / mean) / kept)
-            items = generate_texts(rng, [bisect(up_to, rng.random(), 0, highest) + 1 for _ in range(count)])
+            items = generate_texts(rng, levels, math.ceil(max(1, missing / mean) / kept))
             items = [i for i in items if (heldout.draw(i) < self._fraction) == self._held_out]
             packed = b"".join(self._words.pack(items[n:n + PACKED]) for n in range(0, len(items), PACKED))
             made, length = made + len(items), length + len(packed) // TOKEN.itemsize

@@ -24,8 +24,11 @@ Arithmetic is as small as its numbers are. Half of the brackets are bare, of whi
 nouns among the others make its space large.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from hamner.config import closest
 from hamner.synthetic_tasks import (
@@ -71,12 +74,16 @@ def generate(rng: random.Random, level: int, task: str | None = None) -> Example
     return TASKS[task](rng, level)
 
 
-def generate_texts(rng: random.Random, levels: Sequence[int]) -> list[str]:
-    """Texts of one item of each of the levels, of tasks drawn uniformly, in random order.
+def generate_texts(rng: random.Random, levels: Sequence[float], count: int) -> list[str]:
+    """Texts of `count` items, of tasks drawn uniformly and of level 1, 2, ... by their shares, in random order.
 
-    They are made task after task, which takes an eighth less time than in a mix, and then shuffled.
+    How many are of each task and level is drawn first, and they are made kind after kind: a fifth less time than one
+    by one. `levels` sum to 1.
     """
-    tasks = sorted((int(rng.random() * len(_ALL)), level) for level in levels)
-    texts = [_ALL[task](rng, level).text for task, level in tasks]
-    rng.shuffle(texts)
-    return texts
+    numbers = np.random.default_rng(rng.getrandbits(64))
+    shares = np.tile(np.asarray(levels, dtype=float) / sum(levels) / len(_ALL), len(_ALL))
+    kinds = itertools.product(_ALL, range(1, len(levels) + 1))
+    texts = [task(rng, level).text
+             for (task, level), wanted in zip(kinds, numbers.multinomial(count, shares).tolist(), strict=True)
+             for _ in range(wanted)]
+    return [texts[place] for place in numbers.permutation(count).tolist()]

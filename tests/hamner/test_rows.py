@@ -144,7 +144,7 @@ def test_every_synthetic_row_begins_with_an_item(tokenizer, seq_len):
     """An item cut off at the end of a row is not read on at the beginning of the next."""
     rows = SyntheticRows(tokenizer, seq_len, 0, 0.05)
     firsts = Counter(int(rows.row(index, (0.5, 0.5))[0]) for index in range(min(900, 10**6 // seq_len)))
-    begin = {tokenizer.encode(text)[0] for text in generate_texts(Draws(0), [1, 2] * 2000)}
+    begin = {tokenizer.encode(text)[0] for text in generate_texts(Draws(0), (0.5, 0.5), 4000)}
     assert set(firsts) <= begin
     assert all(len(rows.row(index, (0.5, 0.5))) == seq_len for index in range(3))
 

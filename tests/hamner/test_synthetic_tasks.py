@@ -277,12 +277,14 @@ def test_tasks_are_drawn_uniformly() -> None:
 
 
 def test_texts_are_of_the_levels_asked_for_of_every_task_and_in_no_order() -> None:
-    texts = generate_texts(Draws(0), [1, 5] * 4500)
+    texts = generate_texts(Draws(0), (0.5, 0, 0, 0, 0.5), 9000)
     assert len(texts) == 9000
     sums = [text for text in texts if text.startswith("Calculate: ")]
     assert len(sums) == pytest.approx(1000, rel=0.1)
     assert sum(len(text.split()) == 8 for text in sums) == pytest.approx(500, rel=0.15)    # A + B + C = D
     assert sum(text.startswith("Calculate: ") for text in texts[:4500]) == pytest.approx(len(sums) / 2, rel=0.15)
+    assert sum(text.startswith("If ") for text in texts) == pytest.approx(1000, rel=0.1)
+    assert texts == generate_texts(Draws(0), (0.5, 0, 0, 0, 0.5), 9000) != generate_texts(Draws(1), (0.5,) * 2, 9000)
 
 
 def _spread(counts: Counter[Any], kinds: int) -> float:
