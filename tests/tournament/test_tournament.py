@@ -210,7 +210,7 @@ def test_a_contestant_that_cannot_start_is_a_result_of_its_own(league, commands)
     folder = commands.results / "tournament" / "crippled"
     (folder / "v05_moe_small" / "metrics.csv").mkdir(parents=True)    # a folder where its file should be
     shutil.copytree(league / "data", folder / "data")
-    (folder / "config.json").write_text((league / "config.json").read_text().replace('"league"', '"crippled"'))
+    (folder / "config.json").write_text(json.dumps(_read(league / "config.json") | {"run": "crippled"}))
     done = commands.run("tournament", "--resume", "--name", "crippled")
     assert done.returncode == 0, done.stdout + done.stderr
     first = _read(folder / "standings.json")["rounds"][0]["standings"]
