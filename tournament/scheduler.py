@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ray import exceptions
+from ray import cloudpickle, exceptions
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -163,7 +164,9 @@ def _outcome(result: dict[str, Any]) -> Outcome:
 
 def _reason(trial: Trial) -> str:
     """Why a run's process ended again and again: a crash in it, the process killed, or its node lost."""
-    error = trial.get_pickled_error()
+    local = trial.pickled_error_file    # it is in the storage only once Tune has saved its own state
+    here = local is not None and Path(local).is_file()
+    error = cloudpickle.loads(Path(local).read_bytes()) if here else trial.get_pickled_error()
     cause = getattr(error, "cause", None) or error
     lines = [line for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
     if isinstance(cause, exceptions.NodeDiedError) or "node has died" in str(cause):
