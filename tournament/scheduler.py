@@ -164,9 +164,9 @@ def _outcome(result: dict[str, Any]) -> Outcome:
 
 def _reason(trial: Trial) -> str:
     """Why a run's process ended again and again: a crash in it, the process killed, or its node lost."""
-    local = trial.pickled_error_file    # it is in the storage only once Tune has saved its own state
-    here = local is not None and Path(local).is_file()
-    error = cloudpickle.loads(Path(local).read_bytes()) if here else trial.get_pickled_error()
+    error = trial.get_pickled_error()
+    if error is None and (here := trial.pickled_error_file):    # in the storage only once Tune has saved its own state
+        error = cloudpickle.loads(Path(here).read_bytes())
     cause = getattr(error, "cause", None) or error
     lines = [line for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
     if isinstance(cause, exceptions.NodeDiedError) or "node has died" in str(cause):
