@@ -165,8 +165,8 @@ def _outcome(result: dict[str, Any]) -> Outcome:
 def _reason(trial: Trial) -> str:
     """Why a run's process ended again and again: a crash in it, the process killed, or its node lost."""
     error = trial.get_pickled_error()
-    if error is None and (here := trial.pickled_error_file):    # in the storage only once Tune has saved its own state
-        error = cloudpickle.loads(Path(here).read_bytes())
+    if error is None and (here := trial.pickled_error_file) and Path(here).is_file():
+        error = cloudpickle.loads(Path(here).read_bytes())    # in the storage only once Tune has saved its own state
     cause = getattr(error, "cause", None) or error
     lines = [line for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
     if isinstance(cause, exceptions.NodeDiedError) or "node has died" in str(cause):
