@@ -1,11 +1,16 @@
 """Helpers for tests that run the real commands."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+# A shell starts what it puts in the background (`pytest &`) with Ctrl-C ignored, and every process below inherits that.
+# Tests send the signal to commands of their own, which must hear it as in a terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Commands:

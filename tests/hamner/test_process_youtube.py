@@ -354,7 +354,7 @@ def test_a_wrong_address_is_said(command):
 
 def test_only_one_process_works_on_a_folder_and_ctrl_c_says_how_to_go_on(tmp_path, plugin, site, command):
     site.add(video_id(0), talk(0)[1])
-    site.delay = 20    # until another command has started and been refused
+    site.delay = 20    # longer than another command takes to start and be refused; Ctrl-C does not wait for it
     out = tmp_path / "personal"
     words = [sys.executable, "-m", "hamner.process_youtube", site.channel("me", [video_id(0)]), "--out", str(out)]
     first = subprocess.Popen(words, env=plugin, stdout=subprocess.PIPE, text=True)
