@@ -14,6 +14,8 @@ from hamner.config import Compute, ModelConfig
 from hamner.cost import GIB, useful_flops_per_token
 from hamner.fast_path import DTYPES
 
+SECONDS_OF_PRODUCTS = 0.2
+
 
 class Meter:
     """The training steps since the last question; nothing else a run spends time on counts.
@@ -50,17 +52,22 @@ class Meter:
 def matrix_peak(device: str, precision: str) -> float:
     """Floating-point operations a second of large matrix products, as measured here with this process's threads.
 
-    A tenth of a second, once a process; where others use the same cores it is what they leave.
+    Some tenths of a second, once a process; where others use the same cores it is what they leave.
     """
-    size = 4096 if device == "cuda" else 1024
-    a = torch.ones(size, size, dtype=DTYPES[precision], device=device)
-    out, best = torch.empty_like(a), 0.0
-    for _ in range(5):
+    size, largest = 256, 4096 if device == "cuda" else 2048    # which hold 100 and 25 MB in bf16
+    best, started = 0.0, time.perf_counter()
+    while time.perf_counter() - started < SECONDS_OF_PRODUCTS:
+        a = torch.ones(size, size, dtype=DTYPES[precision], device=device)
+        out = torch.empty_like(a)
         began = time.perf_counter()
         torch.mm(a, a, out=out)
         if device == "cuda":
             torch.cuda.synchronize()
-        best = max(best, 2 * size**3 / (time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        best = max(best, 2 * size**3 / seconds)
+        # small products do not show what the machine can do; large ones take a minute where bf16 is emulated
+        if seconds < SECONDS_OF_PRODUCTS / 20 and size < largest:
+            size *= 2
     return best
 
 

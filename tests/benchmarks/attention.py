@@ -8,7 +8,7 @@
 import argparse
 
 import torch
-from timing import machine, medians, show
+from timing import like_a_worker, machine, medians, show
 
 from hamner import attention as module
 from hamner.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    like_a_worker(options.threads)
     device, table = "cuda" if torch.cuda.is_available() else "cpu", []
     for dtype in (torch.bfloat16, torch.float32):
         for name, hidden, heads, kv_heads, batch, time in SIZES:

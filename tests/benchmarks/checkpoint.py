@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from peers import SHAPES, Shape
-from timing import machine, show
+from timing import like_a_worker, machine, show
 
 from hamner import checkpoint
 from hamner.checkpoint_writer import CheckpointWriter
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    like_a_worker(options.threads)
     table, tokenizer = [], Tokenizer.train(["hello"], 280)
     for name, shape, interval, steps in CASES:
         made, writer = trainer(shape), CheckpointWriter()

@@ -6,7 +6,7 @@
 import argparse
 
 import torch
-from timing import machine, medians, show
+from timing import like_a_worker, machine, medians, show
 
 from hamner import mlp
 from hamner.config import ModelConfig
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=2048)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    like_a_worker(options.threads)
     device, table = "cuda" if torch.cuda.is_available() else "cpu", []
     for name, hidden, width, dtype in SIZES:
         x = torch.randn(1, options.tokens, hidden, generator=torch.Generator().manual_seed(1)).to(device, dtype)

@@ -11,7 +11,6 @@ one trained on the items, of 2,048 entries, unless DIR holds another (cosmo2's, 
 """
 
 import argparse
-import os
 import random
 import statistics
 import tempfile
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from timing import in_turns, machine
+from timing import in_turns, like_a_worker, machine
 
 from curriculum.stages import SEED
 from hamner import heldout
@@ -92,7 +91,6 @@ def steps(tokenizer: Tokenizer, rounds: int) -> None:
     """Waiting, with Mixer and with PrefetchingMixer: the miniature's real step, and a card's, which is slept."""
     config = load_config("laptop", [], "curriculum")
     settings = config.curriculum
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", config.compute.worker_threads)))
     trainer = Trainer(build(model_named("v3", config.size), 0), Mixer({}, 1), config.optimizer, config.compute)
     trainer.begin(1e-3, 0)
     with shards() as text:
@@ -173,7 +171,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", metavar="DIR", help="a folder with tokenizer.json")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    like_a_worker(load_config("laptop", [], "curriculum").compute.worker_threads if options.what == "steps" else 1)
     if options.tokenizer and options.what != "steps":    # the miniature's model reads the miniature's tokens
         tokenizer = Tokenizer.load(Path(options.tokenizer).resolve())
     else:

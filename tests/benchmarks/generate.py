@@ -8,7 +8,7 @@
 import argparse
 
 import torch
-from timing import machine, medians, show
+from timing import like_a_worker, machine, medians, show
 
 from hamner.config import ModelConfig
 from hamner.generate import Sampling, _draw, stream
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=256)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    like_a_worker(options.threads)
     table = []
     for name, model in SIZES.items():
         hamner, found = build(model, 0).eval(), dict[str, list[int]]()

@@ -14,7 +14,9 @@ import time
 
 import torch
 from peers import SHAPES, Shape, ours
-from timing import machine, show
+from timing import like_a_worker, machine, show
+
+from hamner.meter import matrix_peak
 
 TINY = SHAPES["tiny"]
 WHAT = {
@@ -24,13 +26,6 @@ WHAT = {
     "parameters": [dataclasses.replace(TINY, hidden=hidden, intermediate=8 * hidden // 3, batch=8)
                    for hidden in (64, 128, 256, 512, 768)],
 }
-
-
-def peak(threads: int) -> float:
-    from hamner.meter import matrix_peak
-
-    torch.set_num_threads(threads)
-    return matrix_peak("cpu", "bf16")
 
 
 def median_step(shape: Shape, rounds: int) -> float:
@@ -73,8 +68,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--what", nargs="*", default=[*WHAT, "workers"], choices=[*WHAT, "workers"])
     options = parser.parse_args()
+    like_a_worker(options.threads)
     print(machine(options.rounds))
-    best = peak(options.threads)
+    best = matrix_peak("cpu", "bf16")
     for what in options.what:
         rows = []
         if what == "workers":

@@ -2,12 +2,26 @@
 
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
 import torch
 from rich.console import Console
 from rich.table import Table
+
+from hamner.command import worker_environment
+
+
+def like_a_worker(threads: int) -> None:
+    """From here on with that many threads and with the allocator setting that the project's workers get.
+
+    Both must be known before the process starts, so it starts once more.
+    """
+    wanted = worker_environment(threads)
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | wanted)
+    torch.set_num_threads(threads)
 
 
 def in_turns(turns: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
