@@ -8,7 +8,7 @@ BIN = .venv/bin
 help:
 	@echo "make demo   the miniature league, the eight stages and a reply (about ten minutes on two cores)"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff and mypy"
-	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (an hour)"
+	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
