@@ -24,9 +24,9 @@ from rich import box
 from rich.table import Table
 
 from curriculum.curricula import finished_folder
-from hamner import command
-from hamner.config import BadInput
-from hamner.results import checked, read_json, results_folder
+from hamner.config.schema import BadInput
+from hamner.runs import cli
+from hamner.runs.folders import checked, read_json, results_folder
 
 CONFIDENCE = 0.95
 SKILLS = "exact match"    # of all synthetic tasks and levels; here alone, more is better
@@ -58,7 +58,7 @@ class Difference:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return command.run_command(_command, arguments)
+    return cli.run_command(_command, arguments)
 
 
 def _command(arguments: Sequence[str]) -> int:
@@ -68,7 +68,7 @@ def _command(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     results = results_folder(options.results)
     groups = group([read(results, name) for name in dict.fromkeys(options.runs)])
-    console = command.console()
+    console = cli.console()
     for one, other in combinations(groups, 2):
         console.print(_table(one, other, groups))
     seeds = len(next(iter(groups.values())))

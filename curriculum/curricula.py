@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.stages import CURRICULA, Curriculum, Stage, stage_problems
-from hamner.config import BadInput, Config, closest, parse
-from hamner.results import checked, differences, run_folder, runs
+from hamner.config.schema import BadInput, Config, closest, parse
+from hamner.runs.folders import checked, differences, run_folder, runs
 
 CONTROLS = ("joint", "shuffled")
 MAY_DIFFER = (    # keys of the config that change no number of a stage of fixed length

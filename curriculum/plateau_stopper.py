@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from curriculum.plateau import Ending, Look, stopper
 from curriculum.stages import Stage
-from hamner.config import Config
-from hamner.evaluate import heldout_loss
-from hamner.heldout_losses import mix_loss
-from hamner.model import Hamner
-from hamner.plateau import Ending, Look, stopper
-from hamner.trainer import Diverged
+from hamner.config.schema import Config
+from hamner.evaluation.heldout import heldout_loss
+from hamner.evaluation.statistics import mix_loss
+from hamner.model.transformer import Hamner
+from hamner.training.trainer import Diverged
 
 
 class StageJudge:

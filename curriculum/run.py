@@ -22,16 +22,17 @@ from rich.console import Console
 from rich.table import Table
 
 from curriculum.curricula import find_curriculum
-from curriculum.follow import Interrupted, run_until_told, shown
-from curriculum.pupil import find_pupil, with_weights_of
+from curriculum.driver import Interrupted, run_until_told, shown
 from curriculum.stages import SEED, Curriculum, Stage, stage_index
-from hamner import checkpoint, command
-from hamner.command import add_run_options, check_cluster, check_machine, ray_settings, read_config, run_command
-from hamner.config import BadInput, Config, ModelConfig, Problems, parse
-from hamner.cost import GIB, count_parameters
+from curriculum.starting_model import find_pupil, with_weights_of
+from hamner.config.cost import GIB, count_parameters
+from hamner.config.schema import BadInput, Config, ModelConfig, Problems, parse
+from hamner.data.tokenizer import Tokenizer
 from hamner.prepare_data import check_sources, choose_tokenizer, prepare
-from hamner.results import checked, free_gib, only_one, open_run, results_folder, write_config
-from hamner.tokenizer import Tokenizer
+from hamner.runs import cli
+from hamner.runs.cli import add_run_options, check_cluster, check_machine, ray_settings, read_config, run_command
+from hamner.runs.folders import checked, free_gib, only_one, open_run, results_folder, write_config
+from hamner.training import checkpoint
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +54,7 @@ def _command(arguments: Sequence[str]) -> int:
     bad = [f"'{word}' is not key=value" for word in options.settings if "=" not in word]
     if bad:
         raise BadInput(bad)
-    console = command.console()
+    console = cli.console()
     results = results_folder(options.results)
     console.print(f"results: {results}", soft_wrap=True)
     return raise_model(console, results, options, read_config(options, options.settings, "curriculum"))

@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from hamner.config import BadInput, Strict, closest, mix_problems
-from hamner.rows import level_problems
+from hamner.config.schema import BadInput, Strict, closest, mix_problems
+from hamner.data.text_rows import level_problems
 
 
 class Stage(Strict):

@@ -18,27 +18,27 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from curriculum.ending import StageEnd
-from curriculum.measuring import Measure
+from curriculum.measurements import Measure
 from curriculum.plateau_stopper import StageJudge
-from curriculum.records import Records
-from curriculum.skills_matrix import drops
+from curriculum.run_logger import Records
+from curriculum.stage_schedule import StageEnd
 from curriculum.stages import Curriculum, Stage
-from hamner import checkpoint
-from hamner.checkpoint_writer import CheckpointWriter, begins, must_be_there
-from hamner.config import BadInput, Config, ModelConfig, parse
-from hamner.corpus import Corpus
-from hamner.fast_path import compiles
-from hamner.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
-from hamner.meter import Meter
-from hamner.mixer import Exhausted
-from hamner.model import build
-from hamner.prefetch import PrefetchingMixer
-from hamner.results import read_json
-from hamner.resume_log import Beacon
-from hamner.rows import training_rows
-from hamner.tokenizer import Tokenizer
-from hamner.trainer import Diverged, Trainer
+from hamner.config.schema import BadInput, Config, ModelConfig, parse
+from hamner.data.corpus import Corpus
+from hamner.data.mixer import Exhausted
+from hamner.data.prefetch import PrefetchingMixer
+from hamner.data.text_rows import training_rows
+from hamner.data.tokenizer import Tokenizer
+from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
+from hamner.model.kernels.dispatch import compiles
+from hamner.model.transformer import build
+from hamner.reports.skills_matrix import drops
+from hamner.runs.folders import read_json
+from hamner.runs.resume_log import Beacon
+from hamner.training import checkpoint
+from hamner.training.checkpoint_writer import CheckpointWriter, begins, must_be_there
+from hamner.training.throughput import Meter
+from hamner.training.trainer import Diverged, Trainer
 
 STOP = ".stop"        # a file that asks the worker to save and leave
 MEAN_STEPS = 100      # training losses in a row's mean_loss, of one stage

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import torch
 
-from hamner import checkpoint
-from hamner.checkpoint import Checkpoint
-from hamner.command import run_command
-from hamner.config import BadInput, closest
-from hamner.generate import Sampling, stream
-from hamner.model import Hamner
-from hamner.results import results_folder, runs
-from hamner.tokenizer import Message, Tokenizer
+from hamner.config.schema import BadInput, closest
+from hamner.data.tokenizer import Message, Tokenizer
+from hamner.inference.generate import Sampling, stream
+from hamner.model.transformer import Hamner
+from hamner.runs.cli import run_command
+from hamner.runs.folders import results_folder, runs
+from hamner.training import checkpoint
+from hamner.training.checkpoint import Checkpoint
 
 MAX_REPLY = 256    # tokens
 

@@ -21,21 +21,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from hamner import command
-from hamner.command import read_config, run_command
-from hamner.config import SOURCE_NAMES, BadInput, Config, Data, Problems, closest
-from hamner.corpus import Corpus
-from hamner.heldout import CHARACTERS_PER_TOKEN
-from hamner.preparation import Job, Runner, Work, parts_of, run, settings
-from hamner.prepared import Inputs, check_finished, held_sources, inputs_of, is_prepared
-from hamner.results import home_folder, only_one, read_json, write_json
-from hamner.shards import SHARD_TOKENS
-from hamner.sources import SOURCES, Source
-from hamner.sources.hub import Staged, stage
-from hamner.sources.readers import folder_files
-from hamner.store import Store
-from hamner.survey import WORK, Part
-from hamner.tokenizer import Tokenizer
+from hamner.config.schema import SOURCE_NAMES, BadInput, Config, Data, Problems, closest
+from hamner.data.corpus import Corpus
+from hamner.data.preparation.decide import Job, Runner, Work, parts_of, run, settings
+from hamner.data.preparation.manifest import Inputs, check_finished, held_sources, inputs_of, is_prepared
+from hamner.data.preparation.store import Store
+from hamner.data.preparation.survey import WORK, Part
+from hamner.data.preparation.write_shards import SHARD_TOKENS
+from hamner.data.sources import SOURCES, Source
+from hamner.data.sources.hub_stream import Staged, stage
+from hamner.data.sources.local_files import folder_files
+from hamner.data.split import CHARACTERS_PER_TOKEN
+from hamner.data.tokenizer import Tokenizer
+from hamner.runs import cli
+from hamner.runs.cli import read_config, run_command
+from hamner.runs.folders import home_folder, only_one, read_json, write_json
 
 STOPPED = "the same command goes on where it stood"
 STAGED = "from_hub"    # what was streamed, until the manifest is written
@@ -304,7 +304,7 @@ def prepare_command(
         raise BadInput(f"{config.data.path} is prepared already: give it to a run with --data")
     check_sources(config, names)
     place = options.out if "://" in options.out else str(Path(options.out).expanduser().resolve())
-    console, store = command.console(), Store(place)
+    console, store = cli.console(), Store(place)
     if store.local is not None:
         _make_folder(store.local)
     lock = nullcontext() if store.local is None else only_one(

@@ -25,12 +25,12 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from hamner.captions import read_captions, whole_text
-from hamner.command import run_command
-from hamner.config import BadInput, Problems
-from hamner.results import home_folder, only_one, write_json, write_text
-from hamner.voice_samples import MIN_CHARACTERS, Cut, samples
-from hamner.youtube_download import Outcome, fetch, fetched_ids
+from hamner.config.schema import BadInput, Problems
+from hamner.data.youtube.captions import read_captions, whole_text
+from hamner.data.youtube.download import Outcome, fetch, fetched_ids
+from hamner.data.youtube.samples import MIN_CHARACTERS, Cut, samples
+from hamner.runs.cli import run_command
+from hamner.runs.folders import home_folder, only_one, write_json, write_text
 
 YOUTUBE_ID = "[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]"    # 64 bits in eleven characters of six: few can be the last
 FULL_WIDTH = str.maketrans("＂＊：＜＞？｜⧸⧹", '"*:<>?|/\\')    # what yt-dlp writes for signs no file name may have

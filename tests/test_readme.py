@@ -38,8 +38,8 @@ def test_every_command_line_is_understood(line, monkeypatch, capsys):
         from curriculum.run import main
     elif words[2] == "hamner.prepare_data":
         from hamner.prepare_data import main
-    elif words[2] == "curriculum.prepare":
-        from curriculum.prepare import main
+    elif words[2] == "curriculum.prepare_data":
+        from curriculum.prepare_data import main
     elif words[2] == "curriculum.compare":
         from curriculum.compare import main
     elif words[2] == "hamner.process_youtube":

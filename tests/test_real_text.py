@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hamner.config import BadInput
-from hamner.contestants import CONTESTANTS
-from hamner.load_config import load_config
-from hamner.near_duplicates import WORD, shingles
-from hamner.preparation import run
+from hamner.config.load import load_config
+from hamner.config.presets import CONTESTANTS
+from hamner.config.schema import BadInput
+from hamner.data.preparation.decide import run
+from hamner.data.preparation.deduplicate import WORD, shingles
+from hamner.data.preparation.store import Store
+from hamner.data.preparation.survey import documents
+from hamner.data.preparation.write_shards import HELD_OUT, TRAIN
+from hamner.data.sources import Tally
 from hamner.prepare_data import choose_tokenizer, open_job, prepare
-from hamner.shards import HELD_OUT, TRAIN
-from hamner.sources import Tally
-from hamner.store import Store
-from hamner.survey import documents
 
 DATA = os.environ.get("HAMNER_DATA", "")
 pytestmark = pytest.mark.skipif(not DATA, reason="HAMNER_DATA is not set: no real text to read")

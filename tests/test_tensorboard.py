@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from curriculum.stages import SEED
-from hamner.contestants import CONTESTANTS
+from hamner.config.presets import CONTESTANTS
 
 
 def _free_port() -> int:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hamner.config import Config
+from hamner.config.schema import Config
 
 
 @dataclass(frozen=True)

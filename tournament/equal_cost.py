@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tournament.rounds import Bracket
+from tournament.bracket import Bracket
 
 FLOPS, SECONDS, LOSS = 1, 2, 3    # places in a point of Training.result()'s grid
 

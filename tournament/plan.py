@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.table import Table
 
-from hamner.command import console
-from hamner.config import Config
-from hamner.cost import GIB, count_parameters
+from hamner.config.cost import GIB, count_parameters
+from hamner.config.schema import Config
+from hamner.runs.cli import console
 from tournament.budget import budgets, probe_steps, reference_end
-from tournament.gpu_share import checkpoint_gib, disk_gib, memory_bytes, share
-from tournament.probe import FIRST, MOVES
-from tournament.variants import entrants, flops_per_token, twins
+from tournament.entrants import entrants, flops_per_token, twins
+from tournament.gpu_memory import checkpoint_gib, disk_gib, memory_bytes, share
+from tournament.learning_rate_probe import FIRST, MOVES
 
 
 def plan_rows(config: Config) -> list[dict[str, Any]]:

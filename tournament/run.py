@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hamner import command
-from hamner.child import Failed
-from hamner.command import add_run_options, check_machine, read_config, run_command
-from hamner.config import BadInput, Config, Problems, closest
-from hamner.contestants import CONTESTANTS
-from hamner.results import checked, only_one, open_run, results_folder, write_config
-from tournament.gpu_share import check_disk
-from tournament.text import Text
-from tournament.variants import entrants, read_league, sweep
+from hamner.config.presets import CONTESTANTS
+from hamner.config.schema import BadInput, Config, Problems, closest
+from hamner.runs import cli
+from hamner.runs.background import Failed
+from hamner.runs.cli import add_run_options, check_machine, read_config, run_command
+from hamner.runs.folders import checked, only_one, open_run, results_folder, write_config
+from tournament.entrants import entrants, read_league, sweep
+from tournament.gpu_memory import check_disk
+from tournament.prepare_in_background import Text
 
 if TYPE_CHECKING:
-    from tournament.ledger import League
+    from tournament.league import League
 
 SUBCOMMANDS: tuple[str, ...] = ()    # words that may stand first; none yet
 
@@ -91,7 +91,7 @@ def _who_enters(options: argparse.Namespace) -> dict[str, Any]:
 
 def play(config: Config | None, results: Path, name: str | None, *, resume: bool) -> int:
     """Run or resume a league; returns the exit code."""
-    console, began = command.console(), time.monotonic()
+    console, began = cli.console(), time.monotonic()
     console.print(f"results: {results}", soft_wrap=True)
     problems = Problems()
     if config is not None and not resume:
@@ -116,7 +116,7 @@ def play(config: Config | None, results: Path, name: str | None, *, resume: bool
             raise
         except Failed as error:
             raise SystemExit(f"error: the text was not prepared: {error}; --resume goes on where it stood") from None
-        from tournament.rounds_on_ray import disconnect, play_rounds
+        from tournament.tuner import disconnect, play_rounds
 
         try:
             league.open()
@@ -137,8 +137,8 @@ def _start(config: Config, folder: Path, console: Console) -> tuple[League, int,
     """
     problems = Problems()
     with closing(Text(config, folder, lambda line: console.print(line, soft_wrap=True, highlight=False))) as text:
-        from tournament.ledger import League
-        from tournament.rounds_on_ray import connect, disconnect
+        from tournament.league import League
+        from tournament.tuner import connect, disconnect
 
         league = League(folder, config, console)
         console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)

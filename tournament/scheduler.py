@@ -22,8 +22,8 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from tournament.probe import ROUND as PROBE
-from tournament.rounds import Bracket, Outcome, Run
+from tournament.bracket import Bracket, Outcome, Run
+from tournament.learning_rate_probe import ROUND as PROBE
 
 
 @dataclass

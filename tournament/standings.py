@@ -9,14 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hamner.config import Config
-from hamner.cost import count_parameters
-from hamner.results import write_json
+from hamner.config.cost import count_parameters
+from hamner.config.schema import Config
+from hamner.runs.folders import write_json
+from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
+from tournament.entrants import Contestant, run_name
 from tournament.equal_cost import at_equal_cost
-from tournament.rounds import Bracket, Outcome
 from tournament.uncertainty import Label
-from tournament.variants import Contestant, run_name
 
 REPORTED = ("heldout_loss_start", "train_loss", "tokens_per_second", "seconds", "steps", "tokens", "flops",
             "bits_per_byte", "peak_gib", "learning_rate")
@@ -129,7 +129,7 @@ def write_winner(
 
     After a cooldown heldout_loss is the annealed copy's, which was ranked; the checkpoint is the run itself.
     """
-    from hamner import checkpoint  # loads PyTorch, for which Ray's start need not wait
+    from hamner.training import checkpoint  # loads PyTorch, for which Ray's start need not wait
 
     name = bracket.winner()
     assert name is not None

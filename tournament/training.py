@@ -16,26 +16,26 @@ from typing import Any, TypeVar
 
 import torch
 
-from hamner import checkpoint
-from hamner.checkpoint_writer import CheckpointWriter, begins, must_be_there
-from hamner.config import Config
-from hamner.corpus import Corpus
-from hamner.cost import GIB
-from hamner.evaluate import HeldoutText, document_losses, heldout_text
-from hamner.fast_path import compiles
-from hamner.heldout_losses import mix_loss, row_counts
-from hamner.meter import Meter, forget_peak, peak_gib
-from hamner.metrics import Curves, Metrics
-from hamner.mixer import Mixer
-from hamner.model import build
-from hamner.results import read_json, write_json
-from hamner.resume_log import Beacon
-from hamner.rows import training_rows
-from hamner.tokenizer import Tokenizer
-from hamner.trainer import Diverged, Trainer
+from hamner.config.cost import GIB
+from hamner.config.schema import Config
+from hamner.data.corpus import Corpus
+from hamner.data.mixer import Mixer
+from hamner.data.text_rows import training_rows
+from hamner.data.tokenizer import Tokenizer
+from hamner.evaluation.heldout import HeldoutText, document_losses, heldout_text
+from hamner.evaluation.statistics import mix_loss, row_counts
+from hamner.model.kernels.dispatch import compiles
+from hamner.model.transformer import build
+from hamner.runs.folders import read_json, write_json
+from hamner.runs.metrics import Curves, Metrics
+from hamner.runs.resume_log import Beacon
+from hamner.training import checkpoint
+from hamner.training.checkpoint_writer import CheckpointWriter, begins, must_be_there
+from hamner.training.throughput import Meter, forget_peak, peak_gib
+from hamner.training.trainer import Diverged, Trainer
 from tournament.budget import Budget
-from tournament.gpu_share import Rung, first_rung, next_rung
-from tournament.variants import Contestant, flops_per_token
+from tournament.entrants import Contestant, flops_per_token
+from tournament.gpu_memory import Rung, first_rung, next_rung
 
 FIELDS = ("step", "round", "loss", "balance_loss", "gradient_norm", "learning_rate", "tokens_per_second",
           "share_of_peak", "data_wait", "peak_gib", "tokens_total", "heldout_loss", "heldout_loss_of_grid")

@@ -16,16 +16,16 @@ import torch
 from filelock import FileLock
 from ray import tune
 
-from hamner.config import Config, parse
-from hamner.results import read_json, write_json
-from hamner.trainer import Diverged
+from hamner.config.schema import Config, parse
+from hamner.runs.folders import read_json, write_json
+from hamner.training.trainer import Diverged
+from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps
-from tournament.ledger import ORDERS
-from tournament.probe import ROUND as PROBE
-from tournament.probe import STEP, best_power, next_power
-from tournament.rounds import Run
+from tournament.entrants import entrants, flops_per_token, run_name
+from tournament.league import ORDERS
+from tournament.learning_rate_probe import ROUND as PROBE
+from tournament.learning_rate_probe import STEP, best_power, next_power
 from tournament.training import LADDER, NeedsMoreOfTheCard, Training
-from tournament.variants import entrants, flops_per_token, run_name
 
 PROBED = "learning_rate.json"       # in the contestant's folder: power of STEP -> held-out loss
 

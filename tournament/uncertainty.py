@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from hamner.heldout_losses import clustered_error
+from hamner.evaluation.statistics import clustered_error
 
 Verdict = Literal["settled", "contested", "unknown"]
 CONFIDENCE = 0.95

@@ -10,10 +10,10 @@ import argparse
 import torch
 from timing import like_a_worker, machine, medians, show
 
-from hamner import attention as module
-from hamner.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
-from hamner.config import ModelConfig
-from hamner.fast_path import blocks_pay
+from hamner.config.schema import ModelConfig
+from hamner.model import attention as module
+from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
+from hamner.model.kernels.dispatch import blocks_pay
 
 #        name                      hidden, heads, KV heads, batch, time
 SIZES = [("tiny 16 × 256", 256, 8, 2, 16, 256), ("V3 2 × 1024", 512, 8, 2, 2, 1024), ("v03 4 × 512", 512, 8, 4, 4, 512)]

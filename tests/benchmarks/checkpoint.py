@@ -15,15 +15,15 @@ import torch
 from peers import SHAPES, Shape
 from timing import like_a_worker, machine, show
 
-from hamner import checkpoint
-from hamner.checkpoint_writer import CheckpointWriter
-from hamner.config import Compute, ModelConfig, Optimizer
-from hamner.load_config import load_config
-from hamner.mixer import Mixer
-from hamner.model import build
-from hamner.rows import TextRows
-from hamner.tokenizer import Tokenizer
-from hamner.trainer import Trainer
+from hamner.config.load import load_config
+from hamner.config.schema import Compute, ModelConfig, Optimizer
+from hamner.data.mixer import Mixer
+from hamner.data.text_rows import TextRows
+from hamner.data.tokenizer import Tokenizer
+from hamner.model.transformer import build
+from hamner.training import checkpoint
+from hamner.training.checkpoint_writer import CheckpointWriter
+from hamner.training.trainer import Trainer
 
 LAPTOP = Shape(2048, 128, 4, 4, 2, 384, 8, 128)
 #        name     shape          steps between checkpoints, steps measured on each side

@@ -8,9 +8,9 @@ import argparse
 import torch
 from timing import like_a_worker, machine, medians, show
 
-from hamner import mlp
-from hamner.config import ModelConfig
-from hamner.mlp import MixtureOfExperts, SwiGLU
+from hamner.config.schema import ModelConfig
+from hamner.model import experts
+from hamner.model.experts import MixtureOfExperts, SwiGLU
 
 #        name            hidden, width of an expert, precision
 SIZES = [("tiny bf16", 256, 683, torch.bfloat16), ("hidden 512 bf16", 512, 768, torch.bfloat16),
@@ -44,7 +44,7 @@ def main() -> None:
 
         def run(module: torch.nn.Module, grouped: bool = True, x: torch.Tensor = x) -> None:
             module.zero_grad(set_to_none=True)
-            mlp.grouping_pays = lambda tokens: grouped and tokens.dtype == torch.bfloat16
+            experts.grouping_pays = lambda tokens: grouped and tokens.dtype == torch.bfloat16
             out, balance = module(x)
             (out.float().sum() + balance).backward()
 

@@ -24,17 +24,17 @@ import torch
 from timing import in_turns, like_a_worker, machine
 
 from curriculum.stages import SEED
-from hamner import heldout
-from hamner.contestants import model_named
-from hamner.load_config import load_config
-from hamner.mixer import Mixer
-from hamner.model import build
-from hamner.prefetch import PrefetchingMixer
-from hamner.rows import PACKED, Rows, SyntheticRows, TextRows
-from hamner.synthetic_tasks import LEVELS, TASKS, Draws, generate
-from hamner.tokenizer import Tokenizer
-from hamner.trainer import Trainer
-from hamner.word_cache import WordCache
+from hamner.config.load import load_config
+from hamner.config.presets import model_named
+from hamner.data import split
+from hamner.data.mixer import Mixer
+from hamner.data.prefetch import PrefetchingMixer
+from hamner.data.synthetic_rows import WordCache
+from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, generate
+from hamner.data.text_rows import PACKED, Rows, SyntheticRows, TextRows
+from hamner.data.tokenizer import Tokenizer
+from hamner.model.transformer import build
+from hamner.training.trainer import Trainer
 
 TEXT = {"tinystories": 0.35, "fineweb_edu": 0.35, "sft": 0.2, "personal": 0.1}
 SHAPES = ((4, 256), (2, 1024), (24, 1024))
@@ -153,7 +153,7 @@ def _parts(task: str, level: int, tokenizer: Tokenizer, words: WordCache) -> dic
     items = [generate(rng, level, task).text for _ in range(count)]
     return {
         "drawn": lambda: _seconds(lambda: [generate(rng, level, task).text for _ in range(count)]) / count,
-        "hashed": lambda: _seconds(lambda: [heldout.draw(item) for item in items]) / count,
+        "hashed": lambda: _seconds(lambda: [split.draw(item) for item in items]) / count,
         "library": lambda: _seconds(lambda: tokenizer.encode_batch(items)) / count,
         "by word": lambda: _seconds(lambda: words.pack(items[:PACKED])) / PACKED,
     }

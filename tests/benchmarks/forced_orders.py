@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tournament"))
 import ray
 from fakes import play
 
-from tournament.rounds import Bracket, Rules
+from tournament.bracket import Bracket, Rules
 
 #          round 1      tie         NaN                 tie at the cut      the late one is among the best
 LOSSES = {"a": 1.0, "b": 1.2, "c": 1.2, "d": float("nan"), "e": 1.4, "f": 1.4, "g": 1.3, "h": 1.6, "i": 1.7, "j": 1.8}

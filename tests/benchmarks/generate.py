@@ -10,9 +10,9 @@ import argparse
 import torch
 from timing import like_a_worker, machine, medians, show
 
-from hamner.config import ModelConfig
-from hamner.generate import Sampling, _draw, stream
-from hamner.model import Hamner, build
+from hamner.config.schema import ModelConfig
+from hamner.inference.generate import Sampling, _draw, stream
+from hamner.model.transformer import Hamner, build
 
 SIZES = {
     "tiny": ModelConfig(vocab_size=4096, hidden_size=256, num_layers=6, num_heads=8, num_kv_heads=2,

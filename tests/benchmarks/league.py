@@ -21,9 +21,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from hamner.command import worker_environment
-from hamner.load_config import load_config
-from hamner.results import write_config
+from hamner.config.load import load_config
+from hamner.runs.cli import worker_environment
+from hamner.runs.folders import write_config
 
 WAYS = ("ours", "turn1", "turn2", "tuner")
 
@@ -46,11 +46,11 @@ def play_a_round(folder: Path, name: str, index: int) -> float:
     """Train one contestant to a round's end; its held-out loss."""
     import torch
 
-    from hamner.config import Config, parse
-    from hamner.results import read_json
+    from hamner.config.schema import Config, parse
+    from hamner.runs.folders import read_json
     from tournament.budget import budgets
+    from tournament.entrants import entrants, flops_per_token
     from tournament.training import Training
-    from tournament.variants import entrants, flops_per_token
 
     config = parse(Config, read_json(folder / "config.json")["config"], "config.json")
     torch.set_num_threads(config.compute.threads)
@@ -67,9 +67,9 @@ def play_a_round(folder: Path, name: str, index: int) -> float:
 
 def all_rounds(folder: Path, losses_of) -> str:
     """losses_of(names, index) -> name: loss. Returns the winner."""
-    from hamner.config import Config, parse
-    from hamner.results import read_json
-    from tournament.variants import entrants
+    from hamner.config.schema import Config, parse
+    from hamner.runs.folders import read_json
+    from tournament.entrants import entrants
 
     config = parse(Config, read_json(folder / "config.json")["config"], "config.json")
     alive = list(entrants(config))
@@ -87,7 +87,7 @@ def plain_tuner(folder: Path) -> str:
     import ray
     from ray import tune
 
-    from hamner.command import ray_settings
+    from hamner.runs.cli import ray_settings
 
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     ray.init(**ray_settings(1))

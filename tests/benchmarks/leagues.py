@@ -15,8 +15,8 @@ from pathlib import Path
 
 from scipy import stats
 
-from hamner.load_config import load_config
-from hamner.results import write_config
+from hamner.config.load import load_config
+from hamner.runs.folders import write_config
 
 FIXED = ["lr=shared", "contested=cut", "seeds=2", "grid_points=1", "report=[]"]
 

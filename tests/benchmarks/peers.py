@@ -48,10 +48,10 @@ def ours(shape: Shape, precision: str = "bf16", compiled: bool = True) -> Step:
     """The project's own trainer, whole: feeding, clipping, metrics."""
     import numpy as np
 
-    from hamner.config import Compute, ModelConfig, Optimizer
-    from hamner.mixer import Mixer, TextRows
-    from hamner.model import build
-    from hamner.trainer import Trainer
+    from hamner.config.schema import Compute, ModelConfig, Optimizer
+    from hamner.data.mixer import Mixer, TextRows
+    from hamner.model.transformer import build
+    from hamner.training.trainer import Trainer
 
     model = ModelConfig(vocab_size=shape.vocab, hidden_size=shape.hidden, num_layers=shape.layers,
                         num_heads=shape.heads, num_kv_heads=shape.kv_heads, intermediate_size=shape.intermediate)

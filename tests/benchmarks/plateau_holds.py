@@ -11,11 +11,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from curriculum.ending import StageEnd
+from curriculum.plateau import gain_per_window
+from curriculum.stage_schedule import StageEnd
 from curriculum.train_loop import Course
-from hamner import checkpoint
-from hamner.plateau import gain_per_window
-from hamner.results import read_json
+from hamner.runs.folders import read_json
+from hamner.training import checkpoint
 
 WINDOWS = 2
 

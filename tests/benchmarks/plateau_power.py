@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
+from curriculum.plateau import gain_per_window, stopper
 from curriculum.train_loop import Course
-from hamner import checkpoint
-from hamner.config import Plateau
-from hamner.evaluate import document_losses, heldout_text
-from hamner.heldout_losses import clustered_error, row_counts
-from hamner.plateau import gain_per_window, stopper
-from hamner.results import read_json
+from hamner.config.schema import Plateau
+from hamner.evaluation.heldout import document_losses, heldout_text
+from hamner.evaluation.statistics import clustered_error, row_counts
+from hamner.runs.folders import read_json
+from hamner.training import checkpoint
 
 RULE, SIMULATIONS = Plateau(), 1000
 WINDOW, EVERY = RULE.window_steps, RULE.evaluation_steps

@@ -16,7 +16,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hamner.command import worker_environment
+from hamner.runs.cli import worker_environment
 
 LOOKS = 8
 
@@ -25,16 +25,16 @@ def child(folder: Path, precision: str, seed: int, steps: int) -> None:
     """Trains one run and prints its held-out losses."""
     import torch
 
-    from hamner.config import Compute, Optimizer
-    from hamner.contestants import CONTESTANTS, shrink
-    from hamner.corpus import Corpus
-    from hamner.evaluate import heldout_loss, heldout_rows
-    from hamner.load_config import load_config
-    from hamner.mixer import Mixer
-    from hamner.model import build
-    from hamner.rows import training_rows
-    from hamner.tokenizer import Tokenizer
-    from hamner.trainer import Trainer
+    from hamner.config.load import load_config
+    from hamner.config.presets import CONTESTANTS, shrink
+    from hamner.config.schema import Compute, Optimizer
+    from hamner.data.corpus import Corpus
+    from hamner.data.mixer import Mixer
+    from hamner.data.text_rows import training_rows
+    from hamner.data.tokenizer import Tokenizer
+    from hamner.evaluation.heldout import heldout_loss, heldout_rows
+    from hamner.model.transformer import build
+    from hamner.training.trainer import Trainer
 
     torch.set_num_threads(1)
     config, tokenizer = load_config("laptop"), Tokenizer.load(folder)
@@ -66,7 +66,7 @@ def main() -> None:
         folder, precision, seed = options.child
         return child(Path(folder), precision, int(seed), options.steps)
 
-    from hamner.load_config import load_config
+    from hamner.config.load import load_config
     from hamner.prepare_data import prepare
 
     with tempfile.TemporaryDirectory() as folder:

@@ -23,15 +23,15 @@ os.environ["RAYON_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"    # befor
 
 import tokenizers
 
-from hamner.config import Config
-from hamner.load_config import load_config
-from hamner.mixer import Mixer
-from hamner.preparation import Work, run
+from hamner.config.load import load_config
+from hamner.config.schema import Config
+from hamner.data.mixer import Mixer
+from hamner.data.preparation.decide import Work, run
+from hamner.data.preparation.survey import Part
+from hamner.data.sources import SOURCES, Tally
+from hamner.data.sources.local_files import folder_documents, folder_files
+from hamner.data.text_rows import training_rows
 from hamner.prepare_data import choose_tokenizer, open_job, prepare
-from hamner.rows import training_rows
-from hamner.sources import SOURCES, Tally
-from hamner.sources.readers import folder_documents, folder_files
-from hamner.survey import Part
 
 NAMES = ("tinystories", "fineweb_edu", "sft", "personal")
 RAY_MB = 200    # of text, at least
@@ -131,8 +131,8 @@ def on_ray(data: Path, folder: Path, rounds: int) -> None:
     import ray
     from rich.console import Console
 
-    from curriculum.prepare import tasks
-    from hamner.command import worker_environment
+    from curriculum.prepare_data import tasks
+    from hamner.runs.cli import worker_environment
 
     size, copies = 0, 0
     whole = sum(len(d.text) for name in NAMES for d in folder_documents(

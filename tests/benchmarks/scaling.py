@@ -16,7 +16,7 @@ import torch
 from peers import SHAPES, Shape, ours
 from timing import like_a_worker, machine, show
 
-from hamner.meter import matrix_peak
+from hamner.training.throughput import matrix_peak
 
 TINY = SHAPES["tiny"]
 WHAT = {

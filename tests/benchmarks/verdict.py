@@ -14,7 +14,7 @@ import random
 
 from scipy import stats
 
-from tournament.rounds import Bracket, Outcome, Rules, Run
+from tournament.bracket import Bracket, Outcome, Rules, Run
 
 RECORDED = {    # the recorded first round: training loss of the last 100 steps; two contestants never reported
     "v01_dense_small": 7.1641, "v02_dense_medium": 7.1108, "v03_diffattn_small": 7.1537,

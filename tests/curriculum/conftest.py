@@ -7,8 +7,8 @@ import torch
 
 from curriculum.stages import Curriculum, Stage
 from curriculum.train_loop import Course
-from hamner.contestants import model_named
-from hamner.load_config import load_config
+from hamner.config.load import load_config
+from hamner.config.presets import model_named
 from hamner.prepare_data import prepare
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from curriculum.compare import Run, difference, group, main
-from hamner.config import BadInput
+from hamner.config.schema import BadInput
 
 
 def _run(curriculum, seed, **changes):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from curriculum.stages import SEED
-from hamner import checkpoint
+from hamner.training import checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from kills import children

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from curriculum.ending import StageEnd
+from curriculum.stage_schedule import StageEnd
 from curriculum.stages import SEED, Stage
-from hamner.config import Curriculum
+from hamner.config.schema import Curriculum
 
 MIX = {"fineweb_edu": 1.0}
 

@@ -41,7 +41,7 @@ def _arguments(texts, out):
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
-    from hamner.tokenizer import Tokenizer
+    from hamner.data.tokenizer import Tokenizer
 
     folder = _sources(tmp_path_factory.mktemp("texts"), 200)
     Tokenizer.train([p.read_text() for p in sorted(folder.rglob("*.jsonl"))], 400).save(folder)
@@ -50,7 +50,7 @@ def texts(tmp_path_factory):
 
 def test_tasks_of_a_cluster_write_the_files_of_one_process(commands, texts, tmp_path):
     alone = commands.run("hamner.prepare_data", *_arguments(texts, tmp_path / "alone"))
-    spread = commands.run("curriculum.prepare", *_arguments(texts, tmp_path / "spread"))
+    spread = commands.run("curriculum.prepare_data", *_arguments(texts, tmp_path / "spread"))
     assert (alone.returncode, spread.returncode) == (0, 0), alone.stderr + spread.stderr
     assert _files(tmp_path / "alone") == _files(tmp_path / "spread")
     facts = json.loads((tmp_path / "spread" / "manifest.json").read_text())["sources"]["fineweb_edu"]
@@ -63,7 +63,7 @@ def test_bad_input_found_by_a_task_is_told_as_by_one_process(commands, texts, tm
     arguments = _arguments(texts, tmp_path / "out")
     arguments[arguments.index("--data") + 1] = str(tmp_path / "data")
     arguments[arguments.index("--sources") + 1] = "fineweb_edu"
-    done = commands.run("curriculum.prepare", *arguments)
+    done = commands.run("curriculum.prepare_data", *arguments)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "error: source 'fineweb_edu': " in done.stderr and "a.jsonl.gz cannot be read" in done.stderr
 
@@ -77,7 +77,7 @@ def test_real_text_nine_times_over_is_the_same_by_both(commands, tmp_path):
         for copy in range(9):
             shutil.copytree(data / source, texts / source / str(copy))
     shutil.copytree(data / "tokenizer", texts / "tokenizer")
-    for module, out in (("hamner.prepare_data", "alone"), ("curriculum.prepare", "spread")):
+    for module, out in (("hamner.prepare_data", "alone"), ("curriculum.prepare_data", "spread")):
         done = commands.run(module, "--config", "rtx3090", "--data", str(texts), "--out", str(tmp_path / out),
                             "--shard-tokens", "200000", timeout=1200)
         assert done.returncode == 0, done.stderr
@@ -93,12 +93,12 @@ def test_a_killed_driver_is_gone_on_with(commands, texts, tmp_path):
     """kill -9 of the driver as soon as a shard is there; its orphans may still write, the same bytes."""
     alone = commands.run("hamner.prepare_data", *_arguments(texts, tmp_path / "alone"))
     assert alone.returncode == 0
-    process = commands.start("curriculum.prepare", *_arguments(texts, tmp_path / "out"))
+    process = commands.start("curriculum.prepare_data", *_arguments(texts, tmp_path / "out"))
     while process.poll() is None and not list((tmp_path / "out").glob("*.train.bin")):
         time.sleep(0.005)
     assert process.poll() is None
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    done = commands.run("curriculum.prepare", *_arguments(texts, tmp_path / "out"))
+    done = commands.run("curriculum.prepare_data", *_arguments(texts, tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert _files(tmp_path / "out") == _files(tmp_path / "alone")

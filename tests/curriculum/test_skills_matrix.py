@@ -7,9 +7,9 @@ from statistics import NormalDist
 
 import pytest
 
-from curriculum.skills_matrix import Drop, drops, picture, render, write_matrix
 from curriculum.stages import SEED
-from hamner.skills import CELLS
+from hamner.evaluation.skills import CELLS
+from hamner.reports.skills_matrix import Drop, drops, picture, render, write_matrix
 
 SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
 

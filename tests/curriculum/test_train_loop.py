@@ -9,8 +9,8 @@ import torch
 
 from curriculum.stages import Stage
 from curriculum.train_loop import STOP
-from hamner import checkpoint
-from hamner.config import BadInput
+from hamner.config.schema import BadInput
+from hamner.training import checkpoint
 
 MIX = {"synthetic": 0.3, "tinystories": 0.4, "sft": 0.3}
 

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 import torch
 
-from hamner.config import Config
-from hamner.cost import GIB
-from tournament.gpu_share import Rung, first_rung, memory_bytes
+from hamner.config.cost import GIB
+from hamner.config.schema import Config
+from tournament.gpu_memory import Rung, first_rung, memory_bytes
 from tournament.training import Training
 from tournament.trial import Trial
 

@@ -96,7 +96,7 @@ class Together(TrialScheduler):
 
 def play(brackets, rows, folder, *, reuse=True, told=None, cpus=1.0):
     """The rows' runs, starting in their order, through a real Tuner with the project's scheduler."""
-    from tournament.rounds import Bracket, Run
+    from tournament.bracket import Bracket, Run
     from tournament.scheduler import EliminationScheduler, Plan
 
     brackets = [brackets] if isinstance(brackets, Bracket) else brackets

@@ -3,7 +3,7 @@
 import math
 import random
 
-from tournament.rounds import Bracket, Outcome, Rules, Run
+from tournament.bracket import Bracket, Outcome, Rules, Run
 
 TEN = [f"v{i}" for i in range(10)]
 

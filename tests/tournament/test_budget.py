@@ -5,9 +5,9 @@ import statistics
 
 import pytest
 
-from hamner.load_config import load_config
+from hamner.config.load import load_config
 from tournament.budget import Budget, budgets, probe_steps, reference_end
-from tournament.variants import entrants, flops_per_token
+from tournament.entrants import entrants, flops_per_token
 
 STEPS = [20, 40, 80]    # of the smoke config
 

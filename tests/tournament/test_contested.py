@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tournament.rounds import Bracket, Outcome, Rules, Run
+from tournament.bracket import Bracket, Outcome, Rules, Run
 
 # another seed moves "d" by 0.01: with 4 entrants and 2 degrees of freedom q = 9.80, so of two contestants with a
 # seed each a difference below 9.80 · 0.01 is contested

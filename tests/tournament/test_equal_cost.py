@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.equal_cost import FLOPS, LOSS, SECONDS, at_equal_cost, loss_at
-from tournament.rounds import Bracket, Outcome, Rules, Run
 
 CURVE = [[0, 0.0, 0.0, 7.0], [1, 10.0, 4.0, 5.0], [2, 20.0, 6.0, 4.5], [4, 40.0, 10.0, 4.0]]
 NOTHING = dict.fromkeys(("loss_at_equal_flops", "rank_at_equal_flops", "loss_at_equal_seconds",

@@ -7,7 +7,7 @@ import pytest
 import ray
 from fake_card import OnFakeCard, TrialOnFakeCard
 
-from hamner.load_config import load_config
+from hamner.config.load import load_config
 
 
 def _read(path):
@@ -51,8 +51,8 @@ def test_runs_share_a_card_and_one_that_needs_more_is_started_again_with_more(le
     """A logical GPU; memory is counted, and refused with the real exception."""
     from rich.console import Console
 
-    from tournament.ledger import League
-    from tournament.rounds_on_ray import play_rounds
+    from tournament.league import League
+    from tournament.tuner import play_rounds
 
     config = load_config("smoke", [
         'contestants=["v01_dense_small", "v05_moe_small", "v09_deep_narrow"]', "steps=[5, 5]",

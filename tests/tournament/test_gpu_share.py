@@ -5,11 +5,11 @@ from collections import namedtuple
 
 import pytest
 
-from hamner.config import BadInput
-from hamner.cost import GIB, count_parameters
-from hamner.load_config import load_config
-from tournament.gpu_share import Rung, check_disk, disk_gib, first_rung, memory_bytes, next_rung, share
-from tournament.variants import entrants
+from hamner.config.cost import GIB, count_parameters
+from hamner.config.load import load_config
+from hamner.config.schema import BadInput
+from tournament.entrants import entrants
+from tournament.gpu_memory import Rung, check_disk, disk_gib, first_rung, memory_bytes, next_rung, share
 
 CARD = load_config("rtx3090")
 TEN = {name: contestant.model for name, contestant in entrants(CARD).items()}

@@ -8,14 +8,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
-from hamner import attention, loss
-from hamner.fast_path import DTYPES
-from hamner.load_config import load_config
-from hamner.loss import head_loss
-from hamner.model import Hamner
-from hamner.optim import adamw
-from tournament.gpu_share import CONTEXT, memory_bytes
-from tournament.variants import entrants
+from hamner.config.load import load_config
+from hamner.model import attention, loss
+from hamner.model.kernels.dispatch import DTYPES
+from hamner.model.loss import head_loss
+from hamner.model.transformer import Hamner
+from hamner.training.optimizer import adamw
+from tournament.entrants import entrants
+from tournament.gpu_memory import CONTEXT, memory_bytes
 
 TEN = {name: contestant.model for name, contestant in entrants(load_config("rtx3090")).items()}
 PLAIN, PARTS, FULL = "compute.activation_checkpointing=false", "tournament.micro_batches=2", "compute.precision=fp32"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tournament.probe import best_power, next_power
+from tournament.learning_rate_probe import best_power, next_power
 
 
 def _search(loss):

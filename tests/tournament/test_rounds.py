@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tournament.rounds import Bracket, Outcome, Rules, Run
+from tournament.bracket import Bracket, Outcome, Rules, Run
 
 RECORDED = {    # the recorded first round: mean of the last 100 training losses; two contestants never reported
     "v04_diffattn_medium": 7.0951, "v02_dense_medium": 7.1108, "v03_diffattn_small": 7.1537,

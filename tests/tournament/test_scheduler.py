@@ -7,7 +7,7 @@ import ray
 from fakes import play
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 
-from tournament.rounds import Bracket, Outcome, Rules, Run
+from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.scheduler import EliminationScheduler, Plan, _reason
 
 NAMES = [f"v{i}" for i in range(10)]

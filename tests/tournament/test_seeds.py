@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tournament.rounds import Bracket, Outcome, Rules, Run
+from tournament.bracket import Bracket, Outcome, Rules, Run
 
 
 def _bracket(names, keep, *, seeds=1, twins=()):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hamner.load_config import load_config
+from hamner.config.load import load_config
 
 LONG = "data.builtin_characters=20_000_000"    # more than a minute of preparing
 
@@ -43,7 +43,7 @@ def _preparing(commands, name):
     folder = commands.results / "tournament" / name
     _wait((folder / "data" / "unfinished" / "plan.json").is_file)
     return driver, folder, next(pid for pid in _processes()
-                                if "hamner.child" in _command(pid) and _parent(pid) == driver.pid)
+                                if "hamner.runs.background" in _command(pid) and _parent(pid) == driver.pid)
 
 
 def test_a_preparation_that_dies_is_one_error_and_leaves_what_a_resume_needs(commands):
@@ -84,14 +84,14 @@ def test_the_processes_that_ray_starts_first_become_the_trials_and_have_loaded_w
     from ray.tune.execution.class_cache import _ActorClassCache
     from rich.console import Console
 
-    from tournament.ledger import League
-    from tournament.rounds_on_ray import connect, disconnect
+    from tournament.league import League
+    from tournament.tuner import connect, disconnect
 
     class Trial:
         def here(self):
             return os.getpid(), dict(os.environ), {"tournament.trial", "torch._dynamo"} - set(sys.modules)
 
-    monkeypatch.setattr("tournament.rounds_on_ray.MOST_LOADED", 10**6)
+    monkeypatch.setattr("tournament.tuner.MOST_LOADED", 10**6)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "one")    # Tune would hand it to each trial in a process of its own
     before = dict(os.environ)
     league = League(tmp_path, load_config("smoke", [], "tournament"), Console(quiet=True))
@@ -110,11 +110,11 @@ def test_the_processes_that_ray_starts_first_become_the_trials_and_have_loaded_w
 
 def test_a_large_machine_loads_nothing_ahead(monkeypatch):
     """Ray starts a process a core."""
-    from tournament import rounds_on_ray
+    from tournament import tuner
 
     for most, loaded in ((0, False), (10**6, True)):
-        monkeypatch.setattr(rounds_on_ray, "MOST_LOADED", most)
-        given = rounds_on_ray._loading({"runtime_env": {"env_vars": {"A": "1"}}}, "cpu")
+        monkeypatch.setattr(tuner, "MOST_LOADED", most)
+        given = tuner._loading({"runtime_env": {"env_vars": {"A": "1"}}}, "cpu")
         assert given["A"] == "1" and ("RAY_preload_python_modules" in given) == loaded
 
 

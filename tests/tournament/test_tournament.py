@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from hamner import checkpoint
-from hamner.contestants import CONTESTANTS
+from hamner.config.presets import CONTESTANTS
+from hamner.training import checkpoint
 
 
 def _read(path):
@@ -90,10 +90,10 @@ def test_only_the_winner_keeps_what_training_needs(league):
 
 def test_a_survivors_weights_are_those_of_the_same_contestant_trained_alone(league):
     """Bit for bit, over two cuts."""
-    from hamner.config import Config, parse
+    from hamner.config.schema import Config, parse
     from tournament.budget import Budget
+    from tournament.entrants import entrants
     from tournament.training import Training
-    from tournament.variants import entrants
 
     torch.set_num_threads(1)
     config = parse(Config, _read(league / "config.json")["config"], "config.json")
@@ -112,7 +112,7 @@ def test_a_survivors_weights_are_those_of_the_same_contestant_trained_alone(leag
 
 def test_the_ranked_loss_of_a_mixture_of_experts_is_cross_entropy_alone(league):
     """Against one computed here from its logits; the balance loss, trained on, is not in it."""
-    from hamner.corpus import Corpus
+    from hamner.data.corpus import Corpus
 
     standings = _read(league / "standings.json")
     name, played = next((row["contestant"], p) for p in reversed(standings["rounds"]) for row in p["standings"]

@@ -7,12 +7,12 @@ import pytest
 import torch
 from fake_card import OnFakeCard
 
-from hamner import checkpoint
-from hamner.load_config import load_config
+from hamner.config.load import load_config
+from hamner.training import checkpoint
 from tournament.budget import Budget, budgets
-from tournament.gpu_share import Rung, memory_bytes
+from tournament.entrants import entrants, flops_per_token
+from tournament.gpu_memory import Rung, memory_bytes
 from tournament.training import NeedsMoreOfTheCard, Training, seed_of
-from tournament.variants import entrants, flops_per_token
 
 NAME = "v05_moe_small"
 

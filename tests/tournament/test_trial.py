@@ -7,10 +7,10 @@ import pandas
 import pytest
 import torch
 
-from hamner import checkpoint
-from hamner.load_config import load_config
-from hamner.results import write_config
-from hamner.trainer import Diverged
+from hamner.config.load import load_config
+from hamner.runs.folders import write_config
+from hamner.training import checkpoint
+from hamner.training.trainer import Diverged
 from tournament.trial import ORDERS, Trial
 
 NAME = "v01_dense_small"

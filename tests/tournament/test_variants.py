@@ -2,12 +2,12 @@
 
 import pytest
 
-from hamner.config import BadInput, ParameterGroup
-from hamner.contestants import CONTESTANTS, model_named
-from hamner.cost import training_flops_per_token
-from hamner.load_config import load_config
-from tournament.rounds import Run
-from tournament.variants import entrants, flops_per_token, read_league, run_name, sweep, twins
+from hamner.config.cost import training_flops_per_token
+from hamner.config.load import load_config
+from hamner.config.presets import CONTESTANTS, model_named
+from hamner.config.schema import BadInput, ParameterGroup
+from tournament.bracket import Run
+from tournament.entrants import entrants, flops_per_token, read_league, run_name, sweep, twins
 
 FILE = """
 [[contestant]]

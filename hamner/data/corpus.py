@@ -1,0 +1,147 @@
+"""A run's text as tokens on disk: what prepare_data.py writes and everybody else memory-maps.
+
+FOLDER/manifest.json                          what it holds: of each source where it is from, its counts, its shards
+                                              with their sha256, what was dropped and why; the rules of the split
+FOLDER/tokenizer.json                         the tokenizer whose ids the shards hold
+FOLDER/<source>.<part>.<shard>.train.bin      and .heldout.bin, .heldout.ends.bin: see shards.py
+
+A run that was given a folder prepared before keeps a manifest alone, whose `folder` says where the shards are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hamner.config.schema import BadInput
+from hamner.runs.folders import checked
+
+Tokens = npt.NDArray[Any]
+NEEDED = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")    # keys of a manifest
+MAPPED = 256    # shards open at a time: each costs a file descriptor
+
+
+class TokenShards:
+    """Shards in a row, read as one array (tokens,) by index and slice; a slice within one shard is a view of it."""
+
+    def __init__(self, lengths: Sequence[int], shard: Callable[[int], Tokens], dtype: np.dtype[Any]) -> None:
+        """lengths: of the shards, in tokens; shard: gives one by its number, as a plain array."""
+        self._ends, self._shard, self.dtype = list(accumulate(lengths)), shard, dtype
+
+    @classmethod
+    def mapped(cls, paths: Sequence[Path], lengths: Sequence[int], dtype: np.dtype[Any]) -> TokenShards:
+        """Of files, at most MAPPED of them open."""
+        return cls(lengths, lru_cache(MAPPED)(    # a slice of np.memmap itself costs microseconds
+            lambda index: np.asarray(np.memmap(paths[index], dtype=dtype, mode="r"))), dtype)
+
+    @classmethod
+    def of(cls, shards: Sequence[Tokens]) -> TokenShards:
+        """Of arrays in memory."""
+        return cls([len(shard) for shard in shards], lambda index: np.asarray(shards[index]),
+                   shards[0].dtype if shards else np.dtype(np.uint16))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, part: int | slice) -> Any:
+        if not isinstance(part, slice):
+            return self[part:][0] if part < 0 else self[part:part + 1][0]
+        start, stop, step = part.indices(len(self))
+        if step != 1:
+            raise IndexError("shards are read by slices of step 1")
+        pieces = list(self._pieces(start, stop))
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.empty(0, dtype=self.dtype)
+
+    def _pieces(self, start: int, stop: int) -> Iterator[Tokens]:
+        index = bisect_right(self._ends, start)
+        while start < stop:
+            begin = self._ends[index - 1] if index else 0
+            piece = self._shard(index)[start - begin:stop - begin]
+            yield piece
+            start, index = start + len(piece), index + 1
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tokens:
+        return np.asarray(self[:], dtype=dtype, copy=copy)
+
+    def astype(self, dtype: Any) -> Tokens:
+        return np.asarray(self).astype(dtype)
+
+
+class Corpus:
+    """Read access to a prepared folder. Raises BadInput when it was made with another tokenizer, or is not whole."""
+
+    def __init__(self, folder: Path, tokenizer_sha256: str) -> None:
+        self.folder = folder
+        self.manifest = checked(folder / "manifest.json", lambda manifest: {
+            **manifest, **{key: manifest[key] for key in NEEDED}})
+        if self.manifest["tokenizer_sha256"] != tokenizer_sha256:
+            raise BadInput(
+                f"{folder} was made with another tokenizer ({self.manifest['tokenizer_sha256'][:12]}) than the "
+                f"one to be used ({tokenizer_sha256[:12]}); use that one, or prepare the data again"
+            )
+        self._place = Path(self.manifest.get("folder", folder))
+        self.dtype = np.dtype(self.manifest["dtype"])
+        self.seed: int = self.manifest["seed"]
+        self.heldout_fraction: float = self.manifest["heldout_fraction"]
+        shards = [shard for facts in self.manifest["sources"].values() for shard in facts["shards"]]
+        broken = broken_shards(shards, lambda name: _size(self._place / name))
+        if broken:
+            raise BadInput(f"{self._place}: {len(broken)} of {len(shards)} shards are missing or of another length, "
+                           f"first {broken[0]}: copy the folder again, or prepare the data again")
+
+    def train(self, source: str) -> TokenShards:
+        """(tokens,) of a source's training side."""
+        return self._tokens(source, "train")
+
+    def heldout(self, source: str) -> TokenShards:
+        """(tokens,) of a source's held-out side."""
+        return self._tokens(source, "heldout")
+
+    def heldout_ends(self, source: str) -> Tokens:
+        """(documents,) positions just after each held-out document."""
+        ends, before = [np.empty(0, dtype=np.int64)], 0
+        for shard in self._shards(source, "heldout"):
+            ends.append(np.fromfile(self._place / shard["ends"], dtype=np.int64) + before)
+            before += shard["tokens"]
+        return np.concatenate(ends)
+
+    def _shards(self, source: str, side: str) -> list[dict[str, Any]]:
+        return [shard for shard in self.manifest["sources"][source]["shards"] if shard["side"] == side]
+
+    def _tokens(self, source: str, side: str) -> TokenShards:
+        shards = self._shards(source, side)
+        return TokenShards.mapped([self._place / s["file"] for s in shards], [s["tokens"] for s in shards], self.dtype)
+
+
+def broken_shards(shards: Sequence[dict[str, Any]], size: Callable[[str], int]) -> list[str]:
+    """Of each shard that is not whole, the file that is missing or of another length; size: in bytes, by name."""
+    broken = []
+    for shard in shards:
+        if size(shard["file"]) != shard["bytes"]:
+            broken.append(shard["file"])
+        elif shard["side"] == "heldout" and size(shard["ends"]) != 8 * shard["documents"]:
+            broken.append(shard["ends"])
+    return broken
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def unigram_entropy(counts: npt.NDArray[np.int64]) -> float:
+    """Nats per token of the text's own token frequencies: what is left to one who knows nothing else.
+
+    counts: (vocab,) occurrences of each token.
+    """
+    counts = counts[counts > 0]
+    share = counts / counts.sum()
+    return float(-(share * np.log(share)).sum())

@@ -1,0 +1,77 @@
+"""Where prepared files go: a folder of this machine, or any place that fsspec knows (s3://, gs://, hdfs://, memory://).
+
+A file is there whole or not at all: on a disk it is written beside its place and renamed; object stores do so
+themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hamner.config.schema import BadInput
+from hamner.runs.folders import write_bytes
+
+
+class Store:
+    """Files by name below one place. Raises BadInput for a place that no installed library can reach."""
+
+    def __init__(self, place: str | Path) -> None:
+        import fsspec
+
+        self.place = str(place)
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self.place)
+        except (ImportError, ValueError) as error:
+            raise BadInput(f"cannot write to {place}: {error}") from None
+        protocol = self._files.protocol
+        self.local = Path(self._root) if "file" in ((protocol,) if isinstance(protocol, str) else protocol) else None
+
+    def write(self, name: str, data: bytes | bytearray) -> None:
+        if self.local is not None:
+            write_bytes(self.local / name, data)
+        else:
+            self._files.makedirs(os.path.dirname(self._path(name)), exist_ok=True)    # noqa: PTH120 (an address)
+            self._files.pipe_file(self._path(name), bytes(data))
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write(name, (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+    def read(self, name: str) -> bytes | None:
+        """None when there is no such file."""
+        try:
+            return bytes(self._files.cat_file(self._path(name)))
+        except FileNotFoundError:
+            return None
+
+    def read_json(self, name: str) -> Any:
+        """None when there is no such file. Raises BadInput for a broken one."""
+        data = self.read(name)
+        try:
+            return None if data is None else json.loads(data)
+        except ValueError as error:
+            raise BadInput(f"{self._path(name)} is broken: {error}; choose another --out, or delete {self.place} to "
+                           "prepare again") from None
+
+    def size(self, name: str) -> int:
+        """In bytes; -1 when there is no such file."""
+        try:
+            return int(self._files.size(self._path(name)))
+        except FileNotFoundError:
+            return -1
+
+    def remove(self, name: str) -> None:
+        """A file or a whole folder, if it is there."""
+        if self._files.exists(self._path(name)):
+            self._files.rm(self._path(name), recursive=True)
+
+    def remove_torn(self) -> None:
+        """What killed writers left beside their places."""
+        if self.local is not None:
+            for path in self.local.glob(".*.tmp"):
+                path.unlink(missing_ok=True)    # its writer may be alive on another machine, and done with it
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"

@@ -1,0 +1,148 @@
+"""Reading rows of a hub dataset, in a process of its own (hamner/child.py): the one place that calls `datasets`.
+
+Tries again for ever what can be tried again, from the last rows had. Whoever receives decides how long to wait.
+"""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
+
+from hamner.data.hub_errors import permanent, reason
+from hamner.data.sources.source import HubDataset
+from hamner.runs.background import Failed, Send
+
+ANSWER_SECONDS = 10.0    # for what the commit is; the libraries' own limit for everything else
+LONGEST_WAIT = 5.0       # between two tries
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some hundred texts, None where there is none; empty at the end. state: of the stream after them."""
+
+    texts: list[str | None]
+    state: dict[str, Any]
+    revision: str
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A try failed, the next comes in `wait` seconds."""
+
+    reason: str
+    wait: float
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Ready to begin; or more of a file has come than ever since the last rows, on the way to where they go on."""
+
+
+def read(
+    send: Send, where: HubDataset, revision: str | None, state: dict[str, Any] | None, rows_at_once: int,
+) -> None:
+    """Send Rows to the end, with Trouble and Alive between. Raises Failed for what no further try would mend."""
+    import datasets
+    from huggingface_hub.hf_file_system import HfFileSystemFile
+
+    datasets.config.TORCH_AVAILABLE = False    # else it is imported for nothing, in the time that the hub is given
+    for name in ("READ_MAX_RETRIES", "OPEN_MAX_RETRIES"):
+        setattr(datasets.config, f"STREAMING_{name}", 1)    # the retries below are the only ones
+    for name in ("READ", "OPEN", "READ_SERVER_UNAVAILABLE", "READ_RATE_LIMIT"):
+        setattr(datasets.config, f"STREAMING_{name}_RETRY_INTERVAL", 0)
+    stream = _Stream(send, where, revision, state, rows_at_once)
+    fetch = HfFileSystemFile._fetch_range
+
+    def fetch_and_tell(file: Any, start: int, end: int) -> bytes:
+        block: bytes = fetch(file, start, end)
+        stream.fetched()
+        return block
+
+    HfFileSystemFile._fetch_range = fetch_and_tell    # type: ignore[assignment, method-assign]
+
+    def tell(call: RetryCallState) -> None:
+        error = call.outcome.exception() if call.outcome else None
+        send(Trouble(reason(error), call.next_action.sleep if call.next_action else 0.0))
+
+    retrying = Retrying(wait=wait_exponential(multiplier=0.25, max=LONGEST_WAIT), before_sleep=tell, reraise=True,
+                        retry=retry_if_exception(lambda error: not permanent(error)))
+    send(Alive())
+    try:
+        while rows := retrying(stream.next):
+            send(rows)
+            if not rows.texts:
+                return
+    except Exception as error:    # the libraries raise a dozen kinds, of four other libraries
+        raise Failed(reason(error)) from None
+    finally:
+        stream.close()
+
+
+class _Stream:
+    """The rows from a state on; after an error the next call begins anew where the last rows ended."""
+
+    def __init__(
+        self, send: Send, where: HubDataset, revision: str | None, state: dict[str, Any] | None, rows_at_once: int,
+    ) -> None:
+        self._send, self._where, self._revision, self._state = send, where, revision, state
+        self._rows_at_once = rows_at_once
+        self._stream: Any = None
+        self._rows: Any = None
+        self._blocks = self._most_blocks = 0    # fetched since the last rows: by this try, by the best one
+
+    def next(self) -> Rows:
+        try:
+            if self._rows is None:
+                self._open()
+            texts: list[str | None] = []
+            for record in self._rows:
+                text = record[self._where.field]
+                texts.append(text if isinstance(text, str) else None)
+                if len(texts) == self._rows_at_once:
+                    break
+            self._state = self._stream.state_dict()
+            self._blocks = self._most_blocks = 0
+            assert self._state is not None and self._revision is not None
+            return Rows(texts, self._state, self._revision)
+        except Exception:
+            self.close()
+            raise
+
+    def fetched(self) -> None:
+        """A block has come: a sign of life unless an earlier try came as far and failed."""
+        self._blocks += 1
+        if self._blocks > self._most_blocks:
+            self._most_blocks = self._blocks
+            self._send(Alive())
+
+    def close(self) -> None:
+        """Of a parquet file left open the next try would inherit the threads."""
+        if self._rows is not None:
+            self._rows.close()
+            self._rows = self._stream = None
+            gc.collect()
+
+    def _open(self) -> None:
+        import datasets
+
+        self._blocks = 0
+        folder = Path(self._where.dataset).is_dir()    # a folder of that name is read instead, as the library does
+        if self._revision is None:
+            self._revision = "folder" if folder else _commit(self._where.dataset)
+        pinned = {} if folder else {"revision": self._revision}
+        self._stream = datasets.load_dataset(
+            self._where.dataset, self._where.config, split=self._where.split, streaming=True, **pinned)
+        if self._state is not None:
+            self._stream.load_state_dict(self._state)
+        self._rows = iter(self._stream)
+
+
+def _commit(dataset: str) -> str:
+    """What the stream is pinned to."""
+    from huggingface_hub import HfApi
+
+    return str(HfApi().dataset_info(dataset, timeout=ANSWER_SECONDS).sha)

@@ -1,0 +1,89 @@
+"""Nine kinds of small exercise with exact answers, each at five levels of difficulty.
+
+In: a `random.Random` and a level. Out: an `Example` (task, level, prompt, answer; `.text` is the line a model
+reads). The same generator state always gives the same items. Look at some with:
+
+    python -m hamner.show_tasks --show --type logic --level 4
+
+Labels are drawn before the item is built, so that yes/no, counts and comparisons carry no bias to learn
+instead of the task. Each file starts with a table of its levels. How many distinct items there are:
+
+| task           | level 1   | level 2   | level 3 | level 4 | level 5     |
+|----------------|-----------|-----------|---------|---------|-------------|
+| arithmetic     | 200       | 800       | 30,000  | 723,243 | 192,864,800 |
+| counting       | > 10^8    | > 10^13   | > 10^17 | > 10^22 | > 10^26     |
+| sorting        | 15,972    | 4,287,843 | > 10^8  | > 10^11 | > 10^13     |
+| brackets       | > 10^9    | > 10^9    | > 10^9  | > 10^9  | > 10^9      |
+| listops        | 33,300    | 333,300   | > 10^8  | > 10^10 | > 10^10     |
+| copy_repeat    | 236,890   | 355,335   | > 10^9  | > 10^9  | > 10^9      |
+| context_recall | > 10^16   | > 10^23   | > 10^31 | > 10^39 | > 10^46     |
+| logic          | 4,874,304 | > 10^9    | > 10^9  | > 10^9  | > 10^9      |
+| comparison     | 10,100    | 40,200    | 501,000 | > 10^12 | 1,947,984   |
+
+Arithmetic is as small as its numbers are. Half of the brackets are bare, of which level 1 has some hundreds; the
+nouns among the others make its space large.
+"""
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hamner.config.schema import closest
+from hamner.data.synthetic_tasks import (
+    arithmetic,
+    brackets,
+    comparison,
+    context_recall,
+    copy_repeat,
+    counting,
+    listops,
+    logic,
+    sorting,
+)
+from hamner.data.synthetic_tasks.draws import Draws
+from hamner.data.synthetic_tasks.example import Example
+
+__all__ = ["LEVELS", "TASKS", "Draws", "Example", "generate", "generate_texts"]
+
+LEVELS = (1, 2, 3, 4, 5)
+
+TASKS: dict[str, Callable[[random.Random, int], Example]] = {
+    "arithmetic": arithmetic.generate,
+    "counting": counting.generate,
+    "sorting": sorting.generate,
+    "brackets": brackets.generate,
+    "listops": listops.generate,
+    "copy_repeat": copy_repeat.generate,
+    "context_recall": context_recall.generate,
+    "logic": logic.generate,
+    "comparison": comparison.generate,
+}
+_ALL = tuple(TASKS.values())
+
+
+def generate(rng: random.Random, level: int, task: str | None = None) -> Example:
+    """One item of `task` at `level`; a task drawn uniformly when None."""
+    if level not in LEVELS:
+        raise ValueError(f"synthetic level {level!r} does not exist; levels are 1..5")
+    if task is None:
+        return rng.choice(_ALL)(rng, level)
+    if task not in TASKS:
+        raise ValueError(f"unknown synthetic task '{task}'; {closest(task, list(TASKS))}")
+    return TASKS[task](rng, level)
+
+
+def generate_texts(rng: random.Random, levels: Sequence[float], count: int) -> list[str]:
+    """Texts of `count` items, of tasks drawn uniformly and of level 1, 2, ... by their shares, in random order.
+
+    How many are of each task and level is drawn first, and they are made kind after kind: a fifth less time than one
+    by one. `levels` sum to 1.
+    """
+    numbers = np.random.default_rng(rng.getrandbits(64))
+    shares = np.tile(np.asarray(levels, dtype=float) / sum(levels) / len(_ALL), len(_ALL))
+    kinds = itertools.product(_ALL, range(1, len(levels) + 1))
+    texts = [task(rng, level).text
+             for (task, level), wanted in zip(kinds, numbers.multinomial(count, shares).tolist(), strict=True)
+             for _ in range(wanted)]
+    return [texts[place] for place in numbers.permutation(count).tolist()]

@@ -1,0 +1,195 @@
+"""Every task and level of hamner/synthetic_tasks: exact match in one forward pass, with a chance baseline beside it.
+
+In: a tokenizer, then a model. Out: for each of the 45 cells ("arithmetic 1" ... "comparison 5") one character per
+held-out item, "1" where the whole answer and the end after it are the arg-max given the true text before. That is
+what greedy decoding would write, without decoding. The items are a function of (seed, held-out fraction, count):
+every stage and every process asks the same ones, so two models can be compared item by item.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hamner.config.schema import BadInput, Compute
+from hamner.data import split
+from hamner.data.synthetic_tasks import LEVELS, TASKS, Example, generate
+from hamner.data.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.evaluation.heldout import in_a_group, workers_share
+from hamner.model.loss import next_token_hits
+from hamner.model.transformer import Hamner
+
+CELLS = tuple(f"{task} {level}" for task in TASKS for level in LEVELS)
+DRAWS_PER_ITEM = 10    # times what a large space needs; arithmetic 1 holds out ten items and never gets further
+CHANCE_DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class SkillItems:
+    """Held-out items, cell after cell. N items, T tokens of the longest."""
+
+    tokens: Tensor                  # (N, T) int64: END_OF_TEXT, the item, END_OF_TEXT, which is the padding too
+    answer: Tensor                  # (N, T) bool: the tokens to be predicted, the first END_OF_TEXT after them included
+    cells: tuple[str, ...]
+    cell: Tensor                    # (N,) int64: the index in `cells` of each row
+    examples: tuple[Example, ...]
+
+    def of(self, cell: int) -> list[Example]:
+        return [self.examples[row] for row in (self.cell == cell).nonzero().flatten().tolist()]
+
+
+def skill_items(tokenizer: Tokenizer, *, seed: int, heldout_fraction: float, count: int) -> SkillItems:
+    """`count` different held-out items of each cell; fewer where its space is small. BadInput where it has none."""
+    drawn = [_draw(task, level, seed, heldout_fraction, count) for task in TASKS for level in LEVELS]
+    empty = [cell for cell, examples in zip(CELLS, drawn, strict=True) if not examples]
+    if empty:
+        raise BadInput(f"no item is held out of {', '.join(empty)}: raise data.heldout_fraction")
+    examples = [example for cell in drawn for example in cell]
+    encoded = tokenizer.encode_batch([example.text for example in examples])
+    tokens = torch.full((len(examples), max(map(len, encoded)) + 2), END_OF_TEXT)
+    answer = torch.zeros(tokens.shape, dtype=torch.bool)
+    for row, (ids, example) in enumerate(zip(encoded, examples, strict=True)):
+        end = 1 + len(ids)    # a document begins after END_OF_TEXT
+        tokens[row, 1:end] = torch.tensor(ids)
+        answer[row, end - _answer_length(tokenizer, ids, example): end + 1] = True
+    cell = torch.tensor([index for index, of_cell in enumerate(drawn) for _ in of_cell])
+    return SkillItems(tokens, answer, CELLS, cell, tuple(examples))
+
+
+def _draw(task: str, level: int, seed: int, heldout_fraction: float, count: int) -> list[Example]:
+    """Training rows (mixer.SyntheticRows) keep the items that are dropped here."""
+    rng = random.Random(f"skills/{seed}/{task}/{level}")
+    found: dict[str, Example] = {}
+    for _ in range(math.ceil(DRAWS_PER_ITEM * count / heldout_fraction)):
+        example = generate(rng, level, task)
+        if split.draw(example.text) < heldout_fraction:
+            found.setdefault(example.text, example)
+            if len(found) == count:
+                break
+    return list(found.values())
+
+
+def _answer_length(tokenizer: Tokenizer, ids: Sequence[int], example: Example) -> int:
+    """How many of an item's last tokens hold all that follows the prompt's last word, its space included.
+
+    The space is the answer's: it is part of a word's token, and before a number it says "not negative". A token
+    that holds the end of the prompt as well is the answer's too.
+    """
+    follows = example.text[len(example.prompt.rstrip()):]
+    return next(n for n in range(1, len(ids) + 1) if tokenizer.decode(ids[-n:]).endswith(follows))
+
+
+@torch.no_grad()
+def exact_match(hamner: Hamner, items: SkillItems, compute: Compute, *, batch_size: int) -> dict[str, str]:
+    """Of each cell one character per item, in the items' order: "1" when its answer is what the model would write.
+
+    Within a torch.distributed group each worker takes its share of the items and all get the same result.
+    """
+    places = torch.arange(items.tokens.shape[1])
+    lengths = (items.answer * (places + 1)).amax(dim=1)
+    order = workers_share(lengths.argsort(stable=True))    # items of one length together: little padding is computed
+    was_training = hamner.training
+    hamner.eval()
+    hits = torch.zeros(len(lengths), dtype=torch.int64, device=compute.device)
+    for rows in order.split(batch_size) if len(order) else ():    # a worker may be left without an item
+        longest = int(lengths[rows].max())
+        tokens = items.tokens[rows, :longest].to(compute.device)
+        asked = items.answer[rows, :longest].to(compute.device)
+        logits = hamner.forward(tokens).logits
+        hits[rows.to(compute.device)] = (next_token_hits(logits, tokens) | ~asked[:, 1:]).all(dim=1).long()
+    hamner.train(was_training)
+    if in_a_group():
+        torch.distributed.all_reduce(hits)
+    marks = hits.cpu()
+    return {name: "".join(map(str, marks[items.cell == index].tolist())) for index, name in enumerate(items.cells)}
+
+
+def accuracy(hits: str) -> float:
+    """Share of "1"."""
+    return hits.count("1") / len(hits)
+
+
+# --- chance: what one scores who knows the form of the answer, but not what was asked --------------------------------
+
+Guess = Callable[[Sequence[Example], Iterable[Example]], float]    # items of a cell, fresh ones -> expected accuracy
+
+
+def chance(items: SkillItems) -> dict[str, float]:
+    """Expected exact match of each cell's guesser. Where it needs to know the cell's answers, fresh items tell it."""
+    found = {}
+    for index, name in enumerate(items.cells):
+        asked = items.of(index)
+        task, level = asked[0].task, asked[0].level
+        rng = random.Random(f"chance/{task}/{level}")
+        found[name] = GUESSES[task](asked, (generate(rng, level, task) for _ in range(CHANCE_DRAWS)))
+    return found
+
+
+def _commonest(kind: Callable[[Example], str] = lambda example: example.answer) -> Guess:
+    """Always says the same: the commonest kind of answer."""
+    def guess(asked: Sequence[Example], fresh: Iterable[Example]) -> float:
+        counts = Counter(map(kind, fresh))
+        return max(counts.values()) / counts.total()
+    return guess
+
+
+def _one_of(candidates: Callable[[Example], int]) -> Guess:
+    """Takes any of the candidates that an item shows."""
+    return lambda asked, fresh: sum(1 / candidates(example) for example in asked) / len(asked)
+
+
+def _any_count(asked: Sequence[Example], fresh: Iterable[Example]) -> float:
+    """Any of the cell's counts, which are equally likely."""
+    return 1 / len({example.prompt.split()[1] for example in fresh})
+
+
+def _orders(example: Example) -> int:
+    """Different orders of the numbers shown; numbers may repeat."""
+    counts = Counter(example.answer.split())
+    return math.factorial(counts.total()) // math.prod(map(math.factorial, counts.values()))
+
+
+def _facts(example: Example) -> int:
+    """Sentences before the question."""
+    return len(re.findall(r"[.?]", example.prompt)) - 1
+
+
+def _conclusions(example: Example) -> int:
+    """Different clauses of the rules."""
+    sentences = example.prompt.removesuffix(" Therefore ").rstrip(".").split(". ")
+    rules = [s.removeprefix("If ").split(" then ") for s in sentences if s.startswith("If ")]
+    return len({clause for rule in rules for clause in rule})
+
+
+def _listop(asked: Sequence[Example], fresh: Iterable[Example]) -> float:
+    """The commonest answer, or any of the numbers shown: the better of the two."""
+    shown = [re.findall(r"\d+", example.prompt) for example in asked]
+    repeated = sum(n.count(example.answer) / len(n) for n, example in zip(shown, asked, strict=True)) / len(asked)
+    return max(_commonest()(asked, fresh), repeated)
+
+
+def _compared(asked: Sequence[Example], fresh: Iterable[Example]) -> float:
+    """One of the numbers shown; at level 5 the sum, the product, or equal."""
+    if asked[0].level < 5:
+        return _one_of(lambda example: len(re.findall(r"\d+", example.prompt)))(asked, fresh)
+    return _commonest(lambda example: next((sign for sign in "+*" if sign in example.answer), "equal"))(asked, fresh)
+
+
+GUESSES: dict[str, Guess] = {
+    "arithmetic": _commonest(),              # small results are commoner than large ones
+    "counting": _commonest(),                # at level 1 one of three
+    "sorting": _one_of(_orders),             # knows the numbers
+    "brackets": _commonest(),                # yes or no
+    "listops": _listop,                      # MIN and MAX give one of the numbers back
+    "copy_repeat": _any_count,               # knows the word, not how often
+    "context_recall": _one_of(_facts),       # repeats one of the facts told
+    "logic": _one_of(_conclusions),          # says a clause of the rules
+    "comparison": _compared,
+}

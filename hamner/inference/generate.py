@@ -1,0 +1,100 @@
+"""Sampling text from a model, one token at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hamner.data.tokenizer import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Message, Tokenizer
+from hamner.model.kv_cache import KVCache
+from hamner.model.transformer import Hamner
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn. temperature 0 is the arg-max."""
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.9
+    repetition_penalty: float = 1.15
+
+
+# Seven fixed prompts, the same at every stage: what the model makes of them shows what it has learnt.
+SAMPLE_PROMPTS: tuple[str | tuple[Message, ...], ...] = (
+    "Calculate: 15 + 23 =",
+    "One morning a small fox found a red key under the old bridge.",
+    "What matters most in a friendship is",
+    (("user", "Hello! How are you today?"),),
+    "Computers help people because",
+    "If it rains then the street gets wet. It rains. Therefore",
+    "Which is bigger: 45 or 32?",
+)
+
+
+def prompt_ids(tokenizer: Tokenizer, prompt: str | tuple[Message, ...]) -> list[int]:
+    """Plain text as it is; messages in the chat template, up to where the assistant answers."""
+    return tokenizer.encode(prompt) if isinstance(prompt, str) else tokenizer.encode_chat(prompt, reply=True)
+
+
+def prompt_name(prompt: str | tuple[Message, ...]) -> str:
+    return prompt if isinstance(prompt, str) else prompt[-1][1]
+
+
+@torch.inference_mode()
+def stream(
+    hamner: Hamner, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, generator: torch.Generator,
+) -> Iterator[int]:
+    """Yield new tokens until an end token or the limit.
+
+    Where the context would exceed max_seq_len, its older half is dropped and the rest read anew.
+    """
+    was_training = hamner.training
+    hamner.eval()
+    device, most = hamner.embedding.weight.device, hamner.config.max_seq_len
+    context = list(ids) or [END_OF_TEXT]
+    cache = KVCache(hamner.config, len(context) + max_new_tokens, device=device, dtype=hamner.dtype)
+    unread, new = context[-most:], list[int]()
+    try:
+        for _ in range(max_new_tokens):
+            if cache.length + len(unread) > most:
+                cache.length, unread = 0, context[-(most // 2):]
+            hidden, _ = hamner.hidden_states(torch.tensor([unread], device=device), cache)
+            token = _draw(hamner.logits(hidden[0, -1]).float().cpu(), new, sampling, generator)
+            if token in (END_OF_TEXT, MESSAGE_START, MESSAGE_END):
+                return
+            unread = [token]
+            context.append(token)
+            new.append(token)
+            yield token
+    finally:
+        hamner.train(was_training)
+
+
+def _draw(logits: Tensor, seen: Sequence[int], sampling: Sampling, generator: torch.Generator) -> int:
+    """One token from logits (V,). The penalty counts generated tokens only: a prompt's digits stay usable."""
+    if seen and sampling.repetition_penalty != 1:
+        index = torch.tensor(list(set(seen)))
+        chosen = logits[index]    # a negative logit is multiplied: dividing it would favour the repetition
+        logits[index] = torch.where(chosen > 0, chosen / sampling.repetition_penalty,
+                                    chosen * sampling.repetition_penalty)
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    top, index = logits.topk(min(sampling.top_k, len(logits)))
+    probability = (top / sampling.temperature).softmax(dim=-1)
+    outside = probability.cumsum(dim=-1) - probability > sampling.top_p    # the first over the line stays
+    probability = probability.masked_fill(outside, 0.0)
+    return int(index[torch.multinomial(probability, 1, generator=generator)])
+
+
+def complete(
+    hamner: Hamner, tokenizer: Tokenizer, prompt: str | tuple[Message, ...], max_new_tokens: int,
+    sampling: Sampling, seed: int,
+) -> str:
+    """The text that follows a prompt."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = prompt_ids(tokenizer, prompt)
+    return tokenizer.decode(list(stream(hamner, ids, max_new_tokens, sampling, generator)))

@@ -1,0 +1,63 @@
+"""What attention has already seen: keys and values of earlier tokens, so that generating computes only the new one.
+
+With them the tokens, which say where documents end.
+
+L layers, B batch, K key/value heads (twice as many keys for differential attention), D head size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hamner.config.schema import ModelConfig
+
+
+class KVCache:
+    """Room for `capacity` tokens of `batch` rows; `length` of them are there."""
+
+    def __init__(
+        self, model: ModelConfig, capacity: int, *, batch: int = 1, device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.length, self.capacity = 0, min(capacity, model.max_seq_len)
+        doubled = 2 if model.attention == "differential" else 1
+
+        def room(heads: int) -> Tensor:
+            return torch.empty(model.num_layers, batch, heads, self.capacity, model.head_size, device=device,
+                               dtype=dtype)
+
+        self._keys, self._values = room(doubled * model.num_kv_heads), room(model.num_kv_heads)
+        self._tokens = torch.empty(batch, self.capacity, device=device, dtype=torch.long)
+
+    def append(self, tokens: Tensor) -> Tensor:
+        """Add the newest tokens (B, T); returns all so far. Raises ValueError as Seen.append does."""
+        end = self.length + tokens.shape[1]
+        _check_room(tokens, end, len(self._tokens), self.capacity)
+        self._tokens[:, self.length:end] = tokens
+        return self._tokens[:, :end]
+
+    def of_layer(self, index: int) -> Seen:
+        return Seen(self._keys[index], self._values[index], self.length)
+
+
+class Seen:
+    """One layer's part. keys (B, heads, capacity, D), values (B, K, capacity, D), of which `length` are filled."""
+
+    def __init__(self, keys: Tensor, values: Tensor, length: int) -> None:
+        self._keys, self._values, self._length = keys, values, length
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add k, v (B, heads, T, D) of the newest tokens; returns those of all tokens so far.
+
+        Raises ValueError for more tokens, or other rows, than there is room for.
+        """
+        end = self._length + k.shape[2]
+        _check_room(k, end, len(self._keys), self._keys.shape[2])
+        self._keys[:, :, self._length:end], self._values[:, :, self._length:end] = k, v
+        return self._keys[:, :, :end], self._values[:, :, :end]
+
+
+def _check_room(new: Tensor, end: int, rows: int, capacity: int) -> None:
+    if end > capacity or len(new) != rows:
+        raise ValueError(f"{len(new)} rows of {end} tokens in a cache for {rows} of {capacity}")

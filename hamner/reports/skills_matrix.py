@@ -1,0 +1,224 @@
+"""The matrix of a run: what each stage can do. Which skills a stage lost, how sure that is, a file and a picture.
+
+In: `records`, one per finished stage, oldest first: "number", "stage", "skills" (cell -> "0110...", one character per
+item), "heldout_loss" (source -> nats per token), "documents" (source -> "nats" and "tokens" of each held-out
+document); items and documents are the same in every stage. Out: drops, FOLDER/skills.json and FOLDER/skills.png.
+
+A drop is measured from the best earlier stage, on the same items or documents, and counts when it exceeds
+
+    z · standard_error,   z = Φ⁻¹(1 - 0.05 / comparisons)
+
+one-sided; Bonferroni over the skills and sources, which are looked at together, times the earlier stages, of which the
+best was chosen.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from hamner.evaluation.skills import accuracy
+from hamner.evaluation.statistics import clustered_error
+from hamner.runs.folders import write_json
+
+ERROR_RATE = 0.05    # of stages that lost nothing, how many may show a drop
+
+Record = Mapping[str, Any]
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]    # (H, W, 3)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A skill or a source that is worse than it was after `best_stage`. Exact match falls, held-out loss rises."""
+
+    skill: str
+    kind: Literal["exact match", "held-out loss"]
+    best_stage: str
+    best: float
+    now: float
+    standard_error: float    # of the difference
+
+    @property
+    def told(self) -> str:
+        digits, change, unit = (2, "drop", "") if self.kind == "exact match" else (3, "rise", " nats per token")
+        return (f"{self.skill}: {self.kind} {self.best:.{digits}f} after {self.best_stage}, {self.now:.{digits}f} now "
+                f"(a {change} of {abs(self.now - self.best):.{digits}f} ± {self.standard_error:.{digits}f}{unit})")
+
+
+def drops(records: Sequence[Record]) -> list[Drop]:
+    """What the newest stage does worse than its best earlier one, by more than its error."""
+    if len(records) < 2:
+        return []
+    *earlier, now = records
+    changes = [*(_exact_match_change(cell, earlier, now) for cell in now["skills"]),
+               *(_loss_change(source, earlier, now) for source in now["documents"])]
+    z = NormalDist().inv_cdf(1 - ERROR_RATE / (len(changes) * len(earlier)))
+    return [change for change in changes if _worse_by(change) > z * change.standard_error]
+
+
+def _worse_by(drop: Drop) -> float:
+    return drop.best - drop.now if drop.kind == "exact match" else drop.now - drop.best
+
+
+def _exact_match_change(cell: str, earlier: Sequence[Record], now: Record) -> Drop:
+    """Items lost against items gained (McNemar 1947): items that stay right, or wrong, tell nothing."""
+    best = max(earlier, key=lambda record: accuracy(record["skills"][cell]))
+    before, after = best["skills"][cell], now["skills"][cell]
+    changed = sum(a != b for a, b in zip(before, after, strict=True))
+    error = math.sqrt(changed) / len(after)
+    return Drop(cell, "exact match", best["stage"], accuracy(before), accuracy(after), error)
+
+
+def _loss_change(source: str, earlier: Sequence[Record], now: Record) -> Drop:
+    """Clustered by document: tokens of one document err together."""
+    best = min(earlier, key=lambda record: _loss(record["documents"][source]))
+    before, after = best["documents"][source], now["documents"][source]
+    gaps = [b - a for b, a in zip(after["nats"], before["nats"], strict=True)]
+    error = clustered_error(gaps, after["tokens"])
+    return Drop(source, "held-out loss", best["stage"], _loss(before), _loss(after), error)
+
+
+def _loss(documents: Mapping[str, Sequence[float]]) -> float:
+    return math.fsum(documents["nats"]) / sum(documents["tokens"])
+
+
+def write_matrix(folder: Path, records: Sequence[Record], chance: Mapping[str, float], run: str) -> Path | None:
+    """skills.json and skills.png, each written whole or not at all. Returns the picture; None before any stage."""
+    if not records:
+        return None
+    newest = records[-1]["skills"]
+    write_json(folder / "skills.json", {
+        "run": run,
+        "items_per_cell": {cell: len(hits) for cell, hits in newest.items()},
+        "chance": dict(chance),
+        "stages": [{
+            "number": record["number"], "stage": record["stage"],
+            "exact_match": {cell: accuracy(hits) for cell, hits in record["skills"].items()},
+            "heldout_loss": dict(record["heldout_loss"]), "train_loss": record.get("train_loss"),
+        } for record in records],
+        "drops": [[{"stage": records[count - 1]["stage"], **asdict(drop)} for drop in drops(records[:count])]
+                  for count in range(1, len(records) + 1)],
+    })
+    path = folder / "skills.png"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    picture(records, chance).savefig(temporary, format="png")
+    temporary.replace(path)
+    return path
+
+
+# --- the picture, 1600 pixels wide; lengths in inches of 100 pixels ---------------------------------------------------
+
+WIDTH, ROW, LEFT, RIGHT = 16.0, 0.3, 1.7, 0.15
+TOP, BETWEEN = 1.1, 0.95    # above the boxes of the two tables: headings
+SOURCE_WIDTH, LINE = 1.05, 0.22
+TASK_GAP = 0.35       # columns
+RED, INK, PALE = "#e31a1c", "#222222", "#666666"
+
+
+def picture(records: Sequence[Record], chance: Mapping[str, float]) -> Figure:
+    """Above, exact match of every skill after each stage, and chance; below, held-out losses and the newest drops."""
+    lost = [{drop.skill for drop in drops(records[:count])} for count in range(1, len(records) + 1)]
+    above, below = ROW * (len(records) + 1.3), ROW * max(len(records), 4)
+    height = TOP + above + BETWEEN + below + 0.15
+    figure = Figure(figsize=(WIDTH, height), dpi=100)
+    figure.text(0.15 / WIDTH, 1 - 0.32 / height, "Exact match of held-out synthetic items, in %",
+                fontsize=15, weight="bold", color=INK)
+    figure.text(1 - RIGHT / WIDTH, 1 - 0.32 / height, "red frame: worse than after its best earlier stage, "
+                "by more than the error", fontsize=10, color=RED, ha="right")
+    _skills(figure, records, chance, lost, (LEFT, TOP, WIDTH - LEFT - RIGHT, above))
+    _losses(figure, records, lost, (LEFT, TOP + above + BETWEEN, below))
+    return figure
+
+
+def _skills(
+    figure: Figure, records: Sequence[Record], chance: Mapping[str, float], lost: Sequence[set[str]],
+    box: tuple[float, float, float, float],
+) -> None:
+    """Rows are stages, columns levels within tasks."""
+    tasks = list(dict.fromkeys(cell.rsplit(" ", 1)[0] for cell in chance))
+    starts = [column + TASK_GAP * tasks.index(cell.rsplit(" ", 1)[0]) for column, cell in enumerate(chance)]
+    axes = _panel(figure, box, columns=starts[-1] + 1, rows=len(records) + 1.3)
+    for task in tasks:
+        places = [x for x, cell in zip(starts, chance, strict=True) if cell.rsplit(" ", 1)[0] == task]
+        axes.text((places[0] + places[-1] + 1) / 2, -0.9, task, ha="center", fontsize=11, weight="bold", color=INK)
+    for x, cell in zip(starts, chance, strict=True):
+        axes.text(x + 0.5, -0.2, cell.rsplit(" ", 1)[1], ha="center", fontsize=9, color=PALE)
+        for y, record in enumerate(records):
+            value = accuracy(record["skills"][cell])
+            _cell(axes, x, y, "Blues", 0.92 * value, f"{100 * value:.0f}", dropped=cell in lost[y])
+        _cell(axes, x, len(records) + 0.3, "Greys", 0.6 * chance[cell], f"{100 * chance[cell]:.0f}")
+    axes.text(-0.3, -0.2, "level", ha="right", fontsize=9, color=PALE)
+    _row_names(axes, records)
+    axes.text(-0.3, len(records) + 0.8, "chance", ha="right", va="center", fontsize=10.5, style="italic", color=PALE)
+
+
+def _losses(
+    figure: Figure, records: Sequence[Record], lost: Sequence[set[str]], box: tuple[float, float, float],
+) -> None:
+    """Rows are stages, columns sources; beside them what the newest stage lost."""
+    left, top, height = box
+    sources = list(records[-1]["heldout_loss"])
+    width = SOURCE_WIDTH * len(sources)
+    axes = _panel(figure, (left, top, width, height), columns=len(sources), rows=height / ROW)
+    axes.text(0, -1.2, "Held-out loss, in nats per token (dark: low, within each column)", fontsize=11, weight="bold",
+              color=INK)
+    for x, source in enumerate(sources):
+        losses = [record["heldout_loss"][source] for record in records]
+        spread = max(losses) - min(losses)
+        axes.text(x + 0.5, -0.25, source, ha="center", fontsize=9, color=PALE)
+        for y, loss in enumerate(losses):
+            shade = 0.1 + 0.6 * (max(losses) - loss) / spread if spread else 0.4
+            _cell(axes, x, y, "Greens", shade, f"{loss:.3f}", dropped=source in lost[y])
+    _row_names(axes, records)
+    beside = left + width + 0.6
+    lines = height / LINE
+    note = _panel(figure, (beside, top, WIDTH - beside - RIGHT, height), columns=1, rows=lines)
+    newest = f"{records[-1]['number']} {records[-1]['stage']}"
+    told = [drop.told for drop in drops(records)]
+    note.text(0, -1.2 * ROW / LINE, f"Lost in {newest}" if told else f"Nothing lost in {newest}",
+              fontsize=11, weight="bold", color=RED if told else INK)
+    shown = told if len(told) <= int(lines) else [*told[: int(lines) - 1], f"and {len(told) - int(lines) + 1} more"]
+    for y, line in enumerate(shown):
+        note.text(0, y - 0.3, line, fontsize=9.5, va="center", color=INK)
+
+
+def _panel(figure: Figure, box: tuple[float, float, float, float], *, columns: float, rows: float) -> Axes:
+    """Axes without a frame; box: left, top, width, height in inches from the upper left corner."""
+    left, top, width, height = box
+    whole = figure.get_figheight()
+    axes = figure.add_axes((left / WIDTH, 1 - (top + height) / whole, width / WIDTH, height / whole))
+    axes.set(xlim=(0, columns), ylim=(rows, 0))
+    axes.axis("off")
+    return axes
+
+
+def _row_names(axes: Axes, records: Sequence[Record]) -> None:
+    for y, record in enumerate(records):
+        axes.annotate(f"{record['number']} {record['stage']}", (0, y + 0.5), (-9, 0), textcoords="offset points",
+                      ha="right", va="center", fontsize=10.5, color=INK)
+
+
+def _cell(axes: Axes, x: float, y: float, colours: str, shade: float, text: str, *, dropped: bool = False) -> None:
+    axes.add_patch(Rectangle((x + 0.03, y + 0.03), 0.94, 0.94, facecolor=colormaps[colours](shade), linewidth=0))
+    axes.text(x + 0.5, y + 0.53, text, ha="center", va="center", fontsize=9, color="white" if shade > 0.55 else INK)
+    if dropped:
+        axes.add_patch(Rectangle((x + 0.06, y + 0.06), 0.88, 0.88, fill=False, edgecolor=RED, linewidth=2))
+
+
+def render(figure: Figure) -> Pixels:
+    """Pixels (H, W, 3) for TensorBoard."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,95 @@
+"""What a run tells while it runs: one row to metrics.csv and TensorBoard, one writer for both.
+
+On resume the rows after the resumed step are dropped first, so a killed run leaves no step twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hamner.runs.folders import write_text
+
+
+class Metrics:
+    """Appends rows of `fields` to FOLDER/metrics.csv; losses keep their full precision."""
+
+    def __init__(self, folder: Path, fields: Sequence[str], *, resume_step: int = 0) -> None:
+        self._path, self._fields = folder / "metrics.csv", list(fields)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = _rows_until(self._path, resume_step)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._fields, restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_text(self._path, text.getvalue())
+
+    def row(self, values: Mapping[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, self._fields, restval="", extrasaction="ignore", lineterminator="\n")
+            writer.writerow({key: _plain(values.get(key)) for key in self._fields})
+
+
+class Curves:
+    """TensorBoard scalars and texts of one run folder; x is the optimizer step."""
+
+    def __init__(self, folder: Path, *, resume_step: int = 0) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # a second to import: only where curves are drawn
+
+        self._writer = SummaryWriter(str(folder), purge_step=resume_step + 1)
+
+    def scalars(self, values: Mapping[str, float | None], step: int) -> None:
+        for name, value in values.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def texts(self, values: Mapping[str, str], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_text(name, value, step)
+        self._writer.flush()
+
+    def image(self, name: str, pixels: np.ndarray[Any, Any], step: int) -> None:
+        """pixels (H, W, 3), 0 to 255."""
+        self._writer.add_image(name, pixels, step, dataformats="HWC")
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def append_json_line(path: Path, value: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def drop_json_lines_after(path: Path, step: int) -> None:
+    """Drop lines whose "step" lies after the resumed one, and a line cut short by a kill."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):    # text may hold other line ends
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except ValueError:
+            continue
+    write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _rows_until(path: Path, step: int) -> list[dict[str, str]]:
+    if not step or not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        return [r for r in rows if (r.get("step") or "").isdigit() and int(r["step"]) <= step and None not in r]
+
+
+def _plain(value: Any) -> Any:
+    return repr(value) if isinstance(value, float) else value

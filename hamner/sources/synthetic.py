@@ -1,7 +1,0 @@
-"""synthetic: the nine tasks of hamner/synthetic_tasks at five levels, drawn while training, without end."""
-
-from __future__ import annotations
-
-from hamner.sources.source import Source
-
-SYNTHETIC = Source(name="synthetic", builtin=None)

@@ -1,0 +1,219 @@
+"""The one checkpoint format: a folder of safetensors and JSON, committed by a rename.
+
+FOLDER/model.safetensors       weights (and any further group: optimizer, average)
+FOLDER/state.json              numbers, model config, checksums of the other files and of itself
+FOLDER/tokenizer.json          what the weights were trained to read: a checkpoint is all that chat needs
+
+Loading never runs code. A folder that is torn or altered is noticed by its checksums, and the one before it
+is used, with a word said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from hamner.config.schema import BadInput, ModelConfig, parse
+from hamner.data.tokenizer import Tokenizer
+from hamner.model.transformer import Hamner
+from hamner.runs.folders import read_json, write_json
+
+STATE, TOKENIZER = "state.json", "tokenizer.json"
+KEPT = ("model.safetensors", TOKENIZER)    # what weights alone consist of, beside the state
+
+
+class Corrupt(BadInput):
+    """A checkpoint folder that is not whole."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk whose checksums agree."""
+
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def model(self) -> ModelConfig:
+        return parse(ModelConfig, self.state["model"], str(self.path / STATE))
+
+    def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
+        return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
+
+    @property
+    def complete(self) -> bool:
+        """Whether training can go on from it; of an old one perhaps only the weights are kept."""
+        return "optimizer.safetensors" in self.state["sha256"]
+
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.load(self.path)
+
+    def build(self) -> Hamner:
+        """The model with its weights, on the CPU."""
+        hamner = Hamner(self.model)
+        hamner.load_state_dict(self.tensors("model"))
+        return hamner
+
+
+def save(
+    folder: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], model: ModelConfig,
+    tokenizer: Tokenizer,
+) -> Path:
+    """Write a checkpoint so that it is there whole or not at all. An older one of that name is replaced."""
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):    # of a writer that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    for group, tensors in groups.items():
+        plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        safetensors.torch.save_file(plain, temporary / f"{group}.safetensors")
+    tokenizer.save(temporary)
+    sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+    document = _sealed({
+        **state, "model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums,
+    })
+    (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+    for path in temporary.iterdir():
+        _flush(path)
+    _flush(temporary)
+    if folder.exists():    # the same step again; a kill between the two renames leaves .old in its place, see newest
+        folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.old"))
+    temporary.rename(folder)
+    for old in folder.parent.glob(f".{folder.name}.*.old"):
+        shutil.rmtree(old)
+    _flush(folder.parent)
+    return folder
+
+
+def load(folder: Path) -> Checkpoint:
+    """Open a checkpoint and verify it. Raises BadInput when there is none, Corrupt when it is not whole."""
+    if not folder.is_dir():
+        raise BadInput(f"no checkpoint {folder}")
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        sums = dict(state["sha256"])
+        missing = {*KEPT} - set(sums)
+        if missing or "model" not in state:
+            raise ValueError(f"it says nothing of {', '.join(missing) or 'the model'}")
+        if _sealed(state) != state:
+            raise ValueError("its own checksum does not agree")
+    except FileNotFoundError:
+        raise BadInput(f"{folder} is no checkpoint: it has no {STATE}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Corrupt(f"checkpoint {folder}: {STATE} is broken ({error})") from None
+    for name, wanted in sums.items():
+        path = folder / name
+        if not path.is_file() or _sha256(path) != wanted:
+            raise Corrupt(f"checkpoint {folder}: {name} is missing or was altered")
+    return Checkpoint(folder, state)
+
+
+def newest(folder: Path, say: Callable[[str], None] = print, *, complete: bool = False) -> Checkpoint | None:
+    """The newest whole checkpoint among `folder`'s step_* folders; torn ones are named and passed over.
+
+    complete: only one that training can go on from.
+    """
+    for path in _newest_first(folder):
+        try:
+            found = load(path)
+        except BadInput as error:
+            say(f"{error}; going back to the one before")
+            continue
+        if found.complete or not complete:
+            return found
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """One folder for each step; the older one of a step whose replacement was interrupted, if there is no other."""
+    found = {path.name[1:].split(".")[0]: path for path in folder.glob(".step_*.old")}
+    found |= {path.name: path for path in folder.glob("step_*")}
+    return [path for _, path in sorted(found.items(), reverse=True)]
+
+
+def step_name(step: int) -> str:
+    """Names sort in the order of steps."""
+    return f"step_{step:09d}"
+
+
+def prune(
+    folder: Path, keep: int, *, spare: frozenset[str] = frozenset(), weights_of: frozenset[str] = frozenset(),
+) -> None:
+    """Remove all but the newest `keep` of the step_* folders, and leftovers of killed writers.
+
+    spare: further ones that stay. weights_of: further ones of which the weights stay.
+    """
+    steps = _newest_first(folder)
+    for path in steps[keep:]:
+        name = path.name.strip(".").split(".")[0]
+        if name in spare:
+            continue
+        if name not in weights_of:
+            shutil.rmtree(path, ignore_errors=True)
+        elif {file.name for file in path.iterdir()} != {STATE, *KEPT}:
+            keep_weights(path)
+    for path in folder.glob(".step_*"):
+        if f".{os.getpid()}." not in path.name and path not in steps:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def keep_weights(folder: Path) -> None:
+    """Drop everything from a checkpoint but weights and tokenizer: it can be read and talked to, not trained on."""
+    if not (folder / STATE).is_file():    # what a killed prune has left
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    state = read_json(folder / STATE)
+    sums = {name: value for name, value in state["sha256"].items() if name in KEPT}
+    write_json(folder / STATE, _sealed({**state, "sha256": sums}))    # first: the folder is whole at any moment
+    for path in folder.iterdir():
+        if path.name not in (STATE, *sums):
+            path.unlink()
+
+
+def optimizer_tensors(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's moments and step counts, named after their parameters."""
+    return {
+        f"{name}/{key}": value for name, weight in hamner.named_parameters()
+        for key, value in optimizer.state.get(weight, {}).items()
+    }
+
+
+def load_optimizer(
+    hamner: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor],
+) -> None:
+    """Put back what optimizer_tensors gave."""
+    weights = dict(hamner.named_parameters())
+    for full_name, value in tensors.items():
+        name, key = full_name.rsplit("/", 1)
+        weight = weights[name]
+        optimizer.state[weight][key] = value.to(weight.device)
+
+
+def _sealed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with a checksum of itself."""
+    rest = {key: value for key, value in state.items() if key != "state_sha256"}
+    text = json.dumps(rest, sort_keys=True, allow_nan=False)
+    return rest | {"state_sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,179 @@
+"""One training step, and everything that must survive a kill in one place.
+
+The loop belongs to the driver (tournament/trial.py, curriculum/train_loop.py):
+
+    while trainer.step_count < budget:
+        metrics = trainer.step()
+
+There is no random state to save: each batch is a function of (seed, stage, step), see mixer.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hamner.config.schema import Compute, Optimizer, ParameterGroup
+from hamner.data.mixer import Mixer
+from hamner.model.kernels.dispatch import DTYPES
+from hamner.model.loss import head_loss
+from hamner.model.transformer import Hamner
+from hamner.training.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
+from hamner.training.optimizer import adamw, warmup_constant
+
+MAX_SKIPPED = 50    # fp16: the scale halves at each skipped step; after so many it is no matter of scale
+
+
+class Diverged(FloatingPointError):
+    """Losses or gradients that are no numbers; the weights are those of the last step that had some."""
+
+
+class Objective(nn.Module):
+    """Tokens (B, T) -> cross-entropy and balance loss. What DistributedDataParallel wraps."""
+
+    def __init__(self, hamner: Hamner) -> None:
+        super().__init__()
+        self.hamner = hamner
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        hidden, balance = self.hamner.hidden_states(tokens)
+        return head_loss(hidden, self.hamner.embedding.weight, tokens), balance
+
+
+class Trainer:
+    """Model, optimizer and batches. Within a torch.distributed group the gradients are averaged over it."""
+
+    def __init__(
+        self, hamner: Hamner, mixer: Mixer, optimizer: Optimizer, compute: Compute, *, micro_batches: int = 1,
+        groups: Sequence[ParameterGroup] = (), max_skipped: int = 0, compiled: bool = False,
+    ) -> None:
+        """max_skipped: so many non-finite steps in a row change nothing; one more raises Diverged.
+
+        compiled: see fast_path.compiles. From here on the model computes in compute's precision, evaluation included.
+        """
+        self.hamner = hamner.to(compute.device)
+        hamner.dtype = DTYPES[compute.precision]
+        self.mixer, self.compute, self._micro_batches = mixer, compute, micro_batches
+        self._settings, self._groups, self._max_skipped = optimizer, groups, max_skipped
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self._world = torch.distributed.get_world_size() if distributed else 1
+        if compiled:
+            hamner.compile_regions()
+        objective = Objective(hamner)
+        self._forward: nn.Module = DistributedDataParallel(objective) if self._world > 1 else objective
+        self.step_count = 0        # of the whole run
+        self.tokens_total = 0      # over all workers
+        self.skipped = 0           # steps in a row whose loss or gradient was no number and which changed nothing
+        self.skipped_total = 0
+        self.waited = 0.0          # seconds of this process for data
+        self.begin(0.0, 0)
+
+    def begin(self, rate: float, warmup_steps: int, *, keep_optimizer: bool = False) -> None:
+        """Start a schedule: a new warmup from the next step on, and fresh AdamW unless its moments are kept."""
+        self.rate, self.warmup_steps, self.schedule_step = rate, warmup_steps, 0
+        if keep_optimizer:
+            return
+        self.optimizer = adamw(self.hamner, self._settings, self._groups)
+        self._scaler = torch.amp.GradScaler(self.compute.device, enabled=self.compute.precision == "fp16")
+
+    def step(self, rate_scale: float = 1.0) -> dict[str, float]:
+        """Forward, backward, clip, update. A step whose loss or gradient is no number changes no weight.
+
+        rate_scale: of this step's learning rate; a cooldown lets it fall to 0. Raises Diverged when more such steps
+        than max_skipped (fp16: MAX_SKIPPED, since its scale finds itself so) have come in a row.
+        """
+        rate = rate_scale * warmup_constant(self.schedule_step, self.rate, self.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["rate_scale"]
+        began = time.perf_counter()
+        tokens = self.mixer.next().to(self.compute.device, non_blocking=True)
+        self.waited += time.perf_counter() - began
+        self._forward.train()
+        loss, balance = self._backward(tokens)
+        norm = self._update(loss)
+        self.step_count += 1
+        self.schedule_step += 1
+        self.tokens_total += tokens.numel() * self._world
+        return {
+            "step": self.step_count, "loss": loss.item(), "balance_loss": balance.item(), "gradient_norm": norm,
+            "learning_rate": rate, "tokens_total": self.tokens_total, "skipped_steps": self.skipped_total,
+        } | ({"loss_scale": self._scaler.get_scale()} if self._scaler.is_enabled() else {})
+
+    def _update(self, loss: Tensor) -> float:
+        """Change the weights, if loss and gradient are numbers; returns the gradient's norm, 0 when skipped."""
+        if torch.isfinite(loss):
+            self._scaler.unscale_(self.optimizer)
+            norm = nn.utils.clip_grad_norm_(self.hamner.parameters(), self._settings.clip, foreach=True)
+            if torch.isfinite(norm):
+                self._scaler.step(self.optimizer)
+                self._scaler.update()
+                self.optimizer.zero_grad(set_to_none=True)
+                self.skipped = 0
+                return norm.item()
+            self._scaler.update()    # fp16: the scale was too large; it halves
+            what, limit = f"gradient of step {self.step_count + 1} is {norm.item()}", self._most_skipped()
+        else:
+            what, limit = f"loss of step {self.step_count + 1} is {loss.item()}", self._max_skipped
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.skipped >= limit:
+            raise Diverged(f"the {what}" + (f"; {self.skipped} steps before it were skipped" if self.skipped else ""))
+        self.skipped += 1
+        self.skipped_total += 1
+        return 0.0
+
+    def _most_skipped(self) -> int:
+        return max(MAX_SKIPPED, self._max_skipped) if self._scaler.is_enabled() else self._max_skipped
+
+    def _backward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of the mean loss of the batch; returns cross-entropy and balance loss, both means."""
+        total = torch.zeros(2, device=tokens.device)
+        parts = tokens.chunk(self._micro_batches)
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
+            waiting = contextlib.nullcontext() if last or self._world == 1 else self._forward.no_sync()  # type: ignore[operator]
+            with waiting:
+                cross_entropy, balance = self._forward(part)
+                self._scaler.scale((cross_entropy + balance) / len(parts)).backward()
+            total += torch.stack((cross_entropy.detach(), balance.detach())) / len(parts)
+        if self._world > 1:
+            torch.distributed.all_reduce(total)
+            total /= self._world
+        return total[0], total[1]
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Tensor groups of a checkpoint."""
+        return {
+            "model": self.hamner.state_dict(), "optimizer": optimizer_tensors(self.hamner, self.optimizer),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Numbers of a checkpoint."""
+        return {
+            "step": self.step_count, "tokens_total": self.tokens_total, "rate": self.rate,
+            "warmup_steps": self.warmup_steps, "schedule_step": self.schedule_step, "skipped": self.skipped,
+            "skipped_total": self.skipped_total, "mixer": self.mixer.state(), "scaler": self._scaler.state_dict(),
+        }
+
+    def load(self, checkpoint: Checkpoint, state: Mapping[str, Any]) -> None:
+        """Go on exactly where the checkpoint stood; the mixer's stage must have been started."""
+        self.hamner.load_state_dict(checkpoint.tensors("model", self.compute.device))
+        self.begin(state["rate"], state["warmup_steps"])
+        load_optimizer(self.hamner, self.optimizer, checkpoint.tensors("optimizer", self.compute.device))
+        self.step_count, self.tokens_total = state["step"], state["tokens_total"]
+        self.schedule_step = state["schedule_step"]
+        self.skipped, self.skipped_total = state["skipped"], state["skipped_total"]
+        self.mixer.load_state(state["mixer"])
+        if state["scaler"]:
+            self._scaler.load_state_dict(dict(state["scaler"]))
+
+    def load_weights(self, checkpoint: Checkpoint, *, optimizer: bool = False) -> None:
+        """Take a checkpoint's weights, and its optimizer's moments, and nothing else of it."""
+        self.hamner.load_state_dict(checkpoint.tensors("model", self.compute.device))
+        if optimizer:
+            load_optimizer(self.hamner, self.optimizer, checkpoint.tensors("optimizer", self.compute.device))

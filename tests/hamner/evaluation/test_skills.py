@@ -1,0 +1,237 @@
+"""Exact match in one pass is what greedy decoding writes; the items are held out; chance is what a guesser scores."""
+
+import dataclasses
+import random
+import re
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hamner.config.schema import BadInput, Compute, ModelConfig
+from hamner.data import split
+from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
+from hamner.data.text_rows import SyntheticRows
+from hamner.data.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.evaluation.skills import CELLS, accuracy, chance, exact_match, next_token_hits, skill_items
+from hamner.inference.generate import Sampling, stream
+from hamner.model.loss import next_token_loss
+from hamner.model.transformer import Output, build
+
+CPU = Compute(device="cpu", precision="fp32")
+FRACTION = 0.05
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    rng = random.Random(0)
+    return Tokenizer.train([generate(rng, level).text for level in LEVELS for _ in range(400)], 500)
+
+
+@pytest.fixture(scope="module")
+def items(tokenizer):
+    return skill_items(tokenizer, seed=1, heldout_fraction=FRACTION, count=64)
+
+
+@pytest.fixture(scope="module")
+def few(tokenizer):
+    return skill_items(tokenizer, seed=1, heldout_fraction=FRACTION, count=3)
+
+
+@pytest.fixture(scope="module")
+def half_taught(tokenizer, few):
+    """A tiny model that has learnt the answers of about every other item that is not long, and little else."""
+    hamner = build(ModelConfig(vocab_size=tokenizer.vocab_size, hidden_size=64, num_layers=2, num_heads=4,
+                               num_kv_heads=2, intermediate_size=96, max_seq_len=256), seed=0)
+    lengths = (few.answer * torch.arange(1, few.answer.shape[1] + 1)).amax(dim=1)
+    rows = lengths.argsort()[: 100 : 2]
+    tokens, asked = few.tokens[rows, : lengths[rows].max()], few.answer[rows, : lengths[rows].max()]
+    adam = torch.optim.AdamW(hamner.parameters(), lr=4e-3)
+    for _ in range(80):
+        adam.zero_grad()
+        next_token_loss(hamner(tokens).logits, tokens, asked).backward()
+        adam.step()
+    return hamner
+
+
+def _row(items, row):
+    """An item alone, without padding: its tokens and where its answer begins."""
+    asked = items.answer[row].nonzero().flatten()
+    return items.tokens[row, : asked[-1] + 1], int(asked[0])
+
+
+def _one_by_one(items, hits):
+    """The characters of exact_match in the order of the rows."""
+    return "".join(hits[name] for name in items.cells)
+
+
+def test_exact_match_is_greedy_decoding(half_taught, few):
+    hits = _one_by_one(few, exact_match(half_taught, few, CPU, batch_size=16))
+    greedy = Sampling(temperature=0, repetition_penalty=1)
+    decoded = ""
+    for row in range(len(hits)):
+        tokens, begin = _row(few, row)
+        answer = tokens[begin:-1].tolist()    # the end token stops the stream and is not yielded
+        said = stream(half_taught, tokens[:begin].tolist(), len(answer) + 4, greedy, torch.Generator())
+        decoded += str(int(list(said) == answer))
+    assert hits == decoded
+    assert 0.1 < accuracy(hits) < 0.9
+
+
+def test_batches_and_padding_change_nothing(half_taught, few):
+    half_taught.train()
+    batched = exact_match(half_taught, few, CPU, batch_size=50)
+    assert half_taught.training
+    assert batched == exact_match(half_taught, few, CPU, batch_size=7)
+    alone = ""
+    for row in range(len(few.tokens)):
+        tokens, begin = _row(few, row)
+        with torch.no_grad():
+            alone += str(int(next_token_hits(half_taught(tokens[None]).logits, tokens[None])[0, begin - 1:].all()))
+    assert _one_by_one(few, batched) == alone
+
+
+def test_workers_share_the_items_and_agree(half_taught, few, monkeypatch):
+    alone, parts = exact_match(half_taught, few, CPU, batch_size=16), []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda hits: parts.append(hits.clone()))
+    for rank in range(2):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        exact_match(half_taught, few, CPU, batch_size=16)
+    assert (parts[0] * parts[1]).sum() == 0 and min(part.sum() for part in parts) > 0
+    assert "".join(map(str, (parts[0] + parts[1]).tolist())) == _one_by_one(few, alone)
+
+
+class Writes:
+    """Stands where a model does: whatever it reads, it is sure of the next tokens given."""
+
+    def __init__(self, said, vocab_size):
+        self.training, self._said, self._vocab_size = True, said, vocab_size
+
+    def eval(self):
+        self.training = False
+
+    def train(self, mode):
+        self.training = mode
+
+    def forward(self, tokens):
+        logits = F.one_hot(self._said[: len(tokens), : tokens.shape[1]], self._vocab_size).float()
+        return Output(logits, torch.zeros(()))
+
+
+def test_an_answer_that_goes_on_or_stops_early_is_wrong(tokenizer, items):
+    row = next(r for r, e in enumerate(items.examples) if e.task == "arithmetic" and re.fullmatch(r"\d\d", e.answer))
+    only = dataclasses.replace(items, **{name: getattr(items, name)[row: row + 1] for name in (
+        "tokens", "answer", "cell", "examples")})
+    name = only.cells[int(only.cell)]
+    truth = only.tokens.roll(-1, dims=1)
+    last = only.answer[0].nonzero().flatten()[-1]    # the end token, predicted one place before
+    (digit,) = tokenizer.encode("3")
+
+    def hits(change, place):
+        said = truth.clone()
+        said[0, place] = change
+        return exact_match(Writes(said, tokenizer.vocab_size), only, CPU, batch_size=4)[name]
+
+    assert hits(END_OF_TEXT, last - 1) == "1"
+    assert hits(digit, last - 1) == "0"          # 12 -> 123
+    assert hits(END_OF_TEXT, last - 2) == "0"    # 12 -> 1
+    assert hits(digit, 1) == "1"                 # what it would make of the prompt does not matter
+    assert hits(digit, last) == "1"              # nor what it would write after the end
+
+
+def test_items_are_held_out_distinct_and_the_same_for_all(tokenizer, items):
+    assert items.cells == CELLS and len(CELLS) == 45 and CELLS[0] == "arithmetic 1" and CELLS[-1] == "comparison 5"
+    again = skill_items(tokenizer, seed=1, heldout_fraction=FRACTION, count=64)
+    assert again.examples == items.examples and torch.equal(again.tokens, items.tokens)
+    other = skill_items(tokenizer, seed=2, heldout_fraction=FRACTION, count=64)
+    assert other.examples != items.examples
+    assert all(split.draw(e.text) < FRACTION for e in items.examples)
+    counts = torch.bincount(items.cell, minlength=45).tolist()
+    every = {f"Calculate: {a} {s} {b} = {eval(f'{a}{s}{b}')}" for a in range(1, 11) for b in range(1, 11) for s in "+-"}
+    assert counts[0] == sum(split.draw(text) < FRACTION for text in every) < 20    # all that there are
+    assert counts[2:] == [64] * 43
+    for index, (task, level) in enumerate((t, n) for t in TASKS for n in LEVELS):
+        of_cell = items.of(index)
+        assert {(e.task, e.level) for e in of_cell} == {(task, level)}
+        assert len({e.text for e in of_cell}) == counts[index]
+
+
+def test_no_item_is_in_the_training_rows(tokenizer, items):
+    rows = SyntheticRows(tokenizer, 4000, 1, FRACTION)
+    trained = {line for index in range(4) for line in _documents(tokenizer, rows.row(index, (0.2,) * 5).tolist())}
+    assert len(trained) > 300 and not trained & {e.text for e in items.examples}
+    drawn = SyntheticRows(tokenizer, 4000, 1, FRACTION, held_out=True).row(0, (1.0,)).tolist()
+    assert {*_documents(tokenizer, drawn)} & {e.text for e in items.examples}    # the comparison can find something
+
+
+def _documents(tokenizer, ids):
+    ends = [-1, *(place for place, token in enumerate(ids) if token == END_OF_TEXT)]
+    return [tokenizer.decode(ids[a + 1: b]) for a, b in pairwise(ends)]
+
+
+def test_answer_tokens_spell_the_answer_and_the_end(tokenizer, items):
+    for row, example in enumerate(items.examples):
+        tokens, begin = _row(items, row)
+        assert tokens[0] == tokens[-1] == END_OF_TEXT and (items.tokens[row, len(tokens):] == END_OF_TEXT).all()
+        assert tokens[1:-1].tolist() == tokenizer.encode(example.text)    # as it is trained on
+        assert tokenizer.decode(tokens[begin:].tolist()).removeprefix(" ") == example.answer
+        assert tokenizer.decode(tokens[:begin].tolist()) == example.prompt.rstrip()
+        assert items.answer[row].sum() == len(tokens) - begin
+
+
+def test_a_cell_without_an_item_is_refused(tokenizer):
+    with pytest.raises(BadInput, match=r"no item is held out of .*arithmetic 1"):
+        skill_items(tokenizer, seed=1, heldout_fraction=2e-3, count=1)
+
+
+def _guess(rng, example):
+    """What a guesser says who reads the item, in code of its own."""
+    if example.task == "brackets":
+        return rng.choice(("yes", "no"))
+    if example.task == "sorting":
+        numbers = example.prompt.split(":")[1].split("->")[0].split()
+        rng.shuffle(numbers)
+        return " ".join(numbers)
+    if example.task == "context_recall":
+        facts = [f"{part}." for part in example.prompt.split(". ")]
+        facts = facts[:-1] if example.prompt.endswith("? ") else facts[:-2]
+        return rng.choice(facts)
+    if example.task == "copy_repeat":
+        times = rng.choice(range(2, example.level + 3))
+        text = example.prompt.split(": ")[1].removesuffix(" -> ")
+        return (" | " if " | " in example.answer else " ").join([text] * times)
+    if example.task == "logic":
+        clauses = {c for a, b in re.findall(r"If (.*?) then (.*?)\.", example.prompt) for c in (a, b)}
+        return rng.choice(sorted(clauses)) + "."
+    if example.level == 5:
+        return rng.choice([*re.findall(r"\S+[+*]\d+", example.prompt)])
+    return rng.choice(re.findall(r"\d+", example.prompt))
+
+
+@pytest.mark.parametrize("task", ["brackets", "sorting", "copy_repeat", "context_recall", "logic", "comparison"])
+def test_chance_is_what_a_guesser_scores(task, items):
+    rng, expected = random.Random(f"guess {task}"), chance(items)
+    for index, name in enumerate(items.cells):
+        if name.startswith(task):
+            of_cell = items.of(index)
+            trials = [_guess(rng, example) == example.answer for example in of_cell for _ in range(60)]
+            rate = sum(trials) / len(trials)
+            drawn = (0.5 if task == "brackets" or name == "comparison 5" else 0) / len(of_cell) ** 0.5    # of the items
+            error = (expected[name] * (1 - expected[name]) / len(trials) + drawn**2) ** 0.5
+            assert abs(rate - expected[name]) <= 4 * error + 0.01, name
+
+
+def test_chance_of_one_answer_for_all(items):
+    found = chance(items)
+    assert all(0.48 < found[f"brackets {level}"] < 0.55 for level in LEVELS)
+    assert abs(found["counting 1"] - 1 / 3) < 0.04 and abs(found["arithmetic 1"] - 10 / 200) < 0.02    # 0 of 1-1 ...
+    assert all(found[f"logic {level}"] == 0.5 for level in (1, 2)) and 0.15 < found["listops 1"] < 0.35
+    assert abs(found["comparison 5"] - 0.45) < 0.04 and found["copy_repeat 5"] == 1 / 6
+    assert found == chance(items)
+
+
+def test_accuracy():
+    assert accuracy("0110") == 0.5 and accuracy("1") == 1.0

@@ -1,0 +1,181 @@
+"""Who enters a league: contestants by name, rows of a league file, settings of a sweep.
+
+What a contestant *is* stands in hamner/contestants.py; a row here says how an entrant differs from its base.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hamner.config.cost import training_flops_per_token
+from hamner.config.presets import CONTESTANTS, shrink
+from hamner.config.recorded_presets import PRESETS
+from hamner.config.schema import (
+    BadInput,
+    Config,
+    Entrant,
+    ModelConfig,
+    ParameterGroup,
+    Problems,
+    Strict,
+    closest,
+    parse,
+)
+from tournament.bracket import Run
+
+BASES = CONTESTANTS | PRESETS
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An entrant as it is trained."""
+
+    model: ModelConfig
+    seeds: tuple[int, ...]                       # seed indices it competes with
+    learning_rate: float | None = None           # its own; None: the league's, or what the probe finds
+    groups: tuple[ParameterGroup, ...] = ()
+
+
+def entrants(config: Config) -> dict[str, Contestant]:
+    """The league's contestants in the order they enter, shrunk to the config's size.
+
+    Raises BadInput for unknown or repeated names, impossible models and a league too small for its rounds.
+    """
+    league = config.tournament
+    rows = league.league or tuple(Entrant(name=n, base=n) for n in league.contestants or tuple(CONTESTANTS))
+    names = [row.name for row in rows]
+    problems = Problems()
+    twice = sorted({name for name in names if names.count(name) > 1})
+    problems.found += [f"contestant '{name}' is entered twice" for name in twice]
+    if league.keep[0] >= len(names) and not league.league:
+        problems.found.append(
+            f"round 1 keeps {league.keep[0]} of {len(names)} contestants; it must cut at least one: "
+            "enter more, or lower tournament.keep")
+    found: dict[str, Contestant] = {}
+    for row in rows:
+        with problems.collect():
+            found[row.name] = Contestant(
+                _model(row, config), row.seeds or tuple(range(league.seeds)), row.learning_rate, row.parameter_groups)
+    problems.raise_all()
+    return found
+
+
+def _model(row: Entrant, config: Config) -> ModelConfig:
+    """What a row trains. Raises BadInput with everything wrong in it."""
+    problems = list(_row_problems(row))
+    if row.base not in BASES:
+        raise BadInput([*problems, f"unknown contestant '{row.base}'; {closest(row.base, list(BASES))}"])
+    small = shrink(BASES[row.base], config.size)
+    try:
+        model = parse(ModelConfig, {**small.model_dump(), **row.overrides}, f"contestant '{row.name}'")
+    except BadInput as error:
+        raise BadInput([*problems, *error.problems]) from None
+    problems += [f"{row.name}: {problem}" for problem in model.problems(config.tournament.seq_len)]
+    if model.vocab_size != small.vocab_size:
+        problems.append(f"{row.name}: vocab_size is the tokenizer's, {small.vocab_size}, for everybody")
+    for group in row.parameter_groups:
+        if group.middle_layers > model.num_layers:
+            problems.append(f"{row.name}: {group.middle_layers} middle layers of {model.num_layers}")
+        elif group.parameters and not problems:
+            problems += _unmatched(row.name, group, model)
+    if problems:
+        raise BadInput(problems)
+    return model
+
+
+def _row_problems(row: Entrant) -> Iterator[str]:
+    """What is wrong with a row whatever its model is."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=+,-]*", row.name) or row.name in ("data", "ray"):
+        yield (f"contestant '{row.name}': a name is also a folder's: letters, digits and . _ - = + , beginning with a "
+               "letter or digit, and neither data nor ray")
+    if re.search(r"-seed\d+$", row.name):
+        yield f"contestant '{row.name}': names ending in -seed<number> are those of further seeds' folders"
+    if len(set(row.seeds)) < len(row.seeds) or any(seed < 0 for seed in row.seeds):
+        yield f"{row.name}: seeds = {list(row.seeds)} must be different and not negative"
+    for group in row.parameter_groups:
+        if bool(group.middle_layers) == bool(group.parameters):
+            yield f"{row.name}: a parameter group has either middle_layers or parameters"
+
+
+def _unmatched(name: str, group: ParameterGroup, model: ModelConfig) -> list[str]:
+    """A glob that names no parameter."""
+    import torch
+
+    from hamner.model.transformer import Hamner
+    from hamner.training.emotional_layers import rate_scales
+
+    try:
+        with torch.device("meta"):
+            rate_scales(Hamner(model), [group])
+    except BadInput as error:
+        return [f"{name}: {problem}" for problem in error.problems]
+    return []
+
+
+def run_name(run: Run, contestants: Mapping[str, Contestant]) -> str:
+    """The folder of a run in its league's folder: the contestant's own for its first seed."""
+    first = contestants[run.contestant].seeds[0]
+    return run.contestant if run.seed == first else f"{run.contestant}-seed{run.seed}"
+
+
+def flops_per_token(config: Config, contestants: Mapping[str, Contestant]) -> dict[str, float]:
+    return {name: training_flops_per_token(c.model, config.tournament.seq_len) for name, c in contestants.items()}
+
+
+def twins(config: Config, contestants: Mapping[str, Contestant]) -> list[Run]:
+    """Further seeds of the cheapest contestant, in a league that runs each contestant once."""
+    if not config.tournament.twins or any(len(c.seeds) > 1 for c in contestants.values()):
+        return []
+    flops = flops_per_token(config, contestants)
+    cheapest = min(flops, key=lambda name: (flops[name], name))
+    first = max(contestants[cheapest].seeds) + 1
+    return [Run(cheapest, first + index) for index in range(config.tournament.twins)]
+
+
+class _League(Strict):
+    """A league file."""
+
+    contestant: tuple[Entrant, ...]
+
+
+def read_league(path: str) -> list[dict[str, Any]]:
+    """The rows of a league file (TOML, one [[contestant]] each). Raises BadInput with everything wrong in it."""
+    try:
+        rows = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"no league can be read from {path}: {error}") from None
+    return [row.model_dump() for row in parse(_League, rows, path).contestant]
+
+
+def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of a league that enters each setting: words such as `lr=1e-4,3e-4` or `num_layers=2,4`."""
+    axes = []
+    for word in words:
+        key, _, values = word.partition("=")
+        known = ("lr", *(name for name in ModelConfig.model_fields if name not in ("vocab_size", "attention")))
+        if key not in known or not values:
+            raise BadInput(f"--sweep {word}: write KEY=VALUE,VALUE with one of these keys; {closest(key, known)}")
+        try:
+            axes.append([(key, text, json.loads(text)) for text in values.split(",")])
+        except ValueError:
+            axes.append([(key, values, None)])
+        kinds = (bool,) if key == "document_mask" else (int, float)
+        if not all(type(value) in kinds for _, _, value in axes[-1]):
+            raise BadInput(f"--sweep {word}: each value must be {'true or false' if bool in kinds else 'a number'}")
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        for setting in itertools.product(*axes):
+            full_name = "-".join([name, *(f"{key}={text}" for key, text, _ in setting)])
+            row: dict[str, Any] = {"name": full_name, "base": name}
+            overrides = {key: value for key, _, value in setting if key != "lr"}
+            rates = [value for key, _, value in setting if key == "lr"]
+            rows.append(row | ({"overrides": overrides} if overrides else {})
+                        | ({"learning_rate": float(rates[-1])} if rates else {}))
+    return rows

@@ -1,0 +1,128 @@
+"""How much memory a contestant needs, and so which fraction of a card it is given; what is tried when that is
+not enough. An estimate, from the config alone: weights, gradients and Adam's moments in fp32, copies of weights,
+activations, a part of the logits, the CUDA context.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hamner.config.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CPU, count_parameters
+from hamner.config.schema import BadInput, Config, ModelConfig
+from hamner.runs.folders import free_gib
+from tournament.entrants import Contestant, twins
+
+CONTEXT = 0.6 * GIB    # CUDA context, kernels and allocator slack of one process
+CHECKPOINT_BYTES = 12    # a parameter on disk: the weight and Adam's two moments, fp32
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How a batch is computed: the same tokens and the same gradient, in less memory or more of the card."""
+
+    micro_batches: int
+    activation_checkpointing: bool
+    share: float    # of one card; 0 without one
+
+
+def first_rung(model: ModelConfig, config: Config) -> Rung:
+    """What a contestant starts with."""
+    rung = Rung(config.tournament.micro_batches, config.compute.activation_checkpointing, 0.0)
+    return replace(rung, share=share(model, config, rung))
+
+
+def next_rung(rung: Rung, config: Config) -> tuple[Rung, str] | None:
+    """What to try after running out of memory, and how to say it; None when nothing is left.
+
+    Half the micro-batch and twice the accumulation, once; then activation checkpointing; then more of the card.
+    """
+    start, batch = config.tournament.micro_batches, config.tournament.batch_size
+    if rung.micro_batches == start and batch % (2 * start) == 0:
+        return replace(rung, micro_batches=2 * start), f"micro batches {start} -> {2 * start}"
+    if not rung.activation_checkpointing:
+        return replace(rung, activation_checkpointing=True), "activation checkpointing"
+    if 0 < rung.share < 1:
+        larger = min(1.0, round(2 * rung.share, 2))
+        return replace(rung, share=larger), f"share of the card {rung.share:g} -> {larger:g}"
+    return None
+
+
+def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:
+    """Peak bytes of one training step of a contestant in the tournament: of its three fullest moments the fullest."""
+    league, compute = config.tournament, config.compute
+    micro_batches = rung.micro_batches if rung else league.micro_batches
+    width = 4 if compute.precision == "fp32" else 2
+    tokens, layers = league.batch_size // micro_batches * league.seq_len, model.num_layers
+    parameters, head = count_parameters(model).total, model.vocab_size * model.hidden_size
+    heads = 2 if model.attention == "differential" else 1
+    inside = (8 + 6 * heads) * model.hidden_size + 5 * model.num_active_experts * model.intermediate_size
+    block = width * tokens * inside + _copies(model, width)    # what one block's gradient is made from
+    if rung.activation_checkpointing if rung else compute.activation_checkpointing:
+        kept, again = float(width * tokens * layers * model.hidden_size), block    # blocks' inputs, one made anew
+    else:
+        kept, again = layers * block, 0.0
+    held = (16 if micro_batches > 1 else 12) * parameters    # weights and Adam; gradients of the parts before
+    turned = compute.device == "cpu" and compute.precision == "bf16"    # fast_path.turning_pays
+    logits = min(tokens * model.vocab_size, LOGITS_OF_A_CPU if turned else LOGITS_AT_A_TIME)
+    logits *= 2 * width + (0 if turned else 4)    # their softmax and gradient too
+    moments = (
+        held + kept + logits + head * (4 + width % 4),    # at the logits: the head's gradient, and its copy if in bf16
+        held + kept + again + 8 * head,    # back in the last block: the head's gradient, and scaled
+        16 * parameters + block + 4 * head,    # back in the first block: all gradients, two of the embedding
+    )
+    mask = width * tokens * league.seq_len if model.document_mask else 0    # one for all layers
+    return max(moments) + mask + (CONTEXT if compute.device == "cuda" else 0)
+
+
+def _copies(model: ModelConfig, width: int) -> float:
+    """Bytes of one block's weights as they are multiplied: in the run's precision; put side by side (layers.py)."""
+    parameters, norms = count_parameters(model), 2 * model.hidden_size
+    weights = (parameters.total - model.vocab_size * model.hidden_size) / model.num_layers - norms
+    if width < 4:
+        return width * weights
+    alone = model.hidden_size**2 + model.hidden_size * model.intermediate_size * model.num_experts    # o and down
+    return width * (weights - alone)
+
+
+def share(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:
+    """Fraction of one card in hundredths, rounded up, with a tenth to spare; 0 on a machine without one."""
+    if config.compute.device == "cpu":
+        return 0.0
+    if config.tournament.budget == "seconds":
+        return 1.0    # seconds only compare in a slot of one's own
+    wanted = 1.1 * memory_bytes(model, config, rung) / (config.compute.gpu_memory_gib * GIB)
+    return min(1.0, math.ceil(100 * wanted) / 100)
+
+
+def disk_gib(contestants: Mapping[str, Contestant], config: Config, seeds: int = 0) -> float:
+    """Most that a league's checkpoints take at one moment, GiB.
+
+    At the end of round 1 every run has one. Those that train have `keep_checkpoints`, the one being written among
+    them (with 1 the older stays until it is written).
+    seeds: that every contestant is asked for, if more than it has.
+    """
+    size = {name: checkpoint_gib(c.model) for name, c in contestants.items()}
+    runs = [name for name, c in contestants.items() for _ in range(max(seeds, len(c.seeds)))]
+    runs += [twin.contestant for twin in twins(config, contestants)]
+    free, running = 1.0, 0.0
+    for name in sorted(runs, key=lambda n: -size[n]):    # the largest that can run side by side
+        needs = share(contestants[name].model, config) or 0.5
+        if needs <= free + 1e-9:
+            free, running = free - needs, running + size[name]
+    return sum(size[name] for name in runs) + running * max(1, config.tournament.keep_checkpoints - 1)
+
+
+def checkpoint_gib(model: ModelConfig) -> float:
+    return CHECKPOINT_BYTES * count_parameters(model).total / GIB
+
+
+def check_disk(contestants: Mapping[str, Contestant], config: Config, folder: Path) -> None:
+    """Raises BadInput when the league's checkpoints cannot fit where its results go."""
+    needed, (there, free) = disk_gib(contestants, config), free_gib(folder)
+    if needed > free:
+        raise BadInput(
+            f"the league's checkpoints need up to {needed:.1f} GiB, {there} has {free:.1f} GiB free: make room, choose "
+            "another --results, lower tournament.keep_checkpoints, or let fewer enter")

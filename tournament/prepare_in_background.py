@@ -1,0 +1,76 @@
+"""The text of a league, prepared in a process of its own while the driver loads PyTorch and starts Ray.
+
+Both are work for the interpreter, and the threads of one process do such work in turns. What is prepared lies on
+disk; what comes back is what is to be said, what is wrong, and the tokenizer's hash. Killed with the driver, at any
+moment: the next one goes on from what is on disk.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from hamner.config.schema import BadInput, Config
+from hamner.runs.background import Child, Send
+from hamner.runs.thread import Background
+from tournament.budget import budgets
+from tournament.entrants import entrants, flops_per_token
+
+Say = Callable[[str], None]
+SAID, WRONG, DONE = "said", "wrong", "done"
+
+
+class Text:
+    """Begins at once, and says its lines as they come. To be closed."""
+
+    def __init__(self, config: Config, folder: Path, say: Say) -> None:
+        self._child = Child(_work, config, folder)
+        self._heard = Background(lambda: self._listen(say), "preparing", may_be_left=True)
+
+    def tokenizer_sha256(self) -> str:
+        """Waits for the end. Raises BadInput for text that is wrong, Failed when the process came to no end."""
+        return self._heard.result()
+
+    def close(self) -> None:
+        """End it, wherever it is."""
+        self._child.close()
+
+    def _listen(self, say: Say) -> str:
+        while True:
+            kind, told = self._child.receive()
+            if kind == DONE:
+                return str(told)
+            if kind == WRONG:
+                raise BadInput(told)
+            say(told)
+
+
+def _work(send: Send, config: Config, folder: Path) -> None:
+    """The process's work."""
+    try:
+        send((DONE, prepare_text(config, folder, lambda line: send((SAID, line)))))
+    except BadInput as error:
+        send((WRONG, error.problems))
+    except Exception:
+        traceback.print_exc()    # the driver is sent its first line alone
+        raise
+
+
+def prepare_text(config: Config, folder: Path, say: Say) -> str:
+    """Tokenizer and tokens of the run; returns the tokenizer's hash. Raises BadInput."""
+    from hamner.prepare_data import choose_tokenizer, prepare
+
+    league, contestants = config.tournament, entrants(config)
+    steps = max(budget.steps[-1] for budget in budgets(config, flops_per_token(config, contestants)).values())
+    tokens = steps * league.batch_size * league.seq_len if league.budget != "seconds" else config.data.hub_tokens
+    corpus, tokenizer = prepare(
+        config, folder / "data", list(dict.fromkeys([*league.mix, *league.report])), tokenizer=choose_tokenizer(config),
+        seq_len=league.seq_len, hub_tokens=tokens, say=say)
+    for source in league.mix:
+        if source in corpus.manifest["sources"]:
+            facts = corpus.manifest["sources"][source]
+            say(f"{source}: {facts['documents']:,} documents, {facts['tokens']:,} tokens to train on; "
+                f"{facts['heldout_documents']:,} documents held out, {facts['heldout_unigram_nats']:.3f} nats/token "
+                "unigram entropy")
+    return tokenizer.sha256
