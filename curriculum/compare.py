@@ -24,7 +24,7 @@ from rich import box
 from rich.table import Table
 
 from curriculum.curricula import finished_folder
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.runs import cli
 from hamner.runs.folders import checked, read_json, results_folder
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.stages import CURRICULA, Curriculum, Stage, stage_problems
-from hamner.config.schema import BadInput, Config, closest, parse
+from hamner.config.errors import BadInput, closest
+from hamner.config.schema import Config, parse
 from hamner.runs.folders import checked, differences, run_folder, runs
 
 CONTROLS = ("joint", "shuffled")

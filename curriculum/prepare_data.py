@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from curriculum.run import connect
-from hamner.config.schema import BadInput, Config
+from hamner.config.errors import BadInput
+from hamner.config.schema import Config
 from hamner.data.preparation.decide import Runner, Work
 from hamner.data.preparation.survey import Part
 from hamner.prepare_data import STOPPED, prepare_command, progress_bar

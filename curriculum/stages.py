@@ -11,7 +11,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from hamner.config.schema import BadInput, Strict, closest, mix_problems
+from hamner.config.errors import BadInput, closest
+from hamner.config.schema import Strict, mix_problems
 from hamner.data.text_rows import level_problems
 
 

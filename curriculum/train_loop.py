@@ -23,7 +23,8 @@ from curriculum.plateau_stopper import StageJudge
 from curriculum.run_logger import Records
 from curriculum.stage_schedule import StageEnd
 from curriculum.stages import Curriculum, Stage
-from hamner.config.schema import BadInput, Config, ModelConfig, parse
+from hamner.config.errors import BadInput
+from hamner.config.schema import Config, ModelConfig, parse
 from hamner.data.corpus import Corpus
 from hamner.data.mixer import Exhausted
 from hamner.data.prefetch import PrefetchingMixer

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from hamner.config.schema import BadInput, closest
+from hamner.config.errors import BadInput, closest
 from hamner.data.tokenizer import Message, Tokenizer
 from hamner.inference.generate import Sampling, stream
 from hamner.model.transformer import Hamner

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from hamner.config.schema import SOURCE_NAMES, BadInput, Config, Data, Problems, closest
+from hamner.config.errors import BadInput, Problems, closest
+from hamner.config.schema import SOURCE_NAMES, Config, Data
 from hamner.data.corpus import Corpus
 from hamner.data.preparation.decide import Job, Runner, Work, parts_of, run, settings
 from hamner.data.preparation.manifest import Inputs, check_finished, held_sources, inputs_of, is_prepared

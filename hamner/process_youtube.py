@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from hamner.config.schema import BadInput, Problems
+from hamner.config.errors import BadInput, Problems
 from hamner.data.youtube.captions import read_captions, whole_text
 from hamner.data.youtube.download import Outcome, fetch, fetched_ids
 from hamner.data.youtube.samples import MIN_CHARACTERS, Cut, samples

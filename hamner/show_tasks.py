@@ -5,7 +5,7 @@ import random
 import sys
 from collections.abc import Sequence
 
-from hamner.config.schema import BadInput, Problems, closest
+from hamner.config.errors import BadInput, Problems, closest
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
 from hamner.runs.cli import run_command
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS
-from hamner.config.schema import BadInput
 from hamner.data.preparation.decide import run
 from hamner.data.preparation.deduplicate import WORD, shingles
 from hamner.data.preparation.store import Store

@@ -15,19 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.cost import training_flops_per_token
+from hamner.config.errors import BadInput, Problems, closest
 from hamner.config.presets import CONTESTANTS, shrink
 from hamner.config.recorded_presets import PRESETS
-from hamner.config.schema import (
-    BadInput,
-    Config,
-    Entrant,
-    ModelConfig,
-    ParameterGroup,
-    Problems,
-    Strict,
-    closest,
-    parse,
-)
+from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict, parse
 from tournament.bracket import Run
 
 BASES = CONTESTANTS | PRESETS

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hamner.config.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CPU, count_parameters
-from hamner.config.schema import BadInput, Config, ModelConfig
+from hamner.config.errors import BadInput
+from hamner.config.schema import Config, ModelConfig
 from hamner.runs.folders import free_gib
 from tournament.entrants import Contestant, twins
 

@@ -11,7 +11,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from hamner.config.schema import BadInput, Config
+from hamner.config.errors import BadInput
+from hamner.config.schema import Config
 from hamner.runs.background import Child, Send
 from hamner.runs.thread import Background
 from tournament.budget import budgets

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from hamner.config.errors import BadInput, Problems, closest
 from hamner.config.presets import CONTESTANTS
-from hamner.config.schema import BadInput, Config, Problems, closest
+from hamner.config.schema import Config
 from hamner.runs import cli
 from hamner.runs.background import Failed
 from hamner.runs.cli import add_run_options, check_machine, read_config, run_command

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.runs.cli import check_cluster, ray_settings
 from hamner.runs.folders import read_json
 from tournament.bracket import Run

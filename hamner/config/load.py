@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hamner.config.schema import BadInput, Config, Problems, closest, explain, leaves, relations
+from hamner.config.errors import BadInput, Problems, closest
+from hamner.config.schema import Config, explain, leaves, relations
 
 
 def config_names() -> list[str]:

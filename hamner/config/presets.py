@@ -6,8 +6,9 @@ Adding a contestant is one row. Counts are exact and tested: total / active per 
 
 from __future__ import annotations
 
+from hamner.config.errors import BadInput, closest
 from hamner.config.recorded_presets import PRESETS
-from hamner.config.schema import BadInput, ModelConfig, Size, closest
+from hamner.config.schema import ModelConfig, Size
 
 
 def _row(

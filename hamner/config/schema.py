@@ -7,45 +7,18 @@ the miniatures override them.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hamner.config.errors import BadInput, closest
+
 HUB_DEADLINE = 20.0    # seconds
 SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
-
-
-class BadInput(ValueError):
-    """Something the user gave is wrong. `problems` holds one line each: what, the value, the way out."""
-
-    def __init__(self, problems: str | Sequence[str]) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(self.problems))
-
-
-class Problems:
-    """Collects what several checks find, so that the user hears of everything at once."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-
-    @contextmanager
-    def collect(self) -> Iterator[None]:
-        """Within: a BadInput is noted instead of raised."""
-        try:
-            yield
-        except BadInput as error:
-            self.found += error.problems
-
-    def raise_all(self) -> None:
-        if self.found:
-            raise BadInput(list(dict.fromkeys(self.found)))
 
 
 class Strict(BaseModel):
@@ -253,16 +226,6 @@ class Config(Strict):
 
 
 S = TypeVar("S", bound=Strict)
-
-
-def closest(word: str, known: Sequence[str]) -> str:
-    """A hint for an unknown name: the nearest known one; all of them when none is near and they are few."""
-    near = difflib.get_close_matches(word, known, n=1)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    if len(known) <= 15:
-        return f"known: {', '.join(known)}"
-    return f"the closest known one is '{difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]}'"
 
 
 def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:

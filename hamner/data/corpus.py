@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.runs.folders import checked
 
 Tokens = npt.NDArray[Any]

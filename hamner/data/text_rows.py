@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data import split
 from hamner.data.corpus import Corpus, Tokens, TokenShards
 from hamner.data.shuffle import Shuffle

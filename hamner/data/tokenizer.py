@@ -21,7 +21,8 @@ from typing import Any
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from hamner.config.schema import HUB_DEADLINE, BadInput
+from hamner.config.errors import BadInput
+from hamner.config.schema import HUB_DEADLINE
 from hamner.data import hub_errors
 from hamner.runs.background import Child, Failed, Send
 from hamner.runs.folders import write_text

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hamner.config.schema import BadInput, Compute
+from hamner.config.errors import BadInput
+from hamner.config.schema import Compute
 from hamner.data.corpus import Corpus
 from hamner.data.text_rows import LEVEL_1, Levels, SyntheticRows
 from hamner.data.tokenizer import END_OF_TEXT, Tokenizer

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hamner.config.schema import BadInput, Compute
+from hamner.config.errors import BadInput
+from hamner.config.schema import Compute
 from hamner.data import split
 from hamner.data.synthetic_tasks import LEVELS, TASKS, Example, generate
 from hamner.data.tokenizer import END_OF_TEXT, Tokenizer

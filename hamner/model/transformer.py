@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from hamner.config.schema import BadInput, ModelConfig
+from hamner.config.errors import BadInput
+from hamner.config.schema import ModelConfig
 from hamner.inference.decode import newest_state
 from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.model.document_mask import document_mask

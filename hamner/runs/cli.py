@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from hamner.config.errors import BadInput, Problems
 from hamner.config.load import default_config_name, load_config
-from hamner.config.schema import BadInput, Config, Problems
+from hamner.config.schema import Config
 from hamner.runs.folders import results_folder, run_folder, runs
 
 

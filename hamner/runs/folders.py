@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from hamner.config.cost import GIB
-from hamner.config.schema import BadInput, Config, closest, parse, relations
+from hamner.config.errors import BadInput, closest
+from hamner.config.schema import Config, parse, relations
 
 T = TypeVar("T")
 LEASE_SECONDS = 60    # without a heartbeat, after which another machine may take a run over

@@ -23,7 +23,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from hamner.config.schema import BadInput, ModelConfig, parse
+from hamner.config.errors import BadInput
+from hamner.config.schema import ModelConfig, parse
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.folders import read_json, write_json

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatch
 
-from hamner.config.schema import BadInput, ModelConfig, ParameterGroup
+from hamner.config.errors import BadInput
+from hamner.config.schema import ModelConfig, ParameterGroup
 from hamner.model.transformer import Hamner
 
 

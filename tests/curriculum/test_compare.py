@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from curriculum.compare import Run, difference, group, main
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 
 
 def _run(curriculum, seed, **changes):

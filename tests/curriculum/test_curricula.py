@@ -6,8 +6,8 @@ import pytest
 
 from curriculum.curricula import control, find_curriculum, read_curriculum
 from curriculum.stages import CURRICULA, SEED
+from hamner.config.errors import BadInput
 from hamner.config.load import load_config
-from hamner.config.schema import BadInput
 
 CONFIG = load_config("smoke")
 FILE = """

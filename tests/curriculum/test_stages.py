@@ -3,7 +3,7 @@
 import pytest
 
 from curriculum.stages import CURRICULA, SEED, stage_index, stage_problems
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 
 
 def test_the_table_is_the_recorded_one():

@@ -9,7 +9,7 @@ import torch
 
 from curriculum.stages import Stage
 from curriculum.train_loop import STOP
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.training import checkpoint
 
 MIX = {"synthetic": 0.3, "tinystories": 0.4, "sft": 0.3}

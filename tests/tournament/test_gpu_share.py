@@ -6,8 +6,8 @@ from collections import namedtuple
 import pytest
 
 from hamner.config.cost import GIB, count_parameters
+from hamner.config.errors import BadInput
 from hamner.config.load import load_config
-from hamner.config.schema import BadInput
 from tournament.entrants import entrants
 from tournament.gpu_memory import Rung, check_disk, disk_gib, first_rung, memory_bytes, next_rung, share
 

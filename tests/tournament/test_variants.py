@@ -3,9 +3,10 @@
 import pytest
 
 from hamner.config.cost import training_flops_per_token
+from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS, model_named
-from hamner.config.schema import BadInput, ParameterGroup
+from hamner.config.schema import ParameterGroup
 from tournament.bracket import Run
 from tournament.entrants import entrants, flops_per_token, read_league, run_name, sweep, twins
 

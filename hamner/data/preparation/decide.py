@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from hamner.config.schema import BadInput, Config, Problems
+from hamner.config.errors import BadInput, Problems
+from hamner.config.schema import Config
 from hamner.data import split
 from hamner.data.corpus import unigram_entropy
 from hamner.data.preparation import deduplicate

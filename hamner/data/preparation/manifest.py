@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.corpus import broken_shards
 from hamner.data.preparation.store import Store
 from hamner.data.tokenizer import Tokenizer

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.runs.folders import write_bytes
 
 

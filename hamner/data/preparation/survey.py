@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hamner.config.schema import BadInput, Config
+from hamner.config.errors import BadInput
+from hamner.config.schema import Config
 from hamner.data import split
 from hamner.data.preparation.deduplicate import BANDS, band_keys
 from hamner.data.preparation.store import Store

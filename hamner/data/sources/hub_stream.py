@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.sources.hub_reader import Rows, Trouble, read
 from hamner.data.sources.source import Source
 from hamner.runs.background import Child, Failed

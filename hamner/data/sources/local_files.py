@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.sources.normalise import normalise
 from hamner.data.sources.source import Document, Source, Tally
 

@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hamner.config.schema import closest
+from hamner.config.errors import closest
 from hamner.data.synthetic_tasks import (
     arithmetic,
     brackets,

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import webvtt
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 
 BRIDGE_SECONDS = 0.05        # cues as short as this only move lines up; a gap as short as this is none
 LONGEST_WORD_SECONDS = 1.0   # a cue stays on the screen through a pause, its last word does not last that long

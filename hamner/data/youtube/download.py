@@ -20,7 +20,7 @@ from typing import Any
 import yt_dlp
 from yt_dlp.utils import YoutubeDLError, make_archive_id
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.youtube.captions import is_whole, whole_text
 from hamner.runs.folders import write_text
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from hamner.config.errors import BadInput, closest
 from hamner.config.load import config_names, load_config
-from hamner.config.schema import BadInput, Config, closest
+from hamner.config.schema import Config
 from hamner.runs.folders import write_config
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from youtube_site import rolling, talk
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.youtube.captions import read_captions
 
 DATA = os.environ.get("HAMNER_DATA", "")

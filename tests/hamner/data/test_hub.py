@@ -12,7 +12,7 @@ import pytest
 from hub_site import COMMIT, hub_site, large_rows, parquet
 from test_prepare_data import TEXT_NAMES, _parquet, _prose, _texts, _write_sources
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.preparation import decide, write_shards
 from hamner.data.sources import SOURCES, hub_stream
 from hamner.data.tokenizer import Tokenizer

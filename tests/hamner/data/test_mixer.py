@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.mixer import BLOCK, Exhausted, Mixer
 from hamner.data.text_rows import TextRows
 

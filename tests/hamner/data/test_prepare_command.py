@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from test_prepare_data import _config, _lines, _parquet, _prose, _tagged
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.corpus import Corpus, TokenShards
 from hamner.data.preparation import decide
 from hamner.data.preparation.store import Store

@@ -13,8 +13,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from hamner.config.errors import BadInput
 from hamner.config.load import load_config
-from hamner.config.schema import BadInput, Data
+from hamner.config.schema import Data
 from hamner.data import split
 from hamner.data.corpus import Corpus
 from hamner.data.preparation import decide, write_shards

@@ -8,7 +8,7 @@ import pytest
 from test_prepare_command import WORDS, _arguments, _turns
 from test_prepare_data import _config, _lines, _prose
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.corpus import Corpus
 from hamner.data.tokenizer import Tokenizer
 from hamner.prepare_data import check_sources, choose_tokenizer, main

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data import split
 from hamner.data.synthetic_tasks import Draws, generate_texts
 from hamner.data.text_rows import WINDOW, SyntheticRows, TextRows, level_problems

@@ -4,7 +4,7 @@ import pytest
 from test_prepare_command import WORDS, _in_order, _turns
 from test_prepare_data import _config, _lines, _prose
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.preparation import decide, survey
 from hamner.data.preparation.store import Store
 from hamner.data.tokenizer import Tokenizer

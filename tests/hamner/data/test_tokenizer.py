@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.data.tokenizer import END_OF_TEXT, MESSAGE_END, MESSAGE_START, RESERVED, Tokenizer
 
 TEXTS = [

@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hamner.config.schema import BadInput, Compute, ModelConfig
+from hamner.config.errors import BadInput
+from hamner.config.schema import Compute, ModelConfig
 from hamner.data import split
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
 from hamner.data.text_rows import SyntheticRows

@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
+from hamner.config.errors import BadInput
 from hamner.config.presets import CONTESTANTS, shrink
-from hamner.config.schema import BadInput, ModelConfig, Size
+from hamner.config.schema import ModelConfig, Size
 from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.model.loss import next_token_loss
 from hamner.model.transformer import build, decayed_parameters

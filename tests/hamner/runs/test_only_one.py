@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hamner.config.schema import BadInput
+from hamner.config.errors import BadInput
 from hamner.runs import folders
 from hamner.runs.folders import only_one
 

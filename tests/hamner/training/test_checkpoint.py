@@ -7,7 +7,8 @@ import shutil
 import pytest
 import torch
 
-from hamner.config.schema import BadInput, ModelConfig, Optimizer
+from hamner.config.errors import BadInput
+from hamner.config.schema import ModelConfig, Optimizer
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import build
 from hamner.training import checkpoint

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from hamner.config.schema import BadInput, Compute, ModelConfig, Optimizer, ParameterGroup
+from hamner.config.errors import BadInput
+from hamner.config.schema import Compute, ModelConfig, Optimizer, ParameterGroup
 from hamner.data.mixer import Mixer
 from hamner.data.text_rows import TextRows
 from hamner.data.tokenizer import Tokenizer
