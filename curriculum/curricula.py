@@ -14,7 +14,8 @@ from typing import Any
 
 from curriculum.stages import CURRICULA, Curriculum, Stage, stage_problems
 from hamner.config.errors import BadInput, closest
-from hamner.config.schema import Config, parse
+from hamner.config.load import parse
+from hamner.config.schema import Config
 from hamner.runs.folders import checked, differences, run_folder, runs
 
 CONTROLS = ("joint", "shuffled")

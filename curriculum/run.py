@@ -27,7 +27,8 @@ from curriculum.stages import SEED, Curriculum, Stage, stage_index
 from curriculum.starting_model import find_pupil, with_weights_of
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.errors import BadInput, Problems
-from hamner.config.schema import Config, ModelConfig, parse
+from hamner.config.load import parse
+from hamner.config.schema import Config, ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.prepare_data import check_sources, choose_tokenizer, prepare
 from hamner.runs import cli

@@ -11,8 +11,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from hamner.config.checks import mix_problems
 from hamner.config.errors import BadInput, closest
-from hamner.config.schema import Strict, mix_problems
+from hamner.config.schema import Strict
 from hamner.data.text_rows import level_problems
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput, closest
+from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, model_named
 from hamner.config.recorded_presets import PRESETS
-from hamner.config.schema import Config, ModelConfig, parse
+from hamner.config.schema import Config, ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.folders import checked, read_json, run_folder, runs
 from hamner.training import checkpoint

@@ -24,7 +24,8 @@ from curriculum.run_logger import Records
 from curriculum.stage_schedule import StageEnd
 from curriculum.stages import Curriculum, Stage
 from hamner.config.errors import BadInput
-from hamner.config.schema import Config, ModelConfig, parse
+from hamner.config.load import parse
+from hamner.config.schema import Config, ModelConfig
 from hamner.data.corpus import Corpus
 from hamner.data.mixer import Exhausted
 from hamner.data.prefetch import PrefetchingMixer

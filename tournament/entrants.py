@@ -16,9 +16,10 @@ from typing import Any
 
 from hamner.config.cost import training_flops_per_token
 from hamner.config.errors import BadInput, Problems, closest
+from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, shrink
 from hamner.config.recorded_presets import PRESETS
-from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict, parse
+from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict
 from tournament.bracket import Run
 
 BASES = CONTESTANTS | PRESETS

@@ -16,7 +16,8 @@ import torch
 from filelock import FileLock
 from ray import tune
 
-from hamner.config.schema import Config, parse
+from hamner.config.load import parse
+from hamner.config.schema import Config
 from hamner.runs.folders import read_json, write_json
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run

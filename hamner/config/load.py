@@ -7,12 +7,16 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, Problems, closest
-from hamner.config.schema import Config, explain, leaves, relations
+from hamner.config.schema import Config, Strict
+
+S = TypeVar("S", bound=Strict)
+
 
 
 def config_names() -> list[str]:
@@ -57,7 +61,7 @@ def load_config(
             problems.found += [explain(Config, item, name_or_path) for item in error.errors()]
             for item in error.errors():
                 _remove(values, [part for part in item["loc"] if isinstance(part, str)])
-    problems.found += list(relations(config))
+    problems.found += list(relation_problems(config))
     problems.raise_all()
     return config
 
@@ -111,3 +115,35 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
     except tomllib.TOMLDecodeError:
         value = text    # a bare word such as path=builtin is a string
     return found[0].split("."), value
+
+
+def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Build a strict object from plain JSON values, naming each bad key, its value and its neighbour."""
+    try:
+        return kind.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise BadInput([explain(kind, item, where) for item in error.errors()]) from None
+
+
+def explain(kind: type[Strict], error: Any, where: str) -> str:
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        fields = [k.split(".")[-1] for k in leaves(kind) if k.split(".")[:-1] == path[:-1]]
+        sections = [k for k, f in kind.model_fields.items() if len(path) == 1]
+        return f"{where}: unknown key '{key}'; {closest(path[-1], sorted({*fields, *sections}))}"
+    if error["type"] == "missing":
+        return f"{where}: '{key}' is missing"
+    return f"{where}: '{key}' = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def leaves(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Dotted names of all settings below `kind`, in reading order."""
+    names: list[str] = []
+    for key, field in kind.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += leaves(inner, f"{prefix}{key}.")
+        else:
+            names.append(prefix + key)
+    return names

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hamner.config.checks import mix_problems
 from hamner.config.errors import BadInput
-from hamner.config.schema import mix_problems
 from hamner.data.text_rows import LEVEL_1, Levels, Rows, TextRows, level_problems
 
 BLOCK = 100    # batches over which the ratios hold to one row

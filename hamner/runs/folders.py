@@ -21,9 +21,11 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from hamner.config.checks import relation_problems
 from hamner.config.cost import GIB
 from hamner.config.errors import BadInput, closest
-from hamner.config.schema import Config, parse, relations
+from hamner.config.load import parse
+from hamner.config.schema import Config
 
 T = TypeVar("T")
 LEASE_SECONDS = 60    # without a heartbeat, after which another machine may take a run over
@@ -136,7 +138,7 @@ def open_run(
         parse(Config, document["config"], str(path)),
         {k: v for k, v in document.items() if k not in ("config", "run")},
     ))
-    problems = list(relations(stored))
+    problems = list(relation_problems(stored))
     if problems:
         raise BadInput([f"{path}: {problem}" for problem in problems])
     wanted = (config or stored).model_dump(mode="json")

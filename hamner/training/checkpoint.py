@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from hamner.config.errors import BadInput
-from hamner.config.schema import ModelConfig, parse
+from hamner.config.load import parse
+from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.folders import read_json, write_json

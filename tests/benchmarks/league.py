@@ -46,7 +46,8 @@ def play_a_round(folder: Path, name: str, index: int) -> float:
     """Train one contestant to a round's end; its held-out loss."""
     import torch
 
-    from hamner.config.schema import Config, parse
+    from hamner.config.load import parse
+    from hamner.config.schema import Config
     from hamner.runs.folders import read_json
     from tournament.budget import budgets
     from tournament.entrants import entrants, flops_per_token
@@ -67,7 +68,8 @@ def play_a_round(folder: Path, name: str, index: int) -> float:
 
 def all_rounds(folder: Path, losses_of) -> str:
     """losses_of(names, index) -> name: loss. Returns the winner."""
-    from hamner.config.schema import Config, parse
+    from hamner.config.load import parse
+    from hamner.config.schema import Config
     from hamner.runs.folders import read_json
     from tournament.entrants import entrants
 

@@ -90,7 +90,8 @@ def test_only_the_winner_keeps_what_training_needs(league):
 
 def test_a_survivors_weights_are_those_of_the_same_contestant_trained_alone(league):
     """Bit for bit, over two cuts."""
-    from hamner.config.schema import Config, parse
+    from hamner.config.load import parse
+    from hamner.config.schema import Config
     from tournament.budget import Budget
     from tournament.entrants import entrants
     from tournament.training import Training

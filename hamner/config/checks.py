@@ -1,0 +1,84 @@
+"""Checks between the keys of a config: relation_problems that no single field can state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from hamner.config.errors import closest
+from hamner.config.schema import SOURCE_NAMES, Config
+
+
+def mix_problems(mix: Mapping[str, float], where: str, known: Sequence[str] = SOURCE_NAMES) -> Iterator[str]:
+    """What is wrong with the ratios of a mix of the `known` sources."""
+    for name, share in mix.items():
+        if name not in known:
+            yield f"{where}: unknown source '{name}'; {closest(name, known)}"
+        if not (math.isfinite(share) and share > 0):
+            yield f"{where}: the ratio of '{name}' is {share}; it must be above 0 (leave out what is not read)"
+    if abs(sum(mix.values()) - 1) > 1e-6:
+        yield f"{where}: ratios sum to {sum(mix.values()):.6g}, not 1"
+
+
+def relation_problems(config: Config) -> Iterator[str]:
+    """Settings that are each fine but impossible together."""
+    league, stages = config.tournament, config.curriculum
+    if any(s <= 0 for s in league.steps) or not league.steps:
+        yield f"tournament.steps = {list(league.steps)}: every round needs at least 1 step"
+    if len(league.steps) != len(league.keep):
+        yield f"tournament.steps has {len(league.steps)} rounds but tournament.keep {len(league.keep)}"
+    if any(a <= b for a, b in pairwise(league.keep)) or any(k < 1 for k in league.keep):
+        yield f"tournament.keep = {list(league.keep)}: each round must keep fewer than the one before, at least 1"
+    elif league.keep and league.keep[-1] != 1:
+        yield f"tournament.keep = {list(league.keep)}: the last round must keep 1, the winner"
+    yield from mix_problems(league.mix, "tournament.mix")
+    yield from _league_problems(config)
+    for name, part in (("tournament", league), ("curriculum", stages)):
+        if part.batch_size % part.micro_batches:
+            yield f"{name}.batch_size {part.batch_size} is not a multiple of {name}.micro_batches {part.micro_batches}"
+    if stages.batch_size % (stages.micro_batches * config.compute.workers):
+        yield (
+            f"curriculum.batch_size {stages.batch_size} cannot be shared by {config.compute.workers} workers "
+            f"in {stages.micro_batches} micro batches"
+        )
+    rule, every = stages.plateau, stages.plateau.evaluation_steps
+    if rule.done_gain >= rule.go_on_gain:
+        yield f"plateau.done_gain {rule.done_gain} must be below plateau.go_on_gain {rule.go_on_gain}"
+    if rule.window_steps < 4 * every:
+        yield (
+            f"plateau.window_steps {rule.window_steps} must hold at least 4 evaluations, one every "
+            f"plateau.evaluate_every = {every} steps"
+        )
+    if rule.window_steps % every:
+        yield f"plateau.window_steps {rule.window_steps} is not a multiple of evaluate_every {every}"
+    if stages.decay != "none" and stages.decay_steps >= stages.max_steps:
+        yield (f"curriculum.decay_steps {stages.decay_steps} leaves nothing of a stage of at most "
+               f"curriculum.max_steps {stages.max_steps}")
+    if config.compute.device == "cpu" and config.compute.precision == "fp16":
+        yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"
+
+
+def _league_problems(config: Config) -> Iterator[str]:
+    """Settings of the tournament that do not go together."""
+    league = config.tournament
+    for name in league.report:
+        if name not in SOURCE_NAMES:
+            yield f"tournament.report: unknown source '{name}'; {closest(name, SOURCE_NAMES)}"
+    if league.budget == "seconds" and (len(league.seconds) != len(league.keep) or any(s <= 0 for s in league.seconds)):
+        yield (f"tournament.seconds = {list(league.seconds)}: budget = seconds needs one positive number a round, "
+               f"{len(league.keep)}")
+    if league.seconds and league.budget != "seconds":
+        yield f"tournament.seconds = {list(league.seconds)} goes with budget = seconds, not {league.budget}"
+    if league.budget == "seconds" and league.cooldown:
+        yield "tournament.cooldown needs to know where a round ends: not with budget = seconds"
+    if league.contested == "seeds" and league.max_seeds < league.seeds:
+        yield f"tournament.max_seeds {league.max_seeds} is below tournament.seeds {league.seeds}"
+    if league.mode == "async" and league.contested != "cut":
+        yield (f"tournament.contested = {league.contested} waits for everybody, mode = async for nobody: "
+               "write contested=cut, or mode=sync")
+    if league.lr_probe_steps and league.lr_probe_steps < 3 * league.warmup_steps:
+        yield (f"tournament.lr_probe_steps {league.lr_probe_steps} is under three times "
+               f"tournament.warmup_steps {league.warmup_steps}: too short to compare rates")
+    if league.league and league.contestants:
+        yield "tournament.contestants and a league's own rows cannot both say who enters"
