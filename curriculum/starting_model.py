@@ -8,8 +8,7 @@ from typing import Any
 
 from hamner.config.errors import BadInput, closest
 from hamner.config.load import parse
-from hamner.config.presets import CONTESTANTS, model_named
-from hamner.config.recorded_presets import PRESETS
+from hamner.config.presets import CONTESTANTS, PRESETS, model_named
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.folders import checked, read_json, run_folder, runs

@@ -17,8 +17,7 @@ from typing import Any
 from hamner.config.cost import training_flops_per_token
 from hamner.config.errors import BadInput, Problems, closest
 from hamner.config.load import parse
-from hamner.config.presets import CONTESTANTS, shrink
-from hamner.config.recorded_presets import PRESETS
+from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict
 from tournament.bracket import Run
 

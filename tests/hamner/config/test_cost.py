@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from hamner.config.cost import count_parameters, training_flops_per_token
-from hamner.config.presets import CONTESTANTS, shrink
-from hamner.config.recorded_presets import PRESETS
+from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Size
 from hamner.model.transformer import Hamner
 
