@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from hamner.config.errors import BadInput, closest
-from hamner.data.tokenizer import Message, Tokenizer
+from hamner.config.special_tokens import Message
+from hamner.data.tokenizer import Tokenizer
 from hamner.inference.generate import Sampling, stream
 from hamner.model.transformer import Hamner
 from hamner.runs.cli import run_command

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hamner.data.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.config.special_tokens import END_OF_TEXT
+from hamner.data.tokenizer import Tokenizer
 
 MOST_WORDS = 50_000    # about 13 MB; then it begins anew, since made-up words never end
 TOKEN = np.dtype(np.int32)    # of the packed ids

@@ -16,12 +16,13 @@ from typing import Protocol
 import numpy as np
 
 from hamner.config.errors import BadInput
+from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.corpus import Corpus, Tokens, TokenShards
 from hamner.data.shuffle import Shuffle
 from hamner.data.synthetic_rows import TOKEN, WordCache
 from hamner.data.synthetic_tasks import LEVELS, Draws, generate_texts
-from hamner.data.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.data.tokenizer import Tokenizer
 
 LEVEL_1 = (1.0,)
 LOT = 16_384    # tokens of synthetic rows that are drawn together; of held-out ones, being few, an eighth

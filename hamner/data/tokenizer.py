@@ -23,19 +23,10 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import HUB_DEADLINE
+from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, RESERVED, Message
 from hamner.data import hub_errors
 from hamner.runs.background import Child, Failed, Send
 from hamner.runs.folders import write_text
-
-RESERVED = (
-    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<reponame>", "<file_sep>", "<filename>",
-    "<gh_stars>", "<issue_start>", "<issue_comment>", "<issue_closed>", "<jupyter_start>", "<jupyter_text>",
-    "<jupyter_code>", "<jupyter_output>", "<jupyter_script>", "<empty_output>",
-)
-END_OF_TEXT, MESSAGE_START, MESSAGE_END = 0, 1, 2
-ROLES = ("system", "user", "assistant")
-
-Message = tuple[str, str]    # role, content
 
 
 def _turn(message: Message) -> str:

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Compute
+from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.synthetic_tasks import LEVELS, TASKS, Example, generate
-from hamner.data.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.heldout import in_a_group, workers_share
 from hamner.model.loss import next_token_hits
 from hamner.model.transformer import Hamner

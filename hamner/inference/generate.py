@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hamner.data.tokenizer import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Message, Tokenizer
+from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Message
+from hamner.data.tokenizer import Tokenizer
 from hamner.model.kv_cache import KVCache
 from hamner.model.transformer import Hamner
 

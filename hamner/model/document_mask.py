@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from hamner.data.tokenizer import END_OF_TEXT
+from hamner.config.special_tokens import END_OF_TEXT
 
 
 def document_ids(tokens: Tensor) -> Tensor:

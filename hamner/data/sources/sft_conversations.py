@@ -8,8 +8,8 @@ import random
 import re
 from typing import Any
 
+from hamner.config.special_tokens import ROLES
 from hamner.data.sources.source import Document, Source
-from hamner.data.tokenizer import ROLES
 
 TAG = re.compile(r"<\|(system|user|assistant)\|>\n?")
 

@@ -16,13 +16,14 @@ import pytest
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.schema import Data
+from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.corpus import Corpus
 from hamner.data.preparation import decide, write_shards
 from hamner.data.preparation.write_shards import encode, token_type
 from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
-from hamner.data.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.data.tokenizer import Tokenizer
 from hamner.prepare_data import check_sources, choose_tokenizer, prepare
 
 NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from hamner.config.errors import BadInput
+from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.synthetic_tasks import Draws, generate_texts
 from hamner.data.text_rows import WINDOW, SyntheticRows, TextRows, level_problems
-from hamner.data.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.data.tokenizer import Tokenizer
 
 WIDTH = 4
 

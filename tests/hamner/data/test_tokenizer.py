@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hamner.config.errors import BadInput
-from hamner.data.tokenizer import END_OF_TEXT, MESSAGE_END, MESSAGE_START, RESERVED, Tokenizer
+from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, RESERVED
+from hamner.data.tokenizer import Tokenizer
 
 TEXTS = [
     f"The {a} {b} said: “{c}!” and counted {n * 37} stones.\nThen user, assistant and system went home."

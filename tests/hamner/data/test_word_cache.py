@@ -7,11 +7,12 @@ import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
+from hamner.config.special_tokens import END_OF_TEXT, RESERVED
 from hamner.data import synthetic_rows
 from hamner.data.synthetic_rows import TOKEN, WordCache
 from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, generate
 from hamner.data.synthetic_tasks.words import made_up_word
-from hamner.data.tokenizer import END_OF_TEXT, RESERVED, Tokenizer
+from hamner.data.tokenizer import Tokenizer
 
 TEXTS = [generate(random.Random(f"{task} {level} {n}"), level, task).text
          for task in TASKS for level in LEVELS for n in range(40)]

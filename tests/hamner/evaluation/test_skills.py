@@ -11,10 +11,11 @@ import torch.nn.functional as F
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Compute, ModelConfig
+from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
 from hamner.data.text_rows import SyntheticRows
-from hamner.data.tokenizer import END_OF_TEXT, Tokenizer
+from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.skills import CELLS, accuracy, chance, exact_match, next_token_hits, skill_items
 from hamner.inference.generate import Sampling, stream
 from hamner.model.loss import next_token_loss

@@ -6,7 +6,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from hamner.config.presets import CONTESTANTS, model_named
 from hamner.config.schema import Compute, ModelConfig, Size
-from hamner.data.tokenizer import END_OF_TEXT
+from hamner.config.special_tokens import END_OF_TEXT
 from hamner.evaluation.heldout import heldout_loss
 from hamner.model import transformer
 from hamner.model.document_mask import document_positions

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hamner.data.tokenizer import END_OF_TEXT
+from hamner.config.special_tokens import END_OF_TEXT
 from hamner.model.document_mask import document_ids, document_mask, document_positions, same_document
 
 E = END_OF_TEXT
