@@ -14,7 +14,7 @@ from pydantic import Field
 from hamner.config.checks import mix_problems
 from hamner.config.errors import BadInput, closest
 from hamner.config.schema import Strict
-from hamner.data.text_rows import level_problems
+from hamner.data.synthetic_rows import level_problems
 
 
 class Stage(Strict):

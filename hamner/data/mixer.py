@@ -24,7 +24,8 @@ import torch
 
 from hamner.config.checks import mix_problems
 from hamner.config.errors import BadInput
-from hamner.data.text_rows import LEVEL_1, Levels, Rows, TextRows, level_problems
+from hamner.data.synthetic_rows import LEVEL_1, Levels, level_problems
+from hamner.data.text_rows import Rows, TextRows
 
 BLOCK = 100    # batches over which the ratios hold to one row
 GOLDEN = (math.sqrt(5) - 1) / 2    # its multiples fill [0, 1) as evenly as can be

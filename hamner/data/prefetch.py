@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 
 from hamner.data.mixer import Mixer
-from hamner.data.text_rows import Levels
+from hamner.data.synthetic_rows import Levels
 
 
 class PrefetchingMixer(Mixer):

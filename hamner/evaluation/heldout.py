@@ -16,7 +16,7 @@ from hamner.config.errors import BadInput
 from hamner.config.schema import Compute
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data.corpus import Corpus
-from hamner.data.text_rows import LEVEL_1, Levels, SyntheticRows
+from hamner.data.synthetic_rows import LEVEL_1, Levels, SyntheticRows
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.loss import head_losses
 from hamner.model.transformer import Hamner

@@ -29,9 +29,9 @@ from hamner.config.presets import model_named
 from hamner.data import split
 from hamner.data.mixer import Mixer
 from hamner.data.prefetch import PrefetchingMixer
-from hamner.data.synthetic_rows import WordCache
+from hamner.data.synthetic_rows import PACKED, SyntheticRows, WordCache
 from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, generate
-from hamner.data.text_rows import PACKED, Rows, SyntheticRows, TextRows
+from hamner.data.text_rows import Rows, TextRows
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import build
 from hamner.training.trainer import Trainer

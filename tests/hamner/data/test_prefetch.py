@@ -8,7 +8,8 @@ import torch
 
 from hamner.data.mixer import Mixer
 from hamner.data.prefetch import PrefetchingMixer
-from hamner.data.text_rows import SyntheticRows, TextRows
+from hamner.data.synthetic_rows import SyntheticRows
+from hamner.data.text_rows import TextRows
 from hamner.data.tokenizer import Tokenizer
 
 WIDTH = 24

@@ -9,8 +9,9 @@ import pytest
 from hamner.config.errors import BadInput
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
+from hamner.data.synthetic_rows import SyntheticRows, level_problems
 from hamner.data.synthetic_tasks import Draws, generate_texts
-from hamner.data.text_rows import WINDOW, SyntheticRows, TextRows, level_problems
+from hamner.data.text_rows import WINDOW, TextRows
 from hamner.data.tokenizer import Tokenizer
 
 WIDTH = 4

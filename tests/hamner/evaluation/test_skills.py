@@ -13,8 +13,8 @@ from hamner.config.errors import BadInput
 from hamner.config.schema import Compute, ModelConfig
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
+from hamner.data.synthetic_rows import SyntheticRows
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
-from hamner.data.text_rows import SyntheticRows
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.skills import CELLS, accuracy, chance, exact_match, next_token_hits, skill_items
 from hamner.inference.generate import Sampling, stream

@@ -9,7 +9,8 @@ import torch
 from hamner.config.schema import Compute, ModelConfig, Optimizer
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data.mixer import Mixer
-from hamner.data.text_rows import SyntheticRows, TextRows
+from hamner.data.synthetic_rows import SyntheticRows
+from hamner.data.text_rows import TextRows
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import build
 from hamner.training import checkpoint
