@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,8 +19,10 @@ import pyarrow
 import pyarrow.parquet
 
 from hamner.config.errors import BadInput
-from hamner.data.sources.normalise import normalise
 from hamner.data.sources.source import Document, Source, Tally
+
+LINE_ENDS = re.compile(r"\r\n?")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
 ROWS_AT_ONCE = 256    # of a parquet file: web pages of megabytes must not meet in memory
@@ -102,3 +106,10 @@ def _parquet(path: Path) -> Records:
             for text in batch.column("text").to_pylist():
                 yield f", row {row}", {"text": text}, row * size // file.metadata.num_rows
                 row += 1
+
+
+def normalise(text: str) -> str:
+    """Text by the rule above; applying it twice changes nothing."""
+    if CONTROL.search(text):    # also finds CR
+        text = CONTROL.sub("", LINE_ENDS.sub("\n", text))
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -6,8 +6,7 @@ import unicodedata
 import pytest
 
 from hamner.data.sources import SOURCES
-from hamner.data.sources.local_files import builtin_documents
-from hamner.data.sources.normalise import normalise
+from hamner.data.sources.local_files import builtin_documents, normalise
 
 
 @pytest.mark.parametrize(("text", "wanted"), [
