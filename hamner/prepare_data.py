@@ -26,8 +26,8 @@ from hamner.config.schema import SOURCE_NAMES, Config, Data
 from hamner.data.corpus import Corpus
 from hamner.data.preparation.decide import Job, Runner, Work, parts_of, run, settings
 from hamner.data.preparation.manifest import Inputs, check_finished, held_sources, inputs_of, is_prepared
+from hamner.data.preparation.part import WORK, Part
 from hamner.data.preparation.store import Store
-from hamner.data.preparation.survey import WORK, Part
 from hamner.data.preparation.write_shards import SHARD_TOKENS
 from hamner.data.sources import SOURCES, Source
 from hamner.data.sources.hub_stream import Staged, stage

@@ -28,18 +28,9 @@ from hamner.data import split
 from hamner.data.corpus import unigram_entropy
 from hamner.data.preparation import deduplicate
 from hamner.data.preparation.manifest import Inputs
+from hamner.data.preparation.part import WORK, Advance, Part, batches, builtin_text, generator
 from hamner.data.preparation.store import Store
-from hamner.data.preparation.survey import (
-    WORK,
-    Advance,
-    Part,
-    batches,
-    builtin_text,
-    generator,
-    survey_part,
-    surveyed,
-    unchanged_documents,
-)
+from hamner.data.preparation.survey import survey_part, surveyed, unchanged_documents
 from hamner.data.preparation.write_shards import (
     BEYOND_TOKENS,
     DROPPED,

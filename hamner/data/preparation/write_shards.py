@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hamner.config.schema import Config
+from hamner.data.preparation.part import WORK, Advance, Part, batches, generator
 from hamner.data.preparation.store import Store
-from hamner.data.preparation.survey import WORK, Advance, Part, batches, generator, unchanged_documents
+from hamner.data.preparation.survey import unchanged_documents
 from hamner.data.sources import Document, Tally
 from hamner.data.tokenizer import Tokenizer
 
