@@ -18,7 +18,7 @@ from rich.console import Console
 from curriculum.run import connect
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
-from hamner.data.preparation.decide import Runner, Work
+from hamner.data.preparation.job import Runner, Work
 from hamner.data.preparation.part import Part
 from hamner.prepare_data import STOPPED, prepare_command, progress_bar
 from hamner.runs.cli import run_command

@@ -24,9 +24,10 @@ from rich.table import Table
 from hamner.config.errors import BadInput, Problems, closest
 from hamner.config.schema import SOURCE_NAMES, Config, Data
 from hamner.data.corpus import Corpus
-from hamner.data.preparation.decide import Job, Runner, Work, parts_of, run, settings
-from hamner.data.preparation.manifest import Inputs, check_finished, held_sources, inputs_of, is_prepared
+from hamner.data.preparation.job import Inputs, Job, Runner, Work, inputs_of, parts_of, settings
+from hamner.data.preparation.manifest import check_finished, held_sources, is_prepared
 from hamner.data.preparation.part import WORK, Part
+from hamner.data.preparation.pipeline import run
 from hamner.data.preparation.store import Store
 from hamner.data.preparation.write_shards import SHARD_TOKENS
 from hamner.data.sources import SOURCES, Source

@@ -10,9 +10,9 @@ import pytest
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS
-from hamner.data.preparation.decide import run
 from hamner.data.preparation.deduplicate import WORD, shingles
 from hamner.data.preparation.part import documents
+from hamner.data.preparation.pipeline import run
 from hamner.data.preparation.store import Store
 from hamner.data.preparation.write_shards import HELD_OUT, TRAIN
 from hamner.data.sources import Tally

@@ -26,8 +26,9 @@ import tokenizers
 from hamner.config.load import load_config
 from hamner.config.schema import Config
 from hamner.data.mixer import Mixer
-from hamner.data.preparation.decide import Work, run
+from hamner.data.preparation.job import Work
 from hamner.data.preparation.part import Part
+from hamner.data.preparation.pipeline import run
 from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.text_rows import training_rows

@@ -12,38 +12,28 @@ import hashlib
 import itertools
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hamner.config.errors import BadInput, Problems
-from hamner.config.schema import Config
 from hamner.data import split
-from hamner.data.corpus import unigram_entropy
 from hamner.data.preparation import deduplicate
-from hamner.data.preparation.manifest import Inputs
-from hamner.data.preparation.part import WORK, Advance, Part, batches, builtin_text, generator
+from hamner.data.preparation.job import Job, _verdicts_name
+from hamner.data.preparation.part import WORK, batches, generator
 from hamner.data.preparation.store import Store
-from hamner.data.preparation.survey import survey_part, surveyed, unchanged_documents
+from hamner.data.preparation.survey import surveyed, unchanged_documents
 from hamner.data.preparation.write_shards import (
     BEYOND_TOKENS,
     DROPPED,
     EXACT_DUPLICATE,
     HELD_OUT,
-    SHARD_TOKENS,
-    SIDES,
     TRAIN,
     Verdicts,
     encode,
-    shard_records,
-    token_type,
-    write_part,
 )
 from hamner.data.sources import Document, Tally
 from hamner.data.synthetic_tasks import LEVELS, generate
@@ -51,102 +41,10 @@ from hamner.data.tokenizer import Tokenizer
 
 MIN_DOCUMENTS = 5
 MAX_MALFORMED = 0.01          # share of a source's records that may be passed over
-PART_BYTES = 2**23            # small files are read together up to this size
 SAMPLE_DOCUMENTS = 1000       # tokenised to learn how long a token is, where a source is to stop at some tokens,
 SAMPLE_CHARACTERS = 2**22     # or as many as make this: a thousand books must not meet in memory
 MUCH_HELD_OUT = 0.25          # of a source's documents: the rule takes a fifth at most
 MARGIN = 1.02                 # rather a little more than asked for
-
-Work = Callable[[Part, Advance], None]
-Runner = Callable[[str, Work, Sequence[Part]], None]    # does the work on every part; the word says what it is
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything a process needs to work on a part. Travels to other machines."""
-
-    config: Config
-    place: str                          # where the shards go
-    parts: tuple[Part, ...]             # in SOURCE_NAMES order
-    names: tuple[str, ...]              # sources that are written; others are read to train the tokenizer
-    origins: dict[str, dict[str, Any]]  # of each source: origin, revision, licence
-    trains_tokenizer: bool
-    tokens: int | None = None           # of each source, about; None: all
-    shard_tokens: int = SHARD_TOKENS
-    inputs: Inputs = field(default_factory=dict)
-
-    def survey(self, part: Part, advance: Advance) -> None:
-        survey_part(Store(self.place), part, self.config, near=self.drops_duplicates(part), advance=advance)
-
-    def write(self, part: Part, advance: Advance) -> None:
-        store = Store(self.place)
-        write_part(store, part, self.config, _stored_tokenizer(store), _verdicts(store, part),
-                   self.shard_tokens, advance, apart=self.drops_duplicates(part))
-
-    def drops_duplicates(self, part: Part) -> bool:
-        """Not in text of our own: what its grammar repeats is part of it."""
-        return bool(part.files) and self.config.data.duplicates == "drop"
-
-    def of(self, name: str) -> list[Part]:
-        return [part for part in self.parts if part.source == name]
-
-    @property
-    def written(self) -> list[Part]:
-        return [part for part in self.parts if part.source in self.names]
-
-
-def settings(config: Config, names: Sequence[str], tokens: int | None, shard_tokens: int) -> dict[str, Any]:
-    """What decides the shards' bytes, beside the text and the tokenizer themselves."""
-    streamed = config.data.path == "hub" and tokens is None    # as far as hub_tokens says
-    return {
-        "data": config.data.model_dump(
-            mode="json", exclude={"hub_deadline", "own"} | (set() if streamed else {"hub_tokens"})),
-        "seed": config.seed, "vocab_size": config.size.vocab_size, "sources": list(names),
-        "seq_len": [config.tournament.seq_len, config.curriculum.seq_len], "tokens": tokens,
-        "shard_tokens": shard_tokens,
-    }
-
-
-def _stored_tokenizer(store: Store) -> Tokenizer:
-    """The tokenizer beside the shards; parsed once a process, unless it is another one by now."""
-    return _tokenizer_of((store.read("tokenizer.json") or b"").decode())
-
-
-@lru_cache(maxsize=1)
-def _tokenizer_of(json: str) -> Tokenizer:
-    return Tokenizer.from_json(json)
-
-
-def parts_of(name: str, files: Sequence[Path], folder: Path) -> list[Part]:
-    """Files of `folder` in order; each a part of its own, small neighbours together."""
-    parts: list[Part] = []
-    here: list[Path] = []
-    size = 0
-    for path in files:
-        more = path.stat().st_size
-        if here and size + more > PART_BYTES:
-            parts.append(Part(name, len(parts), tuple(here), size, folder))
-            here, size = [], 0
-        here.append(path)
-        size += more
-    return [*parts, Part(name, len(parts), tuple(here), size, folder)]
-
-
-def run(job: Job, tokenizer: Tokenizer | None, seq_len: int, runner: Runner, say: Callable[[str], None]) -> None:
-    """All steps, each from where an earlier process left it; the manifest last. Raises BadInput.
-
-    tokenizer: None to train one. seq_len: of rows, of which each source must fill one on each side.
-    """
-    store = Store(job.place)
-    store.remove_torn()
-    if store.read(f"{WORK}/decided.json") is None:
-        runner("reading", job.survey, job.parts)
-        decided = _decide(job, store, tokenizer, say)
-        store.write_json(f"{WORK}/decided.json", decided)    # after the verdicts and the tokenizer
-    runner("tokenising", job.write, job.written)
-    store.write_json("manifest.json", _manifest(job, store, seq_len))
-    store.remove(WORK)
-    builtin_text.cache_clear()
 
 
 def _decide(job: Job, store: Store, tokenizer: Tokenizer | None, say: Callable[[str], None]) -> dict[str, Any]:
@@ -175,14 +73,6 @@ def _decide(job: Job, store: Store, tokenizer: Tokenizer | None, say: Callable[[
             begin += count
         facts[name]["dropped"] |= {why: int((verdicts[name] == verdict).sum()) for verdict, why in DROPPED.items()}
     return {"sources": {name: facts[name] for name in job.names}}
-
-
-def _verdicts_name(part: Part) -> str:
-    return f"{WORK}/{part.name}.verdicts.bin"
-
-
-def _verdicts(store: Store, part: Part) -> Verdicts:
-    return np.frombuffer(store.read(_verdicts_name(part)) or b"", dtype=np.uint8)
 
 
 def _duplicates(job: Job, store: Store) -> dict[str, Verdicts]:
@@ -325,46 +215,3 @@ def _stop_at(job: Job, store: Store, name: str, verdicts: Verdicts, tokenizer: T
     after[after <= HELD_OUT] = BEYOND_TOKENS
 
 
-def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
-    """What the shards hold. Raises BadInput when a source does not fill one row on each side."""
-    config, tokenizer = job.config, _stored_tokenizer(store)
-    dtype = token_type(tokenizer.vocab_size)
-    read, sources = store.read_json(f"{WORK}/decided.json")["sources"], {}
-    for name in job.names:
-        shards = [shard for part in job.of(name) for record in shard_records(store, part) for shard in record["files"]]
-        total = {side: {key: sum(s[key] for s in shards if s["side"] == side)
-                        for key in ("documents", "tokens", "characters", "text_bytes")} for side in SIDES.values()}
-        counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
-        for shard in shards:
-            if shard["side"] == SIDES[HELD_OUT]:
-                ids = np.frombuffer(store.read(shard["file"]) or b"", dtype=dtype)
-                counts += np.bincount(ids, minlength=len(counts))
-        train, held = total[SIDES[TRAIN]], total[SIDES[HELD_OUT]]
-        sources[name] = {
-            **{key: read[name][key] for key in ("origin", "revision", "licence", "text_hash")},
-            "documents": train["documents"], "heldout_documents": held["documents"],
-            "tokens": train["tokens"], "heldout_tokens": held["tokens"],
-            "characters": train["characters"], "heldout_characters": held["characters"],
-            "bytes": train["text_bytes"], "heldout_bytes": held["text_bytes"],
-            "threshold": read[name]["threshold"], "one_whole": read[name]["one_whole"],
-            "heldout_unigram_nats": unigram_entropy(counts) if held["tokens"] else None,
-            "records": read[name]["records"], "dropped": read[name]["dropped"], "skipped": read[name]["skipped"],
-            "shards": shards,
-        }
-    short = [f"source '{name}' has {facts[key]} tokens {use}, less than one row of {seq_len}: give more text"
-             for name, facts in sources.items()
-             for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out")) if facts[key] < seq_len]
-    if short:
-        raise BadInput(short)
-    return {
-        "data": config.data.path, "seed": config.seed, "tokenizer_sha256": tokenizer.sha256,
-        "tokenizer": "trained on all five sources" if job.trains_tokenizer else "given",
-        "dtype": dtype.name, "normalisation": "NFC; LF line ends; control characters removed",
-        "duplicates": f"dropped over all sources: {deduplicate.BANDS} bands of {deduplicate.ROWS} MinHashes of "
-                      f"{deduplicate.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
-                      "conversations without their system prompt"
-                      if any(map(job.drops_duplicates, job.parts)) else "kept",
-        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
-        "heldout_fraction": config.data.heldout_fraction,
-        "settings": settings(config, job.names, job.tokens, job.shard_tokens), "inputs": job.inputs, "sources": sources,
-    }

@@ -19,7 +19,7 @@ from test_prepare_data import _config, _lines, _parquet, _prose, _tagged
 
 from hamner.config.errors import BadInput
 from hamner.data.corpus import Corpus, TokenShards
-from hamner.data.preparation import decide
+from hamner.data.preparation import decide, pipeline
 from hamner.data.preparation.store import Store
 from hamner.data.text_rows import TextRows
 from hamner.data.tokenizer import Tokenizer
@@ -124,7 +124,7 @@ def test_parts_worked_on_in_any_order_give_the_same_files(texts, tmp_path, monke
         job = open_job(config, out, ["fineweb_edu", "sft"], None, tokens=None, shard_tokens=500, runner=_in_order,
                        say=print)
         assert len(job.written) == 9 and len(job.parts) == 71
-        decide.run(job, None, 16, runner, print)
+        pipeline.run(job, None, 16, runner, print)
         files.append(_files(Path(out)))
     assert files[0] == files[1]
 
@@ -134,7 +134,7 @@ def test_any_place_that_fsspec_knows_holds_the_same_files(texts, tmp_path):
     places = [str(tmp_path / "out"), "memory://somewhere/out"]
     for place in places:
         job = open_job(config, place, ["sft"], None, tokens=None, shard_tokens=500, runner=_in_order, say=print)
-        decide.run(job, None, 16, _in_order, print)
+        pipeline.run(job, None, 16, _in_order, print)
     far = Store(places[1])
     names = _files(Path(places[0]))
     assert {name: hashlib.sha256(far.read(name)).hexdigest() for name in names} == names

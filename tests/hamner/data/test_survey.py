@@ -5,7 +5,7 @@ from test_prepare_command import WORDS, _in_order, _turns
 from test_prepare_data import _config, _lines, _prose
 
 from hamner.config.errors import BadInput
-from hamner.data.preparation import decide, survey
+from hamner.data.preparation import decide, pipeline, survey
 from hamner.data.preparation.store import Store
 from hamner.data.tokenizer import Tokenizer
 from hamner.prepare_data import open_job
@@ -30,7 +30,7 @@ def test_a_file_that_changes_between_the_two_readings_is_told(tmp_path, source, 
             work(part, lambda _: None)
 
     with pytest.raises(BadInput, match=rf"source '{source}': .*a\.jsonl or what is read with it has changed since"):
-        decide.run(job, tokenizer, 16, runner, print)
+        pipeline.run(job, tokenizer, 16, runner, print)
 
 
 def test_short_documents_and_long_ones_are_handled_a_few_megabytes_at_a_time(tmp_path, monkeypatch):
@@ -52,6 +52,6 @@ def test_short_documents_and_long_ones_are_handled_a_few_megabytes_at_a_time(tmp
         job.survey(part, lambda _: None)
     blocks = [len(block.texts) for block in survey.surveyed(Store(job.place), job.of("personal")[0])]
     assert blocks == [4000, 4000, 1000]
-    decide.run(job, tokenizer, 16, _in_order, print)
+    pipeline.run(job, tokenizer, 16, _in_order, print)
     books = sum(path.stat().st_size for path in (tmp_path / "data" / "fineweb_edu").iterdir())
     assert max(sizes) < 2.2e6 and sum(sizes) < 6.3e6 < books
