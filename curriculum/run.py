@@ -29,8 +29,8 @@ from hamner.config.cost import GIB, count_parameters
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
 from hamner.config.schema import Config, ModelConfig
+from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
-from hamner.prepare_data import check_sources, choose_tokenizer, prepare
 from hamner.runs import cli
 from hamner.runs.cli import add_run_options, check_cluster, check_machine, ray_settings, read_config, run_command
 from hamner.runs.folders import checked, free_gib, only_one, open_run, results_folder, write_config

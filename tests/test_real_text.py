@@ -11,12 +11,13 @@ from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS
 from hamner.data.preparation.deduplicate import WORD, shingles
+from hamner.data.preparation.for_run import choose_tokenizer, prepare
 from hamner.data.preparation.part import documents
 from hamner.data.preparation.pipeline import run
+from hamner.data.preparation.plan import open_job
 from hamner.data.preparation.store import Store
 from hamner.data.preparation.write_shards import HELD_OUT, TRAIN
 from hamner.data.sources import Tally
-from hamner.prepare_data import choose_tokenizer, open_job, prepare
 
 DATA = os.environ.get("HAMNER_DATA", "")
 pytestmark = pytest.mark.skipif(not DATA, reason="HAMNER_DATA is not set: no real text to read")

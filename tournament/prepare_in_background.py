@@ -60,7 +60,7 @@ def _work(send: Send, config: Config, folder: Path) -> None:
 
 def prepare_text(config: Config, folder: Path, say: Say) -> str:
     """Tokenizer and tokens of the run; returns the tokenizer's hash. Raises BadInput."""
-    from hamner.prepare_data import choose_tokenizer, prepare
+    from hamner.data.preparation.for_run import choose_tokenizer, prepare
 
     league, contestants = config.tournament, entrants(config)
     steps = max(budget.steps[-1] for budget in budgets(config, flops_per_token(config, contestants)).values())

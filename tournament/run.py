@@ -157,7 +157,7 @@ def _start(config: Config, folder: Path, console: Console) -> tuple[League, int,
 
 def _check(config: Config, results: Path, problems: Problems) -> None:
     """Everything about a new league that can be wrong before anything is started or written."""
-    from hamner.prepare_data import check_sources
+    from hamner.data.preparation.for_run import check_sources
 
     with problems.collect():
         check_disk(entrants(config), config, results)

@@ -30,7 +30,7 @@ WAYS = ("ours", "turn1", "turn2", "tuner")
 
 def prepared(results: Path, name: str, config: str, words: list[str]) -> Path:
     """A league's folder with its config and a copy of the data."""
-    from hamner.prepare_data import prepare
+    from hamner.data.preparation.for_run import prepare
 
     folder, told = results / "tournament" / name, load_config(config, words, "tournament")
     write_config(folder, told, {"kind": "tournament"})

@@ -67,7 +67,7 @@ def main() -> None:
         return child(Path(folder), precision, int(seed), options.steps)
 
     from hamner.config.load import load_config
-    from hamner.prepare_data import prepare
+    from hamner.data.preparation.for_run import prepare
 
     with tempfile.TemporaryDirectory() as folder:
         config = load_config("laptop", [f"data.path={Path(options.data).expanduser().resolve()}"], "tournament")

@@ -26,13 +26,14 @@ import tokenizers
 from hamner.config.load import load_config
 from hamner.config.schema import Config
 from hamner.data.mixer import Mixer
+from hamner.data.preparation.for_run import choose_tokenizer, prepare
 from hamner.data.preparation.job import Work
 from hamner.data.preparation.part import Part
 from hamner.data.preparation.pipeline import run
+from hamner.data.preparation.plan import open_job
 from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.text_rows import training_rows
-from hamner.prepare_data import choose_tokenizer, open_job, prepare
 
 NAMES = ("tinystories", "fineweb_edu", "sft", "personal")
 RAY_MB = 200    # of text, at least

@@ -9,7 +9,7 @@ from curriculum.stages import Curriculum, Stage
 from curriculum.train_loop import Course
 from hamner.config.load import load_config
 from hamner.config.presets import model_named
-from hamner.prepare_data import prepare
+from hamner.data.preparation.for_run import prepare
 
 
 @pytest.fixture(scope="session")

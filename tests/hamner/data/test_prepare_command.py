@@ -20,10 +20,12 @@ from test_prepare_data import _config, _lines, _parquet, _prose, _tagged
 from hamner.config.errors import BadInput
 from hamner.data.corpus import Corpus, TokenShards
 from hamner.data.preparation import decide, pipeline
+from hamner.data.preparation.for_run import choose_tokenizer, prepare
+from hamner.data.preparation.plan import open_job
 from hamner.data.preparation.store import Store
 from hamner.data.text_rows import TextRows
 from hamner.data.tokenizer import Tokenizer
-from hamner.prepare_data import choose_tokenizer, main, open_job, prepare
+from hamner.prepare_data import main
 from hamner.runs.folders import only_one
 
 WORDS = ["vocab_size=400", "bpe_characters=20000", "heldout_sequences=2", "tournament.seq_len=16",

@@ -20,11 +20,11 @@ from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.corpus import Corpus
 from hamner.data.preparation import decide, write_shards
+from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.preparation.write_shards import encode, token_type
 from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.tokenizer import Tokenizer
-from hamner.prepare_data import check_sources, choose_tokenizer, prepare
 
 NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
 TEXT_NAMES = tuple(name for name in NAMES if name != "synthetic")

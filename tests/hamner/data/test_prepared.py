@@ -10,8 +10,9 @@ from test_prepare_data import _config, _lines, _prose
 
 from hamner.config.errors import BadInput
 from hamner.data.corpus import Corpus
+from hamner.data.preparation.for_run import check_sources, choose_tokenizer
 from hamner.data.tokenizer import Tokenizer
-from hamner.prepare_data import check_sources, choose_tokenizer, main
+from hamner.prepare_data import main
 
 
 @pytest.fixture(scope="module")

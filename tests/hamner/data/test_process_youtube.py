@@ -19,11 +19,11 @@ from youtube_site import Site, rolling, talk, write_plugin
 
 from hamner.config.load import load_config
 from hamner.data import split
+from hamner.data.preparation.for_run import prepare
 from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.tokenizer import Tokenizer
 from hamner.data.youtube.captions import read_captions
-from hamner.prepare_data import prepare
 from hamner.process_youtube import main, videos_of
 
 DATA = os.environ.get("HAMNER_DATA", "")

@@ -6,9 +6,9 @@ from test_prepare_data import _config, _lines, _prose
 
 from hamner.config.errors import BadInput
 from hamner.data.preparation import decide, pipeline, survey
+from hamner.data.preparation.plan import open_job
 from hamner.data.preparation.store import Store
 from hamner.data.tokenizer import Tokenizer
-from hamner.prepare_data import open_job
 
 
 @pytest.mark.parametrize("later", [range(50), range(70), [*range(59), 200]])    # fewer, more, as many but other text
