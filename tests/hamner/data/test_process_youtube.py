@@ -24,7 +24,8 @@ from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.tokenizer import Tokenizer
 from hamner.data.youtube.captions import read_captions
-from hamner.process_youtube import main, videos_of
+from hamner.data.youtube.gather import videos_of
+from hamner.process_youtube import main
 
 DATA = os.environ.get("HAMNER_DATA", "")
 
