@@ -14,8 +14,9 @@ from hamner.data.corpus import Corpus
 from hamner.data.mixer import Mixer
 from hamner.data.synthetic_tasks import LEVELS
 from hamner.data.tokenizer import Tokenizer
+from hamner.evaluation.chance import chance
 from hamner.evaluation.heldout import document_losses, heldout_loss, heldout_rows, heldout_text
-from hamner.evaluation.skills import chance, exact_match, skill_items
+from hamner.evaluation.skills import exact_match, skill_items
 from hamner.evaluation.statistics import row_counts
 from hamner.model.transformer import Hamner
 from hamner.training.trainer import Diverged

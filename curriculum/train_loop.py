@@ -31,10 +31,10 @@ from hamner.data.mixer import Exhausted
 from hamner.data.prefetch import PrefetchingMixer
 from hamner.data.text_rows import training_rows
 from hamner.data.tokenizer import Tokenizer
+from hamner.evaluation.forgetting import drops
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
 from hamner.model.kernels.dispatch import compiles
 from hamner.model.transformer import build
-from hamner.reports.skills_matrix import drops
 from hamner.runs.folders import read_json
 from hamner.runs.resume_log import Beacon
 from hamner.training import checkpoint

@@ -29,3 +29,8 @@ def clustered_error(gaps: Sequence[float], tokens: Sequence[float]) -> float:
     mean = sum(gaps) / total
     squares = sum((gap - mean * n) ** 2 for gap, n in zip(gaps, tokens, strict=True))
     return math.sqrt(squares / total**2 * len(tokens) / (len(tokens) - 1))
+
+
+def accuracy(hits: str) -> float:
+    """Share of "1"."""
+    return hits.count("1") / len(hits)

@@ -8,8 +8,9 @@ from statistics import NormalDist
 import pytest
 
 from curriculum.stages import SEED
+from hamner.evaluation.forgetting import Drop, drops
 from hamner.evaluation.skills import CELLS
-from hamner.reports.skills_matrix import Drop, drops, picture, render, write_matrix
+from hamner.reports.skills_matrix import picture, render, write_matrix
 
 SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
 

@@ -16,7 +16,9 @@ from hamner.data import split
 from hamner.data.synthetic_rows import SyntheticRows
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
 from hamner.data.tokenizer import Tokenizer
-from hamner.evaluation.skills import CELLS, accuracy, chance, exact_match, next_token_hits, skill_items
+from hamner.evaluation.chance import chance
+from hamner.evaluation.skills import CELLS, exact_match, next_token_hits, skill_items
+from hamner.evaluation.statistics import accuracy
 from hamner.inference.generate import Sampling, stream
 from hamner.model.loss import next_token_loss
 from hamner.model.transformer import Output, build
