@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hamner.config.schema import ModelConfig
 from hamner.model.attention import GroupedQueryAttention
 from hamner.model.experts import SwiGLU
 from hamner.model.kv_cache import KVCache, Seen
@@ -64,3 +65,13 @@ def _norm(norm: nn.RMSNorm, x: Tensor) -> Tensor:
 def _to_unit(x: Tensor, eps: float) -> float:
     """What brings x (C,) to unit root mean square."""
     return 1 / math.sqrt(torch.dot(x, x).item() / len(x) + eps)
+
+
+def goes_alone(model: ModelConfig, tokens: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a token with a cache goes through one_token.py: on a CPU, where calls cost as much as products.
+
+    Only a plain dense model without gradients has that way, and only in the weights' own precision.
+    """
+    plain = model.attention == "grouped" and model.num_experts == 1 and not model.document_mask
+    alone = tokens.numel() == 1 and tokens.device.type == "cpu" and not torch.is_grad_enabled()
+    return plain and alone and dtype == torch.float32

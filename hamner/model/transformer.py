@@ -17,11 +17,10 @@ from torch.utils.checkpoint import checkpoint
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import ModelConfig
-from hamner.inference.decode import newest_state
+from hamner.inference.decode import goes_alone, newest_state
 from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.model.document_mask import document_mask
 from hamner.model.experts import MixtureOfExperts, SwiGLU
-from hamner.model.kernels.dispatch import goes_alone
 from hamner.model.kv_cache import KVCache, Seen
 from hamner.model.layers import RMSNorm, linear
 

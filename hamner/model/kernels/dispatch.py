@@ -46,16 +46,6 @@ def grouping_pays(tokens: Tensor) -> bool:
     return tokens.dtype == torch.bfloat16
 
 
-def goes_alone(model: ModelConfig, tokens: Tensor, dtype: torch.dtype) -> bool:
-    """Whether a token with a cache goes through one_token.py: on a CPU, where calls cost as much as products.
-
-    Only a plain dense model without gradients has that way, and only in the weights' own precision.
-    """
-    plain = model.attention == "grouped" and model.num_experts == 1 and not model.document_mask
-    alone = tokens.numel() == 1 and tokens.device.type == "cpu" and not torch.is_grad_enabled()
-    return plain and alone and dtype == torch.float32
-
-
 def rows_of_logits(vocab_size: int, most: int = LOGITS_AT_A_TIME) -> int:
     """How many tokens' logits exist at a time, of `most` entries."""
     return max(64, most // vocab_size // 64 * 64)

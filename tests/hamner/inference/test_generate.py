@@ -8,8 +8,8 @@ import torch
 from hamner.config.schema import ModelConfig
 from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START
 from hamner.data.tokenizer import Tokenizer
+from hamner.inference.decode import goes_alone
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, _draw, complete, prompt_ids, prompt_name, stream
-from hamner.model.kernels.dispatch import goes_alone
 from hamner.model.kv_cache import KVCache
 from hamner.model.layers import RMSNorm
 from hamner.model.transformer import build
