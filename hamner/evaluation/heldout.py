@@ -18,6 +18,7 @@ from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data.corpus import Corpus
 from hamner.data.synthetic_rows import LEVEL_1, Levels, SyntheticRows
 from hamner.data.tokenizer import Tokenizer
+from hamner.model.distributed import in_a_group, workers_share
 from hamner.model.loss import head_losses
 from hamner.model.transformer import Hamner
 
@@ -122,11 +123,3 @@ def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> 
         hamner.train(was_training)
 
 
-def in_a_group() -> bool:
-    """Whether several workers evaluate together."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
-
-
-def workers_share(rows: Tensor) -> Tensor:
-    """This worker's share of rows (n, ...)."""
-    return rows[torch.distributed.get_rank()::torch.distributed.get_world_size()] if in_a_group() else rows

@@ -22,7 +22,7 @@ from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.synthetic_tasks import LEVELS, TASKS, Example, generate
 from hamner.data.tokenizer import Tokenizer
-from hamner.evaluation.heldout import in_a_group, workers_share
+from hamner.model.distributed import in_a_group, workers_share
 from hamner.model.loss import next_token_hits
 from hamner.model.transformer import Hamner
 
