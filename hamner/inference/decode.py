@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
 from hamner.model.attention import GroupedQueryAttention
-from hamner.model.experts import SwiGLU
 from hamner.model.kv_cache import KVCache, Seen
+from hamner.model.layers import SwiGLU
 
 if TYPE_CHECKING:
     from hamner.model.transformer import Block, Hamner

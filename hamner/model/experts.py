@@ -5,30 +5,14 @@ N tokens (B·T), C hidden, I intermediate, E experts, k active experts.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from hamner.config.schema import ModelConfig
-from hamner.model.kernels.dispatch import GRAIN, grouping_pays
+from hamner.model.kernels.dispatch import grouping_pays
+from hamner.model.kernels.experts import _Combine, _padded, _Permute, _SideBySide, _Spread, _wide
 from hamner.model.layers import linear
-
-
-class SwiGLU(nn.Module):
-    """down(silu(gate x) · up x). Returns the output and a balance loss of 0."""
-
-    def __init__(self, model: ModelConfig) -> None:
-        super().__init__()
-        self.gate = nn.Linear(model.hidden_size, model.intermediate_size, bias=False)
-        self.up = nn.Linear(model.hidden_size, model.intermediate_size, bias=False)
-        self.down = nn.Linear(model.intermediate_size, model.hidden_size, bias=False)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = linear(x, self.gate.weight, self.up.weight).chunk(2, dim=-1)
-        return linear(F.silu(gate) * up, self.down.weight), x.new_zeros((), dtype=torch.float32)
 
 
 class MixtureOfExperts(nn.Module):
@@ -83,86 +67,6 @@ class MixtureOfExperts(nn.Module):
         first, second = F.grouped_mm(_wide(tokens), both.transpose(1, 2), offs=ends).chunk(2, dim=-1)
         down = down.to(tokens.dtype).transpose(1, 2)
         return F.grouped_mm(F.silu(first) * second, down, offs=ends)[:, : tokens.shape[1]]
-
-
-def _padded(weight: Tensor, size: int) -> Tensor:
-    """(E, out, in) with both filled up with zeros to whole grains of numbers of `size` bytes."""
-    grain = GRAIN // size
-    missing = (0, -weight.shape[2] % grain, 0, -weight.shape[1] % grain)
-    return F.pad(weight, missing) if any(missing) else weight
-
-
-def _wide(tokens: Tensor) -> Tensor:
-    missing = -tokens.shape[1] % (GRAIN // tokens.element_size())
-    return F.pad(tokens, (0, missing)) if missing else tokens
-
-
-class _Permute(torch.autograd.Function):
-    """x[order]; its gradient is gathered by the inverse permutation instead of being scattered."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(back)
-        return x.index_select(0, order)    # three times as fast as x[order]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (back,) = ctx.saved_tensors
-        return gradients[0].index_select(0, back), None, None
-
-
-class _Spread(torch.autograd.Function):
-    """k copies of each token of x (N, C), permuted as by _Permute: (N·k, C). They never exist in their old order."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(back)
-        ctx.copies = len(order) // len(x)
-        return x.index_select(0, order // ctx.copies)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (back,) = ctx.saved_tensors
-        of_copies = gradients[0].index_select(0, back).unflatten(0, (-1, ctx.copies))
-        if ctx.copies == 2:    # the same number, five times as fast
-            return of_copies[:, 0] + of_copies[:, 1], None, None
-        return of_copies.sum(dim=1), None, None
-
-
-class _Combine(torch.autograd.Function):
-    """Σ_k weight (N, k) · x (N, k, C). On the way back batched products of a row and a column would be the slow way."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, x)
-        return (weight.unsqueeze(1) @ x).squeeze(1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weight, x = ctx.saved_tensors
-        gradient = gradients[0].unsqueeze(1)
-        return (x * gradient).sum(dim=-1), weight.unsqueeze(-1) * gradient
-
-
-class _SideBySide(torch.autograd.Function):
-    """Two stacks of weights (E, I, C) as one (E, 2I, C) in another precision: cast where they end up."""
-
-    @staticmethod
-    def forward(ctx: Any, first: Tensor, second: Tensor, dtype: torch.dtype) -> Tensor:
-        ctx.dtype, size = first.dtype, first.shape[1]
-        both = first.new_empty(len(first), 2 * size, first.shape[2], dtype=dtype)
-        both[:, :size].copy_(first)
-        both[:, size:].copy_(second)
-        return both
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        first, second = gradients[0].chunk(2, dim=1)
-        return first.to(ctx.dtype), second.to(ctx.dtype), None
 
 
 def balance_loss(probability: Tensor, counts: Tensor) -> Tensor:

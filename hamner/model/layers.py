@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hamner.config.schema import ModelConfig
+
 FEW = 64    # vectors
 
 
@@ -29,3 +31,17 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate x) · up x). Returns the output and a balance loss of 0."""
+
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__()
+        self.gate = nn.Linear(model.hidden_size, model.intermediate_size, bias=False)
+        self.up = nn.Linear(model.hidden_size, model.intermediate_size, bias=False)
+        self.down = nn.Linear(model.intermediate_size, model.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        gate, up = linear(x, self.gate.weight, self.up.weight).chunk(2, dim=-1)
+        return linear(F.silu(gate) * up, self.down.weight), x.new_zeros((), dtype=torch.float32)

@@ -20,9 +20,9 @@ from hamner.config.schema import ModelConfig
 from hamner.inference.decode import goes_alone, newest_state
 from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.model.document_mask import document_mask
-from hamner.model.experts import MixtureOfExperts, SwiGLU
+from hamner.model.experts import MixtureOfExperts
 from hamner.model.kv_cache import KVCache, Seen
-from hamner.model.layers import RMSNorm, linear
+from hamner.model.layers import RMSNorm, SwiGLU, linear
 
 
 class Output(NamedTuple):

@@ -10,7 +10,8 @@ from timing import like_a_worker, machine, medians, show
 
 from hamner.config.schema import ModelConfig
 from hamner.model import experts
-from hamner.model.experts import MixtureOfExperts, SwiGLU
+from hamner.model.experts import MixtureOfExperts
+from hamner.model.layers import SwiGLU
 
 #        name            hidden, width of an expert, precision
 SIZES = [("tiny bf16", 256, 683, torch.bfloat16), ("hidden 512 bf16", 512, 768, torch.bfloat16),

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from hamner.config.schema import ModelConfig
 from hamner.model import loss
+from hamner.model.kernels import head_loss
 from hamner.model.loss import head_loss, head_losses, next_token_accuracy, next_token_loss, token_losses
 from hamner.model.transformer import build
 
@@ -101,7 +102,7 @@ def test_a_certain_mistake_costs_a_finite_loss():
 @pytest.mark.parametrize("vocab", [300, 513, 1000, 32_001])
 def test_what_lies_between_the_rows_of_a_turned_head_reaches_no_gradient(monkeypatch, vocab):
     """Products read on into it. Memory that was used before may hold anything there, also what is no number."""
-    plain = loss._rows_apart
+    plain = head_loss._rows_apart
 
     def used_before(head, dtype):
         room = plain(head, dtype)
