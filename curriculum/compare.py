@@ -26,7 +26,8 @@ from rich.table import Table
 from curriculum.curricula import finished_folder
 from hamner.config.errors import BadInput
 from hamner.runs import cli
-from hamner.runs.folders import checked, read_json, results_folder
+from hamner.runs.files import checked, read_json
+from hamner.runs.folders import results_folder
 
 CONFIDENCE = 0.95
 SKILLS = "exact match"    # of all synthetic tasks and levels; here alone, more is better

@@ -16,7 +16,8 @@ from curriculum.stages import CURRICULA, Curriculum, Stage, stage_problems
 from hamner.config.errors import BadInput, closest
 from hamner.config.load import parse
 from hamner.config.schema import Config
-from hamner.runs.folders import checked, differences, run_folder, runs
+from hamner.runs.files import checked
+from hamner.runs.folders import differences, run_folder, runs
 
 CONTROLS = ("joint", "shuffled")
 MAY_DIFFER = (    # keys of the config that change no number of a stage of fixed length

@@ -33,7 +33,9 @@ from hamner.data.preparation.for_run import check_sources, choose_tokenizer, pre
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
 from hamner.runs.cli import add_run_options, check_cluster, check_machine, ray_settings, read_config, run_command
-from hamner.runs.folders import checked, free_gib, only_one, open_run, results_folder, write_config
+from hamner.runs.files import checked, free_gib
+from hamner.runs.folders import open_run, results_folder, write_config
+from hamner.runs.lock import only_one
 from hamner.training import checkpoint
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hamner.reports.skills_matrix import picture, render, write_matrix
-from hamner.runs.folders import write_json
-from hamner.runs.metrics import Curves, Metrics, append_json_line, drop_json_lines_after
+from hamner.runs.files import append_json_line, drop_json_lines_after, write_json
+from hamner.runs.metrics import Curves, Metrics
 from hamner.training.throughput import Meter
 
 FIELDS = ("run", "timestamp", "step", "phase", "stage_step", "loss", "mean_loss", "perplexity", "balance_loss",

@@ -11,7 +11,8 @@ from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, model_named
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.folders import checked, read_json, run_folder, runs
+from hamner.runs.files import checked, read_json
+from hamner.runs.folders import run_folder, runs
 from hamner.training import checkpoint
 
 

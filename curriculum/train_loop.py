@@ -35,7 +35,7 @@ from hamner.evaluation.forgetting import drops
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
 from hamner.model.kernels.dispatch import compiles
 from hamner.model.transformer import build
-from hamner.runs.folders import read_json
+from hamner.runs.files import read_json
 from hamner.runs.resume_log import Beacon
 from hamner.training import checkpoint
 from hamner.training.checkpoint_writer import CheckpointWriter, begins, must_be_there

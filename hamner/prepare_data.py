@@ -33,7 +33,8 @@ from hamner.data.preparation.write_shards import SHARD_TOKENS
 from hamner.data.sources import SOURCES
 from hamner.runs import cli
 from hamner.runs.cli import read_config, run_command
-from hamner.runs.folders import home_folder, only_one
+from hamner.runs.folders import home_folder
+from hamner.runs.lock import only_one
 
 STOPPED = "the same command goes on where it stood"
 

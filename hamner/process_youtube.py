@@ -26,7 +26,8 @@ from hamner.config.errors import BadInput, Problems
 from hamner.data.youtube.gather import _files, _gather, _is_address, _write_samples
 from hamner.data.youtube.samples import Cut
 from hamner.runs.cli import run_command
-from hamner.runs.folders import home_folder, only_one
+from hamner.runs.folders import home_folder
+from hamner.runs.lock import only_one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from hamner.config.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CPU, count_parameters
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config, ModelConfig
-from hamner.runs.folders import free_gib
+from hamner.runs.files import free_gib
 from tournament.entrants import Contestant, twins
 
 CONTEXT = 0.6 * GIB    # CUDA context, kernels and allocator slack of one process

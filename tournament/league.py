@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
-from hamner.runs.folders import checked, write_json
+from hamner.runs.files import checked, write_json
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, run_name, twins
 from tournament.standings import show_round, standings, write_winner

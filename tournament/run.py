@@ -26,7 +26,9 @@ from hamner.config.schema import Config
 from hamner.runs import cli
 from hamner.runs.background import Failed
 from hamner.runs.cli import add_run_options, check_machine, read_config, run_command
-from hamner.runs.folders import checked, only_one, open_run, results_folder, write_config
+from hamner.runs.files import checked
+from hamner.runs.folders import open_run, results_folder, write_config
+from hamner.runs.lock import only_one
 from tournament.entrants import entrants, read_league, sweep
 from tournament.gpu_memory import check_disk
 from tournament.prepare_in_background import Text

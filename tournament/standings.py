@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hamner.config.cost import count_parameters
 from hamner.config.schema import Config
-from hamner.runs.folders import write_json
+from hamner.runs.files import write_json
 from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
 from tournament.entrants import Contestant, run_name

@@ -26,7 +26,7 @@ from hamner.evaluation.heldout import HeldoutText, document_losses, heldout_text
 from hamner.evaluation.statistics import mix_loss, row_counts
 from hamner.model.kernels.dispatch import compiles
 from hamner.model.transformer import build
-from hamner.runs.folders import read_json, write_json
+from hamner.runs.files import read_json, write_json
 from hamner.runs.metrics import Curves, Metrics
 from hamner.runs.resume_log import Beacon
 from hamner.training import checkpoint

@@ -18,7 +18,7 @@ from ray import tune
 
 from hamner.config.load import parse
 from hamner.config.schema import Config
-from hamner.runs.folders import read_json, write_json
+from hamner.runs.files import read_json, write_json
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps

@@ -11,7 +11,7 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.runs.cli import check_cluster, ray_settings
-from hamner.runs.folders import read_json
+from hamner.runs.files import read_json
 from tournament.bracket import Run
 from tournament.gpu_memory import share
 from tournament.league import League

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamner.config.errors import BadInput
-from hamner.runs.folders import checked
+from hamner.runs.files import checked
 
 Tokens = npt.NDArray[Any]
 NEEDED = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")    # keys of a manifest

@@ -26,7 +26,7 @@ from hamner.config.schema import HUB_DEADLINE
 from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, RESERVED, Message
 from hamner.data import hub_errors
 from hamner.runs.background import Child, Failed, Send
-from hamner.runs.folders import write_text
+from hamner.runs.files import write_text
 
 
 def _turn(message: Message) -> str:

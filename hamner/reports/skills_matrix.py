@@ -29,7 +29,7 @@ from matplotlib.patches import Rectangle
 
 from hamner.evaluation.forgetting import Record, drops
 from hamner.evaluation.statistics import accuracy
-from hamner.runs.folders import write_json
+from hamner.runs.files import write_json
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]    # (H, W, 3)
 

@@ -6,29 +6,18 @@ is started: a folder that has one can be resumed.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
-
-from filelock import FileLock, Timeout
+from typing import Any
 
 from hamner.config.checks import relation_problems
-from hamner.config.cost import GIB
 from hamner.config.errors import BadInput, closest
 from hamner.config.load import parse
 from hamner.config.schema import Config
-
-T = TypeVar("T")
-LEASE_SECONDS = 60    # without a heartbeat, after which another machine may take a run over
+from hamner.runs.files import checked, write_json
 
 
 def results_folder(option: str | None = None) -> Path:
@@ -44,47 +33,6 @@ def home_folder() -> Path:
     """The project's root when installed editable, else the current folder: where relative places begin."""
     project = Path(__file__).resolve().parents[2]
     return project if (project / "pyproject.toml").is_file() else Path.cwd()
-
-
-def write_bytes(path: Path, data: bytes | bytearray) -> None:
-    """Write a file atomically: a reader, or a kill, sees the old content or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """As write_bytes, in UTF-8."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Raises BadInput, with the path, for a file that is missing or broken."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"no file {path}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{path} is broken: {error}") from None
-
-
-def checked(path: Path, build: Callable[[Any], T]) -> T:
-    """What `build` makes of a JSON file. Raises BadInput when the file, or a part of it, is not there."""
-    document = read_json(path)
-    try:
-        return build(document)
-    except BadInput:
-        raise
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise BadInput(f"{path} is broken: {type(error).__name__} {error}") from None
 
 
 def run_folder(results: Path, kind: str, name: str) -> Path:
@@ -159,12 +107,6 @@ def _check_writable(folder: Path) -> None:
         raise BadInput(f"{folder} cannot be made: {parent} is no folder one can write to; choose another --results")
 
 
-def free_gib(folder: Path) -> tuple[Path, float]:
-    """Free space where a folder lies, or will: the nearest one that exists, and its GiB."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return there, shutil.disk_usage(there).free / GIB
-
-
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
     """The first act of a run."""
     write_json(folder / "config.json", {"run": folder.name, **facts, "config": config.model_dump(mode="json")})
@@ -179,54 +121,3 @@ def differences(stored: Any, given: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: the run has {stored!r}, now {given!r}"
 
 
-@contextmanager
-def only_one(path: Path, message: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold a lock that dies with its process; raises BadInput with `message` when somebody else holds it.
-
-    Where storage is shared between machines a file lock may not reach the other one: beside it lies a lease with a
-    heartbeat, which another machine honours until it is LEASE_SECONDS old.
-    """
-    lock = FileLock(path, timeout=wait_seconds)
-    lease = path.with_suffix(".lease")
-    try:
-        lock.acquire()
-    except Timeout:
-        raise BadInput(message) from None
-    stopped = threading.Event()
-    try:
-        holder = _lease_of_another(lease)
-        if holder:
-            raise BadInput(f"{message} (it was alive on {holder} within the last {LEASE_SECONDS} seconds)")
-        _renew(lease)
-        beat = threading.Thread(target=_keep_renewing, args=(lease, stopped), daemon=True)
-        beat.start()
-        try:
-            yield
-        finally:
-            stopped.set()
-            beat.join()
-            lease.unlink(missing_ok=True)
-    finally:
-        lock.release()
-
-
-def _renew(lease: Path) -> None:
-    write_json(lease, {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()})
-
-
-def _keep_renewing(lease: Path, stopped: threading.Event) -> None:
-    while not stopped.wait(LEASE_SECONDS / 4):
-        if not lease.parent.is_dir():
-            return
-        with suppress(OSError):    # storage that hiccups; the next beat may do
-            _renew(lease)
-
-
-def _lease_of_another(lease: Path) -> str | None:
-    """The machine whose lease is still good; on this machine the lock itself has said enough."""
-    try:
-        held = json.loads(lease.read_text(encoding="utf-8"))
-        fresh = time.time() - held["time"] < LEASE_SECONDS
-        return str(held["host"]) if fresh and held["host"] != socket.gethostname() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hamner.runs.folders import write_text
+from hamner.runs.files import write_text
 
 
 class Metrics:
@@ -62,25 +61,6 @@ class Curves:
 
     def close(self) -> None:
         self._writer.close()
-
-
-def append_json_line(path: Path, value: Mapping[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def drop_json_lines_after(path: Path, step: int) -> None:
-    """Drop lines whose "step" lies after the resumed one, and a line cut short by a kill."""
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):    # text may hold other line ends
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except ValueError:
-            continue
-    write_text(path, "".join(line + "\n" for line in kept))
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, str]]:

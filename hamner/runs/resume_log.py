@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from hamner.runs.metrics import append_json_line
+from hamner.runs.files import append_json_line
 
 BEACON = ".step"
 

@@ -28,7 +28,7 @@ from hamner.config.load import parse
 from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import Hamner
-from hamner.runs.folders import read_json, write_json
+from hamner.runs.files import read_json, write_json
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 KEPT = ("model.safetensors", TOKENIZER)    # what weights alone consist of, beside the state

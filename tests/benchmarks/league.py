@@ -48,7 +48,7 @@ def play_a_round(folder: Path, name: str, index: int) -> float:
 
     from hamner.config.load import parse
     from hamner.config.schema import Config
-    from hamner.runs.folders import read_json
+    from hamner.runs.files import read_json
     from tournament.budget import budgets
     from tournament.entrants import entrants, flops_per_token
     from tournament.training import Training
@@ -70,7 +70,7 @@ def all_rounds(folder: Path, losses_of) -> str:
     """losses_of(names, index) -> name: loss. Returns the winner."""
     from hamner.config.load import parse
     from hamner.config.schema import Config
-    from hamner.runs.folders import read_json
+    from hamner.runs.files import read_json
     from tournament.entrants import entrants
 
     config = parse(Config, read_json(folder / "config.json")["config"], "config.json")

@@ -14,7 +14,7 @@ from pathlib import Path
 from curriculum.plateau import gain_per_window
 from curriculum.stage_schedule import StageEnd
 from curriculum.train_loop import Course
-from hamner.runs.folders import read_json
+from hamner.runs.files import read_json
 from hamner.training import checkpoint
 
 WINDOWS = 2

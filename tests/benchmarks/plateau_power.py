@@ -26,7 +26,7 @@ from curriculum.train_loop import Course
 from hamner.config.schema import Plateau
 from hamner.evaluation.heldout import document_losses, heldout_text
 from hamner.evaluation.statistics import clustered_error, row_counts
-from hamner.runs.folders import read_json
+from hamner.runs.files import read_json
 from hamner.training import checkpoint
 
 RULE, SIMULATIONS = Plateau(), 1000

@@ -19,7 +19,7 @@ from hamner.data.sources import SOURCES
 from hamner.data.sources.local_files import folder_files
 from hamner.data.split import CHARACTERS_PER_TOKEN
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.folders import write_json
+from hamner.runs.files import write_json
 
 
 def check_sources(config: Config, names: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ from hamner.data.preparation.write_shards import (
     token_type,
 )
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.folders import checked
+from hamner.runs.files import checked
 
 
 def is_prepared(path: str) -> bool:

@@ -17,7 +17,8 @@ from hamner.data.sources.hub_stream import Staged, stage
 from hamner.data.sources.local_files import folder_files
 from hamner.data.split import CHARACTERS_PER_TOKEN
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.folders import home_folder, read_json
+from hamner.runs.files import read_json
+from hamner.runs.folders import home_folder
 
 STAGED = "from_hub"    # what was streamed, until the manifest is written
 COPY_FIRST = "copy it to a disk of the machine first, and give that folder to a run with --data"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
-from hamner.runs.folders import write_bytes
+from hamner.runs.files import write_bytes
 
 
 class Store:

@@ -21,7 +21,7 @@ from hamner.config.errors import BadInput
 from hamner.data.sources.hub_reader import Rows, Trouble, read
 from hamner.data.sources.source import Source
 from hamner.runs.background import Child, Failed
-from hamner.runs.folders import read_json, write_bytes, write_json
+from hamner.runs.files import read_json, write_bytes, write_json
 
 ROWS_AT_ONCE = 256          # received at a time
 PIECE_CHARACTERS = 2**26    # of a staged file

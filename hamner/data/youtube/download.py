@@ -22,7 +22,7 @@ from yt_dlp.utils import YoutubeDLError, make_archive_id
 
 from hamner.config.errors import BadInput
 from hamner.data.youtube.captions import is_whole, whole_text
-from hamner.runs.folders import write_text
+from hamner.runs.files import write_text
 
 PARTIAL = ".partial"
 RETRIES = 5

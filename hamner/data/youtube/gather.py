@@ -15,7 +15,7 @@ from hamner.config.errors import BadInput
 from hamner.data.youtube.captions import read_captions, whole_text
 from hamner.data.youtube.download import Outcome, fetch, fetched_ids
 from hamner.data.youtube.samples import MIN_CHARACTERS, Cut, samples
-from hamner.runs.folders import write_json, write_text
+from hamner.runs.files import write_json, write_text
 
 YOUTUBE_ID = "[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]"    # 64 bits in eleven characters of six: few can be the last
 FULL_WIDTH = str.maketrans("＂＊：＜＞？｜⧸⧹", '"*:<>?|/\\')    # what yt-dlp writes for signs no file name may have

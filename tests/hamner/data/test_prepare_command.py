@@ -26,7 +26,7 @@ from hamner.data.preparation.store import Store
 from hamner.data.text_rows import TextRows
 from hamner.data.tokenizer import Tokenizer
 from hamner.prepare_data import main
-from hamner.runs.folders import only_one
+from hamner.runs.lock import only_one
 
 WORDS = ["vocab_size=400", "bpe_characters=20000", "heldout_sequences=2", "tournament.seq_len=16",
          "curriculum.seq_len=16", "data.tokenizer=train"]

@@ -4,7 +4,8 @@ import csv
 import json
 import math
 
-from hamner.runs.metrics import Metrics, append_json_line, drop_json_lines_after
+from hamner.runs.files import append_json_line, drop_json_lines_after
+from hamner.runs.metrics import Metrics
 
 FIELDS = ("step", "loss", "balance_loss", "note")
 

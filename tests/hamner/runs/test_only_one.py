@@ -8,8 +8,8 @@ import time
 import pytest
 
 from hamner.config.errors import BadInput
-from hamner.runs import folders
-from hamner.runs.folders import only_one
+from hamner.runs import folders, lock
+from hamner.runs.lock import only_one
 
 
 def _lease(folder, host, age):
@@ -35,7 +35,7 @@ def test_the_lease_of_another_machine_is_honoured_while_it_is_fresh(tmp_path):
     _lease(tmp_path, "elsewhere", 10)
     with pytest.raises(BadInput, match="alive on elsewhere"), only_one(tmp_path / ".driver.lock", "busy"):
         pass
-    _lease(tmp_path, "elsewhere", folders.LEASE_SECONDS + 1)
+    _lease(tmp_path, "elsewhere", lock.LEASE_SECONDS + 1)
     with only_one(tmp_path / ".driver.lock", "busy"):
         assert json.loads((tmp_path / ".driver.lease").read_text())["host"] != "elsewhere"
 
