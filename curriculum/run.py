@@ -32,7 +32,8 @@ from hamner.config.schema import Config, ModelConfig
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
-from hamner.runs.cli import add_run_options, check_cluster, check_machine, ray_settings, read_config, run_command
+from hamner.runs.cli import add_run_options, read_config, run_command
+from hamner.runs.cluster import check_cluster, check_machine, ray_settings
 from hamner.runs.files import checked, free_gib
 from hamner.runs.folders import open_run, results_folder, write_config
 from hamner.runs.lock import only_one

@@ -33,12 +33,12 @@ from hamner.data.text_rows import training_rows
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.forgetting import drops
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
-from hamner.model.kernels.dispatch import compiles
 from hamner.model.transformer import build
 from hamner.runs.files import read_json
 from hamner.runs.resume_log import Beacon
 from hamner.training import checkpoint
 from hamner.training.checkpoint_writer import CheckpointWriter, begins, must_be_there
+from hamner.training.compilation import compiles
 from hamner.training.throughput import Meter
 from hamner.training.trainer import Diverged, Trainer
 

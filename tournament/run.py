@@ -25,7 +25,8 @@ from hamner.config.presets import CONTESTANTS
 from hamner.config.schema import Config
 from hamner.runs import cli
 from hamner.runs.background import Failed
-from hamner.runs.cli import add_run_options, check_machine, read_config, run_command
+from hamner.runs.cli import add_run_options, read_config, run_command
+from hamner.runs.cluster import check_machine
 from hamner.runs.files import checked
 from hamner.runs.folders import open_run, results_folder, write_config
 from hamner.runs.lock import only_one

@@ -24,13 +24,13 @@ from hamner.data.text_rows import training_rows
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.heldout import HeldoutText, document_losses, heldout_text
 from hamner.evaluation.statistics import mix_loss, row_counts
-from hamner.model.kernels.dispatch import compiles
 from hamner.model.transformer import build
 from hamner.runs.files import read_json, write_json
 from hamner.runs.metrics import Curves, Metrics
 from hamner.runs.resume_log import Beacon
 from hamner.training import checkpoint
 from hamner.training.checkpoint_writer import CheckpointWriter, begins, must_be_there
+from hamner.training.compilation import compiles
 from hamner.training.throughput import Meter, forget_peak, peak_gib
 from hamner.training.trainer import Diverged, Trainer
 from tournament.budget import Budget

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hamner.config.errors import BadInput
-from hamner.runs.cli import check_cluster, ray_settings
+from hamner.runs.cluster import check_cluster, ray_settings
 from hamner.runs.files import read_json
 from tournament.bracket import Run
 from tournament.gpu_memory import share

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from hamner.config.load import load_config
-from hamner.runs.cli import worker_environment
+from hamner.runs.cluster import worker_environment
 from hamner.runs.folders import write_config
 
 WAYS = ("ours", "turn1", "turn2", "tuner")
@@ -89,7 +89,7 @@ def plain_tuner(folder: Path) -> str:
     import ray
     from ray import tune
 
-    from hamner.runs.cli import ray_settings
+    from hamner.runs.cluster import ray_settings
 
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     ray.init(**ray_settings(1))

@@ -16,7 +16,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hamner.runs.cli import worker_environment
+from hamner.runs.cluster import worker_environment
 
 LOOKS = 8
 

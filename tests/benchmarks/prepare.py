@@ -134,7 +134,7 @@ def on_ray(data: Path, folder: Path, rounds: int) -> None:
     from rich.console import Console
 
     from curriculum.prepare_data import tasks
-    from hamner.runs.cli import worker_environment
+    from hamner.runs.cluster import worker_environment
 
     size, copies = 0, 0
     whole = sum(len(d.text) for name in NAMES for d in folder_documents(

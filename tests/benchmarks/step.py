@@ -24,7 +24,7 @@ from peers import PEERS, SHAPES, VARIANTS, contender
 from rich.console import Console
 from rich.table import Table
 
-from hamner.runs.cli import worker_environment
+from hamner.runs.cluster import worker_environment
 
 MALLOC = {key: value for key, value in worker_environment(1).items() if key.startswith("MALLOC")}
 

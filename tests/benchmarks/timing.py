@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from hamner.runs.cli import worker_environment
+from hamner.runs.cluster import worker_environment
 
 
 def like_a_worker(threads: int) -> None:

@@ -6,25 +6,13 @@ the tables and the commands that make them.
 
 from __future__ import annotations
 
-import functools
-import os
-import shutil
-
 import torch
 from torch import Tensor
 
-from hamner.config.cost import LOGITS_AT_A_TIME, training_flops_per_token
-from hamner.config.schema import Compute, ModelConfig
+from hamner.config.cost import LOGITS_AT_A_TIME
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 GRAIN = 16                  # bytes: rows of a grouped product must be whole multiples of it
-
-# What compiling takes, and what it saves of a step, both measured on CPU cores at widths from 128 to 512 (the wider,
-# the less); on a card both are guesses. Operations a second tell how long a run is: of a core, of a card.
-COMPILE_SECONDS = 20.0
-COMPILE_SAVES = {"cpu": 0.05, "cuda": 0.2}
-FLOPS = {("cpu", "fp32"): 5e10, ("cpu", "bf16"): 1.3e11, ("cuda", "fp32"): 1e13, ("cuda", "bf16"): 3e13,
-         ("cuda", "fp16"): 3e13}
 
 
 def blocks_pay(q: Tensor, k: Tensor) -> bool:
@@ -58,21 +46,3 @@ def turning_pays(hidden: Tensor) -> bool:
     return hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16
 
 
-def compiles(compute: Compute, model: ModelConfig, seq_len: int, tokens: float, threads: int) -> bool:
-    """Whether a run of so many tokens compiles its steps. A matter of the config alone: a resumed run does the same.
-
-    compute.compile = "auto": when that saves more time than compiling takes.
-    """
-    if compute.compile != "auto":
-        return compute.compile == "always"
-    if compute.device == "cpu" and not compiler():
-        return False
-    speed = FLOPS[compute.device, compute.precision] * (threads if compute.device == "cpu" else 1)
-    seconds = tokens * training_flops_per_token(model, seq_len) / speed
-    return seconds * COMPILE_SAVES[compute.device] > COMPILE_SECONDS
-
-
-@functools.cache
-def compiler() -> str | None:
-    """The C++ compiler that torch.compile needs on a CPU; None where there is none."""
-    return shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")

@@ -13,6 +13,7 @@ from hamner.model import experts, transformer
 from hamner.model.kernels import dispatch
 from hamner.model.loss import head_loss, next_token_loss
 from hamner.model.transformer import build
+from hamner.training import compilation
 from hamner.training.trainer import Trainer
 
 KINDS = {
@@ -139,7 +140,7 @@ def test_a_run_compiles_when_it_is_long_enough():
     compute, size = Compute(device="cpu", precision="bf16"), _model()
 
     def compiles(tokens, **changes):
-        return dispatch.compiles(compute.model_copy(update=changes), size, 64, tokens, 2)
+        return compilation.compiles(compute.model_copy(update=changes), size, 64, tokens, 2)
 
     lengths = [compiles(10.0**power) for power in range(3, 13)]
     assert lengths == sorted(lengths) and set(lengths) == {False, True}

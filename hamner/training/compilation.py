@@ -1,0 +1,28 @@
+"""Whether a run compiles its steps (torch.compile): when that saves more time than it takes."""
+
+from __future__ import annotations
+
+from hamner.config.cost import training_flops_per_token
+from hamner.config.schema import Compute, ModelConfig
+from hamner.runs.cluster import compiler
+
+# What compiling takes, and what it saves of a step, both measured on CPU cores at widths from 128 to 512 (the wider,
+# the less); on a card both are guesses. Operations a second tell how long a run is: of a core, of a card.
+COMPILE_SECONDS = 20.0
+COMPILE_SAVES = {"cpu": 0.05, "cuda": 0.2}
+FLOPS = {("cpu", "fp32"): 5e10, ("cpu", "bf16"): 1.3e11, ("cuda", "fp32"): 1e13, ("cuda", "bf16"): 3e13,
+         ("cuda", "fp16"): 3e13}
+
+
+def compiles(compute: Compute, model: ModelConfig, seq_len: int, tokens: float, threads: int) -> bool:
+    """Whether a run of so many tokens compiles its steps. A matter of the config alone: a resumed run does the same.
+
+    compute.compile = "auto": when that saves more time than compiling takes.
+    """
+    if compute.compile != "auto":
+        return compute.compile == "always"
+    if compute.device == "cpu" and not compiler():
+        return False
+    speed = FLOPS[compute.device, compute.precision] * (threads if compute.device == "cpu" else 1)
+    seconds = tokens * training_flops_per_token(model, seq_len) / speed
+    return seconds * COMPILE_SAVES[compute.device] > COMPILE_SECONDS
