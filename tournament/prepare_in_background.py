@@ -13,8 +13,7 @@ from pathlib import Path
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
-from hamner.runs.background import Child, Send
-from hamner.runs.thread import Background
+from hamner.runs.background import Background, Child, Send
 from tournament.budget import budgets
 from tournament.entrants import entrants, flops_per_token
 

@@ -15,7 +15,9 @@ import sys
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 Send = Callable[[Any], None]
 
@@ -86,3 +88,27 @@ def serve(descriptor: int) -> None:
 def _end_with_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(0)
+
+
+class Background(Generic[T]):
+    """Begins at once. may_be_left: the process may end before it has; it must be fit to be killed at any moment."""
+
+    def __init__(self, work: Callable[[], T], name: str, *, may_be_left: bool = False) -> None:
+        self._error: BaseException | None = None
+        self._result: T
+
+        def run() -> None:
+            try:
+                self._result = work()
+            except BaseException as error:
+                self._error = error
+
+        self._thread = threading.Thread(target=run, name=name, daemon=may_be_left)
+        self._thread.start()
+
+    def result(self) -> T:
+        """Waits for it. Raises what it raised."""
+        self._thread.join()
+        if self._error:
+            raise self._error
+        return self._result

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.thread import Background
+from hamner.runs.background import Background
 from hamner.training import checkpoint
 
 
