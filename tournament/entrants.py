@@ -100,7 +100,7 @@ def _unmatched(name: str, group: ParameterGroup, model: ModelConfig) -> list[str
     import torch
 
     from hamner.model.transformer import Hamner
-    from hamner.training.emotional_layers import rate_scales
+    from hamner.training.optimizer import rate_scales
 
     try:
         with torch.device("meta"):

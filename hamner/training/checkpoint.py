@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from hamner.config.errors import BadInput
@@ -180,25 +179,6 @@ def keep_weights(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name not in (STATE, *sums):
             path.unlink()
-
-
-def optimizer_tensors(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's moments and step counts, named after their parameters."""
-    return {
-        f"{name}/{key}": value for name, weight in hamner.named_parameters()
-        for key, value in optimizer.state.get(weight, {}).items()
-    }
-
-
-def load_optimizer(
-    hamner: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor],
-) -> None:
-    """Put back what optimizer_tensors gave."""
-    weights = dict(hamner.named_parameters())
-    for full_name, value in tensors.items():
-        name, key = full_name.rsplit("/", 1)
-        weight = weights[name]
-        optimizer.state[weight][key] = value.to(weight.device)
 
 
 def _sealed(state: Mapping[str, Any]) -> dict[str, Any]:

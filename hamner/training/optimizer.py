@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from hamner.config.schema import Optimizer, ParameterGroup
+from hamner.config.errors import BadInput
+from hamner.config.schema import ModelConfig, Optimizer, ParameterGroup
 from hamner.model.transformer import Hamner, decayed_parameters
-from hamner.training.emotional_layers import rate_scales
-
-
-def warmup_constant(step: int, rate: float, warmup_steps: int) -> float:
-    """Rate of 0-based `step`: a straight rise over `warmup_steps`, then constant."""
-    return rate * min(1.0, (step + 1) / warmup_steps) if warmup_steps else rate
 
 
 def adamw(hamner: Hamner, config: Optimizer, groups: Sequence[ParameterGroup] = ()) -> torch.optim.AdamW:
@@ -31,3 +27,49 @@ def adamw(hamner: Hamner, config: Optimizer, groups: Sequence[ParameterGroup] = 
          for (scale, decays), weights in parameters.items() if weights],
         betas=(config.beta1, config.beta2), fused=True,
     )
+
+
+def middle_layers(num_layers: int, count: int) -> range:
+    """The `count` consecutive 0-based layers around the middle of the stack."""
+    start = (num_layers - count) // 2
+    return range(start, start + count)
+
+
+def rate_scales(hamner: Hamner, groups: Sequence[ParameterGroup]) -> dict[str, float]:
+    """The share of the rate each named parameter learns at; 1 outside of all groups, the last group counts.
+
+    Raises BadInput for a group that no parameter is in.
+    """
+    scales = {name: 1.0 for name, _ in hamner.named_parameters()}
+    for group in groups:
+        names = [name for name in scales if _belongs(name, group, hamner.config)]
+        if not names:
+            raise BadInput(f"parameter group {group} holds none of the parameters, such as {next(iter(scales))}")
+        scales |= dict.fromkeys(names, group.learning_rate_scale)
+    return scales
+
+
+def _belongs(name: str, group: ParameterGroup, model: ModelConfig) -> bool:
+    if group.middle_layers:
+        layers = middle_layers(model.num_layers, group.middle_layers)
+        return name.startswith("blocks.") and int(name.split(".")[1]) in layers
+    return fnmatch(name, group.parameters)
+
+
+def optimizer_tensors(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's moments and step counts, named after their parameters."""
+    return {
+        f"{name}/{key}": value for name, weight in hamner.named_parameters()
+        for key, value in optimizer.state.get(weight, {}).items()
+    }
+
+
+def load_optimizer(
+    hamner: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor],
+) -> None:
+    """Put back what optimizer_tensors gave."""
+    weights = dict(hamner.named_parameters())
+    for full_name, value in tensors.items():
+        name, key = full_name.rsplit("/", 1)
+        weight = weights[name]
+        optimizer.state[weight][key] = value.to(weight.device)

@@ -24,8 +24,9 @@ from hamner.data.mixer import Mixer
 from hamner.model.kernels.dispatch import DTYPES
 from hamner.model.loss import head_loss
 from hamner.model.transformer import Hamner
-from hamner.training.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
-from hamner.training.optimizer import adamw, warmup_constant
+from hamner.training.checkpoint import Checkpoint
+from hamner.training.learning_rate import warmup_constant
+from hamner.training.optimizer import adamw, load_optimizer, optimizer_tensors
 
 MAX_SKIPPED = 50    # fp16: the scale halves at each skipped step; after so many it is no matter of scale
 

@@ -12,8 +12,8 @@ from hamner.config.schema import ModelConfig, Optimizer
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import build
 from hamner.training import checkpoint
-from hamner.training.checkpoint import Corrupt, load_optimizer, newest, optimizer_tensors, prune, save, step_name
-from hamner.training.optimizer import adamw
+from hamner.training.checkpoint import Corrupt, newest, prune, save, step_name
+from hamner.training.optimizer import adamw, load_optimizer, optimizer_tensors
 
 MODEL = ModelConfig(vocab_size=300, hidden_size=16, num_layers=2, num_heads=2, num_kv_heads=1, intermediate_size=8,
                     num_experts=2, attention="differential")

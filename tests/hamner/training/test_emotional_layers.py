@@ -10,7 +10,7 @@ from hamner.data.text_rows import TextRows
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import build
 from hamner.training import checkpoint
-from hamner.training.emotional_layers import middle_layers, rate_scales
+from hamner.training.optimizer import middle_layers, rate_scales
 from hamner.training.trainer import Trainer
 
 MODEL = ModelConfig(vocab_size=280, hidden_size=16, num_layers=4, num_heads=2, num_kv_heads=1, intermediate_size=24)

@@ -14,7 +14,7 @@ from hamner.data.text_rows import TextRows
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import build
 from hamner.training import checkpoint
-from hamner.training.optimizer import warmup_constant
+from hamner.training.learning_rate import warmup_constant
 from hamner.training.trainer import Diverged, Trainer
 
 CPU = Compute(device="cpu", precision="fp32")
