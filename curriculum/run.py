@@ -22,19 +22,19 @@ from rich.console import Console
 from rich.table import Table
 
 from curriculum.curricula import find_curriculum
+from curriculum.disk import check_disk
 from curriculum.driver import Interrupted, run_until_told, shown
 from curriculum.stages import SEED, Curriculum, Stage, stage_index
 from curriculum.starting_model import find_pupil, with_weights_of
-from hamner.config.cost import GIB, count_parameters
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
-from hamner.config.schema import Config, ModelConfig
+from hamner.config.schema import Config
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
 from hamner.runs.cli import add_run_options, read_config, run_command
 from hamner.runs.cluster import check_cluster, check_machine, ray_settings
-from hamner.runs.files import checked, free_gib
+from hamner.runs.files import checked
 from hamner.runs.folders import open_run, results_folder, write_config
 from hamner.runs.lock import only_one
 from hamner.training import checkpoint
@@ -142,28 +142,6 @@ def _first_stage(options: argparse.Namespace, stages: Sequence[Stage]) -> int:
             "with a run by --resume --name RUN"
         )
     return stage_index(options.stage, stages)
-
-
-def disk_gib(model: ModelConfig, config: Config, stages: Sequence[Stage]) -> float:
-    """Most that a run's checkpoints take at one moment, GiB: the newest and one being written, this stage's best,
-    each stage's end and best, `keep_every` of the longest possible run, and the final one.
-
-    A checkpoint holds weights, two moments and the averaged weights, fp32.
-    """
-    settings, weights = config.curriculum, 4 * count_parameters(model).total / GIB
-    longest = sum(stage.length(settings.max_steps) for stage in stages)
-    full = settings.keep_checkpoints + 3 + (longest // settings.keep_every if settings.keep_every else 0)
-    kept = 2 * len(stages) * (4 if settings.keep_stages == "full" else 1)
-    return (4 * full + kept) * weights
-
-
-def check_disk(model: ModelConfig, config: Config, stages: Sequence[Stage], folder: Path) -> None:
-    """Raises BadInput when the run's checkpoints cannot fit where its results go."""
-    needed, (there, free) = disk_gib(model, config, stages), free_gib(folder)
-    if needed > free:
-        raise BadInput(
-            f"the run's checkpoints need up to {needed:.1f} GiB, {there} has {free:.1f} GiB free: make room, choose "
-            "another --results, or lower curriculum.keep_checkpoints, keep_every or keep_stages")
 
 
 def _absolute(path: str | None) -> str | None:

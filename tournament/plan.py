@@ -12,8 +12,9 @@ from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config
 from hamner.runs.cli import console
 from tournament.budget import budgets, probe_steps, reference_end
+from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import entrants, flops_per_token, twins
-from tournament.gpu_memory import checkpoint_gib, disk_gib, memory_bytes, share
+from tournament.gpu_memory import memory_bytes, share
 from tournament.learning_rate_probe import FIRST, MOVES
 
 

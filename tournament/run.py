@@ -30,8 +30,8 @@ from hamner.runs.cluster import check_machine
 from hamner.runs.files import checked
 from hamner.runs.folders import open_run, results_folder, write_config
 from hamner.runs.lock import only_one
+from tournament.disk import check_disk
 from tournament.entrants import entrants, read_league, sweep
-from tournament.gpu_memory import check_disk
 from tournament.prepare_in_background import Text
 
 if TYPE_CHECKING:

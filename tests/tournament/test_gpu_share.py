@@ -8,8 +8,9 @@ import pytest
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from tournament.disk import check_disk, disk_gib
 from tournament.entrants import entrants
-from tournament.gpu_memory import Rung, check_disk, disk_gib, first_rung, memory_bytes, next_rung, share
+from tournament.gpu_memory import Rung, first_rung, memory_bytes, next_rung, share
 
 CARD = load_config("rtx3090")
 TEN = {name: contestant.model for name, contestant in entrants(CARD).items()}
