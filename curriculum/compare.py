@@ -26,7 +26,7 @@ from rich.table import Table
 from curriculum.curricula import finished_folder
 from hamner.config.errors import BadInput
 from hamner.runs import cli
-from hamner.runs.files import checked, read_json
+from hamner.runs.files import read_json, read_json_as
 from hamner.runs.folders import results_folder
 
 CONFIDENCE = 0.95
@@ -81,8 +81,8 @@ def _command(arguments: Sequence[str]) -> int:
 def read(results: Path, name: str) -> Run:
     """Raises BadInput for a run that is missing or not finished."""
     folder = finished_folder(results, name)
-    document = checked(folder / "config.json", dict)
-    records = checked(folder / "stages.json", lambda told: list(told["stages"]))
+    document = read_json_as(folder / "config.json", dict)
+    records = read_json_as(folder / "stages.json", lambda told: list(told["stages"]))
     measured = dict(records[-1]["heldout_loss"])
     if (folder / "skills.json").is_file():
         measured[SKILLS] = statistics.mean(read_json(folder / "skills.json")["stages"][-1]["exact_match"].values())

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from curriculum.stages import CURRICULA, Curriculum, Stage, stage_problems
-from hamner.config.errors import BadInput, closest
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.load import parse
 from hamner.config.schema import Config
-from hamner.runs.files import checked
+from hamner.runs.files import read_json_as
 from hamner.runs.folders import differences, run_folder, runs
 
 CONTROLS = ("joint", "shuffled")
@@ -39,7 +39,7 @@ def find_curriculum(name: str, like: str | None, config: Config, results: Path) 
         return Curriculum(name=name, stages=CURRICULA[name])
     path = Path(name).expanduser()
     if not path.is_file():
-        raise BadInput(f"--curriculum {name} is neither a file nor a name; {closest(name, [*CURRICULA, *CONTROLS])}")
+        raise BadInput(f"--curriculum {name} is neither a file nor a name; {did_you_mean(name, [*CURRICULA, *CONTROLS])}")
     return read_curriculum(path)
 
 
@@ -62,20 +62,20 @@ def finished_folder(results: Path, name: str) -> Path:
     if not (folder / "final").is_dir():
         known = [path.name for path in runs(results, "curriculum") if (path / "final").is_dir()]
         raise BadInput(f"no finished curriculum '{name}' in {results}; "
-                       + (closest(name, known) if known else "there is none"))
+                       + (did_you_mean(name, known) if known else "there is none"))
     return folder
 
 
 def finished_run(name: str, config: Config, results: Path) -> tuple[str, list[Stage], list[dict[str, Any]]]:
     """A finished run's name, its stages and their records. Refused when this run would differ in more than order."""
     folder = finished_folder(results, name)
-    document = checked(folder / "config.json", dict)
+    document = read_json_as(folder / "config.json", dict)
     different = [line for line in differences(document["config"], config.model_dump(mode="json"))
                  if not line.startswith(MAY_DIFFER)]
     if different:
         raise BadInput([f"--like {name}: a control differs from its run in the order of the data alone", *different])
     stages = parse(Curriculum, document["curriculum"], str(folder / "config.json")).stages
-    return name, list(stages), checked(folder / "stages.json", lambda told: list(told["stages"]))
+    return name, list(stages), read_json_as(folder / "stages.json", lambda told: list(told["stages"]))
 
 
 def control(kind: str, like: str, stages: list[Stage], records: list[dict[str, Any]]) -> Curriculum:

@@ -31,7 +31,7 @@ class Measure:
         self._corpus, self._tokenizer, self._config = corpus, tokenizer, config
         settings = config.curriculum
         self._count, self._length = settings.eval_sequences, settings.seq_len
-        self._batch = settings.batch_size // settings.micro_batches
+        self._batch = settings.batch_size // settings.gradient_accumulation_steps
         self._texts = {name: heldout_text(corpus, tokenizer, name, self._length, max(1, self._count // 2), EVERY_LEVEL)
                        for name in names}
         self._items = skill_items(tokenizer, seed=corpus.seed, heldout_fraction=corpus.heldout_fraction,

@@ -58,7 +58,7 @@ class StageJudge:
         settings = self._config.curriculum
         losses = {
             name: heldout_loss(cast(Hamner, self.average.module), rows, self._config.compute,
-                               batch_size=settings.batch_size // settings.micro_batches)
+                               batch_size=settings.batch_size // settings.gradient_accumulation_steps)
             for name, rows in self._rows.items()
         }
         loss = mix_loss(losses, self._stage.mix)

@@ -25,7 +25,7 @@ from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
 from curriculum.driver import Interrupted, run_until_told, shown
 from curriculum.stages import SEED, Curriculum, Stage, stage_index
-from curriculum.starting_model import find_pupil, with_weights_of
+from curriculum.starting_model import find_starting_model, with_weights_of
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
 from hamner.config.schema import Config
@@ -34,7 +34,7 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
 from hamner.runs.cli import add_run_options, read_config, run_command
 from hamner.runs.cluster import check_cluster, check_machine, ray_settings
-from hamner.runs.files import checked
+from hamner.runs.files import read_json_as
 from hamner.runs.folders import open_run, results_folder, write_config
 from hamner.runs.lock import only_one
 from hamner.training import checkpoint
@@ -62,10 +62,10 @@ def _command(arguments: Sequence[str]) -> int:
     console = cli.console()
     results = results_folder(options.results)
     console.print(f"results: {results}", soft_wrap=True)
-    return raise_model(console, results, options, read_config(options, options.settings, "curriculum"))
+    return run_curriculum(console, results, options, read_config(options, options.settings, "curriculum"))
 
 
-def raise_model(console: Console, results: Path, options: argparse.Namespace, config: Config | None) -> int:
+def run_curriculum(console: Console, results: Path, options: argparse.Namespace, config: Config | None) -> int:
     """Start or resume a run; returns the exit code."""
     problems = Problems()
     facts: dict[str, Any] = {"kind": "curriculum", "who": options.who}
@@ -119,7 +119,7 @@ def _check_new(
     with problems.collect():
         facts["first_stage"] = _first_stage(options, curriculum.stages)
     with problems.collect():
-        pupil = with_weights_of(find_pupil(options.who, config, results, options.tournament), options.source)
+        pupil = with_weights_of(find_starting_model(options.who, config, results, options.tournament), options.source)
         problems.found += pupil.model.problems(config.curriculum.seq_len)
         facts |= pupil.facts() | {"from": _absolute(options.source), "curriculum": curriculum.model_dump(mode="json")}
     with problems.collect():
@@ -263,7 +263,7 @@ def _train(folder: Path, config: Config) -> str:
 def _finish(console: Console, folder: Path) -> int:
     table = Table(title=f"curriculum {folder.name}: held-out loss in nats per token at each stage's end",
                   title_justify="left", box=box.SIMPLE_HEAD)
-    checked(folder / "stages.json", lambda document: _add_rows(table, document["stages"]))
+    read_json_as(folder / "stages.json", lambda document: _add_rows(table, document["stages"]))
     console.print(table)
     console.print(f"finished: {folder / 'final'}", soft_wrap=True)
     console.print(f"talk to it: python -m hamner.chat {folder.name}", soft_wrap=True)

@@ -18,11 +18,11 @@ from hamner.runs.metrics import Curves, Metrics
 from hamner.training.throughput import Meter
 
 FIELDS = ("run", "timestamp", "step", "phase", "stage_step", "loss", "mean_loss", "perplexity", "balance_loss",
-          "gradient_norm", "heldout_loss", "learning_rate", "tokens_per_sec", "share_of_peak", "data_wait", "peak_gib",
+          "gradient_norm", "heldout_loss", "learning_rate", "tokens_per_sec", "mfu", "data_wait", "peak_gib",
           "tokens_total", "tokens_billions",
           "elapsed_hours", "skipped_steps", "loss_scale")
 CURVES = ("loss", "mean_loss", "balance_loss", "gradient_norm", "heldout_loss", "learning_rate", "tokens_per_sec",
-          "share_of_peak", "data_wait", "peak_gib", "skipped_steps", "loss_scale")
+          "mfu", "data_wait", "peak_gib", "skipped_steps", "loss_scale")
 PROGRESS = ".progress"
 BULKY = ("skills", "documents")    # of a stage's record: what skills.json is made of
 

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from hamner.config.checks import mix_problems
-from hamner.config.errors import BadInput, closest
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.schema import Strict
 from hamner.data.synthetic_rows import level_problems
 
@@ -104,5 +104,5 @@ def stage_index(word: str, stages: Sequence[Stage] = SEED) -> int:
     if word.isdigit() and 1 <= int(word) <= len(stages):
         return int(word) - 1
     known = ", ".join(f"{number} {name}" for number, name in enumerate(names, start=1))
-    hint = closest(word, names) if not word.lstrip("-").isdigit() else ""
+    hint = did_you_mean(word, names) if not word.lstrip("-").isdigit() else ""
     raise BadInput(f"unknown stage '{word}'; " + (hint if hint.startswith("did") else f"the stages are {known}"))

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hamner.config.errors import BadInput, closest
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, model_named
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.files import checked, read_json
+from hamner.runs.files import read_json, read_json_as
 from hamner.runs.folders import run_folder, runs
 from hamner.training import checkpoint
 
 
 @dataclass(frozen=True)
-class Pupil:
+class StartingModel:
     """Who is raised: its model, and the tokenizer it is tied to, if any."""
 
     name: str
@@ -33,14 +33,14 @@ class Pupil:
         return {"name": self.name, "model": self.model.model_dump(), "tokenizer": told}
 
 
-def find_pupil(who: str, config: Config, results: Path, tournament: str | None) -> Pupil:
+def find_starting_model(who: str, config: Config, results: Path, tournament: str | None) -> StartingModel:
     """Resolve WHO. Raises BadInput with the ways out."""
     if tournament and who != "winner":
         raise BadInput(f"--tournament {tournament} chooses whose winner; it goes with WHO = winner, not '{who}'")
     if who == "winner":
         return _winner(_winner_file(results, tournament), config)
     if who in CONTESTANTS | PRESETS:
-        return Pupil(who, model_named(who, config.size))
+        return StartingModel(who, model_named(who, config.size))
     path = Path(who).expanduser()
     if path.is_file():
         document = read_json(path)
@@ -55,9 +55,9 @@ def find_pupil(who: str, config: Config, results: Path, tournament: str | None) 
             problems.append("document_mask is false, the config's size.document_mask true: write it into the model")
         if problems:
             raise BadInput([f"{path}: {problem}" for problem in problems])
-        return Pupil(path.stem, model)
+        return StartingModel(path.stem, model)
     known = ["winner", *CONTESTANTS, *PRESETS]
-    raise BadInput(f"WHO = '{who}' is neither a contestant, a preset, 'winner' nor a file; {closest(who, known)}")
+    raise BadInput(f"WHO = '{who}' is neither a contestant, a preset, 'winner' nor a file; {did_you_mean(who, known)}")
 
 
 def _winner_file(results: Path, tournament: str | None) -> Path:
@@ -66,7 +66,7 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
         if not (folder / "config.json").is_file():
             known = [p.name for p in runs(results, "tournament")]
             raise BadInput(f"no tournament '{tournament}' in {results}; "
-                           + (closest(tournament, known) if known else "run `tournament` first"))
+                           + (did_you_mean(tournament, known) if known else "run `tournament` first"))
         if not (folder / "winner.json").is_file():
             raise BadInput(f"tournament '{tournament}' has no winner yet: finish it with "
                            f"`tournament --resume --name {tournament}`")
@@ -77,9 +77,9 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
     return finished[-1]
 
 
-def _winner(path: Path, config: Config) -> Pupil:
+def _winner(path: Path, config: Config) -> StartingModel:
     """The winner a file names, with its tokenizer. Refused when the config would make it another size."""
-    name, run, model, stored, sha256 = checked(path, lambda document: (
+    name, run, model, stored, sha256 = read_json_as(path, lambda document: (
         str(document["contestant"]), document.get("run", path.parent.name),
         parse(ModelConfig, document["model"], str(path)), Path(document["tokenizer"]["path"]),
         document["tokenizer"]["sha256"],
@@ -98,10 +98,10 @@ def _winner(path: Path, config: Config) -> Pupil:
     if tokenizer.sha256 != sha256:
         raise BadInput(f"the tokenizer in {stored} is not the one {path} names: {tokenizer.sha256[:12]} instead of "
                        f"{sha256[:12]}")
-    return Pupil(name, model, stored, f"winner of tournament {run}: {name}")
+    return StartingModel(name, model, stored, f"winner of tournament {run}: {name}")
 
 
-def with_weights_of(pupil: Pupil, source: str | None) -> Pupil:
+def with_weights_of(pupil: StartingModel, source: str | None) -> StartingModel:
     """Take the tokenizer of the checkpoint's weights; refused when it is another model or another tokenizer."""
     if not source:
         return pupil
@@ -114,4 +114,4 @@ def with_weights_of(pupil: Pupil, source: str | None) -> Pupil:
     if theirs and ours != theirs:
         raise BadInput(f"{source} was trained with another tokenizer ({ours[:12]}) than the winner's "
                        f"({theirs[:12]}): leave out --from, or name the model instead of 'winner'")
-    return Pupil(pupil.name, pupil.model, found.path, pupil.told)
+    return StartingModel(pupil.name, pupil.model, found.path, pupil.told)

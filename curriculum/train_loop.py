@@ -35,9 +35,9 @@ from hamner.evaluation.forgetting import drops
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
 from hamner.model.transformer import build
 from hamner.runs.files import read_json
-from hamner.runs.resume_log import Beacon
+from hamner.runs.resume_log import StepFile
 from hamner.training import checkpoint
-from hamner.training.checkpoint_writer import CheckpointWriter, begins, must_be_there
+from hamner.training.checkpoint_writer import CheckpointWriter, checkpoint_due, must_be_on_disk
 from hamner.training.compilation import compiles
 from hamner.training.throughput import Meter
 from hamner.training.trainer import Diverged, Trainer
@@ -62,14 +62,14 @@ def train(settings: dict[str, Any]) -> None:
         torch.cuda.set_device(get_device())    # of several cards on a node, the one Ray gave this worker
     lock = FileLock(folder / f".worker{rank}.lock", thread_local=False)
     with lock.acquire(timeout=60):    # an orphan of a killed driver may still be writing
-        course = Course(folder, rank=rank, world=world, attempt=settings["attempt"])
+        course = CurriculumRun(folder, rank=rank, world=world, attempt=settings["attempt"])
         try:
             course.run()
         finally:
             course.close()    # before the lock goes: a successor must not meet a half-written checkpoint
 
 
-class Course:
+class CurriculumRun:
     """One run of the curriculum on one worker."""
 
     def __init__(self, folder: Path, *, rank: int = 0, world: int = 1, attempt: int = 1) -> None:
@@ -90,7 +90,7 @@ class Course:
         hamner = build(self.model, self.config.seed, activation_checkpointing=compute.activation_checkpointing)
         most = len(self.stages) * self.settings.max_steps * self.settings.batch_size * self.settings.seq_len
         self.trainer = Trainer(
-            hamner, mixer, self.config.optimizer, compute, micro_batches=self.settings.micro_batches,
+            hamner, mixer, self.config.optimizer, compute, gradient_accumulation_steps=self.settings.gradient_accumulation_steps,
             max_skipped=self.settings.max_skipped, compiled=compiles(
                 compute, self.model, self.settings.seq_len, most / world, compute.worker_threads))
         self.corpus = corpus
@@ -98,7 +98,7 @@ class Course:
         self.records = Records(folder, lambda tokens: Meter(compute, self.model, self.settings.seq_len, tokens),
                                writes=rank == 0)
         self.say = self.records.say
-        self._beacon = Beacon(folder, time.time_ns() // 10**6)    # each process is a start of its own, whoever began it
+        self._beacon = StepFile(folder, time.time_ns() // 10**6)    # each process is a start of its own, whoever began it
         self._attempt, self._source = attempt, document["from"]
         self.stage_index: int = document["first_stage"]
         self.stage_step = 0
@@ -157,14 +157,14 @@ class Course:
                     aside = path.with_name(f"corrupt_{path.name}")
                     shutil.rmtree(aside, ignore_errors=True)
                     path.rename(aside)
-        name = self._as_rank_0_says(name)
+        name = self._broadcast(name)
         if name == "none":
             problem = f"no checkpoint in {folder} is whole: begin a new run, with --from a checkpoint that is"
             self.say(problem)
             raise BadInput(problem)
         return found or (checkpoint.load(folder / name) if name else None)
 
-    def _as_rank_0_says(self, word: str) -> str:
+    def _broadcast(self, word: str) -> str:
         if self._world == 1:
             return word
         words = [word]
@@ -267,14 +267,14 @@ class Course:
         self._progress(stage, row)
         if last or step % self.settings.sample_every == 0:
             self._sample(stage)
-        due = self._best_so_far() or begins(step, self.settings.checkpoint_every)
+        due = self._best_so_far() or checkpoint_due(step, self.settings.checkpoint_every)
         due = due or (bool(self.settings.keep_every) and step % self.settings.keep_every == 0)
         if last:
             return    # the border's checkpoint, which says that the stage is over, is of the same step
-        stop = self._told_to_stop()
+        stop = self._stop_requested()
         if due or stop:
             self._checkpoint(wait=stop)
-        if must_be_there(step, self.settings.checkpoint_every):
+        if must_be_on_disk(step, self.settings.checkpoint_every):
             self._writer.wait()
         if stop:
             raise Stopped
@@ -325,7 +325,7 @@ class Course:
         self.records.stages(self.told)
         if reason == "worse" and self.settings.after_worse == "stop":
             raise Stopped(": the loss of the stage was rising, and after_worse = stop")
-        if self.stage_index < len(self.stages) and self._told_to_stop():
+        if self.stage_index < len(self.stages) and self._stop_requested():
             raise Stopped
 
     def _after_worse(self, stage: Stage) -> None:
@@ -341,7 +341,7 @@ class Course:
                 checkpoint.load(self.folder / best["checkpoint"])
             except BadInput as error:
                 problem = str(error)
-        problem = self._as_rank_0_says(problem)
+        problem = self._broadcast(problem)
         if problem:
             self.say(f"{told}; its best weights are lost, so it goes on from the last: {problem}")
             return
@@ -349,7 +349,7 @@ class Course:
         self.trainer.load_weights(found, optimizer=self.settings.optimizer_at_border == "keep")
         self.say(f"{told}: back to the weights of its step {best['stage_step']}")
 
-    def _told_to_stop(self) -> bool:
+    def _stop_requested(self) -> bool:
         told = torch.tensor(float(self.rank == 0 and (self.folder / STOP).exists()))
         if self._world > 1:    # all at the same step, or none
             told = told.to(self.config.compute.device)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from hamner.config.errors import BadInput, closest
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.schema import SOURCE_NAMES, Config
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer
 from hamner.data.preparation.job import Runner, Work, settings
@@ -155,7 +155,7 @@ def _names(words: str | None) -> tuple[str, ...]:
         return text
     asked = [word.strip() for word in words.split(",")]
     unknown = [f"--sources {word}: " + ("its items are drawn while training, there is nothing to prepare"
-               if word in SOURCE_NAMES else f"unknown source; {closest(word, text)}")
+               if word in SOURCE_NAMES else f"unknown source; {did_you_mean(word, text)}")
                for word in asked if word not in text]
     if unknown:
         raise BadInput(unknown)

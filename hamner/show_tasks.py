@@ -5,7 +5,7 @@ import random
 import sys
 from collections.abc import Sequence
 
-from hamner.config.errors import BadInput, Problems, closest
+from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
 from hamner.runs.cli import run_command
 
@@ -23,7 +23,7 @@ def command(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     problems = Problems()    # options are read as words, so that one message has all that is wrong with them
     if options.type is not None and options.type not in TASKS:
-        problems.found.append(f"--type: unknown synthetic task '{options.type}'; {closest(options.type, list(TASKS))}")
+        problems.found.append(f"--type: unknown synthetic task '{options.type}'; {did_you_mean(options.type, list(TASKS))}")
     level = seed = count = 0
     with problems.collect():
         level = _whole("--level", options.level, LEVELS[0], LEVELS[-1]) if options.level is not None else 0

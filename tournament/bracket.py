@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
-from tournament.uncertainty import Label, Ruler, compare, paired_error, ruler
+from tournament.uncertainty import Label, SeedNoise, compare, paired_error, ruler
 
 Failure = Literal["oom", "diverged", "error"]
 OF_THE_CONTESTANT: tuple[Failure, ...] = ("oom", "diverged")    # an error is of one process
@@ -170,7 +170,7 @@ class Bracket:
         """The best of a round, as many as it keeps, of those that did not fail."""
         return [name for name in self.rank(index) if self.losses(index, name)][: self.rules.keep[index]]
 
-    def ruler(self, index: int) -> Ruler:
+    def ruler(self, index: int) -> SeedNoise:
         """How far the same contestant moved with another seed in this round."""
         groups: dict[str, list[float]] = {}
         for run, outcome in self.rounds[index].outcomes.items():

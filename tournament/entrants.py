@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.cost import training_flops_per_token
-from hamner.config.errors import BadInput, Problems, closest
+from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict
@@ -62,7 +62,7 @@ def _model(row: Entrant, config: Config) -> ModelConfig:
     """What a row trains. Raises BadInput with everything wrong in it."""
     problems = list(_row_problems(row))
     if row.base not in BASES:
-        raise BadInput([*problems, f"unknown contestant '{row.base}'; {closest(row.base, list(BASES))}"])
+        raise BadInput([*problems, f"unknown contestant '{row.base}'; {did_you_mean(row.base, list(BASES))}"])
     small = shrink(BASES[row.base], config.size)
     try:
         model = parse(ModelConfig, {**small.model_dump(), **row.overrides}, f"contestant '{row.name}'")
@@ -152,7 +152,7 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
         key, _, values = word.partition("=")
         known = ("lr", *(name for name in ModelConfig.model_fields if name not in ("vocab_size", "attention")))
         if key not in known or not values:
-            raise BadInput(f"--sweep {word}: write KEY=VALUE,VALUE with one of these keys; {closest(key, known)}")
+            raise BadInput(f"--sweep {word}: write KEY=VALUE,VALUE with one of these keys; {did_you_mean(key, known)}")
         try:
             axes.append([(key, text, json.loads(text)) for text in values.split(",")])
         except ValueError:

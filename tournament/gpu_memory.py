@@ -15,28 +15,28 @@ CONTEXT = 0.6 * GIB    # CUDA context, kernels and allocator slack of one proces
 
 
 @dataclass(frozen=True)
-class Rung:
+class MemoryPlan:
     """How a batch is computed: the same tokens and the same gradient, in less memory or more of the card."""
 
-    micro_batches: int
+    gradient_accumulation_steps: int
     activation_checkpointing: bool
     share: float    # of one card; 0 without one
 
 
-def first_rung(model: ModelConfig, config: Config) -> Rung:
+def first_memory_plan(model: ModelConfig, config: Config) -> MemoryPlan:
     """What a contestant starts with."""
-    rung = Rung(config.tournament.micro_batches, config.compute.activation_checkpointing, 0.0)
+    rung = MemoryPlan(config.tournament.gradient_accumulation_steps, config.compute.activation_checkpointing, 0.0)
     return replace(rung, share=share(model, config, rung))
 
 
-def next_rung(rung: Rung, config: Config) -> tuple[Rung, str] | None:
+def next_fallback(rung: MemoryPlan, config: Config) -> tuple[MemoryPlan, str] | None:
     """What to try after running out of memory, and how to say it; None when nothing is left.
 
     Half the micro-batch and twice the accumulation, once; then activation checkpointing; then more of the card.
     """
-    start, batch = config.tournament.micro_batches, config.tournament.batch_size
-    if rung.micro_batches == start and batch % (2 * start) == 0:
-        return replace(rung, micro_batches=2 * start), f"micro batches {start} -> {2 * start}"
+    start, batch = config.tournament.gradient_accumulation_steps, config.tournament.batch_size
+    if rung.gradient_accumulation_steps == start and batch % (2 * start) == 0:
+        return replace(rung, gradient_accumulation_steps=2 * start), f"micro batches {start} -> {2 * start}"
     if not rung.activation_checkpointing:
         return replace(rung, activation_checkpointing=True), "activation checkpointing"
     if 0 < rung.share < 1:
@@ -45,12 +45,12 @@ def next_rung(rung: Rung, config: Config) -> tuple[Rung, str] | None:
     return None
 
 
-def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:
+def memory_bytes(model: ModelConfig, config: Config, rung: MemoryPlan | None = None) -> float:
     """Peak bytes of one training step of a contestant in the tournament: of its three fullest moments the fullest."""
     league, compute = config.tournament, config.compute
-    micro_batches = rung.micro_batches if rung else league.micro_batches
+    gradient_accumulation_steps = rung.gradient_accumulation_steps if rung else league.gradient_accumulation_steps
     width = 4 if compute.precision == "fp32" else 2
-    tokens, layers = league.batch_size // micro_batches * league.seq_len, model.num_layers
+    tokens, layers = league.batch_size // gradient_accumulation_steps * league.seq_len, model.num_layers
     parameters, head = count_parameters(model).total, model.vocab_size * model.hidden_size
     heads = 2 if model.attention == "differential" else 1
     inside = (8 + 6 * heads) * model.hidden_size + 5 * model.num_active_experts * model.intermediate_size
@@ -59,8 +59,8 @@ def memory_bytes(model: ModelConfig, config: Config, rung: Rung | None = None) -
         kept, again = float(width * tokens * layers * model.hidden_size), block    # blocks' inputs, one made anew
     else:
         kept, again = layers * block, 0.0
-    held = (16 if micro_batches > 1 else 12) * parameters    # weights and Adam; gradients of the parts before
-    turned = compute.device == "cpu" and compute.precision == "bf16"    # fast_path.turning_pays
+    held = (16 if gradient_accumulation_steps > 1 else 12) * parameters    # weights and Adam; gradients of the parts before
+    turned = compute.device == "cpu" and compute.precision == "bf16"    # fast_path.use_transposed_head
     logits = min(tokens * model.vocab_size, LOGITS_OF_A_CPU if turned else LOGITS_AT_A_TIME)
     logits *= 2 * width + (0 if turned else 4)    # their softmax and gradient too
     moments = (
@@ -82,7 +82,7 @@ def _copies(model: ModelConfig, width: int) -> float:
     return width * (weights - alone)
 
 
-def share(model: ModelConfig, config: Config, rung: Rung | None = None) -> float:
+def share(model: ModelConfig, config: Config, rung: MemoryPlan | None = None) -> float:
     """Fraction of one card in hundredths, rounded up, with a tenth to spare; 0 on a machine without one."""
     if config.compute.device == "cpu":
         return 0.0

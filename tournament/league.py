@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
-from hamner.runs.files import checked, write_json
+from hamner.runs.files import read_json_as, write_json
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, run_name, twins
 from tournament.standings import show_round, standings, write_winner
@@ -53,7 +53,7 @@ class League:
         """Read what the ledger remembers, and say where the league stands."""
         path = self.folder / "bracket.json"
         if path.is_file():
-            checked(path, self._load)
+            read_json_as(path, self._load)
         self._orders()
         self._retire()
         self.attempt = 1 + max((int(p.name) for p in (self.folder / "ray").glob("*") if p.name.isdigit()), default=0)

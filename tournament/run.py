@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hamner.config.errors import BadInput, Problems, closest
+from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.presets import CONTESTANTS
 from hamner.config.schema import Config
 from hamner.runs import cli
 from hamner.runs.background import Failed
 from hamner.runs.cli import add_run_options, read_config, run_command
 from hamner.runs.cluster import check_machine
-from hamner.runs.files import checked
+from hamner.runs.files import read_json_as
 from hamner.runs.folders import open_run, results_folder, write_config
 from hamner.runs.lock import only_one
 from tournament.disk import check_disk
@@ -82,7 +82,7 @@ def _who_enters(options: argparse.Namespace) -> dict[str, Any]:
         known = [row["name"] for row in rows]
     unknown = [name for name in options.only if name not in known]
     if unknown:
-        raise BadInput([f"--only {name}: nobody of that name enters; {closest(name, known)}" for name in unknown])
+        raise BadInput([f"--only {name}: nobody of that name enters; {did_you_mean(name, known)}" for name in unknown])
     only = options.only or known
     if options.sweep:
         rows = sweep(options.sweep, only)
@@ -174,11 +174,11 @@ def _finish(console: Console, folder: Path, *, table: bool = True) -> int:
     if table:
         from tournament.standings import show_round
 
-        checked(folder / "standings.json", lambda document: show_round(console, document, len(document["rounds"]) - 1))
+        read_json_as(folder / "standings.json", lambda document: show_round(console, document, len(document["rounds"]) - 1))
     told = {"settled": "settled: more than chance of seeds and text explains",
             "contested": "contested: chance of seeds and text could explain it",
             "unknown": "unknown: nobody ran two seeds, so nothing says how far chance moves a contestant"}
-    checked(folder / "winner.json", lambda winner: console.print(
+    read_json_as(folder / "winner.json", lambda winner: console.print(
         f"winner: [bold green]{winner['contestant']}[/bold green], {winner['heldout_loss']:.4f} nats/token held "
         f"out; {told.get(winner.get('verdict'), 'alone at the end')}; {folder / 'winner.json'}",
         soft_wrap=True, highlight=False))

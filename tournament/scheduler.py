@@ -106,9 +106,9 @@ class EliminationScheduler(TrialScheduler):
         if trial.status == Trial.ERROR:
             return    # Tune starts it again from its newest checkpoint
         self._dead[_run(trial)] = _reason(trial)
-        self._bury(tune_controller)
+        self._fail_lost_runs(tune_controller)
 
-    def _bury(self, tune_controller: Any) -> None:
+    def _fail_lost_runs(self, tune_controller: Any) -> None:
         """Nobody waits for the dead: a round that wants one has its failure at once."""
         while dead := [run for run in self._bracket.waiting_for() if run in self._dead]:
             index = self._bracket.next_round(dead[0])
@@ -123,7 +123,7 @@ class EliminationScheduler(TrialScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Of those of the earliest round that are wanted and idle, the longest."""
-        self._bury(tune_controller)
+        self._fail_lost_runs(tune_controller)
         idle = [run for run in self._bracket.waiting_for() if self._idle(run)]
         if not idle:
             return None

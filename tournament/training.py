@@ -27,18 +27,18 @@ from hamner.evaluation.statistics import mix_loss, row_counts
 from hamner.model.transformer import build
 from hamner.runs.files import read_json, write_json
 from hamner.runs.metrics import Curves, Metrics
-from hamner.runs.resume_log import Beacon
+from hamner.runs.resume_log import StepFile
 from hamner.training import checkpoint
-from hamner.training.checkpoint_writer import CheckpointWriter, begins, must_be_there
+from hamner.training.checkpoint_writer import CheckpointWriter, checkpoint_due, must_be_on_disk
 from hamner.training.compilation import compiles
-from hamner.training.throughput import Meter, forget_peak, peak_gib
+from hamner.training.throughput import Meter, peak_gib, reset_peak_memory
 from hamner.training.trainer import Diverged, Trainer
 from tournament.budget import Budget
 from tournament.entrants import Contestant, flops_per_token
-from tournament.gpu_memory import Rung, first_rung, next_rung
+from tournament.gpu_memory import MemoryPlan, first_memory_plan, next_fallback
 
 FIELDS = ("step", "round", "loss", "balance_loss", "gradient_norm", "learning_rate", "tokens_per_second",
-          "share_of_peak", "data_wait", "peak_gib", "tokens_total", "heldout_loss", "heldout_loss_of_grid")
+          "mfu", "data_wait", "peak_gib", "tokens_total", "heldout_loss", "heldout_loss_of_grid")
 LADDER = "ladder.json"
 T = TypeVar("T")
 
@@ -73,11 +73,11 @@ class Training:
         self._flops = flops_per_token(config, {"": contestant})[""]
         self._texts: dict[tuple[str, int], HeldoutText] = {}
         self._noted = ladder or folder / LADDER
-        self.rung = Rung(**read_json(self._noted)["rung"]) if self._noted.is_file() else self._first_rung()
-        self._beacon = Beacon(folder, attempt)
+        self.rung = MemoryPlan(**read_json(self._noted)["rung"]) if self._noted.is_file() else self._first_rung()
+        self._beacon = StepFile(folder, attempt)
         self._curves: Curves | None = None
         self._writer = CheckpointWriter()
-        forget_peak(config.compute.device)
+        reset_peak_memory(config.compute.device)
         self._climbing(self._start)
         self._beacon.note_resume(league / "resume.jsonl", self.trainer.step_count,
                                  contestant=folder.relative_to(league).as_posix())
@@ -95,7 +95,7 @@ class Training:
         hamner = build(self.contestant.model, self._seed, activation_checkpointing=rung.activation_checkpointing)
         steps = self.budget.steps[0] if self.budget.steps else settings.steps[0]    # few go further than round 1
         self.trainer = Trainer(
-            hamner, mixer, config.optimizer, config.compute, micro_batches=rung.micro_batches,
+            hamner, mixer, config.optimizer, config.compute, gradient_accumulation_steps=rung.gradient_accumulation_steps,
             groups=self.contestant.groups, compiled=compiles(
                 config.compute, self.contestant.model, settings.seq_len, steps * settings.batch_size * settings.seq_len,
                 config.compute.threads))
@@ -116,8 +116,8 @@ class Training:
 
     # -- running out of memory
 
-    def _first_rung(self) -> Rung:
-        return first_rung(self.contestant.model, self.config)
+    def _first_rung(self) -> MemoryPlan:
+        return first_memory_plan(self.contestant.model, self.config)
 
     def _climbing(self, action: Callable[[], T]) -> T:
         """Do something; when memory ends, go a rung further and do it again from the newest checkpoint."""
@@ -133,7 +133,7 @@ class Training:
 
     def _climb(self) -> bool:
         """Note what to try next; False when nothing is left. Raises NeedsMoreOfTheCard when only that is."""
-        found = next_rung(self.rung, self.config)
+        found = next_fallback(self.rung, self.config)
         if found is None:
             return False
         before, (self.rung, told) = self.rung, found
@@ -177,7 +177,7 @@ class Training:
         while not done:
             row = self._step(round_index)
             done = self.budget.done(round_index, trainer.step_count, progress["seconds"])
-            stop = done or begins(trainer.step_count, every) or trainer.step_count == fork
+            stop = done or checkpoint_due(trainer.step_count, every) or trainer.step_count == fork
             if stop:
                 break
             self._write(row)
@@ -196,7 +196,7 @@ class Training:
         began = time.perf_counter()
         row: dict[str, Any] = dict(trainer.step()) | {"round": round_index + 1}
         self._meter.ran(time.perf_counter() - began)
-        if must_be_there(trainer.step_count, self.settings.checkpoint_every):
+        if must_be_on_disk(trainer.step_count, self.settings.checkpoint_every):
             self._writer.wait()
         self._beacon.mark(trainer.step_count)
         progress["seconds"] += time.perf_counter() - began
@@ -215,7 +215,7 @@ class Training:
         return float((now - begin) / (end - begin)) if end > begin else 1.0
 
     def _grid_due(self, round_index: int) -> bool:
-        points = self.settings.grid_points
+        points = self.settings.evaluations_per_round
         return math.floor(self._fraction(round_index) * points + 1e-9) >= len(self.progress["grid"])
 
     def _fork(self, round_index: int) -> int | None:
@@ -251,7 +251,7 @@ class Training:
         return self._texts[source, count]
 
     def _losses(self, text: HeldoutText) -> tuple[list[float], list[int]]:
-        part = self.settings.batch_size // self.rung.micro_batches
+        part = self.settings.batch_size // self.rung.gradient_accumulation_steps
         return document_losses(self.trainer.hamner, text, self.config.compute, batch_size=part)
 
     def evaluate(self, factor: int) -> dict[str, Any]:
@@ -345,7 +345,7 @@ class Training:
             first=lambda: checkpoint.prune(folder, keep=max(1, keep - 1)),    # disk_gib counts on this room
             then=lambda: checkpoint.prune(folder, keep=1 if done else keep),
         )
-        if done or must_be_there(self.trainer.step_count, self.settings.checkpoint_every):
+        if done or must_be_on_disk(self.trainer.step_count, self.settings.checkpoint_every):
             self._writer.wait()
 
     def peak_gib(self) -> float:

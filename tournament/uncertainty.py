@@ -27,7 +27,7 @@ Documents = Mapping[str, Mapping[str, float | Sequence[float]]]
 
 
 @dataclass(frozen=True)
-class Ruler:
+class SeedNoise:
     """How far the same contestant moves with another seed, in one round. sd None: nobody ran two seeds."""
 
     sd: float | None
@@ -44,7 +44,7 @@ class Label:
     verdict: Verdict
 
 
-def ruler(groups: Iterable[Sequence[float]]) -> Ruler:
+def ruler(groups: Iterable[Sequence[float]]) -> SeedNoise:
     """Pooled standard deviation over groups of losses, each of one contestant's seeds."""
     squares, df = 0.0, 0
     for losses in groups:
@@ -52,11 +52,11 @@ def ruler(groups: Iterable[Sequence[float]]) -> Ruler:
             mean = sum(losses) / len(losses)
             squares += sum((x - mean) ** 2 for x in losses)
             df += len(losses) - 1
-    return Ruler(math.sqrt(squares / df) if df else None, df)
+    return SeedNoise(math.sqrt(squares / df) if df else None, df)
 
 
 def compare(
-    worse: Sequence[float], better: Sequence[float], evaluation_se: float | None, measured: Ruler, entrants: int,
+    worse: Sequence[float], better: Sequence[float], evaluation_se: float | None, measured: SeedNoise, entrants: int,
 ) -> Label:
     """Label the difference of two contestants, each given by the losses of its seeds."""
     difference = sum(worse) / len(worse) - sum(better) / len(better)

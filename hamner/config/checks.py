@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from hamner.config.errors import closest
+from hamner.config.errors import did_you_mean
 from hamner.config.schema import SOURCE_NAMES, Config
 
 
@@ -14,7 +14,7 @@ def mix_problems(mix: Mapping[str, float], where: str, known: Sequence[str] = SO
     """What is wrong with the ratios of a mix of the `known` sources."""
     for name, share in mix.items():
         if name not in known:
-            yield f"{where}: unknown source '{name}'; {closest(name, known)}"
+            yield f"{where}: unknown source '{name}'; {did_you_mean(name, known)}"
         if not (math.isfinite(share) and share > 0):
             yield f"{where}: the ratio of '{name}' is {share}; it must be above 0 (leave out what is not read)"
     if abs(sum(mix.values()) - 1) > 1e-6:
@@ -35,12 +35,12 @@ def relation_problems(config: Config) -> Iterator[str]:
     yield from mix_problems(league.mix, "tournament.mix")
     yield from _league_problems(config)
     for name, part in (("tournament", league), ("curriculum", stages)):
-        if part.batch_size % part.micro_batches:
-            yield f"{name}.batch_size {part.batch_size} is not a multiple of {name}.micro_batches {part.micro_batches}"
-    if stages.batch_size % (stages.micro_batches * config.compute.workers):
+        if part.batch_size % part.gradient_accumulation_steps:
+            yield f"{name}.batch_size {part.batch_size} is not a multiple of {name}.gradient_accumulation_steps {part.gradient_accumulation_steps}"
+    if stages.batch_size % (stages.gradient_accumulation_steps * config.compute.workers):
         yield (
             f"curriculum.batch_size {stages.batch_size} cannot be shared by {config.compute.workers} workers "
-            f"in {stages.micro_batches} micro batches"
+            f"in {stages.gradient_accumulation_steps} micro batches"
         )
     rule, every = stages.plateau, stages.plateau.evaluation_steps
     if rule.done_gain >= rule.go_on_gain:
@@ -64,7 +64,7 @@ def _league_problems(config: Config) -> Iterator[str]:
     league = config.tournament
     for name in league.report:
         if name not in SOURCE_NAMES:
-            yield f"tournament.report: unknown source '{name}'; {closest(name, SOURCE_NAMES)}"
+            yield f"tournament.report: unknown source '{name}'; {did_you_mean(name, SOURCE_NAMES)}"
     if league.budget == "seconds" and (len(league.seconds) != len(league.keep) or any(s <= 0 for s in league.seconds)):
         yield (f"tournament.seconds = {list(league.seconds)}: budget = seconds needs one positive number a round, "
                f"{len(league.keep)}")

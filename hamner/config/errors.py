@@ -34,11 +34,11 @@ class Problems:
             raise BadInput(list(dict.fromkeys(self.found)))
 
 
-def closest(word: str, known: Sequence[str]) -> str:
+def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A hint for an unknown name: the nearest known one; all of them when none is near and they are few."""
     near = difflib.get_close_matches(word, known, n=1)
     if near:
         return f"did you mean '{near[0]}'?"
     if len(known) <= 15:
         return f"known: {', '.join(known)}"
-    return f"the closest known one is '{difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]}'"
+    return f"the did_you_mean known one is '{difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]}'"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hamner.config.checks import relation_problems
-from hamner.config.errors import BadInput, Problems, closest
+from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.schema import Config, Strict
 
 S = TypeVar("S", bound=Strict)
@@ -87,7 +87,7 @@ def _read_toml(name_or_path: str) -> dict[str, Any]:
     found = shipped if shipped.is_file() else path
     if not found.is_file():
         raise BadInput(
-            f"no config '{name_or_path}': neither a file nor a name; {closest(name_or_path, config_names())}"
+            f"no config '{name_or_path}': neither a file nor a name; {did_you_mean(name_or_path, config_names())}"
         )
     try:
         text = found.read_text(encoding="utf-8")
@@ -107,7 +107,7 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
     found = found or [n for n in names if n.split(".")[-1] == key]
     if not found:
         known = sorted({*names, *(n.split(".")[-1] for n in names)})
-        raise BadInput(f"unknown key '{key}' in '{word}'; {closest(key, known)}")
+        raise BadInput(f"unknown key '{key}' in '{word}'; {did_you_mean(key, known)}")
     if len(found) > 1:
         raise BadInput(f"'{key}' in '{word}' is ambiguous: write one of {', '.join(found)}")
     try:
@@ -131,7 +131,7 @@ def explain(kind: type[Strict], error: Any, where: str) -> str:
     if error["type"] == "extra_forbidden":
         fields = [k.split(".")[-1] for k in leaves(kind) if k.split(".")[:-1] == path[:-1]]
         sections = [k for k, f in kind.model_fields.items() if len(path) == 1]
-        return f"{where}: unknown key '{key}'; {closest(path[-1], sorted({*fields, *sections}))}"
+        return f"{where}: unknown key '{key}'; {did_you_mean(path[-1], sorted({*fields, *sections}))}"
     if error["type"] == "missing":
         return f"{where}: '{key}' is missing"
     return f"{where}: '{key}' = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -6,7 +6,7 @@ Adding a contestant is one row. Counts are exact and tested: total / active per 
 
 from __future__ import annotations
 
-from hamner.config.errors import BadInput, closest
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.schema import ModelConfig, Size
 
 PRESETS: dict[str, ModelConfig] = {
@@ -52,7 +52,7 @@ def model_named(name: str, size: Size) -> ModelConfig:
     """A contestant or preset by name, shrunk to `size`. Raises BadInput for an unknown name."""
     known = CONTESTANTS | PRESETS
     if name not in known:
-        raise BadInput(f"unknown contestant '{name}'; {closest(name, list(known))}")
+        raise BadInput(f"unknown contestant '{name}'; {did_you_mean(name, list(known))}")
     return shrink(known[name], size)
 
 

@@ -142,13 +142,13 @@ class Tournament(Strict):
     lr_probe_steps: int = Field(0, ge=0)         # 0: a fifth of round 1, at least 3 × warmup
     cooldown: float = Field(0.0, ge=0, lt=0.5)   # share of each round over which a copy is annealed and ranked
     batch_size: int = Field(16, gt=0)
-    micro_batches: int = Field(1, gt=0)          # gradient accumulation: parts one batch is computed in
+    gradient_accumulation_steps: int = Field(1, gt=0)          # gradient accumulation: parts one batch is computed in
     seq_len: int = Field(512, gt=1)
     learning_rate: float = Field(3e-4, gt=0)
     warmup_steps: int = Field(100, ge=0)
     mix: dict[str, float] = {"fineweb_edu": 1.0}
     eval_sequences: int = Field(64, gt=0)        # held-out rows of seq_len tokens the ranking is made on
-    grid_points: int = Field(8, gt=0)            # looks at the held-out loss a round, on an eighth of the rows
+    evaluations_per_round: int = Field(8, gt=0)            # looks at the held-out loss a round, on an eighth of the rows
     report: tuple[str, ...] = ("synthetic",)     # further sources whose held-out loss is reported, never ranked
     log_every: int = Field(50, gt=0)
     checkpoint_every: int = Field(250, gt=0)     # steps that a kill can cost
@@ -185,7 +185,7 @@ class Curriculum(Strict):
     """The stages' common numbers; the stages themselves are curriculum/stages.py."""
 
     batch_size: int = Field(24, gt=0)
-    micro_batches: int = Field(1, gt=0)
+    gradient_accumulation_steps: int = Field(1, gt=0)
     seq_len: int = Field(1024, gt=1)
     warmup_steps: int = Field(300, ge=0)
     max_steps: int = Field(200_000, gt=0)        # cap of each stage

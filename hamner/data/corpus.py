@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamner.config.errors import BadInput
-from hamner.runs.files import checked
+from hamner.runs.files import read_json_as
 
 Tokens = npt.NDArray[Any]
 NEEDED = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")    # keys of a manifest
@@ -81,7 +81,7 @@ class Corpus:
 
     def __init__(self, folder: Path, tokenizer_sha256: str) -> None:
         self.folder = folder
-        self.manifest = checked(folder / "manifest.json", lambda manifest: {
+        self.manifest = read_json_as(folder / "manifest.json", lambda manifest: {
             **manifest, **{key: manifest[key] for key in NEEDED}})
         if self.manifest["tokenizer_sha256"] != tokenizer_sha256:
             raise BadInput(

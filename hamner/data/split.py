@@ -22,7 +22,7 @@ _SALTED = hashlib.blake2b(digest_size=8, salt=b"heldout")
 CHARACTERS_PER_TOKEN = 5    # a cautious guess: the count is needed before the tokenizer may see any text
 
 
-def draw(text: str) -> float:
+def unit_hash(text: str) -> float:
     """A number in [0, 1) that belongs to the text: blake2b, salted with the split's name.
 
     A keyed hash of another kind would not do: a folder already split by its sha256 would hold out nothing.

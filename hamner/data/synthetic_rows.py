@@ -21,9 +21,9 @@ from hamner.data.synthetic_tasks import LEVELS, Draws, generate_texts
 from hamner.data.tokenizer import Tokenizer
 
 LEVEL_1 = (1.0,)
-LOT = 16_384    # tokens of synthetic rows that are drawn together; of held-out ones, being few, an eighth
-FIRST_GUESS = 40    # tokens of an item, until some are there
-PACKED = 64    # items tokenised at a time: their words stay in the processor's cache
+CHUNK_TOKENS = 16_384    # tokens of synthetic rows that are drawn together; of held-out ones, being few, an eighth
+TYPICAL_ITEM_TOKENS = 40    # tokens of an item, until some are there
+ENCODE_BATCH = 64    # items tokenised at a time: their words stay in the processor's cache
 Levels = Sequence[float]    # shares of the synthetic items of level 1, 2, ...; they sum to 1
 
 MOST_WORDS = 50_000    # about 13 MB; then it begins anew, since made-up words never end
@@ -77,8 +77,8 @@ class SyntheticRows:
     """Rows of synthetic items, drawn when asked for: row i of the same levels is always the same, and begins with the
     first token of an item. Not to be shared by threads.
 
-    The rows of LOT tokens are drawn together: many items at once take two thirds of the time of as many one by one.
-    Workers whose shares of a batch are smaller than that draw the same lots, and are together no faster than one.
+    The rows of CHUNK_TOKENS tokens are drawn together: many items at once take two thirds of the time of as many one by one.
+    Workers whose shares of a batch are smaller than that draw the same chunk, and are together no faster than one.
     """
 
     def __init__(
@@ -90,27 +90,27 @@ class SyntheticRows:
                            "seq_len must be at least 1 and heldout_fraction between 0 and 1")
         self._words, self._seq_len, self._seed = WordCache(tokenizer), seq_len, seed
         self._fraction, self._held_out = heldout_fraction, held_out
-        self._rows_in_lot = max(1, (LOT // 8 if held_out else LOT) // seq_len)
-        self._lot: tuple[int, Levels, list[Tokens]] = (-1, LEVEL_1, [])
+        self._rows_in_chunk = max(1, (CHUNK_TOKENS // 8 if held_out else CHUNK_TOKENS) // seq_len)
+        self._chunk: tuple[int, Levels, list[Tokens]] = (-1, LEVEL_1, [])
 
     def row(self, index: int, levels: Levels) -> Tokens:
-        number, place = divmod(index, self._rows_in_lot)
-        if self._lot[:2] != (number, levels):
-            self._lot = number, levels, self._draw(number, levels)
-        return self._lot[2][place]
+        number, place = divmod(index, self._rows_in_chunk)
+        if self._chunk[:2] != (number, levels):
+            self._chunk = number, levels, self._draw(number, levels)
+        return self._chunk[2][place]
 
     def _draw(self, number: int, levels: Levels) -> list[Tokens]:
-        """The rows of a lot, (T,) each."""
+        """The rows of a chunk, (T,) each."""
         side = "heldout" if self._held_out else "train"
         rng = Draws(f"synthetic/{side}/{self._seed}/{'/'.join(map(str, levels))}/{number}")
         kept = self._fraction if self._held_out else 1 - self._fraction
         rows, rest, made, length = list[Tokens](), b"", 0, 0
-        while len(rows) < self._rows_in_lot:
-            mean = length / made if made else FIRST_GUESS    # tokens of an item; a row drops half of one at its end
-            missing = (self._rows_in_lot - len(rows)) * (self._seq_len + mean / 2) - len(rest) / TOKEN.itemsize
+        while len(rows) < self._rows_in_chunk:
+            mean = length / made if made else TYPICAL_ITEM_TOKENS    # tokens of an item; a row drops half of one at its end
+            missing = (self._rows_in_chunk - len(rows)) * (self._seq_len + mean / 2) - len(rest) / TOKEN.itemsize
             items = generate_texts(rng, levels, math.ceil(max(1, missing / mean) / kept))
-            items = [i for i in items if (split.draw(i) < self._fraction) == self._held_out]
-            packed = b"".join(self._words.pack(items[n:n + PACKED]) for n in range(0, len(items), PACKED))
+            items = [i for i in items if (split.unit_hash(i) < self._fraction) == self._held_out]
+            packed = b"".join(self._words.pack(items[n:n + ENCODE_BATCH]) for n in range(0, len(items), ENCODE_BATCH))
             made, length = made + len(items), length + len(packed) // TOKEN.itemsize
             more, rest = self._cut(rest + packed)
             rows += more

@@ -68,7 +68,7 @@ def _draw(task: str, level: int, seed: int, heldout_fraction: float, count: int)
     found: dict[str, Example] = {}
     for _ in range(math.ceil(DRAWS_PER_ITEM * count / heldout_fraction)):
         example = generate(rng, level, task)
-        if split.draw(example.text) < heldout_fraction:
+        if split.unit_hash(example.text) < heldout_fraction:
             found.setdefault(example.text, example)
             if len(found) == count:
                 break

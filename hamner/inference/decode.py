@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
 from hamner.model.attention import GroupedQueryAttention
-from hamner.model.kv_cache import KVCache, Seen
+from hamner.model.kv_cache import KVCache, LayerCache
 from hamner.model.layers import SwiGLU
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def newest_state(hamner: Hamner, token: Tensor, cache: KVCache) -> Tensor:
     return _norm(hamner.final_norm, x).view(1, 1, -1)
 
 
-def _block(block: Block, x: Tensor, cos: Tensor, sin: Tensor, seen: Seen) -> Tensor:
+def _block(block: Block, x: Tensor, cos: Tensor, sin: Tensor, seen: LayerCache) -> Tensor:
     """x (C,), which is changed; cos, sin (D,)"""
     attention, mlp = block.attention, cast(SwiGLU, block.mlp)
     q, k, v = _project(attention, _norm(block.attention_norm, x), cos, sin)
@@ -67,7 +67,7 @@ def _to_unit(x: Tensor, eps: float) -> float:
     return 1 / math.sqrt(torch.dot(x, x).item() / len(x) + eps)
 
 
-def goes_alone(model: ModelConfig, tokens: Tensor, dtype: torch.dtype) -> bool:
+def use_single_token_path(model: ModelConfig, tokens: Tensor, dtype: torch.dtype) -> bool:
     """Whether a token with a cache goes through one_token.py: on a CPU, where calls cost as much as products.
 
     Only a plain dense model without gradients has that way, and only in the weights' own precision.

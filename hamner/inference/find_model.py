@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hamner.config.errors import BadInput, closest
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.runs.folders import runs
 from hamner.training import checkpoint
 from hamner.training.checkpoint import Checkpoint
@@ -21,7 +21,7 @@ def find_model(name: str | None, results: Path) -> Checkpoint:
     elif name and name in known:
         folder = results / "curriculum" / name
     elif name:
-        raise BadInput(f"no run or folder '{name}'; " + (closest(name, known) if known else
+        raise BadInput(f"no run or folder '{name}'; " + (did_you_mean(name, known) if known else
                        f"no curriculum has run in {results}: `python -m curriculum.run winner` makes one"))
     elif known:
         folder = results / "curriculum" / known[0]

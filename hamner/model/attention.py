@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
 from hamner.model.kernels.attention import block_attention, differential_block_attention
-from hamner.model.kernels.dispatch import blocks_pay, difference_pays
+from hamner.model.kernels.dispatch import use_block_attention, use_differential_blocks
 from hamner.model.layers import RMSNorm, linear
 
 
@@ -39,7 +39,7 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None
     With fewer queries than keys the queries are the last ones (of a cache, see kv_cache.py).
     mask: added to the scores in place of the causal one, which is part of it; see documents.document_mask.
     """
-    if blocks_pay(q, k):
+    if use_block_attention(q, k):
         return block_attention(q, k, v, mask)
     groups = q.shape[1] // k.shape[1]
     if q.shape[2] == 1:    # one query sees all keys: those of a group stand as rows of its KV head, nothing is repeated
@@ -105,13 +105,13 @@ class DifferentialAttention(GroupedQueryAttention):
         self.lambda_k2 = nn.Parameter(torch.empty(model.head_size))
         self.head_norm = RMSNorm(model.head_size, eps=model.norm_eps)
         self.scale: Tensor
-        self.register_buffer("scale", self.constant(), persistent=False)
+        self.register_buffer("scale", self.output_scale(), persistent=False)
 
-    def constant(self) -> Tensor:
+    def output_scale(self) -> Tensor:
         """1 − λ_init: a tensor, since compiled code is made anew for each different plain number."""
         return torch.tensor(1 - self.lambda_init)
 
-    def strength(self) -> Tensor:
+    def lambda_value(self) -> Tensor:
         """λ, a number: how much of the second map is taken away."""
         first = torch.exp((self.lambda_q1 * self.lambda_k1).sum())
         second = torch.exp((self.lambda_q2 * self.lambda_k2).sum())
@@ -119,10 +119,10 @@ class DifferentialAttention(GroupedQueryAttention):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """q (B, 2H, T, D), k (B, 2K, T, D), v (B, K, T, D) -> (B, H, T, D)"""
-        if difference_pays(q, k):
-            return differential_block_attention(q, k, v, self.strength(), mask)
+        if use_differential_blocks(q, k):
+            return differential_block_attention(q, k, v, self.lambda_value(), mask)
         first, second = causal_attention(q, k, v.repeat(1, 2, 1, 1), mask).chunk(2, dim=1)    # both read the same v
-        return first - self.strength().to(first.dtype) * second
+        return first - self.lambda_value().to(first.dtype) * second
 
     def merge(self, attended: Tensor) -> Tensor:
         return super().merge(self.head_norm(attended) * self.scale.to(attended.dtype))

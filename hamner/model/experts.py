@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
-from hamner.model.kernels.dispatch import grouping_pays
+from hamner.model.kernels.dispatch import use_grouped_experts
 from hamner.model.kernels.experts import _Combine, _padded, _Permute, _SideBySide, _Spread, _wide
 from hamner.model.layers import linear
 
@@ -44,7 +44,7 @@ class MixtureOfExperts(nn.Module):
         every = torch.arange(self.num_experts, device=order.device)
         counts = (expert.flatten() == every.unsqueeze(1)).sum(dim=1)    # bincount would make the host wait for a card
         sorted_tokens = _Spread.apply(tokens, order, back)              # (N·k, C)
-        done = self._grouped(sorted_tokens, counts) if grouping_pays(tokens) else self.in_turn(sorted_tokens, counts)
+        done = self._grouped(sorted_tokens, counts) if use_grouped_experts(tokens) else self.in_turn(sorted_tokens, counts)
         routed = _Permute.apply(done, back, order).unflatten(0, (-1, self.top_k))    # (N, k, C)
         out = _Combine.apply(weight.to(routed.dtype), routed)
         if self.training and torch.distributed.is_available() and torch.distributed.is_initialized():

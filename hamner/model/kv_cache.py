@@ -31,17 +31,17 @@ class KVCache:
         self._tokens = torch.empty(batch, self.capacity, device=device, dtype=torch.long)
 
     def append(self, tokens: Tensor) -> Tensor:
-        """Add the newest tokens (B, T); returns all so far. Raises ValueError as Seen.append does."""
+        """Add the newest tokens (B, T); returns all so far. Raises ValueError as LayerCache.append does."""
         end = self.length + tokens.shape[1]
         _check_room(tokens, end, len(self._tokens), self.capacity)
         self._tokens[:, self.length:end] = tokens
         return self._tokens[:, :end]
 
-    def of_layer(self, index: int) -> Seen:
-        return Seen(self._keys[index], self._values[index], self.length)
+    def of_layer(self, index: int) -> LayerCache:
+        return LayerCache(self._keys[index], self._values[index], self.length)
 
 
-class Seen:
+class LayerCache:
     """One layer's part. keys (B, heads, capacity, D), values (B, K, capacity, D), of which `length` are filled."""
 
     def __init__(self, keys: Tensor, values: Tensor, length: int) -> None:

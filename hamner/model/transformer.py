@@ -17,11 +17,11 @@ from torch.utils.checkpoint import checkpoint
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import ModelConfig
-from hamner.inference.decode import goes_alone, newest_state
+from hamner.inference.decode import newest_state, use_single_token_path
 from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.model.document_mask import document_mask
 from hamner.model.experts import MixtureOfExperts
-from hamner.model.kv_cache import KVCache, Seen
+from hamner.model.kv_cache import KVCache, LayerCache
 from hamner.model.layers import RMSNorm, SwiGLU, linear
 
 
@@ -57,7 +57,7 @@ class Block(nn.Module):
         return x + update, balance
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Seen | None = None, mask: Tensor | None = None,
+        self, x: Tensor, cos: Tensor, sin: Tensor, seen: LayerCache | None = None, mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         enter, leave = self.regions if self.regions and self.training else (Block.enter, Block.leave)
         q, k, v = enter(self, x, cos, sin)
@@ -117,7 +117,7 @@ class Hamner(nn.Module):
         end = start + tokens.shape[-1]
         if end > self.config.max_seq_len:
             raise ValueError(f"{end} tokens exceed max_seq_len {self.config.max_seq_len}")
-        if cache and goes_alone(self.config, tokens, self.dtype):
+        if cache and use_single_token_path(self.config, tokens, self.dtype):
             return newest_state(self, tokens, cache), self.cos.new_zeros(())
         x = self.embed(tokens)
         cos, sin = self.cos[start:end], self.sin[start:end]
@@ -154,7 +154,7 @@ def build(model: ModelConfig, seed: int, *, activation_checkpointing: bool = Fal
     hamner.cos, hamner.sin = rotary_table(model)
     for block in hamner.blocks:
         if isinstance(block.attention, DifferentialAttention):
-            block.attention.scale = block.attention.constant()
+            block.attention.scale = block.attention.output_scale()
     initialise(hamner, torch.Generator().manual_seed(seed))
     return hamner
 

@@ -45,7 +45,7 @@ def read_json(path: Path) -> Any:
         raise BadInput(f"{path} is broken: {error}") from None
 
 
-def checked(path: Path, build: Callable[[Any], T]) -> T:
+def read_json_as(path: Path, build: Callable[[Any], T]) -> T:
     """What `build` makes of a JSON file. Raises BadInput when the file, or a part of it, is not there."""
     document = read_json(path)
     try:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.checks import relation_problems
-from hamner.config.errors import BadInput, closest
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.load import parse
 from hamner.config.schema import Config
-from hamner.runs.files import checked, write_json
+from hamner.runs.files import read_json_as, write_json
 
 
 def results_folder(option: str | None = None) -> Path:
@@ -79,10 +79,10 @@ def open_run(
         return folder, config, facts
     if not (folder / "config.json").is_file():
         known = [p.name for p in runs(results, kind)]
-        hint = closest(folder.name, known) if known else "there is none"
+        hint = did_you_mean(folder.name, known) if known else "there is none"
         raise BadInput(f"no {kind} run '{folder.name}' to resume in {results / kind}; {hint}")
     path = folder / "config.json"
-    stored, stored_facts = checked(path, lambda document: (
+    stored, stored_facts = read_json_as(path, lambda document: (
         parse(Config, document["config"], str(path)),
         {k: v for k, v in document.items() if k not in ("config", "run")},
     ))

@@ -15,7 +15,7 @@ from hamner.runs.files import append_json_line
 BEACON = ".step"
 
 
-class Beacon:
+class StepFile:
     """The step that the run in `folder` stands at. `attempt`: how often it has been started."""
 
     def __init__(self, folder: Path, attempt: int) -> None:

@@ -20,12 +20,12 @@ from hamner.runs.background import Background
 from hamner.training import checkpoint
 
 
-def begins(step: int, every: int) -> bool:
+def checkpoint_due(step: int, every: int) -> bool:
     """Whether a checkpoint begins after this step, if a kill may cost `every` steps."""
     return step % (every - every // 10) == 0
 
 
-def must_be_there(step: int, every: int) -> bool:
+def must_be_on_disk(step: int, every: int) -> bool:
     """Whether the newest checkpoint must be on disk before the next step: at once where a tenth is less than a step."""
     return step % (every - every // 10) == every // 10
 

@@ -34,7 +34,7 @@ class Meter:
     def now(self, tokens: int, waited: float) -> dict[str, float]:
         """tokens: trained on so far, over all workers; waited: seconds for data so far, of this one.
 
-        share_of_peak: of what all workers could do in matrix products of the run's precision. data_wait: share of the
+        mfu: of what all workers could do in matrix products of the run's precision. data_wait: share of the
         time. peak_gib: as peak_gib().
         """
         seconds = max(self._trained, 1e-9)
@@ -42,7 +42,7 @@ class Meter:
         grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
         workers = torch.distributed.get_world_size() if grouped else 1
         peak = workers * matrix_peak(self._compute.device, self._compute.precision)
-        told = {"tokens_per_second": rate, "share_of_peak": rate * self._flops / peak,
+        told = {"tokens_per_second": rate, "mfu": rate * self._flops / peak,
                 "data_wait": (waited - self._waited) / seconds, "peak_gib": peak_gib(self._compute.device)}
         self._tokens, self._trained, self._waited = tokens, 0.0, waited
         return told
@@ -71,7 +71,7 @@ def matrix_peak(device: str, precision: str) -> float:
     return best
 
 
-def forget_peak(device: str) -> None:
+def reset_peak_memory(device: str) -> None:
     """What peak_gib says from now on begins with the present."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()

@@ -51,7 +51,7 @@ class Trainer:
     """Model, optimizer and batches. Within a torch.distributed group the gradients are averaged over it."""
 
     def __init__(
-        self, hamner: Hamner, mixer: Mixer, optimizer: Optimizer, compute: Compute, *, micro_batches: int = 1,
+        self, hamner: Hamner, mixer: Mixer, optimizer: Optimizer, compute: Compute, *, gradient_accumulation_steps: int = 1,
         groups: Sequence[ParameterGroup] = (), max_skipped: int = 0, compiled: bool = False,
     ) -> None:
         """max_skipped: so many non-finite steps in a row change nothing; one more raises Diverged.
@@ -60,7 +60,7 @@ class Trainer:
         """
         self.hamner = hamner.to(compute.device)
         hamner.dtype = DTYPES[compute.precision]
-        self.mixer, self.compute, self._micro_batches = mixer, compute, micro_batches
+        self.mixer, self.compute, self._gradient_accumulation_steps = mixer, compute, gradient_accumulation_steps
         self._settings, self._groups, self._max_skipped = optimizer, groups, max_skipped
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self._world = torch.distributed.get_world_size() if distributed else 1
@@ -134,7 +134,7 @@ class Trainer:
     def _backward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients of the mean loss of the batch; returns cross-entropy and balance loss, both means."""
         total = torch.zeros(2, device=tokens.device)
-        parts = tokens.chunk(self._micro_batches)
+        parts = tokens.chunk(self._gradient_accumulation_steps)
         for index, part in enumerate(parts):
             last = index == len(parts) - 1
             waiting = contextlib.nullcontext() if last or self._world == 1 else self._forward.no_sync()  # type: ignore[operator]

@@ -45,7 +45,7 @@ def main() -> None:
 
         def run(module: torch.nn.Module, grouped: bool = True, x: torch.Tensor = x) -> None:
             module.zero_grad(set_to_none=True)
-            experts.grouping_pays = lambda tokens: grouped and tokens.dtype == torch.bfloat16
+            experts.use_grouped_experts = lambda tokens: grouped and tokens.dtype == torch.bfloat16
             out, balance = module(x)
             (out.float().sum() + balance).backward()
 

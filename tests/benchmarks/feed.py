@@ -43,7 +43,7 @@ MIXES = {"text": TEXT, "20 % synthetic": {name: 0.8 * share for name, share in T
          "55 % synthetic": {name: 0.45 * share for name, share in TEXT.items()} | {"synthetic": 0.55},
          "synthetic": {"synthetic": 1.0}}
 SHARDS, SHARD_TOKENS, VOCAB_SIZE = 8, 1_250_000, 2048
-MEASURED = 400_000    # tokens a turn: many lots of synthetic rows (rows.LOT)
+MEASURED = 400_000    # tokens a turn: many lots of synthetic rows (rows.CHUNK_TOKENS)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def _parts(task: str, level: int, tokenizer: Tokenizer, words: WordCache) -> dic
     items = [generate(rng, level, task).text for _ in range(count)]
     return {
         "drawn": lambda: _seconds(lambda: [generate(rng, level, task).text for _ in range(count)]) / count,
-        "hashed": lambda: _seconds(lambda: [split.draw(item) for item in items]) / count,
+        "hashed": lambda: _seconds(lambda: [split.unit_hash(item) for item in items]) / count,
         "library": lambda: _seconds(lambda: tokenizer.encode_batch(items)) / count,
         "by word": lambda: _seconds(lambda: words.pack(items[:PACKED])) / PACKED,
     }

@@ -18,7 +18,7 @@ from scipy import stats
 from hamner.config.load import load_config
 from hamner.runs.folders import write_config
 
-FIXED = ["lr=shared", "contested=cut", "seeds=2", "grid_points=1", "report=[]"]
+FIXED = ["lr=shared", "contested=cut", "seeds=2", "evaluations_per_round=1", "report=[]"]
 
 
 def play(results: Path, name: str, config: str, words: list[str], rows: list[dict]) -> dict:

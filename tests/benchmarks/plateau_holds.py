@@ -13,7 +13,7 @@ from pathlib import Path
 
 from curriculum.plateau import gain_per_window
 from curriculum.stage_schedule import StageEnd
-from curriculum.train_loop import Course
+from curriculum.train_loop import CurriculumRun
 from hamner.runs.files import read_json
 from hamner.training import checkpoint
 
@@ -26,7 +26,7 @@ def continue_stage(run: Path, record: dict) -> dict:
         copy = Path(folder)
         shutil.copy(run / "config.json", copy)
         (copy / "data").symlink_to((run / "data").resolve())
-        course = Course(copy)
+        course = CurriculumRun(copy)
         course.load(checkpoint.load(run / record["checkpoint"]), before_border=True)
         rule, losses = course.settings.plateau, []
         course.judge.stopper.rule = rule.model_copy(update={"strikes": 10**9})

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from curriculum.plateau import gain_per_window, stopper
-from curriculum.train_loop import Course
+from curriculum.train_loop import CurriculumRun
 from hamner.config.schema import Plateau
 from hamner.evaluation.heldout import document_losses, heldout_text
 from hamner.evaluation.statistics import clustered_error, row_counts
@@ -158,7 +158,7 @@ def table(run: Path) -> None:
 
 def rows(run: Path) -> None:
     """Error that the choice of held-out rows adds to a gain: two averaged models two windows apart, by document."""
-    course = Course(run)
+    course = CurriculumRun(run)
     settings = course.config.curriculum
     for record in read_json(run / "stages.json")["stages"]:
         stage = course.stages[record["number"] - 1]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from curriculum.stages import Curriculum, Stage
-from curriculum.train_loop import Course
+from curriculum.train_loop import CurriculumRun
 from hamner.config.load import load_config
 from hamner.config.presets import model_named
 from hamner.data.preparation.for_run import prepare
@@ -23,10 +23,10 @@ def smoke_data(tmp_path_factory):
 
 @pytest.fixture
 def course(smoke_data, tmp_path):
-    """course(*stages, name, key="value" words...) -> a Course of `v3` at smoke size in a folder of its own."""
+    """course(*stages, name, key="value" words...) -> a CurriculumRun of `v3` at smoke size in a folder of its own."""
     before = torch.get_num_threads()
 
-    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", attempt: int = 1) -> Course:
+    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", attempt: int = 1) -> CurriculumRun:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
@@ -36,7 +36,7 @@ def course(smoke_data, tmp_path):
                 "model": model_named("v3", config.size).model_dump(),
                 "curriculum": Curriculum(name="test", stages=stages).model_dump(mode="json")}))
             (folder / "data").symlink_to(smoke_data)
-        return Course(folder, attempt=attempt)
+        return CurriculumRun(folder, attempt=attempt)
 
     yield make
     torch.set_num_threads(before)

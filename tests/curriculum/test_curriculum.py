@@ -274,9 +274,9 @@ def test_a_winner_of_another_size_or_tokenizer_is_refused(raised, league, comman
 @pytest.mark.slow
 def test_the_loop_runs_without_ray_too(raised, commands):
     """The same loop in a bare process: no Ray is needed to debug a stage, and the numbers are the same."""
-    code = ("import sys, pathlib, shutil; from curriculum.train_loop import Course; "
+    code = ("import sys, pathlib, shutil; from curriculum.train_loop import CurriculumRun; "
             "old, new = map(pathlib.Path, sys.argv[1:]); new.mkdir(); shutil.copy(old / 'config.json', new); "
-            "(new / 'data').symlink_to(old / 'data'); Course(new).run()")
+            "(new / 'data').symlink_to(old / 'data'); CurriculumRun(new).run()")
     new = commands.results / "curriculum" / "bare"
     env = commands.environment | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, str(raised), str(new)], check=True, env=env, timeout=120)

@@ -113,14 +113,14 @@ def test_asked_to_stop_at_any_step_it_goes_on_bit_for_bit(course, kept, words):
     starts = 0
     while not (parts.folder / "final").exists():
         parts = course(name="parts") if starts else parts
-        inner, count = parts._told_to_stop, iter(range(4))
+        inner, count = parts._stop_requested, iter(range(4))
 
         def told_to_stop(inner=inner, count=count, folder=parts.folder):
             if next(count, 4) == 3:
                 (folder / STOP).touch()
             return inner()
 
-        parts._told_to_stop = told_to_stop    # the file comes into being after the fourth step
+        parts._stop_requested = told_to_stop    # the file comes into being after the fourth step
         parts.run()
         (parts.folder / STOP).unlink(missing_ok=True)
         starts += 1

@@ -6,7 +6,7 @@ import torch
 
 from hamner.config.cost import GIB
 from hamner.config.schema import Config
-from tournament.gpu_memory import Rung, first_rung, memory_bytes
+from tournament.gpu_memory import MemoryPlan, first_memory_plan, memory_bytes
 from tournament.training import Training
 from tournament.trial import Trial
 
@@ -24,8 +24,8 @@ class OnFakeCard(Training):
         here = config.compute.model_copy(update={"device": "cpu", "precision": "fp32"})
         super().__init__(config.model_copy(update={"compute": here}), *arguments, **more)
 
-    def _first_rung(self) -> Rung:
-        return first_rung(self.contestant.model, self.card)
+    def _first_rung(self) -> MemoryPlan:
+        return first_memory_plan(self.contestant.model, self.card)
 
     def _step(self, round_index: int):
         wanted = memory_bytes(self.contestant.model, self.card, self.rung)

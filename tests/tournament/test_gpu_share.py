@@ -10,7 +10,7 @@ from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from tournament.disk import check_disk, disk_gib
 from tournament.entrants import entrants
-from tournament.gpu_memory import Rung, first_rung, memory_bytes, next_rung, share
+from tournament.gpu_memory import MemoryPlan, first_memory_plan, memory_bytes, next_fallback, share
 
 CARD = load_config("rtx3090")
 TEN = {name: contestant.model for name, contestant in entrants(CARD).items()}
@@ -19,8 +19,8 @@ TEN = {name: contestant.model for name, contestant in entrants(CARD).items()}
 def _ladder(model, *words):
     """All rungs from the first, and what was told of each further one."""
     config = load_config("rtx3090", words)
-    rungs, told = [first_rung(model, config)], []
-    while found := next_rung(rungs[-1], config):
+    rungs, told = [first_memory_plan(model, config)], []
+    while found := next_fallback(rungs[-1], config):
         rungs.append(found[0])
         told.append(found[1])
         assert len(rungs) < 9
@@ -31,34 +31,34 @@ def test_the_rungs_come_in_their_order():
     rungs, told = _ladder(TEN["v01_dense_small"], "compute.activation_checkpointing=false")
     start = rungs[0].share
     assert 0.2 < start < 0.5
-    assert rungs == [Rung(1, False, start), Rung(2, False, start), Rung(2, True, start), Rung(2, True, 2 * start),
-                     Rung(2, True, 1.0)]
+    assert rungs == [MemoryPlan(1, False, start), MemoryPlan(2, False, start), MemoryPlan(2, True, start), MemoryPlan(2, True, 2 * start),
+                     MemoryPlan(2, True, 1.0)]
     assert told == ["micro batches 1 -> 2", "activation checkpointing",
                     f"share of the card {start:g} -> {2 * start:g}", f"share of the card {2 * start:g} -> 1"]
 
 
 def test_what_the_config_already_does_is_no_rung():
     rungs, _ = _ladder(TEN["v02_dense_medium"])    # checkpointing from the start
-    assert [(rung.micro_batches, rung.activation_checkpointing) for rung in rungs] == [(1, True)] + [(2, True)] * 4
+    assert [(rung.gradient_accumulation_steps, rung.activation_checkpointing) for rung in rungs] == [(1, True)] + [(2, True)] * 4
     assert [rung.share for rung in rungs] == [0.17, 0.17, 0.34, 0.68, 1.0]
 
 
-@pytest.mark.parametrize(("batch", "micro_batches"), [(16, 16), (6, 2), (3, 1)])
-def test_a_batch_that_cannot_be_halved_is_not(batch, micro_batches):
+@pytest.mark.parametrize(("batch", "gradient_accumulation_steps"), [(16, 16), (6, 2), (3, 1)])
+def test_a_batch_that_cannot_be_halved_is_not(batch, gradient_accumulation_steps):
     rungs, told = _ladder(TEN["v01_dense_small"], f"tournament.batch_size={batch}",
-                          f"tournament.micro_batches={micro_batches}", "compute.activation_checkpointing=false")
-    assert {rung.micro_batches for rung in rungs} == {micro_batches}
+                          f"tournament.gradient_accumulation_steps={gradient_accumulation_steps}", "compute.activation_checkpointing=false")
+    assert {rung.gradient_accumulation_steps for rung in rungs} == {gradient_accumulation_steps}
     assert told[0] == "activation checkpointing" and rungs[-1].share == 1.0
 
 
 def test_without_a_card_the_ladder_ends_with_checkpointing():
     config = load_config("smoke")
-    rung = first_rung(entrants(config)["v01_dense_small"].model, config)
-    assert rung == Rung(1, False, 0.0)
+    rung = first_memory_plan(entrants(config)["v01_dense_small"].model, config)
+    assert rung == MemoryPlan(1, False, 0.0)
     found = [rung]
-    while len(found) < 5 and (step := next_rung(found[-1], config)):
+    while len(found) < 5 and (step := next_fallback(found[-1], config)):
         found.append(step[0])
-    assert found == [Rung(1, False, 0.0), Rung(2, False, 0.0), Rung(2, True, 0.0)]
+    assert found == [MemoryPlan(1, False, 0.0), MemoryPlan(2, False, 0.0), MemoryPlan(2, True, 0.0)]
 
 
 @pytest.mark.parametrize("name", TEN)
@@ -74,7 +74,7 @@ def test_each_of_the_first_two_rungs_needs_less_memory_but_never_less_than_weigh
 
 @pytest.mark.parametrize("name", TEN)
 def test_the_share_is_what_memory_needs_and_a_tenth(name):
-    rung = first_rung(TEN[name], CARD)
+    rung = first_memory_plan(TEN[name], CARD)
     part = memory_bytes(TEN[name], CARD) / (24 * GIB)
     assert rung.share == share(TEN[name], CARD) and 0 < rung.share <= 1
     assert 1.1 * part <= rung.share < 1.1 * part + 0.0101
@@ -90,14 +90,14 @@ def test_larger_batches_longer_sequences_and_full_precision_need_more():
             assert memory_bytes(model, load_config("rtx3090", [word])) > 1.02 * base, (name, word)
         whole, halved = (
             memory_bytes(model, load_config("rtx3090", [
-                "compute.activation_checkpointing=false", f"tournament.micro_batches={parts}"])) for parts in (1, 2))
+                "compute.activation_checkpointing=false", f"tournament.gradient_accumulation_steps={parts}"])) for parts in (1, 2))
         assert whole > 1.02 * halved, name
 
 
 def test_halves_save_nothing_of_the_gradients_that_wait_for_the_second():
     """With activation checkpointing little else is left: a half's peak has all gradients of the first beside it."""
     for name in ("v06_moe_medium", "v08_hybrid_medium"):
-        halved = memory_bytes(TEN[name], load_config("rtx3090", ["tournament.micro_batches=2"]))
+        halved = memory_bytes(TEN[name], load_config("rtx3090", ["tournament.gradient_accumulation_steps=2"]))
         assert halved == pytest.approx(memory_bytes(TEN[name], CARD), rel=0.02)
 
 

@@ -18,7 +18,7 @@ from tournament.entrants import entrants
 from tournament.gpu_memory import CONTEXT, memory_bytes
 
 TEN = {name: contestant.model for name, contestant in entrants(load_config("rtx3090")).items()}
-PLAIN, PARTS, FULL = "compute.activation_checkpointing=false", "tournament.micro_batches=2", "compute.precision=fp32"
+PLAIN, PARTS, FULL = "compute.activation_checkpointing=false", "tournament.gradient_accumulation_steps=2", "compute.precision=fp32"
 CASES = [("v01_dense_small", ()), ("v10_wide_shallow", (FULL,)), ("v05_moe_small", ())]
 SLOW = [(name, words) for name, model in TEN.items() for words in ((), (PLAIN,), (PARTS,), (FULL,), (PLAIN, PARTS))
         if (name, words) not in CASES
@@ -32,12 +32,12 @@ def _peak(model, config):
         hamner = Hamner(model, activation_checkpointing=config.compute.activation_checkpointing)
         hamner.dtype = DTYPES[config.compute.precision]
         optimizer = adamw(hamner.train(), config.optimizer, ())
-        tokens = torch.zeros(league.batch_size // league.micro_batches, league.seq_len, dtype=torch.long)
+        tokens = torch.zeros(league.batch_size // league.gradient_accumulation_steps, league.seq_len, dtype=torch.long)
         tracker = MemTracker()
         tracker.track_external(hamner, optimizer, tokens)
         with tracker:
             for _ in range(2):
-                for _ in range(league.micro_batches):
+                for _ in range(league.gradient_accumulation_steps):
                     tracker.reset_mod_stats()
                     hidden, balance = hamner.hidden_states(tokens)
                     (head_loss(hidden, hamner.embedding.weight, tokens) + balance).backward()
@@ -50,13 +50,13 @@ def _peak(model, config):
 
 def _head_of_a_card(monkeypatch):
     """A CPU's way looks which tokens are likely, which fakes do not know, and is not what the estimate is for."""
-    monkeypatch.setattr(loss, "turning_pays", lambda hidden: False)
+    monkeypatch.setattr(loss, "use_transposed_head", lambda hidden: False)
 
 
 @pytest.mark.parametrize(("name", "words"), [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)])
 def test_the_plan_is_within_a_tenth_of_the_tracker_for_every_contestant(name, words, monkeypatch):
-    monkeypatch.setattr(attention, "blocks_pay", lambda q, k: False)
-    monkeypatch.setattr(attention, "difference_pays", lambda q, k: False)
+    monkeypatch.setattr(attention, "use_block_attention", lambda q, k: False)
+    monkeypatch.setattr(attention, "use_differential_blocks", lambda q, k: False)
     _head_of_a_card(monkeypatch)
     config = load_config("rtx3090", list(words))
     assert memory_bytes(TEN[name], config) - CONTEXT == pytest.approx(_peak(TEN[name], config), rel=0.1)
@@ -64,8 +64,8 @@ def test_the_plan_is_within_a_tenth_of_the_tracker_for_every_contestant(name, wo
 
 @pytest.mark.parametrize(("name", "words"), [("v01_dense_small", ()), ("v03_diffattn_small", (PLAIN, FULL))])
 def test_a_document_mask_is_there_once_for_all_layers(name, words, monkeypatch):
-    monkeypatch.setattr(attention, "blocks_pay", lambda q, k: False)
-    monkeypatch.setattr(attention, "difference_pays", lambda q, k: False)
+    monkeypatch.setattr(attention, "use_block_attention", lambda q, k: False)
+    monkeypatch.setattr(attention, "use_differential_blocks", lambda q, k: False)
     _head_of_a_card(monkeypatch)
     peaks, plans = [], []
     for on in ("false", "true"):

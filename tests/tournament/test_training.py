@@ -11,7 +11,7 @@ from hamner.config.load import load_config
 from hamner.training import checkpoint
 from tournament.budget import Budget, budgets
 from tournament.entrants import entrants, flops_per_token
-from tournament.gpu_memory import Rung, memory_bytes
+from tournament.gpu_memory import MemoryPlan, memory_bytes
 from tournament.training import NeedsMoreOfTheCard, Training, seed_of
 
 NAME = "v05_moe_small"
@@ -137,7 +137,7 @@ def _rows(run):
 def _bytes(*rungs):
     """Planned bytes of a step, as the ladder is climbed."""
     config = load_config("smoke", ["device=cuda", "gpu_memory_gib=3.0"])
-    return [memory_bytes(entrants(config)[NAME].model, config, Rung(*rung, 0.5)) for rung in rungs]
+    return [memory_bytes(entrants(config)[NAME].model, config, MemoryPlan(*rung, 0.5)) for rung in rungs]
 
 
 PLANNED, HALVED, CHECKPOINTED = _bytes((1, False), (2, False), (2, True))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tournament.uncertainty import Label, Ruler, compare, paired_error, ruler, threshold
+from tournament.uncertainty import Label, SeedNoise, compare, paired_error, ruler, threshold
 
 
 def _documents(nats, tokens, source="sft", share=1.0):
@@ -45,16 +45,16 @@ def test_ruler_is_the_pooled_standard_deviation(sizes):
     repeated = [np.asarray(group) for group in groups if len(group) > 1]
     df = sum(len(group) - 1 for group in repeated)
     pooled = math.sqrt(sum(group.var(ddof=1) * (len(group) - 1) for group in repeated) / df)
-    assert ruler(groups) == Ruler(pytest.approx(pooled, rel=1e-12), df)
+    assert ruler(groups) == SeedNoise(pytest.approx(pooled, rel=1e-12), df)
 
 
 @pytest.mark.parametrize("groups", [[], [[1.0]], [[1.0], [2.0], []]])
 def test_ruler_of_single_seeds_is_unknown(groups):
-    assert ruler(groups) == Ruler(None, 0)
+    assert ruler(groups) == SeedNoise(None, 0)
 
 
 def test_compare_adds_both_errors():
-    label = compare([5.2, 5.4, 5.3], [5.0, 5.1], 0.03, Ruler(0.04, 6), 5)
+    label = compare([5.2, 5.4, 5.3], [5.0, 5.1], 0.03, SeedNoise(0.04, 6), 5)
     error = math.sqrt(0.03**2 + 0.04**2 * (1 / 3 + 1 / 2))
     assert label == Label(pytest.approx(0.25), 0.03, pytest.approx(error, rel=1e-12), "settled")
 
@@ -63,12 +63,12 @@ def test_compare_adds_both_errors():
 def test_a_difference_is_settled_beyond_the_threshold_of_its_error(part, verdict):
     error = math.sqrt(0.03**2 + 2 * 0.04**2)
     limit = stats.studentized_range.ppf(0.95, 6, 4) / math.sqrt(2) * error
-    assert compare([5 + part * limit], [5.0], 0.03, Ruler(0.04, 4), 6).verdict == verdict
+    assert compare([5 + part * limit], [5.0], 0.03, SeedNoise(0.04, 4), 6).verdict == verdict
 
 
 def test_without_a_ruler_nothing_is_known_and_without_texts_seeds_alone_count():
-    assert compare([9.0], [5.0], 0.01, Ruler(None, 0), 3) == Label(4.0, 0.01, None, "unknown")
-    assert compare([9.0], [5.0], None, Ruler(0.5, 4), 3).standard_error == pytest.approx(0.5 * math.sqrt(2))
+    assert compare([9.0], [5.0], 0.01, SeedNoise(None, 0), 3) == Label(4.0, 0.01, None, "unknown")
+    assert compare([9.0], [5.0], None, SeedNoise(0.5, 4), 3).standard_error == pytest.approx(0.5 * math.sqrt(2))
 
 
 @pytest.mark.parametrize("seed", range(3))

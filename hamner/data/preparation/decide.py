@@ -190,7 +190,7 @@ def _tokenizer_text(job: Job, store: Store, verdicts: dict[str, Verdicts]) -> It
         rng, left = random.Random(f"tokenizer/{config.seed}/{level}"), config.data.bpe_characters // len(LEVELS)
         while left > 0:
             item = generate(rng, level).text
-            if split.draw(item) >= config.data.heldout_fraction:
+            if split.unit_hash(item) >= config.data.heldout_fraction:
                 yield item
                 left -= len(item)
 

@@ -23,7 +23,7 @@ from hamner.data.preparation.write_shards import (
     token_type,
 )
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.files import checked
+from hamner.runs.files import read_json_as
 
 
 def is_prepared(path: str) -> bool:
@@ -33,7 +33,7 @@ def is_prepared(path: str) -> bool:
 
 def held_sources(path: str) -> dict[str, Any]:
     """What the manifest of a prepared folder says of its sources. Raises BadInput for a broken one."""
-    return checked(Path(path).expanduser() / "manifest.json", lambda manifest: dict(manifest["sources"]))
+    return read_json_as(Path(path).expanduser() / "manifest.json", lambda manifest: dict(manifest["sources"]))
 
 
 def check_finished(

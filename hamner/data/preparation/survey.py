@@ -78,8 +78,8 @@ def _columns(batch: Sequence[Document], near: bool) -> Columns:
     """What is kept of each document of a batch, one array a kind: a tuple a document would take ten times as much."""
     return {
         "texts": np.array([_hash(d.text) for d in batch], dtype=np.uint64),
-        "draws": np.array([split.draw(d.text) for d in batch], dtype=np.float64),
-        "whole_draws": np.array([split.draw(d.cut_from or d.text) for d in batch], dtype=np.float64),
+        "draws": np.array([split.unit_hash(d.text) for d in batch], dtype=np.float64),
+        "whole_draws": np.array([split.unit_hash(d.cut_from or d.text) for d in batch], dtype=np.float64),
         "characters": np.array([len(d.text) for d in batch], dtype=np.int64),
         "bands": band_keys(batch) if near and batch else np.zeros((len(batch), BANDS if near else 0), dtype=np.uint64),
     }

@@ -30,7 +30,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Retry:
     """A try failed, the next comes in `wait` seconds."""
 
     reason: str
@@ -38,14 +38,14 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Alive:
+class Heartbeat:
     """Ready to begin; or more of a file has come than ever since the last rows, on the way to where they go on."""
 
 
 def read(
     send: Send, where: HubDataset, revision: str | None, state: dict[str, Any] | None, rows_at_once: int,
 ) -> None:
-    """Send Rows to the end, with Trouble and Alive between. Raises Failed for what no further try would mend."""
+    """Send Rows to the end, with Retry and Heartbeat between. Raises Failed for what no further try would mend."""
     import datasets
     from huggingface_hub.hf_file_system import HfFileSystemFile
 
@@ -66,11 +66,11 @@ def read(
 
     def tell(call: RetryCallState) -> None:
         error = call.outcome.exception() if call.outcome else None
-        send(Trouble(reason(error), call.next_action.sleep if call.next_action else 0.0))
+        send(Retry(reason(error), call.next_action.sleep if call.next_action else 0.0))
 
     retrying = Retrying(wait=wait_exponential(multiplier=0.25, max=LONGEST_WAIT), before_sleep=tell, reraise=True,
                         retry=retry_if_exception(lambda error: not permanent(error)))
-    send(Alive())
+    send(Heartbeat())
     try:
         while rows := retrying(stream.next):
             send(rows)
@@ -117,7 +117,7 @@ class _Stream:
         self._blocks += 1
         if self._blocks > self._most_blocks:
             self._most_blocks = self._blocks
-            self._send(Alive())
+            self._send(Heartbeat())
 
     def close(self) -> None:
         """Of a parquet file left open the next try would inherit the threads."""

@@ -18,7 +18,7 @@ import pyarrow
 import pyarrow.parquet
 
 from hamner.config.errors import BadInput
-from hamner.data.sources.hub_reader import Rows, Trouble, read
+from hamner.data.sources.hub_reader import Retry, Rows, read
 from hamner.data.sources.source import Source
 from hamner.runs.background import Child, Failed
 from hamner.runs.files import read_json, write_bytes, write_json
@@ -63,7 +63,7 @@ class HubStream:
             if isinstance(answer, Rows):
                 self.revision, self.state = answer.revision, answer.state
                 return answer.texts
-            if isinstance(answer, Trouble):
+            if isinstance(answer, Retry):
                 last = answer.reason
                 if time.monotonic() + answer.wait < until:
                     self._say(f"{self._name}: the hub failed ({last}); trying again in {answer.wait:.1f} s")

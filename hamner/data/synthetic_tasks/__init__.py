@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hamner.config.errors import closest
+from hamner.config.errors import did_you_mean
 from hamner.data.synthetic_tasks import (
     arithmetic,
     brackets,
@@ -70,7 +70,7 @@ def generate(rng: random.Random, level: int, task: str | None = None) -> Example
     if task is None:
         return rng.choice(_ALL)(rng, level)
     if task not in TASKS:
-        raise ValueError(f"unknown synthetic task '{task}'; {closest(task, list(TASKS))}")
+        raise ValueError(f"unknown synthetic task '{task}'; {did_you_mean(task, list(TASKS))}")
     return TASKS[task](rng, level)
 
 

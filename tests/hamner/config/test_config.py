@@ -2,7 +2,7 @@
 
 import pytest
 
-from hamner.config.errors import BadInput, closest
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.load import config_names, load_config
 from hamner.config.schema import Config
 from hamner.runs.folders import write_config
@@ -35,7 +35,7 @@ def test_full_size_numbers_are_the_defaults():
     config = load_config("rtx3090")
     assert config.tournament.steps == (500, 1000, 2000) and config.tournament.keep == (5, 3, 1)
     # only the parts one batch is computed in are the card's: they change no number but memory
-    assert load_config("rtx3090", ["tournament.micro_batches=1", "curriculum.micro_batches=1"]) == Config()
+    assert load_config("rtx3090", ["tournament.gradient_accumulation_steps=1", "curriculum.gradient_accumulation_steps=1"]) == Config()
 
 
 def test_file_keeps_the_defaults_it_does_not_name(tmp_path):
@@ -106,7 +106,7 @@ def test_no_silent_conversions():
     ("keep=[5,5,1]", "tournament.keep = [5, 5, 1]: each round must keep fewer"),
     ("keep=[3,1,0]", "each round must keep fewer than the one before, at least 1"),
     ("keep=[5,3,2]", "tournament.keep = [5, 3, 2]: the last round must keep 1"),
-    ("tournament.micro_batches=3", "tournament.batch_size 4 is not a multiple of tournament.micro_batches 3"),
+    ("tournament.gradient_accumulation_steps=3", "tournament.batch_size 4 is not a multiple of tournament.gradient_accumulation_steps 3"),
     ("workers=3", "curriculum.batch_size 4 cannot be shared by 3 workers"),
     ("window_steps=3", "plateau.window_steps 3 must hold at least 4 evaluations"),
     ("done_gain=0.08", "plateau.done_gain 0.08 must be below plateau.go_on_gain 0.08"),
@@ -180,5 +180,5 @@ def test_override_beats_file_and_the_last_one_wins(tmp_path):
 
 
 def test_closest():
-    assert closest("steps", ["stepz", "keep"]) == "did you mean 'stepz'?"
-    assert closest("qqq", ["stepz", "keep"]) == "known: stepz, keep"
+    assert did_you_mean("steps", ["stepz", "keep"]) == "did you mean 'stepz'?"
+    assert did_you_mean("qqq", ["stepz", "keep"]) == "known: stepz, keep"

@@ -126,21 +126,21 @@ def test_heldout_text_never_reaches_training(folder, tmp_path):
         held, training = (set(_documents(tokenizer, t)) for t in (corpus.heldout(source), corpus.train(source)))
         assert held and not held & training
         threshold = corpus.manifest["sources"][source]["threshold"]
-        assert max(map(split.draw, held)) < threshold <= min(map(split.draw, training))
+        assert max(map(split.unit_hash, held)) < threshold <= min(map(split.unit_hash, training))
 
 
 def test_heldout_text_does_not_change_the_tokenizer(folder, tmp_path):
     corpus, tokenizer = _prepare(folder, tmp_path / "out")
-    path = min((folder / "personal").glob("*.txt"), key=lambda p: split.draw(p.read_text()))
+    path = min((folder / "personal").glob("*.txt"), key=lambda p: split.unit_hash(p.read_text()))
     old = path.read_text()
     others = (f"{n:04} {'zebra quagga ' * 20}"[: len(old)] for n in range(10_000))
-    new = next(text for text in others if split.draw(text) < split.draw(old) + 0.01)
+    new = next(text for text in others if split.unit_hash(text) < split.unit_hash(old) + 0.01)
     path.write_text(new)
     changed, same = _prepare(folder, tmp_path / "changed")
     assert same.sha256 == tokenizer.sha256
     assert new in _documents(same, changed.heldout("personal"))
     assert np.array_equal(changed.train("personal"), corpus.train("personal"))
-    spared = max((folder / "personal").glob("*.txt"), key=lambda p: split.draw(p.read_text()))
+    spared = max((folder / "personal").glob("*.txt"), key=lambda p: split.unit_hash(p.read_text()))
     spared.write_text("zebra quagga " * 30 + "5")    # while training text does change it
     assert _prepare(folder, tmp_path / "other")[1].sha256 != tokenizer.sha256
 
@@ -277,7 +277,7 @@ def test_a_data_folder_may_bring_its_tokenizer(folder):
 
 
 def _held(texts, fraction=0.05, tokens=0):
-    draws = list(map(split.draw, texts))
+    draws = list(map(split.unit_hash, texts))
     limit = split.threshold(draws, list(map(len, texts)), fraction, tokens)
     return {text for text, draw in zip(texts, draws, strict=True) if draw < limit}
 
@@ -286,7 +286,7 @@ def test_a_twentieth_of_a_large_source_is_held_out():
     texts = [_prose("large", n, 3) for n in range(20_000)]
     held = _held(texts, tokens=100)
     assert abs(len(held) - 1000) < 5 * 31    # 5 standard deviations
-    assert all((split.draw(text) < 0.05) == (text in held) for text in texts)
+    assert all((split.unit_hash(text) < 0.05) == (text in held) for text in texts)
 
 
 def test_a_small_source_holds_out_more_but_never_above_a_fifth():
@@ -301,19 +301,19 @@ def test_what_is_held_out_depends_on_the_text_alone():
     texts = [_prose("any", n) for n in range(200)]
     held = _held(texts, tokens=250)
     assert _held(texts[::-1], tokens=250) == _held(random.Random(0).sample(texts, 200), tokens=250) == held
-    assert split.draw("a text") == 0.3773985425632937    # for ever: a change would let old test text into training
+    assert split.unit_hash("a text") == 0.3773985425632937    # for ever: a change would let old test text into training
     doubled = _held([*texts, *texts[::-1]], tokens=250)    # both copies go to one side
-    limit = max(map(split.draw, doubled))
-    assert doubled == {text for text in texts if split.draw(text) <= limit} and len(doubled) > 1
+    limit = max(map(split.unit_hash, doubled))
+    assert doubled == {text for text in texts if split.unit_hash(text) <= limit} and len(doubled) > 1
 
 
 @pytest.mark.parametrize("pieces", [[3] * 40, [1] * 30 + [9] * 10, [60, 40], [5, 95], [100]])
 def test_what_was_cut_from_one_whole_is_on_one_side(pieces):
     """Never none and never all; a fifth at most where whole groups fit into it."""
-    wholes = np.repeat([split.draw(f"video {n}") for n in range(len(pieces))], pieces)
+    wholes = np.repeat([split.unit_hash(f"video {n}") for n in range(len(pieces))], pieces)
     limit = split.threshold(wholes, np.full(len(wholes), 50), 0.05, tokens=100)
     held = int((wholes < limit).sum())
-    first = pieces[int(np.argmin([split.draw(f"video {n}") for n in range(len(pieces))]))]
+    first = pieces[int(np.argmin([split.unit_hash(f"video {n}") for n in range(len(pieces))]))]
     assert held == 0 if len(pieces) == 1 else 0 < held <= max(first, len(wholes) // 5)
 
 

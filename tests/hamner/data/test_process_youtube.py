@@ -279,7 +279,7 @@ def test_of_one_video_each_word_is_used_once(tmp_path, capsys):
                         say=told.append)
     assert told[0].startswith("personal: cut from one video, so its samples are held out one by one")
     facts = corpus.manifest["sources"]["personal"]
-    held = sum(split.draw(r["text"]) < facts["threshold"] for r in records(tmp_path / "personal"))
+    held = sum(split.unit_hash(r["text"]) < facts["threshold"] for r in records(tmp_path / "personal"))
     assert facts["heldout_documents"] == held >= 1 and facts["one_whole"] is True
 
 

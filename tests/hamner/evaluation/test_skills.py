@@ -152,10 +152,10 @@ def test_items_are_held_out_distinct_and_the_same_for_all(tokenizer, items):
     assert again.examples == items.examples and torch.equal(again.tokens, items.tokens)
     other = skill_items(tokenizer, seed=2, heldout_fraction=FRACTION, count=64)
     assert other.examples != items.examples
-    assert all(split.draw(e.text) < FRACTION for e in items.examples)
+    assert all(split.unit_hash(e.text) < FRACTION for e in items.examples)
     counts = torch.bincount(items.cell, minlength=45).tolist()
     every = {f"Calculate: {a} {s} {b} = {eval(f'{a}{s}{b}')}" for a in range(1, 11) for b in range(1, 11) for s in "+-"}
-    assert counts[0] == sum(split.draw(text) < FRACTION for text in every) < 20    # all that there are
+    assert counts[0] == sum(split.unit_hash(text) < FRACTION for text in every) < 20    # all that there are
     assert counts[2:] == [64] * 43
     for index, (task, level) in enumerate((t, n) for t in TASKS for n in LEVELS):
         of_cell = items.of(index)

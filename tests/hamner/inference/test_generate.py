@@ -8,7 +8,7 @@ import torch
 from hamner.config.schema import ModelConfig
 from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START
 from hamner.data.tokenizer import Tokenizer
-from hamner.inference.decode import goes_alone
+from hamner.inference.decode import use_single_token_path
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, _draw, complete, prompt_ids, prompt_name, stream
 from hamner.model.kv_cache import KVCache
 from hamner.model.layers import RMSNorm
@@ -219,7 +219,7 @@ def test_a_token_alone_equals_one_on_the_way_with_gradients(kind, kv_heads):
     for token in range(40, 60):
         with torch.no_grad():
             found, balance = hamner.hidden_states(torch.tensor([[token]]), alone)
-            assert goes_alone(model, torch.tensor([[token]]), hamner.dtype) == (kind == "dense")
+            assert use_single_token_path(model, torch.tensor([[token]]), hamner.dtype) == (kind == "dense")
         expected, expected_balance = hamner.hidden_states(torch.tensor([[token]]), general)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
         torch.testing.assert_close(balance, expected_balance)

@@ -81,7 +81,7 @@ def test_grouped_experts_equal_experts_in_turn(monkeypatch):
             weight.normal_(0.0, 0.15)
     results = []
     for grouped in (False, True):
-        monkeypatch.setattr(experts, "grouping_pays", lambda tokens, grouped=grouped: grouped)
+        monkeypatch.setattr(experts, "use_grouped_experts", lambda tokens, grouped=grouped: grouped)
         x = torch.randn(3, 37, 32, generator=torch.Generator().manual_seed(1)).bfloat16().requires_grad_()
         layer.zero_grad()
         out, balance = layer(x)

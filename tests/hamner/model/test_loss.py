@@ -102,15 +102,15 @@ def test_a_certain_mistake_costs_a_finite_loss():
 @pytest.mark.parametrize("vocab", [300, 513, 1000, 32_001])
 def test_what_lies_between_the_rows_of_a_turned_head_reaches_no_gradient(monkeypatch, vocab):
     """Products read on into it. Memory that was used before may hold anything there, also what is no number."""
-    plain = head_loss._rows_apart
+    plain = head_loss._padded_rows
 
     def used_before(head, dtype):
         room = plain(head, dtype)
         room.as_strided((room.shape[0], room.stride(0)), (room.stride(0), 1)).fill_(float("nan"))
         return room
 
-    monkeypatch.setattr(loss, "_rows_apart", used_before)
-    monkeypatch.setattr(loss, "turning_pays", lambda hidden: True)
+    monkeypatch.setattr(loss, "_padded_rows", used_before)
+    monkeypatch.setattr(loss, "use_transposed_head", lambda hidden: True)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(1, 64, 32, generator=generator).bfloat16().requires_grad_()
     head = torch.randn(vocab, 32, generator=generator).requires_grad_()

@@ -113,7 +113,7 @@ def test_differential_attention_equals_the_formula_in_float64():
 def test_without_lambda_and_norm_it_is_standard_attention():
     model = SMALL.model_copy(update={"attention": "differential"})
     layer = build(model, seed=5).blocks[0].attention
-    layer.strength = lambda: torch.tensor(0.0)
+    layer.lambda_value = lambda: torch.tensor(0.0)
     layer.head_norm = torch.nn.Identity()
     standard = GroupedQueryAttention(SMALL, 0)
     half = {"q": model.hidden_size, "k": model.num_kv_heads * model.head_size}

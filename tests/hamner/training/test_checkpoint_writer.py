@@ -6,7 +6,7 @@ import torch
 from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.training import checkpoint
-from hamner.training.checkpoint_writer import CheckpointWriter, begins, must_be_there
+from hamner.training.checkpoint_writer import CheckpointWriter, checkpoint_due, must_be_on_disk
 
 MODEL = ModelConfig(vocab_size=280, hidden_size=8, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8)
 
@@ -58,9 +58,9 @@ def test_a_kill_never_costs_more_than_the_interval(every, steps_to_write):
         assert step - on_disk <= every    # what a kill during this step costs, the step itself included
         if writing and step >= writing[1]:
             on_disk, writing = writing[0], None
-        if begins(step, every):
+        if checkpoint_due(step, every):
             if writing:    # the writer waits for the one before
                 on_disk = writing[0]
             writing = step, step + steps_to_write
-        if must_be_there(step, every) and writing:
+        if must_be_on_disk(step, every) and writing:
             on_disk, writing = writing[0], None

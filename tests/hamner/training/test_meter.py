@@ -22,7 +22,7 @@ def test_speed_is_of_training_steps_alone_and_counts_the_wait_for_data(monkeypat
         speed.ran(4.5)
     told = speed.now(900, waited=0.9)
     assert told["tokens_per_second"] == pytest.approx(100) and told["data_wait"] == pytest.approx(0.1)
-    assert told["share_of_peak"] == pytest.approx(told["tokens_per_second"] * useful_flops_per_token(MODEL, 128) / 1e9)
+    assert told["mfu"] == pytest.approx(told["tokens_per_second"] * useful_flops_per_token(MODEL, 128) / 1e9)
     speed.ran(4.5)
     told = speed.now(1350, waited=0.9)
     assert told["tokens_per_second"] == pytest.approx(100) and told["data_wait"] == 0

@@ -26,14 +26,14 @@ def tokenizer():
     return Tokenizer.train(["sort count which is bigger 0123456789 yes no = + - * ->"], 280)
 
 
-def _trainer(tokenizer, *, compute=CPU, micro_batches=1, batch_size=4, clip=1.0, max_skipped=0, seq_len=24, **model):
+def _trainer(tokenizer, *, compute=CPU, gradient_accumulation_steps=1, batch_size=4, clip=1.0, max_skipped=0, seq_len=24, **model):
     config = ModelConfig(**({"vocab_size": tokenizer.vocab_size, "hidden_size": 16, "num_layers": 2, "num_heads": 2,
                              "num_kv_heads": 1, "intermediate_size": 24} | model))
     rows = {"synthetic": SyntheticRows(tokenizer, seq_len, 0, 0.05),
             "sft": TextRows(torch.arange(seq_len * 9).remainder(280).numpy(), seq_len, "sft", 0)}
     mixer = Mixer(rows, batch_size)
     mixer.start_stage(STAGES[1])
-    trainer = Trainer(build(config, 0), mixer, Optimizer(clip=clip), compute, micro_batches=micro_batches,
+    trainer = Trainer(build(config, 0), mixer, Optimizer(clip=clip), compute, gradient_accumulation_steps=gradient_accumulation_steps,
                       max_skipped=max_skipped)
     trainer.begin(1e-2, 3)
     return trainer
@@ -101,8 +101,8 @@ def test_a_checkpoint_at_the_border_itself_resumes(tmp_path, tokenizer):
 @pytest.mark.parametrize("parts", [2, 4])
 def test_micro_batches_give_the_gradient_of_the_whole(tokenizer, parts, masked):
     gradients, losses = [], []
-    for micro_batches in (1, parts):
-        trainer = _trainer(tokenizer, micro_batches=micro_batches, batch_size=8, seq_len=96, document_mask=masked)
+    for gradient_accumulation_steps in (1, parts):
+        trainer = _trainer(tokenizer, gradient_accumulation_steps=gradient_accumulation_steps, batch_size=8, seq_len=96, document_mask=masked)
         loss, _ = trainer._backward(trainer.mixer.batch(0))
         losses.append(loss.item())
         gradients.append([weight.grad for weight in trainer.hamner.parameters()])
@@ -236,7 +236,7 @@ def test_loss_is_cross_entropy_alone(tokenizer):
 
 
 def test_steps_and_tokens_are_counted(tokenizer):
-    trainer = _trainer(tokenizer, micro_batches=2)
+    trainer = _trainer(tokenizer, gradient_accumulation_steps=2)
     counts = [(told["step"], told["tokens_total"]) for told in (trainer.step() for _ in range(3))]
     assert counts == [(1, 96), (2, 192), (3, 288)]
 
