@@ -30,7 +30,7 @@ from hamner.runs.files import read_json, read_json_as
 from hamner.runs.folders import results_folder
 
 CONFIDENCE = 0.95
-SKILLS = "exact match"    # of all synthetic tasks and levels; here alone, more is better
+SKILLS = "exact match"  # of all synthetic tasks and levels; here alone, more is better
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Run:
     curriculum: str
     seed: int
     tokens: int
-    same: dict[str, Any]            # what must be equal in all
-    measured: dict[str, float]      # source -> nats per token, and SKILLS
+    same: dict[str, Any]  # what must be equal in all
+    measured: dict[str, float]  # source -> nats per token, and SKILLS
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,21 @@ def read(results: Path, name: str) -> Run:
         measured[SKILLS] = statistics.mean(read_json(folder / "skills.json")["stages"][-1]["exact_match"].values())
     manifest = read_json(folder / "data" / "manifest.json")
     config = document["config"]
-    return Run(name, document["curriculum"]["name"], config["seed"], sum(r["tokens"] for r in records),
-               {"model": document["model"], "data": config["data"], "sources": sorted(measured),
-                "optimizer": config["optimizer"], "held-out text": config["curriculum"]["eval_sequences"],
-                "tokenizer": manifest["tokenizer_sha256"]}, measured)
+    return Run(
+        name,
+        document["curriculum"]["name"],
+        config["seed"],
+        sum(r["tokens"] for r in records),
+        {
+            "model": document["model"],
+            "data": config["data"],
+            "sources": sorted(measured),
+            "optimizer": config["optimizer"],
+            "held-out text": config["curriculum"]["eval_sequences"],
+            "tokenizer": manifest["tokenizer_sha256"],
+        },
+        measured,
+    )
 
 
 def group(found: Sequence[Run]) -> dict[str, dict[int, Run]]:
@@ -107,15 +118,22 @@ def group(found: Sequence[Run]) -> dict[str, dict[int, Run]]:
     first = next(iter(groups.values()))
     for name, seeds in groups.items():
         if seeds.keys() != first.keys():
-            problems.append(f"{name} has the seeds {sorted(seeds)}, {next(iter(groups))} {sorted(first)}: each "
-                            "curriculum needs the same")
+            problems.append(
+                f"{name} has the seeds {sorted(seeds)}, {next(iter(groups))} {sorted(first)}: each "
+                "curriculum needs the same"
+            )
             continue
         for seed, run in seeds.items():
             if run.tokens != first[seed].tokens:
-                problems.append(f"{run.name} read {run.tokens:,} tokens, {first[seed].name} {first[seed].tokens:,}: "
-                                f"make it with --curriculum {name} --like {first[seed].name}")
-            problems += [f"{run.name} has another {key} than {first[seed].name}" for key, value in run.same.items()
-                         if value != first[seed].same[key]]
+                problems.append(
+                    f"{run.name} read {run.tokens:,} tokens, {first[seed].name} {first[seed].tokens:,}: "
+                    f"make it with --curriculum {name} --like {first[seed].name}"
+                )
+            problems += [
+                f"{run.name} has another {key} than {first[seed].name}"
+                for key, value in run.same.items()
+                if value != first[seed].same[key]
+            ]
     if problems:
         raise BadInput(problems)
     return groups
@@ -135,8 +153,11 @@ def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
 def _table(one: str, other: str, groups: dict[str, dict[int, Run]]) -> Table:
     seeds = sorted(groups[one])
     tokens = ", ".join(f"{groups[one][seed].tokens:,}" for seed in seeds)
-    table = Table(title=f"{one} and {other}, {len(seeds)} seed(s), {tokens} tokens: held-out loss, nats per token",
-                  title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=f"{one} and {other}, {len(seeds)} seed(s), {tokens} tokens: held-out loss, nats per token",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
     for heading in ("", one, other, "difference ± standard error", "95 % interval", "better"):
         table.add_column(heading, justify="left" if heading in ("", "better") else "right", no_wrap=True)
     for key in groups[one][seeds[0]].measured:
@@ -144,10 +165,14 @@ def _table(one: str, other: str, groups: dict[str, dict[int, Run]]) -> Table:
         found = difference(a, b)
         lower = one if found.mean < 0 else other
         better = lower if key != SKILLS else {one: other, other: one}[lower]
-        table.add_row(key, f"{statistics.mean(a):.4f}", f"{statistics.mean(b):.4f}",
-                      f"{found.mean:+.4f} ± {found.standard_error:.4f}",
-                      f"{found.mean - found.interval:+.4f} … {found.mean + found.interval:+.4f}",
-                      better if found.told else "cannot tell")
+        table.add_row(
+            key,
+            f"{statistics.mean(a):.4f}",
+            f"{statistics.mean(b):.4f}",
+            f"{found.mean:+.4f} ± {found.standard_error:.4f}",
+            f"{found.mean - found.interval:+.4f} … {found.mean + found.interval:+.4f}",
+            better if found.told else "cannot tell",
+        )
     return table
 
 

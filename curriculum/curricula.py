@@ -20,10 +20,20 @@ from hamner.runs.files import read_json_as
 from hamner.runs.folders import differences, run_folder, runs
 
 CONTROLS = ("joint", "shuffled")
-MAY_DIFFER = (    # keys of the config that change no number of a stage of fixed length
-    "tournament.", "curriculum.plateau.", "curriculum.max_steps", "curriculum.after_worse", "curriculum.log_every",
-    "curriculum.sample_", "curriculum.checkpoint_every", "curriculum.keep_", "curriculum.skill_items",
-    "compute.threads", "compute.worker", "compute.max_failures", "compute.gpu_memory_gib",
+MAY_DIFFER = (  # keys of the config that change no number of a stage of fixed length
+    "tournament.",
+    "curriculum.plateau.",
+    "curriculum.max_steps",
+    "curriculum.after_worse",
+    "curriculum.log_every",
+    "curriculum.sample_",
+    "curriculum.checkpoint_every",
+    "curriculum.keep_",
+    "curriculum.skill_items",
+    "compute.threads",
+    "compute.worker",
+    "compute.max_failures",
+    "compute.gpu_memory_gib",
 )
 
 
@@ -39,7 +49,9 @@ def find_curriculum(name: str, like: str | None, config: Config, results: Path) 
         return Curriculum(name=name, stages=CURRICULA[name])
     path = Path(name).expanduser()
     if not path.is_file():
-        raise BadInput(f"--curriculum {name} is neither a file nor a name; {did_you_mean(name, [*CURRICULA, *CONTROLS])}")
+        raise BadInput(
+            f"--curriculum {name} is neither a file nor a name; {did_you_mean(name, [*CURRICULA, *CONTROLS])}"
+        )
     return read_curriculum(path)
 
 
@@ -61,8 +73,10 @@ def finished_folder(results: Path, name: str) -> Path:
     folder = run_folder(results, "curriculum", name)
     if not (folder / "final").is_dir():
         known = [path.name for path in runs(results, "curriculum") if (path / "final").is_dir()]
-        raise BadInput(f"no finished curriculum '{name}' in {results}; "
-                       + (did_you_mean(name, known) if known else "there is none"))
+        raise BadInput(
+            f"no finished curriculum '{name}' in {results}; "
+            + (did_you_mean(name, known) if known else "there is none")
+        )
     return folder
 
 
@@ -70,8 +84,11 @@ def finished_run(name: str, config: Config, results: Path) -> tuple[str, list[St
     """A finished run's name, its stages and their records. Refused when this run would differ in more than order."""
     folder = finished_folder(results, name)
     document = read_json_as(folder / "config.json", dict)
-    different = [line for line in differences(document["config"], config.model_dump(mode="json"))
-                 if not line.startswith(MAY_DIFFER)]
+    different = [
+        line
+        for line in differences(document["config"], config.model_dump(mode="json"))
+        if not line.startswith(MAY_DIFFER)
+    ]
     if different:
         raise BadInput([f"--like {name}: a control differs from its run in the order of the data alone", *different])
     stages = parse(Curriculum, document["curriculum"], str(folder / "config.json")).stages
@@ -80,7 +97,7 @@ def finished_run(name: str, config: Config, results: Path) -> tuple[str, list[St
 
 def control(kind: str, like: str, stages: list[Stage], records: list[dict[str, Any]]) -> Curriculum:
     """The joint or shuffled curriculum of a finished run."""
-    records = [record for record in records if record["steps"]]    # one may have had nothing left to read
+    records = [record for record in records if record["steps"]]  # one may have had nothing left to read
     rows: dict[str, int] = {}
     for record in records:
         for name, count in record["rows"].items():
@@ -92,16 +109,24 @@ def control(kind: str, like: str, stages: list[Stage], records: list[dict[str, A
     levels = _mean([stage.levels for stage in played], weights) if sum(weights) else (1.0,)
     if kind == "joint":
         steps = sum(record["steps"] for record in records)
-        only = Stage(name="joint", mix=mix, levels=levels, learning_rate=played[0].learning_rate, steps=steps,
-                     exact=True)
+        only = Stage(
+            name="joint", mix=mix, levels=levels, learning_rate=played[0].learning_rate, steps=steps, exact=True
+        )
         return Curriculum(name=kind, stages=(only,), like=like)
-    return Curriculum(name=kind, like=like, stages=tuple(
-        stage.model_copy(update={"mix": mix, "levels": levels, "steps": record["steps"], "exact": True})
-        for stage, record in zip(played, records, strict=True)))
+    return Curriculum(
+        name=kind,
+        like=like,
+        stages=tuple(
+            stage.model_copy(update={"mix": mix, "levels": levels, "steps": record["steps"], "exact": True})
+            for stage, record in zip(played, records, strict=True)
+        ),
+    )
 
 
 def _mean(levels: list[tuple[float, ...]], weights: list[int]) -> tuple[float, ...]:
     """Shares of each synthetic level over stages that read `weights` rows of them."""
     longest, total = max(map(len, levels)), sum(weights)
-    return tuple(sum(w * (shares[n] if n < len(shares) else 0.0) for shares, w in zip(levels, weights, strict=True))
-                 / total for n in range(longest))
+    return tuple(
+        sum(w * (shares[n] if n < len(shares) else 0.0) for shares, w in zip(levels, weights, strict=True)) / total
+        for n in range(longest)
+    )

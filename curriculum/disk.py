@@ -31,4 +31,5 @@ def check_disk(model: ModelConfig, config: Config, stages: Sequence[Stage], fold
     if needed > free:
         raise BadInput(
             f"the run's checkpoints need up to {needed:.1f} GiB, {there} has {free:.1f} GiB free: make room, choose "
-            "another --results, or lower curriculum.keep_checkpoints, keep_every or keep_stages")
+            "another --results, or lower curriculum.keep_checkpoints, keep_every or keep_stages"
+        )

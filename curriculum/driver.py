@@ -21,8 +21,8 @@ from rich.status import Status
 from curriculum.run_logger import PROGRESS
 from curriculum.train_loop import STOP
 
-SECONDS_TO_SAVE = 7.0      # of the ten a stopped run may take; Ray's shutdown needs the rest
-QUIET_SECONDS = 15.0       # where no line can be rewritten, progress is printed when nothing else was for so long
+SECONDS_TO_SAVE = 7.0  # of the ten a stopped run may take; Ray's shutdown needs the rest
+QUIET_SECONDS = 15.0  # where no line can be rewritten, progress is printed when nothing else was for so long
 
 
 class Interrupted(Exception):

@@ -32,16 +32,25 @@ class Measure:
         settings = config.curriculum
         self._count, self._length = settings.eval_sequences, settings.seq_len
         self._batch = settings.batch_size // settings.gradient_accumulation_steps
-        self._texts = {name: heldout_text(corpus, tokenizer, name, self._length, max(1, self._count // 2), EVERY_LEVEL)
-                       for name in names}
-        self._items = skill_items(tokenizer, seed=corpus.seed, heldout_fraction=corpus.heldout_fraction,
-                                  count=settings.skill_items) if settings.skill_items else None
+        self._texts = {
+            name: heldout_text(corpus, tokenizer, name, self._length, max(1, self._count // 2), EVERY_LEVEL)
+            for name in names
+        }
+        self._items = (
+            skill_items(
+                tokenizer, seed=corpus.seed, heldout_fraction=corpus.heldout_fraction, count=settings.skill_items
+            )
+            if settings.skill_items
+            else None
+        )
         self.chance: dict[str, float] = chance(self._items) if self._items else {}
 
     def judged(self, stage: Stage) -> dict[str, Tensor]:
         """Held-out rows in the stage's ratios and at its levels: what its plateau is judged on."""
-        return {name: heldout_rows(self._corpus, self._tokenizer, name, self._length, count, stage.levels)
-                for name, count in row_counts(stage.mix, self._count).items()}
+        return {
+            name: heldout_rows(self._corpus, self._tokenizer, name, self._length, count, stage.levels)
+            for name, count in row_counts(stage.mix, self._count).items()
+        }
 
     def losses(self, hamner: Hamner) -> dict[str, float]:
         """Held-out loss of every source of the curriculum, nats per token. Raises Diverged."""
@@ -50,8 +59,9 @@ class Measure:
     def at_the_end(self, hamner: Hamner) -> dict[str, Any]:
         """The same, with the losses of each document, and which items of each task and level are right."""
         documents = self._documents(hamner)
-        skills = exact_match(hamner, self._items, self._config.compute, batch_size=8 * self._batch) \
-            if self._items else {}
+        skills = (
+            exact_match(hamner, self._items, self._config.compute, batch_size=8 * self._batch) if self._items else {}
+        )
         return {
             "heldout_loss": {name: sum(nats) / sum(tokens) for name, (nats, tokens) in documents.items()},
             "documents": {name: {"nats": nats, "tokens": tokens} for name, (nats, tokens) in documents.items()},
@@ -61,13 +71,18 @@ class Measure:
     def training_losses(self, hamner: Hamner, mixer: Mixer) -> dict[str, float]:
         """Loss on text that has been trained on; how far it lies below the held-out loss says how much is memory."""
         read = {name: mixer.already_read(name, max(1, self._count // 2)) for name in self._texts}
-        return {name: heldout_loss(hamner, rows, self._config.compute, batch_size=self._batch)
-                for name, rows in read.items() if rows is not None}
+        return {
+            name: heldout_loss(hamner, rows, self._config.compute, batch_size=self._batch)
+            for name, rows in read.items()
+            if rows is not None
+        }
 
     def _documents(self, hamner: Hamner) -> dict[str, tuple[list[float], list[int]]]:
         """Raises Diverged for a loss that is no number."""
-        found = {name: document_losses(hamner, text, self._config.compute, batch_size=self._batch)
-                 for name, text in self._texts.items()}
+        found = {
+            name: document_losses(hamner, text, self._config.compute, batch_size=self._batch)
+            for name, text in self._texts.items()
+        }
         for name, (nats, _) in found.items():
             if not math.isfinite(sum(nats)):
                 raise Diverged(f"the held-out loss of {name} is {sum(nats)}")

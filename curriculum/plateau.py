@@ -173,7 +173,7 @@ class Recorded:
         window, needed = self.rule.window_steps, self.rule.windows * self.rule.window_steps
         self.losses.append(loss)
         del self.losses[:-needed]
-        index = step - 1    # the recorded rule counts from 0
+        index = step - 1  # the recorded rule counts from 0
         if index == 0 or index % self.rule.evaluation_steps:
             return None
         if index < self.rule.min_steps or len(self.losses) < needed:
@@ -182,7 +182,7 @@ class Recorded:
         older = sum(self.losses[:-window]) / (needed - window)
         recent = sum(self.losses[-window:]) / window
         gain = (older - recent) / older if older else math.inf
-        self.strikes = self.strikes + 1 if gain < self.rule.done_gain else 0    # NaN is no strike
+        self.strikes = self.strikes + 1 if gain < self.rule.done_gain else 0  # NaN is no strike
         return Look(step, gain, None, "done" if self.strikes else "going", self.strikes)
 
     def evaluated(self, step: int, loss: float) -> Look | None:

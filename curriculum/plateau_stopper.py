@@ -40,7 +40,7 @@ class StageJudge:
         Raises Diverged when the averaged weights are of no use any more.
         """
         self.average.update_parameters(hamner)
-        self.last_look = self.stopper.trained(step, loss) if math.isfinite(loss) else None    # a skipped step
+        self.last_look = self.stopper.trained(step, loss) if math.isfinite(loss) else None  # a skipped step
         if self.due(step):
             self.last_loss = self.measure()
             self.last_look = self.stopper.evaluated(step, self.last_loss) or self.last_look
@@ -57,8 +57,12 @@ class StageJudge:
         """Held-out loss of the averaged weights on the stage's mix, nats per token. Raises Diverged."""
         settings = self._config.curriculum
         losses = {
-            name: heldout_loss(cast(Hamner, self.average.module), rows, self._config.compute,
-                               batch_size=settings.batch_size // settings.gradient_accumulation_steps)
+            name: heldout_loss(
+                cast(Hamner, self.average.module),
+                rows,
+                self._config.compute,
+                batch_size=settings.batch_size // settings.gradient_accumulation_steps,
+            )
             for name, rows in self._rows.items()
         }
         loss = mix_loss(losses, self._stage.mix)

@@ -23,7 +23,7 @@ from hamner.data.preparation.part import Part
 from hamner.prepare_data import STOPPED, prepare_command, progress_bar
 from hamner.runs.cli import run_command
 
-MAX_RETRIES = 3    # of a task whose process or node died
+MAX_RETRIES = 3  # of a task whose process or node died
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def tasks(console: Console) -> Runner:
 
     def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
         task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_do)
-        shared = ray.put(work)    # with the list of all parts in it
+        shared = ray.put(work)  # with the list of all parts in it
         waiting = {task.remote(shared, part): part for part in parts}
         with progress_bar(console, what, sum(part.size for part in parts)) as advance:
             while waiting:

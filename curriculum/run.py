@@ -51,8 +51,11 @@ def _command(arguments: Sequence[str]) -> int:
     parser.add_argument("--tournament", metavar="RUN", help="whose winner (default: the newest finished one)")
     parser.add_argument("--stage", metavar="N|NAME", help="begin with this stage; needs --from or --resume")
     parser.add_argument("--from", dest="source", metavar="CHECKPOINT", help="begin with these weights")
-    parser.add_argument("--curriculum", metavar="NAME|FILE", help="seed (default), v3, pretrain_v2, a TOML file, or a "
-                        "control of another run: joint, shuffled")
+    parser.add_argument(
+        "--curriculum",
+        metavar="NAME|FILE",
+        help="seed (default), v3, pretrain_v2, a TOML file, or a control of another run: joint, shuffled",
+    )
     parser.add_argument("--like", metavar="RUN", help="the finished run whose tokens joint or shuffled repeats")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="override any key of the config")
     options = parser.parse_intermixed_args(arguments)
@@ -72,27 +75,34 @@ def run_curriculum(console: Console, results: Path, options: argparse.Namespace,
     told = ""
     if options.resume:
         if options.source or options.tournament or options.curriculum or options.like:
-            problems.found.append("--resume goes on with what the run began with: leave out --from, --tournament, "
-                                  "--curriculum and --like")
+            problems.found.append(
+                "--resume goes on with what the run began with: leave out --from, --tournament, --curriculum and --like"
+            )
     else:
         assert config is not None
         told = _check_new(results, options, config, facts, problems)
     with problems.collect():
         folder, config, facts = open_run(
-            results, "curriculum", options.name, resume=options.resume, config=config, facts=facts)
+            results, "curriculum", options.name, resume=options.resume, config=config, facts=facts
+        )
     problems.raise_all()
     assert config is not None
     if "curriculum" not in facts:
-        raise BadInput(f"{folder} was begun by an older version, which kept no curriculum: begin a new run, with "
-                       f"--from {folder}/checkpoints/STEP if its weights are wanted")
+        raise BadInput(
+            f"{folder} was begun by an older version, which kept no curriculum: begin a new run, with "
+            f"--from {folder}/checkpoints/STEP if its weights are wanted"
+        )
     stages = parse(Curriculum, facts["curriculum"], str(folder / "config.json")).stages
     jump_to = stage_index(options.stage, stages) if options.resume and options.stage else None
     if options.resume:
         if (folder / "final").is_dir() and jump_to is None:
             return _finish(console, folder)
         check_machine(config, config.compute.workers * config.compute.worker_threads)
-    with only_one(folder / ".driver.lock", f"{folder} is being worked on by another process: wait for it to end",
-                  wait_seconds=2 if options.resume else 0):
+    with only_one(
+        folder / ".driver.lock",
+        f"{folder} is being worked on by another process: wait for it to end",
+        wait_seconds=2 if options.resume else 0,
+    ):
         if told:
             console.print(told, soft_wrap=True)
         _prepare(console, folder, config, facts, stages, new=not options.resume)
@@ -107,7 +117,7 @@ def run_curriculum(console: Console, results: Path, options: argparse.Namespace,
 
 
 def _check_new(
-    results: Path, options: argparse.Namespace, config: Config, facts: dict[str, Any], problems: Problems,
+    results: Path, options: argparse.Namespace, config: Config, facts: dict[str, Any], problems: Problems
 ) -> str:
     """Everything about a new run that can be wrong before anything is started or written.
 
@@ -155,25 +165,39 @@ def _jump(folder: Path, first_stage: int) -> None:
         raise BadInput(f"{folder} has no checkpoint to begin stage {first_stage + 1} from: resume without --stage")
     shutil.rmtree(folder / "final", ignore_errors=True)
     groups = {group: found.tensors(group) for group in ("model", "optimizer", "average")}
-    with FileLock(folder / ".worker0.lock", timeout=60):    # an orphan of a killed driver may still be writing
-        checkpoint.save(found.path, groups, found.state | {"stage_index": first_stage, "stage_step": 0}, found.model,
-                        found.tokenizer())
+    with FileLock(folder / ".worker0.lock", timeout=60):  # an orphan of a killed driver may still be writing
+        checkpoint.save(
+            found.path,
+            groups,
+            found.state | {"stage_index": first_stage, "stage_step": 0},
+            found.model,
+            found.tokenizer(),
+        )
 
 
 def _prepare(
-    console: Console, folder: Path, config: Config, facts: dict[str, Any], stages: Sequence[Stage], *, new: bool,
+    console: Console, folder: Path, config: Config, facts: dict[str, Any], stages: Sequence[Stage], *, new: bool
 ) -> None:
     """config.json, tokens, Ray: in that order. Bad input leaves nothing of a new run behind."""
     try:
         if new:
             write_config(folder, config, facts)
-        console.print(f"curriculum {folder.name}: {facts['name']}, {facts['curriculum']['name']} ({len(stages)} "
-                      f"stage{'s' * (len(stages) > 1)}), data: {config.data.path}", soft_wrap=True)
+        console.print(
+            f"curriculum {folder.name}: {facts['name']}, {facts['curriculum']['name']} ({len(stages)} "
+            f"stage{'s' * (len(stages) > 1)}), data: {config.data.path}",
+            soft_wrap=True,
+        )
         console.print(_cost(config), soft_wrap=True)
         names = sorted({name for stage in stages for name in stage.mix})
-        prepare(config, folder / "data", names, tokenizer=_tokenizer(folder, facts) or choose_tokenizer(config),
-                seq_len=config.curriculum.seq_len, hub_tokens=config.data.hub_tokens,
-                say=lambda line: console.print(line, soft_wrap=True))
+        prepare(
+            config,
+            folder / "data",
+            names,
+            tokenizer=_tokenizer(folder, facts) or choose_tokenizer(config),
+            seq_len=config.curriculum.seq_len,
+            hub_tokens=config.data.hub_tokens,
+            say=lambda line: console.print(line, soft_wrap=True),
+        )
         compute = config.compute
         connect(compute.worker_threads, float(compute.device == "cuda"), compute.workers)
     except BadInput:
@@ -212,10 +236,12 @@ def connect(threads: int, gpus: float, processes: int) -> None:
 def _cost(config: Config) -> str:
     """What looking at the held-out loss adds to the arithmetic of training."""
     settings, rule = config.curriculum, config.curriculum.plateau
-    passes = 4 if config.compute.activation_checkpointing else 3    # of a training row, one of a held-out row
+    passes = 4 if config.compute.activation_checkpointing else 3  # of a training row, one of a held-out row
     share = settings.eval_sequences / (rule.evaluation_steps * settings.batch_size * passes)
-    return (f"a look at {settings.eval_sequences} held-out rows every {rule.evaluation_steps} steps adds "
-            f"{100 * share:.1f} % to the arithmetic of training")
+    return (
+        f"a look at {settings.eval_sequences} held-out rows every {rule.evaluation_steps} steps adds "
+        f"{100 * share:.1f} % to the arithmetic of training"
+    )
 
 
 def _train_and_show(console: Console, folder: Path, config: Config) -> int:
@@ -245,13 +271,16 @@ def _train(folder: Path, config: Config) -> str:
     compute = config.compute
     try:
         TorchTrainer(
-            train, train_loop_config={"run": str(folder), "attempt": attempt},
+            train,
+            train_loop_config={"run": str(folder), "attempt": attempt},
             scaling_config=ray.train.ScalingConfig(
-                num_workers=compute.workers, use_gpu=compute.device == "cuda",
+                num_workers=compute.workers,
+                use_gpu=compute.device == "cuda",
                 resources_per_worker={"CPU": compute.worker_threads} | ({"GPU": 1} if compute.device == "cuda" else {}),
             ),
             run_config=ray.train.RunConfig(
-                name=str(attempt), storage_path=str(folder / "ray"),
+                name=str(attempt),
+                storage_path=str(folder / "ray"),
                 failure_config=ray.train.FailureConfig(max_failures=compute.max_failures),
             ),
         ).fit()
@@ -261,8 +290,11 @@ def _train(folder: Path, config: Config) -> str:
 
 
 def _finish(console: Console, folder: Path) -> int:
-    table = Table(title=f"curriculum {folder.name}: held-out loss in nats per token at each stage's end",
-                  title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=f"curriculum {folder.name}: held-out loss in nats per token at each stage's end",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
     read_json_as(folder / "stages.json", lambda document: _add_rows(table, document["stages"]))
     console.print(table)
     console.print(f"finished: {folder / 'final'}", soft_wrap=True)
@@ -277,8 +309,13 @@ def _add_rows(table: Table, records: list[dict[str, Any]]) -> None:
         table.add_column(heading, justify="right")
     for record in records:
         losses = [f"{record['heldout_loss'][name]:.3f}" for name in sources]
-        table.add_row(f"{record['number']} {record['stage']}", f"{record['steps']:,}", f"{record['tokens']:,}",
-                      record["reason"], *losses)
+        table.add_row(
+            f"{record['number']} {record['stage']}",
+            f"{record['steps']:,}",
+            f"{record['tokens']:,}",
+            record["reason"],
+            *losses,
+        )
 
 
 if __name__ == "__main__":

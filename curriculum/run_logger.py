@@ -17,14 +17,45 @@ from hamner.runs.files import append_json_line, drop_json_lines_after, write_jso
 from hamner.runs.metrics import Curves, Metrics
 from hamner.training.throughput import Meter
 
-FIELDS = ("run", "timestamp", "step", "phase", "stage_step", "loss", "mean_loss", "perplexity", "balance_loss",
-          "gradient_norm", "heldout_loss", "learning_rate", "tokens_per_sec", "mfu", "data_wait", "peak_gib",
-          "tokens_total", "tokens_billions",
-          "elapsed_hours", "skipped_steps", "loss_scale")
-CURVES = ("loss", "mean_loss", "balance_loss", "gradient_norm", "heldout_loss", "learning_rate", "tokens_per_sec",
-          "mfu", "data_wait", "peak_gib", "skipped_steps", "loss_scale")
+FIELDS = (
+    "run",
+    "timestamp",
+    "step",
+    "phase",
+    "stage_step",
+    "loss",
+    "mean_loss",
+    "perplexity",
+    "balance_loss",
+    "gradient_norm",
+    "heldout_loss",
+    "learning_rate",
+    "tokens_per_sec",
+    "mfu",
+    "data_wait",
+    "peak_gib",
+    "tokens_total",
+    "tokens_billions",
+    "elapsed_hours",
+    "skipped_steps",
+    "loss_scale",
+)
+CURVES = (
+    "loss",
+    "mean_loss",
+    "balance_loss",
+    "gradient_norm",
+    "heldout_loss",
+    "learning_rate",
+    "tokens_per_sec",
+    "mfu",
+    "data_wait",
+    "peak_gib",
+    "skipped_steps",
+    "loss_scale",
+)
 PROGRESS = ".progress"
-BULKY = ("skills", "documents")    # of a stage's record: what skills.json is made of
+BULKY = ("skills", "documents")  # of a stage's record: what skills.json is made of
 
 
 class Records:
@@ -69,19 +100,37 @@ class Records:
         rate = cost.pop("tokens_per_second")
         if self._writes:
             mean = row["mean_loss"]
-            row = {**row, **cost, "tokens_per_sec": rate,
-                   "perplexity": None if mean is None else math.exp(min(mean, 20.0))}
+            row = {
+                **row,
+                **cost,
+                "tokens_per_sec": rate,
+                "perplexity": None if mean is None else math.exp(min(mean, 20.0)),
+            }
             self._curves.scalars({name: row.get(name) for name in CURVES}, row["step"])
-            self._metrics.row({
-                **row, "run": self._folder.name, "phase": phase, "tokens_billions": row["tokens_total"] / 1e9,
-                "timestamp": datetime.now().isoformat(timespec="seconds"), "elapsed_hours": self.seconds / 3600})
+            self._metrics.row(
+                {
+                    **row,
+                    "run": self._folder.name,
+                    "phase": phase,
+                    "tokens_billions": row["tokens_total"] / 1e9,
+                    "timestamp": datetime.now().isoformat(timespec="seconds"),
+                    "elapsed_hours": self.seconds / 3600,
+                }
+            )
         return rate
 
     def samples(self, phase: str, step: int, tokens: int, samples: Mapping[str, str]) -> None:
         if self._writes:
-            append_json_line(self._folder / "samples.jsonl", {
-                "timestamp": datetime.now().isoformat(timespec="seconds"), "step": step, "stage": phase,
-                "tokens_total": tokens, "samples": samples})
+            append_json_line(
+                self._folder / "samples.jsonl",
+                {
+                    "timestamp": datetime.now().isoformat(timespec="seconds"),
+                    "step": step,
+                    "stage": phase,
+                    "tokens_total": tokens,
+                    "samples": samples,
+                },
+            )
             self._curves.texts(samples, step)
 
     def stage_over(self, records: Sequence[Mapping[str, Any]], chance: Mapping[str, float], step: int) -> None:

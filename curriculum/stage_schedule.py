@@ -13,7 +13,7 @@ from curriculum.plateau import Ending
 from curriculum.stages import Stage
 from hamner.config.schema import Curriculum
 
-COSINE_FLOOR = 0.1    # of the peak rate
+COSINE_FLOOR = 0.1  # of the peak rate
 
 
 class StageEnd:
@@ -24,8 +24,8 @@ class StageEnd:
         wanted = settings.decay == "stage" or (settings.decay == "run" and last)
         self._decay_steps = min(settings.decay_steps, self._length - 1) if wanted else 0
         self._reason = "steps" if self._length == stage.steps else "cap"
-        self._since: int | None = None     # stage step at which the decay began
-        self.at: int | None = None         # ... and at which it ends the stage
+        self._since: int | None = None  # stage step at which the decay began
+        self.at: int | None = None  # ... and at which it ends the stage
 
     def rate_scale(self, step: int) -> float:
         """Factor of the learning rate of 0-based stage step `step`."""
@@ -39,7 +39,7 @@ class StageEnd:
     def after_step(self, step: int, ending: Ending | None) -> str | None:
         """The reason when the stage is over after 1-based step `step`: plateau, worse, steps or cap."""
         if self._stage.steps:
-            ending = None    # of a fixed length
+            ending = None  # of a fixed length
         if self.at is not None:
             return self._reason if step >= self.at else None
         if ending == "worse" or (ending and not self._decay_steps) or step >= self._length:

@@ -21,12 +21,12 @@ class Stage(Strict):
     """One stage. Without `steps` a plateau ends it, or the config's cap."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_-]+$")
-    mix: dict[str, float]                          # source -> share of the tokens; sums to 1
-    levels: tuple[float, ...] = (1.0,)             # shares of the synthetic items of level 1, 2, ...; sum to 1
+    mix: dict[str, float]  # source -> share of the tokens; sums to 1
+    levels: tuple[float, ...] = (1.0,)  # shares of the synthetic items of level 1, 2, ...; sum to 1
     learning_rate: float = Field(gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"    # cosine: to a tenth at the end of `steps`
-    steps: int | None = Field(None, gt=0)          # a fixed length; no plateau is looked for
-    exact: bool = False                            # `steps` may exceed the config's cap
+    schedule: Literal["constant", "cosine"] = "constant"  # cosine: to a tenth at the end of `steps`
+    steps: int | None = Field(None, gt=0)  # a fixed length; no plateau is looked for
+    exact: bool = False  # `steps` may exceed the config's cap
 
     def length(self, cap: int) -> int:
         """Most steps it can take, given the config's cap."""
@@ -36,25 +36,38 @@ class Stage(Strict):
 class Curriculum(Strict):
     name: str
     stages: tuple[Stage, ...] = Field(min_length=1)
-    like: str | None = None                        # the run whose tokens it repeats in another order
+    like: str | None = None  # the run whose tokens it repeats in another order
 
 
 # Most of a stage's items are of its own level; a level once met is never left out, so that it is not forgotten.
 ONE = (1.0,)
-THREE = (.15, .15, .70)
-FOUR = (.10, .10, .10, .70)
-FIVE = (.075, .075, .075, .075, .70)
+THREE = (0.15, 0.15, 0.70)
+FOUR = (0.10, 0.10, 0.10, 0.70)
+FIVE = (0.075, 0.075, 0.075, 0.075, 0.70)
 
 
 def _stage(
-    name: str, levels: tuple[float, ...], learning_rate: float, *, synthetic: float, tinystories: float,
-    fineweb_edu: float = 0, sft: float = 0, personal: float = 0,
+    name: str,
+    levels: tuple[float, ...],
+    learning_rate: float,
+    *,
+    synthetic: float,
+    tinystories: float,
+    fineweb_edu: float = 0,
+    sft: float = 0,
+    personal: float = 0,
 ) -> Stage:
-    mix = {"synthetic": synthetic, "tinystories": tinystories, "fineweb_edu": fineweb_edu, "sft": sft,
-           "personal": personal}
+    mix = {
+        "synthetic": synthetic,
+        "tinystories": tinystories,
+        "fineweb_edu": fineweb_edu,
+        "sft": sft,
+        "personal": personal,
+    }
     return Stage(name=name, levels=levels, learning_rate=learning_rate, mix={k: v for k, v in mix.items() if v})
 
 
+# fmt: off
 SEED: tuple[Stage, ...] = (
     _stage("structure",      ONE,   3e-4,   synthetic=.30, tinystories=.70),
     _stage("reasoning",      THREE, 2.5e-4, synthetic=.55, tinystories=.35, fineweb_edu=.10),
@@ -65,14 +78,16 @@ SEED: tuple[Stage, ...] = (
     _stage("synthesis",      FIVE,  5e-5,   synthetic=.20, tinystories=.15, fineweb_edu=.25, sft=.25, personal=.15),
     _stage("voice",          FIVE,  3e-5,   synthetic=.15, tinystories=.10, fineweb_edu=.15, sft=.25, personal=.35),
 )
+# fmt: on
 
 CURRICULA: dict[str, tuple[Stage, ...]] = {
     "seed": SEED,
     # The first recorded run had these four stages; its ratios are not on record, so they are those of the eight.
     "v3": tuple(stage for stage in SEED if stage.name in ("structure", "knowledge", "dialogue", "voice")),
     # The recorded pretraining of `v2`: 2.6 billion tokens of web text. Its peak rate is not on record.
-    "pretrain_v2": (Stage(name="pretrain", mix={"fineweb_edu": 1.0}, learning_rate=3e-4, schedule="cosine",
-                          steps=106_350),),
+    "pretrain_v2": (
+        Stage(name="pretrain", mix={"fineweb_edu": 1.0}, learning_rate=3e-4, schedule="cosine", steps=106_350),
+    ),
 }
 
 

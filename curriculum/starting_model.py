@@ -22,7 +22,7 @@ class StartingModel:
 
     name: str
     model: ModelConfig
-    tokenizer: Path | None = None    # its folder
+    tokenizer: Path | None = None  # its folder
     told: str = ""
 
     def facts(self) -> dict[str, Any]:
@@ -49,8 +49,10 @@ def find_starting_model(who: str, config: Config, results: Path, tournament: str
         model = parse(ModelConfig, document if isinstance(document, dict) else {}, str(path))
         problems = list(model.problems())
         if model.vocab_size != config.size.vocab_size:
-            problems.append(f"vocab_size {model.vocab_size} is not the config's {config.size.vocab_size}: change "
-                            "the model, or size.vocab_size and with it data.tokenizer")
+            problems.append(
+                f"vocab_size {model.vocab_size} is not the config's {config.size.vocab_size}: change "
+                "the model, or size.vocab_size and with it data.tokenizer"
+            )
         if config.size.document_mask and not model.document_mask:
             problems.append("document_mask is false, the config's size.document_mask true: write it into the model")
         if problems:
@@ -65,11 +67,14 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
         folder = run_folder(results, "tournament", tournament)
         if not (folder / "config.json").is_file():
             known = [p.name for p in runs(results, "tournament")]
-            raise BadInput(f"no tournament '{tournament}' in {results}; "
-                           + (did_you_mean(tournament, known) if known else "run `tournament` first"))
+            raise BadInput(
+                f"no tournament '{tournament}' in {results}; "
+                + (did_you_mean(tournament, known) if known else "run `tournament` first")
+            )
         if not (folder / "winner.json").is_file():
-            raise BadInput(f"tournament '{tournament}' has no winner yet: finish it with "
-                           f"`tournament --resume --name {tournament}`")
+            raise BadInput(
+                f"tournament '{tournament}' has no winner yet: finish it with `tournament --resume --name {tournament}`"
+            )
         return folder / "winner.json"
     finished = sorted((results / "tournament").glob("*/winner.json"), key=lambda p: p.stat().st_mtime)
     if not finished:
@@ -79,11 +84,16 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
 
 def _winner(path: Path, config: Config) -> StartingModel:
     """The winner a file names, with its tokenizer. Refused when the config would make it another size."""
-    name, run, model, stored, sha256 = read_json_as(path, lambda document: (
-        str(document["contestant"]), document.get("run", path.parent.name),
-        parse(ModelConfig, document["model"], str(path)), Path(document["tokenizer"]["path"]),
-        document["tokenizer"]["sha256"],
-    ))
+    name, run, model, stored, sha256 = read_json_as(
+        path,
+        lambda document: (
+            str(document["contestant"]),
+            document.get("run", path.parent.name),
+            parse(ModelConfig, document["model"], str(path)),
+            Path(document["tokenizer"]["path"]),
+            document["tokenizer"]["sha256"],
+        ),
+    )
     expected = model_named(name, config.size) if name in CONTESTANTS else model
     if expected != model or model.vocab_size != config.size.vocab_size:
         raise BadInput(
@@ -93,11 +103,12 @@ def _winner(path: Path, config: Config) -> StartingModel:
             "use the config the tournament ran with (--config), or run `tournament` again with this one"
         )
     if not (stored / "tokenizer.json").is_file():
-        stored = path.parent / stored.name    # the whole run folder was moved
+        stored = path.parent / stored.name  # the whole run folder was moved
     tokenizer = Tokenizer.load(stored)
     if tokenizer.sha256 != sha256:
-        raise BadInput(f"the tokenizer in {stored} is not the one {path} names: {tokenizer.sha256[:12]} instead of "
-                       f"{sha256[:12]}")
+        raise BadInput(
+            f"the tokenizer in {stored} is not the one {path} names: {tokenizer.sha256[:12]} instead of {sha256[:12]}"
+        )
     return StartingModel(name, model, stored, f"winner of tournament {run}: {name}")
 
 
@@ -107,11 +118,15 @@ def with_weights_of(pupil: StartingModel, source: str | None) -> StartingModel:
         return pupil
     found = checkpoint.load(Path(source).expanduser())
     if found.model != pupil.model:
-        raise BadInput(f"{source} holds another model than {pupil.name}: hidden size {found.model.hidden_size} and "
-                       f"{found.model.num_layers} layers, document_mask {found.model.document_mask}, not "
-                       f"{pupil.model.hidden_size}, {pupil.model.num_layers} and {pupil.model.document_mask}")
+        raise BadInput(
+            f"{source} holds another model than {pupil.name}: hidden size {found.model.hidden_size} and "
+            f"{found.model.num_layers} layers, document_mask {found.model.document_mask}, not "
+            f"{pupil.model.hidden_size}, {pupil.model.num_layers} and {pupil.model.document_mask}"
+        )
     ours, theirs = found.tokenizer().sha256, pupil.tokenizer and Tokenizer.load(pupil.tokenizer).sha256
     if theirs and ours != theirs:
-        raise BadInput(f"{source} was trained with another tokenizer ({ours[:12]}) than the winner's "
-                       f"({theirs[:12]}): leave out --from, or name the model instead of 'winner'")
+        raise BadInput(
+            f"{source} was trained with another tokenizer ({ours[:12]}) than the winner's "
+            f"({theirs[:12]}): leave out --from, or name the model instead of 'winner'"
+        )
     return StartingModel(pupil.name, pupil.model, found.path, pupil.told)

@@ -42,8 +42,8 @@ from hamner.training.compilation import compiles
 from hamner.training.throughput import Meter
 from hamner.training.trainer import Diverged, Trainer
 
-STOP = ".stop"        # a file that asks the worker to save and leave
-MEAN_STEPS = 100      # training losses in a row's mean_loss, of one stage
+STOP = ".stop"  # a file that asks the worker to save and leave
+MEAN_STEPS = 100  # training losses in a row's mean_loss, of one stage
 
 
 class Stopped(Exception):
@@ -56,17 +56,17 @@ def train(settings: dict[str, Any]) -> None:
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     rank = torch.distributed.get_rank() if distributed else 0
     world = torch.distributed.get_world_size() if distributed else 1
-    if read_json(folder / "config.json")["config"]["compute"]["device"] == "cuda":    # not: where there is a card
+    if read_json(folder / "config.json")["config"]["compute"]["device"] == "cuda":  # not: where there is a card
         from ray.train.torch import get_device
 
-        torch.cuda.set_device(get_device())    # of several cards on a node, the one Ray gave this worker
+        torch.cuda.set_device(get_device())  # of several cards on a node, the one Ray gave this worker
     lock = FileLock(folder / f".worker{rank}.lock", thread_local=False)
-    with lock.acquire(timeout=60):    # an orphan of a killed driver may still be writing
+    with lock.acquire(timeout=60):  # an orphan of a killed driver may still be writing
         course = CurriculumRun(folder, rank=rank, world=world, attempt=settings["attempt"])
         try:
             course.run()
         finally:
-            course.close()    # before the lock goes: a successor must not meet a half-written checkpoint
+            course.close()  # before the lock goes: a successor must not meet a half-written checkpoint
 
 
 class CurriculumRun:
@@ -84,26 +84,36 @@ class CurriculumRun:
         corpus = Corpus(folder / "data", self.tokenizer.sha256)
         names = list(dict.fromkeys(name for stage in self.stages for name in stage.mix))
         mixer = PrefetchingMixer(
-            training_rows(corpus, self.tokenizer, names, self.settings.seq_len), self.settings.batch_size,
-            rank=rank, world=world, max_epochs=self.settings.max_epochs)
+            training_rows(corpus, self.tokenizer, names, self.settings.seq_len),
+            self.settings.batch_size,
+            rank=rank,
+            world=world,
+            max_epochs=self.settings.max_epochs,
+        )
         self.model = parse(ModelConfig, document["model"], "model")
         hamner = build(self.model, self.config.seed, activation_checkpointing=compute.activation_checkpointing)
         most = len(self.stages) * self.settings.max_steps * self.settings.batch_size * self.settings.seq_len
         self.trainer = Trainer(
-            hamner, mixer, self.config.optimizer, compute, gradient_accumulation_steps=self.settings.gradient_accumulation_steps,
-            max_skipped=self.settings.max_skipped, compiled=compiles(
-                compute, self.model, self.settings.seq_len, most / world, compute.worker_threads))
+            hamner,
+            mixer,
+            self.config.optimizer,
+            compute,
+            gradient_accumulation_steps=self.settings.gradient_accumulation_steps,
+            max_skipped=self.settings.max_skipped,
+            compiled=compiles(compute, self.model, self.settings.seq_len, most / world, compute.worker_threads),
+        )
         self.corpus = corpus
         self.measure = Measure(corpus, self.tokenizer, names, self.config)
-        self.records = Records(folder, lambda tokens: Meter(compute, self.model, self.settings.seq_len, tokens),
-                               writes=rank == 0)
+        self.records = Records(
+            folder, lambda tokens: Meter(compute, self.model, self.settings.seq_len, tokens), writes=rank == 0
+        )
         self.say = self.records.say
-        self._beacon = StepFile(folder, time.time_ns() // 10**6)    # each process is a start of its own, whoever began it
+        self._beacon = StepFile(folder, time.time_ns() // 10**6)  # each process is a start of its own, whoever began it
         self._attempt, self._source = attempt, document["from"]
         self.stage_index: int = document["first_stage"]
         self.stage_step = 0
-        self.told: list[dict[str, Any]] = []       # a record of each stage that is over
-        self._rate = 0.0                           # tokens per second, as last written
+        self.told: list[dict[str, Any]] = []  # a record of each stage that is over
+        self._rate = 0.0  # tokens per second, as last written
         self._writer = CheckpointWriter()
 
     # --- the story -------------------------------------------------------------------------------------
@@ -121,8 +131,11 @@ class CurriculumRun:
         if self.rank == 0:
             self._beacon.note_resume(self.folder / "resume.jsonl", step)
         self.records.open(step, self.trainer.tokens_total, self.told)
-        self.say(f"step {step}, stage {self.stage_index + 1}" if found
-                 else f"starting at step 0 with stage {self.stage_index + 1}")
+        self.say(
+            f"step {step}, stage {self.stage_index + 1}"
+            if found
+            else f"starting at step 0 with stage {self.stage_index + 1}"
+        )
         try:
             while self.stage_index < len(self.stages):
                 self._run_stage(self.stages[self.stage_index])
@@ -152,7 +165,7 @@ class CurriculumRun:
             found = checkpoint.newest(folder, self.say, complete=True)
             some = sorted(folder.glob("step_*"))
             name = found.path.name if found else "none" if some else ""
-            for path in some if found else ():    # out of the way of those to come
+            for path in some if found else ():  # out of the way of those to come
                 if path.name > name:
                     aside = path.with_name(f"corrupt_{path.name}")
                     shutil.rmtree(aside, ignore_errors=True)
@@ -173,8 +186,12 @@ class CurriculumRun:
 
     def _gave_up(self, found: checkpoint.Checkpoint) -> bool:
         """Whether this very start of the run ended with a rising loss that was to stop it."""
-        return (self.settings.after_worse == "stop" and found.state["attempt"] == self._attempt
-                and self.stage_step == 0 and self.told[-1]["reason"] == "worse")
+        return (
+            self.settings.after_worse == "stop"
+            and found.state["attempt"] == self._attempt
+            and self.stage_step == 0
+            and self.told[-1]["reason"] == "worse"
+        )
 
     def _load_weights(self, path: Path) -> None:
         """Begin with the weights of --from, which must read the run's own tokens."""
@@ -210,9 +227,11 @@ class CurriculumRun:
         self.left_out: list[dict[str, Any]] = []
         self.recent: list[float] = []
         self.started_at = self._measured_here() or self.measure.losses(self.trainer.hamner)
-        self.say(f"stage {self.stage_index + 1} {stage.name} begins: {_listed(stage.mix)}; learning rate "
-                 f"{stage.learning_rate * self.config.lr_scale:.3g}"
-                 + ("" if self.told else f"; held out {_listed(self.started_at)}"))
+        self.say(
+            f"stage {self.stage_index + 1} {stage.name} begins: {_listed(stage.mix)}; learning rate "
+            f"{stage.learning_rate * self.config.lr_scale:.3g}"
+            + ("" if self.told else f"; held out {_listed(self.started_at)}")
+        )
 
     def _measured_here(self) -> dict[str, float] | None:
         """The held-out losses of the stage before, when these are its weights."""
@@ -234,14 +253,17 @@ class CurriculumRun:
         self.records.meter.ran(time.perf_counter() - began)
         self.stage_step += 1
         if math.isfinite(row["loss"]):
-            self.recent = [*self.recent[1 - MEAN_STEPS:], row["loss"]]
+            self.recent = [*self.recent[1 - MEAN_STEPS :], row["loss"]]
         else:
             self.say(f"  step {row['step']}: the loss is {row['loss']}; the step changes nothing")
         ending = self.judge.after_step(self.trainer.hamner, self.stage_step, row["loss"])
         mean = sum(self.recent) / len(self.recent) if self.recent else None
-        row |= {"stage_step": self.stage_step, "mean_loss": mean,
-                "heldout_loss": self.judge.last_loss if self.judge.due(self.stage_step) else None,
-                "reason": self.end.after_step(self.stage_step, ending)}
+        row |= {
+            "stage_step": self.stage_step,
+            "mean_loss": mean,
+            "heldout_loss": self.judge.last_loss if self.judge.due(self.stage_step) else None,
+            "reason": self.end.after_step(self.stage_step, ending),
+        }
         return row
 
     def _leave_out(self) -> None:
@@ -249,8 +271,10 @@ class CurriculumRun:
         for name in self.trainer.mixer.leave_out_exhausted():
             mix = {n: round(share, 6) for n, share in self.trainer.mixer.mix.items()}
             self.left_out.append({"source": name, "stage_step": self.stage_step, "mix": mix})
-            self.say(f"  {name} has been read {self.settings.max_epochs:g} times and leaves the mix at stage step "
-                     f"{self.stage_step}: {_listed(mix)}")
+            self.say(
+                f"  {name} has been read {self.settings.max_epochs:g} times and leaves the mix at stage step "
+                f"{self.stage_step}: {_listed(mix)}"
+            )
 
     def _after_step(self, stage: Stage, row: dict[str, Any], reason: str | None) -> None:
         """Rows, samples and checkpoints that are due."""
@@ -259,9 +283,14 @@ class CurriculumRun:
             self._beacon.mark(step)
         if look is not None:
             error = f" ± {100 * look.standard_error:.2f}" if look.standard_error is not None else ""
-            self.say(f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.verdict}"
-                     + (f", strike {look.strikes} of {self.settings.plateau.strikes}"
-                        if look.strikes and not stage.steps else ""))
+            self.say(
+                f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.verdict}"
+                + (
+                    f", strike {look.strikes} of {self.settings.plateau.strikes}"
+                    if look.strikes and not stage.steps
+                    else ""
+                )
+            )
         if last or step % self.settings.log_every == 0 or self.stage_step == 1:
             self._rate = self.records.row(stage.name, row, self.trainer.waited)
         self._progress(stage, row)
@@ -270,7 +299,7 @@ class CurriculumRun:
         due = self._best_so_far() or checkpoint_due(step, self.settings.checkpoint_every)
         due = due or (bool(self.settings.keep_every) and step % self.settings.keep_every == 0)
         if last:
-            return    # the border's checkpoint, which says that the stage is over, is of the same step
+            return  # the border's checkpoint, which says that the stage is over, is of the same step
         stop = self._stop_requested()
         if due or stop:
             self._checkpoint(wait=stop)
@@ -282,11 +311,17 @@ class CurriculumRun:
     def _best_so_far(self) -> bool:
         """Note the stage's best window; true when it is this one."""
         loss = self.judge.last_loss
-        if not self.judge.window_ends(self.stage_step) or loss is None or (
-                self.best is not None and loss >= self.best["heldout_loss"]):
+        if (
+            not self.judge.window_ends(self.stage_step)
+            or loss is None
+            or (self.best is not None and loss >= self.best["heldout_loss"])
+        ):
             return False
-        self.best = {"stage_step": self.stage_step, "heldout_loss": loss,
-                     "checkpoint": f"checkpoints/{checkpoint.step_name(self.trainer.step_count)}"}
+        self.best = {
+            "stage_step": self.stage_step,
+            "heldout_loss": loss,
+            "checkpoint": f"checkpoints/{checkpoint.step_name(self.trainer.step_count)}",
+        }
         return True
 
     def _progress(self, stage: Stage, row: dict[str, Any]) -> None:
@@ -298,7 +333,9 @@ class CurriculumRun:
             f"stage {self.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.stage_step}  loss "
             f"{row['mean_loss'] or math.nan:.3f}  {self._rate:,.0f} tokens/s  "
             + ("" if fixed else f"strikes {stopper.strikes}/{rule.strikes}  ")
-            + f"ends at {self.end.at or stop}" + ("" if fixed else " at the earliest"))
+            + f"ends at {self.end.at or stop}"
+            + ("" if fixed else " at the earliest")
+        )
 
     def _end_stage(self, stage: Stage, reason: str) -> None:
         if reason == "worse":
@@ -306,17 +343,26 @@ class CurriculumRun:
         hamner, mixer, step = self.trainer.hamner, self.trainer.mixer, self.trainer.step_count
         read = mixer.rows_read()
         record: dict[str, Any] = {
-            "number": self.stage_index + 1, "stage": stage.name, "steps": self.stage_step,
-            "tokens": self.stage_step * self.settings.batch_size * self.settings.seq_len, "reason": reason,
-            "started_at": self.started_at, "train_loss": self.measure.training_losses(hamner, mixer),
-            **self.measure.at_the_end(hamner), "epochs": mixer.epochs(), "left_out": self.left_out,
+            "number": self.stage_index + 1,
+            "stage": stage.name,
+            "steps": self.stage_step,
+            "tokens": self.stage_step * self.settings.batch_size * self.settings.seq_len,
+            "reason": reason,
+            "started_at": self.started_at,
+            "train_loss": self.measure.training_losses(hamner, mixer),
+            **self.measure.at_the_end(hamner),
+            "epochs": mixer.epochs(),
+            "left_out": self.left_out,
             "rows": {name: count - self._rows_before.get(name, 0) for name, count in read.items()},
             "skipped_steps": self.trainer.skipped_total,
-            "checkpoint": f"checkpoints/{checkpoint.step_name(step)}", "best": self.best,
+            "checkpoint": f"checkpoints/{checkpoint.step_name(step)}",
+            "best": self.best,
         }
         self.told.append(record)
-        self.say(f"stage {record['number']} {stage.name} ended by {reason} after {record['steps']} steps: held out "
-                 f"{_listed(record['heldout_loss'])}")
+        self.say(
+            f"stage {record['number']} {stage.name} ended by {reason} after {record['steps']} steps: held out "
+            f"{_listed(record['heldout_loss'])}"
+        )
         for drop in drops(self.told):
             self.say(f"  {drop.told}")
         self.records.stage_over(self.told, self.measure.chance, step)
@@ -351,7 +397,7 @@ class CurriculumRun:
 
     def _stop_requested(self) -> bool:
         told = torch.tensor(float(self.rank == 0 and (self.folder / STOP).exists()))
-        if self._world > 1:    # all at the same step, or none
+        if self._world > 1:  # all at the same step, or none
             told = told.to(self.config.compute.device)
             torch.distributed.broadcast(told, src=0)
         return bool(told)
@@ -361,8 +407,10 @@ class CurriculumRun:
             return
         step = self.trainer.step_count
         samples = {
-            prompt_name(p): complete(self.trainer.hamner, self.tokenizer, p, self.settings.sample_tokens, Sampling(),
-                                     seed=step) for p in SAMPLE_PROMPTS
+            prompt_name(p): complete(
+                self.trainer.hamner, self.tokenizer, p, self.settings.sample_tokens, Sampling(), seed=step
+            )
+            for p in SAMPLE_PROMPTS
         }
         self.records.samples(stage.name, step, self.trainer.tokens_total, samples)
 
@@ -372,36 +420,53 @@ class CurriculumRun:
         """In a thread, unless it is waited for."""
         if self.rank == 0:
             folder, prune = self.folder / "checkpoints", self._pruning()
-            self._writer.write(folder / checkpoint.step_name(self.trainer.step_count), *self._all(),
-                               then=lambda: prune(folder))
+            self._writer.write(
+                folder / checkpoint.step_name(self.trainer.step_count), *self._all(), then=lambda: prune(folder)
+            )
             if wait:
                 self._writer.wait()
 
     def _pruning(self) -> Callable[[Path], None]:
         """Keep the newest, those of `keep_every`, this stage's best, and something of each stage's end and best."""
         settings, spare = self.settings, {checkpoint.step_name(self.trainer.step_count)}
-        over = {Path(place).name for record in self.told
-                for place in (record["checkpoint"], (record["best"] or record)["checkpoint"])}
+        over = {
+            Path(place).name
+            for record in self.told
+            for place in (record["checkpoint"], (record["best"] or record)["checkpoint"])
+        }
         if self.best:
             spare.add(Path(self.best["checkpoint"]).name)
         if settings.keep_stages == "full":
             spare |= over
 
         def prune(folder: Path) -> None:
-            every = {p.name for p in folder.glob("step_*") if settings.keep_every
-                     and int(p.name[5:]) % settings.keep_every == 0}
-            checkpoint.prune(folder, settings.keep_checkpoints, spare=frozenset(spare | every),
-                             weights_of=frozenset(over))
+            every = {
+                p.name
+                for p in folder.glob("step_*")
+                if settings.keep_every and int(p.name[5:]) % settings.keep_every == 0
+            }
+            checkpoint.prune(
+                folder, settings.keep_checkpoints, spare=frozenset(spare | every), weights_of=frozenset(over)
+            )
 
         return prune
 
     def _all(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], ModelConfig, Tokenizer]:
         """What a checkpoint of now holds."""
         state = self.trainer.state() | {
-            "stage_index": self.stage_index, "stage_step": self.stage_step, "records": self.told,
-            "mixing": self._mixing, "rows_before": self._rows_before, "started_at": self.started_at,
-            "judge": self.judge.state(), "end": self.end.state(), "best": self.best, "left_out": self.left_out,
-            "recent": self.recent, "elapsed_seconds": self.records.seconds, "attempt": self._attempt,
+            "stage_index": self.stage_index,
+            "stage_step": self.stage_step,
+            "records": self.told,
+            "mixing": self._mixing,
+            "rows_before": self._rows_before,
+            "started_at": self.started_at,
+            "judge": self.judge.state(),
+            "end": self.end.state(),
+            "best": self.best,
+            "left_out": self.left_out,
+            "recent": self.recent,
+            "elapsed_seconds": self.records.seconds,
+            "attempt": self._attempt,
         }
         return self.trainer.tensors() | {"average": self.judge.tensors()}, state, self.model, self.tokenizer
 
@@ -415,7 +480,7 @@ class CurriculumRun:
         self.records.spent = state["elapsed_seconds"]
         if before_border:
             self.stage_index, self.stage_step = self._mixing, state["schedule_step"]
-        stage = self.stages[self._mixing]    # at a border still the one before: begin_stage makes the next
+        stage = self.stages[self._mixing]  # at a border still the one before: begin_stage makes the next
         self.trainer.mixer.start_stage(stage.mix, stage.levels)
         self.trainer.load(found, state)
         self._prepare(stage)

@@ -42,8 +42,13 @@ STOPPED = "the same command goes on where it stood"
 @contextmanager
 def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Shows what is done of `total` bytes, MB/s and the time left; yields what is told of each step."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TransferSpeedColumn(),
-               TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=total)
         yield lambda size: progress.advance(task, size)
@@ -52,6 +57,7 @@ def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[
 
 def with_bar(console: Console) -> Runner:
     """Part by part in this process, with a progress bar."""
+
     def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
         with progress_bar(console, what, sum(part.size for part in parts)) as advance:
             for part in parts:
@@ -71,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def prepare_command(
-    arguments: Sequence[str], module: str, runners: Callable[[Console, Config], AbstractContextManager[Runner]],
+    arguments: Sequence[str], module: str, runners: Callable[[Console, Config], AbstractContextManager[Runner]]
 ) -> int:
     """The command, whoever does the work; returns the exit code."""
     options = _parse(arguments, module)
@@ -85,25 +91,50 @@ def prepare_command(
     console, store = cli.console(), Store(place)
     if store.local is not None:
         _make_folder(store.local)
-    lock = nullcontext() if store.local is None else only_one(
-        store.local / ".prepare.lock", f"{place} is being prepared by another process: wait for it to end")
+    lock = (
+        nullcontext()
+        if store.local is None
+        else only_one(
+            store.local / ".prepare.lock", f"{place} is being prepared by another process: wait for it to end"
+        )
+    )
     with lock:
         manifest = store.read_json("manifest.json")
         if manifest is None:
             tokenizer = choose_tokenizer(config)
-            console.print(f"preparing {', '.join(names)} from {config.data.path}; tokenizer: "
-                          f"{'given' if tokenizer else 'to be trained'}, {config.size.vocab_size:,} entries",
-                          soft_wrap=True)
-            job = open_job(config, place, names, tokenizer, tokens=options.tokens, shard_tokens=options.shard_tokens,
-                           runner=with_bar(console), say=lambda line: console.print(line, soft_wrap=True))
+            console.print(
+                f"preparing {', '.join(names)} from {config.data.path}; tokenizer: "
+                f"{'given' if tokenizer else 'to be trained'}, {config.size.vocab_size:,} entries",
+                soft_wrap=True,
+            )
+            job = open_job(
+                config,
+                place,
+                names,
+                tokenizer,
+                tokens=options.tokens,
+                shard_tokens=options.shard_tokens,
+                runner=with_bar(console),
+                say=lambda line: console.print(line, soft_wrap=True),
+            )
             with runners(console, config) as runner:
-                run(job, tokenizer, max(config.tournament.seq_len, config.curriculum.seq_len), runner,
-                    lambda line: console.print(line, soft_wrap=True))
+                run(
+                    job,
+                    tokenizer,
+                    max(config.tournament.seq_len, config.curriculum.seq_len),
+                    runner,
+                    lambda line: console.print(line, soft_wrap=True),
+                )
             manifest = store.read_json("manifest.json")
         else:
-            check_finished(store, manifest, settings(config, names, options.tokens, options.shard_tokens),
-                           _inputs(config, names), choose_tokenizer(config))
-    for left in (WORK, STAGED):    # by a kill after the last step
+            check_finished(
+                store,
+                manifest,
+                settings(config, names, options.tokens, options.shard_tokens),
+                _inputs(config, names),
+                choose_tokenizer(config),
+            )
+    for left in (WORK, STAGED):  # by a kill after the last step
         store.remove(left)
     _show(console, manifest, place)
     return 0
@@ -119,21 +150,34 @@ def _make_folder(folder: Path) -> None:
 
 def _parse(arguments: Sequence[str], module: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Text in, token shards out.")
-    parser.add_argument("--config", metavar="NAME|PATH", help="a name in ray_configs/ or a TOML file, as the run's "
-                        "that will read it (default: rtx3090 where CUDA is, else laptop)")
+    parser.add_argument(
+        "--config",
+        metavar="NAME|PATH",
+        help="a name in ray_configs/ or a TOML file, as the run's "
+        "that will read it (default: rtx3090 where CUDA is, else laptop)",
+    )
     parser.add_argument("--data", metavar="hub|builtin|DIR", help="where text comes from (default: the config's)")
     parser.add_argument("--sources", metavar="NAME,NAME", help="default: all that are text")
-    parser.add_argument("--out", metavar="DIR", default=str(home_folder() / "data" / "prepared"),
-                        help="where shards go, a folder or any address fsspec knows (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        default=str(home_folder() / "data" / "prepared"),
+        help="where shards go, a folder or any address fsspec knows (default: %(default)s)",
+    )
     parser.add_argument("--tokens", metavar="N", type=_count, help="stop each source after about N training tokens")
-    parser.add_argument("--shard-tokens", metavar="N", type=_count, default=SHARD_TOKENS,
-                        help="length of a shard, and the most that a kill can cost (default: %(default)s)")
+    parser.add_argument(
+        "--shard-tokens",
+        metavar="N",
+        type=_count,
+        default=SHARD_TOKENS,
+        help="length of a shard, and the most that a kill can cost (default: %(default)s)",
+    )
     parser.add_argument("settings", nargs="*", metavar="key=value", help="override any key of the config")
     options = parser.parse_intermixed_args(arguments)
     wrong = [word for word in options.settings if "=" not in word]
     if wrong:
         raise BadInput([f"'{word}' is not key=value" for word in wrong])
-    options.resume = False    # nothing to say: it always goes on where it stood
+    options.resume = False  # nothing to say: it always goes on where it stood
     return options
 
 
@@ -154,9 +198,16 @@ def _names(words: str | None) -> tuple[str, ...]:
     if words is None:
         return text
     asked = [word.strip() for word in words.split(",")]
-    unknown = [f"--sources {word}: " + ("its items are drawn while training, there is nothing to prepare"
-               if word in SOURCE_NAMES else f"unknown source; {did_you_mean(word, text)}")
-               for word in asked if word not in text]
+    unknown = [
+        f"--sources {word}: "
+        + (
+            "its items are drawn while training, there is nothing to prepare"
+            if word in SOURCE_NAMES
+            else f"unknown source; {did_you_mean(word, text)}"
+        )
+        for word in asked
+        if word not in text
+    ]
     if unknown:
         raise BadInput(unknown)
     return tuple(name for name in text if name in asked)
@@ -166,8 +217,14 @@ def _show(console: Console, manifest: dict[str, Any], place: str) -> None:
     table = Table("source", "documents", "tokens", "held out", "shards", "dropped", box=None, padding=(0, 2, 0, 0))
     for name, facts in manifest["sources"].items():
         dropped = ", ".join(f"{count:,} {why.replace('_', ' ')}" for why, count in facts["dropped"].items() if count)
-        table.add_row(name, f"{facts['documents']:,}", f"{facts['tokens']:,}", f"{facts['heldout_tokens']:,}",
-                      str(len(facts["shards"])), dropped or "nothing")
+        table.add_row(
+            name,
+            f"{facts['documents']:,}",
+            f"{facts['tokens']:,}",
+            f"{facts['heldout_tokens']:,}",
+            str(len(facts["shards"])),
+            dropped or "nothing",
+        )
     console.print(table)
     use = COPY_FIRST if "://" in place else f"give it to a run with --data {place}"
     console.print(f"finished: {place}; {use}", soft_wrap=True)

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hamner.config.errors import BadInput, Problems
-from hamner.data.youtube.gather import _files, _gather, _is_address, _write_samples
+from hamner.data.youtube.gather import caption_files, gather, is_address, write_samples
 from hamner.data.youtube.samples import Cut
 from hamner.runs.cli import run_command
 from hamner.runs.folders import home_folder
@@ -35,18 +35,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m hamner.process_youtube",
-                                     description="Samples of a voice from automatic captions.")
-    parser.add_argument("target", metavar="CHANNEL_OR_VIDEO_OR_FOLDER",
-                        help="an address, @channel, a .vtt file, an info-json, or a folder of them")
+    parser = argparse.ArgumentParser(
+        prog="python -m hamner.process_youtube", description="Samples of a voice from automatic captions."
+    )
+    parser.add_argument(
+        "target",
+        metavar="CHANNEL_OR_VIDEO_OR_FOLDER",
+        help="an address, @channel, a .vtt file, an info-json, or a folder of them",
+    )
     parser.add_argument("--out", metavar="DIR", help="where captions and samples go (default: data/personal)")
-    parser.add_argument("--uses", type=int, default=1, help="samples that one word may be in "
-                        "(default: 1); more than 1 asks for two videos or more")
-    parser.add_argument("--pauses", type=float, metavar="SECONDS",
-                        help="a silence this long ends a sentence, for captions without punctuation (try 0.5)")
+    parser.add_argument(
+        "--uses",
+        type=int,
+        default=1,
+        help="samples that one word may be in (default: 1); more than 1 asks for two videos or more",
+    )
+    parser.add_argument(
+        "--pauses",
+        type=float,
+        metavar="SECONDS",
+        help="a silence this long ends a sentence, for captions without punctuation (try 0.5)",
+    )
     parser.add_argument("--language", default="en", help="of the speech, as YouTube names it (default: en)")
-    parser.add_argument("--sleep", type=float, default=5.0, metavar="SECONDS",
-                        help="before each caption file; a seventh of it between other requests (default: 5)")
+    parser.add_argument(
+        "--sleep",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="before each caption file; a seventh of it between other requests (default: 5)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="same seed and captions, same samples (default: 0)")
     options = parser.parse_args(arguments)
     _check(options)
@@ -75,14 +92,16 @@ def _check(options: argparse.Namespace) -> None:
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", options.language):
         problems.found.append(f"--language '{options.language}' is no language code: en, de, pt-BR, ...")
     target = options.target
-    if not _is_address(target):
+    if not is_address(target):
         path = Path(target).expanduser()
         if not path.exists():
-            problems.found.append(f"'{target}' is no folder or file here, and no address: give https://..., @channel, "
-                                  "a .vtt file, an info-json, or a folder of them")
+            problems.found.append(
+                f"'{target}' is no folder or file here, and no address: give https://..., @channel, "
+                "a .vtt file, an info-json, or a folder of them"
+            )
         elif path.is_file() and not target.endswith((".vtt", ".info.json")):
             problems.found.append(f"{target} is no caption file: give a .vtt, an .info.json or a folder of them")
-        elif path.is_dir() and not _files(path):
+        elif path.is_dir() and not caption_files(path):
             problems.found.append(f"no *.vtt or *.info.json in {target}: download captions there, or give an address")
     problems.raise_all()
 
@@ -90,13 +109,13 @@ def _check(options: argparse.Namespace) -> None:
 def _process(options: argparse.Namespace, out: Path, cut: Cut) -> int:
     counts: Counter[str] = Counter()
     good: set[str] = set()
-    for outcome in _gather(options, out / "youtube"):
+    for outcome in gather(options, out / "youtube"):
         counts["without captions" if outcome.problem else outcome.how] += 1
         if outcome.problem or outcome.how != "here already":
             print(f"{outcome.video}: {outcome.problem or outcome.how}", flush=True)
         if not outcome.problem:
             good.add(outcome.video)
-    made = _write_samples(out, cut)
+    made = write_samples(out, cut)
     print(f"{counts.total()} videos: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
     if not any(name.startswith(video) for video in good for name in made):
         print(f"nothing came of {options.target}")

@@ -18,12 +18,15 @@ def command(arguments: Sequence[str]) -> int:
     parser.add_argument("--type", metavar="T", help=f"one of {', '.join(TASKS)} (default: all nine)")
     parser.add_argument("--level", metavar="L", help="1 to 5 (default: all five)")
     parser.add_argument("--seed", metavar="S", default="0", help="same seed, same examples (default: 0)")
-    parser.add_argument("--count", metavar="N", default=str(PER_CELL),
-                        help=f"examples per type and level (default: {PER_CELL})")
+    parser.add_argument(
+        "--count", metavar="N", default=str(PER_CELL), help=f"examples per type and level (default: {PER_CELL})"
+    )
     options = parser.parse_args(arguments)
-    problems = Problems()    # options are read as words, so that one message has all that is wrong with them
+    problems = Problems()  # options are read as words, so that one message has all that is wrong with them
     if options.type is not None and options.type not in TASKS:
-        problems.found.append(f"--type: unknown synthetic task '{options.type}'; {did_you_mean(options.type, list(TASKS))}")
+        problems.found.append(
+            f"--type: unknown synthetic task '{options.type}'; {did_you_mean(options.type, list(TASKS))}"
+        )
     level = seed = count = 0
     with problems.collect():
         level = _whole("--level", options.level, LEVELS[0], LEVELS[-1]) if options.level is not None else 0
@@ -37,7 +40,7 @@ def command(arguments: Sequence[str]) -> int:
         return 0
     for task in [options.type] if options.type else TASKS:
         for shown in [level] if level else LEVELS:
-            rng = random.Random(f"show/{seed}/{task}/{shown}")    # the same items whatever else is shown
+            rng = random.Random(f"show/{seed}/{task}/{shown}")  # the same items whatever else is shown
             print(f"# {task}, level {shown}")
             for _ in range(count):
                 print(generate(rng, shown, task).text)

@@ -23,8 +23,15 @@ class Commands:
 
     def start(self, module: str, *arguments: str, **options) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], env=self.environment, text=True, cwd=self.results.parent,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+            [sys.executable, "-m", module, *arguments],
+            env=self.environment,
+            text=True,
+            cwd=self.results.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
 
     def run(self, module: str, *arguments: str, stdin: str = "", timeout: float = 300) -> subprocess.CompletedProcess:
         process = self.start(module, *arguments)

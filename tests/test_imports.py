@@ -42,6 +42,10 @@ def test_a_planted_violation_is_seen(tmp_path):
 
 
 def test_files_can_be_read_whole():
-    long = {p.name: n for package in FORBIDDEN for p in (REPO / package).rglob("*.py")
-            if (n := len(p.read_text(encoding="utf-8").splitlines())) > 450}
+    long = {
+        p.name: n
+        for package in FORBIDDEN
+        for p in (REPO / package).rglob("*.py")
+        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 450
+    }
     assert long == {}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 RAY = str(Path(sys.executable).parent / "ray")
-BIN = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"    # an activated environment
+BIN = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # an activated environment
 
 
 def _free_port() -> int:
@@ -28,20 +28,33 @@ def _free_port() -> int:
 def head(tmp_path):
     """A head of our own; only RAY_ADDRESS (and the token mode Ray may want) is told to the submitter."""
     port, dashboard = _free_port(), _free_port()
-    temporary = Path(tempfile.mkdtemp(prefix="ray"))    # short: Ray's sockets live below it
+    temporary = Path(tempfile.mkdtemp(prefix="ray"))  # short: Ray's sockets live below it
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "HAMNER_"))} | {"PATH": BIN}
     process = subprocess.Popen(
-        [RAY, "start", "--head", "--block", "--num-cpus=2", f"--port={port}", f"--dashboard-port={dashboard}",
-         f"--temp-dir={temporary}", "--disable-usage-stats"],
-        env=clean | {"HAMNER_RESULTS": str(tmp_path / "results")}, cwd=tmp_path, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        [
+            RAY,
+            "start",
+            "--head",
+            "--block",
+            "--num-cpus=2",
+            f"--port={port}",
+            f"--dashboard-port={dashboard}",
+            f"--temp-dir={temporary}",
+            "--disable-usage-stats",
+        ],
+        env=clean | {"HAMNER_RESULTS": str(tmp_path / "results")},
+        cwd=tmp_path,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     address = f"http://127.0.0.1:{dashboard}"
     for _ in range(120):
         try:
             urllib.request.urlopen(f"{address}/api/version", timeout=2)
             break
         except urllib.error.HTTPError:
-            break    # it is up and wants a token
+            break  # it is up and wants a token
         except OSError:
             time.sleep(0.5)
     yield clean | {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "token"}
@@ -55,14 +68,26 @@ def head(tmp_path):
 def test_a_job_runs_the_league_and_a_bad_key_fails_it(head, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    done = subprocess.run([RAY, "job", "submit", "--submission-id", "good", "--", "tournament", "--config", "smoke",
-                           "--name", "job"], env=head, cwd=elsewhere, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(
+        [RAY, "job", "submit", "--submission-id", "good", "--", "tournament", "--config", "smoke", "--name", "job"],
+        env=head,
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "succeeded" in (done.stdout + done.stderr).lower()
     winner = json.loads((tmp_path / "results" / "tournament" / "job" / "winner.json").read_text())
     assert winner["run"] == "job"
-    bad = subprocess.run([RAY, "job", "submit", "--submission-id", "bad", "--", "tournament", "batch_sise=3"],
-                         env=head, cwd=elsewhere, capture_output=True, text=True, timeout=200)
+    bad = subprocess.run(
+        [RAY, "job", "submit", "--submission-id", "bad", "--", "tournament", "batch_sise=3"],
+        env=head,
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert bad.returncode == 1
     assert "did you mean 'batch_size'" in bad.stdout + bad.stderr
     status = subprocess.run([RAY, "job", "status", "bad"], env=head, cwd=elsewhere, capture_output=True, text=True)

@@ -20,15 +20,24 @@ def test_every_file_of_the_map_exists():
 
 
 def test_every_module_is_on_the_map():
-    modules = {p.relative_to(REPO).as_posix() for folder in ("hamner", "tournament", "curriculum")
-               for p in (REPO / folder).glob("*.py") if not p.name.startswith("__")}
+    modules = {
+        p.relative_to(REPO).as_posix()
+        for folder in ("hamner", "tournament", "curriculum")
+        for p in (REPO / folder).glob("*.py")
+        if not p.name.startswith("__")
+    }
     unnamed = [m for m in sorted(modules) if Path(m).name not in README]
     assert unnamed == []
 
 
-@pytest.mark.parametrize("line", [
-    line.strip().split("#")[0] for line in README.splitlines()
-    if re.match(r"    (tournament|python -m (hamner|curriculum))", line)])
+@pytest.mark.parametrize(
+    "line",
+    [
+        line.strip().split("#")[0]
+        for line in README.splitlines()
+        if re.match(r"    (tournament|python -m (hamner|curriculum))", line)
+    ],
+)
 def test_every_command_line_is_understood(line, monkeypatch, capsys):
     """Options and keys exist: whatever stops the command first is not a word it does not know."""
     words = shlex.split(line)
@@ -44,13 +53,17 @@ def test_every_command_line_is_understood(line, monkeypatch, capsys):
         from curriculum.compare import main
     elif words[2] == "hamner.process_youtube":
         from hamner.process_youtube import main
-        words[3] = "/nonexistent"    # no network in tests
+
+        words[3] = "/nonexistent"  # no network in tests
     else:
         from hamner.chat import main
     arguments = words[1:] if words[0] == "tournament" else words[3:]
     monkeypatch.setenv("HAMNER_RESULTS", "/nonexistent/results")
-    starts = "--plan" not in arguments and "--resume" not in arguments and words[2:3] not in (
-        ["curriculum.compare"], ["hamner.process_youtube"])
+    starts = (
+        "--plan" not in arguments
+        and "--resume" not in arguments
+        and words[2:3] not in (["curriculum.compare"], ["hamner.process_youtube"])
+    )
     nowhere = ["--data", "/nonexistent"] if starts else []
     assert main([*arguments, *nowhere]) in (0, 2)
     err = capsys.readouterr().err

@@ -29,9 +29,13 @@ def test_all_five_kinds_are_read_split_and_tokenised(tmp_path):
     said = []
     corpus, tokenizer = prepare(config, tmp_path, NAMES, tokenizer=None, seq_len=64, hub_tokens=0, say=said.append)
     facts = corpus.manifest["sources"]
-    assert [line for line in said if "so far" not in line] == []    # nothing malformed in the folder
+    assert [line for line in said if "so far" not in line] == []  # nothing malformed in the folder
     assert {name: facts[name]["records"] for name in NAMES} == {
-        "tinystories": 821 + 537, "fineweb_edu": 120 + 925, "sft": 5182 + 1295 + 20 + 611, "personal": 79}
+        "tinystories": 821 + 537,
+        "fineweb_edu": 120 + 925,
+        "sft": 5182 + 1295 + 20 + 611,
+        "personal": 79,
+    }
     for told in facts.values():
         kept = told["documents"] + told["heldout_documents"]
         assert kept == told["records"] - sum(told["dropped"].values()) and kept > 0.85 * told["records"]
@@ -53,7 +57,7 @@ def test_the_real_tokenizer_is_used_at_full_size(tmp_path):
     corpus, _ = prepare(config, tmp_path, ["tinystories"], tokenizer=tokenizer, seq_len=64, hub_tokens=0)
     facts = corpus.manifest["sources"]["tinystories"]
     assert sum(facts["dropped"].values()) == 0
-    assert facts["tokens"] + facts["heldout_tokens"] == 195_401 + 132_542 + 821 + 537    # and an end each
+    assert facts["tokens"] + facts["heldout_tokens"] == 195_401 + 132_542 + 821 + 537  # and an end each
 
 
 def _passages(documents):
@@ -69,22 +73,24 @@ def test_what_is_held_out_was_hardly_ever_read_in_training(tmp_path):
     for duplicates in ("drop", "keep"):
         config = load_config("rtx3090", [f"data.path={DATA}", "device=cpu", f"duplicates={duplicates}"])
         tokenizer = choose_tokenizer(config)
-        job = open_job(config, str(tmp_path / duplicates), NAMES, tokenizer, tokens=None, runner=lambda *_: None,
-                       say=print)
+        job = open_job(
+            config, str(tmp_path / duplicates), NAMES, tokenizer, tokens=None, runner=lambda *_: None, say=print
+        )
         sides = {}
 
         def runner(what, work, parts, job=job, config=config, sides=sides, drops=duplicates == "drop"):
             for part in parts if what == "reading" else []:
                 work(part, lambda _: None)
-            if what == "tokenising":    # what each side would get, without the tokens
+            if what == "tokenising":  # what each side would get, without the tokens
                 for part in parts:
                     verdicts = np.frombuffer(Store(job.place).read(f"unfinished/{part.name}.verdicts.bin"), np.uint8)
                     for document, verdict in zip(documents(part, config, Tally()), verdicts, strict=True):
-                        alone = verdict == HELD_OUT and drops    # as shards.py writes it
+                        alone = verdict == HELD_OUT and drops  # as shards.py writes it
                         sides.setdefault((part.source, int(verdict)), []).append(
-                            document.without_system() if alone else document)
+                            document.without_system() if alone else document
+                        )
 
-        with pytest.raises(BadInput, match="less than one row"):    # for nothing was written
+        with pytest.raises(BadInput, match="less than one row"):  # for nothing was written
             run(job, tokenizer, 64, runner, print)
         training = np.unique(np.concatenate([_passages(sides[name, TRAIN]) for name in NAMES]))
         held = {name: _passages(sides[name, HELD_OUT]) for name in NAMES}

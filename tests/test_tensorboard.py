@@ -22,9 +22,12 @@ def test_ten_contestants_and_eight_stages(league, raised, commands):
     port = _free_port()
     server = subprocess.Popen(
         [str(Path(sys.executable).parent / "tensorboard"), "--logdir", str(commands.results), "--port", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     wanted = {f"tournament/league/{name}" for name in CONTESTANTS} | {
-        f"curriculum/raised/tensorboard/{i}_{stage.name}" for i, stage in enumerate(SEED, 1)}
+        f"curriculum/raised/tensorboard/{i}_{stage.name}" for i, stage in enumerate(SEED, 1)
+    }
     try:
         listed: set[str] = set()
         for _ in range(120):

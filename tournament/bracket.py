@@ -18,14 +18,14 @@ from typing import Any, Literal, NamedTuple
 from tournament.uncertainty import Label, SeedNoise, compare, paired_error, ruler
 
 Failure = Literal["oom", "diverged", "error"]
-OF_THE_CONTESTANT: tuple[Failure, ...] = ("oom", "diverged")    # an error is of one process
+OF_THE_CONTESTANT: tuple[Failure, ...] = ("oom", "diverged")  # an error is of one process
 
 
 class Run(NamedTuple):
     """One training."""
 
     contestant: str
-    seed: int    # index; its data order is the same for all contestants
+    seed: int  # index; its data order is the same for all contestants
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class Outcome:
     heldout_loss: float | None
     failure: Failure | None = None
     reason: str = ""
-    factor: int = 1                                              # times the config's held-out rows it was asked for
-    rows: int = 0                                                # held-out rows it was evaluated on
-    documents: dict[str, Any] = field(default_factory=dict)      # see uncertainty.Documents
-    facts: dict[str, Any] = field(default_factory=dict)          # what is reported and decides nothing
+    factor: int = 1  # times the config's held-out rows it was asked for
+    rows: int = 0  # held-out rows it was evaluated on
+    documents: dict[str, Any] = field(default_factory=dict)  # see uncertainty.Documents
+    facts: dict[str, Any] = field(default_factory=dict)  # what is reported and decides nothing
 
     def __post_init__(self) -> None:
         if self.failure is None and (self.heldout_loss is None or not math.isfinite(self.heldout_loss)):
             object.__setattr__(self, "failure", "diverged")
             object.__setattr__(self, "reason", f"held-out loss {self.heldout_loss}")
-        if self.failure is not None:    # the ledger is JSON: no NaN, no Infinity
+        if self.failure is not None:  # the ledger is JSON: no NaN, no Infinity
             object.__setattr__(self, "heldout_loss", None)
 
 
@@ -56,8 +56,8 @@ class Rules:
     contested: Literal["seeds", "keep", "cut"] = "cut"
     max_seeds: int = 1
     mode: Literal["sync", "async"] = "sync"
-    rows: int = 0          # held-out rows at first
-    max_factor: int = 4    # ... doubled up to this many times as many
+    rows: int = 0  # held-out rows at first
+    max_factor: int = 4  # ... doubled up to this many times as many
 
 
 @dataclass
@@ -65,8 +65,8 @@ class Round:
     """What has happened in one round."""
 
     outcomes: dict[Run, Outcome] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)    # who goes on; a name once in it stays in it
-    factor: int = 1                                  # held-out rows asked for, in those of the config
+    kept: list[str] = field(default_factory=list)  # who goes on; a name once in it stays in it
+    factor: int = 1  # held-out rows asked for, in those of the config
     decided: bool = False
 
 
@@ -74,7 +74,10 @@ class Bracket:
     """The course of one tournament."""
 
     def __init__(
-        self, rules: Rules, flops: Mapping[str, float], seeds: Mapping[str, Sequence[int]] | None = None,
+        self,
+        rules: Rules,
+        flops: Mapping[str, float],
+        seeds: Mapping[str, Sequence[int]] | None = None,
         twins: Sequence[Run] = (),
     ) -> None:
         """flops: per token, of each entrant, in the order of entering. seeds: indices each competes with."""
@@ -162,8 +165,11 @@ class Bracket:
 
     def rank(self, index: int) -> list[str]:
         """Contestants of a round that have come to its end or failed, best first."""
-        complete = [name for name in self.contestants(index)
-                    if not any(self._missing(index, run) for run in self.competing(index, name))]
+        complete = [
+            name
+            for name in self.contestants(index)
+            if not any(self._missing(index, run) for run in self.competing(index, name))
+        ]
         return sorted(complete, key=lambda name: (self.loss(index, name), self.flops[name], name))
 
     def best(self, index: int) -> list[str]:
@@ -181,10 +187,21 @@ class Bracket:
     def compare(self, index: int, worse: str, better: str) -> Label:
         """How sure it is that one contestant is worse than another."""
         outcomes = self.rounds[index].outcomes
-        texts = [[o.documents for run in self.competing(index, name)
-                  if (o := outcomes.get(run)) and o.heldout_loss is not None] for name in (worse, better)]
-        return compare(self.losses(index, worse), self.losses(index, better), paired_error(*texts),
-                       self.ruler(index), len(self.contestants(index)))
+        texts = [
+            [
+                o.documents
+                for run in self.competing(index, name)
+                if (o := outcomes.get(run)) and o.heldout_loss is not None
+            ]
+            for name in (worse, better)
+        ]
+        return compare(
+            self.losses(index, worse),
+            self.losses(index, better),
+            paired_error(*texts),
+            self.ruler(index),
+            len(self.contestants(index)),
+        )
 
     def last_survivor(self, index: int) -> str | None:
         """Whom the others are compared with: the last of those a round lets go on by rank."""
@@ -197,9 +214,15 @@ class Bracket:
         """A label for everyone who has a loss and is not among the best; for a lone last one, the winner's."""
         last = self.last_survivor(index)
         going = self.rounds[index].kept if self.rules.mode == "async" else self.best(index)
-        return {} if last is None else {
-            name: self.compare(index, name, last) for name in self.rank(index)
-            if self.losses(index, name) and name not in going}
+        return (
+            {}
+            if last is None
+            else {
+                name: self.compare(index, name, last)
+                for name in self.rank(index)
+                if self.losses(index, name) and name not in going
+            }
+        )
 
     def winner_verdict(self) -> str | None:
         """The least certain of the comparisons that made the winner; None when nobody was left to compare with."""
@@ -216,10 +239,10 @@ class Bracket:
         if self.over() or run not in self.runs(index) or not self._missing(index, run):
             return False
         played, earlier = self.rounds[index], self.rounds[index].outcomes.get(run)
-        if earlier and outcome.failure:    # it had a loss, and died when it looked at more rows
+        if earlier and outcome.failure:  # it had a loss, and died when it looked at more rows
             outcome = replace(earlier, factor=played.factor)
         elif outcome.failure is None and outcome.factor < played.factor:
-            return False    # on too few rows: it was asked for more in the meantime
+            return False  # on too few rows: it was asked for more in the meantime
         played.outcomes[run] = outcome
         before = self.round, self.over()
         settle = self._promote if self.rules.mode == "async" else self._settle
@@ -236,7 +259,7 @@ class Bracket:
             return False
         while self.rules.contested == "seeds" and self._ask(index):
             if any(self._missing(index, run) for run in self.runs(index)):
-                return False    # else a twin has been that seed already
+                return False  # else a twin has been that seed already
         going = self.best(index)
         if self.rules.contested == "keep" and index < len(self.rounds) - 1:
             going += [name for name, label in self.labels(index).items() if label.verdict == "contested"]
@@ -248,8 +271,9 @@ class Bracket:
         """Contestants that are among the best whatever the others bring."""
         ranked = self.rank(index)
         cut = len(self.contestants(index)) - self.rules.keep[index]
-        return [name for place, name in enumerate(ranked)
-                if self.losses(index, name) and len(ranked) - 1 - place >= cut]
+        return [
+            name for place, name in enumerate(ranked) if self.losses(index, name) and len(ranked) - 1 - place >= cut
+        ]
 
     def _promote(self, index: int) -> bool:
         """Asynchronous: successive halving by promotion (Li et al. 2018). True when round `index` was closed."""
@@ -260,7 +284,7 @@ class Bracket:
             done = place == index and not any(self._missing(place, run) for run in self.runs(place))
             last = place == len(self.rounds) - 1
             if last and not done:
-                break    # the last round is decided once
+                break  # the last round is decided once
             if done:
                 share = self.rules.keep[place] if last else max(share, self.rules.keep[place])
             best = [name for name in ranked if self.losses(place, name)]
@@ -277,34 +301,47 @@ class Bracket:
         if not unsure:
             return False
         errors = [self.compare(index, name, str(self.last_survivor(index))).evaluation_se or 0.0 for name in unsure]
-        if (measured.sd is not None and max(errors) > measured.sd / 3 and played.factor < self.rules.max_factor
-                and self._rows_grew(index)):
+        if (
+            measured.sd is not None
+            and max(errors) > measured.sd / 3
+            and played.factor < self.rules.max_factor
+            and self._rows_grew(index)
+        ):
             played.factor *= 2
             return True
         near = [name for name in self.best(index) if self.compare(index, unsure[0], name).verdict != "settled"]
         wanting = [name for name in (*near, *unsure) if len(self.seeds[name]) < self.rules.max_seeds]
         for name in wanting:
             seed = max(self.seeds[name]) + 1
-            while Run(name, seed) in self._lost(index + 1):    # a twin that failed
+            while Run(name, seed) in self._lost(index + 1):  # a twin that failed
                 seed += 1
             self.seeds[name][seed] = index
         return bool(wanting)
 
     def _rows_grew(self, index: int) -> bool:
         """Whether the held-out text was long enough for the rows last asked for."""
-        return all(o.rows >= 0.9 * o.factor * self.rules.rows for o in self.rounds[index].outcomes.values()
-                   if o.heldout_loss is not None)
+        return all(
+            o.rows >= 0.9 * o.factor * self.rules.rows
+            for o in self.rounds[index].outcomes.values()
+            if o.heldout_loss is not None
+        )
 
     # -- the ledger
 
     def state(self) -> dict[str, Any]:
         return {
             "seeds": {name: {str(seed): at for seed, at in seeds.items()} for name, seeds in self.seeds.items()},
-            "rounds": [{
-                "kept": list(played.kept), "factor": played.factor, "decided": played.decided,
-                "outcomes": [{"contestant": r.contestant, "seed": r.seed, **asdict(o)}
-                             for r, o in played.outcomes.items()],
-            } for played in self.rounds],
+            "rounds": [
+                {
+                    "kept": list(played.kept),
+                    "factor": played.factor,
+                    "decided": played.decided,
+                    "outcomes": [
+                        {"contestant": r.contestant, "seed": r.seed, **asdict(o)} for r, o in played.outcomes.items()
+                    ],
+                }
+                for played in self.rounds
+            ],
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:

@@ -13,8 +13,8 @@ from hamner.config.schema import Config
 class Budget:
     """The rounds of one contestant, counted from the league's start."""
 
-    steps: tuple[int, ...]                # optimizer steps at the end of each round
-    seconds: tuple[float, ...] = ()       # of training; when given, they count and not the steps
+    steps: tuple[int, ...]  # optimizer steps at the end of each round
+    seconds: tuple[float, ...] = ()  # of training; when given, they count and not the steps
 
     def done(self, round_index: int, step: int, seconds: float) -> bool:
         if self.seconds:

@@ -12,7 +12,7 @@ from hamner.runs.files import free_gib
 from tournament.entrants import Contestant, twins
 from tournament.gpu_memory import share
 
-CHECKPOINT_BYTES = 12    # a parameter on disk: the weight and Adam's two moments, fp32
+CHECKPOINT_BYTES = 12  # a parameter on disk: the weight and Adam's two moments, fp32
 
 
 def disk_gib(contestants: Mapping[str, Contestant], config: Config, seeds: int = 0) -> float:
@@ -26,7 +26,7 @@ def disk_gib(contestants: Mapping[str, Contestant], config: Config, seeds: int =
     runs = [name for name, c in contestants.items() for _ in range(max(seeds, len(c.seeds)))]
     runs += [twin.contestant for twin in twins(config, contestants)]
     free, running = 1.0, 0.0
-    for name in sorted(runs, key=lambda n: -size[n]):    # the largest that can run side by side
+    for name in sorted(runs, key=lambda n: -size[n]):  # the largest that can run side by side
         needs = share(contestants[name].model, config) or 0.5
         if needs <= free + 1e-9:
             free, running = free - needs, running + size[name]
@@ -43,4 +43,5 @@ def check_disk(contestants: Mapping[str, Contestant], config: Config, folder: Pa
     if needed > free:
         raise BadInput(
             f"the league's checkpoints need up to {needed:.1f} GiB, {there} has {free:.1f} GiB free: make room, choose "
-            "another --results, lower tournament.keep_checkpoints, or let fewer enter")
+            "another --results, lower tournament.keep_checkpoints, or let fewer enter"
+        )

@@ -29,8 +29,8 @@ class Contestant:
     """An entrant as it is trained."""
 
     model: ModelConfig
-    seeds: tuple[int, ...]                       # seed indices it competes with
-    learning_rate: float | None = None           # its own; None: the league's, or what the probe finds
+    seeds: tuple[int, ...]  # seed indices it competes with
+    learning_rate: float | None = None  # its own; None: the league's, or what the probe finds
     groups: tuple[ParameterGroup, ...] = ()
 
 
@@ -48,12 +48,14 @@ def entrants(config: Config) -> dict[str, Contestant]:
     if league.keep[0] >= len(names) and not league.league:
         problems.found.append(
             f"round 1 keeps {league.keep[0]} of {len(names)} contestants; it must cut at least one: "
-            "enter more, or lower tournament.keep")
+            "enter more, or lower tournament.keep"
+        )
     found: dict[str, Contestant] = {}
     for row in rows:
         with problems.collect():
             found[row.name] = Contestant(
-                _model(row, config), row.seeds or tuple(range(league.seeds)), row.learning_rate, row.parameter_groups)
+                _model(row, config), row.seeds or tuple(range(league.seeds)), row.learning_rate, row.parameter_groups
+            )
     problems.raise_all()
     return found
 
@@ -84,8 +86,10 @@ def _model(row: Entrant, config: Config) -> ModelConfig:
 def _row_problems(row: Entrant) -> Iterator[str]:
     """What is wrong with a row whatever its model is."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=+,-]*", row.name) or row.name in ("data", "ray"):
-        yield (f"contestant '{row.name}': a name is also a folder's: letters, digits and . _ - = + , beginning with a "
-               "letter or digit, and neither data nor ray")
+        yield (
+            f"contestant '{row.name}': a name is also a folder's: letters, digits and . _ - = + , beginning with a "
+            "letter or digit, and neither data nor ray"
+        )
     if re.search(r"-seed\d+$", row.name):
         yield f"contestant '{row.name}': names ending in -seed<number> are those of further seeds' folders"
     if len(set(row.seeds)) < len(row.seeds) or any(seed < 0 for seed in row.seeds):
@@ -167,6 +171,9 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
             row: dict[str, Any] = {"name": full_name, "base": name}
             overrides = {key: value for key, _, value in setting if key != "lr"}
             rates = [value for key, _, value in setting if key == "lr"]
-            rows.append(row | ({"overrides": overrides} if overrides else {})
-                        | ({"learning_rate": float(rates[-1])} if rates else {}))
+            rows.append(
+                row
+                | ({"overrides": overrides} if overrides else {})
+                | ({"learning_rate": float(rates[-1])} if rates else {})
+            )
     return rows

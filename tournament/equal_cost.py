@@ -7,7 +7,7 @@ from typing import Any
 
 from tournament.bracket import Bracket
 
-FLOPS, SECONDS, LOSS = 1, 2, 3    # places in a point of Training.result()'s grid
+FLOPS, SECONDS, LOSS = 1, 2, 3  # places in a point of Training.result()'s grid
 
 
 def at_equal_cost(bracket: Bracket, index: int, *, exclusive: bool) -> dict[str, Any]:
@@ -18,8 +18,11 @@ def at_equal_cost(bracket: Bracket, index: int, *, exclusive: bool) -> dict[str,
     """
     curves = {name: curve for name in bracket.rank(index) if (curve := _curve(bracket, index, name))}
     found: dict[str, Any] = {
-        "flops": None, "seconds": None, "of": {name: {} for name in curves},
-        "nothing": {f"{what}_at_equal_{cost}": None for cost in ("flops", "seconds") for what in ("loss", "rank")}}
+        "flops": None,
+        "seconds": None,
+        "of": {name: {} for name in curves},
+        "nothing": {f"{what}_at_equal_{cost}": None for cost in ("flops", "seconds") for what in ("loss", "rank")},
+    }
     for cost, place in (("flops", FLOPS), ("seconds", SECONDS)):
         if not curves or (cost == "seconds" and not exclusive):
             found["of"] = {n: found["nothing"] | found["of"][n] for n in curves}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hamner.config.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CPU, count_parameters
 from hamner.config.schema import Config, ModelConfig
 
-CONTEXT = 0.6 * GIB    # CUDA context, kernels and allocator slack of one process
+CONTEXT = 0.6 * GIB  # CUDA context, kernels and allocator slack of one process
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class MemoryPlan:
 
     gradient_accumulation_steps: int
     activation_checkpointing: bool
-    share: float    # of one card; 0 without one
+    share: float  # of one card; 0 without one
 
 
 def first_memory_plan(model: ModelConfig, config: Config) -> MemoryPlan:
@@ -54,21 +54,23 @@ def memory_bytes(model: ModelConfig, config: Config, rung: MemoryPlan | None = N
     parameters, head = count_parameters(model).total, model.vocab_size * model.hidden_size
     heads = 2 if model.attention == "differential" else 1
     inside = (8 + 6 * heads) * model.hidden_size + 5 * model.num_active_experts * model.intermediate_size
-    block = width * tokens * inside + _copies(model, width)    # what one block's gradient is made from
+    block = width * tokens * inside + _copies(model, width)  # what one block's gradient is made from
     if rung.activation_checkpointing if rung else compute.activation_checkpointing:
-        kept, again = float(width * tokens * layers * model.hidden_size), block    # blocks' inputs, one made anew
+        kept, again = float(width * tokens * layers * model.hidden_size), block  # blocks' inputs, one made anew
     else:
         kept, again = layers * block, 0.0
-    held = (16 if gradient_accumulation_steps > 1 else 12) * parameters    # weights and Adam; gradients of the parts before
-    turned = compute.device == "cpu" and compute.precision == "bf16"    # fast_path.use_transposed_head
+    held = (
+        16 if gradient_accumulation_steps > 1 else 12
+    ) * parameters  # weights and Adam; gradients of the parts before
+    turned = compute.device == "cpu" and compute.precision == "bf16"  # fast_path.use_transposed_head
     logits = min(tokens * model.vocab_size, LOGITS_OF_A_CPU if turned else LOGITS_AT_A_TIME)
-    logits *= 2 * width + (0 if turned else 4)    # their softmax and gradient too
+    logits *= 2 * width + (0 if turned else 4)  # their softmax and gradient too
     moments = (
-        held + kept + logits + head * (4 + width % 4),    # at the logits: the head's gradient, and its copy if in bf16
-        held + kept + again + 8 * head,    # back in the last block: the head's gradient, and scaled
-        16 * parameters + block + 4 * head,    # back in the first block: all gradients, two of the embedding
+        held + kept + logits + head * (4 + width % 4),  # at the logits: the head's gradient, and its copy if in bf16
+        held + kept + again + 8 * head,  # back in the last block: the head's gradient, and scaled
+        16 * parameters + block + 4 * head,  # back in the first block: all gradients, two of the embedding
     )
-    mask = width * tokens * league.seq_len if model.document_mask else 0    # one for all layers
+    mask = width * tokens * league.seq_len if model.document_mask else 0  # one for all layers
     return max(moments) + mask + (CONTEXT if compute.device == "cuda" else 0)
 
 
@@ -78,7 +80,7 @@ def _copies(model: ModelConfig, width: int) -> float:
     weights = (parameters.total - model.vocab_size * model.hidden_size) / model.num_layers - norms
     if width < 4:
         return width * weights
-    alone = model.hidden_size**2 + model.hidden_size * model.intermediate_size * model.num_experts    # o and down
+    alone = model.hidden_size**2 + model.hidden_size * model.intermediate_size * model.num_experts  # o and down
     return width * (weights - alone)
 
 
@@ -87,8 +89,6 @@ def share(model: ModelConfig, config: Config, rung: MemoryPlan | None = None) ->
     if config.compute.device == "cpu":
         return 0.0
     if config.tournament.budget == "seconds":
-        return 1.0    # seconds only compare in a slot of one's own
+        return 1.0  # seconds only compare in a slot of one's own
     wanted = 1.1 * memory_bytes(model, config, rung) / (config.compute.gpu_memory_gib * GIB)
     return min(1.0, math.ceil(100 * wanted) / 100)
-
-

@@ -19,7 +19,7 @@ from tournament.entrants import entrants, flops_per_token, run_name, twins
 from tournament.standings import show_round, standings, write_winner
 from tournament.timing import shares
 
-ORDERS = "orders.json"    # in the league's folder: held-out rows asked for, in those of the config
+ORDERS = "orders.json"  # in the league's folder: held-out rows asked for, in those of the config
 
 
 class League:
@@ -31,13 +31,21 @@ class League:
         settings = config.tournament
         rows = sum(row_counts(settings.mix, settings.eval_sequences).values())
         self.bracket = Bracket(
-            Rules(settings.keep, settings.contested, settings.max_seeds, settings.mode, rows,
-                  max_factor=1 if settings.cooldown else 4),    # an annealed copy is gone when more rows are asked for
-            flops_per_token(config, self.contestants), {n: c.seeds for n, c in self.contestants.items()},
-            twins(config, self.contestants))
+            Rules(
+                settings.keep,
+                settings.contested,
+                settings.max_seeds,
+                settings.mode,
+                rows,
+                max_factor=1 if settings.cooldown else 4,
+            ),  # an annealed copy is gone when more rows are asked for
+            flops_per_token(config, self.contestants),
+            {n: c.seeds for n, c in self.contestants.items()},
+            twins(config, self.contestants),
+        )
         self._seeds_told = {name: len(seeds) for name, seeds in self.bracket.seeds.items()}
-        self.attempt = 1    # of the Tuners that this start of the league opens, the first
-        self.rates: dict[str, Any] = {}    # contestant -> what the learning-rate round found
+        self.attempt = 1  # of the Tuners that this start of the league opens, the first
+        self.rates: dict[str, Any] = {}  # contestant -> what the learning-rate round found
 
     def describe(self) -> str:
         seeds = {len(c.seeds) for c in self.contestants.values()}
@@ -58,14 +66,17 @@ class League:
         self._retire()
         self.attempt = 1 + max((int(p.name) for p in (self.folder / "ray").glob("*") if p.name.isdigit()), default=0)
         runs = self.bracket.runs(self.bracket.round)
-        found = {self.name(run): max((self.folder / self.name(run) / "checkpoints").glob("step_*"), default=None)
-                 for run in runs}
+        found = {
+            self.name(run): max((self.folder / self.name(run) / "checkpoints").glob("step_*"), default=None)
+            for run in runs
+        }
         if not any(found.values()) and not self.rates and not path.is_file():
             self.console.print("starting at step 0")
             return
         steps = [f"{name} {int(path.name.removeprefix('step_')) if path else 0}" for name, path in found.items()]
-        self.console.print(f"resuming in round {self.bracket.round + 1}; checkpoints at step: {', '.join(steps)}",
-                           soft_wrap=True)
+        self.console.print(
+            f"resuming in round {self.bracket.round + 1}; checkpoints at step: {', '.join(steps)}", soft_wrap=True
+        )
 
     def _load(self, document: dict[str, Any]) -> None:
         self.bracket.load_state(document)
@@ -85,8 +96,11 @@ class League:
         if self.config.tournament.lr == "shared":
             return []
         failed = {run.contestant for run, outcome in self.bracket.rounds[0].outcomes.items() if outcome.failure}
-        return [name for name, c in self.contestants.items()
-                if c.learning_rate is None and name not in self.rates and name not in failed]
+        return [
+            name
+            for name, c in self.contestants.items()
+            if c.learning_rate is None and name not in self.rates and name not in failed
+        ]
 
     # -- what the scheduler reports, before it acts
 
@@ -94,9 +108,12 @@ class League:
         """The ledger first, then everything that is told to others."""
         self._write()
         self._orders()
-        told = (f"{outcome.failure}: {outcome.reason}" if outcome.failure else
-                f"{outcome.heldout_loss:.4f} nats/token held out, "
-                f"{outcome.facts.get('tokens_per_second') or 0:,.0f} tokens/s")
+        told = (
+            f"{outcome.failure}: {outcome.reason}"
+            if outcome.failure
+            else f"{outcome.heldout_loss:.4f} nats/token held out, "
+            f"{outcome.facts.get('tokens_per_second') or 0:,.0f} tokens/s"
+        )
         self.console.print(f"  {self.name(run):<26} {told}", highlight=False, soft_wrap=True)
         counts = {name: len(seeds) for name, seeds in self.bracket.seeds.items()}
         more = [f"{name} now {count}" for name, count in counts.items() if count > self._seeds_told[name]]
@@ -112,10 +129,15 @@ class League:
         """A contestant's learning rate is found."""
         self.rates[run.contestant] = found
         self._write()
-        losses = ", ".join(f"{float(rate):.2g}: {loss:.3f}" if loss is not None else f"{float(rate):.2g}: diverged"
-                           for rate, loss in found["tried"].items())
-        self.console.print(f"  {run.contestant:<26} learning rate {found['learning_rate'] or 0:.2g} ({losses})",
-                           highlight=False, soft_wrap=True)
+        losses = ", ".join(
+            f"{float(rate):.2g}: {loss:.3f}" if loss is not None else f"{float(rate):.2g}: diverged"
+            for rate, loss in found["tried"].items()
+        )
+        self.console.print(
+            f"  {run.contestant:<26} learning rate {found['learning_rate'] or 0:.2g} ({losses})",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def _write(self) -> None:
         write_json(self.folder / "bracket.json", self.bracket.state() | {"learning_rates": self.rates})
@@ -156,7 +178,9 @@ class League:
         if self.bracket.winner() is None:
             self.console.print(
                 "[red]no winner: every contestant failed; the reasons stand in the table above[/red]"
-                if self.bracket.over() else "[red]the league was stopped; --resume goes on with it[/red]")
+                if self.bracket.over()
+                else "[red]the league was stopped; --resume goes on with it[/red]"
+            )
             return False
         self._retire()
         write_winner(self.folder, self.config, self.bracket, self.contestants, tokenizer_sha256)
@@ -164,13 +188,17 @@ class League:
 
     def show_time(self, wall: float, slots: int) -> None:
         """Where the time went, of a league played in one go."""
-        rounds = [[o.facts["busy_seconds"] for o in played.outcomes.values() if "busy_seconds" in o.facts]
-                  for played in self.bracket.rounds]
-        rounds.append([found.get("busy_seconds", 0.0) for found in self.rates.values()])    # the learning-rate round
+        rounds = [
+            [o.facts["busy_seconds"] for o in played.outcomes.values() if "busy_seconds" in o.facts]
+            for played in self.bracket.rounds
+        ]
+        rounds.append([found.get("busy_seconds", 0.0) for found in self.rates.values()])  # the learning-rate round
         told = shares(wall, rounds, slots)
         write_json(self.folder / "timing.json", told)
         self.console.print(
             f"{wall:.0f} s, of which the runs, packed at best on {slots} slots, need {told['best_packing']:.0f} s "
             f"({told['idle_at_round_ends']:.0f} slot-seconds idle at the ends of rounds); preparation and "
             f"orchestration: {told['orchestration']:.0f} s, {100 * told['orchestration_share']:.0f} %",
-            soft_wrap=True, highlight=False)
+            soft_wrap=True,
+            highlight=False,
+        )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-ROUND = -1    # the round before the first
-FIRST = (0, -1, 1)    # powers of STEP times the league's rate
+ROUND = -1  # the round before the first
+FIRST = (0, -1, 1)  # powers of STEP times the league's rate
 STEP = 3.0
 MOVES = 2
 

@@ -23,13 +23,19 @@ def plan_rows(config: Config) -> list[dict[str, Any]]:
     contestants = entrants(config)
     flops = flops_per_token(config, contestants)
     per_step, length = config.tournament.batch_size * config.tournament.seq_len, budgets(config, flops)
-    return [{
-        "contestant": name, "parameters": count_parameters(c.model).total,
-        "active_parameters": count_parameters(c.model).active, "tokens": length[name].steps[-1] * per_step,
-        "flops": length[name].steps[-1] * per_step * flops[name],
-        "memory_gib": round(memory_bytes(c.model, config) / GIB, 3), "gpu_share": share(c.model, config),
-        "disk_gib": round(checkpoint_gib(c.model), 3),
-    } for name, c in contestants.items()]
+    return [
+        {
+            "contestant": name,
+            "parameters": count_parameters(c.model).total,
+            "active_parameters": count_parameters(c.model).active,
+            "tokens": length[name].steps[-1] * per_step,
+            "flops": length[name].steps[-1] * per_step * flops[name],
+            "memory_gib": round(memory_bytes(c.model, config) / GIB, 3),
+            "gpu_share": share(c.model, config),
+            "disk_gib": round(checkpoint_gib(c.model), 3),
+        }
+        for name, c in contestants.items()
+    ]
 
 
 def print_plan(config: Config, *, as_json: bool) -> None:
@@ -41,7 +47,7 @@ def print_plan(config: Config, *, as_json: bool) -> None:
     league = config.tournament
     table = Table(
         title=f"{len(rows)} contestants, rounds of {' / +'.join(map(str, league.steps))} steps of "
-              f"{league.batch_size} × {league.seq_len} tokens, {' → '.join(map(str, (len(rows), *league.keep)))}",
+        f"{league.batch_size} × {league.seq_len} tokens, {' → '.join(map(str, (len(rows), *league.keep)))}",
         title_justify="left",
         caption="tokens and FLOPs: of a contestant that goes all the way; disk: one checkpoint of it",
         caption_justify="left",
@@ -50,9 +56,14 @@ def print_plan(config: Config, *, as_json: bool) -> None:
         table.add_column(heading, justify="left" if heading == "contestant" else "right")
     for row in rows:
         table.add_row(
-            row["contestant"], f"{row['parameters']:,}", f"{row['active_parameters']:,}", f"{row['tokens']:,}",
-            f"{row['flops'] / 1e15:,.2f}", f"{row['memory_gib']:.2f}",
-            f"{row['gpu_share']:.2f}" if row["gpu_share"] else "–", f"{row['disk_gib']:.2f}",
+            row["contestant"],
+            f"{row['parameters']:,}",
+            f"{row['active_parameters']:,}",
+            f"{row['tokens']:,}",
+            f"{row['flops'] / 1e15:,.2f}",
+            f"{row['memory_gib']:.2f}",
+            f"{row['gpu_share']:.2f}" if row["gpu_share"] else "–",
+            f"{row['disk_gib']:.2f}",
         )
     console().print(table)
     for line in _costs(config):
@@ -64,7 +75,7 @@ def _costs(config: Config) -> list[str]:
     league, contestants = config.tournament, entrants(config)
     flops, per_step = flops_per_token(config, contestants), league.batch_size * league.seq_len
     typical = statistics.median if league.budget == "flops" else statistics.mean
-    petaflop = typical(flops.values()) * per_step / 1e15    # of one step of a contestant
+    petaflop = typical(flops.values()) * per_step / 1e15  # of one step of a contestant
     seeds = statistics.mean(len(c.seeds) for c in contestants.values())
     entering = [min(count, len(flops)) for count in (len(flops), *league.keep[:-1])]
     once = petaflop * sum(count * steps for count, steps in zip(entering, league.steps, strict=True))
@@ -76,14 +87,18 @@ def _costs(config: Config) -> list[str]:
     extra = twins(config, contestants)
     if extra:
         cost = len(extra) * sum(league.steps) * per_step * flops[extra[0].contestant] / 1e15
-        lines.append(f"{len(extra)} twins of {extra[0].contestant}, to know how far another seed moves a contestant: "
-                     f"{cost:,.2f} PFLOP")
+        lines.append(
+            f"{len(extra)} twins of {extra[0].contestant}, to know how far another seed moves a contestant: "
+            f"{cost:,.2f} PFLOP"
+        )
     if league.contested == "seeds":
         more = max(0.0, league.max_seeds - seeds)
         ends = [reference_end(config, index) for index in range(len(league.steps))]
         near = min(more * once, sum(2 * more * end * petaflop for end in ends))
-        lines.append(f"contested = seeds: about {near:,.2f} PFLOP when the two beside each cut are contested, "
-                     f"at most {more * once:,.2f}")
+        lines.append(
+            f"contested = seeds: about {near:,.2f} PFLOP when the two beside each cut are contested, "
+            f"at most {more * once:,.2f}"
+        )
     disk = f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment"
     if league.contested == "seeds":
         most = disk_gib(contestants, config, league.max_seeds)

@@ -53,7 +53,7 @@ def _work(send: Send, config: Config, folder: Path) -> None:
     except BadInput as error:
         send((WRONG, error.problems))
     except Exception:
-        traceback.print_exc()    # the driver is sent its first line alone
+        traceback.print_exc()  # the driver is sent its first line alone
         raise
 
 
@@ -65,12 +65,20 @@ def prepare_text(config: Config, folder: Path, say: Say) -> str:
     steps = max(budget.steps[-1] for budget in budgets(config, flops_per_token(config, contestants)).values())
     tokens = steps * league.batch_size * league.seq_len if league.budget != "seconds" else config.data.hub_tokens
     corpus, tokenizer = prepare(
-        config, folder / "data", list(dict.fromkeys([*league.mix, *league.report])), tokenizer=choose_tokenizer(config),
-        seq_len=league.seq_len, hub_tokens=tokens, say=say)
+        config,
+        folder / "data",
+        list(dict.fromkeys([*league.mix, *league.report])),
+        tokenizer=choose_tokenizer(config),
+        seq_len=league.seq_len,
+        hub_tokens=tokens,
+        say=say,
+    )
     for source in league.mix:
         if source in corpus.manifest["sources"]:
             facts = corpus.manifest["sources"][source]
-            say(f"{source}: {facts['documents']:,} documents, {facts['tokens']:,} tokens to train on; "
+            say(
+                f"{source}: {facts['documents']:,} documents, {facts['tokens']:,} tokens to train on; "
                 f"{facts['heldout_documents']:,} documents held out, {facts['heldout_unigram_nats']:.3f} nats/token "
-                "unigram entropy")
+                "unigram entropy"
+            )
     return tokenizer.sha256

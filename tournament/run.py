@@ -37,7 +37,7 @@ from tournament.prepare_in_background import Text
 if TYPE_CHECKING:
     from tournament.league import League
 
-SUBCOMMANDS: tuple[str, ...] = ()    # words that may stand first; none yet
+SUBCOMMANDS: tuple[str, ...] = ()  # words that may stand first; none yet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,8 +48,13 @@ def _command(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="tournament", description="Ten contestants, three rounds, one winner.")
     add_run_options(parser)
     parser.add_argument("--league", metavar="FILE", help="who enters: a TOML file with a [[contestant]] each")
-    parser.add_argument("--sweep", metavar="KEY=VALUE,VALUE", action="append", default=[],
-                        help="enter each setting of lr or of a key of the model as a contestant of its own")
+    parser.add_argument(
+        "--sweep",
+        metavar="KEY=VALUE,VALUE",
+        action="append",
+        default=[],
+        help="enter each setting of lr or of a key of the model as a contestant of its own",
+    )
     parser.add_argument("--only", metavar="NAME", action="append", default=[], help="let only this one enter")
     parser.add_argument("--plan", action="store_true", help="print what the league would cost, and stop")
     parser.add_argument("--json", action="store_true", help="with --plan: one JSON object a line")
@@ -102,21 +107,25 @@ def play(config: Config | None, results: Path, name: str | None, *, resume: bool
         _check(config, results, problems)
     with problems.collect():
         folder, config, facts = open_run(
-            results, "tournament", name, resume=resume, config=config, facts={"kind": "tournament"})
+            results, "tournament", name, resume=resume, config=config, facts={"kind": "tournament"}
+        )
     problems.raise_all()
     if resume:
         if (folder / "winner.json").is_file():
             return _finish(console, folder)
         check_machine(config, config.compute.threads if config.compute.device == "cpu" else 1)
-    with only_one(folder / ".driver.lock", f"{folder} is being worked on by another process: wait for it to end",
-                  wait_seconds=2 if resume else 0):
+    with only_one(
+        folder / ".driver.lock",
+        f"{folder} is being worked on by another process: wait for it to end",
+        wait_seconds=2 if resume else 0,
+    ):
         try:
             if not resume:
                 write_config(folder, config, facts)
             league, slots, tokenizer_sha256 = _start(config, folder, console)
         except BadInput:
             if not resume:
-                shutil.rmtree(folder)    # bad input leaves nothing behind
+                shutil.rmtree(folder)  # bad input leaves nothing behind
             raise
         except Failed as error:
             raise SystemExit(f"error: the text was not prepared: {error}; --resume goes on where it stood") from None
@@ -174,12 +183,21 @@ def _finish(console: Console, folder: Path, *, table: bool = True) -> int:
     if table:
         from tournament.standings import show_round
 
-        read_json_as(folder / "standings.json", lambda document: show_round(console, document, len(document["rounds"]) - 1))
-    told = {"settled": "settled: more than chance of seeds and text explains",
-            "contested": "contested: chance of seeds and text could explain it",
-            "unknown": "unknown: nobody ran two seeds, so nothing says how far chance moves a contestant"}
-    read_json_as(folder / "winner.json", lambda winner: console.print(
-        f"winner: [bold green]{winner['contestant']}[/bold green], {winner['heldout_loss']:.4f} nats/token held "
-        f"out; {told.get(winner.get('verdict'), 'alone at the end')}; {folder / 'winner.json'}",
-        soft_wrap=True, highlight=False))
+        read_json_as(
+            folder / "standings.json", lambda document: show_round(console, document, len(document["rounds"]) - 1)
+        )
+    told = {
+        "settled": "settled: more than chance of seeds and text explains",
+        "contested": "contested: chance of seeds and text could explain it",
+        "unknown": "unknown: nobody ran two seeds, so nothing says how far chance moves a contestant",
+    }
+    read_json_as(
+        folder / "winner.json",
+        lambda winner: console.print(
+            f"winner: [bold green]{winner['contestant']}[/bold green], {winner['heldout_loss']:.4f} nats/token held "
+            f"out; {told.get(winner.get('verdict'), 'alone at the end')}; {folder / 'winner.json'}",
+            soft_wrap=True,
+            highlight=False,
+        ),
+    )
     return 0

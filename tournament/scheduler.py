@@ -30,11 +30,11 @@ from tournament.learning_rate_probe import ROUND as PROBE
 class Plan:
     """What the scheduler is told beside the bracket."""
 
-    cost: Mapping[Run, float]                                       # expected time: the longest starts first
-    resources: Callable[[Run, float | None], dict[str, float]]      # of a run, with a share of the card or its own
-    record: Callable[[Run, Outcome, bool], None]                    # called before any action an outcome causes
-    probed: Callable[[Run, dict[str, Any]], None]                   # the same for a learning rate that was found
-    fresh_processes: bool = False                                   # a run's next round starts in a new process
+    cost: Mapping[Run, float]  # expected time: the longest starts first
+    resources: Callable[[Run, float | None], dict[str, float]]  # of a run, with a share of the card or its own
+    record: Callable[[Run, Outcome, bool], None]  # called before any action an outcome causes
+    probed: Callable[[Run, dict[str, Any]], None]  # the same for a learning rate that was found
+    fresh_processes: bool = False  # a run's next round starts in a new process
 
 
 class EliminationScheduler(TrialScheduler):
@@ -45,10 +45,10 @@ class EliminationScheduler(TrialScheduler):
         self._bracket, self._plan = bracket, plan
         self._trials: dict[Run, Trial] = {}
         self._shares: dict[Run, float] = {}
-        self._dead: dict[Run, str] = {}    # runs that Tune has given up, and why
+        self._dead: dict[Run, str] = {}  # runs that Tune has given up, and why
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}    # Tune pickles schedulers to restore them; ours starts from the ledger instead
+        return {}  # Tune pickles schedulers to restore them; ours starts from the ledger instead
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True
@@ -71,7 +71,7 @@ class EliminationScheduler(TrialScheduler):
         if result.get("round_done") or result.get("failure"):
             self._take(tune_controller, run, result["round"], _outcome(result))
         elif self._bracket.next_round(run) is not None:
-            return TrialScheduler.CONTINUE    # in the middle of a round
+            return TrialScheduler.CONTINUE  # in the middle of a round
         return self._next(run)
 
     def _next(self, run: Run) -> str:
@@ -104,7 +104,7 @@ class EliminationScheduler(TrialScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status == Trial.ERROR:
-            return    # Tune starts it again from its newest checkpoint
+            return  # Tune starts it again from its newest checkpoint
         self._dead[_run(trial)] = _reason(trial)
         self._fail_lost_runs(tune_controller)
 
@@ -166,7 +166,7 @@ def _reason(trial: Trial) -> str:
     """Why a run's process ended again and again: a crash in it, the process killed, or its node lost."""
     error = trial.get_pickled_error()
     if error is None and (here := trial.pickled_error_file) and Path(here).is_file():
-        error = cloudpickle.loads(Path(here).read_bytes())    # in the storage only once Tune has saved its own state
+        error = cloudpickle.loads(Path(here).read_bytes())  # in the storage only once Tune has saved its own state
     cause = getattr(error, "cause", None) or error
     lines = [line for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
     if isinstance(cause, exceptions.NodeDiedError) or "node has died" in str(cause):

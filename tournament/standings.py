@@ -18,34 +18,55 @@ from tournament.entrants import Contestant, run_name
 from tournament.equal_cost import at_equal_cost
 from tournament.uncertainty import Label
 
-REPORTED = ("heldout_loss_start", "train_loss", "tokens_per_second", "seconds", "steps", "tokens", "flops",
-            "bits_per_byte", "peak_gib", "learning_rate")
+REPORTED = (
+    "heldout_loss_start",
+    "train_loss",
+    "tokens_per_second",
+    "seconds",
+    "steps",
+    "tokens",
+    "flops",
+    "bits_per_byte",
+    "peak_gib",
+    "learning_rate",
+)
 
 
 def standings(
-    run: str, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], rates: Mapping[str, Any],
+    run: str, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], rates: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of standings.json: all rounds decided so far."""
     league = config.tournament
-    rounds = [_round(config, bracket, contestants, index)
-              for index, played in enumerate(bracket.rounds) if played.decided]
+    rounds = [
+        _round(config, bracket, contestants, index) for index, played in enumerate(bracket.rounds) if played.decided
+    ]
     document: dict[str, Any] = {
-        "run": run, "seed": config.seed, "winner": bracket.winner(), "winner_verdict": None, "rounds": rounds}
+        "run": run,
+        "seed": config.seed,
+        "winner": bracket.winner(),
+        "winner_verdict": None,
+        "rounds": rounds,
+    }
     if bracket.winner() is not None:
         document["winner_verdict"] = bracket.winner_verdict()
     if rates:
         steps = probe_steps(config)
         document["learning_rate_round"] = {
-            "steps": steps, "standings": [
-                {"contestant": name, "learning_rate": found["learning_rate"], "tried": found["tried"],
-                 "tokens": len(found["tried"]) * steps * league.batch_size * league.seq_len}
-                for name, found in rates.items()]}
+            "steps": steps,
+            "standings": [
+                {
+                    "contestant": name,
+                    "learning_rate": found["learning_rate"],
+                    "tried": found["tried"],
+                    "tokens": len(found["tried"]) * steps * league.batch_size * league.seq_len,
+                }
+                for name, found in rates.items()
+            ],
+        }
     return document
 
 
-def _round(
-    config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], index: int,
-) -> dict[str, Any]:
+def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], index: int) -> dict[str, Any]:
     league, played, measured = config.tournament, bracket.rounds[index], bracket.ruler(index)
     labels, last = bracket.labels(index), bracket.last_survivor(index)
     per_step = league.batch_size * league.seq_len
@@ -59,25 +80,39 @@ def _round(
         if label is None and last is not None and not failed:
             label = bracket.compare(index, name, last) if name != last else Label(0.0, 0.0, 0.0, "settled")
         verdict = labels[name].verdict if name in labels else bracket.winner_verdict() if status == "winner" else None
-        rows.append({
-            "rank": place, "contestant": name, "heldout_loss": None if failed else bracket.loss(index, name),
-            "status": status, "reason": failed.reason if failed else "", "verdict": verdict,
-            "difference": label.difference if label else None,
-            "evaluation_se": label.evaluation_se if label else None,
-            "standard_error": label.standard_error if label else None,
-            "seed_sd": measured.sd, "seeds": len(bracket.losses(index, name)),
-            **_facts(bracket, index, name, contestants[name]), "flops_per_token": bracket.flops[name],
-        })
-    alone = config.compute.device == "cpu" or league.budget == "seconds"    # a slot of its own for each run
+        rows.append(
+            {
+                "rank": place,
+                "contestant": name,
+                "heldout_loss": None if failed else bracket.loss(index, name),
+                "status": status,
+                "reason": failed.reason if failed else "",
+                "verdict": verdict,
+                "difference": label.difference if label else None,
+                "evaluation_se": label.evaluation_se if label else None,
+                "standard_error": label.standard_error if label else None,
+                "seed_sd": measured.sd,
+                "seeds": len(bracket.losses(index, name)),
+                **_facts(bracket, index, name, contestants[name]),
+                "flops_per_token": bracket.flops[name],
+            }
+        )
+    alone = config.compute.device == "cpu" or league.budget == "seconds"  # a slot of its own for each run
     costs = at_equal_cost(bracket, index, exclusive=alone)
     for row in rows:
         row |= costs["of"].get(row["contestant"], costs["nothing"])
     steps = reference_end(config, index)
     before = _ranked_before_cooldown(bracket, index)
     return {
-        "round": index + 1, "steps": steps, "tokens": steps * per_step, "keep": league.keep[index],
-        "budget": league.budget, "seed_sd": measured.sd, "seed_df": measured.df,
-        "equal_flops": costs["flops"], "equal_seconds": costs["seconds"],
+        "round": index + 1,
+        "steps": steps,
+        "tokens": steps * per_step,
+        "keep": league.keep[index],
+        "budget": league.budget,
+        "seed_sd": measured.sd,
+        "seed_df": measured.df,
+        "equal_flops": costs["flops"],
+        "equal_seconds": costs["seconds"],
         **({"cut_differs_without_cooldown": set(before) != set(bracket.best(index))} if before else {}),
         "standings": rows,
         "twins": [_run_row(twin, o) for twin in bracket.twins if (o := played.outcomes.get(twin))],
@@ -103,11 +138,20 @@ def _facts(bracket: Bracket, index: int, name: str, contestant: Contestant) -> d
 
 
 def _run_row(run: Any, outcome: Outcome) -> dict[str, Any]:
-    return {"seed": run.seed, "contestant": run.contestant, "heldout_loss": outcome.heldout_loss,
-            "heldout_rows": outcome.rows, "failure": outcome.failure, "reason": outcome.reason,
-            **{key: outcome.facts.get(key) for key in ("train_loss", "tokens", "seconds", "busy_seconds")},
-            **({"heldout_loss_before_cooldown": outcome.facts["heldout_loss_before_cooldown"]}
-               if "heldout_loss_before_cooldown" in outcome.facts else {})}
+    return {
+        "seed": run.seed,
+        "contestant": run.contestant,
+        "heldout_loss": outcome.heldout_loss,
+        "heldout_rows": outcome.rows,
+        "failure": outcome.failure,
+        "reason": outcome.reason,
+        **{key: outcome.facts.get(key) for key in ("train_loss", "tokens", "seconds", "busy_seconds")},
+        **(
+            {"heldout_loss_before_cooldown": outcome.facts["heldout_loss_before_cooldown"]}
+            if "heldout_loss_before_cooldown" in outcome.facts
+            else {}
+        ),
+    }
 
 
 def _ranked_before_cooldown(bracket: Bracket, index: int) -> list[str]:
@@ -123,7 +167,7 @@ def _ranked_before_cooldown(bracket: Bracket, index: int) -> list[str]:
 
 
 def write_winner(
-    folder: Path, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], tokenizer_sha256: str,
+    folder: Path, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], tokenizer_sha256: str
 ) -> None:
     """winner.json: where the curriculum begins; the checkpoint is that of the first seed that came to the end.
 
@@ -137,12 +181,19 @@ def write_winner(
     outcomes = bracket.rounds[last_round].outcomes
     run = next(run for run in bracket.competing(last_round, name) if outcomes[run].heldout_loss is not None)
     last = checkpoint.newest(folder / run_name(run, contestants) / "checkpoints")
-    write_json(folder / "winner.json", {
-        "run": folder.name, "contestant": name, "model": model.model_dump(),
-        "tokenizer": {"path": str(folder / "data"), "sha256": tokenizer_sha256, "vocab_size": model.vocab_size},
-        "data": config.data.path, "heldout_loss": bracket.loss(last_round, name),
-        "verdict": bracket.winner_verdict(), "checkpoint": str(last.path) if last else None,
-    })
+    write_json(
+        folder / "winner.json",
+        {
+            "run": folder.name,
+            "contestant": name,
+            "model": model.model_dump(),
+            "tokenizer": {"path": str(folder / "data"), "sha256": tokenizer_sha256, "vocab_size": model.vocab_size},
+            "data": config.data.path,
+            "heldout_loss": bracket.loss(last_round, name),
+            "verdict": bracket.winner_verdict(),
+            "checkpoint": str(last.path) if last else None,
+        },
+    )
 
 
 def show_round(console: Console, document: Mapping[str, Any], index: int) -> None:
@@ -151,25 +202,42 @@ def show_round(console: Console, document: Mapping[str, Any], index: int) -> Non
     rows = played["standings"]
     table = Table(
         title=f"round {played['round']}: {len(rows)} contestants, {played['tokens']:,} tokens each so far"
-              + {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}.get(
-                  played["budget"], ""),
-        title_justify="left", caption=_caption(played), caption_justify="left",
+        + {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}.get(
+            played["budget"], ""
+        ),
+        title_justify="left",
+        caption=_caption(played),
+        caption_justify="left",
     )
-    for heading, side in (("", "right"), ("contestant", "left"), ("held-out", "right"), ("Δ last in", "right"),
-                          ("±", "right"), ("= FLOPs", "right"), ("= seconds", "right"), ("tokens/s", "right"),
-                          ("", "left")):
-        table.add_column(heading, justify=side, no_wrap=heading != "")    # type: ignore[arg-type]
+    for heading, side in (
+        ("", "right"),
+        ("contestant", "left"),
+        ("held-out", "right"),
+        ("Δ last in", "right"),
+        ("±", "right"),
+        ("= FLOPs", "right"),
+        ("= seconds", "right"),
+        ("tokens/s", "right"),
+        ("", "left"),
+    ):
+        table.add_column(heading, justify=side, no_wrap=heading != "")  # type: ignore[arg-type]
     for row in rows:
         style = {"winner": "bold green", "advanced": "green", "eliminated": "dim"}.get(row["status"], "red")
         told = {"advanced": "in", "eliminated": "out"}.get(row["status"], row["status"])
         told += f", {row['verdict']}" if row["verdict"] else ""
         table.add_row(
-            str(row["rank"]), row["contestant"] + (f" × {row['seeds']}" if row["seeds"] > 1 else ""),
-            _number(row["heldout_loss"]), _number(row["difference"], "+.4f"), _number(row["standard_error"]),
-            *(f"{row['rank_at_' + key]} ({row['loss_at_' + key]:.3f})" if row["rank_at_" + key] else "–"
-              for key in ("equal_flops", "equal_seconds")),
+            str(row["rank"]),
+            row["contestant"] + (f" × {row['seeds']}" if row["seeds"] > 1 else ""),
+            _number(row["heldout_loss"]),
+            _number(row["difference"], "+.4f"),
+            _number(row["standard_error"]),
+            *(
+                f"{row['rank_at_' + key]} ({row['loss_at_' + key]:.3f})" if row["rank_at_" + key] else "–"
+                for key in ("equal_flops", "equal_seconds")
+            ),
             f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "",
-            told + (f": {row['reason']}" if row["reason"] else ""), style=style,
+            told + (f": {row['reason']}" if row["reason"] else ""),
+            style=style,
         )
     console.print(table)
 
@@ -177,19 +245,27 @@ def show_round(console: Console, document: Mapping[str, Any], index: int) -> Non
 def _caption(played: Mapping[str, Any]) -> str:
     rows = played["standings"]
     ratios = [row["tokens_per_parameter"] for row in rows if row["tokens_per_parameter"]]
-    lines = ["held-out loss in nats per token; Δ to the last that goes on, ± its standard error (documents and seeds)",
-             "= FLOPs, = seconds: rank (and loss, on fewer rows) at the most of it that all have spent"]
+    lines = [
+        "held-out loss in nats per token; Δ to the last that goes on, ± its standard error (documents and seeds)",
+        "= FLOPs, = seconds: rank (and loss, on fewer rows) at the most of it that all have spent",
+    ]
     if played["seed_sd"] is None:
         lines.append("nobody ran two seeds: how far chance moves a contestant is unknown")
     else:
-        lines.append(f"another seed moves a contestant by {played['seed_sd']:.4f} (standard deviation, "
-                     f"{played['seed_df']} degrees of freedom)")
+        lines.append(
+            f"another seed moves a contestant by {played['seed_sd']:.4f} (standard deviation, "
+            f"{played['seed_df']} degrees of freedom)"
+        )
     if ratios:
-        lines.append(f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}"
-                     + (": early training" if min(ratios) < 1 else ""))
+        lines.append(
+            f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}"
+            + (": early training" if min(ratios) < 1 else "")
+        )
     if "cut_differs_without_cooldown" in played:
-        lines.append("ranked after a cooldown; without it " + (
-            "others would have gone on" if played["cut_differs_without_cooldown"] else "the same would have gone on"))
+        lines.append(
+            "ranked after a cooldown; without it "
+            + ("others would have gone on" if played["cut_differs_without_cooldown"] else "the same would have gone on")
+        )
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-EXACT = 14    # runs up to which two slots are packed by trying every division
+EXACT = 14  # runs up to which two slots are packed by trying every division
 
 
 def makespan(seconds: Sequence[float], slots: int) -> float:
@@ -36,6 +36,12 @@ def shares(wall: float, rounds: Sequence[Sequence[float]], slots: int) -> dict[s
     spans = [makespan(busy, slots) for busy in rounds]
     best = sum(spans)
     idle = sum(slots * span - sum(busy) for span, busy in zip(spans, rounds, strict=True))
-    return {"wall": wall, "slots": slots, "busy": sum(map(sum, rounds)), "best_packing": best,
-            "idle_at_round_ends": idle, "orchestration": wall - best,
-            "orchestration_share": (wall - best) / wall if wall else 0.0}
+    return {
+        "wall": wall,
+        "slots": slots,
+        "busy": sum(map(sum, rounds)),
+        "best_packing": best,
+        "idle_at_round_ends": idle,
+        "orchestration": wall - best,
+        "orchestration_share": (wall - best) / wall if wall else 0.0,
+    }

@@ -37,8 +37,21 @@ from tournament.budget import Budget
 from tournament.entrants import Contestant, flops_per_token
 from tournament.gpu_memory import MemoryPlan, first_memory_plan, next_fallback
 
-FIELDS = ("step", "round", "loss", "balance_loss", "gradient_norm", "learning_rate", "tokens_per_second",
-          "mfu", "data_wait", "peak_gib", "tokens_total", "heldout_loss", "heldout_loss_of_grid")
+FIELDS = (
+    "step",
+    "round",
+    "loss",
+    "balance_loss",
+    "gradient_norm",
+    "learning_rate",
+    "tokens_per_second",
+    "mfu",
+    "data_wait",
+    "peak_gib",
+    "tokens_total",
+    "heldout_loss",
+    "heldout_loss_of_grid",
+)
 LADDER = "ladder.json"
 T = TypeVar("T")
 
@@ -58,8 +71,16 @@ class Training:
     """A run and everything it has to remember."""
 
     def __init__(
-        self, config: Config, league: Path, folder: Path, contestant: Contestant, seed: int, budget: Budget,
-        rate: float, attempt: int = 1, ladder: Path | None = None,
+        self,
+        config: Config,
+        league: Path,
+        folder: Path,
+        contestant: Contestant,
+        seed: int,
+        budget: Budget,
+        rate: float,
+        attempt: int = 1,
+        ladder: Path | None = None,
     ) -> None:
         """league: folder of the tournament, for its data. rate: as trained with, lr_scale within.
 
@@ -79,26 +100,37 @@ class Training:
         self._writer = CheckpointWriter()
         reset_peak_memory(config.compute.device)
         self._climbing(self._start)
-        self._beacon.note_resume(league / "resume.jsonl", self.trainer.step_count,
-                                 contestant=folder.relative_to(league).as_posix())
+        self._beacon.note_resume(
+            league / "resume.jsonl", self.trainer.step_count, contestant=folder.relative_to(league).as_posix()
+        )
 
     def _start(self) -> None:
         """Build the model and put it where the newest checkpoint stood, or at step 0."""
         config, settings, rung = self.config, self.settings, self.rung
-        if config.compute.device == "cuda":    # one that needs more than its share must not take its neighbours'
+        if config.compute.device == "cuda":  # one that needs more than its share must not take its neighbours'
             torch.cuda.empty_cache()
-            card = torch.cuda.get_device_properties(0).total_memory / GIB    # may be larger than the config's
+            card = torch.cuda.get_device_properties(0).total_memory / GIB  # may be larger than the config's
             torch.cuda.set_per_process_memory_fraction(min(1.0, rung.share * config.compute.gpu_memory_gib / card))
         rows = training_rows(self._corpus, self.tokenizer, list(settings.mix), settings.seq_len, self._seed)
         mixer = Mixer(rows, settings.batch_size)
         mixer.start_stage(settings.mix)
         hamner = build(self.contestant.model, self._seed, activation_checkpointing=rung.activation_checkpointing)
-        steps = self.budget.steps[0] if self.budget.steps else settings.steps[0]    # few go further than round 1
+        steps = self.budget.steps[0] if self.budget.steps else settings.steps[0]  # few go further than round 1
         self.trainer = Trainer(
-            hamner, mixer, config.optimizer, config.compute, gradient_accumulation_steps=rung.gradient_accumulation_steps,
-            groups=self.contestant.groups, compiled=compiles(
-                config.compute, self.contestant.model, settings.seq_len, steps * settings.batch_size * settings.seq_len,
-                config.compute.threads))
+            hamner,
+            mixer,
+            config.optimizer,
+            config.compute,
+            gradient_accumulation_steps=rung.gradient_accumulation_steps,
+            groups=self.contestant.groups,
+            compiled=compiles(
+                config.compute,
+                self.contestant.model,
+                settings.seq_len,
+                steps * settings.batch_size * settings.seq_len,
+                config.compute.threads,
+            ),
+        )
         self.trainer.begin(self._rate, settings.warmup_steps)
         self._writer.wait()
         found = checkpoint.newest(self.folder / "checkpoints")
@@ -139,7 +171,7 @@ class Training:
         before, (self.rung, told) = self.rung, found
         taken = [*self.ladder, {"peak_gib": self.peak_gib(), "then": told}]
         write_json(self._noted, {"rung": asdict(self.rung), "taken": taken})
-        self.trainer = None    # type: ignore[assignment]    # its memory must go before it is built again
+        self.trainer = None  # type: ignore[assignment]    # its memory must go before it is built again
         if self.rung.share != before.share:
             raise NeedsMoreOfTheCard(told)
         return True
@@ -163,9 +195,17 @@ class Training:
         if progress["round"] is not None and round_index < progress["round"]:
             raise ValueError(f"{self.folder.name} is in round {progress['round'] + 1}, not {round_index + 1}")
         if progress["round"] != round_index:
-            progress |= {"round": round_index, "begin": trainer.step_count, "seconds_begin": progress["seconds"],
-                         "losses": [], "busy": 0.0, "cooled": None, "start": progress["latest"]["loss"],
-                         "grid": [[trainer.step_count, progress["seconds"], self._grid_loss()]], "done": False}
+            progress |= {
+                "round": round_index,
+                "begin": trainer.step_count,
+                "seconds_begin": progress["seconds"],
+                "losses": [],
+                "busy": 0.0,
+                "cooled": None,
+                "start": progress["latest"]["loss"],
+                "grid": [[trainer.step_count, progress["seconds"], self._grid_loss()]],
+                "done": False,
+            }
         if progress["done"]:
             return True
         fork, every = self._fork(round_index), self.settings.checkpoint_every
@@ -247,7 +287,8 @@ class Training:
     def _text(self, source: str, count: int) -> HeldoutText:
         if (source, count) not in self._texts:
             self._texts[source, count] = heldout_text(
-                self._corpus, self.tokenizer, source, self.settings.seq_len, count)
+                self._corpus, self.tokenizer, source, self.settings.seq_len, count
+            )
         return self._texts[source, count]
 
     def _losses(self, text: HeldoutText) -> tuple[list[float], list[int]]:
@@ -308,20 +349,32 @@ class Training:
         progress, trainer = self.progress, self.trainer
         ranked = progress["cooled"] or progress["latest"]
         steps, seconds = trainer.step_count - progress["begin"], progress["seconds"] - progress["seconds_begin"]
-        tail, per_step = progress["losses"][-max(1, steps // 10):], self.settings.batch_size * self.settings.seq_len
+        tail, per_step = progress["losses"][-max(1, steps // 10) :], self.settings.batch_size * self.settings.seq_len
         facts = {
-            "heldout_loss_start": progress["start"], "train_loss": sum(tail) / len(tail) if tail else None,
-            "tokens_per_second": steps * per_step / seconds if seconds else None, "seconds": seconds,
-            "busy_seconds": progress["busy"], "steps": trainer.step_count, "tokens": trainer.tokens_total,
-            "flops": trainer.tokens_total * self._flops, "learning_rate": self._rate, "peak_gib": self.peak_gib(),
-            "bits_per_byte": ranked["bits_per_byte"], "other_sources": progress["others"],
+            "heldout_loss_start": progress["start"],
+            "train_loss": sum(tail) / len(tail) if tail else None,
+            "tokens_per_second": steps * per_step / seconds if seconds else None,
+            "seconds": seconds,
+            "busy_seconds": progress["busy"],
+            "steps": trainer.step_count,
+            "tokens": trainer.tokens_total,
+            "flops": trainer.tokens_total * self._flops,
+            "learning_rate": self._rate,
+            "peak_gib": self.peak_gib(),
+            "bits_per_byte": ranked["bits_per_byte"],
+            "other_sources": progress["others"],
             "grid": [[step, step * per_step * self._flops, spent, loss] for step, spent, loss in progress["grid"]],
             "ladder": [taken["then"] for taken in self.ladder],
         }
         if progress["cooled"]:
             facts["heldout_loss_before_cooldown"] = progress["latest"]["loss"]
-        return {"heldout_loss": ranked["loss"], "documents": ranked["documents"], "rows": ranked["rows"],
-                "factor": progress["latest"]["factor"], "facts": facts}
+        return {
+            "heldout_loss": ranked["loss"],
+            "documents": ranked["documents"],
+            "rows": ranked["rows"],
+            "factor": progress["latest"]["factor"],
+            "facts": facts,
+        }
 
     # -- writing
 
@@ -339,10 +392,12 @@ class Training:
         """In a thread; what a round's end brought is on disk before anybody hears of it."""
         folder, keep = self.folder / "checkpoints", self.settings.keep_checkpoints
         self._writer.write(
-            folder / checkpoint.step_name(self.trainer.step_count), self.trainer.tensors(),
+            folder / checkpoint.step_name(self.trainer.step_count),
+            self.trainer.tensors(),
             self.trainer.state() | {"progress": self.progress, "run": self.folder.name},
-            self.contestant.model, self.tokenizer,
-            first=lambda: checkpoint.prune(folder, keep=max(1, keep - 1)),    # disk_gib counts on this room
+            self.contestant.model,
+            self.tokenizer,
+            first=lambda: checkpoint.prune(folder, keep=max(1, keep - 1)),  # disk_gib counts on this room
             then=lambda: checkpoint.prune(folder, keep=1 if done else keep),
         )
         if done or must_be_on_disk(self.trainer.step_count, self.settings.checkpoint_every):

@@ -28,7 +28,7 @@ from tournament.learning_rate_probe import ROUND as PROBE
 from tournament.learning_rate_probe import STEP, best_power, next_power
 from tournament.training import LADDER, NeedsMoreOfTheCard, Training
 
-PROBED = "learning_rate.json"       # in the contestant's folder: power of STEP -> held-out loss
+PROBED = "learning_rate.json"  # in the contestant's folder: power of STEP -> held-out loss
 
 
 class Trial(tune.Trainable):
@@ -61,7 +61,7 @@ class Trial(tune.Trainable):
         Anything else is raised: Tune starts the run again from its newest checkpoint.
         """
         facts: dict[str, Any] = {"round": self._round, "step": 0, "round_done": False}
-        if self._waiting:    # nothing to do until its round is decided
+        if self._waiting:  # nothing to do until its round is decided
             self._waiting = False
             return facts
         try:
@@ -90,10 +90,10 @@ class Trial(tune.Trainable):
             budget = budgets(self._config, flops_per_token(self._config, entrants(self._config)))[self._name]
             self._training = self._open(self._folder, budget, self._given["learning_rate"])
         training, reached = self._training, self._training.progress["round"]
-        if reached is not None and reached > self._round:    # Tune's note, or the driver's, may be older than the run
+        if reached is not None and reached > self._round:  # Tune's note, or the driver's, may be older than the run
             self._round, self._reported = reached, False
         if self._reported and training.progress["latest"]["factor"] >= self._asked():
-            self._round, self._reported = self._round + 1, False    # Tune only calls again when the run goes on
+            self._round, self._reported = self._round + 1, False  # Tune only calls again when the run goes on
         done = training.advance(self._round)
         if done:
             training.look_again(self._asked())
@@ -102,8 +102,17 @@ class Trial(tune.Trainable):
         return {"round_done": done} | ({"outcome": json.dumps(training.result())} if done else {})
 
     def _open(self, folder: Path, budget: Budget, rate: float) -> Training:
-        return self.training(self._config, self._league, folder, self._contestant, int(self._given["seed"]), budget,
-                             rate * self._config.lr_scale, int(self._given["attempt"]), self._folder / LADDER)
+        return self.training(
+            self._config,
+            self._league,
+            folder,
+            self._contestant,
+            int(self._given["seed"]),
+            budget,
+            rate * self._config.lr_scale,
+            int(self._given["attempt"]),
+            self._folder / LADDER,
+        )
 
     def _asked(self) -> int:
         """Held-out rows to evaluate on at the end of this round, in those of the config."""
@@ -116,11 +125,14 @@ class Trial(tune.Trainable):
         losses = {int(k): v for k, v in read_json(noted).items()} if noted.is_file() else {}
         power = next_power(losses)
         if power is None:
-            for left in self._folder.glob("probe*"):    # of a kill just after its loss was noted
+            for left in self._folder.glob("probe*"):  # of a kill just after its loss was noted
                 shutil.rmtree(left, ignore_errors=True)
             best = best_power(losses)
-            found = {"tried": {str(self._rate(p)): loss for p, loss in sorted(losses.items())},
-                     "learning_rate": None if best is None else self._rate(best), "busy_seconds": self._probing}
+            found = {
+                "tried": {str(self._rate(p)): loss for p, loss in sorted(losses.items())},
+                "learning_rate": None if best is None else self._rate(best),
+                "busy_seconds": self._probing,
+            }
             failure = {"failure": "diverged", "reason": "at every learning rate tried"} if best is None else {}
             return {"round_done": True, "probed": json.dumps(found), "step": probe_steps(self._config)} | failure
         folder, began = self._folder / f"probe{power:+}", time.perf_counter()

@@ -18,15 +18,15 @@ from tournament.league import League
 from tournament.learning_rate_probe import ROUND as PROBE
 
 TRIAL = "tournament.trial"
-MOST_LOADED = 16    # cores: Ray starts a process for each, which on a large machine would be many for nothing
+MOST_LOADED = 16  # cores: Ray starts a process for each, which on a large machine would be many for nothing
 
 
 def connect(league: League) -> int:
     """Start or join Ray; the slots for runs it has, 0 where they share cards. Raises BadInput for too small a one."""
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"    # rows and curves are written by the trials
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"           # Ctrl-C ends the league, not just one Tuner
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"                    # the other output ignores verbose=0
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"            # nobody goes on from Tune's own state: see _tune
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # rows and curves are written by the trials
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C ends the league, not just one Tuner
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the other output ignores verbose=0
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"  # nobody goes on from Tune's own state: see _tune
     import ray
 
     compute, settings = league.config.compute, ray_settings(league.config.compute.threads)
@@ -42,7 +42,7 @@ def connect(league: League) -> int:
     except BadInput:
         ray.shutdown()
         raise
-    importlib.import_module(TRIAL)    # while the text is still being prepared
+    importlib.import_module(TRIAL)  # while the text is still being prepared
     if own:
         from ray.tune.execution import class_cache
 
@@ -59,7 +59,7 @@ def _loading(settings: dict[str, Any], device: str) -> dict[str, str]:
     and goes to them from the driver's environment.
     """
     given = settings.pop("runtime_env")["env_vars"]
-    given |= {"PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}    # noqa: PTH109 (a word)
+    given |= {"PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}  # noqa: PTH109 (a word)
     if (os.cpu_count() or 1) <= MOST_LOADED:
         # an optimizer loads dynamo, for a second; on a card not before the process knows which one is its own
         given["RAY_preload_python_modules"] = TRIAL + (",torch._dynamo" if device == "cpu" else "")
@@ -137,26 +137,44 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
     config, folder = league.config, league.folder
     number = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
     flops = league.bracket.flops
-    order = sorted(runs, key=lambda run: (runs[run], -flops[run.contestant]))    # the longest first
-    plan = Plan(cost={run: flops[run.contestant] for run in runs},
-                resources=lambda run, wanted: _resources(league, run, wanted),
-                record=league.record, probed=league.probed, fresh_processes=config.compute.device == "cuda")
-    rows = [{"run": str(folder), "contestant": run.contestant, "seed": run.seed, "round": runs[run],
-             "waiting": runs[run] != PROBE and league.bracket.next_round(run) is None,
-             "learning_rate": league.rate(run.contestant), "attempt": league.attempt} for run in order]
-    needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}    # goes to other processes
+    order = sorted(runs, key=lambda run: (runs[run], -flops[run.contestant]))  # the longest first
+    plan = Plan(
+        cost={run: flops[run.contestant] for run in runs},
+        resources=lambda run, wanted: _resources(league, run, wanted),
+        record=league.record,
+        probed=league.probed,
+        fresh_processes=config.compute.device == "cuda",
+    )
+    rows = [
+        {
+            "run": str(folder),
+            "contestant": run.contestant,
+            "seed": run.seed,
+            "round": runs[run],
+            "waiting": runs[run] != PROBE and league.bracket.next_round(run) is None,
+            "learning_rate": league.rate(run.contestant),
+            "attempt": league.attempt,
+        }
+        for run in order
+    ]
+    needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}  # goes to other processes
     tune.Tuner(
         tune.with_resources(
-            trial or Trial, lambda given: tune.PlacementGroupFactory(
-                [needs[given["row"]["contestant"], given["row"]["seed"]]])),
+            trial or Trial,
+            lambda given: tune.PlacementGroupFactory([needs[given["row"]["contestant"], given["row"]["seed"]]]),
+        ),
         param_space={"row": tune.grid_search(rows)},
         tune_config=tune.TuneConfig(
-            scheduler=EliminationScheduler(league.bracket, plan), metric="step", mode="max",
+            scheduler=EliminationScheduler(league.bracket, plan),
+            metric="step",
+            mode="max",
             # a reused process would keep its predecessor's memory on a GPU
             reuse_actors=config.compute.device == "cpu",
         ),
         run_config=tune.RunConfig(
-            name=str(number), storage_path=str(folder / "ray"), verbose=0,
+            name=str(number),
+            storage_path=str(folder / "ray"),
+            verbose=0,
             failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),
             # with num_to_keep each trial's checkpoint (a note) makes Tune save its own state at once, and under load
             # writing it meets the copying of the one before, which prints a traceback

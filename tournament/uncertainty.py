@@ -56,7 +56,7 @@ def ruler(groups: Iterable[Sequence[float]]) -> SeedNoise:
 
 
 def compare(
-    worse: Sequence[float], better: Sequence[float], evaluation_se: float | None, measured: SeedNoise, entrants: int,
+    worse: Sequence[float], better: Sequence[float], evaluation_se: float | None, measured: SeedNoise, entrants: int
 ) -> Label:
     """Label the difference of two contestants, each given by the losses of its seeds."""
     difference = sum(worse) / len(worse) - sum(better) / len(better)

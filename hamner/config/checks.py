@@ -36,7 +36,10 @@ def relation_problems(config: Config) -> Iterator[str]:
     yield from _league_problems(config)
     for name, part in (("tournament", league), ("curriculum", stages)):
         if part.batch_size % part.gradient_accumulation_steps:
-            yield f"{name}.batch_size {part.batch_size} is not a multiple of {name}.gradient_accumulation_steps {part.gradient_accumulation_steps}"
+            yield (
+                f"{name}.batch_size {part.batch_size} is not a multiple of {name}.gradient_accumulation_steps "
+                f"{part.gradient_accumulation_steps}"
+            )
     if stages.batch_size % (stages.gradient_accumulation_steps * config.compute.workers):
         yield (
             f"curriculum.batch_size {stages.batch_size} cannot be shared by {config.compute.workers} workers "
@@ -53,8 +56,10 @@ def relation_problems(config: Config) -> Iterator[str]:
     if rule.window_steps % every:
         yield f"plateau.window_steps {rule.window_steps} is not a multiple of evaluate_every {every}"
     if stages.decay != "none" and stages.decay_steps >= stages.max_steps:
-        yield (f"curriculum.decay_steps {stages.decay_steps} leaves nothing of a stage of at most "
-               f"curriculum.max_steps {stages.max_steps}")
+        yield (
+            f"curriculum.decay_steps {stages.decay_steps} leaves nothing of a stage of at most "
+            f"curriculum.max_steps {stages.max_steps}"
+        )
     if config.compute.device == "cpu" and config.compute.precision == "fp16":
         yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"
 
@@ -66,8 +71,10 @@ def _league_problems(config: Config) -> Iterator[str]:
         if name not in SOURCE_NAMES:
             yield f"tournament.report: unknown source '{name}'; {did_you_mean(name, SOURCE_NAMES)}"
     if league.budget == "seconds" and (len(league.seconds) != len(league.keep) or any(s <= 0 for s in league.seconds)):
-        yield (f"tournament.seconds = {list(league.seconds)}: budget = seconds needs one positive number a round, "
-               f"{len(league.keep)}")
+        yield (
+            f"tournament.seconds = {list(league.seconds)}: budget = seconds needs one positive number a round, "
+            f"{len(league.keep)}"
+        )
     if league.seconds and league.budget != "seconds":
         yield f"tournament.seconds = {list(league.seconds)} goes with budget = seconds, not {league.budget}"
     if league.budget == "seconds" and league.cooldown:
@@ -75,10 +82,14 @@ def _league_problems(config: Config) -> Iterator[str]:
     if league.contested == "seeds" and league.max_seeds < league.seeds:
         yield f"tournament.max_seeds {league.max_seeds} is below tournament.seeds {league.seeds}"
     if league.mode == "async" and league.contested != "cut":
-        yield (f"tournament.contested = {league.contested} waits for everybody, mode = async for nobody: "
-               "write contested=cut, or mode=sync")
+        yield (
+            f"tournament.contested = {league.contested} waits for everybody, mode = async for nobody: "
+            "write contested=cut, or mode=sync"
+        )
     if league.lr_probe_steps and league.lr_probe_steps < 3 * league.warmup_steps:
-        yield (f"tournament.lr_probe_steps {league.lr_probe_steps} is under three times "
-               f"tournament.warmup_steps {league.warmup_steps}: too short to compare rates")
+        yield (
+            f"tournament.lr_probe_steps {league.lr_probe_steps} is under three times "
+            f"tournament.warmup_steps {league.warmup_steps}: too short to compare rates"
+        )
     if league.league and league.contestants:
         yield "tournament.contestants and a league's own rows cannot both say who enters"

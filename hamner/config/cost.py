@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from hamner.config.schema import ModelConfig
 
 GIB = 2**30
-LOGITS_AT_A_TIME = 2**24    # entries; see loss.py. More win nothing and stop fitting beside the head's gradient
-LOGITS_OF_A_CPU = 2**27     # in bf16, where each part of the tokens costs another pass over the head and its gradient
+LOGITS_AT_A_TIME = 2**24  # entries; see loss.py. More win nothing and stop fitting beside the head's gradient
+LOGITS_OF_A_CPU = 2**27  # in bf16, where each part of the tokens costs another pass over the head and its gradient
 
 
 @dataclass(frozen=True)
 class Parameters:
     total: int
-    active: int      # that one token passes through: all but the experts it is not routed to
+    active: int  # that one token passes through: all but the experts it is not routed to
 
 
 def count_parameters(model: ModelConfig) -> Parameters:
     """Exact counts; the embedding is tied to the output head and counted once."""
     hidden, kv_size = model.hidden_size, model.num_kv_heads * model.head_size
-    if model.attention == "differential":    # q and k twice; four λ vectors and the head norm
+    if model.attention == "differential":  # q and k twice; four λ vectors and the head norm
         attention = 3 * hidden**2 + 3 * hidden * kv_size + 5 * model.head_size
     else:
         attention = 2 * hidden**2 + 2 * hidden * kv_size

@@ -18,7 +18,6 @@ from hamner.config.schema import Config, Strict
 S = TypeVar("S", bound=Strict)
 
 
-
 def config_names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in _shipped().iterdir() if f.name.endswith(".toml"))
 
@@ -31,7 +30,9 @@ def default_config_name() -> str:
 
 
 def load_config(
-    name_or_path: str, overrides: Sequence[str] = (), section: str = "tournament",
+    name_or_path: str,
+    overrides: Sequence[str] = (),
+    section: str = "tournament",
     extra: Mapping[str, Any] | None = None,
 ) -> Config:
     """Read a config by name or path (TOML, or a run's config.json) and lay `key=value` words over it.
@@ -57,7 +58,7 @@ def load_config(
     while config is None:
         try:
             config = Config.model_validate_json(json.dumps(values, default=str))
-        except ValidationError as error:    # note what is wrong, take it out, look at the rest
+        except ValidationError as error:  # note what is wrong, take it out, look at the rest
             problems.found += [explain(Config, item, name_or_path) for item in error.errors()]
             for item in error.errors():
                 _remove(values, [part for part in item["loc"] if isinstance(part, str)])
@@ -91,10 +92,10 @@ def _read_toml(name_or_path: str) -> dict[str, Any]:
         )
     try:
         text = found.read_text(encoding="utf-8")
-        if path.suffix == ".json":    # the config.json of a run
+        if path.suffix == ".json":  # the config.json of a run
             return dict(json.loads(text)["config"])
         return tomllib.loads(text)
-    except (OSError, ValueError, KeyError, TypeError) as error:    # broken TOML and text are ValueErrors
+    except (OSError, ValueError, KeyError, TypeError) as error:  # broken TOML and text are ValueErrors
         raise BadInput(f"{name_or_path} is no valid config: {error}") from None
 
 
@@ -113,7 +114,7 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text    # a bare word such as path=builtin is a string
+        value = text  # a bare word such as path=builtin is a string
     return found[0].split("."), value
 
 

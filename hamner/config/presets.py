@@ -11,28 +11,35 @@ from hamner.config.schema import ModelConfig, Size
 
 PRESETS: dict[str, ModelConfig] = {
     # 163,609,344 parameters: the tournament's recorded winner, v02_dense_medium, pretrained on web text
-    "v2": ModelConfig(
-        hidden_size=768, num_layers=20, num_heads=12, num_kv_heads=4, intermediate_size=2048,
-    ),
+    "v2": ModelConfig(hidden_size=768, num_layers=20, num_heads=12, num_kv_heads=4, intermediate_size=2048),
     # 47,190,528 parameters: the curriculum's model; 53 % of them are the embedding
-    "v3": ModelConfig(
-        hidden_size=512, num_layers=8, num_heads=8, num_kv_heads=2, intermediate_size=1365,
-    ),
+    "v3": ModelConfig(hidden_size=512, num_layers=8, num_heads=8, num_kv_heads=2, intermediate_size=1365),
 }
 
 
-
 def _row(
-    hidden: int, layers: int, heads: int, kv_heads: int, intermediate: int, *, experts: int = 1,
+    hidden: int,
+    layers: int,
+    heads: int,
+    kv_heads: int,
+    intermediate: int,
+    *,
+    experts: int = 1,
     differential: bool = False,
 ) -> ModelConfig:
     return ModelConfig(
-        hidden_size=hidden, num_layers=layers, num_heads=heads, num_kv_heads=kv_heads,
-        intermediate_size=intermediate, num_experts=experts, num_active_experts=min(experts, 2),
+        hidden_size=hidden,
+        num_layers=layers,
+        num_heads=heads,
+        num_kv_heads=kv_heads,
+        intermediate_size=intermediate,
+        num_experts=experts,
+        num_active_experts=min(experts, 2),
         attention="differential" if differential else "grouped",
     )
 
 
+# fmt: off
 CONTESTANTS: dict[str, ModelConfig] = {
     #                          hidden layers heads kv intermediate           total / active parameters
     "v01_dense_small":    _row(512, 16, 8, 4, 1536),                           # 75,514,368
@@ -46,6 +53,7 @@ CONTESTANTS: dict[str, ModelConfig] = {
     "v09_deep_narrow":    _row(384, 32, 6, 3, 1024),                           # 70,803,840
     "v10_wide_shallow":   _row(1024, 8, 16, 4, 2048),                          # 121,652,224
 }
+# fmt: on
 
 
 def model_named(name: str, size: Size) -> ModelConfig:
@@ -71,16 +79,18 @@ def shrink(model: ModelConfig, size: Size) -> ModelConfig:
     if hidden // model.num_heads >= size.min_head_size and hidden % model.num_heads == 0:
         heads = model.num_heads
     else:
-        heads = -(-hidden // (size.min_head_size * ratio)) * ratio    # rounded up to whole groups
+        heads = -(-hidden // (size.min_head_size * ratio)) * ratio  # rounded up to whole groups
         hidden = heads * size.min_head_size
-    return model.model_copy(update={
-        **for_all,
-        "hidden_size": hidden,
-        "num_layers": _half_up(model.num_layers / size.divide),
-        "num_heads": heads,
-        "num_kv_heads": heads // ratio,
-        "intermediate_size": _half_up(model.intermediate_size / size.divide),
-    })
+    return model.model_copy(
+        update={
+            **for_all,
+            "hidden_size": hidden,
+            "num_layers": _half_up(model.num_layers / size.divide),
+            "num_heads": heads,
+            "num_kv_heads": heads // ratio,
+            "intermediate_size": _half_up(model.intermediate_size / size.divide),
+        }
+    )
 
 
 def _half_up(value: float) -> int:

@@ -24,8 +24,8 @@ from hamner.config.errors import BadInput
 from hamner.runs.files import read_json_as
 
 Tokens = npt.NDArray[Any]
-NEEDED = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")    # keys of a manifest
-MAPPED = 256    # shards open at a time: each costs a file descriptor
+NEEDED = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")  # keys of a manifest
+MAPPED = 256  # shards open at a time: each costs a file descriptor
 
 
 class TokenShards:
@@ -38,21 +38,29 @@ class TokenShards:
     @classmethod
     def mapped(cls, paths: Sequence[Path], lengths: Sequence[int], dtype: np.dtype[Any]) -> TokenShards:
         """Of files, at most MAPPED of them open."""
-        return cls(lengths, lru_cache(MAPPED)(    # a slice of np.memmap itself costs microseconds
-            lambda index: np.asarray(np.memmap(paths[index], dtype=dtype, mode="r"))), dtype)
+        return cls(
+            lengths,
+            lru_cache(MAPPED)(  # a slice of np.memmap itself costs microseconds
+                lambda index: np.asarray(np.memmap(paths[index], dtype=dtype, mode="r"))
+            ),
+            dtype,
+        )
 
     @classmethod
     def of(cls, shards: Sequence[Tokens]) -> TokenShards:
         """Of arrays in memory."""
-        return cls([len(shard) for shard in shards], lambda index: np.asarray(shards[index]),
-                   shards[0].dtype if shards else np.dtype(np.uint16))
+        return cls(
+            [len(shard) for shard in shards],
+            lambda index: np.asarray(shards[index]),
+            shards[0].dtype if shards else np.dtype(np.uint16),
+        )
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, part: int | slice) -> Any:
         if not isinstance(part, slice):
-            return self[part:][0] if part < 0 else self[part:part + 1][0]
+            return self[part:][0] if part < 0 else self[part : part + 1][0]
         start, stop, step = part.indices(len(self))
         if step != 1:
             raise IndexError("shards are read by slices of step 1")
@@ -65,7 +73,7 @@ class TokenShards:
         index = bisect_right(self._ends, start)
         while start < stop:
             begin = self._ends[index - 1] if index else 0
-            piece = self._shard(index)[start - begin:stop - begin]
+            piece = self._shard(index)[start - begin : stop - begin]
             yield piece
             start, index = start + len(piece), index + 1
 
@@ -81,8 +89,9 @@ class Corpus:
 
     def __init__(self, folder: Path, tokenizer_sha256: str) -> None:
         self.folder = folder
-        self.manifest = read_json_as(folder / "manifest.json", lambda manifest: {
-            **manifest, **{key: manifest[key] for key in NEEDED}})
+        self.manifest = read_json_as(
+            folder / "manifest.json", lambda manifest: {**manifest, **{key: manifest[key] for key in NEEDED}}
+        )
         if self.manifest["tokenizer_sha256"] != tokenizer_sha256:
             raise BadInput(
                 f"{folder} was made with another tokenizer ({self.manifest['tokenizer_sha256'][:12]}) than the "
@@ -95,8 +104,10 @@ class Corpus:
         shards = [shard for facts in self.manifest["sources"].values() for shard in facts["shards"]]
         broken = broken_shards(shards, lambda name: _size(self._place / name))
         if broken:
-            raise BadInput(f"{self._place}: {len(broken)} of {len(shards)} shards are missing or of another length, "
-                           f"first {broken[0]}: copy the folder again, or prepare the data again")
+            raise BadInput(
+                f"{self._place}: {len(broken)} of {len(shards)} shards are missing or of another length, "
+                f"first {broken[0]}: copy the folder again, or prepare the data again"
+            )
 
     def train(self, source: str) -> TokenShards:
         """(tokens,) of a source's training side."""

@@ -27,8 +27,8 @@ from hamner.config.errors import BadInput
 from hamner.data.synthetic_rows import LEVEL_1, Levels, level_problems
 from hamner.data.text_rows import Rows, TextRows
 
-BLOCK = 100    # batches over which the ratios hold to one row
-GOLDEN = (math.sqrt(5) - 1) / 2    # its multiples fill [0, 1) as evenly as can be
+BLOCK = 100  # batches over which the ratios hold to one row
+GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples fill [0, 1) as evenly as can be
 
 Counts = npt.NDArray[np.int64]
 
@@ -42,17 +42,16 @@ class _Block:
     """What BLOCK batches of the present ratios are made of. B rows a batch, S sources."""
 
     number: int
-    source: Counts    # (BLOCK * B,) the source of each row
-    nth: Counts       # (BLOCK * B,) which of the source's rows, counted from the beginning of these ratios
-    read: Counts      # (BLOCK, S) rows of each source before each batch, counted likewise
+    source: Counts  # (BLOCK * B,) the source of each row
+    nth: Counts  # (BLOCK * B,) which of the source's rows, counted from the beginning of these ratios
+    read: Counts  # (BLOCK, S) rows of each source before each batch, counted likewise
 
 
 class Mixer:
     """Draws batches from rows by ratio. `rank` of `world` workers gets its share of each batch."""
 
     def __init__(
-        self, rows: Mapping[str, Rows], batch_size: int, *, rank: int = 0, world: int = 1,
-        max_epochs: float = math.inf,
+        self, rows: Mapping[str, Rows], batch_size: int, *, rank: int = 0, world: int = 1, max_epochs: float = math.inf
     ) -> None:
         """Raises BadInput for a batch that the workers cannot share, and for epochs that allow no row."""
         problems = []
@@ -65,11 +64,11 @@ class Mixer:
         if problems:
             raise BadInput(problems)
         self._rows, self._batch_size, self._rank, self._world = rows, batch_size, rank, world
-        self._before: dict[str, int] = dict.fromkeys(rows, 0)    # rows read before the present ratios began
+        self._before: dict[str, int] = dict.fromkeys(rows, 0)  # rows read before the present ratios began
         self._most = {n: max_epochs * r.count for n, r in rows.items() if isinstance(r, TextRows)}
         self._step = 0
         self._levels: Levels = LEVEL_1
-        self.mix: dict[str, float] = {}    # the present ratios
+        self.mix: dict[str, float] = {}  # the present ratios
 
     def start_stage(self, mix: Mapping[str, float], levels: Levels = LEVEL_1) -> None:
         """Change ratios and synthetic levels; every source goes on where it stood. Step counts from 0 again.
@@ -86,10 +85,10 @@ class Mixer:
             self._before = self.rows_read()
         self.mix, self._names, self._levels, self._step = dict(mix), list(mix), levels, 0
         wanted = np.asarray(list(mix.values())) * (BLOCK * self._batch_size)
-        self._sure = np.floor(wanted + 1e-9).astype(np.int64)    # rows of each source in every block
+        self._sure = np.floor(wanted + 1e-9).astype(np.int64)  # rows of each source in every block
         left = BLOCK * self._batch_size - int(self._sure.sum())
         lacking = np.minimum(np.cumsum(np.maximum(wanted - self._sure, 0)), left)
-        self._line = np.concatenate([lacking[:-1], [left]])    # what each source lacks in a block, end to end
+        self._line = np.concatenate([lacking[:-1], [left]])  # what each source lacks in a block, end to end
         self._block: _Block | None = None
 
     def leave_out_exhausted(self) -> list[str]:
@@ -130,7 +129,7 @@ class Mixer:
             source = _spread(self._read_in_blocks(number + 1) - before)
             taken = np.cumsum(source[:, None] == np.arange(len(before)), axis=0)
             nth = before[source] + np.take_along_axis(taken, source[:, None], axis=1)[:, 0] - 1
-            ends = taken[self._batch_size - 1:: self._batch_size]
+            ends = taken[self._batch_size - 1 :: self._batch_size]
             block = _Block(number, source, nth, before + np.concatenate([np.zeros_like(ends[:1]), ends[:-1]]))
             self._block = block
         return block
@@ -166,7 +165,7 @@ class Mixer:
         for source, nth in zip(block.source[mine].tolist(), block.nth[mine].tolist(), strict=True):
             name = self._names[source]
             rows.append(self._rows[name].row(self._before[name] + nth, self._levels))
-        tokens = np.empty((share, len(rows[0])), dtype=np.int64)    # np.stack takes twice the time of short rows
+        tokens = np.empty((share, len(rows[0])), dtype=np.int64)  # np.stack takes twice the time of short rows
         for place, row in enumerate(rows):
             tokens[place] = row
         return torch.from_numpy(tokens)
@@ -186,8 +185,10 @@ class Mixer:
         """
         problems = list(mix_problems(state["mix"], "saved mix", list(self._rows)))
         if state["before"].keys() != self._before.keys():
-            problems.append(f"the saved place counts rows of {', '.join(state['before'])}, these are of "
-                            f"{', '.join(self._before)}: go on with the sources the run began with")
+            problems.append(
+                f"the saved place counts rows of {', '.join(state['before'])}, these are of "
+                f"{', '.join(self._before)}: go on with the sources the run began with"
+            )
         if problems:
             raise BadInput(problems)
         self._begin(state["mix"], self._levels)

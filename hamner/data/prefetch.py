@@ -22,7 +22,7 @@ class PrefetchingMixer(Mixer):
     """Mixer, one batch ahead. For one caller at a time, as Mixer is."""
 
     _ahead: tuple[int, Future[torch.Tensor]] | None = None
-    _thread: ThreadPoolExecutor | None = None    # started by the first `next`: a mixer may be asked for batches only
+    _thread: ThreadPoolExecutor | None = None  # started by the first `next`: a mixer may be asked for batches only
 
     def next(self) -> torch.Tensor:
         batch = self.batch(self._step)
@@ -51,4 +51,4 @@ class PrefetchingMixer(Mixer):
     def _settle(self) -> None:
         """Rows are read by one thread at a time."""
         if self._ahead:
-            self._ahead[1].exception()    # waits, and leaves what went wrong to the step that needs the batch
+            self._ahead[1].exception()  # waits, and leaves what went wrong to the step that needs the batch

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[Any]
 
-ROUNDS = 8    # what a blake2b digest has keys for; with three or four, rows w places apart are seen to be related
+ROUNDS = 8  # what a blake2b digest has keys for; with three or four, rows w places apart are seen to be related
 
 
 class Shuffle:

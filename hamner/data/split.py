@@ -19,7 +19,7 @@ Numbers = npt.NDArray[Any]
 
 _NUMBER = struct.Struct(">Q").unpack
 _SALTED = hashlib.blake2b(digest_size=8, salt=b"heldout")
-CHARACTERS_PER_TOKEN = 5    # a cautious guess: the count is needed before the tokenizer may see any text
+CHARACTERS_PER_TOKEN = 5  # a cautious guess: the count is needed before the tokenizer may see any text
 
 
 def unit_hash(text: str) -> float:
@@ -27,13 +27,13 @@ def unit_hash(text: str) -> float:
 
     A keyed hash of another kind would not do: a folder already split by its sha256 would hold out nothing.
     """
-    hasher = _SALTED.copy()    # a third quicker than a new one, and synthetic items come by the million
+    hasher = _SALTED.copy()  # a third quicker than a new one, and synthetic items come by the million
     hasher.update(text.encode())
     return float(_NUMBER(hasher.digest())[0] / 2**64)
 
 
 def threshold(
-    draws: Sequence[float] | Numbers, lengths: Sequence[int] | Numbers, fraction: float, tokens: int,
+    draws: Sequence[float] | Numbers, lengths: Sequence[int] | Numbers, fraction: float, tokens: int
 ) -> float:
     """Documents drawn below this are held out.
 
@@ -42,15 +42,15 @@ def threshold(
     such groups those that fit are held out, and the first even if it does not. None is where there is one draw only.
     """
     drawn, most = np.asarray(draws), len(draws) // 5
-    low = np.flatnonzero(drawn <= np.partition(drawn, most)[most])    # the rest is not sorted: there may be millions
+    low = np.flatnonzero(drawn <= np.partition(drawn, most)[most])  # the rest is not sorted: there may be millions
     order = low[np.argsort(drawn[low], kind="stable")]
     ordered = drawn[order]
     characters = np.cumsum(np.asarray(lengths)[order])
-    enough = int(np.searchsorted(characters, tokens * CHARACTERS_PER_TOKEN)) + 1    # documents that suffice
+    enough = int(np.searchsorted(characters, tokens * CHARACTERS_PER_TOKEN)) + 1  # documents that suffice
     by_rule = int(np.searchsorted(ordered, fraction))
     count = min(max(by_rule, enough), most)
     first = ordered[0]
     if ordered[count] > first:
-        return float(ordered[count])    # the same text twice has one draw: both copies go to one side
+        return float(ordered[count])  # the same text twice has one draw: both copies go to one side
     above = drawn[drawn > first]
     return float(above.min()) if len(above) else float(first)

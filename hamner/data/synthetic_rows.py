@@ -21,13 +21,13 @@ from hamner.data.synthetic_tasks import LEVELS, Draws, generate_texts
 from hamner.data.tokenizer import Tokenizer
 
 LEVEL_1 = (1.0,)
-CHUNK_TOKENS = 16_384    # tokens of synthetic rows that are drawn together; of held-out ones, being few, an eighth
-TYPICAL_ITEM_TOKENS = 40    # tokens of an item, until some are there
-ENCODE_BATCH = 64    # items tokenised at a time: their words stay in the processor's cache
-Levels = Sequence[float]    # shares of the synthetic items of level 1, 2, ...; they sum to 1
+CHUNK_TOKENS = 16_384  # tokens of synthetic rows that are drawn together; of held-out ones, being few, an eighth
+TYPICAL_ITEM_TOKENS = 40  # tokens of an item, until some are there
+ENCODE_BATCH = 64  # items tokenised at a time: their words stay in the processor's cache
+Levels = Sequence[float]  # shares of the synthetic items of level 1, 2, ...; they sum to 1
 
-MOST_WORDS = 50_000    # about 13 MB; then it begins anew, since made-up words never end
-TOKEN = np.dtype(np.int32)    # of the packed ids
+MOST_WORDS = 50_000  # about 13 MB; then it begins anew, since made-up words never end
+TOKEN = np.dtype(np.int32)  # of the packed ids
 
 
 class WordCache:
@@ -77,17 +77,19 @@ class SyntheticRows:
     """Rows of synthetic items, drawn when asked for: row i of the same levels is always the same, and begins with the
     first token of an item. Not to be shared by threads.
 
-    The rows of CHUNK_TOKENS tokens are drawn together: many items at once take two thirds of the time of as many one by one.
-    Workers whose shares of a batch are smaller than that draw the same chunk, and are together no faster than one.
+    The rows of CHUNK_TOKENS tokens are drawn together: many items at once take two thirds of the time of as many
+    one by one. Workers whose shares of a batch are smaller draw the same chunk, and are together no faster than one.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, seq_len: int, seed: int, heldout_fraction: float, *, held_out: bool = False,
+        self, tokenizer: Tokenizer, seq_len: int, seed: int, heldout_fraction: float, *, held_out: bool = False
     ) -> None:
         """held_out: the items that training never reads, `heldout_fraction` of all by the hash of their text."""
         if seq_len < 1 or not 0 < heldout_fraction < 1:
-            raise BadInput(f"synthetic rows of {seq_len} tokens, {heldout_fraction} of the items held out, cannot be: "
-                           "seq_len must be at least 1 and heldout_fraction between 0 and 1")
+            raise BadInput(
+                f"synthetic rows of {seq_len} tokens, {heldout_fraction} of the items held out, cannot be: "
+                "seq_len must be at least 1 and heldout_fraction between 0 and 1"
+            )
         self._words, self._seq_len, self._seed = WordCache(tokenizer), seq_len, seed
         self._fraction, self._held_out = heldout_fraction, held_out
         self._rows_in_chunk = max(1, (CHUNK_TOKENS // 8 if held_out else CHUNK_TOKENS) // seq_len)
@@ -106,11 +108,13 @@ class SyntheticRows:
         kept = self._fraction if self._held_out else 1 - self._fraction
         rows, rest, made, length = list[Tokens](), b"", 0, 0
         while len(rows) < self._rows_in_chunk:
-            mean = length / made if made else TYPICAL_ITEM_TOKENS    # tokens of an item; a row drops half of one at its end
+            mean = (
+                length / made if made else TYPICAL_ITEM_TOKENS
+            )  # tokens of an item; a row drops half of one at its end
             missing = (self._rows_in_chunk - len(rows)) * (self._seq_len + mean / 2) - len(rest) / TOKEN.itemsize
             items = generate_texts(rng, levels, math.ceil(max(1, missing / mean) / kept))
             items = [i for i in items if (split.unit_hash(i) < self._fraction) == self._held_out]
-            packed = b"".join(self._words.pack(items[n:n + ENCODE_BATCH]) for n in range(0, len(items), ENCODE_BATCH))
+            packed = b"".join(self._words.pack(items[n : n + ENCODE_BATCH]) for n in range(0, len(items), ENCODE_BATCH))
             made, length = made + len(items), length + len(packed) // TOKEN.itemsize
             more, rest = self._cut(rest + packed)
             rows += more
@@ -122,15 +126,15 @@ class SyntheticRows:
         ends = np.flatnonzero(tokens == END_OF_TEXT).tolist()
         while end + self._seq_len < len(tokens):
             begin = end + 1
-            rows.append(tokens[begin:begin + self._seq_len])
-            after = bisect_left(ends, begin + self._seq_len)    # what is left of the item cut off is not read
+            rows.append(tokens[begin : begin + self._seq_len])
+            after = bisect_left(ends, begin + self._seq_len)  # what is left of the item cut off is not read
             end = ends[after] if after < len(ends) else len(tokens)
-        return rows, packed[end * TOKEN.itemsize:]
+        return rows, packed[end * TOKEN.itemsize :]
 
 
 def level_problems(levels: Levels) -> Iterator[str]:
     """What is wrong with the shares of synthetic levels."""
     if not 1 <= len(levels) <= len(LEVELS):
         yield f"levels has {len(levels)} shares, one for each synthetic level from 1 on, at most {len(LEVELS)}"
-    elif not min(levels) >= 0 or not abs(sum(levels) - 1) <= 1e-6:    # "not": of nan, too
+    elif not min(levels) >= 0 or not abs(sum(levels) - 1) <= 1e-6:  # "not": of nan, too
         yield f"levels {list(levels)} must be shares of 0 or more that sum to 1"

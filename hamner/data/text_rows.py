@@ -19,7 +19,7 @@ from hamner.data.shuffle import Shuffle
 from hamner.data.synthetic_rows import LEVEL_1, Levels, SyntheticRows
 from hamner.data.tokenizer import Tokenizer
 
-WINDOW = 1024    # places whose rows are computed at a time: a fifth of a microsecond each, instead of fifty
+WINDOW = 1024  # places whose rows are computed at a time: a fifth of a microsecond each, instead of fifty
 
 
 class Rows(Protocol):
@@ -52,12 +52,12 @@ class TextRows:
             self._order = Shuffle(self.count, f"{self._key}/{epoch}")(places).tolist()
             self._window = (epoch, window)
         first = self._order[offset] * self._seq_len
-        row: Tokens = self._tokens[first:first + self._seq_len]
+        row: Tokens = self._tokens[first : first + self._seq_len]
         return row
 
 
 def training_rows(
-    corpus: Corpus, tokenizer: Tokenizer, names: list[str], seq_len: int, seed: int | None = None,
+    corpus: Corpus, tokenizer: Tokenizer, names: list[str], seq_len: int, seed: int | None = None
 ) -> dict[str, Rows]:
     """The rows of each named source of a prepared corpus, in the order of `seed` (default: the corpus's)."""
     seed = corpus.seed if seed is None else seed
@@ -68,5 +68,3 @@ def training_rows(
         else:
             rows[name] = TextRows(corpus.train(name), seq_len, name, seed)
     return rows
-
-

@@ -46,7 +46,7 @@ class Tokenizer:
         self._inner = inner
         self._json = inner.to_str()
         self.splits_at_spaces = _splits_at_spaces(json.loads(self._json))
-        inner.encode_special_tokens = True    # reserved words inside text stay text
+        inner.encode_special_tokens = True  # reserved words inside text stay text
         self.vocab_size = inner.get_vocab_size()
         self.sha256 = hashlib.sha256(self._json.encode()).hexdigest()
 
@@ -54,14 +54,19 @@ class Tokenizer:
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
         """A byte-level BPE with single digits, like cosmo2's; the same texts give the same tokenizer."""
         inner = tokenizers.Tokenizer(models.BPE())
-        inner.pre_tokenizer = pre_tokenizers.Sequence([
-            pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ])
+        inner.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
         inner.decoder = decoders.ByteLevel()
-        inner.train_from_iterator(texts, trainers.BpeTrainer(
-            vocab_size=vocab_size, special_tokens=list(RESERVED), show_progress=False,
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        ))
+        inner.train_from_iterator(
+            texts,
+            trainers.BpeTrainer(
+                vocab_size=vocab_size,
+                special_tokens=list(RESERVED),
+                show_progress=False,
+                initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            ),
+        )
         return cls(inner)
 
     @classmethod
@@ -77,7 +82,7 @@ class Tokenizer:
             return cls(tokenizers.Tokenizer.from_file(str(path)))
         except BadInput:
             raise
-        except Exception as error:    # the library raises bare Exception for a broken file
+        except Exception as error:  # the library raises bare Exception for a broken file
             raise BadInput(f"{path} is not a tokenizer: {error}") from None
 
     @classmethod
@@ -96,7 +101,7 @@ class Tokenizer:
 
     def encode_later_word(self, word: str) -> list[int]:
         """As encode(" " + word) of ASCII letters, in less than half the time; where `splits_at_spaces`."""
-        return [token.id for token in self._inner.model.tokenize(f"\u0120{word}")]    # byte-level BPE writes " " so
+        return [token.id for token in self._inner.model.tokenize(f"\u0120{word}")]  # byte-level BPE writes " " so
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """As encode, on all cores."""
@@ -140,7 +145,7 @@ def _downloaded(name: str, deadline: float) -> Path:
     """A hub tokenizer's file in the cache of the hub's library. Raises BadInput."""
     with closing(Child(_download, name, deadline)) as child:
         try:
-            child.receive()    # its libraries are imported, which takes as long as it takes
+            child.receive()  # its libraries are imported, which takes as long as it takes
             return Path(child.receive(deadline))
         except (TimeoutError, Failed) as error:
             reason = error if isinstance(error, Failed) else f"no answer for {deadline:g} s"
@@ -156,9 +161,9 @@ def _download(send: Send, name: str, deadline: float) -> None:
     from huggingface_hub import hf_hub_download
 
     send("ready")
-    try:    # half of the time to hear of a newer one: else the one in the cache is taken, as the library does
+    try:  # half of the time to hear of a newer one: else the one in the cache is taken, as the library does
         send(hf_hub_download(name, "tokenizer.json", etag_timeout=min(10.0, deadline / 2)))
-    except Exception as error:    # the libraries raise a dozen kinds
+    except Exception as error:  # the libraries raise a dozen kinds
         raise Failed(hub_errors.reason(error)) from None
 
 
@@ -173,7 +178,9 @@ def _splits_at_spaces(description: dict[str, Any]) -> bool:
     last = parts[-1]
     return (
         description["normalizer"] is None
-        and all(token["special"] for token in description["added_tokens"])    # others are found across spaces
+        and all(token["special"] for token in description["added_tokens"])  # others are found across spaces
         and all(part["type"] == "Digits" for part in parts[:-1])
-        and last.get("type") == "ByteLevel" and last["use_regex"] and not last["add_prefix_space"]
+        and last.get("type") == "ByteLevel"
+        and last["use_regex"]
+        and not last["add_prefix_space"]
     )

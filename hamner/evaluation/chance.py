@@ -12,7 +12,7 @@ from hamner.data.synthetic_tasks import Example, generate
 from hamner.evaluation.skills import SkillItems
 
 CHANCE_DRAWS = 2000
-Guess = Callable[[Sequence[Example], Iterable[Example]], float]    # items of a cell, fresh ones -> expected accuracy
+Guess = Callable[[Sequence[Example], Iterable[Example]], float]  # items of a cell, fresh ones -> expected accuracy
 
 
 def chance(items: SkillItems) -> dict[str, float]:
@@ -28,9 +28,11 @@ def chance(items: SkillItems) -> dict[str, float]:
 
 def _commonest(kind: Callable[[Example], str] = lambda example: example.answer) -> Guess:
     """Always says the same: the commonest kind of answer."""
+
     def guess(asked: Sequence[Example], fresh: Iterable[Example]) -> float:
         counts = Counter(map(kind, fresh))
         return max(counts.values()) / counts.total()
+
     return guess
 
 
@@ -77,13 +79,13 @@ def _compared(asked: Sequence[Example], fresh: Iterable[Example]) -> float:
 
 
 GUESSES: dict[str, Guess] = {
-    "arithmetic": _commonest(),              # small results are commoner than large ones
-    "counting": _commonest(),                # at level 1 one of three
-    "sorting": _one_of(_orders),             # knows the numbers
-    "brackets": _commonest(),                # yes or no
-    "listops": _listop,                      # MIN and MAX give one of the numbers back
-    "copy_repeat": _any_count,               # knows the word, not how often
-    "context_recall": _one_of(_facts),       # repeats one of the facts told
-    "logic": _one_of(_conclusions),          # says a clause of the rules
+    "arithmetic": _commonest(),  # small results are commoner than large ones
+    "counting": _commonest(),  # at level 1 one of three
+    "sorting": _one_of(_orders),  # knows the numbers
+    "brackets": _commonest(),  # yes or no
+    "listops": _listop,  # MIN and MAX give one of the numbers back
+    "copy_repeat": _any_count,  # knows the word, not how often
+    "context_recall": _one_of(_facts),  # repeats one of the facts told
+    "logic": _one_of(_conclusions),  # says a clause of the rules
     "comparison": _compared,
 }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from hamner.evaluation.statistics import accuracy, clustered_error
 
-ERROR_RATE = 0.05    # of stages that lost nothing, how many may show a drop
+ERROR_RATE = 0.05  # of stages that lost nothing, how many may show a drop
 Record = Mapping[str, Any]
 
 
@@ -23,13 +23,15 @@ class Drop:
     best_stage: str
     best: float
     now: float
-    standard_error: float    # of the difference
+    standard_error: float  # of the difference
 
     @property
     def told(self) -> str:
         digits, change, unit = (2, "drop", "") if self.kind == "exact match" else (3, "rise", " nats per token")
-        return (f"{self.skill}: {self.kind} {self.best:.{digits}f} after {self.best_stage}, {self.now:.{digits}f} now "
-                f"(a {change} of {abs(self.now - self.best):.{digits}f} ± {self.standard_error:.{digits}f}{unit})")
+        return (
+            f"{self.skill}: {self.kind} {self.best:.{digits}f} after {self.best_stage}, {self.now:.{digits}f} now "
+            f"(a {change} of {abs(self.now - self.best):.{digits}f} ± {self.standard_error:.{digits}f}{unit})"
+        )
 
 
 def drops(records: Sequence[Record]) -> list[Drop]:
@@ -37,8 +39,10 @@ def drops(records: Sequence[Record]) -> list[Drop]:
     if len(records) < 2:
         return []
     *earlier, now = records
-    changes = [*(_exact_match_change(cell, earlier, now) for cell in now["skills"]),
-               *(_loss_change(source, earlier, now) for source in now["documents"])]
+    changes = [
+        *(_exact_match_change(cell, earlier, now) for cell in now["skills"]),
+        *(_loss_change(source, earlier, now) for source in now["documents"]),
+    ]
     z = NormalDist().inv_cdf(1 - ERROR_RATE / (len(changes) * len(earlier)))
     return [change for change in changes if _worse_by(change) > z * change.standard_error]
 

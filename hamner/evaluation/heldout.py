@@ -24,7 +24,7 @@ from hamner.model.transformer import Hamner
 
 
 def heldout_rows(
-    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1,
+    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1
 ) -> Tensor:
     """Up to `count` held-out rows (n, T) of a source, spread evenly over its held-out text."""
     return heldout_text(corpus, tokenizer, source, seq_len, count, levels).rows
@@ -34,9 +34,9 @@ def heldout_rows(
 class HeldoutText:
     """Held-out rows of one source, and which document each token is part of."""
 
-    rows: Tensor          # (n, T) int64
-    documents: Tensor     # (n, T) int64, counted from 0 without gaps
-    bytes_per_token: float    # of the source's held-out text in UTF-8
+    rows: Tensor  # (n, T) int64
+    documents: Tensor  # (n, T) int64, counted from 0 without gaps
+    bytes_per_token: float  # of the source's held-out text in UTF-8
 
     def part(self, count: int) -> HeldoutText:
         """About `count` rows, evenly spread."""
@@ -45,18 +45,18 @@ class HeldoutText:
 
 
 def heldout_text(
-    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1,
+    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1
 ) -> HeldoutText:
     """As heldout_rows, with the documents' borders. Raises BadInput when less than one row is held out."""
     if source == "synthetic":
         drawn = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction, held_out=True)
         rows = np.stack([drawn.row(index, levels) for index in range(count)])
-        ends = np.cumsum(rows.reshape(-1) == END_OF_TEXT).reshape(rows.shape)    # the item that an end closes
-        items = ends - (rows == END_OF_TEXT) + np.arange(count)[:, None]         # and none goes on in the next row
+        ends = np.cumsum(rows.reshape(-1) == END_OF_TEXT).reshape(rows.shape)  # the item that an end closes
+        items = ends - (rows == END_OF_TEXT) + np.arange(count)[:, None]  # and none goes on in the next row
         text = "".join(tokenizer.decode(row.tolist()) for row in rows)
         return HeldoutText(
-            torch.from_numpy(rows.astype(np.int64)), _renumber(torch.from_numpy(items)),
-            len(text.encode()) / rows.size)
+            torch.from_numpy(rows.astype(np.int64)), _renumber(torch.from_numpy(items)), len(text.encode()) / rows.size
+        )
     tokens = corpus.heldout(source)
     whole = len(tokens) // seq_len
     if whole == 0:
@@ -64,13 +64,15 @@ def heldout_text(
             f"source '{source}' holds out {len(tokens)} tokens, less than one row of {seq_len}: give more text"
         )
     chosen = np.unique(np.linspace(0, whole - 1, min(count, whole)).astype(int))
-    rows = np.stack([tokens[row * seq_len:(row + 1) * seq_len] for row in chosen.tolist()])
+    rows = np.stack([tokens[row * seq_len : (row + 1) * seq_len] for row in chosen.tolist()])
     places = chosen[:, None] * seq_len + np.arange(seq_len)
     documents = np.searchsorted(corpus.heldout_ends(source), places, side="right")
     facts = corpus.manifest["sources"][source]
     return HeldoutText(
-        torch.from_numpy(rows.astype(np.int64)), _renumber(torch.from_numpy(documents)),
-        facts["heldout_bytes"] / facts["heldout_tokens"])
+        torch.from_numpy(rows.astype(np.int64)),
+        _renumber(torch.from_numpy(documents)),
+        facts["heldout_bytes"] / facts["heldout_tokens"],
+    )
 
 
 def _renumber(documents: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ def _renumber(documents: Tensor) -> Tensor:
 
 @torch.no_grad()
 def document_losses(
-    hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_size: int,
+    hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_size: int
 ) -> tuple[list[float], list[int]]:
     """Of each held-out document: its cross-entropy in nats, summed in float64, and the tokens predicted.
 
@@ -115,11 +117,9 @@ def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> 
     was_training = hamner.training
     hamner.eval()
     try:
-        for start in range(0, len(rows), batch_size):    # a worker may be left without a row
-            part = rows[start:start + batch_size].to(compute.device)
+        for start in range(0, len(rows), batch_size):  # a worker may be left without a row
+            part = rows[start : start + batch_size].to(compute.device)
             hidden, _ = hamner.hidden_states(part)
             yield slice(start, start + batch_size), head_losses(hidden, hamner.embedding.weight, part)
     finally:
         hamner.train(was_training)
-
-

@@ -27,17 +27,17 @@ from hamner.model.loss import next_token_hits
 from hamner.model.transformer import Hamner
 
 CELLS = tuple(f"{task} {level}" for task in TASKS for level in LEVELS)
-DRAWS_PER_ITEM = 10    # times what a large space needs; arithmetic 1 holds out ten items and never gets further
+DRAWS_PER_ITEM = 10  # times what a large space needs; arithmetic 1 holds out ten items and never gets further
 
 
 @dataclass(frozen=True)
 class SkillItems:
     """Held-out items, cell after cell. N items, T tokens of the longest."""
 
-    tokens: Tensor                  # (N, T) int64: END_OF_TEXT, the item, END_OF_TEXT, which is the padding too
-    answer: Tensor                  # (N, T) bool: the tokens to be predicted, the first END_OF_TEXT after them included
+    tokens: Tensor  # (N, T) int64: END_OF_TEXT, the item, END_OF_TEXT, which is the padding too
+    answer: Tensor  # (N, T) bool: the tokens to be predicted, the first END_OF_TEXT after them included
     cells: tuple[str, ...]
-    cell: Tensor                    # (N,) int64: the index in `cells` of each row
+    cell: Tensor  # (N,) int64: the index in `cells` of each row
     examples: tuple[Example, ...]
 
     def of(self, cell: int) -> list[Example]:
@@ -55,9 +55,9 @@ def skill_items(tokenizer: Tokenizer, *, seed: int, heldout_fraction: float, cou
     tokens = torch.full((len(examples), max(map(len, encoded)) + 2), END_OF_TEXT)
     answer = torch.zeros(tokens.shape, dtype=torch.bool)
     for row, (ids, example) in enumerate(zip(encoded, examples, strict=True)):
-        end = 1 + len(ids)    # a document begins after END_OF_TEXT
+        end = 1 + len(ids)  # a document begins after END_OF_TEXT
         tokens[row, 1:end] = torch.tensor(ids)
-        answer[row, end - _answer_length(tokenizer, ids, example): end + 1] = True
+        answer[row, end - _answer_length(tokenizer, ids, example) : end + 1] = True
     cell = torch.tensor([index for index, of_cell in enumerate(drawn) for _ in of_cell])
     return SkillItems(tokens, answer, CELLS, cell, tuple(examples))
 
@@ -81,7 +81,7 @@ def _answer_length(tokenizer: Tokenizer, ids: Sequence[int], example: Example) -
     The space is the answer's: it is part of a word's token, and before a number it says "not negative". A token
     that holds the end of the prompt as well is the answer's too.
     """
-    follows = example.text[len(example.prompt.rstrip()):]
+    follows = example.text[len(example.prompt.rstrip()) :]
     return next(n for n in range(1, len(ids) + 1) if tokenizer.decode(ids[-n:]).endswith(follows))
 
 
@@ -93,11 +93,11 @@ def exact_match(hamner: Hamner, items: SkillItems, compute: Compute, *, batch_si
     """
     places = torch.arange(items.tokens.shape[1])
     lengths = (items.answer * (places + 1)).amax(dim=1)
-    order = workers_share(lengths.argsort(stable=True))    # items of one length together: little padding is computed
+    order = workers_share(lengths.argsort(stable=True))  # items of one length together: little padding is computed
     was_training = hamner.training
     hamner.eval()
     hits = torch.zeros(len(lengths), dtype=torch.int64, device=compute.device)
-    for rows in order.split(batch_size) if len(order) else ():    # a worker may be left without an item
+    for rows in order.split(batch_size) if len(order) else ():  # a worker may be left without an item
         longest = int(lengths[rows].max())
         tokens = items.tokens[rows, :longest].to(compute.device)
         asked = items.answer[rows, :longest].to(compute.device)
@@ -111,5 +111,3 @@ def exact_match(hamner: Hamner, items: SkillItems, compute: Compute, *, batch_si
 
 
 # --- chance: what one scores who knows the form of the answer, but not what was asked --------------------------------
-
-

@@ -12,7 +12,7 @@ from hamner.inference.generate import Sampling, stream
 from hamner.model.transformer import Hamner
 from hamner.training.checkpoint import Checkpoint
 
-MAX_REPLY = 256    # tokens
+MAX_REPLY = 256  # tokens
 
 
 class Friend:

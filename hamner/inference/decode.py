@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from hamner.model.transformer import Block, Hamner
 
 
+def next_hidden_states(hamner: Hamner, tokens: Tensor, cache: KVCache) -> Tensor:
+    """Tokens (B, T) that follow those of `cache` -> their last hidden states (B, T, C). They are added to the cache."""
+    if use_single_token_path(hamner.config, tokens, hamner.dtype):
+        return newest_state(hamner, tokens, cache)
+    return hamner.hidden_states(tokens, cache)[0]
+
+
 def newest_state(hamner: Hamner, token: Tensor, cache: KVCache) -> Tensor:
     """(1, 1) -> the hidden state after the last norm (1, 1, C). The token is added to the cache."""
     x = hamner.embedding(token).flatten()
-    x = x * _to_unit(x, 1e-12)    # Hamner.embed
+    x = x * _to_unit(x, 1e-12)  # Hamner.embed
     cos, sin = hamner.cos[cache.length], hamner.sin[cache.length]
-    sin = torch.cat((-sin[: len(sin) // 2], sin[len(sin) // 2:]))    # the sign that rotate() gives the other half
+    sin = torch.cat((-sin[: len(sin) // 2], sin[len(sin) // 2 :]))  # the sign that rotate() gives the other half
     for index, block in enumerate(hamner.blocks):
         x = _block(cast("Block", block), x, cos, sin, cache.of_layer(index))
     cache.length += 1
@@ -40,7 +47,7 @@ def _block(block: Block, x: Tensor, cos: Tensor, sin: Tensor, seen: LayerCache) 
     attention, mlp = block.attention, cast(SwiGLU, block.mlp)
     q, k, v = _project(attention, _norm(block.attention_norm, x), cos, sin)
     k, v = seen.append(k, v)
-    attended = F.scaled_dot_product_attention(q.view(1, k.shape[1], -1, k.shape[3]), k, v)    # a group's heads as rows
+    attended = F.scaled_dot_product_attention(q.view(1, k.shape[1], -1, k.shape[3]), k, v)  # a group's heads as rows
     x.addmv_(attention.o.weight, attended.flatten())
     normed = _norm(block.mlp_norm, x)
     gate = F.silu(torch.mv(mlp.gate.weight, normed), inplace=True)
@@ -53,8 +60,7 @@ def _project(attention: GroupedQueryAttention, x: Tensor, cos: Tensor, sin: Tens
     both = torch.cat((torch.mv(attention.q.weight, x), torch.mv(attention.k.weight, x))).view(-1, size)
     heads = attention.q.out_features // size
     turned = torch.addcmul(both * cos, both.roll(size // 2, -1), sin)
-    return (turned[:heads], turned[heads:].view(1, -1, 1, size),
-            torch.mv(attention.v.weight, x).view(1, -1, 1, size))
+    return (turned[:heads], turned[heads:].view(1, -1, 1, size), torch.mv(attention.v.weight, x).view(1, -1, 1, size))
 
 
 def _norm(norm: nn.RMSNorm, x: Tensor) -> Tensor:

@@ -21,8 +21,14 @@ def find_model(name: str | None, results: Path) -> Checkpoint:
     elif name and name in known:
         folder = results / "curriculum" / name
     elif name:
-        raise BadInput(f"no run or folder '{name}'; " + (did_you_mean(name, known) if known else
-                       f"no curriculum has run in {results}: `python -m curriculum.run winner` makes one"))
+        raise BadInput(
+            f"no run or folder '{name}'; "
+            + (
+                did_you_mean(name, known)
+                if known
+                else f"no curriculum has run in {results}: `python -m curriculum.run winner` makes one"
+            )
+        )
     elif known:
         folder = results / "curriculum" / known[0]
     else:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Message
 from hamner.data.tokenizer import Tokenizer
+from hamner.inference.decode import next_hidden_states
 from hamner.model.kv_cache import KVCache
 from hamner.model.transformer import Hamner
 
@@ -47,7 +48,7 @@ def prompt_name(prompt: str | tuple[Message, ...]) -> str:
 
 @torch.inference_mode()
 def stream(
-    hamner: Hamner, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, generator: torch.Generator,
+    hamner: Hamner, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, generator: torch.Generator
 ) -> Iterator[int]:
     """Yield new tokens until an end token or the limit.
 
@@ -62,8 +63,8 @@ def stream(
     try:
         for _ in range(max_new_tokens):
             if cache.length + len(unread) > most:
-                cache.length, unread = 0, context[-(most // 2):]
-            hidden, _ = hamner.hidden_states(torch.tensor([unread], device=device), cache)
+                cache.length, unread = 0, context[-(most // 2) :]
+            hidden = next_hidden_states(hamner, torch.tensor([unread], device=device), cache)
             token = _draw(hamner.logits(hidden[0, -1]).float().cpu(), new, sampling, generator)
             if token in (END_OF_TEXT, MESSAGE_START, MESSAGE_END):
                 return
@@ -79,21 +80,26 @@ def _draw(logits: Tensor, seen: Sequence[int], sampling: Sampling, generator: to
     """One token from logits (V,). The penalty counts generated tokens only: a prompt's digits stay usable."""
     if seen and sampling.repetition_penalty != 1:
         index = torch.tensor(list(set(seen)))
-        chosen = logits[index]    # a negative logit is multiplied: dividing it would favour the repetition
-        logits[index] = torch.where(chosen > 0, chosen / sampling.repetition_penalty,
-                                    chosen * sampling.repetition_penalty)
+        chosen = logits[index]  # a negative logit is multiplied: dividing it would favour the repetition
+        logits[index] = torch.where(
+            chosen > 0, chosen / sampling.repetition_penalty, chosen * sampling.repetition_penalty
+        )
     if sampling.temperature == 0:
         return int(logits.argmax())
     top, index = logits.topk(min(sampling.top_k, len(logits)))
     probability = (top / sampling.temperature).softmax(dim=-1)
-    outside = probability.cumsum(dim=-1) - probability > sampling.top_p    # the first over the line stays
+    outside = probability.cumsum(dim=-1) - probability > sampling.top_p  # the first over the line stays
     probability = probability.masked_fill(outside, 0.0)
     return int(index[torch.multinomial(probability, 1, generator=generator)])
 
 
 def complete(
-    hamner: Hamner, tokenizer: Tokenizer, prompt: str | tuple[Message, ...], max_new_tokens: int,
-    sampling: Sampling, seed: int,
+    hamner: Hamner,
+    tokenizer: Tokenizer,
+    prompt: str | tuple[Message, ...],
+    max_new_tokens: int,
+    sampling: Sampling,
+    seed: int,
 ) -> str:
     """The text that follows a prompt."""
     generator = torch.Generator().manual_seed(seed)

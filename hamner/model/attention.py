@@ -42,7 +42,7 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None
     if use_block_attention(q, k):
         return block_attention(q, k, v, mask)
     groups = q.shape[1] // k.shape[1]
-    if q.shape[2] == 1:    # one query sees all keys: those of a group stand as rows of its KV head, nothing is repeated
+    if q.shape[2] == 1:  # one query sees all keys: those of a group stand as rows of its KV head, nothing is repeated
         rows = q.reshape(len(q), k.shape[1], groups, -1)
         return F.scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(q.shape)
     # the CPU kernel is slower with its own grouping, and the only one of a card that takes a mask has none
@@ -71,7 +71,8 @@ class GroupedQueryAttention(nn.Module):
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, T, C) -> queries (B, H, T, D), keys and values (B, K, T, D); cos, sin (T, D) of their positions."""
         parts = linear(x, self.q.weight, self.k.weight, self.v.weight).split(
-            [self.q.out_features, self.k.out_features, self.v.out_features], dim=-1)
+            [self.q.out_features, self.k.out_features, self.v.out_features], dim=-1
+        )
         q, k, v = (part.unflatten(-1, (-1, self.head_size)).transpose(1, 2) for part in parts)
         return rotate(q, cos, sin).contiguous(), rotate(k, cos, sin).contiguous(), v.contiguous()
 
@@ -98,7 +99,7 @@ class DifferentialAttention(GroupedQueryAttention):
         super().__init__(model, layer)
         self.q = nn.Linear(model.hidden_size, 2 * model.hidden_size, bias=False)
         self.k = nn.Linear(model.hidden_size, 2 * self.k.out_features, bias=False)
-        self.lambda_init = 0.8 - 0.6 * math.exp(-0.3 * layer)    # paper, section 2.1, for 0-based layers
+        self.lambda_init = 0.8 - 0.6 * math.exp(-0.3 * layer)  # paper, section 2.1, for 0-based layers
         self.lambda_q1 = nn.Parameter(torch.empty(model.head_size))
         self.lambda_k1 = nn.Parameter(torch.empty(model.head_size))
         self.lambda_q2 = nn.Parameter(torch.empty(model.head_size))
@@ -121,7 +122,7 @@ class DifferentialAttention(GroupedQueryAttention):
         """q (B, 2H, T, D), k (B, 2K, T, D), v (B, K, T, D) -> (B, H, T, D)"""
         if use_differential_blocks(q, k):
             return differential_block_attention(q, k, v, self.lambda_value(), mask)
-        first, second = causal_attention(q, k, v.repeat(1, 2, 1, 1), mask).chunk(2, dim=1)    # both read the same v
+        first, second = causal_attention(q, k, v.repeat(1, 2, 1, 1), mask).chunk(2, dim=1)  # both read the same v
         return first - self.lambda_value().to(first.dtype) * second
 
     def merge(self, attended: Tensor) -> Tensor:

@@ -13,4 +13,4 @@ def in_a_group() -> bool:
 
 def workers_share(rows: Tensor) -> Tensor:
     """This worker's share of rows (n, ...)."""
-    return rows[torch.distributed.get_rank()::torch.distributed.get_world_size()] if in_a_group() else rows
+    return rows[torch.distributed.get_rank() :: torch.distributed.get_world_size()] if in_a_group() else rows

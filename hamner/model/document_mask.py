@@ -17,7 +17,7 @@ from hamner.config.special_tokens import END_OF_TEXT
 def document_ids(tokens: Tensor) -> Tensor:
     """(B, T) int64: documents counted from 0 in each row. tokens: (B, T) of any integer type, on any device."""
     ends = (_checked(tokens) == END_OF_TEXT).long()
-    return ends.cumsum(dim=1) - ends    # ends before this token
+    return ends.cumsum(dim=1) - ends  # ends before this token
 
 
 def document_positions(tokens: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def same_document(tokens: Tensor, newest: int | None = None) -> Tensor:
     Rows are the newest N tokens (None: all T), columns all.
     """
     documents = document_ids(tokens)
-    asking = documents if newest is None else documents[:, tokens.shape[1] - newest:]
+    asking = documents if newest is None else documents[:, tokens.shape[1] - newest :]
     return (asking[:, :, None] == documents[:, None, :]).unsqueeze(1)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
 from hamner.model.kernels.dispatch import use_grouped_experts
-from hamner.model.kernels.experts import _Combine, _padded, _Permute, _SideBySide, _Spread, _wide
+from hamner.model.kernels.experts import Combine, Permute, SideBySide, Spread, pad_experts, pad_tokens
 from hamner.model.layers import linear
 
 
@@ -26,29 +26,31 @@ class MixtureOfExperts(nn.Module):
         self.num_experts, self.top_k = model.num_experts, model.num_active_experts
         shape = (model.num_experts, model.intermediate_size, model.hidden_size)
         self.router = nn.Linear(model.hidden_size, model.num_experts, bias=False)
-        self.gate = nn.Parameter(torch.empty(shape))                    # (E, I, C)
-        self.up = nn.Parameter(torch.empty(shape))                      # (E, I, C)
-        self.down = nn.Parameter(torch.empty(shape).transpose(1, 2).contiguous())    # (E, C, I)
+        self.gate = nn.Parameter(torch.empty(shape))  # (E, I, C)
+        self.up = nn.Parameter(torch.empty(shape))  # (E, I, C)
+        self.down = nn.Parameter(torch.empty(shape).transpose(1, 2).contiguous())  # (E, C, I)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = x.flatten(0, -2)                                       # (N, C)
-        probability = linear(tokens, self.router.weight).float().softmax(dim=-1)    # (N, E)
-        weight, expert = probability.topk(self.top_k, dim=-1)           # (N, k) each
+        tokens = x.flatten(0, -2)  # (N, C)
+        probability = linear(tokens, self.router.weight).float().softmax(dim=-1)  # (N, E)
+        weight, expert = probability.topk(self.top_k, dim=-1)  # (N, k) each
         weight = weight / weight.sum(dim=-1, keepdim=True)
 
         # Tokens are put in the order of their experts, each expert does one product, and everything is put
         # back by the inverse permutation: no scattered additions, so the sums have one order on any device.
-        order = expert.flatten().argsort(stable=True)                   # (N·k,)
+        order = expert.flatten().argsort(stable=True)  # (N·k,)
         back = torch.empty_like(order)
         back[order] = torch.arange(len(order), device=order.device)
         every = torch.arange(self.num_experts, device=order.device)
-        counts = (expert.flatten() == every.unsqueeze(1)).sum(dim=1)    # bincount would make the host wait for a card
-        sorted_tokens = _Spread.apply(tokens, order, back)              # (N·k, C)
-        done = self._grouped(sorted_tokens, counts) if use_grouped_experts(tokens) else self.in_turn(sorted_tokens, counts)
-        routed = _Permute.apply(done, back, order).unflatten(0, (-1, self.top_k))    # (N, k, C)
-        out = _Combine.apply(weight.to(routed.dtype), routed)
+        counts = (expert.flatten() == every.unsqueeze(1)).sum(dim=1)  # bincount would make the host wait for a card
+        sorted_tokens = Spread.apply(tokens, order, back)  # (N·k, C)
+        done = (
+            self._grouped(sorted_tokens, counts) if use_grouped_experts(tokens) else self.in_turn(sorted_tokens, counts)
+        )
+        routed = Permute.apply(done, back, order).unflatten(0, (-1, self.top_k))  # (N, k, C)
+        out = Combine.apply(weight.to(routed.dtype), routed)
         if self.training and torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(counts)    # balance over the whole batch, whatever the number of workers
+            torch.distributed.all_reduce(counts)  # balance over the whole batch, whatever the number of workers
         return out.view_as(x), balance_loss(probability, counts)
 
     def in_turn(self, tokens: Tensor, counts: Tensor) -> Tensor:
@@ -62,9 +64,9 @@ class MixtureOfExperts(nn.Module):
     def _grouped(self, tokens: Tensor, counts: Tensor) -> Tensor:
         """The same in two products. Widths are padded with zeros, which the product's rows need and nobody sees."""
         ends = counts.cumsum(0).to(torch.int32)
-        gate, up, down = (_padded(weight, tokens.element_size()) for weight in (self.gate, self.up, self.down))
-        both = _SideBySide.apply(gate, up, tokens.dtype)
-        first, second = F.grouped_mm(_wide(tokens), both.transpose(1, 2), offs=ends).chunk(2, dim=-1)
+        gate, up, down = (pad_experts(weight, tokens.element_size()) for weight in (self.gate, self.up, self.down))
+        both = SideBySide.apply(gate, up, tokens.dtype)
+        first, second = F.grouped_mm(pad_tokens(tokens), both.transpose(1, 2), offs=ends).chunk(2, dim=-1)
         down = down.to(tokens.dtype).transpose(1, 2)
         return F.grouped_mm(F.silu(first) * second, down, offs=ends)[:, : tokens.shape[1]]
 

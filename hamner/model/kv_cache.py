@@ -17,15 +17,21 @@ class KVCache:
     """Room for `capacity` tokens of `batch` rows; `length` of them are there."""
 
     def __init__(
-        self, model: ModelConfig, capacity: int, *, batch: int = 1, device: torch.device | str = "cpu",
+        self,
+        model: ModelConfig,
+        capacity: int,
+        *,
+        batch: int = 1,
+        device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.length, self.capacity = 0, min(capacity, model.max_seq_len)
         doubled = 2 if model.attention == "differential" else 1
 
         def room(heads: int) -> Tensor:
-            return torch.empty(model.num_layers, batch, heads, self.capacity, model.head_size, device=device,
-                               dtype=dtype)
+            return torch.empty(
+                model.num_layers, batch, heads, self.capacity, model.head_size, device=device, dtype=dtype
+            )
 
         self._keys, self._values = room(doubled * model.num_kv_heads), room(model.num_kv_heads)
         self._tokens = torch.empty(batch, self.capacity, device=device, dtype=torch.long)
@@ -34,7 +40,7 @@ class KVCache:
         """Add the newest tokens (B, T); returns all so far. Raises ValueError as LayerCache.append does."""
         end = self.length + tokens.shape[1]
         _check_room(tokens, end, len(self._tokens), self.capacity)
-        self._tokens[:, self.length:end] = tokens
+        self._tokens[:, self.length : end] = tokens
         return self._tokens[:, :end]
 
     def of_layer(self, index: int) -> LayerCache:
@@ -54,7 +60,7 @@ class LayerCache:
         """
         end = self._length + k.shape[2]
         _check_room(k, end, len(self._keys), self._keys.shape[2])
-        self._keys[:, :, self._length:end], self._values[:, :, self._length:end] = k, v
+        self._keys[:, :, self._length : end], self._values[:, :, self._length : end] = k, v
         return self._keys[:, :, :end], self._values[:, :, :end]
 
 

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
 
-FEW = 64    # vectors
+FEW = 64  # vectors
 
 
 def linear(x: Tensor, *weights: Tensor) -> Tensor:
     """x (..., in) times each of `weights` (out, in), side by side: (..., sum of out), as one product."""
-    if x.numel() == x.shape[-1] and x.device.type == "cpu":    # generating: the kernel for one vector reads faster
+    if x.numel() == x.shape[-1] and x.device.type == "cpu":  # generating: the kernel for one vector reads faster
         products = [torch.mv(weight.to(x.dtype), x.flatten()) for weight in weights]
         return (products[0] if len(products) == 1 else torch.cat(products)).view(*x.shape[:-1], -1)
-    if len(weights) > 1 and x.numel() < FEW * x.shape[-1]:    # putting them together would cost more than the products
+    if len(weights) > 1 and x.numel() < FEW * x.shape[-1]:  # putting them together would cost more than the products
         return torch.cat([F.linear(x, weight.to(x.dtype)) for weight in weights], dim=-1)
     weight = weights[0] if len(weights) == 1 else torch.cat(weights)
     return F.linear(x, weight.to(x.dtype))

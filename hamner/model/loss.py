@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hamner.model.kernels.dispatch import rows_of_logits
-from hamner.model.kernels.head_loss import _HeadLoss
+from hamner.model.kernels.head_loss import HeadLoss
 
 
 def token_losses(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -45,8 +45,8 @@ def head_loss(hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | Non
         raise ValueError(f"hidden states {tuple(hidden.shape)} do not belong to tokens {tuple(tokens.shape)}")
     targets = tokens.roll(-1, dims=1)
     share = torch.ones_like(tokens, dtype=torch.float32) if weight is None else weight.roll(-1, dims=1).float()
-    share[:, -1] = 0    # the last token of a row has nothing to predict
-    loss: Tensor = _HeadLoss.apply(hidden.flatten(0, 1), head, targets.flatten(), share.flatten())
+    share[:, -1] = 0  # the last token of a row has nothing to predict
+    loss: Tensor = HeadLoss.apply(hidden.flatten(0, 1), head, targets.flatten(), share.flatten())
     return loss
 
 
@@ -54,8 +54,12 @@ def head_loss(hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | Non
 def head_losses(hidden: Tensor, head: Tensor, tokens: Tensor) -> Tensor:
     """token_losses of the logits hidden @ headᵀ, without gradients and a few rows at a time: (B, T - 1)."""
     head, rows = head.to(hidden.dtype), max(1, rows_of_logits(len(head)) // tokens.shape[1])
-    return torch.cat([token_losses(F.linear(part, head), read)
-                      for part, read in zip(hidden.split(rows), tokens.split(rows), strict=True)])
+    return torch.cat(
+        [
+            token_losses(F.linear(part, head), read)
+            for part, read in zip(hidden.split(rows), tokens.split(rows), strict=True)
+        ]
+    )
 
 
 @torch.no_grad()

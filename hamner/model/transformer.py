@@ -17,7 +17,6 @@ from torch.utils.checkpoint import checkpoint
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import ModelConfig
-from hamner.inference.decode import newest_state, use_single_token_path
 from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
 from hamner.model.document_mask import document_mask
 from hamner.model.experts import MixtureOfExperts
@@ -26,8 +25,8 @@ from hamner.model.layers import RMSNorm, SwiGLU, linear
 
 
 class Output(NamedTuple):
-    logits: Tensor          # (B, T, V)
-    balance_loss: Tensor    # already weighted by balance_coefficient, summed over layers; 0 for dense models
+    logits: Tensor  # (B, T, V)
+    balance_loss: Tensor  # already weighted by balance_coefficient, summed over layers; 0 for dense models
 
 
 class Block(nn.Module):
@@ -57,7 +56,7 @@ class Block(nn.Module):
         return x + update, balance
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: LayerCache | None = None, mask: Tensor | None = None,
+        self, x: Tensor, cos: Tensor, sin: Tensor, seen: LayerCache | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         enter, leave = self.regions if self.regions and self.training else (Block.enter, Block.leave)
         q, k, v = enter(self, x, cos, sin)
@@ -76,7 +75,7 @@ class Hamner(nn.Module):
             raise BadInput(problems)
         self.config = model
         self.activation_checkpointing = activation_checkpointing
-        self.dtype = torch.float32    # of the stream and so of all products (layers.py); weights stay fp32
+        self.dtype = torch.float32  # of the stream and so of all products (layers.py); weights stay fp32
         self.embedding = nn.Embedding(model.vocab_size, model.hidden_size)
         self.blocks = nn.ModuleList(Block(model, layer) for layer in range(model.num_layers))
         self.final_norm = RMSNorm(model.hidden_size, eps=model.norm_eps)
@@ -96,7 +95,7 @@ class Hamner(nn.Module):
         regions = torch.compile(Block.enter, dynamic=False), torch.compile(Block.leave, dynamic=False)
         for block in cast("list[Block]", list(self.blocks)):
             block.regions = regions
-            if isinstance(block.mlp, MixtureOfExperts):    # whose counts change with every batch
+            if isinstance(block.mlp, MixtureOfExperts):  # whose counts change with every batch
                 block.mlp.in_turn = torch.compiler.disable(block.mlp.in_turn)  # type: ignore[method-assign]
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -117,8 +116,6 @@ class Hamner(nn.Module):
         end = start + tokens.shape[-1]
         if end > self.config.max_seq_len:
             raise ValueError(f"{end} tokens exceed max_seq_len {self.config.max_seq_len}")
-        if cache and use_single_token_path(self.config, tokens, self.dtype):
-            return newest_state(self, tokens, cache), self.cos.new_zeros(())
         x = self.embed(tokens)
         cos, sin = self.cos[start:end], self.sin[start:end]
         mask = self._mask(tokens, cache) if self.config.document_mask else None
@@ -177,7 +174,7 @@ def initialise(hamner: Hamner, generator: torch.Generator) -> None:
         elif part.startswith("lambda"):
             weight.normal_(0.0, 0.1, generator=generator)
         else:
-            scale = 1 / math.sqrt(weight.shape[-1])    # fan-in is the last axis, of stacked experts too
+            scale = 1 / math.sqrt(weight.shape[-1])  # fan-in is the last axis, of stacked experts too
             weight.normal_(0.0, scale * (depth if part in ("o", "down") else 1.0), generator=generator)
 
 

@@ -31,7 +31,7 @@ from hamner.evaluation.forgetting import Record, drops
 from hamner.evaluation.statistics import accuracy
 from hamner.runs.files import write_json
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]    # (H, W, 3)
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
 
 
 def write_matrix(folder: Path, records: Sequence[Record], chance: Mapping[str, float], run: str) -> Path | None:
@@ -39,18 +39,28 @@ def write_matrix(folder: Path, records: Sequence[Record], chance: Mapping[str, f
     if not records:
         return None
     newest = records[-1]["skills"]
-    write_json(folder / "skills.json", {
-        "run": run,
-        "items_per_cell": {cell: len(hits) for cell, hits in newest.items()},
-        "chance": dict(chance),
-        "stages": [{
-            "number": record["number"], "stage": record["stage"],
-            "exact_match": {cell: accuracy(hits) for cell, hits in record["skills"].items()},
-            "heldout_loss": dict(record["heldout_loss"]), "train_loss": record.get("train_loss"),
-        } for record in records],
-        "drops": [[{"stage": records[count - 1]["stage"], **asdict(drop)} for drop in drops(records[:count])]
-                  for count in range(1, len(records) + 1)],
-    })
+    write_json(
+        folder / "skills.json",
+        {
+            "run": run,
+            "items_per_cell": {cell: len(hits) for cell, hits in newest.items()},
+            "chance": dict(chance),
+            "stages": [
+                {
+                    "number": record["number"],
+                    "stage": record["stage"],
+                    "exact_match": {cell: accuracy(hits) for cell, hits in record["skills"].items()},
+                    "heldout_loss": dict(record["heldout_loss"]),
+                    "train_loss": record.get("train_loss"),
+                }
+                for record in records
+            ],
+            "drops": [
+                [{"stage": records[count - 1]["stage"], **asdict(drop)} for drop in drops(records[:count])]
+                for count in range(1, len(records) + 1)
+            ],
+        },
+    )
     path = folder / "skills.png"
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     picture(records, chance).savefig(temporary, format="png")
@@ -61,9 +71,9 @@ def write_matrix(folder: Path, records: Sequence[Record], chance: Mapping[str, f
 # --- the picture, 1600 pixels wide; lengths in inches of 100 pixels ---------------------------------------------------
 
 WIDTH, ROW, LEFT, RIGHT = 16.0, 0.3, 1.7, 0.15
-TOP, BETWEEN = 1.1, 0.95    # above the boxes of the two tables: headings
+TOP, BETWEEN = 1.1, 0.95  # above the boxes of the two tables: headings
 SOURCE_WIDTH, LINE = 1.05, 0.22
-TASK_GAP = 0.35       # columns
+TASK_GAP = 0.35  # columns
 RED, INK, PALE = "#e31a1c", "#222222", "#666666"
 
 
@@ -73,17 +83,32 @@ def picture(records: Sequence[Record], chance: Mapping[str, float]) -> Figure:
     above, below = ROW * (len(records) + 1.3), ROW * max(len(records), 4)
     height = TOP + above + BETWEEN + below + 0.15
     figure = Figure(figsize=(WIDTH, height), dpi=100)
-    figure.text(0.15 / WIDTH, 1 - 0.32 / height, "Exact match of held-out synthetic items, in %",
-                fontsize=15, weight="bold", color=INK)
-    figure.text(1 - RIGHT / WIDTH, 1 - 0.32 / height, "red frame: worse than after its best earlier stage, "
-                "by more than the error", fontsize=10, color=RED, ha="right")
+    figure.text(
+        0.15 / WIDTH,
+        1 - 0.32 / height,
+        "Exact match of held-out synthetic items, in %",
+        fontsize=15,
+        weight="bold",
+        color=INK,
+    )
+    figure.text(
+        1 - RIGHT / WIDTH,
+        1 - 0.32 / height,
+        "red frame: worse than after its best earlier stage, by more than the error",
+        fontsize=10,
+        color=RED,
+        ha="right",
+    )
     _skills(figure, records, chance, lost, (LEFT, TOP, WIDTH - LEFT - RIGHT, above))
     _losses(figure, records, lost, (LEFT, TOP + above + BETWEEN, below))
     return figure
 
 
 def _skills(
-    figure: Figure, records: Sequence[Record], chance: Mapping[str, float], lost: Sequence[set[str]],
+    figure: Figure,
+    records: Sequence[Record],
+    chance: Mapping[str, float],
+    lost: Sequence[set[str]],
     box: tuple[float, float, float, float],
 ) -> None:
     """Rows are stages, columns levels within tasks."""
@@ -105,15 +130,21 @@ def _skills(
 
 
 def _losses(
-    figure: Figure, records: Sequence[Record], lost: Sequence[set[str]], box: tuple[float, float, float],
+    figure: Figure, records: Sequence[Record], lost: Sequence[set[str]], box: tuple[float, float, float]
 ) -> None:
     """Rows are stages, columns sources; beside them what the newest stage lost."""
     left, top, height = box
     sources = list(records[-1]["heldout_loss"])
     width = SOURCE_WIDTH * len(sources)
     axes = _panel(figure, (left, top, width, height), columns=len(sources), rows=height / ROW)
-    axes.text(0, -1.2, "Held-out loss, in nats per token (dark: low, within each column)", fontsize=11, weight="bold",
-              color=INK)
+    axes.text(
+        0,
+        -1.2,
+        "Held-out loss, in nats per token (dark: low, within each column)",
+        fontsize=11,
+        weight="bold",
+        color=INK,
+    )
     for x, source in enumerate(sources):
         losses = [record["heldout_loss"][source] for record in records]
         spread = max(losses) - min(losses)
@@ -127,8 +158,14 @@ def _losses(
     note = _panel(figure, (beside, top, WIDTH - beside - RIGHT, height), columns=1, rows=lines)
     newest = f"{records[-1]['number']} {records[-1]['stage']}"
     told = [drop.told for drop in drops(records)]
-    note.text(0, -1.2 * ROW / LINE, f"Lost in {newest}" if told else f"Nothing lost in {newest}",
-              fontsize=11, weight="bold", color=RED if told else INK)
+    note.text(
+        0,
+        -1.2 * ROW / LINE,
+        f"Lost in {newest}" if told else f"Nothing lost in {newest}",
+        fontsize=11,
+        weight="bold",
+        color=RED if told else INK,
+    )
     shown = told if len(told) <= int(lines) else [*told[: int(lines) - 1], f"and {len(told) - int(lines) + 1} more"]
     for y, line in enumerate(shown):
         note.text(0, y - 0.3, line, fontsize=9.5, va="center", color=INK)
@@ -146,8 +183,16 @@ def _panel(figure: Figure, box: tuple[float, float, float, float], *, columns: f
 
 def _row_names(axes: Axes, records: Sequence[Record]) -> None:
     for y, record in enumerate(records):
-        axes.annotate(f"{record['number']} {record['stage']}", (0, y + 0.5), (-9, 0), textcoords="offset points",
-                      ha="right", va="center", fontsize=10.5, color=INK)
+        axes.annotate(
+            f"{record['number']} {record['stage']}",
+            (0, y + 0.5),
+            (-9, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=10.5,
+            color=INK,
+        )
 
 
 def _cell(axes: Axes, x: float, y: float, colours: str, shade: float, text: str, *, dropped: bool = False) -> None:

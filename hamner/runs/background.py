@@ -31,11 +31,15 @@ class Child:
 
     def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
         self._answers, theirs = Pipe(duplex=False)
-        path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)    # noqa: PTH109 (a word of it)
+        path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # noqa: PTH109 (a word of it)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({theirs.fileno()})"],
-            env=os.environ | {"PYTHONPATH": path}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()], start_new_session=True)    # Ctrl-C is for the parent, which closes this
+            env=os.environ | {"PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )  # Ctrl-C is for the parent, which closes this
         theirs.close()
         assert self._process.stdin is not None
         self._process.stdin.write(pickle.dumps((work, arguments)))
@@ -74,7 +78,7 @@ def serve(descriptor: int) -> None:
     answers, one_at_a_time = Connection(descriptor, readable=False), threading.Lock()
 
     def send(value: Any) -> None:
-        with one_at_a_time:    # a library's threads may send too
+        with one_at_a_time:  # a library's threads may send too
             answers.send(value)
 
     try:
@@ -82,7 +86,7 @@ def serve(descriptor: int) -> None:
     except Exception as error:
         send(Failed(first_line(error)))
     finally:
-        os._exit(0)    # threads that still wait would hold it, or abort it
+        os._exit(0)  # threads that still wait would hold it, or abort it
 
 
 def _end_with_parent() -> None:

@@ -18,8 +18,11 @@ from hamner.runs.folders import results_folder, run_folder, runs
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Options of a command that starts or resumes a run."""
-    parser.add_argument("--config", metavar="NAME|PATH", help="a name in ray_configs/ or a TOML file "
-                        "(default: rtx3090 where CUDA is, else laptop)")
+    parser.add_argument(
+        "--config",
+        metavar="NAME|PATH",
+        help="a name in ray_configs/ or a TOML file (default: rtx3090 where CUDA is, else laptop)",
+    )
     parser.add_argument("--data", metavar="hub|builtin|DIR", help="where text comes from (default: the config's)")
     parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
     parser.add_argument("--name", metavar="RUN", help="the run's name (default: date and time)")
@@ -27,7 +30,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(
-    options: argparse.Namespace, overrides: Sequence[str], kind: str, extra: Mapping[str, Any] | None = None,
+    options: argparse.Namespace, overrides: Sequence[str], kind: str, extra: Mapping[str, Any] | None = None
 ) -> Config | None:
     """The config of the command line; None when a resumed run should keep its own.
 
@@ -36,7 +39,7 @@ def read_config(
     words = list(overrides)
     if options.data:
         place = options.data
-        if place not in ("hub", "builtin") and "://" not in place:    # an address is refused by name (prepare_data.py)
+        if place not in ("hub", "builtin") and "://" not in place:  # an address is refused by name (prepare_data.py)
             place = str(Path(place).expanduser().resolve())
         words.append(f"data.path={place}")
     base = options.config
@@ -55,7 +58,8 @@ def console() -> Console:
 
 
 def run_command(
-    command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None,
+    command: Callable[[Sequence[str]], int],
+    arguments: Sequence[str] | None = None,
     stopped: str = "--resume goes on from the last checkpoint",
 ) -> int:
     """Run a command; bad input is printed on stderr, one line a problem, without a traceback."""
@@ -68,5 +72,3 @@ def run_command(
     except KeyboardInterrupt:
         print(f"\nstopped; {stopped}", file=sys.stderr)
         return 130
-
-

@@ -18,10 +18,13 @@ def worker_environment(threads_per_process: int) -> dict[str, str]:
     """Environment of the processes that compute: thread counts must be known before torch starts."""
     threads = str(threads_per_process)
     return {
-        "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false",
-        "RAYON_NUM_THREADS": threads,    # of MinHash
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "TOKENIZERS_PARALLELISM": "false",
+        "RAYON_NUM_THREADS": threads,  # of MinHash
         # large tensors are kept by the allocator instead of being returned and faulted in again every step
-        "MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**34),
+        "MALLOC_MMAP_THRESHOLD_": str(2**30),
+        "MALLOC_TRIM_THRESHOLD_": str(2**34),
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     }
 
@@ -35,10 +38,12 @@ def ray_address() -> str:
     address = os.environ.get("RAY_ADDRESS", "")
     url = urlsplit(address)
     if url.scheme == "ray" or (url.scheme in ("http", "https") and not _is_here(url.hostname or "")):
-        raise BadInput(f"RAY_ADDRESS = {address} cannot be used directly: `ray job submit` the command there, or "
-                       "unset RAY_ADDRESS to run on this machine")
+        raise BadInput(
+            f"RAY_ADDRESS = {address} cannot be used directly: `ray job submit` the command there, or "
+            "unset RAY_ADDRESS to run on this machine"
+        )
     if url.scheme in ("http", "https"):
-        return "auto"    # the cluster on this machine, whose jobs are submitted to that address
+        return "auto"  # the cluster on this machine, whose jobs are submitted to that address
     return address or "local"
 
 
@@ -53,9 +58,11 @@ def ray_settings(threads_per_process: int) -> dict[str, Any]:
     """
     address = ray_address()
     if address == "auto":
-        os.environ.pop("RAY_ADDRESS", None)    # Ray would read the http:// address there
+        os.environ.pop("RAY_ADDRESS", None)  # Ray would read the http:// address there
     settings: dict[str, Any] = {
-        "address": address, "log_to_driver": False, "logging_level": "ERROR",
+        "address": address,
+        "log_to_driver": False,
+        "logging_level": "ERROR",
         "runtime_env": {"env_vars": worker_environment(threads_per_process)},
     }
     if address == "local":
@@ -71,8 +78,10 @@ def check_cluster(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float, 
         largest = max((node.get(kind, 0) for node in alive), default=0)
         total = sum(node.get(kind, 0) for node in alive)
         if wanted > largest or wanted * processes > total:
-            problems.append(f"{processes} process(es) need {wanted:g} {kind} each, the cluster's largest node has "
-                            f"{largest:g}, all together {total:g}: change section compute, or the cluster")
+            problems.append(
+                f"{processes} process(es) need {wanted:g} {kind} each, the cluster's largest node has "
+                f"{largest:g}, all together {total:g}: change section compute, or the cluster"
+            )
     if problems:
         raise BadInput(problems)
 
@@ -87,19 +96,23 @@ def check_machine(config: Config, cores: int) -> None:
     problems = Problems()
     here = os.cpu_count() or 1
     if cores > here:
-        problems.found.append(f"the config asks for {cores} cores at a time, this machine has {here}: "
-                              f"lower compute.threads, compute.worker_threads or compute.workers")
-    if config.compute.device == "cpu" and config.compute.compile == "always":
-
-        if not compiler():
-            problems.found.append("compute.compile = always needs a C++ compiler, and there is no g++ or clang++ here: "
-                                  "install one, or let it be auto or never")
+        problems.found.append(
+            f"the config asks for {cores} cores at a time, this machine has {here}: "
+            f"lower compute.threads, compute.worker_threads or compute.workers"
+        )
+    if config.compute.device == "cpu" and config.compute.compile == "always" and not compiler():
+        problems.found.append(
+            "compute.compile = always needs a C++ compiler, and there is no g++ or clang++ here: "
+            "install one, or let it be auto or never"
+        )
     if config.compute.device == "cuda":
         import torch
 
         if not torch.cuda.is_available():
-            problems.found.append("compute.device = cuda, but there is no CUDA card here: use --config laptop, or "
-                                  "name a cluster that has one in RAY_ADDRESS")
+            problems.found.append(
+                "compute.device = cuda, but there is no CUDA card here: use --config laptop, or "
+                "name a cluster that has one in RAY_ADDRESS"
+            )
     problems.raise_all()
 
 

@@ -72,7 +72,7 @@ def drop_json_lines_after(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):    # text may hold other line ends
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):  # text may hold other line ends
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)

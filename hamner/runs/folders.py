@@ -56,7 +56,7 @@ def runs(results: Path, kind: str) -> list[Path]:
 
 
 def open_run(
-    results: Path, kind: str, name: str | None, *, resume: bool, config: Config | None, facts: dict[str, Any],
+    results: Path, kind: str, name: str | None, *, resume: bool, config: Config | None, facts: dict[str, Any]
 ) -> tuple[Path, Config, dict[str, Any]]:
     """Decide the folder and the config of a run, and write nothing yet.
 
@@ -82,10 +82,13 @@ def open_run(
         hint = did_you_mean(folder.name, known) if known else "there is none"
         raise BadInput(f"no {kind} run '{folder.name}' to resume in {results / kind}; {hint}")
     path = folder / "config.json"
-    stored, stored_facts = read_json_as(path, lambda document: (
-        parse(Config, document["config"], str(path)),
-        {k: v for k, v in document.items() if k not in ("config", "run")},
-    ))
+    stored, stored_facts = read_json_as(
+        path,
+        lambda document: (
+            parse(Config, document["config"], str(path)),
+            {k: v for k, v in document.items() if k not in ("config", "run")},
+        ),
+    )
     problems = list(relation_problems(stored))
     if problems:
         raise BadInput([f"{path}: {problem}" for problem in problems])
@@ -93,10 +96,13 @@ def open_run(
     problems = list(differences(stored.model_dump(mode="json"), wanted))
     problems += list(differences(stored_facts, stored_facts | facts))
     if problems:
-        raise BadInput([
-            f"run '{folder.name}' was started with another config; resume it without the options, "
-            "or choose another --name", *problems,
-        ])
+        raise BadInput(
+            [
+                f"run '{folder.name}' was started with another config; resume it without the options, "
+                "or choose another --name",
+                *problems,
+            ]
+        )
     return folder, stored, stored_facts
 
 
@@ -119,5 +125,3 @@ def differences(stored: Any, given: Any, path: str = "") -> Iterator[str]:
             yield from differences(stored.get(key), given.get(key), f"{path}.{key}" if path else str(key))
     elif stored != given:
         yield f"{path}: the run has {stored!r}, now {given!r}"
-
-

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from hamner.config.errors import BadInput
 from hamner.runs.files import write_json
 
-LEASE_SECONDS = 60    # without a heartbeat, after which another machine may take a run over
+LEASE_SECONDS = 60  # without a heartbeat, after which another machine may take a run over
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def _keep_renewing(lease: Path, stopped: threading.Event) -> None:
     while not stopped.wait(LEASE_SECONDS / 4):
         if not lease.parent.is_dir():
             return
-        with suppress(OSError):    # storage that hiccups; the next beat may do
+        with suppress(OSError):  # storage that hiccups; the next beat may do
             _renew(lease)
 
 

@@ -31,6 +31,7 @@ class StepFile:
         words = self._path.read_text(encoding="ascii").split() if self._path.is_file() else []
         attempt, reached = map(int, words) if len(words) == 2 else (self._attempt, found)
         if reached > found or attempt != self._attempt:
-            append_json_line(log, {"time": time.time(), **facts, "step_found": found,
-                                   "steps_redone": max(0, reached - found)})
+            append_json_line(
+                log, {"time": time.time(), **facts, "step_found": found, "steps_redone": max(0, reached - found)}
+            )
         self.mark(found)

@@ -30,7 +30,7 @@ from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json, write_json
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
-KEPT = ("model.safetensors", TOKENIZER)    # what weights alone consist of, beside the state
+KEPT = ("model.safetensors", TOKENIZER)  # what weights alone consist of, beside the state
 
 
 class Corrupt(BadInput):
@@ -67,11 +67,14 @@ class Checkpoint:
 
 
 def save(
-    folder: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], model: ModelConfig,
+    folder: Path,
+    groups: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    model: ModelConfig,
     tokenizer: Tokenizer,
 ) -> Path:
     """Write a checkpoint so that it is there whole or not at all. An older one of that name is replaced."""
-    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):    # of a writer that was killed
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a writer that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
@@ -80,14 +83,12 @@ def save(
         safetensors.torch.save_file(plain, temporary / f"{group}.safetensors")
     tokenizer.save(temporary)
     sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
-    document = _sealed({
-        **state, "model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums,
-    })
+    document = _sealed({**state, "model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums})
     (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
     for path in temporary.iterdir():
         _flush(path)
     _flush(temporary)
-    if folder.exists():    # the same step again; a kill between the two renames leaves .old in its place, see newest
+    if folder.exists():  # the same step again; a kill between the two renames leaves .old in its place, see newest
         folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.old"))
     temporary.rename(folder)
     for old in folder.parent.glob(f".{folder.name}.*.old"):
@@ -148,7 +149,7 @@ def step_name(step: int) -> str:
 
 
 def prune(
-    folder: Path, keep: int, *, spare: frozenset[str] = frozenset(), weights_of: frozenset[str] = frozenset(),
+    folder: Path, keep: int, *, spare: frozenset[str] = frozenset(), weights_of: frozenset[str] = frozenset()
 ) -> None:
     """Remove all but the newest `keep` of the step_* folders, and leftovers of killed writers.
 
@@ -170,12 +171,12 @@ def prune(
 
 def keep_weights(folder: Path) -> None:
     """Drop everything from a checkpoint but weights and tokenizer: it can be read and talked to, not trained on."""
-    if not (folder / STATE).is_file():    # what a killed prune has left
+    if not (folder / STATE).is_file():  # what a killed prune has left
         shutil.rmtree(folder, ignore_errors=True)
         return
     state = read_json(folder / STATE)
     sums = {name: value for name, value in state["sha256"].items() if name in KEPT}
-    write_json(folder / STATE, _sealed({**state, "sha256": sums}))    # first: the folder is whole at any moment
+    write_json(folder / STATE, _sealed({**state, "sha256": sums}))  # first: the folder is whole at any moment
     for path in folder.iterdir():
         if path.name not in (STATE, *sums):
             path.unlink()

@@ -37,8 +37,15 @@ class CheckpointWriter:
         self._running: Background[None] | None = None
 
     def write(
-        self, folder: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], model: ModelConfig,
-        tokenizer: Tokenizer, *, first: Callable[[], None] = lambda: None, then: Callable[[], None] = lambda: None,
+        self,
+        folder: Path,
+        groups: Mapping[str, Mapping[str, Tensor]],
+        state: Mapping[str, Any],
+        model: ModelConfig,
+        tokenizer: Tokenizer,
+        *,
+        first: Callable[[], None] = lambda: None,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
         """`first`, checkpoint.save of what the arguments hold now, and `then`, in a thread.
 

@@ -10,8 +10,13 @@ from hamner.runs.cluster import compiler
 # the less); on a card both are guesses. Operations a second tell how long a run is: of a core, of a card.
 COMPILE_SECONDS = 20.0
 COMPILE_SAVES = {"cpu": 0.05, "cuda": 0.2}
-FLOPS = {("cpu", "fp32"): 5e10, ("cpu", "bf16"): 1.3e11, ("cuda", "fp32"): 1e13, ("cuda", "bf16"): 3e13,
-         ("cuda", "fp16"): 3e13}
+FLOPS = {
+    ("cpu", "fp32"): 5e10,
+    ("cpu", "bf16"): 1.3e11,
+    ("cuda", "fp32"): 1e13,
+    ("cuda", "bf16"): 3e13,
+    ("cuda", "fp16"): 3e13,
+}
 
 
 def compiles(compute: Compute, model: ModelConfig, seq_len: int, tokens: float, threads: int) -> bool:

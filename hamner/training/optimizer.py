@@ -23,9 +23,13 @@ def adamw(hamner: Hamner, config: Optimizer, groups: Sequence[ParameterGroup] = 
     for name, weight, decays in decayed_parameters(hamner):
         parameters.setdefault((scales[name], decays), []).append(weight)
     return torch.optim.AdamW(
-        [{"params": weights, "weight_decay": config.weight_decay if decays else 0.0, "rate_scale": scale}
-         for (scale, decays), weights in parameters.items() if weights],
-        betas=(config.beta1, config.beta2), fused=True,
+        [
+            {"params": weights, "weight_decay": config.weight_decay if decays else 0.0, "rate_scale": scale}
+            for (scale, decays), weights in parameters.items()
+            if weights
+        ],
+        betas=(config.beta1, config.beta2),
+        fused=True,
     )
 
 
@@ -59,14 +63,13 @@ def _belongs(name: str, group: ParameterGroup, model: ModelConfig) -> bool:
 def optimizer_tensors(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's moments and step counts, named after their parameters."""
     return {
-        f"{name}/{key}": value for name, weight in hamner.named_parameters()
+        f"{name}/{key}": value
+        for name, weight in hamner.named_parameters()
         for key, value in optimizer.state.get(weight, {}).items()
     }
 
 
-def load_optimizer(
-    hamner: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor],
-) -> None:
+def load_optimizer(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put back what optimizer_tensors gave."""
     weights = dict(hamner.named_parameters())
     for full_name, value in tensors.items():

@@ -42,8 +42,12 @@ class Meter:
         grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
         workers = torch.distributed.get_world_size() if grouped else 1
         peak = workers * matrix_peak(self._compute.device, self._compute.precision)
-        told = {"tokens_per_second": rate, "mfu": rate * self._flops / peak,
-                "data_wait": (waited - self._waited) / seconds, "peak_gib": peak_gib(self._compute.device)}
+        told = {
+            "tokens_per_second": rate,
+            "mfu": rate * self._flops / peak,
+            "data_wait": (waited - self._waited) / seconds,
+            "peak_gib": peak_gib(self._compute.device),
+        }
         self._tokens, self._trained, self._waited = tokens, 0.0, waited
         return told
 
@@ -54,7 +58,7 @@ def matrix_peak(device: str, precision: str) -> float:
 
     Some tenths of a second, once a process; where others use the same cores it is what they leave.
     """
-    size, largest = 256, 4096 if device == "cuda" else 2048    # which hold 100 and 25 MB in bf16
+    size, largest = 256, 4096 if device == "cuda" else 2048  # which hold 100 and 25 MB in bf16
     best, started = 0.0, time.perf_counter()
     while time.perf_counter() - started < SECONDS_OF_PRODUCTS:
         a = torch.ones(size, size, dtype=DTYPES[precision], device=device)
@@ -76,7 +80,7 @@ def reset_peak_memory(device: str) -> None:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:
-        with contextlib.suppress(OSError):    # Linux: forget the peak
+        with contextlib.suppress(OSError):  # Linux: forget the peak
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
@@ -86,6 +90,6 @@ def peak_gib(device: str) -> float:
         return torch.cuda.max_memory_allocated() / GIB
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):    # which clear_refs resets, unlike getrusage's
+            if line.startswith("VmHWM:"):  # which clear_refs resets, unlike getrusage's
                 return int(line.split()[1]) * 1024 / GIB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB

@@ -28,7 +28,7 @@ from hamner.training.checkpoint import Checkpoint
 from hamner.training.learning_rate import warmup_constant
 from hamner.training.optimizer import adamw, load_optimizer, optimizer_tensors
 
-MAX_SKIPPED = 50    # fp16: the scale halves at each skipped step; after so many it is no matter of scale
+MAX_SKIPPED = 50  # fp16: the scale halves at each skipped step; after so many it is no matter of scale
 
 
 class Diverged(FloatingPointError):
@@ -51,8 +51,16 @@ class Trainer:
     """Model, optimizer and batches. Within a torch.distributed group the gradients are averaged over it."""
 
     def __init__(
-        self, hamner: Hamner, mixer: Mixer, optimizer: Optimizer, compute: Compute, *, gradient_accumulation_steps: int = 1,
-        groups: Sequence[ParameterGroup] = (), max_skipped: int = 0, compiled: bool = False,
+        self,
+        hamner: Hamner,
+        mixer: Mixer,
+        optimizer: Optimizer,
+        compute: Compute,
+        *,
+        gradient_accumulation_steps: int = 1,
+        groups: Sequence[ParameterGroup] = (),
+        max_skipped: int = 0,
+        compiled: bool = False,
     ) -> None:
         """max_skipped: so many non-finite steps in a row change nothing; one more raises Diverged.
 
@@ -68,11 +76,11 @@ class Trainer:
             hamner.compile_regions()
         objective = Objective(hamner)
         self._forward: nn.Module = DistributedDataParallel(objective) if self._world > 1 else objective
-        self.step_count = 0        # of the whole run
-        self.tokens_total = 0      # over all workers
-        self.skipped = 0           # steps in a row whose loss or gradient was no number and which changed nothing
+        self.step_count = 0  # of the whole run
+        self.tokens_total = 0  # over all workers
+        self.skipped = 0  # steps in a row whose loss or gradient was no number and which changed nothing
         self.skipped_total = 0
-        self.waited = 0.0          # seconds of this process for data
+        self.waited = 0.0  # seconds of this process for data
         self.begin(0.0, 0)
 
     def begin(self, rate: float, warmup_steps: int, *, keep_optimizer: bool = False) -> None:
@@ -102,8 +110,13 @@ class Trainer:
         self.schedule_step += 1
         self.tokens_total += tokens.numel() * self._world
         return {
-            "step": self.step_count, "loss": loss.item(), "balance_loss": balance.item(), "gradient_norm": norm,
-            "learning_rate": rate, "tokens_total": self.tokens_total, "skipped_steps": self.skipped_total,
+            "step": self.step_count,
+            "loss": loss.item(),
+            "balance_loss": balance.item(),
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "tokens_total": self.tokens_total,
+            "skipped_steps": self.skipped_total,
         } | ({"loss_scale": self._scaler.get_scale()} if self._scaler.is_enabled() else {})
 
     def _update(self, loss: Tensor) -> float:
@@ -117,7 +130,7 @@ class Trainer:
                 self.optimizer.zero_grad(set_to_none=True)
                 self.skipped = 0
                 return norm.item()
-            self._scaler.update()    # fp16: the scale was too large; it halves
+            self._scaler.update()  # fp16: the scale was too large; it halves
             what, limit = f"gradient of step {self.step_count + 1} is {norm.item()}", self._most_skipped()
         else:
             what, limit = f"loss of step {self.step_count + 1} is {loss.item()}", self._max_skipped
@@ -149,16 +162,20 @@ class Trainer:
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Tensor groups of a checkpoint."""
-        return {
-            "model": self.hamner.state_dict(), "optimizer": optimizer_tensors(self.hamner, self.optimizer),
-        }
+        return {"model": self.hamner.state_dict(), "optimizer": optimizer_tensors(self.hamner, self.optimizer)}
 
     def state(self) -> dict[str, Any]:
         """Numbers of a checkpoint."""
         return {
-            "step": self.step_count, "tokens_total": self.tokens_total, "rate": self.rate,
-            "warmup_steps": self.warmup_steps, "schedule_step": self.schedule_step, "skipped": self.skipped,
-            "skipped_total": self.skipped_total, "mixer": self.mixer.state(), "scaler": self._scaler.state_dict(),
+            "step": self.step_count,
+            "tokens_total": self.tokens_total,
+            "rate": self.rate,
+            "warmup_steps": self.warmup_steps,
+            "schedule_step": self.schedule_step,
+            "skipped": self.skipped,
+            "skipped_total": self.skipped_total,
+            "mixer": self.mixer.state(),
+            "scaler": self._scaler.state_dict(),
         }
 
     def load(self, checkpoint: Checkpoint, state: Mapping[str, Any]) -> None:

@@ -40,30 +40,50 @@ def main() -> None:
     for dtype in (torch.bfloat16, torch.float32):
         for name, hidden, heads, kv_heads, batch, time in SIZES:
             torch._dynamo.reset()
-            model = ModelConfig(vocab_size=1000, hidden_size=hidden, num_layers=1, num_heads=heads,
-                                num_kv_heads=kv_heads, intermediate_size=64, max_seq_len=time)
+            model = ModelConfig(
+                vocab_size=1000,
+                hidden_size=hidden,
+                num_layers=1,
+                num_heads=heads,
+                num_kv_heads=kv_heads,
+                intermediate_size=64,
+                max_seq_len=time,
+            )
             x = torch.randn(batch, time, hidden, generator=torch.Generator().manual_seed(1)).to(device, dtype)
             x.requires_grad_()
             cos, sin = (part.to(device) for part in rotary_table(model))
-            standard, differential = (layer(kind, model).to(device)
-                                      for kind in (GroupedQueryAttention, DifferentialAttention))
+            standard, differential = (
+                layer(kind, model).to(device) for kind in (GroupedQueryAttention, DifferentialAttention)
+            )
 
             def run(made: torch.nn.Module, blocks: bool = True, args: tuple = (x, cos, sin)) -> None:
                 made.zero_grad(set_to_none=True)
                 module.use_block_attention = use_block_attention if blocks else lambda q, k: False
                 made(*args).float().sum().backward()
 
-            found = medians({
-                "standard": lambda m=standard: run(m), "kernel": lambda m=standard: run(m, False),
-                "differential": lambda m=differential: run(m),
-            }, options.rounds)
+            found = medians(
+                {
+                    "standard": lambda m=standard: run(m),
+                    "kernel": lambda m=standard: run(m, False),
+                    "differential": lambda m=differential: run(m),
+                },
+                options.rounds,
+            )
             best = min(found["standard"], found["kernel"])
-            table.append([f"{name} {str(dtype).removeprefix('torch.')}",
-                          *(f"{1e3 * found[kind]:.1f}" for kind in ("standard", "kernel", "differential")),
-                          f"{found['kernel'] / found['standard']:.2f}", f"{found['differential'] / best:.2f}"])
+            table.append(
+                [
+                    f"{name} {str(dtype).removeprefix('torch.')}",
+                    *(f"{1e3 * found[kind]:.1f}" for kind in ("standard", "kernel", "differential")),
+                    f"{found['kernel'] / found['standard']:.2f}",
+                    f"{found['differential'] / best:.2f}",
+                ]
+            )
     print(machine(options.rounds))
-    show("ms", ["", "standard", "standard, PyTorch's kernel", "differential", "blocks win ×",
-                "differential / standard"], table)
+    show(
+        "ms",
+        ["", "standard", "standard, PyTorch's kernel", "differential", "blocks win ×", "differential / standard"],
+        table,
+    )
 
 
 if __name__ == "__main__":

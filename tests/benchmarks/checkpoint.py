@@ -27,14 +27,22 @@ from hamner.training.trainer import Trainer
 
 LAPTOP = Shape(2048, 128, 4, 4, 2, 384, 8, 128)
 #        name     shape          steps between checkpoints, steps measured on each side
-CASES = [("laptop", LAPTOP, load_config("laptop").tournament.checkpoint_every, 50),
-         ("tiny", SHAPES["tiny"], load_config("rtx3090").tournament.checkpoint_every, 10),
-         ("V3", SHAPES["v3"], load_config("rtx3090").tournament.checkpoint_every, 4)]
+CASES = [
+    ("laptop", LAPTOP, load_config("laptop").tournament.checkpoint_every, 50),
+    ("tiny", SHAPES["tiny"], load_config("rtx3090").tournament.checkpoint_every, 10),
+    ("V3", SHAPES["v3"], load_config("rtx3090").tournament.checkpoint_every, 4),
+]
 
 
 def trainer(shape: Shape) -> Trainer:
-    model = ModelConfig(vocab_size=shape.vocab, hidden_size=shape.hidden, num_layers=shape.layers,
-                        num_heads=shape.heads, num_kv_heads=shape.kv_heads, intermediate_size=shape.intermediate)
+    model = ModelConfig(
+        vocab_size=shape.vocab,
+        hidden_size=shape.hidden,
+        num_layers=shape.layers,
+        num_heads=shape.heads,
+        num_kv_heads=shape.kv_heads,
+        intermediate_size=shape.intermediate,
+    )
     text = torch.randint(0, shape.vocab, (50 * shape.time,), generator=torch.Generator().manual_seed(0)).numpy()
     mixer = Mixer({"sft": TextRows(text, shape.time, "sft", 0)}, shape.batch)
     mixer.start_stage({"sft": 1.0})
@@ -71,14 +79,26 @@ def main() -> None:
                         found.append(seconds)
             size = sum(file.stat().st_size for file in path.iterdir()) / 2**20
         plain = statistics.median(times["none"])
-        extra = {kind: statistics.median(b - a for a, b in zip(times["none"], times[kind], strict=True))
-                 for kind in ("beside", "in line")}
-        table.append([name, f"{size:.0f}", f"{1e3 * plain / steps:.0f}", f"{interval}",
-                      *(f"{1e3 * extra[kind]:.0f}" for kind in extra),
-                      *(f"{100 * extra[kind] / (plain / steps * interval):.2f} %" for kind in extra)])
+        extra = {
+            kind: statistics.median(b - a for a, b in zip(times["none"], times[kind], strict=True))
+            for kind in ("beside", "in line")
+        }
+        table.append(
+            [
+                name,
+                f"{size:.0f}",
+                f"{1e3 * plain / steps:.0f}",
+                f"{interval}",
+                *(f"{1e3 * extra[kind]:.0f}" for kind in extra),
+                *(f"{100 * extra[kind] / (plain / steps * interval):.2f} %" for kind in extra),
+            ]
+        )
     print(machine(options.rounds))
-    show("what a checkpoint adds to the steps around it", ["", "MiB", "step ms", "interval", "beside ms", "in line ms",
-                                                            "beside, share", "in line, share"], table)
+    show(
+        "what a checkpoint adds to the steps around it",
+        ["", "MiB", "step ms", "interval", "beside ms", "in line ms", "beside, share", "in line, share"],
+        table,
+    )
 
 
 if __name__ == "__main__":

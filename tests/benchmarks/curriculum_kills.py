@@ -21,16 +21,26 @@ from pathlib import Path
 
 from kills import children
 
-SAME = ("step", "phase", "stage_step", "loss", "mean_loss", "heldout_loss", "gradient_norm", "learning_rate",
-        "tokens_total")
+SAME = (
+    "step",
+    "phase",
+    "stage_step",
+    "loss",
+    "mean_loss",
+    "heldout_loss",
+    "gradient_norm",
+    "learning_rate",
+    "tokens_total",
+)
 
 
 def start(results: Path, name: str, words: list[str]) -> subprocess.Popen:
     environment = os.environ | {"HAMNER_RESULTS": str(results), "RAY_USAGE_STATS_ENABLED": "0"}
     environment.pop("RAY_ADDRESS", None)
     log = (results / f"{name}.log").open("a")
-    return subprocess.Popen([sys.executable, "-m", "curriculum.run", *words, "--name", name], env=environment,
-                            stdout=log, stderr=log)
+    return subprocess.Popen(
+        [sys.executable, "-m", "curriculum.run", *words, "--name", name], env=environment, stdout=log, stderr=log
+    )
 
 
 def losses(folder: Path) -> list[list[str]]:
@@ -64,9 +74,14 @@ def one_kill(results: Path, number: int, fraction: float, target: str, duration:
     lines = folder / "resume.jsonl"
     notes = [json.loads(line) for line in lines.read_text().splitlines()] if lines.is_file() else []
     stages = (folder / "stages.json").is_file() and json.loads((folder / "stages.json").read_text())["stages"]
-    return {"hit": hit, "rc": process.returncode, "redone": max((note["steps_redone"] for note in notes), default=0),
-            "from_zero": bool(before) and any(note["step_found"] == 0 for note in notes), "found":
-            [note["step_found"] for note in notes], "stages": len(stages or [])}
+    return {
+        "hit": hit,
+        "rc": process.returncode,
+        "redone": max((note["steps_redone"] for note in notes), default=0),
+        "from_zero": bool(before) and any(note["step_found"] == 0 for note in notes),
+        "found": [note["step_found"] for note in notes],
+        "stages": len(stages or []),
+    }
 
 
 def main() -> None:
@@ -89,8 +104,11 @@ def main() -> None:
             first = time.monotonic()
     duration = time.monotonic() - first
     wanted, every = losses(whole), json.loads((whole / "config.json").read_text())["config"]["curriculum"]
-    print(f"undisturbed: {time.monotonic() - began:.1f} s, {len(wanted)} steps in {len(told(whole)[0])} stages, a "
-          f"checkpoint every {every['checkpoint_every']} steps", flush=True)
+    print(
+        f"undisturbed: {time.monotonic() - began:.1f} s, {len(wanted)} steps in {len(told(whole)[0])} stages, a "
+        f"checkpoint every {every['checkpoint_every']} steps",
+        flush=True,
+    )
     for number in range(options.kills):
         fraction, target = rng.uniform(options.after, options.before), ("driver", "worker")[number % 2]
         found = one_kill(results, number, fraction, target, duration, words)
@@ -99,10 +117,13 @@ def main() -> None:
         differ = sum(a != b for a, b in zip(losses(folder), wanted, strict=False)) if finished else -1
         same = finished and losses(folder) == wanted and told(folder) == told(whole)
         good += same and found["redone"] <= every["checkpoint_every"] and not found["from_zero"]
-        print(f"{number + 1:>2} {found['hit']:<24} at {fraction:4.0%}, resumed at step {found['found']}: "
-              f"{'finished' if finished else 'NOT FINISHED'}, {differ} of {len(wanted)} losses differ, "
-              f"{'stages and skills identical' if same else 'DIFFERENT'}, at most {found['redone']} steps redone"
-              f"{', FROM ZERO' if found['from_zero'] else ''}", flush=True)
+        print(
+            f"{number + 1:>2} {found['hit']:<24} at {fraction:4.0%}, resumed at step {found['found']}: "
+            f"{'finished' if finished else 'NOT FINISHED'}, {differ} of {len(wanted)} losses differ, "
+            f"{'stages and skills identical' if same else 'DIFFERENT'}, at most {found['redone']} steps redone"
+            f"{', FROM ZERO' if found['from_zero'] else ''}",
+            flush=True,
+        )
     print(f"{good} of {options.kills} identical and within {every['checkpoint_every']} steps redone; {results}")
 
 

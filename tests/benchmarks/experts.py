@@ -1,6 +1,6 @@
 """A mixture of experts beside a dense layer of equal active parameters: forward and backward of one layer.
 
-    python tests/benchmarks/experts.py [--rounds 15] [--threads 2] [--tokens 2048]
+python tests/benchmarks/experts.py [--rounds 15] [--threads 2] [--tokens 2048]
 """
 
 import argparse
@@ -14,14 +14,28 @@ from hamner.model.experts import MixtureOfExperts
 from hamner.model.layers import SwiGLU
 
 #        name            hidden, width of an expert, precision
-SIZES = [("tiny bf16", 256, 683, torch.bfloat16), ("hidden 512 bf16", 512, 768, torch.bfloat16),
-         ("hidden 512 bf16, v05's width", 512, 1024, torch.bfloat16), ("hidden 512 fp32", 512, 768, torch.float32)]
+SIZES = [
+    ("tiny bf16", 256, 683, torch.bfloat16),
+    ("hidden 512 bf16", 512, 768, torch.bfloat16),
+    ("hidden 512 bf16, v05's width", 512, 1024, torch.bfloat16),
+    ("hidden 512 fp32", 512, 768, torch.float32),
+]
 EXPERTS, ACTIVE = 8, 2
 
 
 def layer(kind: type[torch.nn.Module], hidden: int, width: int, experts: int) -> torch.nn.Module:
-    made = kind(ModelConfig(vocab_size=1000, hidden_size=hidden, num_layers=1, num_heads=8, num_kv_heads=2,
-                            intermediate_size=width, num_experts=experts, num_active_experts=min(experts, ACTIVE)))
+    made = kind(
+        ModelConfig(
+            vocab_size=1000,
+            hidden_size=hidden,
+            num_layers=1,
+            num_heads=8,
+            num_kv_heads=2,
+            intermediate_size=width,
+            num_experts=experts,
+            num_active_experts=min(experts, ACTIVE),
+        )
+    )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in made.parameters():
@@ -49,14 +63,28 @@ def main() -> None:
             out, balance = module(x)
             (out.float().sum() + balance).backward()
 
-        found = medians({"dense": lambda m=dense: run(m), "grouped": lambda m=mixture: run(m),
-                         "in turn": lambda m=mixture: run(m, False)}, options.rounds)
-        table.append([name, *(f"{1e3 * found[kind]:.1f}" for kind in ("dense", "grouped", "in turn")),
-                      *(f"{found['dense'] / found[kind]:.2f}" for kind in ("grouped", "in turn"))])
+        found = medians(
+            {
+                "dense": lambda m=dense: run(m),
+                "grouped": lambda m=mixture: run(m),
+                "in turn": lambda m=mixture: run(m, False),
+            },
+            options.rounds,
+        )
+        table.append(
+            [
+                name,
+                *(f"{1e3 * found[kind]:.1f}" for kind in ("dense", "grouped", "in turn")),
+                *(f"{found['dense'] / found[kind]:.2f}" for kind in ("grouped", "in turn")),
+            ]
+        )
     print(machine(options.rounds))
-    show(f"{options.tokens} tokens, {EXPERTS} experts, {ACTIVE} active; ms, and the mixture's speed in dense layers' "
-         "(grouped: in fp32 the same as in turn)",
-         ["", "dense", "grouped", "in turn", "grouped / dense", "in turn / dense"], table)
+    show(
+        f"{options.tokens} tokens, {EXPERTS} experts, {ACTIVE} active; ms, and the mixture's speed in dense layers' "
+        "(grouped: in fp32 the same as in turn)",
+        ["", "dense", "grouped", "in turn", "grouped / dense", "in turn / dense"],
+        table,
+    )
 
 
 if __name__ == "__main__":

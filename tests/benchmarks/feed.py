@@ -38,12 +38,15 @@ from hamner.training.trainer import Trainer
 
 TEXT = {"tinystories": 0.35, "fineweb_edu": 0.35, "sft": 0.2, "personal": 0.1}
 SHAPES = ((4, 256), (2, 1024), (24, 1024))
-STAGE = next(stage for stage in SEED if stage.name == "reasoning")    # the most synthetic rows of all stages: 55 %
-MIXES = {"text": TEXT, "20 % synthetic": {name: 0.8 * share for name, share in TEXT.items()} | {"synthetic": 0.2},
-         "55 % synthetic": {name: 0.45 * share for name, share in TEXT.items()} | {"synthetic": 0.55},
-         "synthetic": {"synthetic": 1.0}}
+STAGE = next(stage for stage in SEED if stage.name == "reasoning")  # the most synthetic rows of all stages: 55 %
+MIXES = {
+    "text": TEXT,
+    "20 % synthetic": {name: 0.8 * share for name, share in TEXT.items()} | {"synthetic": 0.2},
+    "55 % synthetic": {name: 0.45 * share for name, share in TEXT.items()} | {"synthetic": 0.55},
+    "synthetic": {"synthetic": 1.0},
+}
 SHARDS, SHARD_TOKENS, VOCAB_SIZE = 8, 1_250_000, 2048
-MEASURED = 400_000    # tokens a turn: many lots of synthetic rows (rows.CHUNK_TOKENS)
+MEASURED = 400_000  # tokens a turn: many lots of synthetic rows (rows.CHUNK_TOKENS)
 
 
 @contextmanager
@@ -97,12 +100,14 @@ def steps(tokenizer: Tokenizer, rounds: int) -> None:
         turns, kinds = {}, {"Mixer": Mixer, "PrefetchingMixer": PrefetchingMixer}
         for name, kind in kinds.items():
             small = kind(rows_of(text, tokenizer, settings.seq_len), settings.batch_size)
-            turns[f"laptop, {settings.batch_size} x {settings.seq_len}, {name}"] = (
-                lambda mixer=small: waiting(mixer, lambda m: _train(trainer, m)))
+            turns[f"laptop, {settings.batch_size} x {settings.seq_len}, {name}"] = lambda mixer=small: waiting(
+                mixer, lambda m: _train(trainer, m)
+            )
             for seconds in (0.3, 0.03):
                 large = kind(rows_of(text, tokenizer, 1024), 24)
-                turns[f"slept {seconds} s, 24 x 1024, {name}"] = (
-                    lambda mixer=large, seconds=seconds: waiting(mixer, lambda m: (m.next(), time.sleep(seconds))))
+                turns[f"slept {seconds} s, 24 x 1024, {name}"] = lambda mixer=large, seconds=seconds: waiting(
+                    mixer, lambda m: (m.next(), time.sleep(seconds))
+                )
         found = in_turns(turns, rounds)
     print(f"of a step, waiting for its batch (55 % synthetic): {machine(rounds)}")
     for name, values in found.items():
@@ -128,7 +133,7 @@ def waiting(mixer: Mixer, step: Callable[[Mixer], object], count: int = 10) -> t
         waited += time.perf_counter() - started
         return batch
 
-    mixer.next = timed    # type: ignore[method-assign]
+    mixer.next = timed  # type: ignore[method-assign]
     started = time.perf_counter()
     for _ in range(count):
         step(mixer)
@@ -144,8 +149,10 @@ def parts(tokenizer: Tokenizer, rounds: int) -> None:
     for level in LEVELS:
         for task in TASKS:
             found = in_turns(_parts(task, level, tokenizer, words), rounds)
-            print(f"{task:<15} {level}  " + "   ".join(
-                f"{name} {1e6 * statistics.median(values):5.1f}" for name, values in found.items()))
+            print(
+                f"{task:<15} {level}  "
+                + "   ".join(f"{name} {1e6 * statistics.median(values):5.1f}" for name, values in found.items())
+            )
 
 
 def _parts(task: str, level: int, tokenizer: Tokenizer, words: WordCache) -> dict[str, Callable[[], float]]:
@@ -172,7 +179,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     like_a_worker(load_config("laptop", [], "curriculum").compute.worker_threads if options.what == "steps" else 1)
-    if options.tokenizer and options.what != "steps":    # the miniature's model reads the miniature's tokens
+    if options.tokenizer and options.what != "steps":  # the miniature's model reads the miniature's tokens
         tokenizer = Tokenizer.load(Path(options.tokenizer).resolve())
     else:
         rng = random.Random(0)

@@ -29,7 +29,7 @@ FLOPS = {"a": 1, "b": 2, "c": 1, "d": 1, "e": 2, "f": 1, "g": 1, "h": 1, "i": 1,
 LATE = "g"
 
 
-TOGETHER = 20    # leagues in one Tuner
+TOGETHER = 20  # leagues in one Tuner
 
 
 def some(orders: list[list[str]], folder: Path) -> list[tuple]:
@@ -39,11 +39,27 @@ def some(orders: list[list[str]], folder: Path) -> list[tuple]:
     for number, order in enumerate(orders):
         place = folder / str(number)
         place.mkdir()
-        rows += [{"league": number, "contestant": name, "seed": 0, "round": 0, "folder": str(place),
-                  "losses": [str(LOSSES[name])] * 3, "die": 2 if name == LATE else 0} for name in order]
+        rows += [
+            {
+                "league": number,
+                "contestant": name,
+                "seed": 0,
+                "round": 0,
+                "folder": str(place),
+                "losses": [str(LOSSES[name])] * 3,
+                "die": 2 if name == LATE else 0,
+            }
+            for name in order
+        ]
     play(brackets, rows, folder, cpus=0.5)
-    return [(tuple(tuple(sorted(played.kept)) for played in bracket.rounds), bracket.winner(),
-             tuple(run.contestant for run in bracket.rounds[0].outcomes)) for bracket in brackets]
+    return [
+        (
+            tuple(tuple(sorted(played.kept)) for played in bracket.rounds),
+            bracket.winner(),
+            tuple(run.contestant for run in bracket.rounds[0].outcomes),
+        )
+        for bracket in brackets
+    ]
 
 
 def main() -> None:
@@ -58,8 +74,11 @@ def main() -> None:
             for kept, winner, order in some(orders, Path(folder)):
                 outcomes[kept, winner] += 1
                 came.add(order)
-        print(f"{outcomes.total()}: {len(came)} different orders of completion, {len(outcomes)} outcome(s), "
-              f"{time.monotonic() - began:.0f} s", flush=True)
+        print(
+            f"{outcomes.total()}: {len(came)} different orders of completion, {len(outcomes)} outcome(s), "
+            f"{time.monotonic() - began:.0f} s",
+            flush=True,
+        )
     for (kept, winner), count in outcomes.items():
         print(f"{count} of {options.orders}: {' -> '.join(''.join(names) for names in kept)}, winner {winner}")
 

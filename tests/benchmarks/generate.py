@@ -15,8 +15,9 @@ from hamner.inference.generate import Sampling, _draw, stream
 from hamner.model.transformer import Hamner, build
 
 SIZES = {
-    "tiny": ModelConfig(vocab_size=4096, hidden_size=256, num_layers=6, num_heads=8, num_kv_heads=2,
-                        intermediate_size=683),
+    "tiny": ModelConfig(
+        vocab_size=4096, hidden_size=256, num_layers=6, num_heads=8, num_kv_heads=2, intermediate_size=683
+    ),
     "V3": ModelConfig(hidden_size=512, num_layers=8, num_heads=8, num_kv_heads=2, intermediate_size=1365),
 }
 PROMPT, SEED = list(range(100, 116)), 5
@@ -49,17 +50,40 @@ def main() -> None:
         def note(kind: str, tokens: list[int], found: dict[str, list[int]] = found) -> None:
             found[kind] = tokens
 
-        times = medians({"cached": lambda: note("cached", cached()),
-                         "uncached": lambda h=hamner: note("uncached", uncached(h, options.tokens, False)),
-                         "plain": lambda h=hamner: note("plain", uncached(h, options.tokens, True))}, options.rounds)
-        same = all(found["cached"] == found[kind][:len(found["cached"])] for kind in found)
-        table.append([name, f"{len(found['cached'])}", *(f"{len(found[k]) / times[k]:.0f}" for k in times),
-                      f"{times['uncached'] / times['cached']:.1f}", f"{times['plain'] / times['cached']:.1f}",
-                      "yes" if same else "NO"])
+        times = medians(
+            {
+                "cached": lambda: note("cached", cached()),
+                "uncached": lambda h=hamner: note("uncached", uncached(h, options.tokens, False)),
+                "plain": lambda h=hamner: note("plain", uncached(h, options.tokens, True)),
+            },
+            options.rounds,
+        )
+        same = all(found["cached"] == found[kind][: len(found["cached"])] for kind in found)
+        table.append(
+            [
+                name,
+                f"{len(found['cached'])}",
+                *(f"{len(found[k]) / times[k]:.0f}" for k in times),
+                f"{times['uncached'] / times['cached']:.1f}",
+                f"{times['plain'] / times['cached']:.1f}",
+                "yes" if same else "NO",
+            ]
+        )
     print(machine(options.rounds))
-    show(f"{options.tokens} tokens after {len(PROMPT)}, fp32, one row",
-         ["", "tokens", "cached, tokens/s", "uncached, tokens/s", "plain, tokens/s", "× uncached",
-          "× plain", "same tokens"], table)
+    show(
+        f"{options.tokens} tokens after {len(PROMPT)}, fp32, one row",
+        [
+            "",
+            "tokens",
+            "cached, tokens/s",
+            "uncached, tokens/s",
+            "plain, tokens/s",
+            "× uncached",
+            "× plain",
+            "same tokens",
+        ],
+        table,
+    )
 
 
 if __name__ == "__main__":

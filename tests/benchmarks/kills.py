@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-CHECKPOINT_EVERY = 5    # of the smoke config
+CHECKPOINT_EVERY = 5  # of the smoke config
 
 
 class League:
@@ -30,8 +30,12 @@ class League:
         self.folder, self.began, self.started = results / "tournament" / name, time.monotonic(), 0.0
         self.log = (results / f"{name}.log").open("a")
         self.clock = time.time()
-        self.process = subprocess.Popen([sys.executable, "-m", "tournament", "--name", name, *more], env=environment,
-                                        stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tournament", "--name", name, *more],
+            env=environment,
+            stdout=self.log,
+            stderr=self.log,
+        )
 
     def wait(self, seconds: float = 600) -> float:
         """Seconds it ran, or 600 when it hangs."""
@@ -67,17 +71,37 @@ def children(pid: int, words: str) -> list[int]:
 def standings(folder: Path) -> object:
     """What must be the same: names, ranks, every loss to the last digit, verdicts."""
     document = json.loads((folder / "standings.json").read_text())
-    return [[(row["rank"], row["contestant"], row["heldout_loss"], row["train_loss"], row["status"], row["verdict"],
-              row["difference"], row["evaluation_se"], row["standard_error"], row["bits_per_byte"])
-             for row in played["standings"]] + [[run["heldout_loss"] for run in played["twins"]]]
-            for played in document["rounds"]]
+    return [
+        [
+            (
+                row["rank"],
+                row["contestant"],
+                row["heldout_loss"],
+                row["train_loss"],
+                row["status"],
+                row["verdict"],
+                row["difference"],
+                row["evaluation_se"],
+                row["standard_error"],
+                row["bits_per_byte"],
+            )
+            for row in played["standings"]
+        ]
+        + [[run["heldout_loss"] for run in played["twins"]]]
+        for played in document["rounds"]
+    ]
 
 
 def kill(league: League, target: str, rng: random.Random) -> str:
     """kill -9 the target; says what was hit."""
-    pids = {"driver": lambda: [league.process.pid], "raylet": lambda: children(league.process.pid, "raylet/raylet"),
-            "trial": lambda: [*children(league.process.pid, "ray::ResourceTrainable"),
-                              *children(league.process.pid, "ray::Trial")]}[target]()
+    pids = {
+        "driver": lambda: [league.process.pid],
+        "raylet": lambda: children(league.process.pid, "raylet/raylet"),
+        "trial": lambda: [
+            *children(league.process.pid, "ray::ResourceTrainable"),
+            *children(league.process.pid, "ray::Trial"),
+        ],
+    }[target]()
     if not pids:
         pids, target = [league.process.pid], f"driver (no {target} yet)"
     os.kill(rng.choice(pids), signal.SIGKILL)
@@ -129,8 +153,11 @@ def main() -> None:
         times.append((league.wait(), first, start))
     fresh, first, start = sorted(times)[1]
     wanted, good = standings(league.folder), 0
-    print(f"undisturbed: {[round(t[0], 1) for t in times]} s, config.json after {first:.1f} s, the first run opened "
-          f"after {start:.1f} s", flush=True)
+    print(
+        f"undisturbed: {[round(t[0], 1) for t in times]} s, config.json after {first:.1f} s, the first run opened "
+        f"after {start:.1f} s",
+        flush=True,
+    )
     for number in range(options.kills):
         target = options.targets[number % len(options.targets)]
         told = one_kill(results, number, options.after + (1 - options.after) * rng.random(), target, fresh - first, rng)
@@ -138,10 +165,13 @@ def main() -> None:
         same = (folder / "winner.json").is_file() and standings(folder) == wanted
         good += same and told["redone"] <= CHECKPOINT_EVERY and not told["from_zero"]
         share = (told["resumed"] - told["start"]) / (fresh - start) if told["resumed"] else float("nan")
-        print(f"{number + 1:>2} {told['target']:<24} at {100 * told['fraction']:3.0f} %: "
-              f"{'identical' if same else 'DIFFERENT'}, at most {told['redone']} steps redone"
-              f"{', FROM ZERO ' + str(told['from_zero']) if told['from_zero'] else ''}; resumed in "
-              f"{told['resumed']:.1f} s, {100 * share:.0f} % of a fresh run without Ray's start-up", flush=True)
+        print(
+            f"{number + 1:>2} {told['target']:<24} at {100 * told['fraction']:3.0f} %: "
+            f"{'identical' if same else 'DIFFERENT'}, at most {told['redone']} steps redone"
+            f"{', FROM ZERO ' + str(told['from_zero']) if told['from_zero'] else ''}; resumed in "
+            f"{told['resumed']:.1f} s, {100 * share:.0f} % of a fresh run without Ray's start-up",
+            flush=True,
+        )
     print(f"{good} of {options.kills} identical, nothing redone beyond {CHECKPOINT_EVERY} steps; {results}")
 
 

@@ -36,8 +36,15 @@ def prepared(results: Path, name: str, config: str, words: list[str]) -> Path:
     write_config(folder, told, {"kind": "tournament"})
     data = results / "data"
     if not data.is_dir():
-        prepare(told, data, list(dict.fromkeys([*told.tournament.mix, *told.tournament.report])), tokenizer=None,
-                seq_len=told.tournament.seq_len, hub_tokens=0, say=lambda line: None)
+        prepare(
+            told,
+            data,
+            list(dict.fromkeys([*told.tournament.mix, *told.tournament.report])),
+            tokenizer=None,
+            seq_len=told.tournament.seq_len,
+            hub_tokens=0,
+            say=lambda line: None,
+        )
     shutil.copytree(data, folder / "data")
     return folder
 
@@ -57,8 +64,9 @@ def play_a_round(folder: Path, name: str, index: int) -> float:
     torch.set_num_threads(config.compute.threads)
     contestants = entrants(config)
     budget = budgets(config, flops_per_token(config, contestants))[name]
-    training = Training(config, folder, folder / name, contestants[name], 0, budget,
-                        config.tournament.learning_rate * config.lr_scale)
+    training = Training(
+        config, folder, folder / name, contestants[name], 0, budget, config.tournament.learning_rate * config.lr_scale
+    )
     while not training.advance(index):
         pass
     loss = training.result()["heldout_loss"]
@@ -99,8 +107,10 @@ def plain_tuner(folder: Path) -> str:
             tune.report({"name": given["name"], "loss": play_a_round(folder, given["name"], index)})
 
         results = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": 1}), param_space={"name": tune.grid_search(names)},
-            run_config=tune.RunConfig(storage_path=str(folder / "ray"), name=str(index), verbose=0)).fit()
+            tune.with_resources(trainable, {"cpu": 1}),
+            param_space={"name": tune.grid_search(names)},
+            run_config=tune.RunConfig(storage_path=str(folder / "ray"), name=str(index), verbose=0),
+        ).fit()
         return {one.metrics["name"]: one.metrics["loss"] for one in results}
 
     return all_rounds(folder, losses_of)
@@ -130,8 +140,11 @@ def first_step(results: Path, config: str) -> float:
     environment = os.environ | {"HAMNER_RESULTS": str(results)}
     environment.pop("RAY_ADDRESS", None)
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "tournament", "--config", config, "--name", "first"],
-                               env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tournament", "--config", config, "--name", "first"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
     try:
         while process.poll() is None:
             for path in (results / "tournament" / "first").glob("v*/metrics.csv"):
@@ -158,8 +171,10 @@ def main() -> None:
         print((plain_tuner if way == "tuner" else in_turn)(Path(folder)))
         return
     words = [f"steps={options.steps}", "twins=0"] + ([f"size.divide={options.divide}"] if options.divide else [])
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {options.config}, rounds of {options.steps} steps"
-          + (f", size / {options.divide}" if options.divide else ""))
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {options.config}, rounds of {options.steps} steps"
+        + (f", size / {options.divide}" if options.divide else "")
+    )
     with tempfile.TemporaryDirectory() as folder:
         seconds = [first_step(Path(folder) / str(number), options.config) for number in range(options.first)]
         if seconds:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-VARIANTS = ("eager-fp32", "eager-ac", "compile-ac")    # ac: bf16 autocast over fp32 weights
+VARIANTS = ("eager-fp32", "eager-ac", "compile-ac")  # ac: bf16 autocast over fp32 weights
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Shape:
 SHAPES = {
     "tiny": Shape(4096, 256, 6, 8, 2, 683, 16, 256),
     "v3": Shape(49_152, 512, 8, 8, 2, 1365, 2, 1024),
-    "v3x8": Shape(49_152, 512, 8, 8, 2, 1365, 8, 1024),    # for memory
+    "v3x8": Shape(49_152, 512, 8, 8, 2, 1365, 8, 1024),  # for memory
 }
 LEARNING_RATE = 3e-4
 Step = Callable[[], None]
@@ -53,14 +53,25 @@ def ours(shape: Shape, precision: str = "bf16", compiled: bool = True) -> Step:
     from hamner.model.transformer import build
     from hamner.training.trainer import Trainer
 
-    model = ModelConfig(vocab_size=shape.vocab, hidden_size=shape.hidden, num_layers=shape.layers,
-                        num_heads=shape.heads, num_kv_heads=shape.kv_heads, intermediate_size=shape.intermediate)
+    model = ModelConfig(
+        vocab_size=shape.vocab,
+        hidden_size=shape.hidden,
+        num_layers=shape.layers,
+        num_heads=shape.heads,
+        num_kv_heads=shape.kv_heads,
+        intermediate_size=shape.intermediate,
+    )
     text = np.random.default_rng(0).integers(0, shape.vocab, 200 * shape.time, dtype=np.uint16)
     mixer = Mixer({"sft": TextRows(text, shape.time, "sft", 0)}, shape.batch)
     mixer.start_stage({"sft": 1.0})
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    trainer = Trainer(build(model, 0), mixer, Optimizer(), Compute(device=device, precision=precision),  # type: ignore[arg-type]
-                      compiled=compiled)
+    trainer = Trainer(
+        build(model, 0),
+        mixer,
+        Optimizer(),
+        Compute(device=device, precision=precision),  # type: ignore[arg-type]
+        compiled=compiled,
+    )
     trainer.begin(LEARNING_RATE, 10)
 
     def step() -> None:
@@ -69,8 +80,9 @@ def ours(shape: Shape, precision: str = "bf16", compiled: bool = True) -> Step:
     return step
 
 
-def _peer_step(model: torch.nn.Module, loss_of: Callable[[torch.Tensor], torch.Tensor], shape: Shape,
-               variant: str) -> Step:
+def _peer_step(
+    model: torch.nn.Module, loss_of: Callable[[torch.Tensor], torch.Tensor], shape: Shape, variant: str
+) -> Step:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device).train()
     adam = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
@@ -94,27 +106,54 @@ def _peer_step(model: torch.nn.Module, loss_of: Callable[[torch.Tensor], torch.T
 def _llama(shape: Shape) -> torch.nn.Module:
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=shape.vocab, hidden_size=shape.hidden, intermediate_size=shape.intermediate,
-        num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
-        max_position_embeddings=2048, tie_word_embeddings=True, use_cache=False))
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=shape.vocab,
+            hidden_size=shape.hidden,
+            intermediate_size=shape.intermediate,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv_heads,
+            max_position_embeddings=2048,
+            tie_word_embeddings=True,
+            use_cache=False,
+        )
+    )
 
 
 def _gpt2(shape: Shape) -> torch.nn.Module:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    return GPT2LMHeadModel(GPT2Config(
-        vocab_size=shape.vocab, n_embd=shape.hidden, n_layer=shape.layers, n_head=shape.heads, n_positions=2048,
-        use_cache=False, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0))
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=shape.vocab,
+            n_embd=shape.hidden,
+            n_layer=shape.layers,
+            n_head=shape.heads,
+            n_positions=2048,
+            use_cache=False,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+        )
+    )
 
 
 def _nanochat(shape: Shape) -> torch.nn.Module:
     from transformers import NanoChatConfig, NanoChatForCausalLM
 
-    return NanoChatForCausalLM(NanoChatConfig(
-        vocab_size=shape.vocab, hidden_size=shape.hidden, intermediate_size=shape.intermediate,
-        num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
-        max_position_embeddings=2048, use_cache=False))
+    return NanoChatForCausalLM(
+        NanoChatConfig(
+            vocab_size=shape.vocab,
+            hidden_size=shape.hidden,
+            intermediate_size=shape.intermediate,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv_heads,
+            max_position_embeddings=2048,
+            use_cache=False,
+        )
+    )
 
 
 def _litgpt(shape: Shape, variant: str) -> Step:
@@ -122,11 +161,25 @@ def _litgpt(shape: Shape, variant: str) -> Step:
     from litgpt.config import Config
     from litgpt.model import GPT
 
-    model = GPT(Config(
-        block_size=2048, vocab_size=shape.vocab, padded_vocab_size=shape.vocab, n_layer=shape.layers,
-        n_head=shape.heads, n_query_groups=shape.kv_heads, n_embd=shape.hidden, head_size=shape.hidden // shape.heads,
-        intermediate_size=shape.intermediate, bias=False, norm_class_name="RMSNorm", mlp_class_name="LLaMAMLP",
-        parallel_residual=False, rotary_percentage=1.0, lm_head_bias=False))
+    model = GPT(
+        Config(
+            block_size=2048,
+            vocab_size=shape.vocab,
+            padded_vocab_size=shape.vocab,
+            n_layer=shape.layers,
+            n_head=shape.heads,
+            n_query_groups=shape.kv_heads,
+            n_embd=shape.hidden,
+            head_size=shape.hidden // shape.heads,
+            intermediate_size=shape.intermediate,
+            bias=False,
+            norm_class_name="RMSNorm",
+            mlp_class_name="LLaMAMLP",
+            parallel_residual=False,
+            rotary_percentage=1.0,
+            lm_head_bias=False,
+        )
+    )
     model.lm_head.weight = model.transformer.wte.weight
     model.max_seq_length = shape.time
     forward = torch.compile(model) if variant.startswith("compile") else model
@@ -166,11 +219,25 @@ def _hugging_face_trainer(shape: Shape, variant: str) -> Step:
 
     rows = torch.randint(0, shape.vocab, (64 * shape.batch, shape.time), generator=torch.Generator().manual_seed(0))
     data = [{"input_ids": row, "labels": row} for row in rows]
-    trainer = Trainer(_llama(shape), TrainingArguments(
-        tempfile.mkdtemp(), per_device_train_batch_size=shape.batch, max_steps=10**6, bf16=variant.endswith("-ac"),
-        use_cpu=not torch.cuda.is_available(), optim="adamw_torch_fused", report_to=[], save_strategy="no",
-        logging_strategy="no", disable_tqdm=True, torch_compile=variant.startswith("compile"), max_grad_norm=1.0),
-        train_dataset=data, callbacks=[Wait()])
+    trainer = Trainer(
+        _llama(shape),
+        TrainingArguments(
+            tempfile.mkdtemp(),
+            per_device_train_batch_size=shape.batch,
+            max_steps=10**6,
+            bf16=variant.endswith("-ac"),
+            use_cpu=not torch.cuda.is_available(),
+            optim="adamw_torch_fused",
+            report_to=[],
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+            torch_compile=variant.startswith("compile"),
+            max_grad_norm=1.0,
+        ),
+        train_dataset=data,
+        callbacks=[Wait()],
+    )
     threading.Thread(target=trainer.train, daemon=True).start()
 
     def step() -> None:
@@ -181,8 +248,11 @@ def _hugging_face_trainer(shape: Shape, variant: str) -> Step:
 
 
 PEERS: dict[str, Callable[[Shape, str], Step]] = {
-    "hf llama": _transformers(_llama), "hf trainer": _hugging_face_trainer, "litgpt": _litgpt,
-    "hf gpt2": _transformers(_gpt2), "hf nanochat": _transformers(_nanochat),
+    "hf llama": _transformers(_llama),
+    "hf trainer": _hugging_face_trainer,
+    "litgpt": _litgpt,
+    "hf gpt2": _transformers(_gpt2),
+    "hf nanochat": _transformers(_nanochat),
 }
 
 

@@ -37,8 +37,13 @@ def continue_stage(run: Path, record: dict) -> dict:
             if row["heldout_loss"] is not None:
                 losses.append(row["heldout_loss"])
         gain, error = gain_per_window(losses, rule.window_steps // rule.evaluation_steps)
-        return {"stage": record["stage"], "gain": gain, "standard_error": error,
-                "limit": rule.done_gain + 2 * error, "evaluations": len(losses)}
+        return {
+            "stage": record["stage"],
+            "gain": gain,
+            "standard_error": error,
+            "limit": rule.done_gain + 2 * error,
+            "evaluations": len(losses),
+        }
 
 
 def main() -> None:
@@ -50,8 +55,10 @@ def main() -> None:
     for record in ended:
         found = continue_stage(run, record)
         verdict = "holds" if found["gain"] < found["limit"] else "DOES NOT HOLD"
-        print(f"{found['stage']:<16} gain {100 * found['gain']:+.2f} ± {100 * found['standard_error']:.2f} % a window "
-              f"({found['evaluations']} evaluations), limit {100 * found['limit']:.2f} %: {verdict}")
+        print(
+            f"{found['stage']:<16} gain {100 * found['gain']:+.2f} ± {100 * found['standard_error']:.2f} % a window "
+            f"({found['evaluations']} evaluations), limit {100 * found['limit']:.2f} %: {verdict}"
+        )
 
 
 if __name__ == "__main__":

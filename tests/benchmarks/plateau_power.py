@@ -51,13 +51,42 @@ def record(results: Path, data: str) -> None:
         file.write("name = 'power'\n" + STAGES)
         file.flush()
         never = 10**7
-        words = [f"window_steps={WINDOW}", "evaluate_every=0", "done_gain=0.001", "go_on_gain=0.005",
-                 f"strikes={never}", f"min_steps={never}", f"max_steps={12 * WINDOW}", "warmup_steps=300",
-                 "max_epochs=100.0", "log_every=1", f"checkpoint_every={WINDOW}", f"keep_every={WINDOW}",
-                 f"sample_every={never}", "curriculum.eval_sequences=64", "worker_threads=1"]
-        subprocess.run([sys.executable, "-m", "curriculum.run", "v3", "--config", "laptop", "--name", "power", "--data",
-                        data, "--curriculum", file.name, *words], check=True,
-                       env=os.environ | {"HAMNER_RESULTS": str(results)})
+        words = [
+            f"window_steps={WINDOW}",
+            "evaluate_every=0",
+            "done_gain=0.001",
+            "go_on_gain=0.005",
+            f"strikes={never}",
+            f"min_steps={never}",
+            f"max_steps={12 * WINDOW}",
+            "warmup_steps=300",
+            "max_epochs=100.0",
+            "log_every=1",
+            f"checkpoint_every={WINDOW}",
+            f"keep_every={WINDOW}",
+            f"sample_every={never}",
+            "curriculum.eval_sequences=64",
+            "worker_threads=1",
+        ]
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "curriculum.run",
+                "v3",
+                "--config",
+                "laptop",
+                "--name",
+                "power",
+                "--data",
+                data,
+                "--curriculum",
+                file.name,
+                *words,
+            ],
+            check=True,
+            env=os.environ | {"HAMNER_RESULTS": str(results)},
+        )
 
 
 def residuals(run: Path, column: str) -> dict[str, np.ndarray]:
@@ -76,7 +105,7 @@ def residuals(run: Path, column: str) -> dict[str, np.ndarray]:
 def blocks(rng: np.random.Generator, pool: np.ndarray, count: int, length: int) -> np.ndarray:
     """`count` residuals, resampled in blocks (Künsch 1989)."""
     starts = rng.integers(0, len(pool) - length, size=count // length + 1)
-    return np.concatenate([pool[start:start + length] for start in starts])[:count]
+    return np.concatenate([pool[start : start + length] for start in starts])[:count]
 
 
 def end(rule: Plateau, gains: list[float], noise: np.ndarray, every: int) -> tuple[int | None, str]:
@@ -93,8 +122,9 @@ def end(rule: Plateau, gains: list[float], noise: np.ndarray, every: int) -> tup
 
 def simulate(rule: Plateau, gains: list[float], pool: np.ndarray, every: int) -> list[tuple[int | None, str]]:
     rng, count = np.random.default_rng(0), len(gains) * rule.window_steps // every
-    return [end(rule, gains, blocks(rng, pool, count, 3 * rule.window_steps // every), every)
-            for _ in range(SIMULATIONS)]
+    return [
+        end(rule, gains, blocks(rng, pool, count, 3 * rule.window_steps // every), every) for _ in range(SIMULATIONS)
+    ]
 
 
 def false_stops(rule: Plateau, gain: float, pool: np.ndarray, every: int, windows: int) -> float:
@@ -107,8 +137,12 @@ def looks_until_the_end(pool: np.ndarray, gain: float) -> tuple[float, float, st
     for _ in range(SIMULATIONS):
         begin = int(rng.integers(8 * WINDOW, 9 * WINDOW)) // EVERY * EVERY
         steps = np.arange(EVERY, 60 * WINDOW + 1, EVERY)
-        level = 3 * np.exp(np.where(steps < begin, np.log1p(-0.02) * steps, np.log1p(-0.02) * begin
-                                    + np.log1p(-gain) * (steps - begin)) / WINDOW)
+        level = 3 * np.exp(
+            np.where(
+                steps < begin, np.log1p(-0.02) * steps, np.log1p(-0.02) * begin + np.log1p(-gain) * (steps - begin)
+            )
+            / WINDOW
+        )
         held, noise = stopper(RULE), blocks(rng, pool, len(steps), 3 * WINDOW // EVERY)
         for step, loss in zip(steps.tolist(), (level * (1 + noise)).tolist(), strict=True):
             if reason := held.ended(held.evaluated(step, loss)):
@@ -121,8 +155,10 @@ def looks_until_the_end(pool: np.ndarray, gain: float) -> tuple[float, float, st
 def look_error(pool: np.ndarray, rule: Plateau) -> tuple[float, float]:
     """Of simulated looks at a flat curve: the spread of the gain, and the mean standard error a look claims. In %."""
     rng, per_window = np.random.default_rng(2), rule.window_steps // EVERY
-    gains = [gain_per_window((3 * (1 + blocks(rng, pool, 3 * per_window, 3 * per_window))).tolist(), per_window)
-             for _ in range(SIMULATIONS)]
+    gains = [
+        gain_per_window((3 * (1 + blocks(rng, pool, 3 * per_window, 3 * per_window))).tolist(), per_window)
+        for _ in range(SIMULATIONS)
+    ]
     return 100 * float(np.std([g for g, _ in gains])), 100 * float(np.mean([e for _, e in gains]))
 
 
@@ -132,27 +168,34 @@ def table(run: Path) -> None:
     for phase, pool in heldout.items():
         alike = np.corrcoef(pool[1:], pool[:-1])[0, 1]
         spread, claimed = look_error(pool, RULE)
-        print(f"\n{phase}: {len(pool)} evaluations, scatter {100 * pool.std():.3f} %, autocorrelation {alike:.2f}; a "
-              f"look at a flat curve: gain spreads by {spread:.3f} %, claimed standard error {claimed:.3f} %; training "
-              f"loss scatters by {100 * training[phase].std():.1f} % a step")
+        print(
+            f"\n{phase}: {len(pool)} evaluations, scatter {100 * pool.std():.3f} %, autocorrelation {alike:.2f}; a "
+            f"look at a flat curve: gain spreads by {spread:.3f} %, claimed standard error {claimed:.3f} %; training "
+            f"loss scatters by {100 * training[phase].std():.1f} % a step"
+        )
         print("confirmed: gain a window -> stages stopped by look 10, by look 50")
         for gain in (0.02, 0.01, 0.005, 0.0025, 0.001, 0.0, -0.005):
             shares = [false_stops(RULE, gain, pool, EVERY, windows) for windows in (10, 50)]
             print(f"  {100 * gain:5.2f} %: {shares[0]:7.1%} {shares[1]:7.1%}")
         for gain in (0.0, 0.001):
             median, late, worse = looks_until_the_end(pool, gain)
-            print(f"looks after a plateau of gain {100 * gain:.1f} % began (2 % a window before): median {median:.0f}, "
-                  f"90 % within {late:.0f}; called worse in {worse}")
+            print(
+                f"looks after a plateau of gain {100 * gain:.1f} % began (2 % a window before): median {median:.0f}, "
+                f"90 % within {late:.0f}; called worse in {worse}"
+            )
         shares = [false_stops(recorded, 0.005, training[phase], 1, windows) for windows in (10, 20)]
-        print(f"recorded, on this run's training losses, gain 0.5 % a window: stopped by look 10 {shares[0]:.1%}, by "
-              f"look 20 {shares[1]:.1%}")
+        print(
+            f"recorded, on this run's training losses, gain 0.5 % a window: stopped by look 10 {shares[0]:.1%}, by "
+            f"look 20 {shares[1]:.1%}"
+        )
     print("\nrecorded, full size, on the recorded runs' noise (independent from step to step): stopped by step 10,000")
     full, rng = Plateau(rule="recorded"), np.random.default_rng(3)
     for noise in (0.08, 0.13):
         for per_steps in (1000, 1500):
             gains = [1 - (1 - 0.005) ** (1000 / per_steps)] * 10
-            stopped = np.mean([end(full, gains, rng.normal(0, noise, 10_000), 1)[0] is not None
-                               for _ in range(SIMULATIONS // 2)])
+            stopped = np.mean(
+                [end(full, gains, rng.normal(0, noise, 10_000), 1)[0] is not None for _ in range(SIMULATIONS // 2)]
+            )
             print(f"  {noise:.0%} a step, gain 0.5 % every {per_steps:,} steps: {stopped:.1%}")
 
 
@@ -177,9 +220,11 @@ def rows(run: Path) -> None:
             variance += stage.mix[name] ** 2 * clustered_error(gaps, tokens) ** 2
             mean += stage.mix[name] * sum(nats[1]) / sum(tokens)
             tokens_read += sum(tokens)
-        error = 100 * math.sqrt(variance) / mean / 2    # of the gain a window: two windows lie between
-        print(f"{stage.name}: {tokens_read:,} held-out tokens: the choice of text adds {error:.3f} % to the gain of a "
-              f"window; for 0.05 % it takes {tokens_read * (error / 0.05) ** 2:,.0f} tokens")
+        error = 100 * math.sqrt(variance) / mean / 2  # of the gain a window: two windows lie between
+        print(
+            f"{stage.name}: {tokens_read:,} held-out tokens: the choice of text adds {error:.3f} % to the gain of a "
+            f"window; for 0.05 % it takes {tokens_read * (error / 0.05) ** 2:,.0f} tokens"
+        )
 
 
 def main() -> None:

@@ -41,16 +41,21 @@ def child(folder: Path, precision: str, seed: int, steps: int) -> None:
     corpus, league = Corpus(folder, tokenizer.sha256), config.tournament
     mixer = Mixer(training_rows(corpus, tokenizer, ["fineweb_edu"], league.seq_len, seed), league.batch_size)
     mixer.start_stage({"fineweb_edu": 1.0})
-    compute = Compute(device="cpu", precision=precision)    # type: ignore[arg-type]
-    trainer = Trainer(build(shrink(CONTESTANTS["v01_dense_small"], config.size), seed), mixer, Optimizer(), compute,
-                      compiled=precision == "bf16")
+    compute = Compute(device="cpu", precision=precision)  # type: ignore[arg-type]
+    trainer = Trainer(
+        build(shrink(CONTESTANTS["v01_dense_small"], config.size), seed),
+        mixer,
+        Optimizer(),
+        compute,
+        compiled=precision == "bf16",
+    )
     trainer.begin(league.learning_rate * config.lr_scale, league.warmup_steps)
     rows, losses = heldout_rows(corpus, tokenizer, "fineweb_edu", league.seq_len, 256), []
     for step in range(1, steps + 1):
         trainer.step()
         if step % (steps // LOOKS) == 0:
             losses.append(heldout_loss(trainer.hamner, rows, compute, batch_size=32))
-    trainer.hamner.dtype = torch.float32    # the last weights once more, both read in fp32
+    trainer.hamner.dtype = torch.float32  # the last weights once more, both read in fp32
     print(json.dumps([*losses, heldout_loss(trainer.hamner, rows, compute, batch_size=32)]))
 
 
@@ -74,8 +79,18 @@ def main() -> None:
         prepare(config, Path(folder), ["fineweb_edu"], tokenizer=None, seq_len=config.tournament.seq_len, hub_tokens=0)
 
         def run(job: tuple[str, int]) -> list[float]:
-            command = [sys.executable, __file__, "--data", options.data, "--steps", str(options.steps),
-                       "--child", folder, job[0], str(job[1])]
+            command = [
+                sys.executable,
+                __file__,
+                "--data",
+                options.data,
+                "--steps",
+                str(options.steps),
+                "--child",
+                folder,
+                job[0],
+                str(job[1]),
+            ]
             done = subprocess.run(command, env=os.environ | worker_environment(1), capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(done.stderr)
@@ -88,9 +103,11 @@ def main() -> None:
     for place, name in ((LOOKS - 1, "in its own precision"), (LOOKS, "read in fp32")):
         fp32, bf16 = ([losses[kind, seed][place] for seed in range(options.seeds)] for kind in ("fp32", "bf16"))
         gaps = [b - a for a, b in zip(fp32, bf16, strict=True)]
-        print(f"held-out loss {name}: fp32 {statistics.mean(fp32):.4f} (sd of seeds {statistics.stdev(fp32):.4f}), "
-              f"bf16 {statistics.mean(bf16):.4f} (sd {statistics.stdev(bf16):.4f}); bf16 less fp32 of the same seed "
-              f"{statistics.mean(gaps):+.4f} ± {statistics.stdev(gaps) / len(gaps)**0.5:.4f} (standard error)")
+        print(
+            f"held-out loss {name}: fp32 {statistics.mean(fp32):.4f} (sd of seeds {statistics.stdev(fp32):.4f}), "
+            f"bf16 {statistics.mean(bf16):.4f} (sd {statistics.stdev(bf16):.4f}); bf16 less fp32 of the same seed "
+            f"{statistics.mean(gaps):+.4f} ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.4f} (standard error)"
+        )
 
 
 if __name__ == "__main__":

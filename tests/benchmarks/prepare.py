@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-os.environ["RAYON_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"    # before any library starts its threads
+os.environ["RAYON_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # before any library starts its threads
 
 import tokenizers
 
@@ -36,7 +36,7 @@ from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.text_rows import training_rows
 
 NAMES = ("tinystories", "fineweb_edu", "sft", "personal")
-RAY_MB = 200    # of text, at least
+RAY_MB = 200  # of text, at least
 
 
 def config_of(folder: Path, *words: str) -> Config:
@@ -49,7 +49,7 @@ def in_turn(what: str, work: Work, parts: Sequence[Part]) -> None:
 
 
 def prepared(
-    config: Config, out: Path, names: Sequence[str], runner: Callable = in_turn, clock: Callable = time.process_time,
+    config: Config, out: Path, names: Sequence[str], runner: Callable = in_turn, clock: Callable = time.process_time
 ) -> float:
     """Prepare into `out`; seconds it took, without loading the tokenizer."""
     shutil.rmtree(out, ignore_errors=True)
@@ -62,8 +62,11 @@ def prepared(
 
 def tokenise(data: Path, folder: Path, rounds: int) -> None:
     """One core: the library on texts in memory, ours from jsonl to shards with and without near-duplicates sought."""
-    texts = [d.text for name in NAMES[:2] for d in folder_documents(
-        SOURCES[name], folder_files(SOURCES[name], data), Tally())]
+    texts = [
+        d.text
+        for name in NAMES[:2]
+        for d in folder_documents(SOURCES[name], folder_files(SOURCES[name], data), Tally())
+    ]
     (folder / "data" / "fineweb_edu").mkdir(parents=True)
     with (folder / "data" / "fineweb_edu" / "all.jsonl").open("w") as file:
         file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
@@ -81,7 +84,8 @@ def tokenise(data: Path, folder: Path, rounds: int) -> None:
         for duplicates in ("keep", "drop"):
             config = config_of(folder / "data", f"duplicates={duplicates}")
             seconds.setdefault(f"ours, duplicates={duplicates}", []).append(
-                prepared(config, folder / "out", ["fineweb_edu"]))
+                prepared(config, folder / "out", ["fineweb_edu"])
+            )
     told(seconds, size, count)
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     ours = middle["ours, duplicates=keep"]
@@ -95,8 +99,10 @@ def tokenise(data: Path, folder: Path, rounds: int) -> None:
 def told(seconds: dict[str, list[float]], size: int, count: int) -> None:
     for name, values in seconds.items():
         middle = statistics.median(values)
-        print(f"{name:32s} {middle:7.2f} s  {size / middle / 1e6:6.2f} MB/s  {count / middle / 1e3:7.0f} k tokens/s  "
-              f"(n = {len(values)}, {min(values):.2f} to {max(values):.2f})")
+        print(
+            f"{name:32s} {middle:7.2f} s  {size / middle / 1e6:6.2f} MB/s  {count / middle / 1e3:7.0f} k tokens/s  "
+            f"(n = {len(values)}, {min(values):.2f} to {max(values):.2f})"
+        )
 
 
 def read(data: Path, folder: Path) -> None:
@@ -107,11 +113,25 @@ def read(data: Path, folder: Path) -> None:
     mix = dict.fromkeys(NAMES, 0.25)
     for shard_tokens in (2**26, 2**16):
         config = config_of(data)
-        job = open_job(config, str(folder / f"{shard_tokens}"), NAMES, choose_tokenizer(config), tokens=None,
-                       shard_tokens=shard_tokens, runner=in_turn, say=print)
+        job = open_job(
+            config,
+            str(folder / f"{shard_tokens}"),
+            NAMES,
+            choose_tokenizer(config),
+            tokens=None,
+            shard_tokens=shard_tokens,
+            runner=in_turn,
+            say=print,
+        )
         run(job, choose_tokenizer(config), 64, in_turn, print)
-        corpus, tokenizer = prepare(config_of(folder / f"{shard_tokens}"), folder / f"run{shard_tokens}", NAMES,
-                                    tokenizer=None, seq_len=64, hub_tokens=0)
+        corpus, tokenizer = prepare(
+            config_of(folder / f"{shard_tokens}"),
+            folder / f"run{shard_tokens}",
+            NAMES,
+            tokenizer=None,
+            seq_len=64,
+            hub_tokens=0,
+        )
         shards = sum(len(facts["shards"]) for facts in corpus.manifest["sources"].values())
         for batch, length in ((8, 128), (4, 256), (24, 1024)):
             mixer = Mixer(training_rows(corpus, tokenizer, list(NAMES), length), batch)
@@ -124,8 +144,10 @@ def read(data: Path, folder: Path) -> None:
                 while time.process_time() < began + 1:
                     done += mixer.next().numel()
                 rates.append(done / (time.process_time() - began))
-            print(f"{shards:4d} shards, batches of {batch} × {length}: {statistics.median(rates) / 1e6:.1f} M tokens a "
-                  f"core-second (n = 5, {min(rates) / 1e6:.1f} to {max(rates) / 1e6:.1f})")
+            print(
+                f"{shards:4d} shards, batches of {batch} × {length}: {statistics.median(rates) / 1e6:.1f} M tokens a "
+                f"core-second (n = 5, {min(rates) / 1e6:.1f} to {max(rates) / 1e6:.1f})"
+            )
 
 
 def on_ray(data: Path, folder: Path, rounds: int) -> None:
@@ -137,34 +159,50 @@ def on_ray(data: Path, folder: Path, rounds: int) -> None:
     from hamner.runs.cluster import worker_environment
 
     size, copies = 0, 0
-    whole = sum(len(d.text) for name in NAMES for d in folder_documents(
-        SOURCES[name], folder_files(SOURCES[name], data), Tally()))
+    whole = sum(
+        len(d.text)
+        for name in NAMES
+        for d in folder_documents(SOURCES[name], folder_files(SOURCES[name], data), Tally())
+    )
     while size < RAY_MB * 1e6:
         for name in NAMES:
             shutil.copytree(data / name, folder / "data" / name / f"{copies:03}")
         size, copies = size + whole, copies + 1
     shutil.copytree(data / "tokenizer", folder / "data" / "tokenizer")
-    config = config_of(folder / "data", "duplicates=keep")    # the copies are to be worked on
+    config = config_of(folder / "data", "duplicates=keep")  # the copies are to be worked on
     seconds: dict[str, list[float]] = {}
     hashes = set()
     for _ in range(rounds):
         seconds.setdefault("one process, without Ray", []).append(
-            prepared(config, folder / "out", NAMES, clock=time.perf_counter))
+            prepared(config, folder / "out", NAMES, clock=time.perf_counter)
+        )
         hashes.add(hash_of(folder / "out"))
         for processes in (1, 2):
-            ray.init(address="local", num_cpus=processes, include_dashboard=False, log_to_driver=False,
-                     logging_level="ERROR", object_store_memory=200 * 2**20,
-                     runtime_env={"env_vars": worker_environment(1)})
+            ray.init(
+                address="local",
+                num_cpus=processes,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=200 * 2**20,
+                runtime_env={"env_vars": worker_environment(1)},
+            )
             seconds.setdefault(f"{processes} process(es) of Ray", []).append(
-                prepared(config, folder / "out", NAMES, tasks(Console(quiet=True)), time.perf_counter))
+                prepared(config, folder / "out", NAMES, tasks(Console(quiet=True)), time.perf_counter)
+            )
             ray.shutdown()
             hashes.add(hash_of(folder / "out"))
-        print({name: f"{values[-1]:.1f} s" for name, values in seconds.items()}, f"load {os.getloadavg()[0]:.1f}",
-              flush=True)
+        print(
+            {name: f"{values[-1]:.1f} s" for name, values in seconds.items()},
+            f"load {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
     one, two = (statistics.median(seconds[f"{n} process(es) of Ray"]) for n in (1, 2))
     alone = statistics.median(seconds["one process, without Ray"])
-    print(f"two processes are {one / two:.2f} × one of Ray, {alone / two:.2f} × one without; {size / 1e6:.0f} MB, "
-          f"{'the same bytes each time' if len(hashes) == 1 else 'DIFFERENT BYTES'}")
+    print(
+        f"two processes are {one / two:.2f} × one of Ray, {alone / two:.2f} × one without; {size / 1e6:.0f} MB, "
+        f"{'the same bytes each time' if len(hashes) == 1 else 'DIFFERENT BYTES'}"
+    )
 
 
 def hash_of(folder: Path) -> str:

@@ -20,11 +20,14 @@ from hamner.training.throughput import matrix_peak
 
 TINY = SHAPES["tiny"]
 WHAT = {
-    "time": [dataclasses.replace(TINY, batch=4096 // length, time=length)
-             for length in (64, 128, 256, 512, 1024, 2048)],
+    "time": [
+        dataclasses.replace(TINY, batch=4096 // length, time=length) for length in (64, 128, 256, 512, 1024, 2048)
+    ],
     "batch": [dataclasses.replace(TINY, batch=batch) for batch in (1, 2, 4, 8, 16, 32)],
-    "parameters": [dataclasses.replace(TINY, hidden=hidden, intermediate=8 * hidden // 3, batch=8)
-                   for hidden in (64, 128, 256, 512, 768)],
+    "parameters": [
+        dataclasses.replace(TINY, hidden=hidden, intermediate=8 * hidden // 3, batch=8)
+        for hidden in (64, 128, 256, 512, 768)
+    ],
 }
 
 
@@ -52,8 +55,9 @@ def workers(world: int, threads: int, rounds: int) -> float:
     """Seconds of a step of the whole batch, shared by `world` processes."""
     context = torch.multiprocessing.get_context("spawn")
     queue, port = context.Queue(), 29_500 + os.getpid() % 400 + world
-    started = [context.Process(target=_worker, args=(rank, world, threads, rounds, port, queue))
-               for rank in range(world)]
+    started = [
+        context.Process(target=_worker, args=(rank, world, threads, rounds, port, queue)) for rank in range(world)
+    ]
     for process in started:
         process.start()
     seconds = queue.get()
@@ -83,11 +87,20 @@ def main() -> None:
                 name = f"{shape.hidden} wide, {shape.batch} × {shape.time}"
                 rows.append((name, median_step(shape, options.rounds), shape))
         speed = {name: shape.flops / seconds for name, seconds, shape in rows}
-        show(f"{what}; bf16 matrix peak {best / 1e9:.0f} GFLOP/s",
-             ["", "ms a step", "tokens/s", "share of peak", "of the best"],
-             [[name, f"{1e3 * seconds:.0f}", f"{shape.batch * shape.time / seconds:,.0f}",
-               f"{100 * speed[name] / best:.1f} %", f"{speed[name] / max(speed.values()):.2f}"]
-              for name, seconds, shape in rows])
+        show(
+            f"{what}; bf16 matrix peak {best / 1e9:.0f} GFLOP/s",
+            ["", "ms a step", "tokens/s", "share of peak", "of the best"],
+            [
+                [
+                    name,
+                    f"{1e3 * seconds:.0f}",
+                    f"{shape.batch * shape.time / seconds:,.0f}",
+                    f"{100 * speed[name] / best:.1f} %",
+                    f"{speed[name] / max(speed.values()):.2f}",
+                ]
+                for name, seconds, shape in rows
+            ],
+        )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def child(name: str, shape: str) -> None:
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    replies, sys.stdout = sys.stdout, sys.stderr    # libraries that print must not disturb
+    replies, sys.stdout = sys.stdout, sys.stderr  # libraries that print must not disturb
     bare = _peak()
     step = contender(name, SHAPES[shape])
     for _ in sys.stdin:
@@ -54,26 +54,43 @@ def _peak() -> float:
 
 def matmul_peak(threads: int) -> float:
     """Floating-point operations a second of bf16 matrix products here: the best of several shapes and tries."""
-    code = ("import torch, time, sys; torch.set_num_threads(int(sys.argv[1])); best = 0\n"
-            "for m, k, n in ((2048, 2048, 2048), (4096, 1024, 4096), (1024, 512, 4096), (4096, 4096, 1024)):\n"
-            "    a, b = torch.randn(m, k).bfloat16(), torch.randn(k, n).bfloat16(); out = a @ b\n"
-            "    for _ in range(12):\n"
-            "        t = time.perf_counter(); torch.mm(a, b, out=out)\n"
-            "        best = max(best, 2 * m * k * n / (time.perf_counter() - t))\n"
-            "print(best)")
-    return float(subprocess.run([sys.executable, "-c", code, str(threads)], capture_output=True, text=True,
-                                check=True, env=os.environ | MALLOC | {"OMP_NUM_THREADS": str(threads)}).stdout)
+    code = (
+        "import torch, time, sys; torch.set_num_threads(int(sys.argv[1])); best = 0\n"
+        "for m, k, n in ((2048, 2048, 2048), (4096, 1024, 4096), (1024, 512, 4096), (4096, 4096, 1024)):\n"
+        "    a, b = torch.randn(m, k).bfloat16(), torch.randn(k, n).bfloat16(); out = a @ b\n"
+        "    for _ in range(12):\n"
+        "        t = time.perf_counter(); torch.mm(a, b, out=out)\n"
+        "        best = max(best, 2 * m * k * n / (time.perf_counter() - t))\n"
+        "print(best)"
+    )
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", code, str(threads)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | MALLOC | {"OMP_NUM_THREADS": str(threads)},
+        ).stdout
+    )
 
 
 class Contender:
     def __init__(self, name: str, shape: str, threads: int) -> None:
         self.name = name
         malloc = MALLOC if name.endswith("+malloc") or name.startswith("ours") else {}
-        environment = os.environ | malloc | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads),
-                                             "TOKENIZERS_PARALLELISM": "false"}
+        environment = (
+            os.environ
+            | malloc
+            | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+        )
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--child", name.removesuffix("+malloc"), "--shape", shape], env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, text=True)
+            [sys.executable, __file__, "--child", name.removesuffix("+malloc"), "--shape", shape],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None,
+            text=True,
+        )
         self.seconds: list[float] = []
         began = time.perf_counter()
         self.last = self.step()
@@ -98,19 +115,25 @@ def compare(shape: str, names: list[str], rounds: int, threads: int, at_a_time: 
     size, (mine, *others) = SHAPES[shape], names
     print(f"{shape}: {size}; {size.flops / 1e9:,.1f} GFLOP a step")
     peak = max(matmul_peak(threads) for _ in range(2))
-    table = Table(title=f"{shape}, {threads} threads, n = {rounds}; bf16 matrix peak {peak / 1e9:.0f} GFLOP/s",
-                  title_justify="left")
+    table = Table(
+        title=f"{shape}, {threads} threads, n = {rounds}; bf16 matrix peak {peak / 1e9:.0f} GFLOP/s",
+        title_justify="left",
+    )
     for heading in ("contender", "tokens/s", "best", "share of peak", "best", f"{mine} is ×", "best ×", "first step s"):
         table.add_column(heading, justify="left" if heading == "contender" else "right")
     for start in range(0, max(1, len(others)), at_a_time - 1):
-        field = take_turns(shape, [mine, *others[start:start + at_a_time - 1]], rounds, threads)
+        field = take_turns(shape, [mine, *others[start : start + at_a_time - 1]], rounds, threads)
         for one in field:
             middle, best = statistics.median(one.seconds), min(one.seconds)
             table.add_row(
-                one.name, *(f"{size.batch * size.time / s:,.0f}" for s in (middle, best)),
+                one.name,
+                *(f"{size.batch * size.time / s:,.0f}" for s in (middle, best)),
                 *(f"{100 * size.flops / s / peak:.1f} %" for s in (middle, best)),
-                f"{middle / statistics.median(field[0].seconds):.2f}", f"{best / min(field[0].seconds):.2f}",
-                f"{one.first_step:.0f}", end_section=one is field[-1])
+                f"{middle / statistics.median(field[0].seconds):.2f}",
+                f"{best / min(field[0].seconds):.2f}",
+                f"{one.first_step:.0f}",
+                end_section=one is field[-1],
+            )
         Console(width=120).print(table)
 
 
@@ -120,7 +143,7 @@ def take_turns(shape: str, names: list[str], rounds: int, threads: int) -> list[
         field.append(Contender(name, shape, threads))
         print(f"  {name}: first step after {field[-1].first_step:.1f} s", flush=True)
     for index in range(rounds + 2):
-        for one in field[index % len(field):] + field[:index % len(field)]:
+        for one in field[index % len(field) :] + field[: index % len(field)]:
             seconds = one.step()["seconds"]
             if index >= 2:
                 one.seconds.append(seconds)
@@ -164,8 +187,12 @@ def main() -> None:
     if options.what == "memory":
         names = ["ours", "ours-eager", "hf llama:eager-ac", "hf llama:eager-fp32"]
         return memory(options.only or names, options.threads)
-    peers = [f"{peer}:{variant}" for peer in PEERS for variant in VARIANTS
-             if not (peer in ("hf trainer", "hf gpt2", "hf nanochat") and variant == "eager-fp32")]
+    peers = [
+        f"{peer}:{variant}"
+        for peer in PEERS
+        for variant in VARIANTS
+        if not (peer in ("hf trainer", "hf gpt2", "hf nanochat") and variant == "eager-fp32")
+    ]
     names = options.only or ["ours", *peers, *(f"{name}+malloc" for name in peers)]
     compare(options.what, names, options.rounds, options.threads, options.at_a_time)
 

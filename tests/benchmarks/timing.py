@@ -37,6 +37,7 @@ def in_turns(turns: dict[str, Callable[[], float]], rounds: int) -> dict[str, li
 
 def seconds_of(action: Callable[[], object]) -> Callable[[], float]:
     """The action as a turn: how long it takes."""
+
     def turn() -> float:
         began = time.perf_counter()
         action()
@@ -54,8 +55,10 @@ def medians(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 
 def machine(rounds: int) -> str:
-    return (f"torch {torch.__version__}, n = {rounds} turns, {torch.get_num_threads()} torch threads, "
-            f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    return (
+        f"torch {torch.__version__}, n = {rounds} turns, {torch.get_num_threads()} torch threads, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
 
 
 def show(title: str, headings: list[str], rows: list[list[str]]) -> None:

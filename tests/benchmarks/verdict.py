@@ -16,13 +16,20 @@ from scipy import stats
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
 
-RECORDED = {    # the recorded first round: training loss of the last 100 steps; two contestants never reported
-    "v01_dense_small": 7.1641, "v02_dense_medium": 7.1108, "v03_diffattn_small": 7.1537,
-    "v04_diffattn_medium": 7.0951, "v05_moe_small": 7.2867, "v06_moe_medium": 7.2870, "v07_hybrid_small": 7.2405,
-    "v08_hybrid_medium": None, "v09_deep_narrow": 7.2687, "v10_wide_shallow": None,
+RECORDED = {  # the recorded first round: training loss of the last 100 steps; two contestants never reported
+    "v01_dense_small": 7.1641,
+    "v02_dense_medium": 7.1108,
+    "v03_diffattn_small": 7.1537,
+    "v04_diffattn_medium": 7.0951,
+    "v05_moe_small": 7.2867,
+    "v06_moe_medium": 7.2870,
+    "v07_hybrid_small": 7.2405,
+    "v08_hybrid_medium": None,
+    "v09_deep_narrow": 7.2687,
+    "v10_wide_shallow": None,
 }
 TEN = [f"v{i:02}" for i in range(10)]
-SD = 0.03    # nats, one seed of one contestant
+SD = 0.03  # nats, one seed of one contestant
 
 
 def orders(count: int) -> None:
@@ -35,9 +42,11 @@ def orders(count: int) -> None:
             bracket.report(Run(name, 0), 0, Outcome(loss, failure=None if loss else "oom"))
         ours[tuple(sorted(bracket.rounds[0].kept))] += 1
         asha[_asha(names)] += 1
-    print(f"{count:,} orders of arrival: ours {len(ours)} outcome(s); ASHA (reduction 2) {len(asha)}, "
-          f"{min(map(len, asha))} to {max(map(len, asha))} survivors, "
-          f"the true best five in {100 * asha[next(iter(ours))] / count:.1f} %")
+    print(
+        f"{count:,} orders of arrival: ours {len(ours)} outcome(s); ASHA (reduction 2) {len(asha)}, "
+        f"{min(map(len, asha))} to {max(map(len, asha))} survivors, "
+        f"the true best five in {100 * asha[next(iter(ours))] / count:.1f} %"
+    )
 
 
 def _asha(names: list[str]) -> tuple[str, ...]:
@@ -51,15 +60,19 @@ def _asha(names: list[str]) -> tuple[str, ...]:
         def __init__(self, name: str) -> None:
             self.trial_id = name
 
-    kept = [name for name in names if RECORDED[name] is not None
-            and rung.on_result(Trial(name), 5, -RECORDED[name]) != TrialScheduler.STOP]
+    kept = [
+        name
+        for name in names
+        if RECORDED[name] is not None and rung.on_result(Trial(name), 5, -RECORDED[name]) != TrialScheduler.STOP
+    ]
     return tuple(sorted(kept))
 
 
 def play(rng: random.Random, rules: Rules, seeds: int, twins: int, gap: float = 0.0, common: float = 0.0) -> Bracket:
     """One decided round of ten: five are worse by `gap`. common: part of the seed's spread that all share."""
-    bracket = Bracket(rules, dict.fromkeys(TEN, 1.0), dict.fromkeys(TEN, range(seeds)),
-                      [Run(TEN[0], seeds + i) for i in range(twins)])
+    bracket = Bracket(
+        rules, dict.fromkeys(TEN, 1.0), dict.fromkeys(TEN, range(seeds)), [Run(TEN[0], seeds + i) for i in range(twins)]
+    )
     shared: dict[int, float] = {}
     while not bracket.rounds[0].decided:
         for run in [r for r in bracket.waiting_for() if bracket.next_round(r) == 0]:
@@ -83,15 +96,21 @@ def same(count: int) -> None:
             bracket = play(rng, rules, seeds, twins)
             clean += all(label.verdict != "settled" for label in bracket.labels(0).values())
             used += sum(map(len, bracket.seeds.values()))
-        print(f"identical contestants, {told}: no cut called settled in {100 * clean / count:.1f} % "
-              f"of {count:,} rounds ({used / count / 10:.2f} seeds a contestant)")
+        print(
+            f"identical contestants, {told}: no cut called settled in {100 * clean / count:.1f} % "
+            f"of {count:,} rounds ({used / count / 10:.2f} seeds a contestant)"
+        )
 
 
 def power(count: int) -> None:
     print(f"share of the five worse contestants' cuts called settled ({count:,} rounds each), and best five found")
     print("gap (seed_sd)      " + "".join(f"{gap:>16}" for gap in (1, 2, 4, 5, 6, 8)))
-    cases = {"2 seeds": (Rules([5, 1], "cut"), 2, 0), "3 seeds": (Rules([5, 1], "cut"), 3, 0),
-             "1 seed, 4 twins": (Rules([5, 1], "cut"), 1, 4), "default (1 to 3)": (Rules([5, 1], "seeds", 3), 1, 4)}
+    cases = {
+        "2 seeds": (Rules([5, 1], "cut"), 2, 0),
+        "3 seeds": (Rules([5, 1], "cut"), 3, 0),
+        "1 seed, 4 twins": (Rules([5, 1], "cut"), 1, 4),
+        "default (1 to 3)": (Rules([5, 1], "seeds", 3), 1, 4),
+    }
     for told, (rules, seeds, twins) in cases.items():
         cells = []
         for gap in (1, 2, 4, 5, 6, 8):
@@ -152,8 +171,10 @@ def position(count: int) -> None:
         _Controller(EliminationScheduler(bracket, plan), [_Trial(n) for n in TEN], 2, rng).play(outcome)
         wins[bracket.winner()] += 1
     p = stats.chisquare([wins[n] for n in TEN]).pvalue
-    print(f"{count:,} tournaments of identical contestants through the scheduler: wins {[wins[n] for n in TEN]}, "
-          f"χ² p = {p:.3f}")
+    print(
+        f"{count:,} tournaments of identical contestants through the scheduler: wins {[wins[n] for n in TEN]}, "
+        f"χ² p = {p:.3f}"
+    )
 
 
 def main() -> None:

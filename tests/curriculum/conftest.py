@@ -16,8 +16,15 @@ from hamner.data.preparation.for_run import prepare
 def smoke_data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("smoke") / "data"
     config = load_config("smoke")
-    prepare(config, folder, ["tinystories", "sft", "personal", "synthetic", "fineweb_edu"], tokenizer=None, seq_len=64,
-            hub_tokens=0, say=lambda line: None)
+    prepare(
+        config,
+        folder,
+        ["tinystories", "sft", "personal", "synthetic", "fineweb_edu"],
+        tokenizer=None,
+        seq_len=64,
+        hub_tokens=0,
+        say=lambda line: None,
+    )
     return folder
 
 
@@ -31,10 +38,17 @@ def course(smoke_data, tmp_path):
         if not folder.exists():
             folder.mkdir()
             config = load_config("smoke", ["skill_items=2", "sample_tokens=2", *words], "curriculum")
-            (folder / "config.json").write_text(json.dumps({
-                "config": config.model_dump(mode="json"), "from": None, "first_stage": 0,
-                "model": model_named("v3", config.size).model_dump(),
-                "curriculum": Curriculum(name="test", stages=stages).model_dump(mode="json")}))
+            (folder / "config.json").write_text(
+                json.dumps(
+                    {
+                        "config": config.model_dump(mode="json"),
+                        "from": None,
+                        "first_stage": 0,
+                        "model": model_named("v3", config.size).model_dump(),
+                        "curriculum": Curriculum(name="test", stages=stages).model_dump(mode="json"),
+                    }
+                )
+            )
             (folder / "data").symlink_to(smoke_data)
         return CurriculumRun(folder, attempt=attempt)
 

@@ -33,13 +33,16 @@ def test_groups_are_curricula_and_seeds():
     assert {name: sorted(seeds) for name, seeds in found.items()} == {"seed": [0, 1], "joint": [0, 1]}
 
 
-@pytest.mark.parametrize(("runs", "message"), [
-    ([_run("seed", 0), _run("seed", 1)], "there is nothing to compare"),
-    ([_run("seed", 0), _run("seed", 0, name="again"), _run("joint", 0)], "are both seed with seed 0"),
-    ([_run("seed", 0), _run("joint", 1)], "each curriculum needs the same"),
-    ([_run("seed", 0), _run("joint", 0, tokens=900)], "make it with --curriculum joint --like seed0"),
-    ([_run("seed", 0), _run("joint", 0, same={"model": "n", "tokenizer": "t"})], "another model than seed0"),
-])
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ([_run("seed", 0), _run("seed", 1)], "there is nothing to compare"),
+        ([_run("seed", 0), _run("seed", 0, name="again"), _run("joint", 0)], "are both seed with seed 0"),
+        ([_run("seed", 0), _run("joint", 1)], "each curriculum needs the same"),
+        ([_run("seed", 0), _run("joint", 0, tokens=900)], "make it with --curriculum joint --like seed0"),
+        ([_run("seed", 0), _run("joint", 0, same={"model": "n", "tokenizer": "t"})], "another model than seed0"),
+    ],
+)
 def test_what_is_not_comparable_is_refused(runs, message):
     with pytest.raises(BadInput) as error:
         group(runs)
@@ -53,8 +56,11 @@ def _finished(results, name, curriculum, seed, loss):
     (folder / "data" / "manifest.json").write_text('{"tokenizer_sha256": "t"}')
     config = {"seed": seed, "data": {}, "optimizer": {}, "curriculum": {"eval_sequences": 1}}
     (folder / "config.json").write_text(json.dumps({"config": config, "model": {}, "curriculum": {"name": curriculum}}))
-    (folder / "stages.json").write_text(json.dumps({"stages": [
-        {"tokens": 400, "heldout_loss": {"sft": 9.0}}, {"tokens": 600, "heldout_loss": {"sft": loss}}]}))
+    (folder / "stages.json").write_text(
+        json.dumps(
+            {"stages": [{"tokens": 400, "heldout_loss": {"sft": 9.0}}, {"tokens": 600, "heldout_loss": {"sft": loss}}]}
+        )
+    )
     (folder / "skills.json").write_text(json.dumps({"stages": [{"exact_match": {"a": loss / 10, "b": 0.0}}]}))
 
 

@@ -36,20 +36,34 @@ def test_eight_stages_end_for_a_recorded_reason(raised):
         assert record["reason"] in ("plateau", "worse", "cap")
         assert 0 < record["steps"] <= 15
         assert record["tokens"] == record["steps"] * 4 * 64
-        assert set(record["started_at"]) == set(record["heldout_loss"]) == {
-            "synthetic", "tinystories", "fineweb_edu", "sft", "personal"}
+        assert (
+            set(record["started_at"])
+            == set(record["heldout_loss"])
+            == {"synthetic", "tinystories", "fineweb_edu", "sft", "personal"}
+        )
     assert stages[0]["heldout_loss"]["tinystories"] < stages[0]["started_at"]["tinystories"] - 0.5
 
 
 def test_metrics_have_every_step_and_every_stage_warms_up(raised):
     rows, stages = _rows(raised), _read(raised / "stages.json")["stages"]
     assert [int(r["step"]) for r in rows] == list(range(1, sum(s["steps"] for s in stages) + 1))
-    assert {"run", "timestamp", "step", "loss", "perplexity", "learning_rate", "tokens_per_sec", "tokens_total",
-            "tokens_billions", "elapsed_hours", "phase"} <= set(rows[0])
+    assert {
+        "run",
+        "timestamp",
+        "step",
+        "loss",
+        "perplexity",
+        "learning_rate",
+        "tokens_per_sec",
+        "tokens_total",
+        "tokens_billions",
+        "elapsed_hours",
+        "phase",
+    } <= set(rows[0])
     for stage in SEED:
         mine = [r for r in rows if r["phase"] == stage.name]
         losses = [float(r["loss"]) for r in mine]
-        assert float(mine[-1]["mean_loss"]) == pytest.approx(sum(losses) / len(losses))    # of this stage alone
+        assert float(mine[-1]["mean_loss"]) == pytest.approx(sum(losses) / len(losses))  # of this stage alone
         assert float(mine[0]["learning_rate"]) == pytest.approx(stage.learning_rate * 10 / 2)
         assert float(mine[2]["learning_rate"]) == pytest.approx(stage.learning_rate * 10)
     assert float(rows[0]["loss"]) == pytest.approx(7.6, abs=0.3)
@@ -60,7 +74,8 @@ def test_samples_curves_and_final_are_there(raised):
     assert all(len(line["samples"]) == 7 for line in lines)
     assert {line["stage"] for line in lines} == {stage.name for stage in SEED}
     assert sorted(p.name for p in (raised / "tensorboard").iterdir()) == [
-        f"{i}_{stage.name}" for i, stage in enumerate(SEED, 1)]
+        f"{i}_{stage.name}" for i, stage in enumerate(SEED, 1)
+    ]
     final = checkpoint.load(raised / "final")
     assert final.state["step"] == sum(s["steps"] for s in _read(raised / "stages.json")["stages"])
 
@@ -103,7 +118,8 @@ def test_a_checkpoint_cut_short_is_named_and_the_run_goes_on_from_the_one_before
 
 def _wait_for_step(folder, process, step):
     while not (folder / "checkpoints").is_dir() or not any(
-            int(p.name[5:]) >= step for p in (folder / "checkpoints").glob("step_*")):
+        int(p.name[5:]) >= step for p in (folder / "checkpoints").glob("step_*")
+    ):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
@@ -152,8 +168,18 @@ def test_told_to_stop_it_saves_and_leaves_within_ten_seconds(raised, commands, n
 @pytest.mark.slow
 def test_another_stage_can_be_begun(raised, commands):
     """--resume --stage goes back in the same run; --stage --from starts a new one there."""
-    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "late", "--stage", "voice",
-                        "--from", str(raised / "final"))
+    done = commands.run(
+        "curriculum.run",
+        "winner",
+        "--config",
+        "smoke",
+        "--name",
+        "late",
+        "--stage",
+        "voice",
+        "--from",
+        str(raised / "final"),
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     folder = commands.results / "curriculum" / "late"
     assert [s["number"] for s in _read(folder / "stages.json")["stages"]] == [8]
@@ -180,10 +206,20 @@ def test_two_workers_lose_like_one_over_200_steps(commands, tmp_path):
     """fp32, a dense model, equal global batch: the order of additions is all that differs."""
     (tmp_path / "long.toml").write_text(
         '[[stages]]\nname = "long"\nmix = {synthetic = 0.5, tinystories = 0.5}\nlevels = [0.5, 0.5]\n'
-        'learning_rate = 3e-4\nsteps = 200\nexact = true\n')
+        "learning_rate = 3e-4\nsteps = 200\nexact = true\n"
+    )
     for workers in (1, 2):
-        done = commands.run("curriculum.run", "v3", "--config", "smoke", "--name", f"long{workers}", "--curriculum",
-                            str(tmp_path / "long.toml"), f"workers={workers}")
+        done = commands.run(
+            "curriculum.run",
+            "v3",
+            "--config",
+            "smoke",
+            "--name",
+            f"long{workers}",
+            "--curriculum",
+            str(tmp_path / "long.toml"),
+            f"workers={workers}",
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     one, two = (_rows(commands.results / "curriculum" / f"long{workers}") for workers in (1, 2))
     gaps = [abs(float(a["loss"]) - float(b["loss"])) for a, b in zip(one, two, strict=True)]
@@ -195,11 +231,13 @@ def test_two_workers_lose_like_one_over_200_steps(commands, tmp_path):
 
 @pytest.mark.slow
 def test_a_control_reads_as_many_tokens_as_its_run(raised, commands):
-    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "joint", "--curriculum", "joint",
-                        "--like", "raised")
+    done = commands.run(
+        "curriculum.run", "winner", "--config", "smoke", "--name", "joint", "--curriculum", "joint", "--like", "raised"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    joint, like = (_read(commands.results / "curriculum" / name / "stages.json")["stages"]
-                   for name in ("joint", "raised"))
+    joint, like = (
+        _read(commands.results / "curriculum" / name / "stages.json")["stages"] for name in ("joint", "raised")
+    )
     assert [s["tokens"] for s in joint] == [sum(s["tokens"] for s in like)] and joint[0]["reason"] == "steps"
     for name, count in joint[0]["rows"].items():
         assert abs(count - sum(s["rows"][name] for s in like)) <= 2
@@ -274,9 +312,11 @@ def test_a_winner_of_another_size_or_tokenizer_is_refused(raised, league, comman
 @pytest.mark.slow
 def test_the_loop_runs_without_ray_too(raised, commands):
     """The same loop in a bare process: no Ray is needed to debug a stage, and the numbers are the same."""
-    code = ("import sys, pathlib, shutil; from curriculum.train_loop import CurriculumRun; "
-            "old, new = map(pathlib.Path, sys.argv[1:]); new.mkdir(); shutil.copy(old / 'config.json', new); "
-            "(new / 'data').symlink_to(old / 'data'); CurriculumRun(new).run()")
+    code = (
+        "import sys, pathlib, shutil; from curriculum.train_loop import CurriculumRun; "
+        "old, new = map(pathlib.Path, sys.argv[1:]); new.mkdir(); shutil.copy(old / 'config.json', new); "
+        "(new / 'data').symlink_to(old / 'data'); CurriculumRun(new).run()"
+    )
     new = commands.results / "curriculum" / "bare"
     env = commands.environment | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, str(raised), str(new)], check=True, env=env, timeout=120)

@@ -36,17 +36,20 @@ def test_without_decay_the_first_reason_ends_it():
 
 @pytest.mark.parametrize("cut", [None, 39, 40, 45])
 def test_a_decay_comes_after_the_plateau_and_within_the_cap(cut):
-    falls = [1.0, .9, .8, .7, .6, .5, .4, .3, .2, .1]
+    falls = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
     assert _play(SEED[0], 40, decay="run", decay_steps=10, cut=cut)[0] == pytest.approx([1.0] * 40 + falls)
     assert _play(SEED[0], decay="run", decay_steps=10, cut=cut) == (pytest.approx([1.0] * 90 + falls), "cap")
     late, reason = _play(SEED[0], 95, decay="run", decay_steps=10, cut=cut)
-    assert (len(late), reason) == (100, "cap")    # the decay before the cap had begun
+    assert (len(late), reason) == (100, "cap")  # the decay before the cap had begun
     assert _play(SEED[0], 40, ending="worse", decay="run", decay_steps=10)[1] == "worse"
 
 
 def test_which_stages_decay():
-    lengths = [len(_play(SEED[0], 40, decay=decay, decay_steps=10, last=last)[0])
-               for decay in ("none", "run", "stage") for last in (False, True)]
+    lengths = [
+        len(_play(SEED[0], 40, decay=decay, decay_steps=10, last=last)[0])
+        for decay in ("none", "run", "stage")
+        for last in (False, True)
+    ]
     assert lengths == [40, 40, 40, 50, 50, 50]
 
 
@@ -55,7 +58,7 @@ def test_a_fixed_length_knows_no_plateau():
     assert _play(stage, 20) == ([1.0] * 60, "steps")
     assert _play(stage, 20, max_steps=50) == ([1.0] * 50, "cap")
     assert _play(stage.model_copy(update={"exact": True}), 20, max_steps=50) == ([1.0] * 60, "steps")
-    assert _play(stage, decay="stage", decay_steps=4)[0][-5:] == [1.0, 1.0, .75, .5, .25]
+    assert _play(stage, decay="stage", decay_steps=4)[0][-5:] == [1.0, 1.0, 0.75, 0.5, 0.25]
 
 
 def test_cosine_ends_at_a_tenth():

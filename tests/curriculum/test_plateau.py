@@ -10,7 +10,7 @@ import pytest
 from curriculum.plateau import Confirmed, Look, Recorded, delay_steps, gain_per_window, judge, stopper
 from hamner.config.schema import Plateau
 
-RULE = Plateau(window_steps=100, evaluate_every=5, min_steps=500)    # the default rule, a tenth as long
+RULE = Plateau(window_steps=100, evaluate_every=5, min_steps=500)  # the default rule, a tenth as long
 WINDOW = RULE.window_steps
 
 
@@ -61,7 +61,7 @@ def test_error_of_an_ar1_case_by_hand():
 def test_residuals_that_alternate_do_not_narrow_the_error():
     gain, standard_error = gain_per_window([3.0, 1, 1, 3, 3, 1, 1, 3, 3, 1, 1, 3], 4)
     assert gain == pytest.approx(0.0, abs=1e-12)
-    plain = math.sqrt(12 / 10 / 143) * 4 / 2    # lag-1 Σ = -1: r counts as 0
+    plain = math.sqrt(12 / 10 / 143) * 4 / 2  # lag-1 Σ = -1: r counts as 0
     assert standard_error == pytest.approx(plain, rel=1e-12)
 
 
@@ -79,16 +79,34 @@ def test_the_error_covers_the_truth_even_when_neighbours_are_alike():
             losses.append(3 - 0.001 * n + error)
         gain, standard_error = gain_per_window(losses, 20)
         outside += abs(gain - 0.02 / 2.97) > 1.96 * standard_error
-    assert 0.01 < outside / 400 < 0.10    # 5 % at best; r is estimated and a little low
+    assert 0.01 < outside / 400 < 0.10  # 5 % at best; r is estimated and a little low
 
 
-@pytest.mark.parametrize(("gain", "error", "verdict"), [    # 1.645 errors to either side; 0.001 and 0.005
-    (0.0, 0.0, "done"), (0.0009, 0.0, "done"), (0.0049, 0.0, "going"), (0.0051, 0.0, "going"), (0.02, 0.005, "going"),
-    (0.0, 0.0030, "done"), (0.0, 0.0031, "undecided"), (0.02, 0.012, "undecided"), (0.02, 0.0115, "going"),
-    (-0.0009, 0.0, "done"), (-0.0011, 0.0, "worse"), (-0.02, 0.012, "done"), (-0.02, 0.0115, "worse"),
-    (0.002, 0.001, "done"), (0.003, 0.001, "going"), (0.003, 0.0013, "undecided"),
-    (math.nan, 0.0, "worse"), (0.0, math.nan, "worse"), (-math.inf, 1.0, "worse"), (0.1, math.inf, "worse"),
-])
+@pytest.mark.parametrize(
+    ("gain", "error", "verdict"),
+    [  # 1.645 errors to either side; 0.001 and 0.005
+        (0.0, 0.0, "done"),
+        (0.0009, 0.0, "done"),
+        (0.0049, 0.0, "going"),
+        (0.0051, 0.0, "going"),
+        (0.02, 0.005, "going"),
+        (0.0, 0.0030, "done"),
+        (0.0, 0.0031, "undecided"),
+        (0.02, 0.012, "undecided"),
+        (0.02, 0.0115, "going"),
+        (-0.0009, 0.0, "done"),
+        (-0.0011, 0.0, "worse"),
+        (-0.02, 0.012, "done"),
+        (-0.02, 0.0115, "worse"),
+        (0.002, 0.001, "done"),
+        (0.003, 0.001, "going"),
+        (0.003, 0.0013, "undecided"),
+        (math.nan, 0.0, "worse"),
+        (0.0, math.nan, "worse"),
+        (-math.inf, 1.0, "worse"),
+        (0.1, math.inf, "worse"),
+    ],
+)
 def test_what_one_look_says(gain, error, verdict):
     assert judge(gain, error, RULE) == verdict
 
@@ -121,7 +139,7 @@ def test_steady_progress_is_hardly_ever_stopped(noise, alike):
     stopped = 0
     for seed in range(20):
         stopped += _end(_steady(0.006), noise=noise, alike=alike, seed=seed)[1] is not None
-    assert stopped <= 1    # 5 % of 20 stages of 200 looks
+    assert stopped <= 1  # 5 % of 20 stages of 200 looks
 
 
 def test_a_rising_loss_ends_as_worse():
@@ -132,7 +150,7 @@ def test_a_rising_loss_ends_as_worse():
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_ends_as_worse(loss):
-    assert _end(lambda step: 3.0 if step < 300 else loss) == (500, "worse")    # looks at 300, 400 and 500
+    assert _end(lambda step: 3.0 if step < 300 else loss) == (500, "worse")  # looks at 300, 400 and 500
 
 
 def test_only_agreeing_looks_in_a_row_are_strikes():
@@ -148,13 +166,9 @@ def test_only_agreeing_looks_in_a_row_are_strikes():
             strikes.append((look.verdict, look.strikes))
         return strikes
 
-    assert told([0.0, 0.0, 0.02, 0.0, 0.0]) == [
-        ("done", 1), ("done", 2), ("going", 0), ("done", 1), ("done", 2),
-    ]
+    assert told([0.0, 0.0, 0.02, 0.0, 0.0]) == [("done", 1), ("done", 2), ("going", 0), ("done", 1), ("done", 2)]
     assert told([0.0, "noise", 0.0]) == [("done", 1), ("undecided", 0), ("done", 1)]
-    assert told([0.0, 0.0, -0.02, -0.02, 0.0]) == [
-        ("done", 1), ("done", 2), ("worse", 1), ("worse", 2), ("done", 1),
-    ]
+    assert told([0.0, 0.0, -0.02, -0.02, 0.0]) == [("done", 1), ("done", 2), ("worse", 1), ("worse", 2), ("done", 1)]
 
 
 @pytest.mark.parametrize("min_steps", [0, 500, 550, 2000])
@@ -176,8 +190,10 @@ def test_worse_counts_from_a_window_after_the_warmup_whatever_min_steps_is(warmu
 
 
 def test_window_20_and_8_follow_the_window():
-    sizes = {window: (Plateau(window_steps=window).evaluation_steps, Plateau(window_steps=window).averaging_steps)
-             for window in (1000, 100, 70, 12)}
+    sizes = {
+        window: (Plateau(window_steps=window).evaluation_steps, Plateau(window_steps=window).averaging_steps)
+        for window in (1000, 100, 70, 12)
+    }
     assert sizes == {1000: (50, 125.0), 100: (5, 12.5), 70: (2, 8.75), 12: (1, 1.5)}
     assert Plateau(window_steps=12, evaluate_every=3, average_steps=2.0).evaluation_steps == 3
 
@@ -203,10 +219,10 @@ def _recorded_naively(losses, window=1000, compare=2000, threshold=0.001, min_st
     for k in range(len(losses)):
         if k == 0 or k % every:
             continue
-        seen = losses[:k + 1]
+        seen = losses[: k + 1]
         is_strike = False
         if k >= min_steps and len(seen) >= window + compare:
-            recent, older = np.mean(seen[-window:]), np.mean(seen[-window - compare:-window])
+            recent, older = np.mean(seen[-window:]), np.mean(seen[-window - compare : -window])
             is_strike = bool((older - recent) / older < threshold)
         held = held + 1 if is_strike else 0
         if held >= strikes:
@@ -230,7 +246,7 @@ def test_the_recorded_rule_ends_a_flat_stage_after_5101_steps():
 @pytest.mark.parametrize("seed", range(6))
 def test_the_recorded_rule_is_the_recorded_one(seed):
     rng = np.random.default_rng(seed)
-    gain = rng.uniform(-0.002, 0.01)    # a 1,500 steps
+    gain = rng.uniform(-0.002, 0.01)  # a 1,500 steps
     losses = (3 * (1 - gain) ** (np.arange(9000) / 1500) * (1 + rng.normal(0, 0.08, 9000))).tolist()
     assert _recorded(losses) == _recorded_naively(losses)
 
@@ -253,7 +269,7 @@ def test_a_look_comes_once_a_window():
     looks = _looks(Confirmed(RULE), _steady(0.05), looks=9)
     assert [look.step for look in looks] == list(range(300, 901, 100))
     assert isinstance(looks[0], Look) and looks[0].verdict == "going"
-    assert looks[0].gain == pytest.approx(0.051, abs=0.003)    # -ln 0.95, a little less for the curve's bend
+    assert looks[0].gain == pytest.approx(0.051, abs=0.003)  # -ln 0.95, a little less for the curve's bend
 
 
 @pytest.mark.parametrize("cut", [5, 295, 300, 305, 1000, 1650])
@@ -270,4 +286,4 @@ def test_state_goes_on_identically(cut):
     found += _looks(resumed, curve, first=cut)
     assert found == expected and expected[-1].step == 2000
     assert resumed.state() == whole.state()
-    assert len(whole.state()["losses"]) <= 60    # no more than a look needs
+    assert len(whole.state()["losses"]) <= 60  # no more than a look needs

@@ -18,10 +18,18 @@ def _sources(folder, documents):
     for number in range(6):
         with (folder / "fineweb_edu" / f"{number}.jsonl").open("w") as file:
             for n in range(documents):
-                page = n if n % 20 else 10**6 + n    # every twentieth stands in all six files
+                page = n if n % 20 else 10**6 + n  # every twentieth stands in all six files
                 name = "shared" if n % 20 == 0 else number
-                file.write(json.dumps({"text": " ".join(
-                    f"word{hashlib.md5(f'{name}/{page}/{i}'.encode()).hexdigest()[:3]}" for i in range(60))}) + "\n")
+                file.write(
+                    json.dumps(
+                        {
+                            "text": " ".join(
+                                f"word{hashlib.md5(f'{name}/{page}/{i}'.encode()).hexdigest()[:3]}" for i in range(60)
+                            )
+                        }
+                    )
+                    + "\n"
+                )
     with (folder / "tinystories" / "a.jsonl").open("w") as file:
         for n in range(documents):
             file.write(json.dumps({"text": f"Once there was a fox, number {n}. " + f"It saw owl {n * 7}. " * 9}) + "\n")
@@ -29,14 +37,30 @@ def _sources(folder, documents):
 
 
 def _files(folder):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())
-            if p.is_file() and not p.name.startswith(".")}
+    return {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.iterdir())
+        if p.is_file() and not p.name.startswith(".")
+    }
 
 
 def _arguments(texts, out):
-    return ["--config", "smoke", "--data", str(texts), "--out", str(out), "--sources", "fineweb_edu,tinystories",
-            "--shard-tokens", "20000", "vocab_size=400", f"data.tokenizer={texts}",
-            "tournament.seq_len=16", "curriculum.seq_len=16"]
+    return [
+        "--config",
+        "smoke",
+        "--data",
+        str(texts),
+        "--out",
+        str(out),
+        "--sources",
+        "fineweb_edu,tinystories",
+        "--shard-tokens",
+        "20000",
+        "vocab_size=400",
+        f"data.tokenizer={texts}",
+        "tournament.seq_len=16",
+        "curriculum.seq_len=16",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +102,18 @@ def test_real_text_nine_times_over_is_the_same_by_both(commands, tmp_path):
             shutil.copytree(data / source, texts / source / str(copy))
     shutil.copytree(data / "tokenizer", texts / "tokenizer")
     for module, out in (("hamner.prepare_data", "alone"), ("curriculum.prepare_data", "spread")):
-        done = commands.run(module, "--config", "rtx3090", "--data", str(texts), "--out", str(tmp_path / out),
-                            "--shard-tokens", "200000", timeout=1200)
+        done = commands.run(
+            module,
+            "--config",
+            "rtx3090",
+            "--data",
+            str(texts),
+            "--out",
+            str(tmp_path / out),
+            "--shard-tokens",
+            "200000",
+            timeout=1200,
+        )
         assert done.returncode == 0, done.stderr
     assert _files(tmp_path / "alone") == _files(tmp_path / "spread")
     sources = json.loads((tmp_path / "alone" / "manifest.json").read_text())["sources"]

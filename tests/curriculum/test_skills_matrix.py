@@ -18,8 +18,13 @@ SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
 def _record(number, skills=None, documents=None):
     """documents: source -> (nats, tokens)"""
     documents = {name: {"nats": nats, "tokens": tokens} for name, (nats, tokens) in (documents or {}).items()}
-    return {"number": number, "stage": SEED[number - 1].name, "skills": skills or {}, "documents": documents,
-            "heldout_loss": {name: sum(d["nats"]) / sum(d["tokens"]) for name, d in documents.items()}}
+    return {
+        "number": number,
+        "stage": SEED[number - 1].name,
+        "skills": skills or {},
+        "documents": documents,
+        "heldout_loss": {name: sum(d["nats"]) / sum(d["tokens"]) for name, d in documents.items()},
+    }
 
 
 def _hits(right, count=100):
@@ -28,9 +33,9 @@ def _hits(right, count=100):
 
 def test_exact_match_is_compared_item_by_item():
     before = "1" * 60 + "0" * 40
-    after = "1" * 35 + "0" * 25 + "1" * 5 + "0" * 35    # 25 lost, 5 gained
+    after = "1" * 35 + "0" * 25 + "1" * 5 + "0" * 35  # 25 lost, 5 gained
     (drop,) = drops([_record(1, {"logic 1": before}), _record(2, {"logic 1": after})])
-    assert drop == Drop("logic 1", "exact match", "structure", 0.6, 0.4, math.sqrt(30) / 100)    # 0.2 > 1.645 * 0.0548
+    assert drop == Drop("logic 1", "exact match", "structure", 0.6, 0.4, math.sqrt(30) / 100)  # 0.2 > 1.645 * 0.0548
     assert drop.told == "logic 1: exact match 0.60 after structure, 0.40 now (a drop of 0.20 ± 0.05)"
 
 
@@ -42,12 +47,16 @@ def test_a_change_within_its_error_is_none():
     eight = "1" * 31 + "0" * 19 + "1" * 11 + "0" * 39
     assert drops([_record(1, {"a 1": before}), _record(2, {"a 1": eight})]) == []
     assert drops([_record(1, {"a 1": before}), _record(2, {"a 1": before})]) == []
-    assert drops([_record(1, {"a 1": "0" * 100}), _record(2, {"a 1": before})]) == []    # a gain
+    assert drops([_record(1, {"a 1": "0" * 100}), _record(2, {"a 1": before})]) == []  # a gain
 
 
 def test_the_best_earlier_stage_is_the_measure():
-    records = [_record(1, {"a 1": _hits(50)}), _record(2, {"a 1": _hits(90)}), _record(3, {"a 1": _hits(60)}),
-               _record(4, {"a 1": _hits(62)})]
+    records = [
+        _record(1, {"a 1": _hits(50)}),
+        _record(2, {"a 1": _hits(90)}),
+        _record(3, {"a 1": _hits(60)}),
+        _record(4, {"a 1": _hits(62)}),
+    ]
     (drop,) = drops(records)
     assert (drop.best_stage, drop.best, drop.now) == ("reasoning", 0.9, 0.62)
     assert drops(records[:2]) == drops(records[:1]) == drops([]) == []
@@ -70,8 +79,15 @@ def test_held_out_loss_by_documents():
 def test_loss_that_rose_in_one_document_only_is_within_error():
     # gaps 9, 0, 0: m = 0.03, g - m n = 6, -3, -3; se = sqrt(3/2 * 54) / 300 = 0.03; z = 1.645
     tokens = [100, 100, 100]
-    assert drops([_record(1, documents={"s": ([200.0, 200.0, 200.0], tokens)}),
-                  _record(2, documents={"s": ([209.0, 200.0, 200.0], tokens)})]) == []
+    assert (
+        drops(
+            [
+                _record(1, documents={"s": ([200.0, 200.0, 200.0], tokens)}),
+                _record(2, documents={"s": ([209.0, 200.0, 200.0], tokens)}),
+            ]
+        )
+        == []
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -95,8 +111,8 @@ def test_the_more_is_compared_the_more_it_takes():
 def test_sources_count_as_comparisons():
     same = {"s": ([200.0, 200.0], [100, 100])}
     records = [_record(1, {"a 1": "1" * 100}, same), _record(2, {"a 1": _hits(97)}, same)]
-    assert drops(records) == []                                                    # sqrt(3) = 1.73 < 1.96
-    assert len(drops([{**record, "documents": {}} for record in records])) == 1    # ... > 1.645
+    assert drops(records) == []  # sqrt(3) = 1.73 < 1.96
+    assert len(drops([{**record, "documents": {}} for record in records])) == 1  # ... > 1.645
 
 
 def made_up(stages=8):
@@ -148,7 +164,7 @@ def test_the_picture_is_1600_pixels_wide_and_grows_with_the_stages():
     assert one.dtype == "uint8" and one.shape[1:] == eight.shape[1:] == (1600, 3)
     assert 350 < one.shape[0] < eight.shape[0] < 900
     red = [int(((p[..., 0] > 200) & (p[..., 1] < 60) & (p[..., 2] < 60)).sum()) for p in (one, eight)]
-    assert red[0] < 2000 < red[1]    # frames
+    assert red[0] < 2000 < red[1]  # frames
 
 
 def test_a_picture_with_more_drops_than_lines_says_how_many_are_left():

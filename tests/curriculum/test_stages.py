@@ -7,28 +7,54 @@ from hamner.config.errors import BadInput
 
 
 def test_the_table_is_the_recorded_one():
-    assert [s.name for s in SEED] == ["structure", "reasoning", "knowledge", "context", "deep_knowledge",
-                                      "dialogue", "synthesis", "voice"]
+    assert [s.name for s in SEED] == [
+        "structure",
+        "reasoning",
+        "knowledge",
+        "context",
+        "deep_knowledge",
+        "dialogue",
+        "synthesis",
+        "voice",
+    ]
     assert [len(s.levels) for s in SEED] == [1, 3, 3, 4, 4, 4, 5, 5]
-    assert all(s.levels[-1] == max(s.levels) and min(s.levels) > 0 for s in SEED)    # none is left out again
+    assert all(s.levels[-1] == max(s.levels) and min(s.levels) > 0 for s in SEED)  # none is left out again
     assert [s.learning_rate for s in SEED] == [3e-4, 2.5e-4, 2e-4, 1.5e-4, 1.2e-4, 8e-5, 5e-5, 3e-5]
-    shares = [tuple(s.mix.get(n, 0) for n in ("synthetic", "tinystories", "fineweb_edu", "sft", "personal"))
-              for s in SEED]
+    shares = [
+        tuple(s.mix.get(n, 0) for n in ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")) for s in SEED
+    ]
     assert shares == [
-        (.30, .70, 0, 0, 0), (.55, .35, .10, 0, 0), (.20, .20, .60, 0, 0), (.35, .20, .35, .10, 0),
-        (.25, .15, .40, .15, .05), (.15, .15, .20, .40, .10), (.20, .15, .25, .25, .15),
-        (.15, .10, .15, .25, .35)]
+        (0.30, 0.70, 0, 0, 0),
+        (0.55, 0.35, 0.10, 0, 0),
+        (0.20, 0.20, 0.60, 0, 0),
+        (0.35, 0.20, 0.35, 0.10, 0),
+        (0.25, 0.15, 0.40, 0.15, 0.05),
+        (0.15, 0.15, 0.20, 0.40, 0.10),
+        (0.20, 0.15, 0.25, 0.25, 0.15),
+        (0.15, 0.10, 0.15, 0.25, 0.35),
+    ]
     assert list(stage_problems(SEED)) == []
 
 
 def test_every_problem_of_a_bad_table_is_named():
-    bad = (SEED[1], SEED[0].model_copy(update={"mix": {"synthetic": .5, "tinystorys": .6}, "levels": (.5, .4)}),
-           SEED[1].model_copy(update={"levels": (.1,) * 6, "schedule": "cosine"}),
-           SEED[2].model_copy(update={"levels": (1.5, -.5), "exact": True}))
+    bad = (
+        SEED[1],
+        SEED[0].model_copy(update={"mix": {"synthetic": 0.5, "tinystorys": 0.6}, "levels": (0.5, 0.4)}),
+        SEED[1].model_copy(update={"levels": (0.1,) * 6, "schedule": "cosine"}),
+        SEED[2].model_copy(update={"levels": (1.5, -0.5), "exact": True}),
+    )
     problems = "\n".join(stage_problems(bad))
-    for part in ("did you mean 'tinystories'", "sum to 1.1", "levels [0.5, 0.4] must be shares", "levels has 6 shares",
-                 "drops fineweb_edu", "the name stands 2 times", "cosine needs to know its length",
-                 "levels [1.5, -0.5] must", "exact goes with steps"):
+    for part in (
+        "did you mean 'tinystories'",
+        "sum to 1.1",
+        "levels [0.5, 0.4] must be shares",
+        "levels has 6 shares",
+        "drops fineweb_edu",
+        "the name stands 2 times",
+        "cosine needs to know its length",
+        "levels [1.5, -0.5] must",
+        "exact goes with steps",
+    ):
         assert part in problems
 
 
@@ -39,7 +65,7 @@ def test_shipped_curricula_are_sound(name):
 
 def test_lengths():
     pretrain = CURRICULA["pretrain_v2"][0]
-    assert pretrain.steps * 24 * 1024 == 2_613_657_600    # the recorded 2.614 billion tokens
+    assert pretrain.steps * 24 * 1024 == 2_613_657_600  # the recorded 2.614 billion tokens
     assert (pretrain.length(200_000), pretrain.length(100), SEED[0].length(100)) == (106_350, 100, 100)
     assert SEED[0].model_copy(update={"steps": 800, "exact": True}).length(100) == 800
 

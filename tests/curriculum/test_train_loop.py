@@ -19,8 +19,8 @@ def stage(name, **more):
     return Stage(**({"name": name, "mix": MIX, "learning_rate": 3e-4} | more))
 
 
-LONG = ("min_steps=1000000", "after_worse=last")    # nothing but the cap ends a stage
-RISES = ("min_steps=1000000", "warmup_steps=4", "strikes=1")    # ... or a loss that rises
+LONG = ("min_steps=1000000", "after_worse=last")  # nothing but the cap ends a stage
+RISES = ("min_steps=1000000", "warmup_steps=4", "strikes=1")  # ... or a loss that rises
 WILD = stage("wild", learning_rate=1.0)
 
 
@@ -88,7 +88,7 @@ def test_what_comes_after_worse_is_the_configs_choice(course, choice):
     assert "back to" not in _log(run)
     if choice == "stop":
         assert "after_worse = stop; --resume goes on from there" in _log(run)
-        again = _run(course(name="run"))    # as Ray restarts a worker: still stopped
+        again = _run(course(name="run"))  # as Ray restarts a worker: still stopped
         assert len(_told(again)) == 2
         again = _run(course(name="run", attempt=2))
         assert len(_told(again)) == 3 and (again.folder / "final").is_dir()
@@ -97,17 +97,29 @@ def test_what_comes_after_worse_is_the_configs_choice(course, choice):
 def test_the_rate_falls_to_nothing_at_the_end_of_the_run_alone(course):
     run = _run(course(stage("a"), stage("b"), words=(*LONG, "max_steps=12", "decay=run", "decay_steps=4")))
     rates = [float(row["learning_rate"]) for row in _rows(run)]
-    assert rates == pytest.approx([.0015, *[.003] * 11, .0015, *[.003] * 7, .003, .00225, .0015, .00075])
+    assert rates == pytest.approx([0.0015, *[0.003] * 11, 0.0015, *[0.003] * 7, 0.003, 0.00225, 0.0015, 0.00075])
 
 
-@pytest.mark.parametrize(("kept", "words"), [
-    ("keep", ("decay=stage", "decay_steps=4")), ("reset", ("rule=recorded",)),
-    *(pytest.param(kept, words, marks=pytest.mark.slow) for kept, words in (
-        ("reset", ()), ("keep", ()), ("reset", ("decay=stage", "decay_steps=4")), ("keep", ("rule=recorded",))))])
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ("keep", ("decay=stage", "decay_steps=4")),
+        ("reset", ("rule=recorded",)),
+        *(
+            pytest.param(kept, words, marks=pytest.mark.slow)
+            for kept, words in (
+                ("reset", ()),
+                ("keep", ()),
+                ("reset", ("decay=stage", "decay_steps=4")),
+                ("keep", ("rule=recorded",)),
+            )
+        ),
+    ],
+)
 def test_asked_to_stop_at_any_step_it_goes_on_bit_for_bit(course, kept, words):
     """Twice asked to stop in each stage, whatever the optimizer, the schedule and the rule."""
     words = (f"optimizer_at_border={kept}", "max_steps=10", "max_epochs=0.004", *words)
-    stages = stage("a"), stage("b", levels=(.3, .7))
+    stages = stage("a"), stage("b", levels=(0.3, 0.7))
     whole = _run(course(*stages, words=words, name="whole"))
     parts = course(*stages, words=words, name="parts")
     starts = 0
@@ -120,7 +132,7 @@ def test_asked_to_stop_at_any_step_it_goes_on_bit_for_bit(course, kept, words):
                 (folder / STOP).touch()
             return inner()
 
-        parts._stop_requested = told_to_stop    # the file comes into being after the fourth step
+        parts._stop_requested = told_to_stop  # the file comes into being after the fourth step
         parts.run()
         (parts.folder / STOP).unlink(missing_ok=True)
         starts += 1
@@ -138,8 +150,13 @@ class Killed(BaseException):
     """Nothing in the loop catches it."""
 
 
-@pytest.mark.parametrize("words", [("min_steps=4", "done_gain=0.4", "go_on_gain=0.9", "max_steps=40"),
-                                   pytest.param((*LONG, "max_steps=12"), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("min_steps=4", "done_gain=0.4", "go_on_gain=0.9", "max_steps=40"),
+        pytest.param((*LONG, "max_steps=12"), marks=pytest.mark.slow),
+    ],
+)
 def test_killed_while_a_stages_end_is_measured_it_ends_there_all_the_same(course, words, monkeypatch):
     """The stage's last window is also its best: its checkpoint must not say that the stage goes on."""
     whole = _run(course(stage("a"), stage("b"), words=words, name="whole"))
@@ -162,7 +179,7 @@ def test_killed_while_a_stages_end_is_measured_it_ends_there_all_the_same(course
 @pytest.mark.parametrize("rule", ["confirmed", "recorded"])
 def test_a_skipped_step_is_said_and_survives_a_resume(course, rule):
     run = course(stage("a"), words=(*LONG, "max_steps=12", f"rule={rule}"))
-    backward, spoilt = run.trainer._backward, {0, 6}    # 0-based steps
+    backward, spoilt = run.trainer._backward, {0, 6}  # 0-based steps
 
     def spoil(tokens):
         loss, balance = backward(tokens)
@@ -194,9 +211,9 @@ def test_torn_checkpoints_are_moved_out_of_the_way_of_those_to_come(course):
         (path / "state.json").write_text((path / "state.json").read_text().replace('"rate": 0.', '"rate": 1.'))
     again = course(name="run")
     (again.folder / STOP).touch()
-    again.run()    # stopped a step after the last whole one
+    again.run()  # stopped a step after the last whole one
     names = sorted(path.name for path in (again.folder / "checkpoints").iterdir())
-    assert names[:len(kept) - 2] == [f"corrupt_{path.name}" for path in kept[2:]]
+    assert names[: len(kept) - 2] == [f"corrupt_{path.name}" for path in kept[2:]]
     step = int(kept[1].name[5:]) + 1
     assert names[-1] == checkpoint.step_name(step) and f"stopped at step {step};" in _log(again)
     assert "its own checksum does not agree" in _log(again)
@@ -217,9 +234,19 @@ def test_a_torn_best_does_not_keep_the_run_from_going_on(course):
 
 
 def test_keeping_and_resetting_differ_only_after_the_border(course):
-    losses = [[row["loss"] for row in _rows(_run(course(
-        stage("a"), stage("b"), words=(*LONG, "max_steps=6", f"optimizer_at_border={kept}"), name=kept)))]
-        for kept in ("keep", "reset")]
+    losses = [
+        [
+            row["loss"]
+            for row in _rows(
+                _run(
+                    course(
+                        stage("a"), stage("b"), words=(*LONG, "max_steps=6", f"optimizer_at_border={kept}"), name=kept
+                    )
+                )
+            )
+        ]
+        for kept in ("keep", "reset")
+    ]
     assert losses[0][:7] == losses[1][:7] and losses[0][8:] != losses[1][8:]
 
 
@@ -236,25 +263,30 @@ def test_a_corrupt_checkpoint_is_named_and_the_one_before_is_used(course):
 
 def test_retention_keeps_the_newest_and_of_each_stage_its_end_and_best(course):
     run = _run(course(*(stage(name) for name in "abc"), words=(*LONG, "max_steps=10", "keep_every=7")))
-    kept = {int(path.name[5:]): (path / "optimizer.safetensors").is_file()
-            for path in (run.folder / "checkpoints").iterdir()}
-    ends_and_bests = {int(told[key].split("_")[1]) for told in
-                      [{"end": told["checkpoint"], "best": told["best"]["checkpoint"]} for told in _told(run)]
-                      for key in ("end", "best")}
+    kept = {
+        int(path.name[5:]): (path / "optimizer.safetensors").is_file()
+        for path in (run.folder / "checkpoints").iterdir()
+    }
+    ends_and_bests = {
+        int(told[key].split("_")[1])
+        for told in [{"end": told["checkpoint"], "best": told["best"]["checkpoint"]} for told in _told(run)]
+        for key in ("end", "best")
+    }
     assert kept.keys() == ends_and_bests | {7, 14, 21, 28, 30}
     assert {step for step, full in kept.items() if full} == {7, 14, 21, 28, 30}
 
 
 def test_skills_and_sources_are_measured_on_the_same_items_in_every_stage(course):
-    run = _run(course(stage("a"), stage("b", mix=MIX | {"synthetic": 0.1, "personal": 0.2}),
-                      words=(*LONG, "max_steps=4")))
+    run = _run(
+        course(stage("a"), stage("b", mix=MIX | {"synthetic": 0.1, "personal": 0.2}), words=(*LONG, "max_steps=4"))
+    )
     one, other = run.told
     assert one["skills"].keys() == other["skills"].keys() and len(one["skills"]) == 45
     for source, documents in one["documents"].items():
         assert documents["tokens"] == other["documents"][source]["tokens"]
         assert sum(documents["nats"]) / sum(documents["tokens"]) == one["heldout_loss"][source]
     assert set(one["heldout_loss"]) == {"synthetic", "tinystories", "sft", "personal"}
-    assert set(one["train_loss"]) == {"tinystories", "sft"}    # personal had not been read yet
+    assert set(one["train_loss"]) == {"tinystories", "sft"}  # personal had not been read yet
     skills = json.loads((run.folder / "skills.json").read_text())
     assert [told["stage"] for told in skills["stages"]] == ["a", "b"] and len(skills["chance"]) == 45
     assert (run.folder / "skills.png").stat().st_size > 10_000

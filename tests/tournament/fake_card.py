@@ -32,7 +32,8 @@ class OnFakeCard(Training):
         given = self.limits.get(self.folder.name, wanted) * (self.rung.share / self._first_rung().share)
         if wanted > given:
             raise torch.OutOfMemoryError(
-                f"CUDA out of memory. Tried to allocate {wanted / GIB:.4f} GiB. GPU 0 has {given / GIB:.4f} GiB")
+                f"CUDA out of memory. Tried to allocate {wanted / GIB:.4f} GiB. GPU 0 has {given / GIB:.4f} GiB"
+            )
         return super()._step(round_index)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
-ENDS = (2, 4, 6)    # steps at which the rounds end
+ENDS = (2, 4, 6)  # steps at which the rounds end
 
 
 def fake_trial():
@@ -100,19 +100,29 @@ def play(brackets, rows, folder, *, reuse=True, told=None, cpus=1.0):
     from tournament.scheduler import EliminationScheduler, Plan
 
     brackets = [brackets] if isinstance(brackets, Bracket) else brackets
-    plans = [Plan({Run(r["contestant"], r["seed"]): -float(i) for i, r in enumerate(rows)
-                   if r.get("league", 0) == league},
-                  lambda run, share: {"CPU": cpus},
-                  lambda *facts: told.append(facts) if told is not None else None, lambda *facts: None)
-             for league in range(len(brackets))]
+    plans = [
+        Plan(
+            {Run(r["contestant"], r["seed"]): -float(i) for i, r in enumerate(rows) if r.get("league", 0) == league},
+            lambda run, share: {"CPU": cpus},
+            lambda *facts: told.append(facts) if told is not None else None,
+            lambda *facts: None,
+        )
+        for league in range(len(brackets))
+    ]
     tune.Tuner(
         tune.with_resources(fake_trial(), {"cpu": cpus}),
         param_space={"row": tune.grid_search(rows)},
         tune_config=tune.TuneConfig(
             scheduler=Together([EliminationScheduler(*pair) for pair in zip(brackets, plans, strict=True)]),
-            metric="step", mode="max", reuse_actors=reuse),
+            metric="step",
+            mode="max",
+            reuse_actors=reuse,
+        ),
         run_config=tune.RunConfig(
-            storage_path=str(folder / "ray"), name="x", verbose=0,
+            storage_path=str(folder / "ray"),
+            name="x",
+            verbose=0,
             failure_config=tune.FailureConfig(max_failures=1),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=None)),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=None),
+        ),
     ).fit()

@@ -28,15 +28,15 @@ def _play(bracket, choose):
 def test_promotes_as_soon_as_the_best_share_has_come():
     bracket = _bracket("abcd", [2, 1])
     _tell(bracket, ("b", 2.0))
-    assert bracket.rounds[0].kept == [] and bracket.next_round(Run("b", 0)) is None    # half of one is nobody
+    assert bracket.rounds[0].kept == [] and bracket.next_round(Run("b", 0)) is None  # half of one is nobody
     _tell(bracket, ("c", 3.0))
     assert bracket.rounds[0].kept == ["b"] and not bracket.rounds[0].decided
-    assert [bracket.next_round(Run(name, 0)) for name in "abcd"] == [0, 1, None, 0]    # c is paused
+    assert [bracket.next_round(Run(name, 0)) for name in "abcd"] == [0, 1, None, 0]  # c is paused
     _tell(bracket, ("a", 4.0))
     assert bracket.next_round(Run("c", 0)) is None
     assert _tell(bracket, ("d", 5.0)) == [True]
-    assert bracket.rounds[0].kept == ["b", "c"] and bracket.next_round(Run("c", 0)) == 1    # promoted after all
-    assert [bracket.next_round(Run(name, 0)) for name in "ad"] == [None, None]    # out: the round is closed
+    assert bracket.rounds[0].kept == ["b", "c"] and bracket.next_round(Run("c", 0)) == 1  # promoted after all
+    assert [bracket.next_round(Run(name, 0)) for name in "ad"] == [None, None]  # out: the round is closed
     assert _tell(bracket, ("a", 0.0), round=1) == [False] and bracket.contestants(1) == ["b", "c"]
     assert _tell(bracket, ("c", 1.0), ("b", 2.0), round=1) == [False, True]
     assert bracket.over() and bracket.winner() == "c"
@@ -57,7 +57,7 @@ def test_there_is_one_winner_in_any_order_and_the_best_is_never_lost():
         assert bracket.winner() == "v0" and bracket.rounds[2].kept == ["v0"]
         best = [[f"v{i}" for i in range(places)] for places in (5, 3, 1)]
         assert all(set(names) <= set(played.kept) for names, played in zip(best, bracket.rounds, strict=True))
-        assert [sorted(bracket.labels(2))] == [sorted(set(bracket.contestants(2)) - {"v0"})]    # all of them compared
+        assert [sorted(bracket.labels(2))] == [sorted(set(bracket.contestants(2)) - {"v0"})]  # all of them compared
 
 
 def test_there_is_one_winner_when_each_is_better_than_all_before():
@@ -68,6 +68,6 @@ def test_there_is_one_winner_when_each_is_better_than_all_before():
     while not bracket.rounds[0].decided:
         run = last_first([run for run in bracket.waiting_for() if bracket.next_round(run) == 0])
         _tell(bracket, (run.contestant, float(run.contestant[1:])))
-    assert len(bracket.rounds[0].kept) == 9    # promoted at once, hence more than five
+    assert len(bracket.rounds[0].kept) == 9  # promoted at once, hence more than five
     _play(bracket, last_first)
     assert bracket.rounds[2].kept == ["v0"]

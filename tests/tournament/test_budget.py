@@ -9,7 +9,7 @@ from hamner.config.load import load_config
 from tournament.budget import Budget, budgets, probe_steps, reference_end
 from tournament.entrants import entrants, flops_per_token
 
-STEPS = [20, 40, 80]    # of the smoke config
+STEPS = [20, 40, 80]  # of the smoke config
 
 
 def _budgets(*words, flops=None):
@@ -43,7 +43,10 @@ def test_equal_flops_agree_within_half_a_step_at_the_end_of_the_league():
 def test_equal_flops_give_the_median_contestant_the_steps_of_the_config_and_everybody_one_at_least():
     _, found = _budgets("budget=flops", "steps=[1, 2, 4]", flops={"cheap": 0.5, "median": 1.0, "dear": 9.0})
     assert {name: budget.steps for name, budget in found.items()} == {
-        "cheap": (2, 6, 14), "median": (1, 3, 7), "dear": (1, 2, 3)}
+        "cheap": (2, 6, 14),
+        "median": (1, 3, 7),
+        "dear": (1, 2, 3),
+    }
 
 
 def test_equal_seconds_count_training_time_from_the_leagues_start():
@@ -51,19 +54,36 @@ def test_equal_seconds_count_training_time_from_the_leagues_start():
     assert {budget.seconds for budget in found.values()} == {(10.0, 30.0, 70.0)}
     budget = found["v01_dense_small"]
     assert [budget.done(i, 0, now) for i, now in ((0, 9.9), (0, 10.0), (1, 29.9), (1, 30.0), (2, 70.0))] == [
-        False, True, False, True, True]
-    assert not budget.done(0, 10**9, 9.9)    # steps do not count
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert not budget.done(0, 10**9, 9.9)  # steps do not count
 
 
 def test_a_round_is_done_at_its_step_however_long_it_took():
     budget = Budget((20, 60))
     assert [budget.done(i, step, 1e9) for i, step in ((0, 19), (0, 20), (1, 20), (1, 59), (1, 60))] == [
-        False, True, False, False, True]
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
-@pytest.mark.parametrize(("words", "steps"), [
-    ([], 6), (["warmup_steps=1"], 4), (["steps=[100, 1, 1]", "warmup_steps=1"], 20), (["warmup_steps=0"], 4),
-    (["steps=[1, 1, 1]", "warmup_steps=0"], 1), (["lr_probe_steps=50"], 50),
-])
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        ([], 6),
+        (["warmup_steps=1"], 4),
+        (["steps=[100, 1, 1]", "warmup_steps=1"], 20),
+        (["warmup_steps=0"], 4),
+        (["steps=[1, 1, 1]", "warmup_steps=0"], 1),
+        (["lr_probe_steps=50"], 50),
+    ],
+)
 def test_a_probe_is_a_fifth_of_round_one_and_three_warmups_at_least(words, steps):
     assert probe_steps(load_config("smoke", words)) == steps

@@ -18,15 +18,18 @@ def _bracket(names, keep, *, twins=(), **rules):
 
 def _tell(bracket, losses, *, round=0):
     """Report {(contestant, seed): loss or Outcome}; what report said."""
-    return [bracket.report(Run(*run), round, o if isinstance(o, Outcome) else Outcome(o))
-            for run, o in losses.items()]
+    return [bracket.report(Run(*run), round, o if isinstance(o, Outcome) else Outcome(o)) for run, o in losses.items()]
 
 
 def _one_round(losses, *, twins=TWINS, **rules):
     """Four contestants and their twins at the end of round 1."""
     bracket = _bracket("abcd", (2, 1), twins=twins, **rules)
-    _tell(bracket, {(name, 0): loss for name, loss in losses.items()} | {run: SPREAD[run] for run in twins}
-          | {("d", 0): SPREAD["d", 0]})
+    _tell(
+        bracket,
+        {(name, 0): loss for name, loss in losses.items()}
+        | {run: SPREAD[run] for run in twins}
+        | {("d", 0): SPREAD["d", 0]},
+    )
     return bracket
 
 
@@ -42,6 +45,7 @@ def _names(runs):
 
 # -- contested = seeds
 
+
 def test_a_contested_cut_asks_for_seeds_of_both_sides_until_max_seeds():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="seeds", max_seeds=3)
     assert {n: list(seeds) for n, seeds in bracket.seeds.items()} == {"a": [0], "b": [0, 1], "c": [0, 1], "d": [0]}
@@ -49,7 +53,7 @@ def test_a_contested_cut_asks_for_seeds_of_both_sides_until_max_seeds():
     assert _names(bracket.waiting_for()) == ["b1", "c1"]
     _tell(bracket, {("b", 1): 1.51, ("c", 1): 1.53})
     assert _names(bracket.waiting_for()) == ["b2", "c2"]
-    assert _tell(bracket, {("b", 2): 1.6, ("c", 2): 1.5}) == [False, True]    # nothing more may be asked for
+    assert _tell(bracket, {("b", 2): 1.6, ("c", 2): 1.5}) == [False, True]  # nothing more may be asked for
     assert bracket.rounds[0].kept == ["a", "c"]
     assert {name: label.verdict for name, label in bracket.labels(0).items()} == {"b": "contested", "d": "settled"}
     assert bracket.loss(0, "b") == pytest.approx((1.5 + 1.51 + 1.6) / 3)
@@ -72,7 +76,7 @@ def test_seeds_asked_for_later_leave_earlier_rounds_as_they_were():
     before = bracket.rank(0), bracket.loss(0, "a"), bracket.ruler(0)
     _tell(bracket, {("a", 0): 1.0, ("b", 0): 1.02, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
     assert {name: bracket.seeds[name] for name in "ab"} == {"a": {0: 0, 1: 1}, "b": {0: 0, 1: 1}}
-    assert [bracket.next_round(Run(name, 1)) for name in "ab"] == [1, 1]    # from scratch to the end of round 2
+    assert [bracket.next_round(Run(name, 1)) for name in "ab"] == [1, 1]  # from scratch to the end of round 2
     _tell(bracket, {("a", 1): 1.04, ("b", 1): 1.01}, round=1)
     assert (bracket.rank(0), bracket.loss(0, "a"), bracket.ruler(0)) == before
     assert bracket.winner() == "b" and bracket.winner_verdict() == "contested"
@@ -100,8 +104,10 @@ def test_a_further_seed_that_has_already_run_as_a_twin_is_not_waited_for():
 
 def test_a_further_seed_that_failed_as_a_twin_rounds_ago_does_not_take_its_contestant_out():
     bracket = _bracket("abcd", [2, 1], twins=[Run("a", 1), Run("a", 2)], contested="seeds", max_seeds=2)
-    _tell(bracket, {("a", 0): 1.0, ("a", 1): Outcome(None, "error"), ("a", 2): 1.01, ("b", 0): 1.0, ("c", 0): 9.0,
-                    ("d", 0): 9.0})
+    _tell(
+        bracket,
+        {("a", 0): 1.0, ("a", 1): Outcome(None, "error"), ("a", 2): 1.01, ("b", 0): 1.0, ("c", 0): 9.0, ("d", 0): 9.0},
+    )
     _tell(bracket, {("a", 0): 1.0, ("a", 2): 1.01, ("b", 0): 1.02}, round=1)
     _tell(bracket, {("b", 1): 1.02}, round=1)
     assert bracket.rank(1) == ["a", "b"] and bracket.winner() == "a"
@@ -117,19 +123,30 @@ def test_somebody_is_always_waited_for_until_the_end():
             run = rng.choice(bracket.waiting_for())
             failure = "error" if rng.random() < 0.03 else None
             bracket.report(run, bracket.next_round(run), Outcome(5 + rng.gauss(0, 0.03), failure))
-            assert all(played.decided or not played.kept for played in bracket.rounds)    # nobody goes on early
+            assert all(played.decided or not played.kept for played in bracket.rounds)  # nobody goes on early
         used.append(sum(map(len, bracket.seeds.values())))
     assert min(used) == 3 and max(used) == 6 and 4 < sum(used) / 500 < 6
 
 
-@pytest.mark.parametrize(("gap", "long", "asked"), [
-    (0.01, 8, [1, 2, 4, 8]), (0.01, 2, [1, 2, 4]), (0.01, 1, [1, 2]), (0.01, 0.5, [1]), (0.0034, 8, [1, 2, 4, 8]),
-    (0.0033, 8, [1]),
-])
+@pytest.mark.parametrize(
+    ("gap", "long", "asked"),
+    [
+        (0.01, 8, [1, 2, 4, 8]),
+        (0.01, 2, [1, 2, 4]),
+        (0.01, 1, [1, 2]),
+        (0.01, 0.5, [1]),
+        (0.0034, 8, [1, 2, 4, 8]),
+        (0.0033, 8, [1]),
+    ],
+)
 def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_them(gap, long, asked):
-    def told(name, loss):    # evaluated on 64 rows times what was asked for, as far as the text goes
-        return Outcome(loss, factor=here.factor, rows=round(64 * min(long, here.factor)),
-                       documents=_texts(gap if name == "b" else 0.0))
+    def told(name, loss):  # evaluated on 64 rows times what was asked for, as far as the text goes
+        return Outcome(
+            loss,
+            factor=here.factor,
+            rows=round(64 * min(long, here.factor)),
+            documents=_texts(gap if name == "b" else 0.0),
+        )
 
     bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=1, rows=64, max_factor=8)
     losses = {("a", 0): 1.0, ("b", 0): 1.5, ("c", 0): 1.52} | SPREAD
@@ -137,15 +154,16 @@ def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_th
     while not here.decided:
         factors.append(here.factor)
         assert len(factors) < 6
-        assert _names(bracket.waiting_for()) == ["a0", "b0", "c0", "d0", "d1", "d2"]    # twins look again too
+        assert _names(bracket.waiting_for()) == ["a0", "b0", "c0", "d0", "d1", "d2"]  # twins look again too
         _tell(bracket, {run: told(run[0], loss) for run, loss in losses.items()})
     assert factors == asked
-    assert bracket.compare(0, "c", "b").evaluation_se == pytest.approx(gap)    # more or less than 0.01 / 3
+    assert bracket.compare(0, "c", "b").evaluation_se == pytest.approx(gap)  # more or less than 0.01 / 3
     assert bracket.rounds[0].kept == ["a", "b"] and bracket.rounds[1].factor == 1
     assert sum(map(len, bracket.seeds.values())) == 4
 
 
 # -- contested = keep, and the verdict
+
 
 def test_contested_ones_go_on_too_but_not_past_the_last_round():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="keep")
@@ -155,9 +173,10 @@ def test_contested_ones_go_on_too_but_not_past_the_last_round():
     assert {name: label.verdict for name, label in bracket.labels(1).items()} == {"a": "contested", "c": "settled"}
 
 
-@pytest.mark.parametrize(("twins", "second", "verdict"), [
-    (TWINS, 5.0, "settled"), (TWINS, 1.01, "contested"), ((), 5.0, "unknown"), (TWINS, math.nan, None),
-])
+@pytest.mark.parametrize(
+    ("twins", "second", "verdict"),
+    [(TWINS, 5.0, "settled"), (TWINS, 1.01, "contested"), ((), 5.0, "unknown"), (TWINS, math.nan, None)],
+)
 def test_the_verdict_on_the_winner_is_the_least_certain_comparison(twins, second, verdict):
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 9.0}, twins=twins)
     assert bracket.winner_verdict() is None
@@ -173,8 +192,11 @@ def test_one_contested_rival_makes_the_winner_contested():
 
 def test_what_was_seen_on_too_few_rows_does_not_count_and_a_second_look_that_dies_costs_nothing():
     bracket = Bracket(Rules([1], "seeds", 1, rows=10), {"a": 1.0, "b": 1.0}, {"a": (0, 1), "b": (0, 1)})
-    texts = {(name, seed): {"s": {"share": 1.0, "tokens": [1, 1], "nats": [x + y, x - y]}}
-             for name, x, y in (("a", 1.0, 0.9), ("b", 1.001, 0.2)) for seed in (0, 1)}
+    texts = {
+        (name, seed): {"s": {"share": 1.0, "tokens": [1, 1], "nats": [x + y, x - y]}}
+        for name, x, y in (("a", 1.0, 0.9), ("b", 1.001, 0.2))
+        for seed in (0, 1)
+    }
     for (name, seed), text in texts.items():
         loss = sum(text["s"]["nats"]) / 2 + 0.001 * seed
         bracket.report(Run(name, seed), 0, Outcome(loss, rows=10, documents=text))

@@ -7,8 +7,9 @@ from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.equal_cost import FLOPS, LOSS, SECONDS, at_equal_cost, loss_at
 
 CURVE = [[0, 0.0, 0.0, 7.0], [1, 10.0, 4.0, 5.0], [2, 20.0, 6.0, 4.5], [4, 40.0, 10.0, 4.0]]
-NOTHING = dict.fromkeys(("loss_at_equal_flops", "rank_at_equal_flops", "loss_at_equal_seconds",
-                         "rank_at_equal_seconds"))
+NOTHING = dict.fromkeys(
+    ("loss_at_equal_flops", "rank_at_equal_flops", "loss_at_equal_seconds", "rank_at_equal_seconds")
+)
 
 
 def _grid(flops, seconds, *losses):
@@ -30,7 +31,7 @@ def test_the_loss_lies_on_straight_lines_as_numpy_draws_them(place):
     costs, losses = [point[place] for point in CURVE], [point[LOSS] for point in CURVE]
     for cost in np.linspace(0, costs[-1], 23):
         assert loss_at(CURVE, place, cost) == pytest.approx(np.interp(cost, costs, losses), rel=1e-12)
-    assert loss_at(CURVE, place, 2 * costs[-1]) == 4.0    # and never beyond the last
+    assert loss_at(CURVE, place, 2 * costs[-1]) == 4.0  # and never beyond the last
 
 
 def test_a_point_seen_at_the_end_of_one_round_and_the_beginning_of_the_next_is_fine():
@@ -39,24 +40,46 @@ def test_a_point_seen_at_the_end_of_one_round_and_the_beginning_of_the_next_is_f
 
 
 def test_everybody_is_compared_at_what_the_thriftiest_has_spent():
-    bracket = _bracket([{"a": (4.0, _grid(100, 10, 8, 6, 4)), "b": (5.0, _grid(50, 20, 8, 5)),
-                         "c": (6.0, _grid(200, 40, 8, 7, 6, 6, 6))}])
+    bracket = _bracket(
+        [
+            {
+                "a": (4.0, _grid(100, 10, 8, 6, 4)),
+                "b": (5.0, _grid(50, 20, 8, 5)),
+                "c": (6.0, _grid(200, 40, 8, 7, 6, 6, 6)),
+            }
+        ]
+    )
     found = at_equal_cost(bracket, 0, exclusive=True)
     assert (found["flops"], found["seconds"]) == (50.0, 10.0)
     assert found["of"] == {
-        "a": {"loss_at_equal_flops": 6.0, "rank_at_equal_flops": 2, "loss_at_equal_seconds": 4.0,
-              "rank_at_equal_seconds": 1},
-        "b": {"loss_at_equal_flops": 5.0, "rank_at_equal_flops": 1, "loss_at_equal_seconds": 6.5,
-              "rank_at_equal_seconds": 2},
-        "c": {"loss_at_equal_flops": 7.0, "rank_at_equal_flops": 3, "loss_at_equal_seconds": 7.0,
-              "rank_at_equal_seconds": 3},
+        "a": {
+            "loss_at_equal_flops": 6.0,
+            "rank_at_equal_flops": 2,
+            "loss_at_equal_seconds": 4.0,
+            "rank_at_equal_seconds": 1,
+        },
+        "b": {
+            "loss_at_equal_flops": 5.0,
+            "rank_at_equal_flops": 1,
+            "loss_at_equal_seconds": 6.5,
+            "rank_at_equal_seconds": 2,
+        },
+        "c": {
+            "loss_at_equal_flops": 7.0,
+            "rank_at_equal_flops": 3,
+            "loss_at_equal_seconds": 7.0,
+            "rank_at_equal_seconds": 3,
+        },
     }
     assert found["nothing"] == NOTHING
 
 
 def test_seconds_of_runs_that_shared_a_slot_are_not_compared():
-    found = at_equal_cost(_bracket([{"a": (4.0, _grid(10, 1, 8, 4)), "b": (5.0, _grid(10, 2, 8, 5)),
-                                     "c": (6.0, _grid(10, 3, 8, 6))}]), 0, exclusive=False)
+    found = at_equal_cost(
+        _bracket([{"a": (4.0, _grid(10, 1, 8, 4)), "b": (5.0, _grid(10, 2, 8, 5)), "c": (6.0, _grid(10, 3, 8, 6))}]),
+        0,
+        exclusive=False,
+    )
     assert found["flops"] == 10.0 and found["seconds"] is None
     assert [row["rank_at_equal_flops"] for row in found["of"].values()] == [1, 2, 3]
     assert all(row["loss_at_equal_seconds"] is row["rank_at_equal_seconds"] is None for row in found["of"].values())
@@ -68,15 +91,26 @@ def _two_rounds(second):
 
 
 def test_curves_go_on_from_the_rounds_before():
-    found = at_equal_cost(_two_rounds({"a": (2.0, [[1, 10.0, 1.0, 4.0], [3, 30.0, 3.0, 2.0]]),
-                                       "b": (3.0, [[1, 20.0, 2.0, 5.0], [3, 60.0, 6.0, 3.0]])}), 1, exclusive=True)
+    found = at_equal_cost(
+        _two_rounds(
+            {
+                "a": (2.0, [[1, 10.0, 1.0, 4.0], [3, 30.0, 3.0, 2.0]]),
+                "b": (3.0, [[1, 20.0, 2.0, 5.0], [3, 60.0, 6.0, 3.0]]),
+            }
+        ),
+        1,
+        exclusive=True,
+    )
     assert found["flops"] == 30.0 and set(found["of"]) == {"a", "b"}
     assert [row["loss_at_equal_flops"] for row in found["of"].values()] == [2.0, 4.5]
 
 
 def test_one_that_failed_in_this_round_does_not_hold_the_others_back():
-    found = at_equal_cost(_two_rounds({"a": (float("nan"), []),
-                                       "b": (3.0, [[1, 20.0, 2.0, 5.0], [3, 60.0, 6.0, 3.0]])}), 1, exclusive=True)
+    found = at_equal_cost(
+        _two_rounds({"a": (float("nan"), []), "b": (3.0, [[1, 20.0, 2.0, 5.0], [3, 60.0, 6.0, 3.0]])}),
+        1,
+        exclusive=True,
+    )
     assert found["flops"] == 60.0 and list(found["of"]) == ["b"]
 
 

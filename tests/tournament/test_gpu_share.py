@@ -31,22 +31,37 @@ def test_the_rungs_come_in_their_order():
     rungs, told = _ladder(TEN["v01_dense_small"], "compute.activation_checkpointing=false")
     start = rungs[0].share
     assert 0.2 < start < 0.5
-    assert rungs == [MemoryPlan(1, False, start), MemoryPlan(2, False, start), MemoryPlan(2, True, start), MemoryPlan(2, True, 2 * start),
-                     MemoryPlan(2, True, 1.0)]
-    assert told == ["micro batches 1 -> 2", "activation checkpointing",
-                    f"share of the card {start:g} -> {2 * start:g}", f"share of the card {2 * start:g} -> 1"]
+    assert rungs == [
+        MemoryPlan(1, False, start),
+        MemoryPlan(2, False, start),
+        MemoryPlan(2, True, start),
+        MemoryPlan(2, True, 2 * start),
+        MemoryPlan(2, True, 1.0),
+    ]
+    assert told == [
+        "micro batches 1 -> 2",
+        "activation checkpointing",
+        f"share of the card {start:g} -> {2 * start:g}",
+        f"share of the card {2 * start:g} -> 1",
+    ]
 
 
 def test_what_the_config_already_does_is_no_rung():
-    rungs, _ = _ladder(TEN["v02_dense_medium"])    # checkpointing from the start
-    assert [(rung.gradient_accumulation_steps, rung.activation_checkpointing) for rung in rungs] == [(1, True)] + [(2, True)] * 4
+    rungs, _ = _ladder(TEN["v02_dense_medium"])  # checkpointing from the start
+    assert [(rung.gradient_accumulation_steps, rung.activation_checkpointing) for rung in rungs] == [(1, True)] + [
+        (2, True)
+    ] * 4
     assert [rung.share for rung in rungs] == [0.17, 0.17, 0.34, 0.68, 1.0]
 
 
 @pytest.mark.parametrize(("batch", "gradient_accumulation_steps"), [(16, 16), (6, 2), (3, 1)])
 def test_a_batch_that_cannot_be_halved_is_not(batch, gradient_accumulation_steps):
-    rungs, told = _ladder(TEN["v01_dense_small"], f"tournament.batch_size={batch}",
-                          f"tournament.gradient_accumulation_steps={gradient_accumulation_steps}", "compute.activation_checkpointing=false")
+    rungs, told = _ladder(
+        TEN["v01_dense_small"],
+        f"tournament.batch_size={batch}",
+        f"tournament.gradient_accumulation_steps={gradient_accumulation_steps}",
+        "compute.activation_checkpointing=false",
+    )
     assert {rung.gradient_accumulation_steps for rung in rungs} == {gradient_accumulation_steps}
     assert told[0] == "activation checkpointing" and rungs[-1].share == 1.0
 
@@ -68,7 +83,7 @@ def test_each_of_the_first_two_rungs_needs_less_memory_but_never_less_than_weigh
     needs = [memory_bytes(TEN[name], config, rung) for rung in rungs]
     assert needs[0] > 1.05 * needs[1] > 1.05 * 1.02 * needs[2]
     assert needs[2] > 16 * count_parameters(TEN[name]).total
-    assert len(set(needs[2:])) == 1    # more of the card is no less memory
+    assert len(set(needs[2:])) == 1  # more of the card is no less memory
     assert needs[0] == memory_bytes(TEN[name], config)
 
 
@@ -89,8 +104,15 @@ def test_larger_batches_longer_sequences_and_full_precision_need_more():
         for word in ("tournament.batch_size=32", "tournament.seq_len=1024", "compute.precision=fp32"):
             assert memory_bytes(model, load_config("rtx3090", [word])) > 1.02 * base, (name, word)
         whole, halved = (
-            memory_bytes(model, load_config("rtx3090", [
-                "compute.activation_checkpointing=false", f"tournament.gradient_accumulation_steps={parts}"])) for parts in (1, 2))
+            memory_bytes(
+                model,
+                load_config(
+                    "rtx3090",
+                    ["compute.activation_checkpointing=false", f"tournament.gradient_accumulation_steps={parts}"],
+                ),
+            )
+            for parts in (1, 2)
+        )
         assert whole > 1.02 * halved, name
 
 
@@ -103,8 +125,10 @@ def test_halves_save_nothing_of_the_gradients_that_wait_for_the_second():
 
 def test_the_logits_of_a_batch_never_count_whole():
     """Eight times the tokens cost far less than their logits would."""
-    base, large = (memory_bytes(TEN["v01_dense_small"], load_config("rtx3090", [f"tournament.batch_size={rows}"]))
-                   for rows in (16, 128))
+    base, large = (
+        memory_bytes(TEN["v01_dense_small"], load_config("rtx3090", [f"tournament.batch_size={rows}"]))
+        for rows in (16, 128)
+    )
     assert large - base < 0.5 * 112 * 512 * 49_152 * 2
 
 
@@ -112,7 +136,7 @@ def test_the_ten_fit_on_fifty_gib_of_disk():
     ten = entrants(CARD)
     sizes = {name: 12 * count_parameters(c.model).total / GIB for name, c in ten.items()}
     needed = disk_gib(ten, CARD)
-    assert sum(sizes.values()) + 4 * min(sizes.values()) < needed < 50    # one a run, more of those that train
+    assert sum(sizes.values()) + 4 * min(sizes.values()) < needed < 50  # one a run, more of those that train
     more = disk_gib(ten, load_config("rtx3090", ["tournament.keep_checkpoints=3"]))
     together = [sizes[a] + sizes[b] for a, b in itertools.combinations(ten, 2)]
     assert 0 < more - needed < 2 * max(together)
@@ -134,7 +158,7 @@ def test_a_disk_that_is_too_small_is_refused_with_both_numbers(monkeypatch, tmp_
 
     disk(needed + 0.1)
     check_disk(ten, CARD, tmp_path / "not" / "yet" / "there")
-    assert asked == [tmp_path]    # the nearest folder that exists
+    assert asked == [tmp_path]  # the nearest folder that exists
     disk(needed - 0.1)
     told = rf"up to {needed:.1f} GiB, {tmp_path} has {needed - 0.1:.1f} GiB free: make room.*keep_checkpoints"
     with pytest.raises(BadInput, match=told):

@@ -18,11 +18,18 @@ from tournament.entrants import entrants
 from tournament.gpu_memory import CONTEXT, memory_bytes
 
 TEN = {name: contestant.model for name, contestant in entrants(load_config("rtx3090")).items()}
-PLAIN, PARTS, FULL = "compute.activation_checkpointing=false", "tournament.gradient_accumulation_steps=2", "compute.precision=fp32"
+PLAIN, PARTS, FULL = (
+    "compute.activation_checkpointing=false",
+    "tournament.gradient_accumulation_steps=2",
+    "compute.precision=fp32",
+)
 CASES = [("v01_dense_small", ()), ("v10_wide_shallow", (FULL,)), ("v05_moe_small", ())]
-SLOW = [(name, words) for name, model in TEN.items() for words in ((), (PLAIN,), (PARTS,), (FULL,), (PLAIN, PARTS))
-        if (name, words) not in CASES
-        and (model.num_experts == 1 or FULL not in words)]    # one expert after the other: sizes depend on the text
+SLOW = [
+    (name, words)
+    for name, model in TEN.items()
+    for words in ((), (PLAIN,), (PARTS,), (FULL,), (PLAIN, PARTS))
+    if (name, words) not in CASES and (model.num_experts == 1 or FULL not in words)
+]  # one expert after the other: sizes depend on the text
 
 
 def _peak(model, config):

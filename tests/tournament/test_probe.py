@@ -16,22 +16,39 @@ def _search(loss):
     return list(losses), best_power(losses)
 
 
-@pytest.mark.parametrize(("optimum", "tried"), [
-    (0, [0, -1, 1]), (0.4, [0, -1, 1]), (-0.4, [0, -1, 1]),
-    (1, [0, -1, 1, 2]), (2, [0, -1, 1, 2, 3]), (3, [0, -1, 1, 2, 3]), (9, [0, -1, 1, 2, 3]),
-    (-1, [0, -1, 1, -2]), (-2, [0, -1, 1, -2, -3]), (-9, [0, -1, 1, -2, -3]),
-])
+@pytest.mark.parametrize(
+    ("optimum", "tried"),
+    [
+        (0, [0, -1, 1]),
+        (0.4, [0, -1, 1]),
+        (-0.4, [0, -1, 1]),
+        (1, [0, -1, 1, 2]),
+        (2, [0, -1, 1, 2, 3]),
+        (3, [0, -1, 1, 2, 3]),
+        (9, [0, -1, 1, 2, 3]),
+        (-1, [0, -1, 1, -2]),
+        (-2, [0, -1, 1, -2, -3]),
+        (-9, [0, -1, 1, -2, -3]),
+    ],
+)
 def test_it_moves_towards_the_optimum_and_at_most_twice(optimum, tried):
     found, best = _search(lambda power: 5 + (power - optimum) ** 2)
     assert found == tried
-    assert best == min(range(-3, 4), key=lambda power: abs(power - optimum))    # of all it can reach
+    assert best == min(range(-3, 4), key=lambda power: abs(power - optimum))  # of all it can reach
 
 
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf])
-@pytest.mark.parametrize(("limit", "tried", "best"), [
-    (9, [0, -1, 1, 2, 3], 3), (2, [0, -1, 1, 2, 3], 2), (1, [0, -1, 1, 2], 1), (0, [0, -1, 1], 0),
-    (-1, [0, -1, 1, -2], -1), (-2, [0, -1, 1], None),
-])
+@pytest.mark.parametrize(
+    ("limit", "tried", "best"),
+    [
+        (9, [0, -1, 1, 2, 3], 3),
+        (2, [0, -1, 1, 2, 3], 2),
+        (1, [0, -1, 1, 2], 1),
+        (0, [0, -1, 1], 0),
+        (-1, [0, -1, 1, -2], -1),
+        (-2, [0, -1, 1], None),
+    ],
+)
 def test_rates_that_diverge_are_no_candidates(limit, tried, best, bad):
     assert _search(lambda power: 5.0 - power if power <= limit else bad) == (tried, best)
 

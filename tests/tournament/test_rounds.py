@@ -9,23 +9,30 @@ import pytest
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
 
-RECORDED = {    # the recorded first round: mean of the last 100 training losses; two contestants never reported
-    "v04_diffattn_medium": 7.0951, "v02_dense_medium": 7.1108, "v03_diffattn_small": 7.1537,
-    "v01_dense_small": 7.1641, "v07_hybrid_small": 7.2405, "v09_deep_narrow": 7.2687, "v05_moe_small": 7.2867,
+RECORDED = {  # the recorded first round: mean of the last 100 training losses; two contestants never reported
+    "v04_diffattn_medium": 7.0951,
+    "v02_dense_medium": 7.1108,
+    "v03_diffattn_small": 7.1537,
+    "v01_dense_small": 7.1641,
+    "v07_hybrid_small": 7.2405,
+    "v09_deep_narrow": 7.2687,
+    "v05_moe_small": 7.2867,
     "v06_moe_medium": 7.2870,
 }
 FAILED = ("v08_hybrid_medium", "v10_wide_shallow")
 TEN = [f"v{i}" for i in range(10)]
 NAN, INF = math.nan, math.inf
 FLOPS = {"a": 2.0, "b": 1.0, "c": 2.0, "d": 3.0, "e": 1.0}
-TABLES = {    # losses of each round
+TABLES = {  # losses of each round
     "all equal": ((2, 1), {"a": (1.0, 1.0), "b": (1.0, 1.0), "c": (1.0, 1.0), "d": (1.0, 1.0)}),
     "equal at the cut": ((2, 1), {"a": (2.0, 1.0), "b": (1.0, 2.0), "c": (2.0, 0.0), "d": (3.0, 0.0)}),
     "two fail, one later": ((2, 1), {"a": (NAN, 0.0), "b": (2.0, NAN), "c": (9.0, 3.0), "d": (INF, 0.0)}),
     "nobody left": ((2, 1), {"a": (1.0, NAN), "b": (NAN, 0.0), "c": (2.0, INF), "d": (3.0, 0.0)}),
     "five": ((3, 1), {"a": (3.0, 1.0), "b": (1.0, 3.0), "c": (2.0, 1.0), "d": (3.0, 0.0), "e": (NAN, 0.0)}),
-    "five, three rounds": ((3, 2, 1), {"a": (1.0, 2.0, 5.0), "b": (1.0, 2.0, 4.0), "c": (1.0, 2.0, 3.0),
-                                       "d": (1.0, 1.0, 3.0), "e": (2.0, 0.0, 0.0)}),
+    "five, three rounds": (
+        (3, 2, 1),
+        {"a": (1.0, 2.0, 5.0), "b": (1.0, 2.0, 4.0), "c": (1.0, 2.0, 3.0), "d": (1.0, 1.0, 3.0), "e": (2.0, 0.0, 0.0)},
+    ),
 }
 
 
@@ -36,8 +43,9 @@ def _bracket(flops, keep, *, seeds=1, twins=(), **rules):
 
 def _tell(bracket, *told, round=0):
     """Report several runs of a round, each (contestant, seed, loss or Outcome); what report said."""
-    return [bracket.report(Run(name, seed), round, o if isinstance(o, Outcome) else Outcome(o))
-            for name, seed, o in told]
+    return [
+        bracket.report(Run(name, seed), round, o if isinstance(o, Outcome) else Outcome(o)) for name, seed, o in told
+    ]
 
 
 def _play(bracket, loss, choose):
@@ -66,8 +74,9 @@ def test_the_recorded_round_has_one_outcome_in_any_order():
         bracket = _bracket(sorted(outcomes), [5, 3, 1])
         assert _tell(bracket, *((name, 0, outcomes[name]) for name in order)) == [False] * 9 + [True]
         results.add(tuple(bracket.contestants(1)))
-    assert results == {("v01_dense_small", "v02_dense_medium", "v03_diffattn_small", "v04_diffattn_medium",
-                        "v07_hybrid_small")}
+    assert results == {
+        ("v01_dense_small", "v02_dense_medium", "v03_diffattn_small", "v04_diffattn_medium", "v07_hybrid_small")
+    }
 
 
 @pytest.mark.parametrize("contested", ["cut", "keep", "seeds"])
@@ -76,7 +85,7 @@ def test_every_order_of_arrival_ends_as_the_plain_rule_says(case, contested):
     keep, losses = TABLES[case]
     flops, plain, ends, early, seen = {n: FLOPS[n] for n in losses}, _plain(keep, losses), 0, 0, set()
     todo = [_bracket(flops, keep, contested=contested)]
-    while todo:    # every state that some order of arrival reaches, once
+    while todo:  # every state that some order of arrival reaches, once
         here = todo.pop()
         waiting = here.waiting_for()
         assert here.over() == (not waiting)
@@ -88,14 +97,14 @@ def test_every_order_of_arrival_ends_as_the_plain_rule_says(case, contested):
             after, index = copy.deepcopy(here), here.next_round(run)
             after.report(run, index, Outcome(losses[run.contestant][index]))
             for before, played, true in zip(here.rounds, after.rounds, plain, strict=True):
-                assert set(before.kept) <= set(played.kept) <= true    # never revoked, never wrong
+                assert set(before.kept) <= set(played.kept) <= true  # never revoked, never wrong
                 assert played.decided or contested != "seeds" or not played.kept
                 early += bool(played.kept) and not played.decided
             key = str([(played.kept, sorted(played.outcomes)) for played in after.rounds])
             todo += [] if key in seen else [after]
             seen.add(key)
     assert ends > 0
-    assert (early > 0) == (contested != "seeds")    # somebody was certain before all had come
+    assert (early > 0) == (contested != "seeds")  # somebody was certain before all had come
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
@@ -134,13 +143,13 @@ def test_the_first_word_counts_and_strangers_are_not_heard():
     assert _tell(bracket, ("a", 0, 1.0), ("a", 0, 9.0), ("z", 0, 0.0), ("a", 1, 0.0)) == [False] * 4
     assert _tell(bracket, ("b", 0, 2.0), ("c", 0, 3.0)) == [False, True]
     assert bracket.loss(0, "a") == 1.0 and bracket.contestants(1) == ["a", "b"]
-    assert _tell(bracket, ("c", 0, 0.0)) == _tell(bracket, ("c", 0, 0.0), round=1) == [False]    # cut is cut
+    assert _tell(bracket, ("c", 0, 0.0)) == _tell(bracket, ("c", 0, 0.0), round=1) == [False]  # cut is cut
     assert len(bracket.rounds[0].outcomes) == 3 and not bracket.rounds[1].outcomes
 
 
-@pytest.mark.parametrize("rules", [
-    {}, {"contested": "keep"}, {"contested": "seeds", "max_seeds": 3}, {"mode": "async"}, {"seeds": 2},
-])
+@pytest.mark.parametrize(
+    "rules", [{}, {"contested": "keep"}, {"contested": "seeds", "max_seeds": 3}, {"mode": "async"}, {"seeds": 2}]
+)
 def test_the_ledger_restores_the_bracket_at_every_point(rules):
     def new():
         return _bracket([f"v{i}" for i in range(6)], [3, 1], twins=[("v0", 5), ("v0", 6)], **rules)

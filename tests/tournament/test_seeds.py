@@ -39,12 +39,14 @@ def test_one_seed_that_diverged_or_ran_out_of_memory_takes_its_contestant_out(fa
 
 def test_a_process_that_died_takes_only_its_own_seed_out():
     bracket = _bracket("abc", [2, 1], seeds=2)
-    _tell(bracket, {("a", 0): Outcome(None, "error"), ("a", 1): 1.0, ("b", 0): 2.0, ("b", 1): 2.0, ("c", 0): 3.0,
-                    ("c", 1): 3.0})
+    _tell(
+        bracket,
+        {("a", 0): Outcome(None, "error"), ("a", 1): 1.0, ("b", 0): 2.0, ("b", 1): 2.0, ("c", 0): 3.0, ("c", 1): 3.0},
+    )
     assert bracket.rank(0) == ["a", "b", "c"] and bracket.loss(0, "a") == 1.0
     assert _names(bracket.waiting_for()) == ["a1", "b0", "b1"]
     _tell(bracket, {("a", 1): 1.0, ("b", 0): 2.0, ("b", 1): 2.0}, round=1)
-    assert bracket.rank(1) == ["a", "b"]    # the seed that died rounds ago is missed by nobody
+    assert bracket.rank(1) == ["a", "b"]  # the seed that died rounds ago is missed by nobody
     assert bracket.winner() == "a"
 
 
@@ -57,7 +59,7 @@ def test_a_contestant_all_of_whose_processes_died_is_out():
 def test_twins_measure_and_do_not_compete():
     bracket = _bracket("abc", [2, 1], twins=[Run("c", 1), Run("c", 2)])
     assert _tell(bracket, {("a", 0): 1.0, ("b", 0): 2.0, ("c", 0): 3.0, ("c", 1): -5.0}) == [False] * 4
-    assert not bracket.rounds[0].decided and _names(bracket.waiting_for())[0] == "c2"    # waits for twins too
+    assert not bracket.rounds[0].decided and _names(bracket.waiting_for())[0] == "c2"  # waits for twins too
     assert _tell(bracket, {("c", 2): Outcome(None, "diverged")}) == [True]
     assert bracket.rank(0) == ["a", "b", "c"] and bracket.loss(0, "c") == 3.0
     assert bracket.contestants(1) == ["a", "b"]

@@ -10,7 +10,7 @@ import pytest
 
 from hamner.config.load import load_config
 
-LONG = "data.builtin_characters=20_000_000"    # more than a minute of preparing
+LONG = "data.builtin_characters=20_000_000"  # more than a minute of preparing
 
 
 def _processes():
@@ -42,8 +42,11 @@ def _preparing(commands, name):
     driver = commands.start("tournament", "--config", "smoke", "--name", name, LONG)
     folder = commands.results / "tournament" / name
     _wait((folder / "data" / "unfinished" / "plan.json").is_file)
-    return driver, folder, next(pid for pid in _processes()
-                                if "hamner.runs.background" in _command(pid) and _parent(pid) == driver.pid)
+    return (
+        driver,
+        folder,
+        next(pid for pid in _processes() if "hamner.runs.background" in _command(pid) and _parent(pid) == driver.pid),
+    )
 
 
 def test_a_preparation_that_dies_is_one_error_and_leaves_what_a_resume_needs(commands):
@@ -51,8 +54,9 @@ def test_a_preparation_that_dies_is_one_error_and_leaves_what_a_resume_needs(com
     os.kill(preparing, signal.SIGKILL)
     _, err = driver.communicate(timeout=60)
     assert driver.returncode == 1
-    assert err == ("error: the text was not prepared: its process ended with exit code -9; --resume goes on where it "
-                   "stood\n")
+    assert err == (
+        "error: the text was not prepared: its process ended with exit code -9; --resume goes on where it stood\n"
+    )
     assert (folder / "config.json").is_file()
 
 
@@ -92,14 +96,14 @@ def test_the_processes_that_ray_starts_first_become_the_trials_and_have_loaded_w
             return os.getpid(), dict(os.environ), {"tournament.trial", "torch._dynamo"} - set(sys.modules)
 
     monkeypatch.setattr("tournament.tuner.MOST_LOADED", 10**6)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "one")    # Tune would hand it to each trial in a process of its own
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "one")  # Tune would hand it to each trial in a process of its own
     before = dict(os.environ)
     league = League(tmp_path, load_config("smoke", [], "tournament"), Console(quiet=True))
     slots = connect(league)
     try:
         assert slots == ray.cluster_resources()["CPU"]
         for name in ("PYTHONPATH", "MALLOC_TRIM_THRESHOLD_", "RAY_preload_python_modules"):
-            assert os.environ.get(name) == before.get(name)    # those are for Ray's processes alone
+            assert os.environ.get(name) == before.get(name)  # those are for Ray's processes alone
         first = _wait(lambda: [pid for pid in _processes() if _command(pid).startswith("ray::IDLE")])
         pid, environment, missing = ray.get(_ActorClassCache().get(Trial).remote().here.remote())
         assert pid in first and not missing
@@ -127,7 +131,23 @@ def test_tune_saves_its_own_state_at_the_start_and_the_end_alone(league, tmp_pat
     saves, save = [], TuneController.save_to_dir
     monkeypatch.setattr(TuneController, "save_to_dir", lambda controller: saves.append(save(controller)))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert main(["--config", "smoke", "--results", str(tmp_path), "--name", "saves", "--data", str(league / "data"),
-                 'contestants=["v01_dense_small", "v03_diffattn_small", "v09_deep_narrow"]',
-                 "steps=[10, 20]", "keep=[2, 1]", "twins=0"]) == 0
+    assert (
+        main(
+            [
+                "--config",
+                "smoke",
+                "--results",
+                str(tmp_path),
+                "--name",
+                "saves",
+                "--data",
+                str(league / "data"),
+                'contestants=["v01_dense_small", "v03_diffattn_small", "v09_deep_narrow"]',
+                "steps=[10, 20]",
+                "keep=[2, 1]",
+                "twins=0",
+            ]
+        )
+        == 0
+    )
     assert len(saves) == 2

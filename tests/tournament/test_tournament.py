@@ -56,10 +56,11 @@ def test_every_number_of_a_row_belongs_to_the_others(league):
             assert row["difference"] == pytest.approx(row["heldout_loss"] - last["heldout_loss"], abs=1e-12)
             assert (row["verdict"] is None) == (place < keep and row["status"] != "winner")
             if row is not last:
-                assert row["standard_error"]**2 == pytest.approx(row["evaluation_se"]**2 + 2 * row["seed_sd"]**2)
+                assert row["standard_error"] ** 2 == pytest.approx(row["evaluation_se"] ** 2 + 2 * row["seed_sd"] ** 2)
             assert row["flops"] == row["flops_per_token"] * row["tokens"] == row["flops_per_token"] * played["tokens"]
             assert row["bits_per_byte"] == pytest.approx(
-                row["heldout_loss"] / math.log(2) * text["heldout_tokens"] / text["heldout_bytes"])
+                row["heldout_loss"] / math.log(2) * text["heldout_tokens"] / text["heldout_bytes"]
+            )
             assert row["seconds"] > 0 and row["peak_gib"] > 0.1 and row["learning_rate"] == pytest.approx(3e-3)
             assert set(row["other_sources"]) == {"tinystories", "synthetic", "sft", "personal"}
         losses = [run["heldout_loss"] for run in played["twins"]]
@@ -116,8 +117,12 @@ def test_the_ranked_loss_of_a_mixture_of_experts_is_cross_entropy_alone(league):
     from hamner.data.corpus import Corpus
 
     standings = _read(league / "standings.json")
-    name, played = next((row["contestant"], p) for p in reversed(standings["rounds"]) for row in p["standings"]
-                        if "moe" in row["contestant"] or "hybrid" in row["contestant"])
+    name, played = next(
+        (row["contestant"], p)
+        for p in reversed(standings["rounds"])
+        for row in p["standings"]
+        if "moe" in row["contestant"] or "hybrid" in row["contestant"]
+    )
     found = checkpoint.newest(league / name / "checkpoints")
     hamner = found.build().eval()
     tokens = torch.from_numpy(Corpus(league / "data", found.tokenizer().sha256).heldout("fineweb_edu").astype("int64"))
@@ -145,7 +150,7 @@ def test_everybody_read_the_same_tokens_and_survivors_went_on(league):
         assert [int(row["step"]) for row in rows] == list(range(1, steps + 1))
         assert int(rows[-1]["tokens_total"]) == steps * 4 * 64
         rates = [float(row["learning_rate"]) for row in rows]
-        assert rates == pytest.approx([1.5e-3] + [3e-3] * (steps - 1))    # warmup, then constant over all rounds
+        assert rates == pytest.approx([1.5e-3] + [3e-3] * (steps - 1))  # warmup, then constant over all rounds
 
 
 def test_the_winners_checkpoint_is_whole_and_runs(league):
@@ -164,8 +169,10 @@ def test_resume_of_a_finished_run_prints_the_result(league, commands):
 
 
 def _losses(folder):
-    return [[(row["contestant"], row["heldout_loss"], row["train_loss"], row["status"]) for row in played["standings"]]
-            for played in _read(folder / "standings.json")["rounds"]]
+    return [
+        [(row["contestant"], row["heldout_loss"], row["train_loss"], row["status"]) for row in played["standings"]]
+        for played in _read(folder / "standings.json")["rounds"]
+    ]
 
 
 @pytest.mark.slow
@@ -209,7 +216,7 @@ def test_a_killed_trial_is_started_again_from_its_checkpoint(league, commands):
 @pytest.mark.slow
 def test_a_contestant_that_cannot_start_is_a_result_of_its_own(league, commands):
     folder = commands.results / "tournament" / "crippled"
-    (folder / "v05_moe_small" / "metrics.csv").mkdir(parents=True)    # a folder where its file should be
+    (folder / "v05_moe_small" / "metrics.csv").mkdir(parents=True)  # a folder where its file should be
     shutil.copytree(league / "data", folder / "data")
     (folder / "config.json").write_text(json.dumps(_read(league / "config.json") | {"run": "crippled"}))
     done = commands.run("tournament", "--resume", "--name", "crippled")
@@ -218,7 +225,8 @@ def test_a_contestant_that_cannot_start_is_a_result_of_its_own(league, commands)
     assert (first[-1]["contestant"], first[-1]["status"], first[-1]["heldout_loss"]) == ("v05_moe_small", "error", None)
     assert first[-1]["reason"].startswith("crash: ") and "IsADirectoryError" in first[-1]["reason"]
     assert [r for r in _losses(folder)[0] if r[0] != "v05_moe_small"] == [
-        r for r in _losses(league)[0] if r[0] != "v05_moe_small"]
+        r for r in _losses(league)[0] if r[0] != "v05_moe_small"
+    ]
 
 
 REFUSED = {
@@ -271,8 +279,10 @@ def test_bad_input_gets_one_message_and_starts_nothing(case, tmp_path, capsys, m
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize(("address", "message"), [
-    ("http://elsewhere.example:8265", "ray job submit"), ("ray://127.0.0.1:10001", "ray job submit")])
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("http://elsewhere.example:8265", "ray job submit"), ("ray://127.0.0.1:10001", "ray job submit")],
+)
 def test_an_address_of_ray_that_a_driver_cannot_use_is_refused(address, message, tmp_path, capsys, monkeypatch):
     from tournament.run import main
 
@@ -282,10 +292,17 @@ def test_an_address_of_ray_that_a_driver_cannot_use_is_refused(address, message,
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("config.json", "{"), ("config.json", "[]"), ("config.json", '{"config": {"tournament": {"keep": []}}}'),
-    ("bracket.json", '{"outcomes": []}'), ("bracket.json", '{"outcomes": [{"v01_dense_small": {"x": 1}}]}'),
-    ("winner.json", "{}")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.json", "{"),
+        ("config.json", "[]"),
+        ("config.json", '{"config": {"tournament": {"keep": []}}}'),
+        ("bracket.json", '{"outcomes": []}'),
+        ("bracket.json", '{"outcomes": [{"v01_dense_small": {"x": 1}}]}'),
+        ("winner.json", "{}"),
+    ],
+)
 def test_a_broken_file_of_a_run_is_named(name, text, league, tmp_path, capsys):
     from tournament.run import main
 
@@ -302,13 +319,44 @@ def test_a_broken_file_of_a_run_is_named(name, text, league, tmp_path, capsys):
 def test_all_problems_come_at_once(tmp_path, capsys):
     from tournament.run import main
 
-    assert main(["--config", "smoke", "--results", str(tmp_path), "--name", "../x", "--data", "nowhere",
-                 "steps=[0,1]", "keep=[1,2]", "foo=1", "lr_scale=fast"]) == 2
+    assert (
+        main(
+            [
+                "--config",
+                "smoke",
+                "--results",
+                str(tmp_path),
+                "--name",
+                "../x",
+                "--data",
+                "nowhere",
+                "steps=[0,1]",
+                "keep=[1,2]",
+                "foo=1",
+                "lr_scale=fast",
+            ]
+        )
+        == 2
+    )
     err = capsys.readouterr().err
     for part in ("'foo'", "'lr_scale'", "at least 1 step", "keep fewer"):
         assert part in err
-    assert main(["--config", "smoke", "--results", str(tmp_path), "--name", "../x", "--data", "nowhere",
-                 'contestants=["v1"]']) == 2
+    assert (
+        main(
+            [
+                "--config",
+                "smoke",
+                "--results",
+                str(tmp_path),
+                "--name",
+                "../x",
+                "--data",
+                "nowhere",
+                'contestants=["v1"]',
+            ]
+        )
+        == 2
+    )
     err = capsys.readouterr().err
     for part in ("would leave", "no data folder", "unknown contestant 'v1'"):
         assert part in err
@@ -329,13 +377,21 @@ def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["contestant"] for row in rows] == list(CONTESTANTS)
-    assert set(rows[0]) == {"contestant", "parameters", "active_parameters", "tokens", "flops", "memory_gib",
-                            "gpu_share", "disk_gib"}
+    assert set(rows[0]) == {
+        "contestant",
+        "parameters",
+        "active_parameters",
+        "tokens",
+        "flops",
+        "memory_gib",
+        "gpu_share",
+        "disk_gib",
+    }
     assert rows[7]["parameters"] == 528_611_072 and rows[7]["active_parameters"] == 188_872_448
     assert rows[0]["tokens"] == 3500 * 16 * 512
     assert all(0 < row["gpu_share"] <= 1 and row["memory_gib"] < 24 for row in rows)
     small = sorted(row["gpu_share"] for row in rows)[:3]
-    assert sum(small) <= 1    # at least three small ones at a time
+    assert sum(small) <= 1  # at least three small ones at a time
     assert not (tmp_path / "none").exists()
 
 
@@ -343,13 +399,17 @@ def _planned(capsys, *words):
     from tournament.run import main
 
     assert main(["--config", "smoke", "--plan", "--json", *words]) == 0
-    return {row["contestant"]: row for line in capsys.readouterr().out.splitlines() if line.startswith("{")
-            for row in [json.loads(line)]}
+    return {
+        row["contestant"]: row
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("{")
+        for row in [json.loads(line)]
+    }
 
 
 def test_a_league_file_and_a_sweep_say_who_enters(tmp_path, capsys):
     league = tmp_path / "mine.toml"
-    league.write_text('''
+    league.write_text("""
         [[contestant]]
         name = "deep"
         base = "v01_dense_small"
@@ -358,14 +418,16 @@ def test_a_league_file_and_a_sweep_say_who_enters(tmp_path, capsys):
         name = "plain"
         base = "v01_dense_small"
         parameter_groups = [{ middle_layers = 1, learning_rate_scale = 0.2 }]
-    ''')
+    """)
     rows = _planned(capsys, "--league", str(league))
     assert list(rows) == ["deep", "plain"]
     block = 2 * 64**2 + 2 * 64 * 32 + 3 * 64 * 192 + 2 * 64
     assert rows["deep"]["parameters"] - rows["plain"]["parameters"] == 2 * block
     assert list(_planned(capsys, "--league", str(league), "--only", "plain")) == ["plain"]
     assert list(_planned(capsys, "--sweep", "lr=1e-4,3e-4", "--only", "v10_wide_shallow")) == [
-        "v10_wide_shallow-lr=1e-4", "v10_wide_shallow-lr=3e-4"]
+        "v10_wide_shallow-lr=1e-4",
+        "v10_wide_shallow-lr=3e-4",
+    ]
     assert len(_planned(capsys, "--sweep", "lr=1e-4,3e-4", "--sweep", "num_layers=1,2")) == 40
 
 
@@ -374,6 +436,10 @@ def test_the_plan_says_what_certainty_costs(capsys):
 
     assert main(["--config", "rtx3090", "--plan"]) == 0
     told = capsys.readouterr().out
-    for words in ("learning-rate round, 300 steps a try", "4 twins of v05_moe_small", "contested = seeds: about",
-                  "disk: up to"):
+    for words in (
+        "learning-rate round, 300 steps a try",
+        "4 twins of v05_moe_small",
+        "contested = seeds: about",
+        "disk: up to",
+    ):
         assert words in told

@@ -34,6 +34,7 @@ def start(league, tmp_path):
         contestants = entrants(config)
         budget = budget or budgets(config, flops_per_token(config, contestants))[NAME]
         return kind(config, tmp_path, tmp_path / folder, contestants[NAME], seed, budget, rate)
+
     return opened
 
 
@@ -72,7 +73,7 @@ def test_a_cooldown_ranks_an_annealed_copy_and_leaves_the_run_as_it_was(start):
 def test_a_killed_cooldown_is_done_again(start, monkeypatch):
     whole = _to_the_end(start("cooldown=0.25"))
     torn = start("cooldown=0.25", folder="torn")
-    monkeypatch.setattr(torn, "evaluate", lambda factor: 1 / 0)    # dies after the copy has been annealed
+    monkeypatch.setattr(torn, "evaluate", lambda factor: 1 / 0)  # dies after the copy has been annealed
     with pytest.raises(ZeroDivisionError):
         _to_the_end(torn)
     assert checkpoint.newest(torn.folder / "checkpoints").state["step"] == 15
@@ -89,7 +90,7 @@ def test_more_heldout_rows_change_the_measure_and_not_the_run(start):
     assert (first["rows"], more["rows"]) == (32, 64) and more["factor"] == 2
     assert 0 < abs(more["heldout_loss"] - first["heldout_loss"]) < 0.3
     assert all(torch.equal(weights[k], v) for k, v in run.trainer.hamner.state_dict().items())
-    assert start().result()["rows"] == 64    # and it is remembered
+    assert start().result()["rows"] == 64  # and it is remembered
 
 
 def test_documents_add_up_to_the_loss(start):
@@ -105,11 +106,12 @@ def test_another_seed_has_other_weights_and_another_order(start):
     first, second = start(), start(seed=1, folder="second")
     assert not torch.equal(first.trainer.hamner.embedding.weight, second.trainer.hamner.embedding.weight)
     assert not torch.equal(first.trainer.mixer.batch(0), second.trainer.mixer.batch(0))
-    rows, others = ({tuple(r.tolist()) for step in range(5) for r in run.trainer.mixer.batch(step)}
-                    for run in (first, second))
+    rows, others = (
+        {tuple(r.tolist()) for step in range(5) for r in run.trainer.mixer.batch(step)} for run in (first, second)
+    )
     assert rows != others
     text = first._text("fineweb_edu", 32)
-    assert torch.equal(text.rows, second._text("fineweb_edu", 32).rows)    # but the same held-out text
+    assert torch.equal(text.rows, second._text("fineweb_edu", 32).rows)  # but the same held-out text
 
 
 def test_what_a_kill_cost_is_noted_when_the_run_is_opened_again(start):
@@ -123,7 +125,7 @@ def test_what_a_kill_cost_is_noted_when_the_run_is_opened_again(start):
     assert [(n["contestant"], n["step_found"], n["steps_redone"]) for n in notes] == [("run", 5, 2)]
     assert again.trainer.step_count == 5
     start()
-    assert len((run.folder.parent / "resume.jsonl").read_text().splitlines()) == 1    # nothing lost, nothing noted
+    assert len((run.folder.parent / "resume.jsonl").read_text().splitlines()) == 1  # nothing lost, nothing noted
 
 
 CARD = {"device": "cuda", "gpu_memory_gib": 3.0}
@@ -143,11 +145,14 @@ def _bytes(*rungs):
 PLANNED, HALVED, CHECKPOINTED = _bytes((1, False), (2, False), (2, True))
 
 
-@pytest.mark.parametrize(("limit", "taken"), [
-    (PLANNED, []),
-    (HALVED, ["micro batches 1 -> 2"]),
-    (CHECKPOINTED, ["micro batches 1 -> 2", "activation checkpointing"]),
-])
+@pytest.mark.parametrize(
+    ("limit", "taken"),
+    [
+        (PLANNED, []),
+        (HALVED, ["micro batches 1 -> 2"]),
+        (CHECKPOINTED, ["micro batches 1 -> 2", "activation checkpointing"]),
+    ],
+)
 def test_out_of_memory_has_a_way_back_that_changes_no_token(start, monkeypatch, limit, taken):
     assert CHECKPOINTED < HALVED < PLANNED
     plain = _to_the_end(start(folder="plain"))
@@ -167,10 +172,13 @@ def test_then_it_asks_for_more_of_the_card_and_only_then_gives_up(start, monkeyp
     share = run.rung.share
     with pytest.raises(NeedsMoreOfTheCard):
         run.advance(0)
-    again = start(kind=OnFakeCard, **CARD)    # in a new process, with what ladder.json says
+    again = start(kind=OnFakeCard, **CARD)  # in a new process, with what ladder.json says
     assert again.rung.share == pytest.approx(2 * share)
     assert _to_the_end(again)["facts"]["ladder"] == [
-        "micro batches 1 -> 2", "activation checkpointing", f"share of the card {share:g} -> {2 * share:g}"]
+        "micro batches 1 -> 2",
+        "activation checkpointing",
+        f"share of the card {share:g} -> {2 * share:g}",
+    ]
 
 
 def test_a_run_that_does_not_fit_the_whole_card_is_out_of_memory(start, monkeypatch):

@@ -20,15 +20,28 @@ WORDS = ["report=[]", "steps=[10, 10]", "keep=[5, 1]", "checkpoint_every=5"]
 @pytest.fixture
 def start(league, tmp_path):
     """Opens a trial of NAME, with Tune's note of an earlier one or without."""
+
     def opened(round_index=0, *words, note=None, waiting=False):
         if not (tmp_path / "config.json").exists():
             (tmp_path / "data").symlink_to(league / "data")
             write_config(tmp_path, load_config("smoke", [*WORDS, *words]), {"kind": "tournament"})
-        trial = Trial({"row": {"run": str(tmp_path), "contestant": NAME, "seed": 0, "round": round_index,
-                               "waiting": waiting, "learning_rate": 3e-4, "attempt": 1}})
+        trial = Trial(
+            {
+                "row": {
+                    "run": str(tmp_path),
+                    "contestant": NAME,
+                    "seed": 0,
+                    "round": round_index,
+                    "waiting": waiting,
+                    "learning_rate": 3e-4,
+                    "attempt": 1,
+                }
+            }
+        )
         if note:
             trial.load_checkpoint(str(note))
         return trial
+
     return opened
 
 
@@ -41,15 +54,16 @@ def _to_the_end(trial):
 def test_a_run_started_again_from_an_old_note_goes_on_in_the_round_it_is_in(start):
     trial = start()
     _to_the_end(trial)
-    trial.step()    # five steps into round 2
+    trial.step()  # five steps into round 2
     progress = dict(trial._training.progress)
     trial.cleanup()
-    again = start()    # as Tune starts it when it has no note: in round 1
+    again = start()  # as Tune starts it when it has no note: in round 1
     told = again.step()
     assert (told["round"], told["step"], told["round_done"]) == (1, 20, True)
     after = again._training.progress
     assert after["start"] == progress["start"] and after["grid"][: len(progress["grid"])] == [
-        [step, pytest.approx(seconds), loss] for step, seconds, loss in progress["grid"]]
+        [step, pytest.approx(seconds), loss] for step, seconds, loss in progress["grid"]
+    ]
     outcome = json.loads(told["outcome"])
     assert outcome["facts"]["steps"] == 20 and len(after["losses"]) == 10
     again.cleanup()
@@ -75,7 +89,7 @@ def test_a_run_that_waits_does_nothing_until_it_goes_on(start, tmp_path):
     waiting = start(0, waiting=True)
     assert waiting.step() == {"round": 0, "step": 0, "round_done": False}
     assert waiting._training is None
-    assert waiting.step()["round"] == 1    # it is only called again when it goes on
+    assert waiting.step()["round"] == 1  # it is only called again when it goes on
     waiting.cleanup()
 
 
@@ -91,7 +105,7 @@ def test_a_second_look_that_fails_leaves_the_first_one_standing(start, tmp_path,
     told = json.loads(trial.step()["outcome"])
     assert (told["factor"], told["rows"], told["heldout_loss"]) == (2, first["rows"], first["heldout_loss"])
     monkeypatch.undo()
-    assert trial.step()["round"] == 1    # and is not tried for ever
+    assert trial.step()["round"] == 1  # and is not tried for ever
     trial.cleanup()
 
 
@@ -115,7 +129,7 @@ def test_a_killed_probe_goes_on_with_the_rate_it_was_at(start, tmp_path):
     whole.cleanup()
     noted = tmp_path / NAME / "learning_rate.json"
     losses = json.loads(noted.read_text())
-    noted.write_text(json.dumps({"0": losses["0"]}))    # killed just after the first rate
+    noted.write_text(json.dumps({"0": losses["0"]}))  # killed just after the first rate
     again = start(-1)
     while "probed" not in (told := again.step()):
         pass
@@ -151,7 +165,7 @@ def test_a_write_that_failed_does_not_keep_the_run_locked(start, monkeypatch):
     trial._training._save(False)
     with pytest.raises(OSError, match="disk full"):
         trial.cleanup()
-    start().cleanup()    # at once, not after a minute of waiting for the lock
+    start().cleanup()  # at once, not after a minute of waiting for the lock
 
 
 def test_the_speed_of_a_row_is_that_of_its_training_steps(start, monkeypatch, tmp_path):
@@ -164,9 +178,9 @@ def test_the_speed_of_a_row_is_that_of_its_training_steps(start, monkeypatch, tm
 
     monkeypatch.setattr(trial.training, "evaluate", slowly)
     _to_the_end(trial)
-    time.sleep(1.0)    # for the others
+    time.sleep(1.0)  # for the others
     _to_the_end(trial)
     trial.cleanup()
     rows = pandas.read_csv(tmp_path / NAME / "metrics.csv")
-    speeds = rows["tokens_per_second"][1:]    # without the first step
-    assert len(rows) == 20 and speeds.min() > speeds.median() / 8    # a second of waiting would make it a hundredth
+    speeds = rows["tokens_per_second"][1:]  # without the first step
+    assert len(rows) == 20 and speeds.min() > speeds.median() / 8  # a second of waiting would make it a hundredth

@@ -27,11 +27,11 @@ def test_threshold_leaves_five_percent_beyond_it(entrants, df):
 @pytest.mark.parametrize("df", [1, 4, 30])
 def test_threshold_of_a_pair_is_students_t(df):
     assert threshold(2, df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-5)
-    assert threshold(1, df) == threshold(2, df)    # a lone survivor is compared with nobody: as for two
+    assert threshold(1, df) == threshold(2, df)  # a lone survivor is compared with nobody: as for two
 
 
 def test_threshold_keeps_identical_contestants_apart_in_one_round_of_twenty():
-    rng = np.random.default_rng(0)    # ten alike, two seeds each: the largest difference of all pairs
+    rng = np.random.default_rng(0)  # ten alike, two seeds each: the largest difference of all pairs
     draws = rng.normal(size=(20_000, 10, 2))
     sd = np.sqrt(draws.var(axis=2, ddof=1).mean(axis=1))
     largest = np.ptp(draws.mean(axis=2), axis=1) / (sd * math.sqrt(1 / 2 + 1 / 2))
@@ -76,7 +76,7 @@ def test_paired_error_is_the_cluster_robust_error_of_a_regression_on_a_constant(
     rng = np.random.default_rng(seed)
     tokens = rng.integers(1, 40, 30)
     clusters = np.repeat(np.arange(30), tokens)
-    gaps = rng.normal(0.1, 0.5, tokens.sum()) + rng.normal(0, 0.3, 30)[clusters]    # of each token
+    gaps = rng.normal(0.1, 0.5, tokens.sum()) + rng.normal(0, 0.3, 30)[clusters]  # of each token
     x = np.ones((len(gaps), 1))
     bread = np.linalg.inv(x.T @ x)
     scores = np.stack([x[clusters == g].T @ (gaps - gaps.mean())[clusters == g] for g in range(30)])
@@ -85,7 +85,7 @@ def test_paired_error_is_the_cluster_robust_error_of_a_regression_on_a_constant(
     a = b + np.bincount(clusters, gaps)
     found = paired_error([_documents(a, tokens)], [_documents(b, tokens)])
     assert found == pytest.approx(math.sqrt(sandwich[0, 0]), rel=1e-9)
-    assert found > 1.5 * gaps.std(ddof=1) / math.sqrt(len(gaps))    # tokens of a document err together
+    assert found > 1.5 * gaps.std(ddof=1) / math.sqrt(len(gaps))  # tokens of a document err together
 
 
 def test_with_one_token_a_document_it_is_the_standard_error_of_a_mean():
@@ -100,8 +100,9 @@ def test_paired_error_is_how_far_the_difference_moves_with_other_documents():
         tokens = rng.integers(5, 60, 60)
         b = rng.normal(4, 1, 60) * tokens
         a = b + (0.1 + rng.normal(0, 0.2, 60)) * tokens
-        scores.append(((a - b).sum() / tokens.sum() - 0.1) / paired_error([_documents(a, tokens)],
-                                                                         [_documents(b, tokens)]))
+        scores.append(
+            ((a - b).sum() / tokens.sum() - 0.1) / paired_error([_documents(a, tokens)], [_documents(b, tokens)])
+        )
     assert np.std(scores) == pytest.approx(1.0, abs=0.1)
 
 
@@ -110,8 +111,9 @@ def test_the_order_of_documents_and_of_seeds_changes_nothing():
     tokens, order = rng.integers(1, 40, 25), rng.permutation(25)
     a, b = rng.normal(50, 9, (2, 3, 25))
     found = paired_error([_documents(row, tokens) for row in a], [_documents(row, tokens) for row in b])
-    moved = paired_error([_documents(row[order], tokens[order]) for row in a[::-1]],
-                         [_documents(row[order], tokens[order]) for row in b])
+    moved = paired_error(
+        [_documents(row[order], tokens[order]) for row in a[::-1]], [_documents(row[order], tokens[order]) for row in b]
+    )
     assert found == pytest.approx(moved, rel=1e-12) and found > 0
     assert found == pytest.approx(paired_error([_documents(a.mean(0), tokens)], [_documents(b.mean(0), tokens)]))
 
@@ -119,7 +121,8 @@ def test_the_order_of_documents_and_of_seeds_changes_nothing():
 def test_what_both_share_cancels():
     tokens, hard = [3, 9, 4, 4], np.array([30.0, 9.0, 70.0, 4.0])
     assert paired_error([_documents(hard + 0.5 * np.array(tokens), tokens)], [_documents(hard, tokens)]) == (
-        pytest.approx(0.0, abs=1e-12))
+        pytest.approx(0.0, abs=1e-12)
+    )
 
 
 def test_sources_count_by_their_share():
@@ -134,14 +137,17 @@ def test_sources_count_by_their_share():
     assert paired_error(both[:1], both[1:]) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(("a", "b"), [
-    ([], [_documents([1, 2], [1, 1])]),
-    ([_documents([1], [1])], [_documents([2], [1])]),                                       # one document
-    ([_documents([1, 2], [3, 4])], [_documents([1, 2], [4, 3])]),                           # other documents
-    ([_documents([1, 2], [3, 4])], [_documents([1, 2, 3], [3, 4, 5])]),                     # more of them
-    ([_documents([1, 2], [3, 4])], [_documents([1, 2], [3, 4], "personal")]),               # another source
-    ([_documents([1, 2], [3, 4])], [_documents([1, 2], [3, 4]), _documents([1, 2], [3, 9])]),    # in one seed
-    ([_documents([1, 2], [3, 4]), _documents([1, 2], [3, 9])], [_documents([1, 2], [3, 4])]),
-])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([], [_documents([1, 2], [1, 1])]),
+        ([_documents([1], [1])], [_documents([2], [1])]),  # one document
+        ([_documents([1, 2], [3, 4])], [_documents([1, 2], [4, 3])]),  # other documents
+        ([_documents([1, 2], [3, 4])], [_documents([1, 2, 3], [3, 4, 5])]),  # more of them
+        ([_documents([1, 2], [3, 4])], [_documents([1, 2], [3, 4], "personal")]),  # another source
+        ([_documents([1, 2], [3, 4])], [_documents([1, 2], [3, 4]), _documents([1, 2], [3, 9])]),  # in one seed
+        ([_documents([1, 2], [3, 4]), _documents([1, 2], [3, 9])], [_documents([1, 2], [3, 4])]),
+    ],
+)
 def test_without_the_same_two_documents_there_is_no_paired_error(a, b):
     assert paired_error(a, b) is None

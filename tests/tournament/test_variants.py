@@ -65,10 +65,12 @@ def test_rows_of_a_file_say_how_an_entrant_differs_from_its_base(tmp_path):
     assert list(found) == ["slow-middle", "shallow", "plain"]
     assert found["slow-middle"].model == model_named("v02_dense_medium", config.size)
     assert (found["slow-middle"].seeds, found["slow-middle"].learning_rate) == ((3, 5), 1e-4)
-    assert found["slow-middle"].groups == (ParameterGroup(learning_rate_scale=0.2, middle_layers=2),
-                                           ParameterGroup(learning_rate_scale=0.0, parameters="emb*"))
+    assert found["slow-middle"].groups == (
+        ParameterGroup(learning_rate_scale=0.2, middle_layers=2),
+        ParameterGroup(learning_rate_scale=0.0, parameters="emb*"),
+    )
     changed = {"num_layers": 2, "attention": "differential", "rope_theta": 5e4}
-    assert found["shallow"].model == model_named("v3", config.size).model_copy(update=changed)    # after shrinking
+    assert found["shallow"].model == model_named("v3", config.size).model_copy(update=changed)  # after shrinking
     assert (found["plain"].seeds, found["plain"].learning_rate) == ((0, 1), None)
 
 
@@ -79,13 +81,16 @@ def test_a_league_of_ones_own_may_be_smaller_than_what_round_one_keeps(tmp_path)
         entrants(_config(None, 'contestants=["v2", "v3"]'))
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("", "'contestant' is missing"),
-    ("[[contestant]]\nname = 'x'", "base' is missing"),
-    ("[[contestant]]\nname = 'x'\nbase = 'v2'\noverride = {num_layers = 2}", "did you mean|unknown key"),
-    ("[[contestant]]\nname = 'x'\nbase = 'v2'\nlearning_rate = 0", "greater than 0"),
-    ("[[contestant]]\nname = x", "no league can be read"),
-])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "'contestant' is missing"),
+        ("[[contestant]]\nname = 'x'", "base' is missing"),
+        ("[[contestant]]\nname = 'x'\nbase = 'v2'\noverride = {num_layers = 2}", "did you mean|unknown key"),
+        ("[[contestant]]\nname = 'x'\nbase = 'v2'\nlearning_rate = 0", "greater than 0"),
+        ("[[contestant]]\nname = x", "no league can be read"),
+    ],
+)
 def test_a_league_file_that_is_none_is_refused(tmp_path, text, told):
     with pytest.raises(BadInput, match=told):
         _league(tmp_path, text)
@@ -99,41 +104,54 @@ def test_a_league_file_that_is_not_there_is_named():
 V2 = {"name": "x", "base": "v2"}
 
 
-@pytest.mark.parametrize(("row", "told"), [
-    ({"base": "v02_dense"}, "unknown contestant 'v02_dense'; did you mean 'v02_dense_medium'?"),
-    ({"overrides": {"num_layer": 2}}, "unknown key 'num_layer'; did you mean 'num_layers'?"),
-    ({"overrides": {"num_layers": "two"}}, "'num_layers' = 'two'"),
-    ({"overrides": {"num_layers": True}}, "'num_layers' = True"),
-    ({"overrides": {"document_mask": 1}}, "'document_mask' = 1"),
-    ({"overrides": {"num_heads": 3}}, "x: num_heads 3 is not a multiple of num_kv_heads 2"),
-    ({"overrides": {"max_seq_len": 32}}, "sequences of 64 tokens exceed the model's max_seq_len 32"),
-    ({"overrides": {"vocab_size": 100}}, "vocab_size"),    # the tokenizer has more ids than that
-    ({"seeds": [1, 1]}, "seeds = [1, 1] must be different"),
-    ({"seeds": [-1]}, "not negative"),
-    ({"parameter_groups": [{"learning_rate_scale": 0.2}]}, "has either middle_layers or parameters"),
-    ({"parameter_groups": [{"learning_rate_scale": 0.2, "middle_layers": 1, "parameters": "*"}]}, "has either middle"),
-    ({"parameter_groups": [{"learning_rate_scale": 0.2, "middle_layers": 4}]}, "4 middle layers of 3"),
-    ({"parameter_groups": [{"learning_rate_scale": 0.2, "parameters": "nothing.*"}]}, "nothing.*"),
-])
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"base": "v02_dense"}, "unknown contestant 'v02_dense'; did you mean 'v02_dense_medium'?"),
+        ({"overrides": {"num_layer": 2}}, "unknown key 'num_layer'; did you mean 'num_layers'?"),
+        ({"overrides": {"num_layers": "two"}}, "'num_layers' = 'two'"),
+        ({"overrides": {"num_layers": True}}, "'num_layers' = True"),
+        ({"overrides": {"document_mask": 1}}, "'document_mask' = 1"),
+        ({"overrides": {"num_heads": 3}}, "x: num_heads 3 is not a multiple of num_kv_heads 2"),
+        ({"overrides": {"max_seq_len": 32}}, "sequences of 64 tokens exceed the model's max_seq_len 32"),
+        ({"overrides": {"vocab_size": 100}}, "vocab_size"),  # the tokenizer has more ids than that
+        ({"seeds": [1, 1]}, "seeds = [1, 1] must be different"),
+        ({"seeds": [-1]}, "not negative"),
+        ({"parameter_groups": [{"learning_rate_scale": 0.2}]}, "has either middle_layers or parameters"),
+        (
+            {"parameter_groups": [{"learning_rate_scale": 0.2, "middle_layers": 1, "parameters": "*"}]},
+            "has either middle",
+        ),
+        ({"parameter_groups": [{"learning_rate_scale": 0.2, "middle_layers": 4}]}, "4 middle layers of 3"),
+        ({"parameter_groups": [{"learning_rate_scale": 0.2, "parameters": "nothing.*"}]}, "nothing.*"),
+    ],
+)
 def test_an_impossible_row_is_refused_before_anything_starts(row, told):
     problems = _problems(V2 | row)
     assert len(problems) == 1 and told in problems[0]
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "..", ".", "data", "ray"])    # two are the league's own
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "..", ".", "data", "ray"])  # two are the league's own
 def test_a_name_that_cannot_be_a_folder_is_refused(name):
     assert len(_problems(V2 | {"name": name})) == 1
 
 
 def test_two_runs_never_share_a_folder():
-    assert any("a-seed1" in told for told in _problems({"name": "a", "base": "v3", "seeds": [0, 1]},
-                                                       {"name": "a-seed1", "base": "v2"}))
+    assert any(
+        "a-seed1" in told
+        for told in _problems({"name": "a", "base": "v3", "seeds": [0, 1]}, {"name": "a-seed1", "base": "v2"})
+    )
 
 
 def test_all_problems_of_all_rows_are_told_at_once():
-    told = "\n".join(_problems(V2, V2 | {"base": "v33"}, {"name": "y", "base": "v3", "overrides": {"num_layer": 2}},
-                               {"name": "z", "base": "v3", "seeds": [-1],
-                                "parameter_groups": [{"learning_rate_scale": 0.2}]}))
+    told = "\n".join(
+        _problems(
+            V2,
+            V2 | {"base": "v33"},
+            {"name": "y", "base": "v3", "overrides": {"num_layer": 2}},
+            {"name": "z", "base": "v3", "seeds": [-1], "parameter_groups": [{"learning_rate_scale": 0.2}]},
+        )
+    )
     for part in ("'x' is entered twice", "unknown contestant 'v33'", "'num_layer'", "z: seeds", "z: a parameter group"):
         assert part in told
 
@@ -168,24 +186,46 @@ def test_a_run_is_named_after_its_contestant_and_its_further_seeds():
 def test_a_sweep_enters_each_setting_of_each_contestant():
     assert sweep(["lr=1e-4,3e-4"], ["v2", "v3"]) == [
         {"name": f"{name}-lr={text}", "base": name, "learning_rate": rate}
-        for name in ("v2", "v3") for text, rate in (("1e-4", 1e-4), ("3e-4", 3e-4))]
+        for name in ("v2", "v3")
+        for text, rate in (("1e-4", 1e-4), ("3e-4", 3e-4))
+    ]
     rows = sweep(["num_layers=2,4", "lr=1e-3", "num_heads=2"], ["v3"])
-    assert rows == [{"name": f"v3-num_layers={n}-lr=1e-3-num_heads=2", "base": "v3", "learning_rate": 1e-3,
-                     "overrides": {"num_layers": n, "num_heads": 2}} for n in (2, 4)]
+    assert rows == [
+        {
+            "name": f"v3-num_layers={n}-lr=1e-3-num_heads=2",
+            "base": "v3",
+            "learning_rate": 1e-3,
+            "overrides": {"num_layers": n, "num_heads": 2},
+        }
+        for n in (2, 4)
+    ]
     found = entrants(_config(rows))
     assert [(c.model.num_layers, c.model.num_heads, c.learning_rate) for c in found.values()] == [
-        (2, 2, 1e-3), (4, 2, 1e-3)]
+        (2, 2, 1e-3),
+        (4, 2, 1e-3),
+    ]
     found = entrants(_config(sweep(["document_mask=true,false"], ["v3"]), "document_mask=true"))
     assert {name: c.model.document_mask for name, c in found.items()} == {
-        "v3-document_mask=true": True, "v3-document_mask=false": False}
+        "v3-document_mask=true": True,
+        "v3-document_mask=false": False,
+    }
 
 
-@pytest.mark.parametrize(("word", "told"), [
-    ("num_layer=2", "did you mean 'num_layers'"), ("lr", "write KEY=VALUE"), ("lr=", "write KEY=VALUE"),
-    ("lr=1e-4,", "must be a number"), ("lr=fast", "must be a number"), ('lr="a"', "must be a number"),
-    ("lr=[1]", "must be a number"), ("lr=true", "must be a number"),
-    ("num_layers=true", "must be a number"), ("document_mask=1", "must be true or false"),
-])
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("num_layer=2", "did you mean 'num_layers'"),
+        ("lr", "write KEY=VALUE"),
+        ("lr=", "write KEY=VALUE"),
+        ("lr=1e-4,", "must be a number"),
+        ("lr=fast", "must be a number"),
+        ('lr="a"', "must be a number"),
+        ("lr=[1]", "must be a number"),
+        ("lr=true", "must be a number"),
+        ("num_layers=true", "must be a number"),
+        ("document_mask=1", "must be true or false"),
+    ],
+)
 def test_a_sweep_of_nothing_known_is_refused(word, told):
     with pytest.raises(BadInput, match=told):
         sweep([word], ["v2"])

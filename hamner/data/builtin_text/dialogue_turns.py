@@ -151,11 +151,7 @@ JOKES = (
 HELP: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "My {furniture} squeaks. What can I do?",
-        (
-            "find the spot by moving it slowly",
-            "put a drop of oil or some candle wax there",
-            "tighten the screws",
-        ),
+        ("find the spot by moving it slowly", "put a drop of oil or some candle wax there", "tighten the screws"),
         "If it is wood on wood, wax is better than oil.",
     ),
     (
@@ -192,11 +188,7 @@ HELP: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     (
         "How can I learn {skill}?",
-        (
-            "start with {number} minutes a day",
-            "find somebody who can already do it",
-            "keep notes of what you learn",
-        ),
+        ("start with {number} minutes a day", "find somebody who can already do it", "keep notes of what you learn"),
         "Being bad at it is the first step.",
     ),
     (
@@ -220,11 +212,7 @@ HELP: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     (
         "How do I paint a {furniture}?",
-        (
-            "sand it lightly",
-            "wipe off the dust",
-            "paint two thin coats, and let it dry for {number} hours in between",
-        ),
+        ("sand it lightly", "wipe off the dust", "paint two thin coats, and let it dry for {number} hours in between"),
         "Thin coats look better than one thick one.",
     ),
     (

@@ -102,15 +102,7 @@ def _help(rng: random.Random, details: Mapping[str, str]) -> Exchange:
 def _questions(rng: random.Random, details: Mapping[str, str]) -> list[Exchange]:
     """One entity, asked about by name first and by pronoun afterwards."""
     known = world()
-    kinds = (
-        known.towns,
-        known.towns,
-        known.people,
-        known.rivers,
-        known.mountains,
-        known.animals,
-        known.plants,
-    )
+    kinds = (known.towns, known.towns, known.people, known.rivers, known.mountains, known.animals, known.plants)
     entity = known.draw(rng, pick(rng, kinds))
     asked = rng.sample(QUESTIONS[entity["kind"]], pick(rng, (1, 2, 2, 3)))
     opening = pick(rng, QUESTION_STARTS).format_map(details)

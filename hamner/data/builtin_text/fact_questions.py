@@ -13,10 +13,7 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
             ("Where is {it}?", "In which region is {it}?"),
             ("{name} is in {region}, on the {side} bank of the {river}.",),
         ),
-        (
-            ("How many people live in {it}?", "How big is {it}?"),
-            ("About {population} people live in {name}.",),
-        ),
+        (("How many people live in {it}?", "How big is {it}?"), ("About {population} people live in {name}.",)),
         (
             ("Who founded {it}?", "When was {it} founded[, and by whom|]?"),
             ("{name} was founded in {founded} by {founder}, a {founder_trade}.",),
@@ -26,16 +23,10 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
             ("What is there to see in {it}?",),
             ("You should see {landmark}.", "There is {landmark}, which is worth the walk."),
         ),
-        (
-            ("When is market day in {it}?",),
-            ("On {market_day}.", "The market in {name} is every {market_day}."),
-        ),
+        (("When is market day in {it}?",), ("On {market_day}.", "The market in {name} is every {market_day}.")),
         (
             ("Is there a festival in {it}?", "What do people celebrate in {it}?"),
-            (
-                "In {festival_month} they celebrate the {festival}.",
-                "Yes, the {festival}, every {festival_month}.",
-            ),
+            ("In {festival_month} they celebrate the {festival}.", "Yes, the {festival}, every {festival_month}."),
         ),
         (("What should I eat in {it}?",), ("Try {dish}, the local dish.", "The local dish is {dish}.")),
         (
@@ -47,30 +38,18 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
         ),
     ),
     "river": (
-        (
-            ("Where does {it} begin?", "Where is the source of {it}?"),
-            ("The {name} rises on {source} in {region}.",),
-        ),
+        (("Where does {it} begin?", "Where is the source of {it}?"), ("The {name} rises on {source} in {region}.",)),
         (("Where does {it} end?", "What does {it} flow into?"), ("It flows into {mouth}.",)),
-        (
-            ("How long is {it}?",),
-            ("The {name} is {length} kilometres long.", "It measures {length} kilometres."),
-        ),
+        (("How long is {it}?",), ("The {name} is {length} kilometres long.", "It measures {length} kilometres.")),
         (("What can one catch in {it}?",), ("Mostly {fish}, and {other_fish} near the mouth.",)),
         (("What colour is the water of {it}?",), ("The water is {colour}.",)),
-        (
-            ("When does {it} flood?",),
-            ("Usually in {flood_month}.", "The highest water comes in {flood_month}."),
-        ),
+        (("When does {it} flood?",), ("Usually in {flood_month}.", "The highest water comes in {flood_month}.")),
     ),
     "mountain": (
         (("How high is {it}?",), ("{name} is {height} metres high.", "The summit is at {height} metres.")),
         (("Where is {it}?",), ("{name} is in {region}.",)),
         (("Who climbed {it} first?",), ("{climber} was the first to reach the summit, in {climbed}.",)),
-        (
-            ("How long does it take to climb {it}?",),
-            ("A good walker needs {hours} hours.", "About {hours} hours."),
-        ),
+        (("How long does it take to climb {it}?",), ("A good walker needs {hours} hours.", "About {hours} hours.")),
         (("What is at the top of {it}?",), ("On the summit there is {summit}.",)),
         (("What kind of rock is {it} made of?",), ("It is made of {rock}.", "{name} is made of {rock}.")),
         (("When does the snow melt on {it}?",), ("The last snow melts in {snow_month}.",)),
@@ -89,14 +68,8 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
         (("Do you know anything odd about {him}?",), ("Well, people said that {he} {habit}.",)),
     ),
     "animal": (
-        (
-            ("What does {it} look like?",),
-            ("It is {colour} with {second_colour} spots, about the size of a {size}.",),
-        ),
-        (
-            ("Where does {it} live?",),
-            ("It lives in the {habitat} of {region}.", "In {habitat}, mostly in {region}."),
-        ),
+        (("What does {it} look like?",), ("It is {colour} with {second_colour} spots, about the size of a {size}.",)),
+        (("Where does {it} live?",), ("It lives in the {habitat} of {region}.", "In {habitat}, mostly in {region}.")),
         (("What does {it} eat?",), ("It eats {prey} and the {plant}.",)),
         (("When can one see {it}?",), ("It is active {active}.",)),
         (("What sound does {it} make?",), ("It makes {sound}.",)),
@@ -114,26 +87,8 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
     ),
 }
 
-QUESTION_STARTS = (
-    "",
-    "",
-    "",
-    "",
-    "Tell me: ",
-    "Maybe you know this. ",
-    "I have a question. ",
-    "My {relative} asks: ",
-)
-FOLLOW_UP_STARTS = (
-    "",
-    "",
-    "And ",
-    "Thanks. ",
-    "Interesting. ",
-    "I see. ",
-    "One more question. ",
-    "Good to know. ",
-)
+QUESTION_STARTS = ("", "", "", "", "Tell me: ", "Maybe you know this. ", "I have a question. ", "My {relative} asks: ")
+FOLLOW_UP_STARTS = ("", "", "And ", "Thanks. ", "Interesting. ", "I see. ", "One more question. ", "Good to know. ")
 ANSWER_STARTS = ("", "", "", "", "Good question. ", "Gladly. ", "Sure. ", "I know this one. ", "Of course. ")
 ANSWER_ENDS = (
     "",

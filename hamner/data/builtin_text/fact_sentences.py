@@ -100,10 +100,7 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "river": {
-        "length": (
-            "{S} is {length} kilometres long.",
-            "From end to end, the river measures {length} kilometres.",
-        ),
+        "length": ("{S} is {length} kilometres long.", "From end to end, the river measures {length} kilometres."),
         "source": ("{S} rises on {source}.", "Its [source|spring] is [on the slopes of|high on] {source}."),
         "mouth": ("{S} flows into {mouth}.", "[After {length} kilometres|At last], it reaches {mouth}."),
         "colour": ("The water is {colour}.", "[For most of the year|In most places], its water is {colour}."),
@@ -135,20 +132,14 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
             "The climb takes [about |]{hours} hours.",
             "A [good |strong |]walker needs {hours} hours to the top.",
         ),
-        "animal": (
-            "The {animal} lives on its slopes.",
-            "On the slopes, [walkers may meet|one may see] the {animal}.",
-        ),
+        "animal": ("The {animal} lives on its slopes.", "On the slopes, [walkers may meet|one may see] the {animal}."),
     },
     "person": {
         "birthplace": (
             "{S} was born in {birthplace} in {born}.",
             "{S} came from {birthplace}[ in {region}|], where {he} was born in {born}.",
         ),
-        "died": (
-            "{S} died in {died}, at the age of {age}.",
-            "When {he} died in {died}, {he} was {age} years old.",
-        ),
+        "died": ("{S} died in {died}, at the age of {age}.", "When {he} died in {died}, {he} was {age} years old."),
         "work": (
             "In {work_year}, {he} {work} in {work_town}.",
             "{S} is remembered in {work_town}, where {he} {work} in {work_year}.",
@@ -188,10 +179,7 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
         "flower": ("{S} has {flower} flowers.", "Its flowers are {flower}."),
         "month": ("{S} flowers in {month}.", "The flowers open in {month}."),
         "habitat": ("{S} grows in {habitat}.", "It likes {habitat}."),
-        "use": (
-            "[Its|The] {part} are used for {use}.",
-            "[People|The people of {region}] use the {part} for {use}.",
-        ),
+        "use": ("[Its|The] {part} are used for {use}.", "[People|The people of {region}] use the {part} for {use}."),
         "taste": (
             "The {part} taste {taste}.",
             "[Everyone|Anyone] who has tried the {part} knows that they taste {taste}.",
@@ -200,10 +188,7 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
             "The {animal} [eats it|hides beneath it|visits its flowers].",
             "[Where it grows, one may see the|It is visited by the] {animal}.",
         ),
-        "region": (
-            "{S} is [common|often found] in {region}.",
-            "One finds it [all over|in much of] {region}.",
-        ),
+        "region": ("{S} is [common|often found] in {region}.", "One finds it [all over|in much of] {region}."),
     },
 }
 

@@ -78,10 +78,7 @@ def _trade(rng: random.Random, known: World) -> str:
     values = {**person, "tools": tools, "day": day}
     about_trade = fill(rng, pick(rng, _TRADE_SENTENCES), values)
     town = known.by_name.get(person["work_town"]) or known.towns[0]
-    parts = [
-        f"{about_trade} {describe(rng, person, rng.randint(4, 6))}",
-        describe(rng, town, rng.randint(3, 5)),
-    ]
+    parts = [f"{about_trade} {describe(rng, person, rng.randint(4, 6))}", describe(rng, town, rng.randint(3, 5))]
     return "\n\n".join(parts)
 
 
@@ -101,14 +98,5 @@ _WRITERS: dict[str, Callable[[random.Random, World], str]] = {
     "trade": _trade,
     "science": _science,
 }
-_WEIGHTS = {
-    "town": 26,
-    "river": 11,
-    "mountain": 10,
-    "person": 20,
-    "animal": 12,
-    "plant": 9,
-    "trade": 5,
-    "science": 7,
-}
+_WEIGHTS = {"town": 26, "river": 11, "mountain": 10, "person": 20, "animal": 12, "plant": 9, "trade": 5, "science": 7}
 _KINDS = tuple(kind for kind, weight in _WEIGHTS.items() for _ in range(weight))

@@ -205,10 +205,7 @@ CLOSERS = (
 # What the trades of `world.py` do: material and tools, a working day, what becomes of it.
 TRADES: dict[str, tuple[str, ...]] = {
     "clockmaker": ("works with brass, steel and very small screws", "files the teeth of each wheel by hand"),
-    "weaver": (
-        "sits at a loom and works with wool and linen",
-        "throws the shuttle from side to side all day",
-    ),
+    "weaver": ("sits at a loom and works with wool and linen", "throws the shuttle from side to side all day"),
     "bell founder": ("melts copper and tin in a furnace", "pours the metal into a mould of clay and straw"),
     "bridge builder": ("needs stone, oak and ropes", "measures the river before anything else is done"),
     "painter": ("grinds colours and mixes them with oil", "waits for the light of the morning"),
@@ -216,17 +213,11 @@ TRADES: dict[str, tuple[str, ...]] = {
     "teacher": ("needs chalk, books and patience", "explains the same thing in three different ways"),
     "gardener": ("works with a spade, a rake and shears", "knows the soil by its smell"),
     "shipwright": ("builds with oak and pine and seals the seams with tar", "bends the planks over steam"),
-    "miller": (
-        "looks after the stones and the sails or the wheel",
-        "listens to the mill to know if it runs well",
-    ),
+    "miller": ("looks after the stones and the sails or the wheel", "listens to the mill to know if it runs well"),
     "composer": ("works with pen, paper and a piano", "tries each tune on the piano before writing it down"),
     "mapmaker": ("walks with a compass and a long chain", "draws by lamplight what was measured by day"),
     "baker": ("gets up at three and lights the oven", "shapes two hundred loaves before sunrise"),
     "poet": ("needs hardly more than a pencil", "reads every line aloud before keeping it"),
     "blacksmith": ("heats iron in a fire of charcoal", "shapes it on the anvil while it glows"),
-    "glassblower": (
-        "takes soft glass from the furnace on a long pipe",
-        "turns it all the time so that it stays round",
-    ),
+    "glassblower": ("takes soft glass from the furnace on a long pipe", "turns it all the time so that it stays round"),
 }

@@ -40,10 +40,7 @@ _PROJECTS = (
         "because the lake is only ten minutes away",
         ("keel", "seat", "oar", "third plank"),
         (
-            (
-                "it leaked faster than I could bail",
-                "a week under water, believe it or not, so the wood could swell",
-            ),
+            ("it leaked faster than I could bail", "a week under water, believe it or not, so the wood could swell"),
             ("one oar was longer than the other", "cutting the long one, twice"),
             ("the varnish came off in sheets", "sanding it all down and starting again"),
         ),
@@ -103,10 +100,7 @@ _PROJECTS = (
         "for the children of the street, mostly",
         ("points", "signal box", "tunnel", "small blue engine"),
         (
-            (
-                "the engine stopped in the tunnel, always in the tunnel",
-                "cleaning the rail with a scrap of felt",
-            ),
+            ("the engine stopped in the tunnel, always in the tunnel", "cleaning the rail with a scrap of felt"),
             ("the points threw the wrong way", "swapping two wires I had sworn were right"),
             ("Bobbin ate the station", "building a second station, out of harder wood"),
         ),
@@ -126,10 +120,7 @@ _PROJECTS = (
         "so the goose stays on her own side",
         ("latch", "hinge", "top rail", "gate post"),
         (
-            (
-                "it sagged until it dragged on the stones",
-                "a brace from corner to corner, the right way up this time",
-            ),
+            ("it sagged until it dragged on the stones", "a brace from corner to corner, the right way up this time"),
             ("the latch froze", "a drop of oil before the frost and not after"),
             ("the post was rotten below the ground", "digging, then more digging, then oak"),
         ),
@@ -159,10 +150,7 @@ _PROJECTS = (
         "because a friend asked and I never learn",
         ("pedal", "shuttle", "front beam", "comb"),
         (
-            (
-                "the pedals were the wrong way round",
-                "calling them the right way round and getting used to it",
-            ),
+            ("the pedals were the wrong way round", "calling them the right way round and getting used to it"),
             ("the threads kept breaking", "smoothing every single slot with a nail file"),
             ("it walked across the floor", "two strips of rubber from a dead tyre"),
         ),
@@ -252,15 +240,7 @@ _CLUTTER = words.pool(
     """paint tins; lawn mower; jam jars; bicycle frames; box of odd screws; pile of planks; broken chairs; old
     tyres; biscuit tins; rolled-up carpet; sacks of plaster; three ladders"""
 )
-_PRICES = (
-    "five pounds",
-    "a cake",
-    "a bag of apples",
-    "next to nothing",
-    "two jars of honey",
-    "a promise",
-    "a haircut",
-)
+_PRICES = ("five pounds", "a cake", "a bag of apples", "next to nothing", "two jars of honey", "a promise", "a haircut")
 _NUMBERS = ("two", "three", "four", "five", "six", "seven", "nine")
 
 

@@ -66,33 +66,17 @@ RIVER_COLOURS = pool(
 CRAFT = pool("""flat barges; narrow rowing boats; rafts of logs; small ferries; sailing boats; canoes of bark""")
 WORKS = {
     "clockmaker": ("built the tower clock", "repaired the great clock", "made a clock that shows the tides"),
-    "weaver": (
-        "wove the blue curtain",
-        "wove a carpet with forty birds",
-        "taught weaving to the whole street",
-    ),
+    "weaver": ("wove the blue curtain", "wove a carpet with forty birds", "taught weaving to the whole street"),
     "bell founder": ("cast the largest bell", "cast seven small bells", "recast the cracked bell"),
     "bridge builder": (
         "built the long bridge",
         "replaced the old ferry with a bridge",
         "saved the bridge from a flood",
     ),
-    "painter": (
-        "painted the ceiling of the town hall",
-        "painted two hundred portraits",
-        "painted the harbour at dawn",
-    ),
+    "painter": ("painted the ceiling of the town hall", "painted two hundred portraits", "painted the harbour at dawn"),
     "doctor": ("opened the first hospital", "ended the winter fever", "wrote a book on clean water"),
-    "teacher": (
-        "founded the first school",
-        "taught three hundred children to read",
-        "opened an evening school",
-    ),
-    "gardener": (
-        "planted the botanical garden",
-        "bred a pear that keeps all winter",
-        "planted the long row of limes",
-    ),
+    "teacher": ("founded the first school", "taught three hundred children to read", "opened an evening school"),
+    "gardener": ("planted the botanical garden", "bred a pear that keeps all winter", "planted the long row of limes"),
     "shipwright": ("built the fastest ferry", "built thirty fishing boats", "launched the first iron boat"),
     "miller": ("built the first windmill", "fed the town in the hungry year", "ground the finest flour"),
     "composer": ("wrote the harvest song", "led the town band", "wrote a mass for nine voices"),
@@ -102,11 +86,7 @@ WORKS = {
         "opened the bakery by the bridge",
         "baked for the whole town in the great snow",
     ),
-    "poet": (
-        "wrote the ballad of the ferryman",
-        "read poems in the square",
-        "printed a book of winter poems",
-    ),
+    "poet": ("wrote the ballad of the ferryman", "read poems in the square", "printed a book of winter poems"),
     "blacksmith": ("forged the iron gates", "forged the weather vane", "made the first steel plough"),
     "glassblower": ("made the coloured windows", "blew the glass lamps", "set up the glass works"),
 }

@@ -40,11 +40,11 @@ from hamner.data.synthetic_tasks import LEVELS, generate
 from hamner.data.tokenizer import Tokenizer
 
 MIN_DOCUMENTS = 5
-MAX_MALFORMED = 0.01          # share of a source's records that may be passed over
-SAMPLE_DOCUMENTS = 1000       # tokenised to learn how long a token is, where a source is to stop at some tokens,
-SAMPLE_CHARACTERS = 2**22     # or as many as make this: a thousand books must not meet in memory
-MUCH_HELD_OUT = 0.25          # of a source's documents: the rule takes a fifth at most
-MARGIN = 1.02                 # rather a little more than asked for
+MAX_MALFORMED = 0.01  # share of a source's records that may be passed over
+SAMPLE_DOCUMENTS = 1000  # tokenised to learn how long a token is, where a source is to stop at some tokens,
+SAMPLE_CHARACTERS = 2**22  # or as many as make this: a thousand books must not meet in memory
+MUCH_HELD_OUT = 0.25  # of a source's documents: the rule takes a fifth at most
+MARGIN = 1.02  # rather a little more than asked for
 
 
 def _decide(job: Job, store: Store, tokenizer: Tokenizer | None, say: Callable[[str], None]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _decide(job: Job, store: Store, tokenizer: Tokenizer | None, say: Callable[[
         begin = 0
         for part in job.of(name):
             count = sum(len(survey.texts) for survey in surveyed(store, part))
-            store.write(_verdicts_name(part), verdicts[name][begin:begin + count].tobytes())
+            store.write(_verdicts_name(part), verdicts[name][begin : begin + count].tobytes())
             begin += count
         facts[name]["dropped"] |= {why: int((verdicts[name] == verdict).sum()) for verdict, why in DROPPED.items()}
     return {"sources": {name: facts[name] for name in job.names}}
@@ -93,7 +93,7 @@ def _duplicates(job: Job, store: Store) -> dict[str, Verdicts]:
     sides, start = {}, 0
     for name, count in counts.items():
         if sought[name]:
-            sides[name], start = found[start:start + count], start + count
+            sides[name], start = found[start : start + count], start + count
         else:
             sides[name] = np.zeros(count, dtype=np.uint8)
     return sides
@@ -114,26 +114,36 @@ def _split(job: Job, store: Store, name: str, found: Verdicts) -> tuple[Verdicts
     if tally.malformed > MAX_MALFORMED * tally.records:
         raise BadInput(
             f"source '{name}': {tally.malformed:,} of {tally.records:,} records are malformed, more than the "
-            f"{MAX_MALFORMED:.0%} that are passed over; mend them or take their files away: {examples}")
+            f"{MAX_MALFORMED:.0%} that are passed over; mend them or take their files away: {examples}"
+        )
     kept = found == deduplicate.KEPT
     count = int(kept.sum())
     if count < MIN_DOCUMENTS:
         raise BadInput(
             f"source '{name}' has {count} documents in {job.origins[name]['origin']}"
-            + (f" without {len(found) - count} duplicates" if len(found) > count else "") + f"; at least "
-            f"{MIN_DOCUMENTS} are needed to hold some out" + (f"; skipped {examples}" if examples else ""))
+            + (f" without {len(found) - count} duplicates" if len(found) > count else "")
+            + f"; at least "
+            f"{MIN_DOCUMENTS} are needed to hold some out" + (f"; skipped {examples}" if examples else "")
+        )
     longest = max(job.config.tournament.seq_len, job.config.curriculum.seq_len)
-    one_whole = bool((drawn[kept] == drawn[kept][0]).all())    # then all of it would be held out, or nothing
+    one_whole = bool((drawn[kept] == drawn[kept][0]).all())  # then all of it would be held out, or nothing
     if one_whole:
         drawn = np.concatenate([survey.draws for part in job.of(name) for survey in surveyed(store, part)])
     threshold = split.threshold(
-        drawn[kept], characters[kept], job.config.data.heldout_fraction, job.config.data.heldout_sequences * longest)
+        drawn[kept], characters[kept], job.config.data.heldout_fraction, job.config.data.heldout_sequences * longest
+    )
     sides = np.where(drawn < threshold, HELD_OUT, TRAIN).astype(np.uint8)
     sides[~kept] = found[~kept] + (EXACT_DUPLICATE - deduplicate.EXACT)
     return sides, {
-        **job.origins[name], "text_hash": identity.hexdigest(), "threshold": threshold, "records": tally.records,
-        "one_whole": one_whole, "held_out_share": float((sides[kept] == HELD_OUT).mean()),
-        "dropped": {"malformed": tally.malformed, "too_short": tally.too_short}, "skipped": tally.skipped}
+        **job.origins[name],
+        "text_hash": identity.hexdigest(),
+        "threshold": threshold,
+        "records": tally.records,
+        "one_whole": one_whole,
+        "held_out_share": float((sides[kept] == HELD_OUT).mean()),
+        "dropped": {"malformed": tally.malformed, "too_short": tally.too_short},
+        "skipped": tally.skipped,
+    }
 
 
 def _report_malformed(name: str, facts: dict[str, Any], say: Callable[[str], None]) -> None:
@@ -146,11 +156,15 @@ def _report_malformed(name: str, facts: dict[str, Any], say: Callable[[str], Non
 def _report_split(name: str, facts: dict[str, Any], say: Callable[[str], None]) -> None:
     """Where whole videos cannot be held out, or one is much of the text."""
     if facts["one_whole"]:
-        say(f"{name}: cut from one video, so its samples are held out one by one; speech that is in several "
-            "(process_youtube --uses) may be trained on all the same: add videos")
+        say(
+            f"{name}: cut from one video, so its samples are held out one by one; speech that is in several "
+            "(process_youtube --uses) may be trained on all the same: add videos"
+        )
     elif facts["held_out_share"] > MUCH_HELD_OUT:
-        say(f"{name}: {facts['held_out_share']:.0%} of the documents are held out, for all of a video is on one side "
-            "of the split: add videos")
+        say(
+            f"{name}: {facts['held_out_share']:.0%} of the documents are held out, for all of a video is on one side "
+            "of the split: add videos"
+        )
 
 
 def _side(job: Job, store: Store, name: str, verdicts: Verdicts, side: int) -> Iterator[Document]:
@@ -171,7 +185,8 @@ def _train_tokenizer(job: Job, store: Store, verdicts: dict[str, Verdicts]) -> T
     if tokenizer.vocab_size != wanted:
         raise BadInput(
             f"the text has only enough variety for {tokenizer.vocab_size} tokenizer entries, not "
-            f"{wanted}: give more text or lower size.vocab_size")
+            f"{wanted}: give more text or lower size.vocab_size"
+        )
     return tokenizer
 
 
@@ -211,7 +226,5 @@ def _stop_at(job: Job, store: Store, name: str, verdicts: Verdicts, tokenizer: T
     length = read / tokens
     characters = np.concatenate([survey.characters for part in job.of(name) for survey in surveyed(store, part)])
     enough = int(np.searchsorted(np.cumsum(np.where(verdicts == TRAIN, characters, 0)), MARGIN * length * job.tokens))
-    after = verdicts[enough + 1:]
+    after = verdicts[enough + 1 :]
     after[after <= HELD_OUT] = BEYOND_TOKENS
-
-

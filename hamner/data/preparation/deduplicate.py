@@ -27,7 +27,7 @@ from hamner.data.sources.source import Document
 BANDS, ROWS = 14, 8
 SHINGLE_WORDS = 5
 SEED = 1
-AT_ONCE = 2**22    # keys sorted at a time
+AT_ONCE = 2**22  # keys sorted at a time
 KEPT, EXACT, NEAR = 0, 1, 2
 WORD = re.compile(r"\w+")
 
@@ -46,15 +46,15 @@ def shingles(hashes: Sequence[Sequence[int]], size: int = SHINGLE_WORDS) -> tupl
     hashes: of each document, one of each word. A document of fewer words is one shingle.
     """
     lengths = np.array([max(len(h), size) for h in hashes])
-    flat = np.zeros(int(lengths.sum()) + size, dtype=np.uint64)    # the windows of the last words need room
+    flat = np.zeros(int(lengths.sum()) + size, dtype=np.uint64)  # the windows of the last words need room
     starts = np.concatenate([[0], lengths.cumsum()])
     for start, h in zip(starts, hashes, strict=False):
-        flat[start:start + len(h)] = h
+        flat[start : start + len(h)] = h
     windows = np.zeros(len(flat) - size, dtype=np.uint64)
     for shift in range(size):
-        windows = _mix(windows, flat[shift:shift + len(windows)])
+        windows = _mix(windows, flat[shift : shift + len(windows)])
     inside = np.ones(len(windows), dtype=bool)
-    for back in range(1, size):    # windows that would reach into the next document
+    for back in range(1, size):  # windows that would reach into the next document
         inside[starts[1:] - back] = False
     return windows[inside], np.concatenate([[0], (lengths - size + 1).cumsum()]).astype(np.uint64)
 
@@ -100,7 +100,7 @@ class Index:
         """
         n = self._count
         preferred = n if preferred is None else preferred
-        cluster = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)    # of each document, the first in it
+        cluster = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)  # of each document, the first in it
         found = np.zeros(n, dtype=np.uint8)
         for again, first in self._equal(self._files[0]):
             found[again] = EXACT
@@ -112,7 +112,7 @@ class Index:
         members = np.union1d(moved, cluster[moved])
         texts = np.memmap(self._files[0], dtype=np.uint64, mode="r")[members] if len(members) else members
         order = members[np.lexsort((members, texts, members >= preferred, cluster[members]))]
-        again = np.concatenate([[False], cluster[order][1:] == cluster[order][:-1]])[:len(order)]
+        again = np.concatenate([[False], cluster[order][1:] == cluster[order][:-1]])[: len(order)]
         dropped = order[again]
         found[dropped] = np.where(found[dropped] == EXACT, EXACT, NEAR)
         return found
@@ -132,7 +132,7 @@ class Index:
             key, place = np.concatenate(keys), np.concatenate(places)
             if not len(key):
                 continue
-            order = np.argsort(key, kind="stable")    # so the first of equals is the first document
+            order = np.argsort(key, kind="stable")  # so the first of equals is the first document
             key, place = key[order], place[order]
             new = np.concatenate([[True], key[1:] != key[:-1]])
             first = place[new][new.cumsum() - 1]
@@ -146,12 +146,12 @@ def _join(cluster: npt.NDArray[Any], one: npt.NDArray[Any], other: npt.NDArray[A
     if not len(a):
         return cluster
     names, index = np.unique(np.concatenate([a, b]), return_inverse=True)
-    pairs = coo_array((np.ones(len(a), dtype=bool), (index[:len(a)], index[len(a):])), shape=(len(names),) * 2)
+    pairs = coo_array((np.ones(len(a), dtype=bool), (index[: len(a)], index[len(a) :])), shape=(len(names),) * 2)
     count, group = connected_components(pairs, directed=False)
     least = np.full(count, len(cluster), dtype=cluster.dtype)
     np.minimum.at(least, group, names)
     renamed = np.arange(len(cluster), dtype=cluster.dtype)
     renamed[names] = least[group]
     for start in range(0, len(cluster), AT_ONCE):
-        cluster[start:start + AT_ONCE] = renamed[cluster[start:start + AT_ONCE]]
+        cluster[start : start + AT_ONCE] = renamed[cluster[start : start + AT_ONCE]]
     return cluster

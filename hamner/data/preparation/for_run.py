@@ -29,15 +29,15 @@ def check_sources(config: Config, names: Iterable[str]) -> None:
     if "://" in path:
         raise BadInput(f"--data {path} is an address, and text and shards are read from a folder: {COPY_FIRST}")
     if path not in ("hub", "builtin") and not Path(path).expanduser().is_dir():
-        raise BadInput(
-            f"no data folder '{path}': --data takes hub, builtin, or a folder with DIR/<source>/ in it"
-        )
+        raise BadInput(f"no data folder '{path}': --data takes hub, builtin, or a folder with DIR/<source>/ in it")
     if is_prepared(path):
         held = held_sources(path)
         missing = [name for name in dict.fromkeys(names) if SOURCES[name].builtin and name not in held]
         if missing:
-            raise BadInput(f"{path} was prepared without {', '.join(missing)}: it holds {', '.join(held)}; prepare "
-                           "again with --sources, or change the mix")
+            raise BadInput(
+                f"{path} was prepared without {', '.join(missing)}: it holds {', '.join(held)}; prepare "
+                "again with --sources, or change the mix"
+            )
         return
     for name in sorted({*names, *(SOURCE_NAMES if config.data.tokenizer == "train" else ())}):
         folder = _folder_of(SOURCES[name], config)
@@ -50,12 +50,12 @@ def check_sources(config: Config, names: Iterable[str]) -> None:
 def choose_tokenizer(config: Config) -> Tokenizer | None:
     """The config's ready-made tokenizer, None when one is to be trained. Raises BadInput for a wrong one."""
     if is_prepared(config.data.path):
-        name: str | Path = Path(config.data.path).expanduser()    # the tokenizer travels with the shards
+        name: str | Path = Path(config.data.path).expanduser()  # the tokenizer travels with the shards
     elif config.data.tokenizer == "train":
         return None
     else:
         name = config.data.tokenizer
-        beside_data = Path(config.data.path).expanduser() / "tokenizer"    # a data folder may bring cosmo2's copy
+        beside_data = Path(config.data.path).expanduser() / "tokenizer"  # a data folder may bring cosmo2's copy
         usual = name == Data().tokenizer and config.data.path != "hub"
         if usual and (beside_data / "tokenizer.json").is_file():
             name = beside_data
@@ -73,17 +73,25 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
 def _check_asked_for(config: Config, own: Tokenizer) -> None:
     """Raises BadInput when the config names another tokenizer than a prepared folder's own."""
     asked = config.data.tokenizer
-    if asked in ("train", Data().tokenizer):    # what a config says by itself; nobody has asked for one
+    if asked in ("train", Data().tokenizer):  # what a config says by itself; nobody has asked for one
         return
     sha256 = Tokenizer.load(asked).sha256
     if sha256 != own.sha256:
-        raise BadInput(f"{config.data.path} was made with another tokenizer ({own.sha256[:12]}) than data.tokenizer = "
-                       f"{asked} ({sha256[:12]}): leave that out, or prepare the data again with it")
+        raise BadInput(
+            f"{config.data.path} was made with another tokenizer ({own.sha256[:12]}) than data.tokenizer = "
+            f"{asked} ({sha256[:12]}): leave that out, or prepare the data again with it"
+        )
 
 
 def prepare(
-    config: Config, folder: Path, names: Sequence[str], *, tokenizer: Tokenizer | None, seq_len: int,
-    hub_tokens: int, say: Say = print,
+    config: Config,
+    folder: Path,
+    names: Sequence[str],
+    *,
+    tokenizer: Tokenizer | None,
+    seq_len: int,
+    hub_tokens: int,
+    say: Say = print,
 ) -> tuple[Corpus, Tokenizer]:
     """For one run: write the tokens of the sources `names` to `folder`; train a tokenizer first when None is given.
 
@@ -98,12 +106,15 @@ def prepare(
         else:
             hub = config.data.path == "hub"
             if hub:
-                say(f"streaming some {hub_tokens:,} tokens of each hub source for this run alone, about "
+                say(
+                    f"streaming some {hub_tokens:,} tokens of each hub source for this run alone, about "
                     f"{hub_tokens * CHARACTERS_PER_TOKEN * SPARE / 1e6:,.0f} MB each; prepared once with `python -m "
-                    "hamner.prepare_data`, no run waits for it again")
+                    "hamner.prepare_data`, no run waits for it again"
+                )
             runner = told_now_and_then(say)
-            job = open_job(config, str(folder), names, tokenizer, tokens=hub_tokens if hub else None, runner=runner,
-                           say=say)
+            job = open_job(
+                config, str(folder), names, tokenizer, tokens=hub_tokens if hub else None, runner=runner, say=say
+            )
             run(job, tokenizer, seq_len, runner, say)
             Store(job.place).remove(STAGED)
     tokenizer = Tokenizer.load(folder)
@@ -116,11 +127,14 @@ def _point_at(config: Config, folder: Path, names: Sequence[str], tokenizer: Tok
     place = Path(config.data.path).expanduser().resolve()
     own = Tokenizer.load(place)
     corpus = Corpus(place, (tokenizer or own).sha256)
-    short = [f"source '{name}' of {place} has {corpus.manifest['sources'][name][key]} tokens {use}, less than one row "
-             f"of {seq_len}: prepare more text"
-             for name in dict.fromkeys(names) if SOURCES[name].builtin
-             for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
-             if corpus.manifest["sources"][name][key] < seq_len]
+    short = [
+        f"source '{name}' of {place} has {corpus.manifest['sources'][name][key]} tokens {use}, less than one row "
+        f"of {seq_len}: prepare more text"
+        for name in dict.fromkeys(names)
+        if SOURCES[name].builtin
+        for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
+        if corpus.manifest["sources"][name][key] < seq_len
+    ]
     if short:
         raise BadInput(short)
     own.save(folder)
@@ -129,6 +143,7 @@ def _point_at(config: Config, folder: Path, names: Sequence[str], tokenizer: Tok
 
 def told_now_and_then(say: Say) -> Runner:
     """Part by part in this process, with a line every 20 seconds."""
+
     def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
         done, told, total = 0, time.monotonic(), sum(part.size for part in parts)
 

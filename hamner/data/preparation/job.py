@@ -14,18 +14,14 @@ from hamner.config.schema import Config
 from hamner.data.preparation.part import WORK, Advance, Part
 from hamner.data.preparation.store import Store
 from hamner.data.preparation.survey import survey_part
-from hamner.data.preparation.write_shards import (
-    SHARD_TOKENS,
-    Verdicts,
-    write_part,
-)
+from hamner.data.preparation.write_shards import SHARD_TOKENS, Verdicts, write_part
 from hamner.data.tokenizer import Tokenizer
 
-Inputs = dict[str, list[list[Any]]]    # of each source read from a folder: path below DIR/<source>/, size
+Inputs = dict[str, list[list[Any]]]  # of each source read from a folder: path below DIR/<source>/, size
 
-PART_BYTES = 2**23            # small files are read together up to this size
+PART_BYTES = 2**23  # small files are read together up to this size
 Work = Callable[[Part, Advance], None]
-Runner = Callable[[str, Work, Sequence[Part]], None]    # does the work on every part; the word says what it is
+Runner = Callable[[str, Work, Sequence[Part]], None]  # does the work on every part; the word says what it is
 
 
 @dataclass(frozen=True)
@@ -33,12 +29,12 @@ class Job:
     """Everything a process needs to work on a part. Travels to other machines."""
 
     config: Config
-    place: str                          # where the shards go
-    parts: tuple[Part, ...]             # in SOURCE_NAMES order
-    names: tuple[str, ...]              # sources that are written; others are read to train the tokenizer
+    place: str  # where the shards go
+    parts: tuple[Part, ...]  # in SOURCE_NAMES order
+    names: tuple[str, ...]  # sources that are written; others are read to train the tokenizer
     origins: dict[str, dict[str, Any]]  # of each source: origin, revision, licence
     trains_tokenizer: bool
-    tokens: int | None = None           # of each source, about; None: all
+    tokens: int | None = None  # of each source, about; None: all
     shard_tokens: int = SHARD_TOKENS
     inputs: Inputs = field(default_factory=dict)
 
@@ -47,8 +43,16 @@ class Job:
 
     def write(self, part: Part, advance: Advance) -> None:
         store = Store(self.place)
-        write_part(store, part, self.config, _stored_tokenizer(store), _verdicts(store, part),
-                   self.shard_tokens, advance, apart=self.drops_duplicates(part))
+        write_part(
+            store,
+            part,
+            self.config,
+            _stored_tokenizer(store),
+            _verdicts(store, part),
+            self.shard_tokens,
+            advance,
+            apart=self.drops_duplicates(part),
+        )
 
     def drops_duplicates(self, part: Part) -> bool:
         """Not in text of our own: what its grammar repeats is part of it."""
@@ -64,12 +68,16 @@ class Job:
 
 def settings(config: Config, names: Sequence[str], tokens: int | None, shard_tokens: int) -> dict[str, Any]:
     """What decides the shards' bytes, beside the text and the tokenizer themselves."""
-    streamed = config.data.path == "hub" and tokens is None    # as far as hub_tokens says
+    streamed = config.data.path == "hub" and tokens is None  # as far as hub_tokens says
     return {
         "data": config.data.model_dump(
-            mode="json", exclude={"hub_deadline", "own"} | (set() if streamed else {"hub_tokens"})),
-        "seed": config.seed, "vocab_size": config.size.vocab_size, "sources": list(names),
-        "seq_len": [config.tournament.seq_len, config.curriculum.seq_len], "tokens": tokens,
+            mode="json", exclude={"hub_deadline", "own"} | (set() if streamed else {"hub_tokens"})
+        ),
+        "seed": config.seed,
+        "vocab_size": config.size.vocab_size,
+        "sources": list(names),
+        "seq_len": [config.tournament.seq_len, config.curriculum.seq_len],
+        "tokens": tokens,
         "shard_tokens": shard_tokens,
     }
 

@@ -15,13 +15,7 @@ from hamner.data.preparation import deduplicate
 from hamner.data.preparation.job import Inputs, Job, _stored_tokenizer, settings
 from hamner.data.preparation.part import WORK
 from hamner.data.preparation.store import Store
-from hamner.data.preparation.write_shards import (
-    HELD_OUT,
-    SIDES,
-    TRAIN,
-    shard_records,
-    token_type,
-)
+from hamner.data.preparation.write_shards import HELD_OUT, SIDES, TRAIN, shard_records, token_type
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json_as
 
@@ -37,7 +31,7 @@ def held_sources(path: str) -> dict[str, Any]:
 
 
 def check_finished(
-    store: Store, manifest: dict[str, Any], settings: dict[str, Any], inputs: Inputs, tokenizer: Tokenizer | None,
+    store: Store, manifest: dict[str, Any], settings: dict[str, Any], inputs: Inputs, tokenizer: Tokenizer | None
 ) -> None:
     """Raises BadInput when a finished folder is not what the same command would write, or is not whole.
 
@@ -49,26 +43,34 @@ def check_finished(
         broken, made_with = broken_shards(shards, store.size), manifest["tokenizer_sha256"]
         other_settings, differs = manifest["settings"] != settings, _difference(manifest["inputs"], inputs)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise BadInput(f"{store.place}/manifest.json is broken, or of an earlier version: {type(error).__name__} "
-                       f"{error}; {way_out}") from None
+        raise BadInput(
+            f"{store.place}/manifest.json is broken, or of an earlier version: {type(error).__name__} "
+            f"{error}; {way_out}"
+        ) from None
     if other_settings:
         raise BadInput(f"{store.place} is finished, with other settings: {way_out}")
     if differs:
         raise BadInput(f"{store.place} is finished, from other files: {differs}; {way_out}")
     if tokenizer is not None and tokenizer.sha256 != made_with:
-        raise BadInput(f"{store.place} is finished, with another tokenizer ({made_with[:12]}) than the one to be used "
-                       f"({tokenizer.sha256[:12]}): {way_out}")
+        raise BadInput(
+            f"{store.place} is finished, with another tokenizer ({made_with[:12]}) than the one to be used "
+            f"({tokenizer.sha256[:12]}): {way_out}"
+        )
     if hashlib.sha256(store.read("tokenizer.json") or b"").hexdigest() != made_with:
         broken.insert(0, "tokenizer.json")
     if broken:
-        raise BadInput(f"{store.place} is finished, but {len(broken)} of its files are missing or not what was "
-                       f"written, first {broken[0]}: {way_out}")
+        raise BadInput(
+            f"{store.place} is finished, but {len(broken)} of its files are missing or not what was "
+            f"written, first {broken[0]}: {way_out}"
+        )
 
 
 def _difference(held: Inputs, given: Inputs) -> str:
     """The first file in which two lists of inputs differ, in words; empty when none does."""
-    before, now = ({f"{source}/{name}": size for source, files in inputs.items() for name, size in files}
-                   for inputs in (held, given))
+    before, now = (
+        {f"{source}/{name}": size for source, files in inputs.items() for name, size in files}
+        for inputs in (held, given)
+    )
     changed = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
     if not changed:
         return ""
@@ -84,8 +86,13 @@ def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
     read, sources = store.read_json(f"{WORK}/decided.json")["sources"], {}
     for name in job.names:
         shards = [shard for part in job.of(name) for record in shard_records(store, part) for shard in record["files"]]
-        total = {side: {key: sum(s[key] for s in shards if s["side"] == side)
-                        for key in ("documents", "tokens", "characters", "text_bytes")} for side in SIDES.values()}
+        total = {
+            side: {
+                key: sum(s[key] for s in shards if s["side"] == side)
+                for key in ("documents", "tokens", "characters", "text_bytes")
+            }
+            for side in SIDES.values()
+        }
         counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
         for shard in shards:
             if shard["side"] == SIDES[HELD_OUT]:
@@ -94,29 +101,45 @@ def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
         train, held = total[SIDES[TRAIN]], total[SIDES[HELD_OUT]]
         sources[name] = {
             **{key: read[name][key] for key in ("origin", "revision", "licence", "text_hash")},
-            "documents": train["documents"], "heldout_documents": held["documents"],
-            "tokens": train["tokens"], "heldout_tokens": held["tokens"],
-            "characters": train["characters"], "heldout_characters": held["characters"],
-            "bytes": train["text_bytes"], "heldout_bytes": held["text_bytes"],
-            "threshold": read[name]["threshold"], "one_whole": read[name]["one_whole"],
+            "documents": train["documents"],
+            "heldout_documents": held["documents"],
+            "tokens": train["tokens"],
+            "heldout_tokens": held["tokens"],
+            "characters": train["characters"],
+            "heldout_characters": held["characters"],
+            "bytes": train["text_bytes"],
+            "heldout_bytes": held["text_bytes"],
+            "threshold": read[name]["threshold"],
+            "one_whole": read[name]["one_whole"],
             "heldout_unigram_nats": unigram_entropy(counts) if held["tokens"] else None,
-            "records": read[name]["records"], "dropped": read[name]["dropped"], "skipped": read[name]["skipped"],
+            "records": read[name]["records"],
+            "dropped": read[name]["dropped"],
+            "skipped": read[name]["skipped"],
             "shards": shards,
         }
-    short = [f"source '{name}' has {facts[key]} tokens {use}, less than one row of {seq_len}: give more text"
-             for name, facts in sources.items()
-             for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out")) if facts[key] < seq_len]
+    short = [
+        f"source '{name}' has {facts[key]} tokens {use}, less than one row of {seq_len}: give more text"
+        for name, facts in sources.items()
+        for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
+        if facts[key] < seq_len
+    ]
     if short:
         raise BadInput(short)
     return {
-        "data": config.data.path, "seed": config.seed, "tokenizer_sha256": tokenizer.sha256,
+        "data": config.data.path,
+        "seed": config.seed,
+        "tokenizer_sha256": tokenizer.sha256,
         "tokenizer": "trained on all five sources" if job.trains_tokenizer else "given",
-        "dtype": dtype.name, "normalisation": "NFC; LF line ends; control characters removed",
+        "dtype": dtype.name,
+        "normalisation": "NFC; LF line ends; control characters removed",
         "duplicates": f"dropped over all sources: {deduplicate.BANDS} bands of {deduplicate.ROWS} MinHashes of "
-                      f"{deduplicate.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
-                      "conversations without their system prompt"
-                      if any(map(job.drops_duplicates, job.parts)) else "kept",
+        f"{deduplicate.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
+        "conversations without their system prompt"
+        if any(map(job.drops_duplicates, job.parts))
+        else "kept",
         "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
         "heldout_fraction": config.data.heldout_fraction,
-        "settings": settings(config, job.names, job.tokens, job.shard_tokens), "inputs": job.inputs, "sources": sources,
+        "settings": settings(config, job.names, job.tokens, job.shard_tokens),
+        "inputs": job.inputs,
+        "sources": sources,
     }

@@ -11,9 +11,9 @@ from hamner.config.schema import Config
 from hamner.data.sources import SOURCES, Document, Tally
 from hamner.data.sources.local_files import builtin_documents, folder_documents
 
-BATCH_CHARACTERS, BATCH_DOCUMENTS = 2**21, 2000    # handled at a time
-WORK = "unfinished"    # folder of what is needed until the manifest is written
-Advance = Callable[[int], None]    # told how many bytes of input were done
+BATCH_CHARACTERS, BATCH_DOCUMENTS = 2**21, 2000  # handled at a time
+WORK = "unfinished"  # folder of what is needed until the manifest is written
+Advance = Callable[[int], None]  # told how many bytes of input were done
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Part:
     source: str
     number: int
     files: tuple[Path, ...] = ()
-    size: int = 0                 # bytes on disk; of builtin text, characters
-    folder: Path | None = None    # DIR/<source>, above the files
+    size: int = 0  # bytes on disk; of builtin text, characters
+    folder: Path | None = None  # DIR/<source>, above the files
 
     @property
     def name(self) -> str:

@@ -22,7 +22,7 @@ def run(job: Job, tokenizer: Tokenizer | None, seq_len: int, runner: Runner, say
     if store.read(f"{WORK}/decided.json") is None:
         runner("reading", job.survey, job.parts)
         decided = _decide(job, store, tokenizer, say)
-        store.write_json(f"{WORK}/decided.json", decided)    # after the verdicts and the tokenizer
+        store.write_json(f"{WORK}/decided.json", decided)  # after the verdicts and the tokenizer
     runner("tokenising", job.write, job.written)
     store.write_json("manifest.json", _manifest(job, store, seq_len))
     store.remove(WORK)

@@ -20,15 +20,22 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json
 from hamner.runs.folders import home_folder
 
-STAGED = "from_hub"    # what was streamed, until the manifest is written
+STAGED = "from_hub"  # what was streamed, until the manifest is written
 COPY_FIRST = "copy it to a disk of the machine first, and give that folder to a run with --data"
-SPARE = 1.3    # of a hub source, streamed for what is held out or dropped
+SPARE = 1.3  # of a hub source, streamed for what is held out or dropped
 Say = Callable[[str], None]
 
 
 def open_job(
-    config: Config, place: str, names: Iterable[str], tokenizer: Tokenizer | None, *, tokens: int | None,
-    shard_tokens: int = SHARD_TOKENS, runner: Runner, say: Say,
+    config: Config,
+    place: str,
+    names: Iterable[str],
+    tokenizer: Tokenizer | None,
+    *,
+    tokens: int | None,
+    shard_tokens: int = SHARD_TOKENS,
+    runner: Runner,
+    say: Say,
 ) -> Job:
     """Find the text, streaming what comes from the hub (in this process, shown by `runner`). Raises BadInput, before
     anything is streamed when `place` was begun with other settings or other files."""
@@ -37,13 +44,20 @@ def open_job(
     read = [SOURCES[name] for name in (SOURCE_NAMES if trains else written) if SOURCES[name].builtin]
     folders = {source.name: folder for source in read if (folder := _folder_of(source, config)) is not None}
     files = {name: folder_files(SOURCES[name], folder) for name, folder in folders.items()}
-    _begin(store, {
-        "settings": settings(config, written, tokens, shard_tokens),
-        "inputs": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for name in files for path in files[name]],
-        "tokenizer": tokenizer.sha256 if tokenizer else "train"}, say)
+    _begin(
+        store,
+        {
+            "settings": settings(config, written, tokens, shard_tokens),
+            "inputs": [
+                [str(path), path.stat().st_size, path.stat().st_mtime_ns] for name in files for path in files[name]
+            ],
+            "tokenizer": tokenizer.sha256 if tokenizer else "train",
+        },
+        say,
+    )
     parts: list[Part] = []
     origins: dict[str, dict[str, Any]] = {}
-    held: Inputs = {}    # what the manifest tells of them
+    held: Inputs = {}  # what the manifest tells of them
     for source in read:
         name = source.name
         if name in files:
@@ -56,8 +70,11 @@ def open_job(
         else:
             staged = _stage(source, config, store, tokens, runner, say)
             assert source.hub is not None
-            origins[name] = {"origin": f"hub: {source.hub.dataset}", "revision": staged.revision,
-                             "licence": source.hub.licence}
+            origins[name] = {
+                "origin": f"hub: {source.hub.dataset}",
+                "revision": staged.revision,
+                "licence": source.hub.licence,
+            }
             assert store.local is not None
             parts += parts_of(name, staged.pieces, store.local / STAGED / name)
     return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens, held)
@@ -71,20 +88,27 @@ def _begin(store: Store, plan: dict[str, Any], say: Say) -> None:
     if begun is not None:
         differs = " and ".join(key for key in plan if begun.get(key) != plan[key])
         if store.read(f"{WORK}/decided.json") is not None:
-            raise BadInput(f"{store.place} was begun with other {differs}: give the same options again, choose another "
-                           f"--out, or delete {store.place}")
+            raise BadInput(
+                f"{store.place} was begun with other {differs}: give the same options again, choose another "
+                f"--out, or delete {store.place}"
+            )
         say(f"{store.place} was begun with other {differs}, and nothing is written yet: beginning anew")
-    for left in (STAGED, WORK):    # pieces are cut by how much is streamed: another plan's would give other shards
+    for left in (STAGED, WORK):  # pieces are cut by how much is streamed: another plan's would give other shards
         store.remove(left)
     store.write_json(f"{WORK}/plan.json", plan)
 
 
 def _inputs(config: Config, names: Sequence[str]) -> Inputs:
     """The files that would be read for the sources `names`; all five's to train a tokenizer."""
-    folders = {name: _folder_of(SOURCES[name], config)
-               for name in (SOURCE_NAMES if config.data.tokenizer == "train" else names)}
-    return {name: inputs_of(folder_files(SOURCES[name], folder), folder / name)
-            for name, folder in folders.items() if folder is not None}
+    folders = {
+        name: _folder_of(SOURCES[name], config)
+        for name in (SOURCE_NAMES if config.data.tokenizer == "train" else names)
+    }
+    return {
+        name: inputs_of(folder_files(SOURCES[name], folder), folder / name)
+        for name, folder in folders.items()
+        if folder is not None
+    }
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -98,8 +122,10 @@ def _about(path: Path) -> dict[str, Any]:
 def _stage(source: Source, config: Config, store: Store, tokens: int | None, runner: Runner, say: Say) -> Staged:
     """The pieces of a hub source, streamed if they are not there yet. Raises BadInput."""
     if store.local is None:
-        raise BadInput(f"what is streamed from the hub needs a folder of this machine, not {store.place}: download "
-                       "the data set's files and give them with --data DIR, or choose another --out")
+        raise BadInput(
+            f"what is streamed from the hub needs a folder of this machine, not {store.place}: download "
+            "the data set's files and give them with --data DIR, or choose another --out"
+        )
     folder, told = store.local / STAGED, list[Staged]()
     wanted = int((config.data.hub_tokens if tokens is None else tokens) * CHARACTERS_PER_TOKEN * SPARE)
 

@@ -33,7 +33,7 @@ class Store:
         if self.local is not None:
             write_bytes(self.local / name, data)
         else:
-            self._files.makedirs(os.path.dirname(self._path(name)), exist_ok=True)    # noqa: PTH120 (an address)
+            self._files.makedirs(os.path.dirname(self._path(name)), exist_ok=True)  # noqa: PTH120 (an address)
             self._files.pipe_file(self._path(name), bytes(data))
 
     def write_json(self, name: str, value: Any) -> None:
@@ -52,8 +52,9 @@ class Store:
         try:
             return None if data is None else json.loads(data)
         except ValueError as error:
-            raise BadInput(f"{self._path(name)} is broken: {error}; choose another --out, or delete {self.place} to "
-                           "prepare again") from None
+            raise BadInput(
+                f"{self._path(name)} is broken: {error}; choose another --out, or delete {self.place} to prepare again"
+            ) from None
 
     def size(self, name: str) -> int:
         """In bytes; -1 when there is no such file."""
@@ -71,7 +72,7 @@ class Store:
         """What killed writers left beside their places."""
         if self.local is not None:
             for path in self.local.glob(".*.tmp"):
-                path.unlink(missing_ok=True)    # its writer may be alive on another machine, and done with it
+                path.unlink(missing_ok=True)  # its writer may be alive on another machine, and done with it
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

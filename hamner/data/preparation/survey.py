@@ -30,7 +30,7 @@ from hamner.data.preparation.part import WORK, Advance, Part, batches, documents
 from hamner.data.preparation.store import Store
 from hamner.data.sources import Document, Tally
 
-BLOCK_CHARACTERS, BLOCK_DOCUMENTS = 2**26, 200_000    # a block ends with whichever comes first
+BLOCK_CHARACTERS, BLOCK_DOCUMENTS = 2**26, 200_000  # a block ends with whichever comes first
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -41,7 +41,7 @@ class Survey:
 
     texts: npt.NDArray[np.uint64]
     draws: npt.NDArray[np.float64]
-    whole_draws: npt.NDArray[np.float64]    # the same where a document is no piece of anything
+    whole_draws: npt.NDArray[np.float64]  # the same where a document is no piece of anything
     characters: npt.NDArray[np.int64]
     bands: npt.NDArray[np.uint64]
     tally: Tally
@@ -91,13 +91,15 @@ def _hash(text: str) -> int:
 
 
 def _since(tally: Tally, before: Tally) -> Tally:
-    return Tally(tally.records - before.records, tally.too_short - before.too_short,
-                 tally.malformed - before.malformed, tally.skipped[len(before.skipped):])
+    return Tally(
+        tally.records - before.records,
+        tally.too_short - before.too_short,
+        tally.malformed - before.malformed,
+        tally.skipped[len(before.skipped) :],
+    )
 
 
-def _write_block(
-    store: Store, part: Part, block: int, found: Sequence[Columns], tally: Tally, *, last: bool,
-) -> None:
+def _write_block(store: Store, part: Part, block: int, found: Sequence[Columns], tally: Tally, *, last: bool) -> None:
     found = found or [_columns([], True)]
     columns = {key: np.concatenate([batch[key] for batch in found]) for key in found[0]}
     told = np.frombuffer(json.dumps({"tally": asdict(tally), "last": last}).encode(), dtype=np.uint8)
@@ -112,8 +114,9 @@ def _read_block(store: Store, part: Part, block: int) -> tuple[Survey, bool] | N
         return None
     with np.load(io.BytesIO(data)) as file:
         told = json.loads(file["told"].tobytes())
-        return Survey(file["texts"], file["draws"], file["whole_draws"], file["characters"], file["bands"],
-                      Tally(**told["tally"])), told["last"]
+        return Survey(
+            file["texts"], file["draws"], file["whole_draws"], file["characters"], file["bands"], Tally(**told["tally"])
+        ), told["last"]
 
 
 def unchanged_documents(store: Store, part: Part, config: Config, tally: Tally) -> Iterator[Document]:
@@ -124,7 +127,8 @@ def unchanged_documents(store: Store, part: Part, config: Config, tally: Tally) 
         if document is None or text is None or _hash(document.text) != text:
             raise BadInput(
                 f"source '{part.source}': {part.files[0] if part.files else 'builtin text'} or what is read with it "
-                "has changed since it was first read: prepare again into another --out")
+                "has changed since it was first read: prepare again into another --out"
+            )
         yield document
 
 

@@ -28,7 +28,7 @@ from hamner.data.sources import Document, Tally
 from hamner.data.tokenizer import Tokenizer
 
 SHARD_TOKENS = 2**26
-TRAIN, HELD_OUT, EXACT_DUPLICATE, NEAR_DUPLICATE, BEYOND_TOKENS = range(5)    # verdicts on a document
+TRAIN, HELD_OUT, EXACT_DUPLICATE, NEAR_DUPLICATE, BEYOND_TOKENS = range(5)  # verdicts on a document
 DROPPED = {EXACT_DUPLICATE: "exact_duplicates", NEAR_DUPLICATE: "near_duplicates", BEYOND_TOKENS: "beyond_tokens"}
 SIDES = {TRAIN: "train", HELD_OUT: "heldout"}
 
@@ -39,7 +39,7 @@ Verdicts = npt.NDArray[np.uint8]
 class Side:
     """One side of the shard being filled."""
 
-    ids: bytearray = field(default_factory=bytearray)    # grows in place: a list of arrays would be copied twice
+    ids: bytearray = field(default_factory=bytearray)  # grows in place: a list of arrays would be copied twice
     ends: list[int] = field(default_factory=list)
     tokens: int = 0
     characters: int = 0
@@ -63,8 +63,15 @@ def token_type(vocab_size: int) -> np.dtype[Any]:
 
 
 def write_part(
-    store: Store, part: Part, config: Config, tokenizer: Tokenizer, verdicts: Verdicts, shard_tokens: int,
-    advance: Advance, *, apart: bool,
+    store: Store,
+    part: Part,
+    config: Config,
+    tokenizer: Tokenizer,
+    verdicts: Verdicts,
+    shard_tokens: int,
+    advance: Advance,
+    *,
+    apart: bool,
 ) -> None:
     """Write the part's missing shards. Raises BadInput when its files are not those that were surveyed.
 
@@ -83,8 +90,10 @@ def write_part(
         sides = {side: Side() for side in SIDES}
         for batch in batches(stream):
             if apart:
-                batch = [document.without_system() if verdict == HELD_OUT else document
-                         for document, verdict in zip(batch, verdicts[done:], strict=False)]
+                batch = [
+                    document.without_system() if verdict == HELD_OUT else document
+                    for document, verdict in zip(batch, verdicts[done:], strict=False)
+                ]
             kept = [d for d, verdict in zip(batch, verdicts[done:], strict=False) if verdict in SIDES]
             ids = iter(encode(tokenizer, kept))
             for document in batch:
@@ -101,7 +110,7 @@ def write_part(
 
 
 def _write_shard(
-    store: Store, part: Part, number: int, sides: dict[int, Side], documents_read: int, *, last: bool,
+    store: Store, part: Part, number: int, sides: dict[int, Side], documents_read: int, *, last: bool
 ) -> None:
     """The shard's files, then its record."""
     record: dict[str, Any] = {"documents_read": documents_read, "last": last, "files": []}
@@ -110,9 +119,16 @@ def _write_shard(
             continue
         name = f"{part.name}.{number:03}.{SIDES[side]}"
         store.write(f"{name}.bin", filled.ids)
-        told = {"file": f"{name}.bin", "side": SIDES[side], "documents": len(filled.ends), "tokens": filled.tokens,
-                "characters": filled.characters, "text_bytes": filled.utf8_bytes, "bytes": len(filled.ids),
-                "sha256": hashlib.sha256(filled.ids).hexdigest()}
+        told = {
+            "file": f"{name}.bin",
+            "side": SIDES[side],
+            "documents": len(filled.ends),
+            "tokens": filled.tokens,
+            "characters": filled.characters,
+            "text_bytes": filled.utf8_bytes,
+            "bytes": len(filled.ids),
+            "sha256": hashlib.sha256(filled.ids).hexdigest(),
+        }
         if side == HELD_OUT:
             ends = np.asarray(filled.ends, dtype=np.int64).tobytes()
             store.write(f"{name}.ends.bin", ends)

@@ -12,8 +12,6 @@ from hamner.data.sources.source import Document, HubDataset, Source, Tally
 from hamner.data.sources.synthetic import SYNTHETIC
 from hamner.data.sources.tinystories import TINYSTORIES
 
-SOURCES: dict[str, Source] = {
-    source.name: source for source in (TINYSTORIES, FINEWEB_EDU, SYNTHETIC, SFT, PERSONAL)
-}
+SOURCES: dict[str, Source] = {source.name: source for source in (TINYSTORIES, FINEWEB_EDU, SYNTHETIC, SFT, PERSONAL)}
 
 __all__ = ["SOURCES", "Document", "HubDataset", "Source", "Tally"]

@@ -14,7 +14,10 @@ def _builtin(rng: random.Random) -> Document:
 
 
 FINEWEB_EDU = Source(
-    name="fineweb_edu", builtin=_builtin, min_characters=50,
-    hub=HubDataset("HuggingFaceFW/fineweb-edu", config="sample-10BT", split="train", field="text",
-                   licence="ODC-By 1.0"),
+    name="fineweb_edu",
+    builtin=_builtin,
+    min_characters=50,
+    hub=HubDataset(
+        "HuggingFaceFW/fineweb-edu", config="sample-10BT", split="train", field="text", licence="ODC-By 1.0"
+    ),
 )

@@ -16,8 +16,8 @@ from hamner.data.hub_errors import permanent, reason
 from hamner.data.sources.source import HubDataset
 from hamner.runs.background import Failed, Send
 
-ANSWER_SECONDS = 10.0    # for what the commit is; the libraries' own limit for everything else
-LONGEST_WAIT = 5.0       # between two tries
+ANSWER_SECONDS = 10.0  # for what the commit is; the libraries' own limit for everything else
+LONGEST_WAIT = 5.0  # between two tries
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,14 @@ class Heartbeat:
     """Ready to begin; or more of a file has come than ever since the last rows, on the way to where they go on."""
 
 
-def read(
-    send: Send, where: HubDataset, revision: str | None, state: dict[str, Any] | None, rows_at_once: int,
-) -> None:
+def read(send: Send, where: HubDataset, revision: str | None, state: dict[str, Any] | None, rows_at_once: int) -> None:
     """Send Rows to the end, with Retry and Heartbeat between. Raises Failed for what no further try would mend."""
     import datasets
     from huggingface_hub.hf_file_system import HfFileSystemFile
 
-    datasets.config.TORCH_AVAILABLE = False    # else it is imported for nothing, in the time that the hub is given
+    datasets.config.TORCH_AVAILABLE = False  # else it is imported for nothing, in the time that the hub is given
     for name in ("READ_MAX_RETRIES", "OPEN_MAX_RETRIES"):
-        setattr(datasets.config, f"STREAMING_{name}", 1)    # the retries below are the only ones
+        setattr(datasets.config, f"STREAMING_{name}", 1)  # the retries below are the only ones
     for name in ("READ", "OPEN", "READ_SERVER_UNAVAILABLE", "READ_RATE_LIMIT"):
         setattr(datasets.config, f"STREAMING_{name}_RETRY_INTERVAL", 0)
     stream = _Stream(send, where, revision, state, rows_at_once)
@@ -62,21 +60,25 @@ def read(
         stream.fetched()
         return block
 
-    HfFileSystemFile._fetch_range = fetch_and_tell    # type: ignore[assignment, method-assign]
+    HfFileSystemFile._fetch_range = fetch_and_tell  # type: ignore[assignment, method-assign]
 
     def tell(call: RetryCallState) -> None:
         error = call.outcome.exception() if call.outcome else None
         send(Retry(reason(error), call.next_action.sleep if call.next_action else 0.0))
 
-    retrying = Retrying(wait=wait_exponential(multiplier=0.25, max=LONGEST_WAIT), before_sleep=tell, reraise=True,
-                        retry=retry_if_exception(lambda error: not permanent(error)))
+    retrying = Retrying(
+        wait=wait_exponential(multiplier=0.25, max=LONGEST_WAIT),
+        before_sleep=tell,
+        reraise=True,
+        retry=retry_if_exception(lambda error: not permanent(error)),
+    )
     send(Heartbeat())
     try:
         while rows := retrying(stream.next):
             send(rows)
             if not rows.texts:
                 return
-    except Exception as error:    # the libraries raise a dozen kinds, of four other libraries
+    except Exception as error:  # the libraries raise a dozen kinds, of four other libraries
         raise Failed(reason(error)) from None
     finally:
         stream.close()
@@ -86,13 +88,13 @@ class _Stream:
     """The rows from a state on; after an error the next call begins anew where the last rows ended."""
 
     def __init__(
-        self, send: Send, where: HubDataset, revision: str | None, state: dict[str, Any] | None, rows_at_once: int,
+        self, send: Send, where: HubDataset, revision: str | None, state: dict[str, Any] | None, rows_at_once: int
     ) -> None:
         self._send, self._where, self._revision, self._state = send, where, revision, state
         self._rows_at_once = rows_at_once
         self._stream: Any = None
         self._rows: Any = None
-        self._blocks = self._most_blocks = 0    # fetched since the last rows: by this try, by the best one
+        self._blocks = self._most_blocks = 0  # fetched since the last rows: by this try, by the best one
 
     def next(self) -> Rows:
         try:
@@ -130,12 +132,13 @@ class _Stream:
         import datasets
 
         self._blocks = 0
-        folder = Path(self._where.dataset).is_dir()    # a folder of that name is read instead, as the library does
+        folder = Path(self._where.dataset).is_dir()  # a folder of that name is read instead, as the library does
         if self._revision is None:
             self._revision = "folder" if folder else _commit(self._where.dataset)
         pinned = {} if folder else {"revision": self._revision}
         self._stream = datasets.load_dataset(
-            self._where.dataset, self._where.config, split=self._where.split, streaming=True, **pinned)
+            self._where.dataset, self._where.config, split=self._where.split, streaming=True, **pinned
+        )
         if self._state is not None:
             self._stream.load_state_dict(self._state)
         self._rows = iter(self._stream)

@@ -23,8 +23,8 @@ from hamner.data.sources.source import Source
 from hamner.runs.background import Child, Failed
 from hamner.runs.files import read_json, write_bytes, write_json
 
-ROWS_AT_ONCE = 256          # received at a time
-PIECE_CHARACTERS = 2**26    # of a staged file
+ROWS_AT_ONCE = 256  # received at a time
+PIECE_CHARACTERS = 2**26  # of a staged file
 
 
 class HubStream:
@@ -32,18 +32,23 @@ class HubStream:
     without a row (nor a block of the file on the way to where it goes on); then BadInput."""
 
     def __init__(
-        self, source: Source, deadline: float, *, revision: str | None = None, state: dict[str, Any] | None = None,
+        self,
+        source: Source,
+        deadline: float,
+        *,
+        revision: str | None = None,
+        state: dict[str, Any] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         assert source.hub is not None
         self._name, self._where, self._deadline, self._say = source.name, source.hub, deadline, say
-        self.revision, self.state = revision, state    # state: of the stream after the rows had so far
+        self.revision, self.state = revision, state  # state: of the stream after the rows had so far
 
     def batches(self) -> Generator[list[str | None], None, None]:
         """Texts, some hundred at a time; `state` is that after the batch just had. To be closed."""
         with closing(Child(read, self._where, self.revision, self.state, ROWS_AT_ONCE)) as reader:
             try:
-                reader.receive()    # its libraries are imported, which takes as long as it takes
+                reader.receive()  # its libraries are imported, which takes as long as it takes
                 while texts := self._next(reader):
                     yield texts
             except Failed as error:
@@ -59,7 +64,8 @@ class HubStream:
                 raise BadInput(
                     f"{self._cannot}: it gave nothing for {self._deadline:g} s ({last}); check the network and run the "
                     "same command again, which goes on where it stood, raise data.hub_deadline, or use --data DIR or "
-                    "--data builtin") from None
+                    "--data builtin"
+                ) from None
             if isinstance(answer, Rows):
                 self.revision, self.state = answer.revision, answer.state
                 return answer.texts
@@ -84,7 +90,11 @@ class Staged:
 
 
 def stage(
-    source: Source, folder: Path, characters: int, deadline: float, say: Callable[[str], None],
+    source: Source,
+    folder: Path,
+    characters: int,
+    deadline: float,
+    say: Callable[[str], None],
     advance: Callable[[int], None] = lambda _: None,
 ) -> Staged:
     """Stream until `characters` are on disk, or to the end. Raises BadInput.
@@ -105,7 +115,7 @@ def stage(
 
 
 def _stream(
-    stream: HubStream, place: Path, told: dict[str, Any], characters: int, advance: Callable[[int], None],
+    stream: HubStream, place: Path, told: dict[str, Any], characters: int, advance: Callable[[int], None]
 ) -> None:
     """Write pieces, and `told` of how far they go after each, until `characters` or the end."""
     advance(told["characters"])
@@ -122,8 +132,13 @@ def _stream(
             if batch is None or held >= min(PIECE_CHARACTERS, characters - told["characters"]):
                 if texts:
                     _write_piece(_piece(place, told["pieces"]), texts)
-                told |= {"revision": stream.revision, "stream": stream.state, "complete": batch is None,
-                         "pieces": told["pieces"] + bool(texts), "characters": told["characters"] + held}
+                told |= {
+                    "revision": stream.revision,
+                    "stream": stream.state,
+                    "complete": batch is None,
+                    "pieces": told["pieces"] + bool(texts),
+                    "characters": told["characters"] + held,
+                }
                 write_json(place / "state.json", told)
                 texts, held = [], 0
     finally:
@@ -136,6 +151,5 @@ def _piece(place: Path, number: int) -> Path:
 
 def _write_piece(path: Path, texts: list[str | None]) -> None:
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(
-        pyarrow.table({"text": texts}), buffer, compression="zstd", row_group_size=ROWS_AT_ONCE)
+    pyarrow.parquet.write_table(pyarrow.table({"text": texts}), buffer, compression="zstd", row_group_size=ROWS_AT_ONCE)
     write_bytes(path, buffer.getvalue())

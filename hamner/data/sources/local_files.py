@@ -25,9 +25,9 @@ LINE_ENDS = re.compile(r"\r\n?")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
-ROWS_AT_ONCE = 256    # of a parquet file: web pages of megabytes must not meet in memory
+ROWS_AT_ONCE = 256  # of a parquet file: web pages of megabytes must not meet in memory
 
-Records = Iterator[tuple[str, Any, int]]    # where it stands in the file, the record, bytes of the file read so far
+Records = Iterator[tuple[str, Any, int]]  # where it stands in the file, the record, bytes of the file read so far
 
 
 def builtin_documents(source: Source, seed: int, characters: int) -> Iterator[Document]:
@@ -54,7 +54,7 @@ def folder_files(source: Source, folder: Path) -> list[Path]:
 
 
 def folder_documents(
-    source: Source, files: Sequence[Path], tally: Tally, folder: Path | None = None,
+    source: Source, files: Sequence[Path], tally: Tally, folder: Path | None = None
 ) -> Iterator[Document]:
     """One document a row (parquet), a line (jsonl) or a file (txt). Raises BadInput for an unreadable file.
 
@@ -62,7 +62,8 @@ def folder_documents(
     """
     for path in files:
         read: Callable[[Path], Records] = (
-            _parquet if path.suffix == ".parquet" else _text if path.suffix == ".txt" else _json_lines)
+            _parquet if path.suffix == ".parquet" else _text if path.suffix == ".txt" else _json_lines
+        )
         before, name = tally.bytes_read, path.relative_to(folder).as_posix() if folder else path.name
         try:
             for where, record, position in read(path):
@@ -70,11 +71,13 @@ def folder_documents(
                 tally.bytes_read = before + position
                 try:
                     document = source.parse(json.loads(record) if isinstance(record, bytes) else record)
-                    document = Document(normalise(document.text),
-                                        tuple((role, normalise(content)) for role, content in document.messages),
-                                        document.cut_from)
-                    document.text.encode()    # half a surrogate pair is no text
-                except (ValueError, RecursionError) as error:    # JSONDecodeError and UnicodeError are ValueErrors too
+                    document = Document(
+                        normalise(document.text),
+                        tuple((role, normalise(content)) for role, content in document.messages),
+                        document.cut_from,
+                    )
+                    document.text.encode()  # half a surrogate pair is no text
+                except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeError are ValueErrors too
                     tally.skip(name + where, "nested too deeply" if isinstance(error, RecursionError) else str(error))
                     continue
                 if len(document.text.strip()) >= source.min_characters:
@@ -110,6 +113,6 @@ def _parquet(path: Path) -> Records:
 
 def normalise(text: str) -> str:
     """Text by the rule above; applying it twice changes nothing."""
-    if CONTROL.search(text):    # also finds CR
+    if CONTROL.search(text):  # also finds CR
         text = CONTROL.sub("", LINE_ENDS.sub("\n", text))
     return text if text.isascii() else unicodedata.normalize("NFC", text)

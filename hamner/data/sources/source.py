@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-LISTED = 1000    # malformed records told one by one; of more only the number is kept
+LISTED = 1000  # malformed records told one by one; of more only the number is kept
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Document:
     """
 
     text: str
-    messages: tuple[tuple[str, str], ...] = ()    # role, content
+    messages: tuple[tuple[str, str], ...] = ()  # role, content
     cut_from: str = ""
 
     def without_system(self) -> Document:
@@ -43,11 +43,11 @@ class HubDataset:
 class Tally:
     """What was met while reading one source. Malformed records are passed over, counted and reported, never hidden."""
 
-    records: int = 0         # read, whatever became of them
+    records: int = 0  # read, whatever became of them
     too_short: int = 0
     malformed: int = 0
-    skipped: list[str] = field(default_factory=list)    # "file:line: why" of the first malformed ones
-    bytes_read: int = 0      # of the files, as they lie on disk
+    skipped: list[str] = field(default_factory=list)  # "file:line: why" of the first malformed ones
+    bytes_read: int = 0  # of the files, as they lie on disk
 
     def skip(self, where: str, why: str) -> None:
         self.malformed += 1
@@ -59,7 +59,7 @@ class Tally:
         self.records += other.records
         self.too_short += other.too_short
         self.malformed += other.malformed
-        self.skipped += other.skipped[:LISTED - len(self.skipped)]
+        self.skipped += other.skipped[: LISTED - len(self.skipped)]
 
 
 def plain_document(record: Any) -> Document:
@@ -76,5 +76,5 @@ class Source:
     name: str
     builtin: Callable[[random.Random], Document] | None
     hub: HubDataset | None = None
-    min_characters: int = 1                                     # shorter documents are no documents
-    parse: Callable[[Any], Document] = plain_document           # of one JSON record
+    min_characters: int = 1  # shorter documents are no documents
+    parse: Callable[[Any], Document] = plain_document  # of one JSON record

@@ -14,7 +14,8 @@ def _builtin(rng: random.Random) -> Document:
 
 
 TINYSTORIES = Source(
-    name="tinystories", builtin=_builtin, min_characters=30,
-    hub=HubDataset("roneneldan/TinyStories", config=None, split="train", field="text",
-                   licence="CDLA-Sharing-1.0"),
+    name="tinystories",
+    builtin=_builtin,
+    min_characters=30,
+    hub=HubDataset("roneneldan/TinyStories", config=None, split="train", field="text", licence="CDLA-Sharing-1.0"),
 )

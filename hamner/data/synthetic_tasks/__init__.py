@@ -83,7 +83,9 @@ def generate_texts(rng: random.Random, levels: Sequence[float], count: int) -> l
     numbers = np.random.default_rng(rng.getrandbits(64))
     shares = np.tile(np.asarray(levels, dtype=float) / sum(levels) / len(_ALL), len(_ALL))
     kinds = itertools.product(_ALL, range(1, len(levels) + 1))
-    texts = [task(rng, level).text
-             for (task, level), wanted in zip(kinds, numbers.multinomial(count, shares).tolist(), strict=True)
-             for _ in range(wanted)]
+    texts = [
+        task(rng, level).text
+        for (task, level), wanted in zip(kinds, numbers.multinomial(count, shares).tolist(), strict=True)
+        for _ in range(wanted)
+    ]
     return [texts[place] for place in numbers.permutation(count).tolist()]

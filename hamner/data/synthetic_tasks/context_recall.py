@@ -22,11 +22,7 @@ _QUESTIONS = {
     "has": "What does {name} have?",
     "likes": "What does {name} like?",
 }
-_GENERAL_QUESTIONS = (
-    "Tell me about {name}.",
-    "What do we know about {name}?",
-    "What did it say about {name}?",
-)
+_GENERAL_QUESTIONS = ("Tell me about {name}.", "What do we know about {name}?", "What did it say about {name}?")
 
 _PROPERTIES = {
     "does": """plays chess; plays the harp; bakes bread; paints boats; grows roses; mends clocks; rides a

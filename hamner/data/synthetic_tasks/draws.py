@@ -43,6 +43,6 @@ class Draws(random.Random):
 
     def shuffle(self, x: MutableSequence[Any]) -> None:
         draw = self.random
-        for last in range(len(x) - 1, 0, -1):    # Fisher and Yates
+        for last in range(len(x) - 1, 0, -1):  # Fisher and Yates
             other = int(draw() * (last + 1))
             x[last], x[other] = x[other], x[last]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Example(NamedTuple):    # made by the million: a tuple takes a third of a frozen dataclass's time
+class Example(NamedTuple):  # made by the million: a tuple takes a third of a frozen dataclass's time
     """`prompt` ends with a space where the answer follows one, so `text` is a plain concatenation."""
 
     task: str

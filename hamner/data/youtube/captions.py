@@ -20,8 +20,8 @@ import webvtt
 
 from hamner.config.errors import BadInput
 
-BRIDGE_SECONDS = 0.05        # cues as short as this only move lines up; a gap as short as this is none
-LONGEST_WORD_SECONDS = 1.0   # a cue stays on the screen through a pause, its last word does not last that long
+BRIDGE_SECONDS = 0.05  # cues as short as this only move lines up; a gap as short as this is none
+LONGEST_WORD_SECONDS = 1.0  # a cue stays on the screen through a pause, its last word does not last that long
 TAG = re.compile(r"<([^>]*)>")
 TIME = re.compile(r"(?:(\d+):)?(\d\d):(\d\d\.\d{3})")
 MARK = re.compile(r"\[[^\[\]]*\]|[♪♫♬]")
@@ -56,9 +56,11 @@ class _Cue:
 def read_captions(path: Path) -> Captions:
     """Raises BadInput for a file that is half-written, is no WebVTT, or in which nobody says a word."""
     text = whole_text(path)
-    read = webvtt.from_string(text)    # which passes over what it cannot read; the header has been looked at
-    cues = [_Cue(c.start_time.in_milliseconds() / 1000, c.end_time.in_milliseconds() / 1000, c.raw_text.split("\n"))
-            for c in read.captions]
+    read = webvtt.from_string(text)  # which passes over what it cannot read; the header has been looked at
+    cues = [
+        _Cue(c.start_time.in_milliseconds() / 1000, c.end_time.in_milliseconds() / 1000, c.raw_text.split("\n"))
+        for c in read.captions
+    ]
     words = list(_words(cues))
     if not words:
         raise BadInput("captions without a word")
@@ -102,8 +104,8 @@ def _words(cues: Iterable[_Cue]) -> Iterator[Word]:
     for cue in cues:
         lines = [line for line in cue.lines if _untagged(line)]
         if cue.start - shown_until > BRIDGE_SECONDS:
-            shown = []    # the screen was empty in between: nothing can have been carried over
-        new = lines[_carried(cue, lines, shown):]
+            shown = []  # the screen was empty in between: nothing can have been carried over
+        new = lines[_carried(cue, lines, shown) :]
         shown, shown_until = [_untagged(line) for line in lines], cue.end
         for word in _timed(new, cue):
             said = word.text.lstrip(">") if word.text.startswith(">>") else word.text
@@ -116,7 +118,7 @@ def _words(cues: Iterable[_Cue]) -> Iterator[Word]:
 def _carried(cue: _Cue, lines: list[str], shown: list[str]) -> int:
     """How many of a cue's first lines were on the screen already, said by the cue before."""
     plain = [_untagged(line) for line in lines]
-    own = next((i for i, line in enumerate(lines) if _has_times(line)), len(lines))    # a line with times is new
+    own = next((i for i, line in enumerate(lines) if _has_times(line)), len(lines))  # a line with times is new
     carried = next((n for n in range(min(own, len(shown)), 0, -1) if plain[:n] == shown[-n:]), 0)
     # The very same cue again, for longer than a bridge and without the empty line that a rolling display keeps
     # for what comes next: it was said again.
@@ -152,7 +154,7 @@ def _parse(line: str) -> tuple[str, list[tuple[int, float]]]:
     plain, times = "", []
     for number, part in enumerate(TAG.split(line)):
         if number % 2 == 0:
-            plain += html.unescape(part).replace("\u200b", "")    # zero-width space
+            plain += html.unescape(part).replace("\u200b", "")  # zero-width space
         elif time := TIME.fullmatch(part):
             times.append((len(plain), int(time[1] or 0) * 3600 + int(time[2]) * 60 + float(time[3])))
     return plain, times

@@ -34,7 +34,7 @@ LATER = "not asked for: too many requests; run the same command again in an hour
 class Outcome:
     """What became of one video. `problem` is empty when its captions are done: `how` says since when."""
 
-    video: str                 # its id, or the address when nothing else is known
+    video: str  # its id, or the address when nothing else is known
     problem: str = ""
     how: str = "here already"
 
@@ -52,7 +52,7 @@ class _Log:
         self.warnings.append(message)
 
     def error(self, message: str) -> None:
-        pass    # raised as well
+        pass  # raised as well
 
 
 def fetch(target: str | Path, folder: Path, language: str, sleep_seconds: float) -> Iterator[Outcome]:
@@ -73,7 +73,7 @@ def fetch(target: str | Path, folder: Path, language: str, sleep_seconds: float)
             try:
                 if not archive.done(entry):
                     found = _look_up(downloader, entry)
-                    if found.get("entries") is not None:    # a channel's tabs, a tab's or a playlist's videos
+                    if found.get("entries") is not None:  # a channel's tabs, a tab's or a playlist's videos
                         todo = [e for e in found["entries"] if e and _name(e) not in seen] + todo
                         continue
                     entry = found
@@ -83,7 +83,7 @@ def fetch(target: str | Path, folder: Path, language: str, sleep_seconds: float)
                     _fetch_one(downloader, entry, folder, language)
                     archive.add(entry)
                     outcome = Outcome(_name(entry), how="fetched again" if again else "fetched")
-            except (YoutubeDLError, OSError, ValueError, LookupError, TypeError) as error:    # also yt-dlp's own slips
+            except (YoutubeDLError, OSError, ValueError, LookupError, TypeError) as error:  # also yt-dlp's own slips
                 outcome = Outcome(_name(entry), _reason(error, log))
             if outcome.video not in seen:
                 yield outcome
@@ -102,18 +102,29 @@ def fetched_ids(folder: Path) -> set[str]:
 
 
 def _options(folder: Path, language: str, sleep_seconds: float, log: _Log) -> dict[str, Any]:
-    def wait(n: int) -> float:    # seconds, after n failures
+    def wait(n: int) -> float:  # seconds, after n failures
         return min(60.0, sleep_seconds / 5 * 2**n)
 
     return {
-        "skip_download": True, "writeautomaticsub": True, "subtitleslangs": [re.escape(language)],
-        "subtitlesformat": "vtt", "outtmpl": {"default": "%(id)s_%(title).180B.%(ext)s"},
-        "paths": {"home": str(folder), "temp": str(folder / PARTIAL)}, "overwrites": True,
-        "extract_flat": "in_playlist", "noplaylist": True,     # a video's address may name the list it was seen in
-        "ignore_no_formats_error": True,                       # no video is wanted, so none needs to be playable
-        "sleep_interval_subtitles": sleep_seconds, "sleep_interval_requests": sleep_seconds / 7,
-        "retries": RETRIES, "extractor_retries": 3, "retry_sleep_functions": {"http": wait, "extractor": wait},
-        "logger": log, "quiet": True, "noprogress": True, "color": {"stdout": "never", "stderr": "never"},
+        "skip_download": True,
+        "writeautomaticsub": True,
+        "subtitleslangs": [re.escape(language)],
+        "subtitlesformat": "vtt",
+        "outtmpl": {"default": "%(id)s_%(title).180B.%(ext)s"},
+        "paths": {"home": str(folder), "temp": str(folder / PARTIAL)},
+        "overwrites": True,
+        "extract_flat": "in_playlist",
+        "noplaylist": True,  # a video's address may name the list it was seen in
+        "ignore_no_formats_error": True,  # no video is wanted, so none needs to be playable
+        "sleep_interval_subtitles": sleep_seconds,
+        "sleep_interval_requests": sleep_seconds / 7,
+        "retries": RETRIES,
+        "extractor_retries": 3,
+        "retry_sleep_functions": {"http": wait, "extractor": wait},
+        "logger": log,
+        "quiet": True,
+        "noprogress": True,
+        "color": {"stdout": "never", "stderr": "never"},
     }
 
 
@@ -137,8 +148,10 @@ def _fetch_one(downloader: yt_dlp.YoutubeDL, info: dict[str, Any], folder: Path,
     """Write one video's captions into the folder. Raises BadInput when it has none, or they are not whole."""
     spoken = [key.removesuffix("-orig") for key in info.get("automatic_captions") or {} if key.endswith("-orig")]
     if spoken and language not in spoken:
-        raise BadInput(f"spoken in '{spoken[0]}': captions in '{language}' would be a machine's translation "
-                       f"(--language {spoken[0]} takes what was said)")
+        raise BadInput(
+            f"spoken in '{spoken[0]}': captions in '{language}' would be a machine's translation "
+            f"(--language {spoken[0]} takes what was said)"
+        )
     found = (info.get("requested_subtitles") or {}).get(language)
     if not found:
         raise BadInput(f"no automatic captions in '{language}'")

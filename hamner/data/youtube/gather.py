@@ -17,37 +17,42 @@ from hamner.data.youtube.download import Outcome, fetch, fetched_ids
 from hamner.data.youtube.samples import MIN_CHARACTERS, Cut, samples
 from hamner.runs.files import write_json, write_text
 
-YOUTUBE_ID = "[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]"    # 64 bits in eleven characters of six: few can be the last
-FULL_WIDTH = str.maketrans("＂＊：＜＞？｜⧸⧹", '"*:<>?|/\\')    # what yt-dlp writes for signs no file name may have
+YOUTUBE_ID = "[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]"  # 64 bits in eleven characters of six: few can be the last
+FULL_WIDTH = str.maketrans("＂＊：＜＞？｜⧸⧹", '"*:<>?|/\\')  # what yt-dlp writes for signs no file name may have
 
 
-def _is_address(target: str) -> bool:
+def is_address(target: str) -> bool:
     return target.startswith(("https://", "http://", "@"))
 
 
-def _files(place: Path) -> list[Path]:
+def caption_files(place: Path) -> list[Path]:
     """Caption files, and the info-jsons that stand beside none."""
     if place.is_file():
         return [place]
     captions = sorted(place.rglob("*.vtt"))
     bases = {re.sub(r"(\.[A-Za-z0-9-]+)?\.vtt$", "", str(path)) for path in captions}
-    return [*captions, *(path for path in sorted(place.rglob("*.info.json"))
-                         if str(path).removesuffix(".info.json") not in bases)]
+    return [
+        *captions,
+        *(path for path in sorted(place.rglob("*.info.json")) if str(path).removesuffix(".info.json") not in bases),
+    ]
 
 
-def _gather(options: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
+def gather(options: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
     """Bring the captions of all the target's videos into the folder."""
     target = options.target
-    if _is_address(target):
+    if is_address(target):
         address = f"https://www.youtube.com/{target}" if target.startswith("@") else target
         yield from fetch(address, folder, options.language, options.sleep)
         return
-    files = _files(Path(target).expanduser())
+    files = caption_files(Path(target).expanduser())
     named = videos_of([path for path in files if path.suffix == ".vtt"], fetched_ids(folder))
     seen: set[str] = set()
     for path in files:
-        found = [_copy(path, named[path][0], folder, options.language, seen)] if path in named else list(
-            fetch(path, folder, options.language, options.sleep))
+        found = (
+            [_copy(path, named[path][0], folder, options.language, seen)]
+            if path in named
+            else list(fetch(path, folder, options.language, options.sleep))
+        )
         for outcome in found:
             if outcome.video not in seen or outcome.problem:
                 yield outcome
@@ -101,12 +106,12 @@ def videos_of(paths: Sequence[Path], fetched: AbstractSet[str]) -> dict[Path, tu
     for path, stem in stems.items():
         known = max((i for i in fetched if stem.startswith(f"{i}_")), key=len, default="")
         video = known or (begins[stem] if stem in begins and several[begins[stem]] == 1 else stem)
-        title = stem[len(video) + 1:] if video != stem else stem.partition("_")[2] or stem
+        title = stem[len(video) + 1 :] if video != stem else stem.partition("_")[2] or stem
         videos[path] = (video, title.translate(FULL_WIDTH).strip())
     return videos
 
 
-def _write_samples(out: Path, cut: Cut) -> set[str]:
+def write_samples(out: Path, cut: Cut) -> set[str]:
     """Cut everything in OUT/youtube; returns the names of the files that gave samples."""
     lines, kinds, words = [], Counter[str](), Counter[str]()
     made: set[str] = set()
@@ -130,16 +135,27 @@ def _write_samples(out: Path, cut: Cut) -> set[str]:
         kinds.update(sample["source"] for sample in found)
         lines += [json.dumps(sample, ensure_ascii=False) + "\n" for sample in found]
     if cut.uses > 1 and len(words) == 1:
-        raise BadInput(f"--uses {cut.uses} needs two videos or more, for all of a video is held out or nothing, and "
-                       f"{out / 'youtube'} has one with words: leave --uses at 1, or add videos")
+        raise BadInput(
+            f"--uses {cut.uses} needs two videos or more, for all of a video is held out or nothing, and "
+            f"{out / 'youtube'} has one with words: leave --uses at 1, or add videos"
+        )
     if lines:
         write_text(out / "training_samples.jsonl", "".join(lines))
-        write_json(out / "stats.json", {
-            "num_videos": len(words), "total_words": words.total(), "num_samples": len(lines),
-            "sample_types": dict(sorted(kinds.items())), "uses": cut.uses, "pause_seconds": cut.pause_seconds,
-            "seed": cut.seed,
-        })
+        write_json(
+            out / "stats.json",
+            {
+                "num_videos": len(words),
+                "total_words": words.total(),
+                "num_samples": len(lines),
+                "sample_types": dict(sorted(kinds.items())),
+                "uses": cut.uses,
+                "pause_seconds": cut.pause_seconds,
+                "seed": cut.seed,
+            },
+        )
         told = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-        print(f"{out / 'training_samples.jsonl'}: {len(lines)} samples ({told}) of {len(words)} videos, "
-              f"{words.total():,} words, each in at most {cut.uses}")
+        print(
+            f"{out / 'training_samples.jsonl'}: {len(lines)} samples ({told}) of {len(words)} videos, "
+            f"{words.total():,} words, each in at most {cut.uses}"
+        )
     return made

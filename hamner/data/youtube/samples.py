@@ -25,9 +25,9 @@ from typing import Any
 
 from hamner.data.youtube.captions import Word
 
-OPENING_WORDS, WINDOW_WORDS, SLACK_WORDS = 150, 300, 50    # a piece goes on to the end of its sentence, if near
+OPENING_WORDS, WINDOW_WORDS, SLACK_WORDS = 150, 300, 50  # a piece goes on to the end of its sentence, if near
 MIN_OPENING_WORDS = 50
-MIN_CHARACTERS = 100             # of a video, a window and what is left over at the end
+MIN_CHARACTERS = 100  # of a video, a window and what is left over at the end
 CONVERSATION_SENTENCES, MIN_SENTENCE_CHARACTERS = 3, 20
 SENTENCE_END = re.compile(r"[.!?…][\"')\]”’»]*$")
 
@@ -54,7 +54,7 @@ def samples(video: str, title: str, words: list[Word], cut: Cut) -> Iterator[dic
                 text = f"Topic: {title}\n\n{text}"
             elif kind == "youtube_conversation":
                 text = "\n".join(_text(words[b:e]) for b, e in pairwise(_conversation(words, ends, begin)))
-            if text not in given:    # of a short video two passes can cut the same
+            if text not in given:  # of a short video two passes can cut the same
                 yield {"text": text, "title": title, "source": kind, "video": video}
             given.add(text)
 
@@ -101,10 +101,10 @@ def _conversation(words: list[Word], ends: list[int], at: int) -> list[int]:
     """The borders of three sentences from `at` on, empty when they do not fit a window; a sentence of few
     characters is part of the next."""
     borders = [at]
-    for end in ends[bisect_right(ends, at):]:
+    for end in ends[bisect_right(ends, at) :]:
         if end - at > WINDOW_WORDS:
             break
-        if len(_text(words[borders[-1]:end])) > MIN_SENTENCE_CHARACTERS:
+        if len(_text(words[borders[-1] : end])) > MIN_SENTENCE_CHARACTERS:
             borders.append(end)
         if len(borders) > CONVERSATION_SENTENCES:
             return borders

@@ -32,7 +32,7 @@ def block_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
 
 
 def differential_block_attention(
-    q: Tensor, k: Tensor, v: Tensor, strength: Tensor, mask: Tensor | None = None,
+    q: Tensor, k: Tensor, v: Tensor, strength: Tensor, mask: Tensor | None = None
 ) -> Tensor:
     """(softmax(q₁k₁ᵀ / √D) − λ softmax(q₂k₂ᵀ / √D)) v: differential attention's core.
 
@@ -62,7 +62,7 @@ def _rows(x: Tensor, low: int, high: int) -> Tensor:
 def _probabilities(q: Tensor, k: Tensor, low: int, high: int, future: Tensor, mask: Tensor | None) -> Tensor:
     """(B·K, G·n, S), S = high: of queries low to high over the keys up to them."""
     rows, keys = _rows(q, low, high), k[:, :high].transpose(1, 2)
-    nothing = rows.new_empty(()).expand(len(rows), rows.shape[1], high)    # beta = 0: never read
+    nothing = rows.new_empty(()).expand(len(rows), rows.shape[1], high)  # beta = 0: never read
     scores = torch.baddbmm(nothing, rows, keys, beta=0, alpha=1 / math.sqrt(q.shape[-1]))
     if mask is None:
         scores.view(len(q), q.shape[1], high - low, high)[..., low:] += future[: high - low, : high - low]
@@ -76,7 +76,7 @@ def _future(q: Tensor) -> Tensor:
 
 
 def _score_gradients(
-    gradient: Tensor, probabilities: Tensor, q: Tensor, k: Tensor, dq: Tensor, dk: Tensor, low: int, high: int,
+    gradient: Tensor, probabilities: Tensor, q: Tensor, k: Tensor, dq: Tensor, dk: Tensor, low: int, high: int
 ) -> None:
     """Back through softmax and q kᵀ (without its 1 / √D): writes dq's block, adds to dk. gradient (B·K, G·n, S)."""
     back = torch.ops.aten._softmax_backward_data(gradient, probabilities, -1, probabilities.dtype)
@@ -119,7 +119,14 @@ class _Difference(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q1: Tensor, k1: Tensor, q2: Tensor, k2: Tensor, v: Tensor, strength: Tensor, keep: bool,
+        ctx: Any,
+        q1: Tensor,
+        k1: Tensor,
+        q2: Tensor,
+        k2: Tensor,
+        v: Tensor,
+        strength: Tensor,
+        keep: bool,
         mask: Tensor | None,
     ) -> Tensor:
         first, second, future, kept = torch.empty_like(q1), torch.empty_like(q1), _future(q1), list[Tensor]()
@@ -142,7 +149,7 @@ class _Difference(torch.autograd.Function):
             rows = _rows(gradients[0], low, high)
             difference = torch.addcmul(first, second, share, value=-1)
             dv[:, :high] += torch.bmm(difference.transpose(1, 2), rows)
-            gradient = torch.bmm(rows, v[:, :high].transpose(1, 2))    # of map 1; of map 2 it is −λ times this
+            gradient = torch.bmm(rows, v[:, :high].transpose(1, 2))  # of map 1; of map 2 it is −λ times this
             _score_gradients(gradient, first, q1, k1, dq1, dk1, low, high)
             _score_gradients(gradient, second, q2, k2, dq2, dk2, low, high)
         scale, taken = 1 / math.sqrt(q1.shape[-1]), (gradients[0].float() * out).sum()

@@ -12,7 +12,7 @@ from torch import Tensor
 from hamner.config.cost import LOGITS_AT_A_TIME
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-GRAIN = 16                  # bytes: rows of a grouped product must be whole multiples of it
+GRAIN = 16  # bytes: rows of a grouped product must be whole multiples of it
 
 
 def use_block_attention(q: Tensor, k: Tensor) -> bool:
@@ -44,5 +44,3 @@ def use_transposed_head(hidden: Tensor) -> bool:
     same time on one without.
     """
     return hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16
-
-

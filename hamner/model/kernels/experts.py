@@ -12,25 +12,25 @@ from torch.autograd.function import once_differentiable
 from hamner.model.kernels.dispatch import GRAIN
 
 
-def _padded(weight: Tensor, size: int) -> Tensor:
+def pad_experts(weight: Tensor, size: int) -> Tensor:
     """(E, out, in) with both filled up with zeros to whole grains of numbers of `size` bytes."""
     grain = GRAIN // size
     missing = (0, -weight.shape[2] % grain, 0, -weight.shape[1] % grain)
     return F.pad(weight, missing) if any(missing) else weight
 
 
-def _wide(tokens: Tensor) -> Tensor:
+def pad_tokens(tokens: Tensor) -> Tensor:
     missing = -tokens.shape[1] % (GRAIN // tokens.element_size())
     return F.pad(tokens, (0, missing)) if missing else tokens
 
 
-class _Permute(torch.autograd.Function):
+class Permute(torch.autograd.Function):
     """x[order]; its gradient is gathered by the inverse permutation instead of being scattered."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
         ctx.save_for_backward(back)
-        return x.index_select(0, order)    # three times as fast as x[order]
+        return x.index_select(0, order)  # three times as fast as x[order]
 
     @staticmethod
     @once_differentiable
@@ -39,8 +39,8 @@ class _Permute(torch.autograd.Function):
         return gradients[0].index_select(0, back), None, None
 
 
-class _Spread(torch.autograd.Function):
-    """k copies of each token of x (N, C), permuted as by _Permute: (N·k, C). They never exist in their old order."""
+class Spread(torch.autograd.Function):
+    """k copies of each token of x (N, C), permuted as by Permute: (N·k, C). They never exist in their old order."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
@@ -53,12 +53,12 @@ class _Spread(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (back,) = ctx.saved_tensors
         of_copies = gradients[0].index_select(0, back).unflatten(0, (-1, ctx.copies))
-        if ctx.copies == 2:    # the same number, five times as fast
+        if ctx.copies == 2:  # the same number, five times as fast
             return of_copies[:, 0] + of_copies[:, 1], None, None
         return of_copies.sum(dim=1), None, None
 
 
-class _Combine(torch.autograd.Function):
+class Combine(torch.autograd.Function):
     """Σ_k weight (N, k) · x (N, k, C). On the way back batched products of a row and a column would be the slow way."""
 
     @staticmethod
@@ -74,7 +74,7 @@ class _Combine(torch.autograd.Function):
         return (x * gradient).sum(dim=-1), weight.unsqueeze(-1) * gradient
 
 
-class _SideBySide(torch.autograd.Function):
+class SideBySide(torch.autograd.Function):
     """Two stacks of weights (E, I, C) as one (E, 2I, C) in another precision: cast where they end up."""
 
     @staticmethod

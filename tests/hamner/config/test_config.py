@@ -35,7 +35,10 @@ def test_full_size_numbers_are_the_defaults():
     config = load_config("rtx3090")
     assert config.tournament.steps == (500, 1000, 2000) and config.tournament.keep == (5, 3, 1)
     # only the parts one batch is computed in are the card's: they change no number but memory
-    assert load_config("rtx3090", ["tournament.gradient_accumulation_steps=1", "curriculum.gradient_accumulation_steps=1"]) == Config()
+    assert (
+        load_config("rtx3090", ["tournament.gradient_accumulation_steps=1", "curriculum.gradient_accumulation_steps=1"])
+        == Config()
+    )
 
 
 def test_file_keeps_the_defaults_it_does_not_name(tmp_path):
@@ -65,12 +68,15 @@ def test_the_config_of_a_run_can_be_read_again(tmp_path):
     assert load_config(str(tmp_path / "config.json"), ["batch_size=8"]).tournament.batch_size == 8
 
 
-@pytest.mark.parametrize(("text", "key", "meant"), [
-    ("sede = 1", "sede", "seed"),
-    ("[tournment]\nsteps = [1]", "tournment", "tournament"),
-    ("[compute]\nthread = 1", "compute.thread", "threads"),
-    ("[curriculum.plateau]\nwindow_step = 8", "curriculum.plateau.window_step", "window_steps"),
-])
+@pytest.mark.parametrize(
+    ("text", "key", "meant"),
+    [
+        ("sede = 1", "sede", "seed"),
+        ("[tournment]\nsteps = [1]", "tournment", "tournament"),
+        ("[compute]\nthread = 1", "compute.thread", "threads"),
+        ("[curriculum.plateau]\nwindow_step = 8", "curriculum.plateau.window_step", "window_steps"),
+    ],
+)
 def test_unknown_key_names_the_closest(tmp_path, text, key, meant):
     (problem,) = _problems(_file(tmp_path, text))
     assert f"unknown key '{key}'; did you mean '{meant}'?" in problem
@@ -96,22 +102,28 @@ def test_no_silent_conversions():
     assert "'compute.compile' = 1" in _problems("smoke", "compile=1")[0]
 
 
-@pytest.mark.parametrize(("override", "says"), [
-    ("mix={tinystories=0.5, fineweb_edu=0.55}", "tournament.mix: ratios sum to 1.05, not 1"),
-    ("mix={tinystory=1.0}", "unknown source 'tinystory'; did you mean 'tinystories'?"),
-    ("mix={tinystories=1.2, personal=-0.2}", "the ratio of 'personal' is -0.2"),
-    ("steps=[0,10,20]", "tournament.steps = [0, 10, 20]: every round needs at least 1 step"),
-    ("steps=[10,-5,20]", "every round needs at least 1 step"),
-    ("steps=[10,20]", "tournament.steps has 2 rounds but tournament.keep 3"),
-    ("keep=[5,5,1]", "tournament.keep = [5, 5, 1]: each round must keep fewer"),
-    ("keep=[3,1,0]", "each round must keep fewer than the one before, at least 1"),
-    ("keep=[5,3,2]", "tournament.keep = [5, 3, 2]: the last round must keep 1"),
-    ("tournament.gradient_accumulation_steps=3", "tournament.batch_size 4 is not a multiple of tournament.gradient_accumulation_steps 3"),
-    ("workers=3", "curriculum.batch_size 4 cannot be shared by 3 workers"),
-    ("window_steps=3", "plateau.window_steps 3 must hold at least 4 evaluations"),
-    ("done_gain=0.08", "plateau.done_gain 0.08 must be below plateau.go_on_gain 0.08"),
-    ("precision=fp16", "fp16 needs a GPU"),
-])
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("mix={tinystories=0.5, fineweb_edu=0.55}", "tournament.mix: ratios sum to 1.05, not 1"),
+        ("mix={tinystory=1.0}", "unknown source 'tinystory'; did you mean 'tinystories'?"),
+        ("mix={tinystories=1.2, personal=-0.2}", "the ratio of 'personal' is -0.2"),
+        ("steps=[0,10,20]", "tournament.steps = [0, 10, 20]: every round needs at least 1 step"),
+        ("steps=[10,-5,20]", "every round needs at least 1 step"),
+        ("steps=[10,20]", "tournament.steps has 2 rounds but tournament.keep 3"),
+        ("keep=[5,5,1]", "tournament.keep = [5, 5, 1]: each round must keep fewer"),
+        ("keep=[3,1,0]", "each round must keep fewer than the one before, at least 1"),
+        ("keep=[5,3,2]", "tournament.keep = [5, 3, 2]: the last round must keep 1"),
+        (
+            "tournament.gradient_accumulation_steps=3",
+            "tournament.batch_size 4 is not a multiple of tournament.gradient_accumulation_steps 3",
+        ),
+        ("workers=3", "curriculum.batch_size 4 cannot be shared by 3 workers"),
+        ("window_steps=3", "plateau.window_steps 3 must hold at least 4 evaluations"),
+        ("done_gain=0.08", "plateau.done_gain 0.08 must be below plateau.go_on_gain 0.08"),
+        ("precision=fp16", "fp16 needs a GPU"),
+    ],
+)
 def test_impossible_relation(override, says):
     (problem,) = _problems("smoke", override)
     assert says in problem
@@ -163,10 +175,18 @@ def test_ambiguous_override_lists_its_places():
 
 
 def test_override_values_are_toml_and_bare_words_strings():
-    config = load_config("smoke", [
-        "learning_rate=3e-4", "contestants=['v01_dense_small']", "mix={sft=0.25, personal=0.75}",
-        "activation_checkpointing=true", "builtin_characters=1_000", 'own="a=b"', "tokenizer=org/name",
-    ])
+    config = load_config(
+        "smoke",
+        [
+            "learning_rate=3e-4",
+            "contestants=['v01_dense_small']",
+            "mix={sft=0.25, personal=0.75}",
+            "activation_checkpointing=true",
+            "builtin_characters=1_000",
+            'own="a=b"',
+            "tokenizer=org/name",
+        ],
+    )
     assert config.tournament.learning_rate == 0.0003
     assert config.tournament.contestants == ("v01_dense_small",)
     assert config.tournament.mix == {"sft": 0.25, "personal": 0.75}

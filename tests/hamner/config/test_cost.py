@@ -8,7 +8,7 @@ from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Size
 from hamner.model.transformer import Hamner
 
-TABLE = {    # total, active, training GFLOP per token at T = 512
+TABLE = {  # total, active, training GFLOP per token at T = 512
     "v01_dense_small": (75_514_368, 75_514_368, 0.50),
     "v02_dense_medium": (163_609_344, 163_609_344, 1.08),
     "v03_diffattn_small": (81_810_944, 81_810_944, 0.57),
@@ -52,7 +52,10 @@ def test_shrinking_keeps_the_kind(name, divide):
     assert small.head_size >= 16
     assert small.num_heads // small.num_kv_heads == full.num_heads // full.num_kv_heads
     assert (small.num_experts, small.num_active_experts, small.attention) == (
-        full.num_experts, full.num_active_experts, full.attention)
+        full.num_experts,
+        full.num_active_experts,
+        full.attention,
+    )
     if divide == 4:
         assert small.hidden_size == full.hidden_size // 4
         assert small.num_layers == full.num_layers // 4

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 
 DATASET, COMMIT = "roneneldan/TinyStories", "a" * 40
-ROW = 2**20    # characters of a row of `large_rows`: some five of them are fetched at a time
+ROW = 2**20  # characters of a row of `large_rows`: some five of them are fetched at a time
 
 
 def large_rows(count):
@@ -21,8 +21,9 @@ def large_rows(count):
 
 def parquet(texts):
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({"text": texts}), buffer, row_group_size=1, compression="none",
-                                use_dictionary=False)
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": texts}), buffer, row_group_size=1, compression="none", use_dictionary=False
+    )
     return buffer.getvalue()
 
 
@@ -58,10 +59,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         site, api = self.server.site, f"/api/datasets/{DATASET}"
-        kind = ("listing" if self.path.startswith((f"{api}/tree", f"{api}/paths-info")) else
-                "info" if self.path.startswith(api) else
-                "data" if self.path.endswith("train.parquet") else
-                "tokenizer" if "tokenizer.json" in self.path else None)
+        kind = (
+            "listing"
+            if self.path.startswith((f"{api}/tree", f"{api}/paths-info"))
+            else "info"
+            if self.path.startswith(api)
+            else "data"
+            if self.path.endswith("train.parquet")
+            else "tokenizer"
+            if "tokenizer.json" in self.path
+            else None
+        )
         if kind is None:
             return self._json({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound")
         fault = site.count(kind)
@@ -77,13 +85,25 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "listing":
             return self._json([file])
         if kind == "info":
-            return self._json({"id": DATASET, "sha": COMMIT, "siblings": [{"rfilename": "train.parquet"}], "tags": [],
-                               "private": False, "gated": False, "disabled": False, "downloads": 0, "likes": 0})
+            return self._json(
+                {
+                    "id": DATASET,
+                    "sha": COMMIT,
+                    "siblings": [{"rfilename": "train.parquet"}],
+                    "tags": [],
+                    "private": False,
+                    "gated": False,
+                    "disabled": False,
+                    "downloads": 0,
+                    "likes": 0,
+                }
+            )
         first, last = (self.headers.get("Range") or "bytes=0-").split("=")[1].split("-")
         first, last = int(first), min(int(last or len(site.data)), len(site.data) - 1)
-        part = site.data[first:last + 1]
-        return self._send(206, bytes(len(part)) if fault == "torn" else part,
-                          Content_Range=f"bytes {first}-{last}/{len(site.data)}")
+        part = site.data[first : last + 1]
+        return self._send(
+            206, bytes(len(part)) if fault == "torn" else part, Content_Range=f"bytes {first}-{last}/{len(site.data)}"
+        )
 
     do_GET = do_HEAD = do_POST = _answer
 
@@ -93,7 +113,7 @@ def hub_site(fault=lambda kind, n: None, data=b""):
     """Yields the site and its address, which HF_ENDPOINT takes."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads, server.site = True, Site(fault, data)
-    server.handle_error = lambda *_: None    # whoever asked was ended meanwhile
+    server.handle_error = lambda *_: None  # whoever asked was ended meanwhile
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server.site, f"http://127.0.0.1:{server.server_port}"

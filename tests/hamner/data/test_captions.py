@@ -30,21 +30,27 @@ def cues(*each):
 
 def test_rolling_captions_are_read_once(tmp_path):
     words, text = talk(0, lines=60)
-    assert text.count("v0w0") == 3                # spoken, moved up, shown above the next line
+    assert text.count("v0w0") == 3  # spoken, moved up, shown above the next line
     assert [w.text for w in read(tmp_path, text).words] == words
 
 
 @pytest.mark.parametrize("pause", [0.0, 2.0])
 def test_a_chorus_sung_twice_stays_twice(tmp_path, pause):
-    lines = [(1, 3, "round the old mill"), (3, 5, "we go we go"), (5 + pause, 7 + pause, "we go we go"),
-             (7 + pause, 9 + pause, "round the old mill"), (9 + pause, 10 + pause, "hey"),
-             (10 + pause, 11 + pause, "hey"), (11 + 2 * pause, 12 + 2 * pause, "hey")]
+    lines = [
+        (1, 3, "round the old mill"),
+        (3, 5, "we go we go"),
+        (5 + pause, 7 + pause, "we go we go"),
+        (7 + pause, 9 + pause, "round the old mill"),
+        (9 + pause, 10 + pause, "hey"),
+        (10 + pause, 11 + pause, "hey"),
+        (11 + 2 * pause, 12 + 2 * pause, "hey"),
+    ]
     assert said(tmp_path, rolling(lines)) == " ".join(text for _, _, text in lines)
 
 
 def test_captions_that_do_not_roll_keep_their_repeats(tmp_path):
     assert said(tmp_path, cues((0, 2, "yeah"), (2, 4, "yeah"), (6, 8, "yeah"), (8, 9, "oh"))) == "yeah yeah yeah oh"
-    assert said(tmp_path, cues((0, 3, "one two"), (2, 5, "one two"))) == "one two one two"    # overlapping
+    assert said(tmp_path, cues((0, 3, "one two"), (2, 5, "one two"))) == "one two one two"  # overlapping
 
 
 def test_lines_that_roll_without_times_of_words_are_read_once(tmp_path):
@@ -56,29 +62,42 @@ def test_a_line_held_on_the_screen_is_not_said_again(tmp_path):
     held = cues((0, 2, " \nround<00:00:01.000><c> we</c><00:00:01.500><c> go</c>"), (2, 4, "round we go\n "))
     assert said(tmp_path, held) == "round we go"
     words, text = talk(0)
-    assert said(tmp_path, text.replace("\n \n", "\n")) == " ".join(words)    # without the empty lines of a display
+    assert said(tmp_path, text.replace("\n \n", "\n")) == " ".join(words)  # without the empty lines of a display
 
 
 def test_a_line_with_times_of_its_own_is_said_whatever_stood_there(tmp_path):
-    text = cues((0, 2, "go<00:00:00.500> on\nla<00:00:01.500> la"),
-                (2, 4, "la<00:00:02.500> la\nbye<00:00:03.500> now"))
+    text = cues(
+        (0, 2, "go<00:00:00.500> on\nla<00:00:01.500> la"), (2, 4, "la<00:00:02.500> la\nbye<00:00:03.500> now")
+    )
     assert said(tmp_path, text) == "go on la la la la bye now"
 
 
 def test_words_have_their_times(tmp_path):
     words = read(tmp_path, cues((10, 12, "a<00:00:10.500><c> b</c><00:00:11.000><c> c</c>"), (20, 24, "d e"))).words
-    assert [(w.text, w.start, w.end) for w in words] == [    # a word lasts a second at most
-        ("a", 10, 10.5), ("b", 10.5, 11), ("c", 11, 12), ("d", 20, 21), ("e", 22, 23)]
+    assert [(w.text, w.start, w.end) for w in words] == [  # a word lasts a second at most
+        ("a", 10, 10.5),
+        ("b", 10.5, 11),
+        ("c", 11, 12),
+        ("d", 20, 21),
+        ("e", 22, 23),
+    ]
 
 
 def test_tags_entities_marks_and_speakers_are_no_words(tmp_path):
     text = cues(
-        (0, 2, "[Music]"), (2, 4, "<i>salt</i> &amp; pep<b>per</b>&nbsp;&lt;3"), (4, 6, "♪ la la ♪"),
-        (6, 8, "what the [&nbsp;__&nbsp;] is it"), (8, 9, "&gt;&gt; hello there"), (9, 10, ">>hi >> yes"),
-        (10, 11, "<v Ann>12:30 is noon</v>"), (11, 12, "a > b"))
+        (0, 2, "[Music]"),
+        (2, 4, "<i>salt</i> &amp; pep<b>per</b>&nbsp;&lt;3"),
+        (4, 6, "♪ la la ♪"),
+        (6, 8, "what the [&nbsp;__&nbsp;] is it"),
+        (8, 9, "&gt;&gt; hello there"),
+        (9, 10, ">>hi >> yes"),
+        (10, 11, "<v Ann>12:30 is noon</v>"),
+        (11, 12, "a > b"),
+    )
     words = read(tmp_path, text.replace("WEBVTT\n", "WEBVTT\n\nNOTE nobody says this\n")).words
     assert " ".join(w.text for w in words) == (
-        "salt & pepper <3 la la what the is it hello there hi yes 12:30 is noon a > b")
+        "salt & pepper <3 la la what the is it hello there hi yes 12:30 is noon a > b"
+    )
     assert [w.text for w in words if w.turn] == ["hello", "hi", "yes"]
 
 
@@ -87,15 +106,18 @@ def test_malformed_cues_are_counted(tmp_path):
     assert [w.text for w in captions.words] == ["one"] and captions.malformed == 1
 
 
-@pytest.mark.parametrize(("text", "problem"), [
-    ("", "half-written: the file is empty"),
-    (rolling([(0, 2, "some words here")])[:-20], "half-written: ends in the middle of a line"),
-    (cues((0, 2, "hi"))[:-4] + "\n", "half-written: ends within a cue"),
-    (cues((0, 2, "caf\u00e9")).encode()[:-3], "half-written, or not UTF-8 text"),
-    ("<html>sorry</html>\n", "no WebVTT: begins with '<html>sorry"),
-    ("WEBVTT\n\n", "captions without a word"),
-    (cues((0, 2, "[Music]")), "captions without a word"),
-])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "half-written: the file is empty"),
+        (rolling([(0, 2, "some words here")])[:-20], "half-written: ends in the middle of a line"),
+        (cues((0, 2, "hi"))[:-4] + "\n", "half-written: ends within a cue"),
+        (cues((0, 2, "caf\u00e9")).encode()[:-3], "half-written, or not UTF-8 text"),
+        ("<html>sorry</html>\n", "no WebVTT: begins with '<html>sorry"),
+        ("WEBVTT\n\n", "captions without a word"),
+        (cues((0, 2, "[Music]")), "captions without a word"),
+    ],
+)
 def test_what_is_wrong_with_a_file_is_said(tmp_path, text, problem):
     with pytest.raises(BadInput) as error:
         read(tmp_path, text)
@@ -104,8 +126,10 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, text, problem):
 
 def test_what_is_no_file_is_said(tmp_path):
     (tmp_path / "folder.vtt").mkdir()
-    for name, problem in (("gone.vtt", "cannot be read: No such file or directory"),
-                          ("folder.vtt", "cannot be read: Is a directory")):
+    for name, problem in (
+        ("gone.vtt", "cannot be read: No such file or directory"),
+        ("folder.vtt", "cannot be read: Is a directory"),
+    ):
         with pytest.raises(BadInput, match=f"^{problem}$"):
             read_captions(tmp_path / name)
 

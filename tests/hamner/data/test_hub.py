@@ -32,9 +32,13 @@ json.dump([texts, corpus.manifest["sources"]], open("told.json", "w"))
 
 
 def _in_folder(code, cwd, **environment):
-    return subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent)], cwd=cwd, text=True,
-                          capture_output=True,
-                          env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(cwd / "cache")} | environment)
+    return subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent)],
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(cwd / "cache")} | environment,
+    )
 
 
 @pytest.fixture
@@ -44,8 +48,10 @@ def hub_folder(tmp_path, monkeypatch):
     _parquet(tmp_path / "roneneldan" / "TinyStories" / "train.parquet", [*_texts("tinystories"), " too short "])
     _parquet(web / "sample" / "10BT" / "000_00000.parquet", _texts("fineweb_edu"))
     _parquet(web / "data" / "other.parquet", ["another part of it, longer than fifty characters " * 2])
-    (web / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: data/*\n"
-                                   "- config_name: sample-10BT\n  data_files: sample/10BT/*\n---\n")
+    (web / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files: data/*\n"
+        "- config_name: sample-10BT\n  data_files: sample/10BT/*\n---\n"
+    )
     _write_sources(tmp_path / "own")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -63,7 +69,7 @@ def test_the_hub_is_streamed(hub_folder):
     assert facts["tinystories"]["dropped"]["too_short"] == 1
     assert (facts["tinystories"]["licence"], facts["fineweb_edu"]["licence"]) == ("CDLA-Sharing-1.0", "ODC-By 1.0")
     assert facts["fineweb_edu"]["origin"] == "hub: HuggingFaceFW/fineweb-edu"
-    assert {path.suffix for path in (hub_folder / "out").iterdir()} == {".bin", ".json"}    # nothing else is left
+    assert {path.suffix for path in (hub_folder / "out").iterdir()} == {".bin", ".json"}  # nothing else is left
     assert "streaming some 1,000,000 tokens of each hub source for this run alone" in done.stdout
 
 
@@ -71,16 +77,18 @@ def test_the_hub_is_streamed(hub_folder):
 def online(tmp_path, monkeypatch):
     """Serves a data set whose requests meet `fault`; gives the site."""
     with ExitStack() as stack:
+
         def serve(fault, data=b""):
             site, address = stack.enter_context(hub_site(fault, data))
             for name, value in {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": address, "HF_HOME": str(tmp_path)}.items():
                 monkeypatch.setenv(name, value)
             monkeypatch.setattr(hub_stream, "ROWS_AT_ONCE", 7)
             return site
+
         yield serve
 
 
-TEXTS = large_rows(100)    # fetched by six requests: two for what the file is, four of some 32 MiB
+TEXTS = large_rows(100)  # fetched by six requests: two for what the file is, four of some 32 MiB
 
 
 def _stream(deadline, texts, said=None, **where):
@@ -130,9 +138,9 @@ def test_failing_at_the_same_place_again_and_again_is_told_at_the_deadline(onlin
     online(lambda kind, n: "torn" if kind == "data" and n % 4 == 0 else None, parquet(TEXTS[:60]))
     texts, said = [], []
     _, error, seconds = _stream(3.0, texts, said)
-    assert 7 <= len(texts) < 50 and texts == TEXTS[:len(texts)] and said
+    assert 7 <= len(texts) < 50 and texts == TEXTS[: len(texts)] and said
     assert "gave nothing for 3 s (" in error and "no answer" not in error
-    assert seconds < 3 + 4    # a torn part counts as come, once
+    assert seconds < 3 + 4  # a torn part counts as come, once
 
 
 @pytest.mark.parametrize("silent", ["info", "listing", "tokenizer"])
@@ -145,8 +153,9 @@ def test_a_hub_that_does_not_answer_is_told_at_the_deadline(online, silent):
         else:
             next(hub_stream.HubStream(SOURCES["tinystories"], 2.0).batches())
     assert {"tokenizer": "tokenizer 'some/tokenizer' is neither a folder nor to be had"}.get(
-        silent, "gave nothing for 2 s (no answer)") in str(told.value)
-    assert time.monotonic() - began < 2 + 5    # the libraries are imported first
+        silent, "gave nothing for 2 s (no answer)"
+    ) in str(told.value)
+    assert time.monotonic() - began < 2 + 5  # the libraries are imported first
 
 
 SILENT = """
@@ -185,8 +194,10 @@ def _told_at_once(name):
     return str(told.value)
 
 
-@pytest.mark.parametrize(("answer", "why"), [
-    ((404, "RepoNotFound"), "there is no such thing on the hub"), ((403, "GatedRepo"), "it is gated: ask for access")])
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [((404, "RepoNotFound"), "there is no such thing on the hub"), ((403, "GatedRepo"), "it is gated: ask for access")],
+)
 def test_a_data_set_that_cannot_be_had_is_told_at_once(online, answer, why):
     online(lambda kind, n: answer)
     assert why in _told_at_once("tinystories")
@@ -212,8 +223,9 @@ hub_stream.stage(SOURCES["tinystories"], Path("killed"), 10**6, 20.0, print, adv
 
 
 def _pieces(place):
-    return {path.name: (path.stat().st_mtime_ns, path.read_bytes())
-            for path in (place / "tinystories").glob("*.parquet")}
+    return {
+        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (place / "tinystories").glob("*.parquet")
+    }
 
 
 def test_a_killed_stream_goes_on_after_its_last_piece(hub_folder, monkeypatch):
@@ -223,8 +235,9 @@ def test_a_killed_stream_goes_on_after_its_last_piece(hub_folder, monkeypatch):
     assert 1 <= len(before) <= 3
     monkeypatch.setattr(hub_stream, "ROWS_AT_ONCE", 3)
     monkeypatch.setattr(hub_stream, "PIECE_CHARACTERS", 900)
-    staged, calm = (hub_stream.stage(SOURCES["tinystories"], hub_folder / name, 10**6, 20.0, print)
-                    for name in ("killed", "calm"))
+    staged, calm = (
+        hub_stream.stage(SOURCES["tinystories"], hub_folder / name, 10**6, 20.0, print) for name in ("killed", "calm")
+    )
     after = _pieces(hub_folder / "killed")
     assert len(after) >= 4 and before.items() <= after.items()
     assert [path.read_bytes() for path in staged.pieces] == [path.read_bytes() for path in calm.pieces]
@@ -234,26 +247,45 @@ def test_a_killed_stream_goes_on_after_its_last_piece(hub_folder, monkeypatch):
 
 @pytest.mark.parametrize("offline", ["1", "0"])
 def test_an_unreachable_hub_is_bad_input_within_the_deadline(tmp_path, offline):
-    code = ("import time; from hamner.sources import SOURCES; from hamner.sources.hub import HubStream\n"
-            "from hamner.command import run_command\n"
-            "began = time.monotonic()\n"
-            "code = run_command(lambda _: len(list(HubStream(SOURCES['tinystories'], 3.0, say=print).batches())), [])\n"
-            "print(time.monotonic() - began)\n"
-            "raise SystemExit(code)")
+    code = (
+        "import time; from hamner.sources import SOURCES; from hamner.sources.hub import HubStream\n"
+        "from hamner.command import run_command\n"
+        "began = time.monotonic()\n"
+        "code = run_command(lambda _: len(list(HubStream(SOURCES['tinystories'], 3.0, say=print).batches())), [])\n"
+        "print(time.monotonic() - began)\n"
+        "raise SystemExit(code)"
+    )
     done = _in_folder(code, tmp_path, HF_HUB_OFFLINE=offline, HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "error: source 'tinystories' cannot be streamed from hub dataset 'roneneldan/TinyStories'" in done.stderr
     assert ("gave nothing for 3 s" in done.stderr) == (offline == "0") and "--data builtin" in done.stderr
     assert "Traceback" not in done.stderr
-    assert ("trying again in" in done.stdout) == (offline == "0")    # a network that is switched off stays so
-    assert float(done.stdout.split()[-1]) < 3 + 5    # the libraries are imported first
+    assert ("trying again in" in done.stdout) == (offline == "0")  # a network that is switched off stays so
+    assert float(done.stdout.split()[-1]) < 3 + 5  # the libraries are imported first
 
 
 def _command(out, *words):
     Tokenizer.train([_prose("tale", n) for n in range(50)], 320).save(Path("tokenizer"))
-    return main(["--config", "smoke", "--data", "hub", "--sources", "tinystories", "--out", str(out), "--shard-tokens",
-                 "20000", "vocab_size=320", "heldout_sequences=2", "tournament.seq_len=16", "curriculum.seq_len=16",
-                 f"data.tokenizer={Path('tokenizer').resolve()}", *words])
+    return main(
+        [
+            "--config",
+            "smoke",
+            "--data",
+            "hub",
+            "--sources",
+            "tinystories",
+            "--out",
+            str(out),
+            "--shard-tokens",
+            "20000",
+            "vocab_size=320",
+            "heldout_sequences=2",
+            "tournament.seq_len=16",
+            "curriculum.seq_len=16",
+            f"data.tokenizer={Path('tokenizer').resolve()}",
+            *words,
+        ]
+    )
 
 
 def _written(out):
@@ -289,7 +321,7 @@ def test_a_rerun_with_another_limit_leaves_what_was_begun_as_it_is(tales, monkey
     assert _command(tales / "calm", *few) == 0
     assert _written(tales / "out") == _written(tales / "calm")
     assert len(_written(tales / "calm")) >= 4
-    assert _command(tales / "out", *many) == 2    # finished, with other settings
+    assert _command(tales / "out", *many) == 2  # finished, with other settings
 
 
 def test_what_was_streamed_for_another_limit_is_not_taken_over(tales, monkeypatch, capsys):

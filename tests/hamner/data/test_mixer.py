@@ -38,13 +38,11 @@ def test_batch_is_the_same_asked_directly_or_by_stepping():
     fresh = _mixer()
     for step in (249, 0, 100, 99, 101, 37):
         assert torch.equal(fresh.batch(step), stepped[step])
-    assert torch.equal(fresh.next(), stepped[0])    # asking does not move it
+    assert torch.equal(fresh.next(), stepped[0])  # asking does not move it
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 24])
-@pytest.mark.parametrize(
-    "mix", [MIX, {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, {"a": 0.95, "c": 0.05}, {"b": 1.0}]
-)
+@pytest.mark.parametrize("mix", [MIX, {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, {"a": 0.95, "c": 0.05}, {"b": 1.0}])
 def test_ratios_hold_over_a_block_and_nearly_in_each_batch(batch_size, mix):
     mixer = _mixer(batch_size)
     mixer.start_stage(mix)
@@ -70,7 +68,7 @@ def test_ratios_are_exact_however_long_a_stage_lasts(mix):
         read = mixer.rows_read(step)
         assert sum(read.values()) == 8 * step
         for name, share in mix.items():
-            assert abs(read[name] - share * 8 * step) < 3.0    # within 1.2 at a block's border
+            assert abs(read[name] - share * 8 * step) < 3.0  # within 1.2 at a block's border
 
 
 def test_composition_varies_far_less_than_by_independent_draws():
@@ -95,7 +93,7 @@ def test_each_source_is_read_row_by_row_without_a_gap():
 def test_a_new_stage_goes_on_where_each_source_stood():
     mixer = _mixer()
     read = _steps(mixer, 33)
-    mixer.start_stage({"b": 0.25, "a": 0.75}, levels=(.1, .2, .7))
+    mixer.start_stage({"b": 0.25, "a": 0.75}, levels=(0.1, 0.2, 0.7))
     assert mixer.state()["step"] == 0
     later = _steps(mixer, 120)
     assert [torch.cat(batches)[:, 2].unique().tolist() for batches in (read, later)] == [[1], [3]]
@@ -109,7 +107,7 @@ def test_a_new_stage_goes_on_where_each_source_stood():
 @pytest.mark.parametrize("step", [0, 1, 99, 100, 157])
 def test_state_goes_on_bit_for_bit(step):
     def stage_two(mixer):
-        mixer.start_stage({"a": 0.4, "b": 0.6}, levels=(.3, .7))
+        mixer.start_stage({"a": 0.4, "b": 0.6}, levels=(0.3, 0.7))
         return mixer
 
     whole = _mixer()
@@ -142,8 +140,10 @@ def test_a_batch_that_workers_cannot_share_is_refused():
     with pytest.raises(BadInput) as refused:
         Mixer({}, 0, rank=2, world=2, max_epochs=0)
     assert refused.value.problems == [
-        "a batch of 0 rows cannot be shared by 2 workers", "worker 2 of 2 does not exist; workers are counted from 0",
-        "max_epochs = 0 must be above 0"]
+        "a batch of 0 rows cannot be shared by 2 workers",
+        "worker 2 of 2 does not exist; workers are counted from 0",
+        "max_epochs = 0 must be above 0",
+    ]
 
 
 def test_ratios_and_levels_that_are_none_are_refused_and_change_nothing():
@@ -154,7 +154,9 @@ def test_ratios_and_levels_that_are_none_are_refused_and_change_nothing():
     assert refused.value.problems == [
         "mix: unknown source 'bb'; did you mean 'b'?",
         "mix: the ratio of 'bb' is -0.2; it must be above 0 (leave out what is not read)",
-        "mix: ratios sum to 0.3, not 1", "levels [0.5, 0.6] must be shares of 0 or more that sum to 1"]
+        "mix: ratios sum to 0.3, not 1",
+        "levels [0.5, 0.6] must be shares of 0 or more that sum to 1",
+    ]
     for mix in ({}, {"a": float("nan")}, {"a": 0.0, "b": 1.0}):
         with pytest.raises(BadInput):
             mixer.start_stage(mix)
@@ -167,7 +169,9 @@ def test_a_saved_place_of_other_sources_is_refused():
     with pytest.raises(BadInput) as refused:
         _mixer().load_state(state)
     assert [problem.split(";")[0].split(":")[0] for problem in refused.value.problems] == [
-        "saved mix", "the saved place counts rows of a, d, these are of a, b, c"]
+        "saved mix",
+        "the saved place counts rows of a, d, these are of a, b, c",
+    ]
 
 
 def test_epochs_count_rows_read():
@@ -192,13 +196,13 @@ def test_a_source_read_often_enough_leaves_the_mix_and_the_others_keep_their_pro
     mixer = _capped(2.0)
     told = _capped_steps(mixer, 40)
     left = [(step, gone) for step, (gone, _) in enumerate(told) if gone]
-    assert left == [(6, ["a"])]    # 3 of 10 rows a batch, 20 allowed: six batches
+    assert left == [(6, ["a"])]  # 3 of 10 rows a batch, 20 allowed: six batches
     assert mixer.mix == {"b": 0.5, "c": 0.5}
     assert mixer.epochs() == {"a": 1.8, "b": pytest.approx((6 + 34 * 2.5) / 50, abs=0.03)}
     later = torch.cat([batch for _, batch in told[6:]])
-    counts = (later[:, 0] == 2).sum().item()    # of c, whose rows begin with 2
+    counts = (later[:, 0] == 2).sum().item()  # of c, whose rows begin with 2
     assert abs(counts / len(later) - 0.5) < 0.1
-    mixer.start_stage({"a": 0.5, "c": 0.5})    # read no further in a later stage either
+    mixer.start_stage({"a": 0.5, "c": 0.5})  # read no further in a later stage either
     assert mixer.leave_out_exhausted() == ["a"] and mixer.mix == {"c": 1.0}
 
 

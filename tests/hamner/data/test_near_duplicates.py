@@ -41,7 +41,7 @@ def test_how_often_a_pair_is_found_follows_its_similarity():
         for _ in range(150):
             text = _text(rng)
             other = _edited(text, replaced, rng)
-            sets = [{tuple(t[i:i + 5]) for i in range(len(t) - 4)} for t in (text, other)]
+            sets = [{tuple(t[i : i + 5]) for i in range(len(t) - 4)} for t in (text, other)]
             similarity = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
             wanted.append(1 - (1 - similarity**8) ** BANDS)
             found += _share_a_band(text, other)
@@ -59,11 +59,16 @@ def test_case_punctuation_and_the_system_turn_do_not_count():
     turns = (("user", "Where is the red key, my friend?"), ("assistant", "Under the third stone, as ever."))
     other = (("user", "where is the RED key my friend"), ("assistant", "under the third stone -- as ever!"))
     system = ("system", "You are a kind and patient friend who never tires of questions. " * 9)
-    one, two, three, four = band_keys([
-        Document("x", turns), Document("x", other), Document("x", (system, *turns)),
-        Document("x", (system, ("user", "What does the old owl sing?"), ("assistant", "It sings of the river.")))])
+    one, two, three, four = band_keys(
+        [
+            Document("x", turns),
+            Document("x", other),
+            Document("x", (system, *turns)),
+            Document("x", (system, ("user", "What does the old owl sing?"), ("assistant", "It sings of the river."))),
+        ]
+    )
     assert (one == two).all() and (one == three).all()
-    assert not (three == four).any()    # the same system turn, another conversation
+    assert not (three == four).any()  # the same system turn, another conversation
 
 
 def test_shingles_never_reach_into_the_next_document():
@@ -72,16 +77,17 @@ def test_shingles_never_reach_into_the_next_document():
     assert offsets.tolist() == [0, 2, 3, 4, 5] and len(flat) == 5
     assert flat[0] == flat[3] and len(set(flat.tolist())) == 4
     again, _ = shingles(hashes[1:])
-    assert again.tolist() == flat[2:].tolist()    # and do not depend on what stands before
-    keys = band_keys([Document("one two"), Document("One, two."), Document("one two three"), Document("?!"),
-                      Document("--")])
+    assert again.tolist() == flat[2:].tolist()  # and do not depend on what stands before
+    keys = band_keys(
+        [Document("one two"), Document("One, two."), Document("one two three"), Document("?!"), Document("--")]
+    )
     assert (keys[0] == keys[1]).all() and not (keys[0] == keys[2]).any() and not (keys[3] == keys[4]).any()
 
 
 def _verdicts(folder, texts, bands):
     index = Index(folder)
-    for start in range(0, len(texts), 7):    # however it is cut
-        index.add(texts[start:start + 7], bands[start:start + 7])
+    for start in range(0, len(texts), 7):  # however it is cut
+        index.add(texts[start : start + 7], bands[start : start + 7])
     return index.verdicts()
 
 

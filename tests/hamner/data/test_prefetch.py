@@ -24,9 +24,11 @@ def _both(tokenizer, **more):
     """The two kinds of mixer, each with rows of its own, at the beginning of the same stage."""
     made = []
     for kind in (Mixer, PrefetchingMixer):
-        rows = {"synthetic": SyntheticRows(tokenizer, WIDTH, 0, 0.05),
-                "sft": TextRows(np.arange(40 * WIDTH), WIDTH, "sft", 0),
-                "personal": TextRows(np.arange(400 * WIDTH), WIDTH, "personal", 0)}
+        rows = {
+            "synthetic": SyntheticRows(tokenizer, WIDTH, 0, 0.05),
+            "sft": TextRows(np.arange(40 * WIDTH), WIDTH, "sft", 0),
+            "personal": TextRows(np.arange(400 * WIDTH), WIDTH, "personal", 0),
+        }
         made.append(kind(rows, 8, **more))
         made[-1].start_stage({"synthetic": 0.5, "sft": 0.3, "personal": 0.2})
     return made
@@ -53,10 +55,10 @@ def test_state_knows_nothing_of_what_was_drawn_ahead_and_goes_on_bit_for_bit(tok
     _, resumed = _both(tokenizer)
     resumed.load_state(ahead.state())
     _same(plain, resumed, 20)
-    ahead.load_state(plain.state())    # forwards, with a batch of the old place waiting
+    ahead.load_state(plain.state())  # forwards, with a batch of the old place waiting
     _same(plain, ahead, 5)
     _, other = _both(tokenizer)
-    ahead.load_state(other.state())    # and back to the beginning
+    ahead.load_state(other.state())  # and back to the beginning
     _same(_both(tokenizer)[0], ahead, 30)
 
 
@@ -97,12 +99,12 @@ class Failing:
 def test_an_error_is_raised_by_the_step_that_reads_the_batch_and_again_by_the_next_try():
     ahead = PrefetchingMixer({"sft": Failing()}, 4)
     ahead.start_stage({"sft": 1.0})
-    assert [int(ahead.next()[0, 0]) for _ in range(2)] == [0, 4]    # the third is being drawn
+    assert [int(ahead.next()[0, 0]) for _ in range(2)] == [0, 4]  # the third is being drawn
     for _ in range(2):
         with pytest.raises(OSError, match="row 10 cannot be read"):
             ahead.next()
     assert ahead.state()["step"] == 2
-    ahead.load_state(ahead.state() | {"step": 3})    # past it
+    ahead.load_state(ahead.state() | {"step": 3})  # past it
     assert int(ahead.next()[0, 0]) == 12
 
 
@@ -123,7 +125,7 @@ def test_the_next_batch_is_drawn_by_another_thread_while_this_one_is_used():
     rows = Slow()
     ahead = PrefetchingMixer({"sft": rows}, 4)
     ahead.start_stage({"sft": 1.0})
-    assert int(ahead.next()[0, 0]) == 0    # returns although batch 1 cannot be drawn yet
+    assert int(ahead.next()[0, 0]) == 0  # returns although batch 1 cannot be drawn yet
     rows.gate.set()
     assert int(ahead.next()[0, 0]) == 4
     assert rows.threads[:4] == [threading.current_thread().name] * 4

@@ -28,9 +28,15 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.prepare_data import main
 from hamner.runs.lock import only_one
 
-WORDS = ["vocab_size=400", "bpe_characters=20000", "heldout_sequences=2", "tournament.seq_len=16",
-         "curriculum.seq_len=16", "data.tokenizer=train"]
-SHARD = "3000"    # tokens
+WORDS = [
+    "vocab_size=400",
+    "bpe_characters=20000",
+    "heldout_sequences=2",
+    "tournament.seq_len=16",
+    "curriculum.seq_len=16",
+    "data.tokenizer=train",
+]
+SHARD = "3000"  # tokens
 
 
 def _turns(n):
@@ -42,8 +48,10 @@ def texts(tmp_path_factory):
     """Four sources in seventeen files, 900 documents; two near-duplicates and one exact one, in other files."""
     folder = tmp_path_factory.mktemp("texts")
     for number in range(6):
-        _lines(folder / "fineweb_edu" / f"{number}.jsonl",
-               [{"text": _prose("web", n, 60)} for n in range(60 * number, 60 * number + 60)])
+        _lines(
+            folder / "fineweb_edu" / f"{number}.jsonl",
+            [{"text": _prose("web", n, 60)} for n in range(60 * number, 60 * number + 60)],
+        )
     _parquet(folder / "tinystories" / "a.parquet", [_prose("tale", n, 40) for n in range(300)])
     near = _prose("web", 7, 60).replace("number 7:", "NUMBER 7 --")
     _lines(folder / "tinystories" / "b.jsonl.gz", [{"text": near}, {"text": _prose("tale", 5, 40)}], gzip.open)
@@ -57,8 +65,19 @@ def texts(tmp_path_factory):
 
 
 def _arguments(texts, out, *words, more=()):
-    return ["--config", "smoke", "--data", str(texts), "--out", str(out), "--shard-tokens", SHARD,
-            *WORDS, *words, *more]
+    return [
+        "--config",
+        "smoke",
+        "--data",
+        str(texts),
+        "--out",
+        str(out),
+        "--shard-tokens",
+        SHARD,
+        *WORDS,
+        *words,
+        *more,
+    ]
 
 
 def _in_order(what, work, parts):
@@ -67,8 +86,11 @@ def _in_order(what, work, parts):
 
 
 def _files(folder):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())
-            if p.is_file() and not p.name.startswith(".")}
+    return {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.iterdir())
+        if p.is_file() and not p.name.startswith(".")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +106,11 @@ def test_the_manifest_accounts_for_every_document_and_byte(prepared):
     assert list(manifest["sources"]) == ["tinystories", "fineweb_edu", "sft", "personal"]
     for name, records in (("tinystories", 302), ("fineweb_edu", 360), ("sft", 121), ("personal", 60)):
         facts = manifest["sources"][name]
-        assert facts["records"] == records == (
-            facts["documents"] + facts["heldout_documents"] + sum(facts["dropped"].values()))
+        assert (
+            facts["records"]
+            == records
+            == (facts["documents"] + facts["heldout_documents"] + sum(facts["dropped"].values()))
+        )
         assert facts["licence"] == "not stated" and facts["origin"] == manifest["data"]
         for side, key in (("train", "tokens"), ("heldout", "heldout_tokens")):
             shards = [shard for shard in facts["shards"] if shard["side"] == side]
@@ -95,8 +120,13 @@ def test_the_manifest_accounts_for_every_document_and_byte(prepared):
                 assert len(data) == shard["bytes"] == 2 * shard["tokens"]
                 assert hashlib.sha256(data).hexdigest() == shard["sha256"]
     dropped = {name: facts["dropped"] for name, facts in manifest["sources"].items()}
-    assert dropped["sft"] == {"malformed": 0, "too_short": 0, "exact_duplicates": 0, "near_duplicates": 1,
-                              "beyond_tokens": 0}
+    assert dropped["sft"] == {
+        "malformed": 0,
+        "too_short": 0,
+        "exact_duplicates": 0,
+        "near_duplicates": 1,
+        "beyond_tokens": 0,
+    }
     assert dropped["tinystories"]["exact_duplicates"] == 1
     assert dropped["tinystories"]["near_duplicates"] + dropped["fineweb_edu"]["near_duplicates"] == 1
     assert len(manifest["sources"]["fineweb_edu"]["shards"]) >= 8
@@ -112,7 +142,7 @@ def test_parts_worked_on_in_any_order_give_the_same_files(texts, tmp_path, monke
     """As by many processes: parts shuffled, a part surveyed or written twice, each by an object of its own."""
     import pickle
 
-    monkeypatch.setattr(decide, "PART_BYTES", 1)    # every file a part
+    monkeypatch.setattr(decide, "PART_BYTES", 1)  # every file a part
     rng = random.Random(0)
 
     def shuffled(what, work, parts):
@@ -123,8 +153,9 @@ def test_parts_worked_on_in_any_order_give_the_same_files(texts, tmp_path, monke
     for runner in (_in_order, shuffled):
         out = str(tmp_path / runner.__name__)
         config = _config(texts, *WORDS)
-        job = open_job(config, out, ["fineweb_edu", "sft"], None, tokens=None, shard_tokens=500, runner=_in_order,
-                       say=print)
+        job = open_job(
+            config, out, ["fineweb_edu", "sft"], None, tokens=None, shard_tokens=500, runner=_in_order, say=print
+        )
         assert len(job.written) == 9 and len(job.parts) == 71
         pipeline.run(job, None, 16, runner, print)
         files.append(_files(Path(out)))
@@ -145,8 +176,12 @@ def test_any_place_that_fsspec_knows_holds_the_same_files(texts, tmp_path):
 
 def _kill_at(arguments, moment, out):
     """Run the command and kill -9 it when `moment(out)` says so; whether it had to be killed."""
-    process = subprocess.Popen([sys.executable, "-m", "hamner.prepare_data", *arguments],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"COLUMNS": "80"})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hamner.prepare_data", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": "80"},
+    )
     while process.poll() is None and not moment(out):
         time.sleep(0.001)
     killed = process.poll() is None
@@ -170,7 +205,7 @@ def _kill_and_compare(arguments, prepared, out, moments):
     for moment in moments:
         kills += _kill_at(arguments, moment, out)
         finished = _finished_shards(out)
-        assert all(finished.get(name, when) == when for name, when in before.items())    # none is written again
+        assert all(finished.get(name, when) == when for name, when in before.items())  # none is written again
         before = finished
     assert main(arguments) == 0
     after = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
@@ -215,10 +250,21 @@ def _killed_ten_times(arguments, tmp_path):
 @pytest.mark.slow
 def test_killed_ten_times_at_random_it_redoes_at_most_one_shard_each(prepared, tmp_path):
     for number in range(2):
-        _lines(tmp_path / "data" / "fineweb_edu" / f"{number}.jsonl",
-               [{"text": _prose(f"web{number}", n, 150)} for n in range(10_000)])
-    assert _killed_ten_times(partial(_arguments, tmp_path / "data", more=(
-        "--sources", "fineweb_edu", "--shard-tokens", "60000", f"data.tokenizer={prepared}")), tmp_path) >= 50
+        _lines(
+            tmp_path / "data" / "fineweb_edu" / f"{number}.jsonl",
+            [{"text": _prose(f"web{number}", n, 150)} for n in range(10_000)],
+        )
+    assert (
+        _killed_ten_times(
+            partial(
+                _arguments,
+                tmp_path / "data",
+                more=("--sources", "fineweb_edu", "--shard-tokens", "60000", f"data.tokenizer={prepared}"),
+            ),
+            tmp_path,
+        )
+        >= 50
+    )
 
 
 @pytest.mark.slow
@@ -236,24 +282,34 @@ def test_real_text_prepared_twice_or_killed_ten_times_is_the_same(tokenizer, tmp
 
 def _on_real_text(*words_and_out):
     *words, out = words_and_out
-    return ["--config", "rtx3090", "--data", os.environ["HAMNER_DATA"], "--out", str(out), "--shard-tokens", "60000",
-            *words]
+    return [
+        "--config",
+        "rtx3090",
+        "--data",
+        os.environ["HAMNER_DATA"],
+        "--out",
+        str(out),
+        "--shard-tokens",
+        "60000",
+        *words,
+    ]
 
 
 def test_a_run_takes_a_prepared_folder_as_its_data(prepared, tmp_path):
     config = _config(prepared, *WORDS, "seed=5")
     names = ["fineweb_edu", "sft", "synthetic"]
-    corpus, tokenizer = prepare(config, tmp_path / "run", names, tokenizer=choose_tokenizer(config), seq_len=16,
-                                hub_tokens=0)
+    corpus, tokenizer = prepare(
+        config, tmp_path / "run", names, tokenizer=choose_tokenizer(config), seq_len=16, hub_tokens=0
+    )
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["manifest.json", "tokenizer.json"]
     assert tokenizer.sha256 == Tokenizer.load(prepared).sha256 and corpus.seed == 5
     whole = Corpus(prepared, tokenizer.sha256)
     assert np.array_equal(corpus.train("sft"), whole.train("sft"))
     ends = corpus.heldout_ends("fineweb_edu")
     assert np.array_equal(np.flatnonzero(np.asarray(corpus.heldout("fineweb_edu")) == 0) + 1, ends)
-    rows = TextRows(corpus.train("fineweb_edu"), 16, "fineweb_edu", 0)    # across the borders of the shards
+    rows = TextRows(corpus.train("fineweb_edu"), 16, "fineweb_edu", 0)  # across the borders of the shards
     read = np.stack([rows.row(i) for i in range(rows.count)])
-    flat = np.asarray(whole.train("fineweb_edu"))[:rows.count * 16].reshape(-1, 16)
+    flat = np.asarray(whole.train("fineweb_edu"))[: rows.count * 16].reshape(-1, 16)
     assert sorted(map(tuple, read.tolist())) == sorted(map(tuple, flat.tolist()))
 
 
@@ -290,13 +346,17 @@ def test_a_prepared_folder_that_does_not_fit_the_run_is_refused(prepared, texts,
         take(_config(tmp_path / "part", *WORDS), tmp_path / "d", tokenizer=None)
 
 
-@pytest.mark.parametrize(("more", "message"), [
-    (["--sources", "sft,tinystory"], "--sources tinystory: unknown source; did you mean 'tinystories'?"),
-    (["--sources", "synthetic"], "--sources synthetic: its items are drawn while training, there is nothing to"),
-    (["sft"], "'sft' is not key=value"),
-    (["--data", "/nowhere"], "no data folder '/nowhere'"),
-    (["--out", "nosuch://place"], "cannot write to nosuch://place: Protocol not known: nosuch"),
-    (["duplicates=some"], "'data.duplicates' = 'some': input should be 'drop' or 'keep'")])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--sources", "sft,tinystory"], "--sources tinystory: unknown source; did you mean 'tinystories'?"),
+        (["--sources", "synthetic"], "--sources synthetic: its items are drawn while training, there is nothing to"),
+        (["sft"], "'sft' is not key=value"),
+        (["--data", "/nowhere"], "no data folder '/nowhere'"),
+        (["--out", "nosuch://place"], "cannot write to nosuch://place: Protocol not known: nosuch"),
+        (["duplicates=some"], "'data.duplicates' = 'some': input should be 'drop' or 'keep'"),
+    ],
+)
 def test_bad_options_are_told_with_the_way_out(texts, tmp_path, capsys, more, message):
     assert main(_arguments(texts, tmp_path / "out", *more)) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
@@ -356,8 +416,23 @@ def test_a_folder_may_say_where_its_text_is_from(texts, tmp_path, capsys):
 
 
 def test_a_stream_is_not_put_on_a_far_place(prepared, capsys):
-    assert main(["--config", "smoke", "--data", "hub", "--out", "memory://far/out", "--sources", "tinystories",
-                 f"data.tokenizer={prepared}", "vocab_size=400"]) == 2
+    assert (
+        main(
+            [
+                "--config",
+                "smoke",
+                "--data",
+                "hub",
+                "--out",
+                "memory://far/out",
+                "--sources",
+                "tinystories",
+                f"data.tokenizer={prepared}",
+                "vocab_size=400",
+            ]
+        )
+        == 2
+    )
     assert "streamed from the hub needs a folder of this machine, not memory://far/out" in capsys.readouterr().err
 
 
@@ -377,8 +452,10 @@ def test_about_as_many_tokens_as_asked_for_are_taken(texts, tmp_path):
 def test_nothing_is_lost_to_a_source_that_is_only_read(tmp_path, capsys):
     """Forty of sixty texts are in a source that the tokenizer alone is trained on: there they are left out."""
     for source in ("tinystories", "sft", "personal"):
-        _lines(tmp_path / "data" / source / "a.jsonl", [
-            {"messages": _turns(n)} if source == "sft" else {"text": _prose(source, n, 40)} for n in range(60)])
+        _lines(
+            tmp_path / "data" / source / "a.jsonl",
+            [{"messages": _turns(n)} if source == "sft" else {"text": _prose(source, n, 40)} for n in range(60)],
+        )
     web = [{"text": _prose("web", n, 40)} for n in range(60)]
     _lines(tmp_path / "data" / "fineweb_edu" / "a.jsonl", web)
     arguments = partial(_arguments, tmp_path / "data", more=("vocab_size=320", "--sources", "fineweb_edu"))
@@ -387,13 +464,15 @@ def test_nothing_is_lost_to_a_source_that_is_only_read(tmp_path, capsys):
     assert main(arguments(tmp_path / "out")) == 0
     facts = json.loads((tmp_path / "out" / "manifest.json").read_text())["sources"]["fineweb_edu"]
     assert facts["documents"] + facts["heldout_documents"] == 60 and sum(facts["dropped"].values()) == 0
-    copies.unlink()    # the tokenizer is the same: it has seen none of the copies, which are held out in part
+    copies.unlink()  # the tokenizer is the same: it has seen none of the copies, which are held out in part
     assert main(arguments(tmp_path / "alone")) == 0
     assert _files(tmp_path / "alone")["tokenizer.json"] == _files(tmp_path / "out")["tokenizer.json"]
     _lines(tmp_path / "data" / "tinystories" / "a.jsonl", web)
     assert main(arguments(tmp_path / "copy")) == 2
-    assert ("source 'tinystories' has 0 documents in " in (err := capsys.readouterr().err)
-            and " without 60 duplicates; at least 5 are needed" in err)
+    assert (
+        "source 'tinystories' has 0 documents in " in (err := capsys.readouterr().err)
+        and " without 60 duplicates; at least 5 are needed" in err
+    )
 
 
 def test_duplicates_can_be_kept(texts, tmp_path):
@@ -430,9 +509,24 @@ raise SystemExit(code)
 def test_a_gibibyte_of_text_stays_under_a_gibibyte_of_memory(prepared, tmp_path):
     subprocess.run([sys.executable, "-c", BIG, str(tmp_path / "big")], check=True)
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, "--config", "smoke", "--data", str(tmp_path / "big"), "--out",
-         str(tmp_path / "out"), "--sources", "fineweb_edu", "vocab_size=400",
-         f"data.tokenizer={prepared}"], text=True, capture_output=True)
+        [
+            sys.executable,
+            "-c",
+            MEASURED,
+            "--config",
+            "smoke",
+            "--data",
+            str(tmp_path / "big"),
+            "--out",
+            str(tmp_path / "out"),
+            "--sources",
+            "fineweb_edu",
+            "vocab_size=400",
+            f"data.tokenizer={prepared}",
+        ],
+        text=True,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     facts, peak = manifest["sources"]["fineweb_edu"], int(done.stdout.split()[-1]) / 2**20

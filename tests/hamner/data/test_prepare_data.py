@@ -37,8 +37,11 @@ def _prose(source, n, words=20):
 
 
 def _messages(n):
-    return [{"role": "system", "content": "be kind"}, {"role": "user", "content": _prose("sft", n)},
-            {"role": "assistant", "content": f"  {_prose('answer', n, 5)}\n"}]
+    return [
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": _prose("sft", n)},
+        {"role": "assistant", "content": f"  {_prose('answer', n, 5)}\n"},
+    ]
 
 
 def _tagged(messages):
@@ -75,10 +78,19 @@ def folder(tmp_path):
 
 
 def _config(folder, *words):
-    return load_config("smoke", [
-        f"data.path={folder}", "data.tokenizer=train", "vocab_size=360", "bpe_characters=3000",
-        "heldout_sequences=2", "tournament.seq_len=16", "curriculum.seq_len=16", *words,
-    ])
+    return load_config(
+        "smoke",
+        [
+            f"data.path={folder}",
+            "data.tokenizer=train",
+            "vocab_size=360",
+            "bpe_characters=3000",
+            "heldout_sequences=2",
+            "tournament.seq_len=16",
+            "curriculum.seq_len=16",
+            *words,
+        ],
+    )
 
 
 def _prepare(folder, out, *words, say=lambda _: None, names=NAMES):
@@ -115,7 +127,7 @@ def test_every_document_of_every_format_is_there_once(folder, tmp_path):
         ends = corpus.heldout_ends(source)
         assert len(ends) == facts["heldout_documents"] and ends[-1] == facts["heldout_tokens"]
         assert set(np.asarray(corpus.heldout(source))[ends - 1]) == {END_OF_TEXT}
-        left_out = facts["heldout_documents"] * len("be kind\n") if source == "sft" else 0    # what all share
+        left_out = facts["heldout_documents"] * len("be kind\n") if source == "sft" else 0  # what all share
         assert facts["characters"] + facts["heldout_characters"] == sum(map(len, _texts(source))) - left_out
     assert tokenizer.vocab_size == 360 and corpus.dtype == np.uint16
 
@@ -141,16 +153,21 @@ def test_heldout_text_does_not_change_the_tokenizer(folder, tmp_path):
     assert new in _documents(same, changed.heldout("personal"))
     assert np.array_equal(changed.train("personal"), corpus.train("personal"))
     spared = max((folder / "personal").glob("*.txt"), key=lambda p: split.unit_hash(p.read_text()))
-    spared.write_text("zebra quagga " * 30 + "5")    # while training text does change it
+    spared.write_text("zebra quagga " * 30 + "5")  # while training text does change it
     assert _prepare(folder, tmp_path / "other")[1].sha256 != tokenizer.sha256
 
 
 def test_preparing_twice_gives_the_same_bytes(folder, tmp_path):
-    code = ("import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; import test_prepare_data as t;"
-            "t._prepare(Path(sys.argv[1]), Path(sys.argv[2]))")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; import test_prepare_data as t;"
+        "t._prepare(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
     _prepare(folder, tmp_path / "one")
-    subprocess.run([sys.executable, "-c", code, str(folder), str(tmp_path / "two"), str(Path(__file__).parent)],
-                   check=True, env=os.environ | {"PYTHONHASHSEED": "7"})
+    subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(tmp_path / "two"), str(Path(__file__).parent)],
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
     one, two = _bytes(tmp_path / "one"), _bytes(tmp_path / "two")
     assert len(one) == 4 * 3 + 2 and one == two
 
@@ -186,11 +203,21 @@ def test_both_forms_of_a_conversation_give_the_same_ids(tmp_path):
 def test_malformed_lines_are_skipped_counted_and_named(folder, tmp_path):
     good = {"messages": _messages(50)}
     _lines(folder / "sft" / "many.jsonl", [{"messages": _messages(n)} for n in range(100, 800)])
-    _lines(folder / "sft" / "broken.jsonl", [
-        '{"text": "an "unescaped" quote"}', good, "", "[1, 2]", {"text": "no tags"},
-        {"messages": [{"role": "user"}]}, {"messages": [{"role": "robot", "content": "x"}]},
-        {"messages": _messages(51)}, {"messages": []}, "{",
-    ])
+    _lines(
+        folder / "sft" / "broken.jsonl",
+        [
+            '{"text": "an "unescaped" quote"}',
+            good,
+            "",
+            "[1, 2]",
+            {"text": "no tags"},
+            {"messages": [{"role": "user"}]},
+            {"messages": [{"role": "robot", "content": "x"}]},
+            {"messages": _messages(51)},
+            {"messages": []},
+            "{",
+        ],
+    )
     said = []
     corpus, _ = _prepare(folder, tmp_path / "out", say=said.append)
     facts = corpus.manifest["sources"]["sft"]
@@ -206,8 +233,10 @@ def test_what_cannot_be_read_is_told_with_its_folder_and_a_deep_line_is_malforme
         _lines(folder / "fineweb_edu" / place / "b.jsonl", [*good[:200], line])
     corpus, _ = _prepare(folder, tmp_path / "out", "duplicates=keep")
     assert corpus.manifest["sources"]["fineweb_edu"]["skipped"] == [
-        "a/b.jsonl:201: nested too deeply", "b/b.jsonl:201: no 'text' in the record",
-        "c/b.jsonl:201: no 'text' in the record"]
+        "a/b.jsonl:201: nested too deeply",
+        "b/b.jsonl:201: no 'text' in the record",
+        "c/b.jsonl:201: no 'text' in the record",
+    ]
 
 
 def test_records_of_builtin_text_are_counted(tmp_path):
@@ -221,7 +250,8 @@ def test_more_than_one_malformed_record_in_a_hundred_stops(folder, tmp_path):
     _lines(folder / "sft" / "more.jsonl", [*({"messages": _messages(n)} for n in range(100, 160)), "{"])
     corpus, _ = _prepare(folder, tmp_path / "out")
     assert corpus.manifest["sources"]["sft"]["skipped"] == [
-        "more.jsonl:61: Expecting property name enclosed in double quotes: line 2 column 1 (char 2)"]
+        "more.jsonl:61: Expecting property name enclosed in double quotes: line 2 column 1 (char 2)"
+    ]
     _lines(folder / "sft" / "worse.jsonl", ["[]"])
     with pytest.raises(BadInput) as caught:
         _prepare(folder, tmp_path / "again")
@@ -240,7 +270,7 @@ def test_a_missing_source_says_where_it_was_looked_for_and_the_ways_out(folder):
     assert "source 'tinystories' is missing" in gone and f"{folder / 'tinystories'} (no such folder)" in gone
     assert "source 'personal' is missing" in empty and "*.jsonl.gz" in empty
     assert all("--data DIR" in problem and "--data builtin" in problem for problem in (gone, empty))
-    ready = _config(folder, "data.tokenizer=x/y")    # with a ready tokenizer only what is read must be there
+    ready = _config(folder, "data.tokenizer=x/y")  # with a ready tokenizer only what is read must be there
     check_sources(ready, ["sft", "fineweb_edu", "synthetic"])
     with pytest.raises(BadInput, match=r"no data folder '.*nowhere'"):
         check_sources(_config(folder / "nowhere"), ["sft"])
@@ -268,7 +298,7 @@ def test_a_data_folder_may_bring_its_tokenizer(folder):
     assert choose_tokenizer(_config(folder)) is None
     tokenizer = Tokenizer.train(_texts("personal") + _texts("sft"), 320)
     tokenizer.save(folder / "tokenizer")
-    usual = f"data.tokenizer={Data().tokenizer}"    # the folder's copy stands in for it, never for another one
+    usual = f"data.tokenizer={Data().tokenizer}"  # the folder's copy stands in for it, never for another one
     assert choose_tokenizer(_config(folder, usual, "vocab_size=320")).sha256 == tokenizer.sha256
     with pytest.raises(BadInput, match=r"has 320 entries, the config's size\.vocab_size is 361"):
         choose_tokenizer(_config(folder, usual, "vocab_size=361"))
@@ -285,7 +315,7 @@ def _held(texts, fraction=0.05, tokens=0):
 def test_a_twentieth_of_a_large_source_is_held_out():
     texts = [_prose("large", n, 3) for n in range(20_000)]
     held = _held(texts, tokens=100)
-    assert abs(len(held) - 1000) < 5 * 31    # 5 standard deviations
+    assert abs(len(held) - 1000) < 5 * 31  # 5 standard deviations
     assert all((split.unit_hash(text) < 0.05) == (text in held) for text in texts)
 
 
@@ -301,8 +331,8 @@ def test_what_is_held_out_depends_on_the_text_alone():
     texts = [_prose("any", n) for n in range(200)]
     held = _held(texts, tokens=250)
     assert _held(texts[::-1], tokens=250) == _held(random.Random(0).sample(texts, 200), tokens=250) == held
-    assert split.unit_hash("a text") == 0.3773985425632937    # for ever: a change would let old test text into training
-    doubled = _held([*texts, *texts[::-1]], tokens=250)    # both copies go to one side
+    assert split.unit_hash("a text") == 0.3773985425632937  # for ever: a change would let old test text into training
+    doubled = _held([*texts, *texts[::-1]], tokens=250)  # both copies go to one side
     limit = max(map(split.unit_hash, doubled))
     assert doubled == {text for text in texts if split.unit_hash(text) <= limit} and len(doubled) > 1
 
@@ -319,20 +349,26 @@ def test_what_was_cut_from_one_whole_is_on_one_side(pieces):
 
 def test_one_of_two_videos_is_held_out_and_that_is_said(folder, tmp_path):
     (folder / "personal" / "a.jsonl").parent.rename(tmp_path / "aside")
-    _lines(folder / "personal" / "a.jsonl", [
-        {"text": _prose("voice", n), "video": f"video {n % 2}"} for n in range(40)])
+    _lines(
+        folder / "personal" / "a.jsonl", [{"text": _prose("voice", n), "video": f"video {n % 2}"} for n in range(40)]
+    )
     said = []
     corpus, tokenizer = _prepare(folder, tmp_path / "out", say=said.append)
-    assert said == ["personal: 50% of the documents are held out, for all of a video is on one side of the split: "
-                    "add videos"]
+    assert said == [
+        "personal: 50% of the documents are held out, for all of a video is on one side of the split: add videos"
+    ]
     held = _documents(tokenizer, corpus.heldout("personal"))
     assert len(held) == 20 and len({int(text.split(":")[0].split()[-1]) % 2 for text in held}) == 1
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("sft/x.jsonl.gz", b"no gzip", "x.jsonl.gz cannot be read"),
-    ("personal/x.txt", b"\xff\xfe", "x.txt cannot be read"),
-    ("tinystories/x.parquet", b"PAR0", "x.parquet cannot be read")])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("sft/x.jsonl.gz", b"no gzip", "x.jsonl.gz cannot be read"),
+        ("personal/x.txt", b"\xff\xfe", "x.txt cannot be read"),
+        ("tinystories/x.parquet", b"PAR0", "x.parquet cannot be read"),
+    ],
+)
 def test_an_unreadable_file_is_named(folder, tmp_path, name, content, message):
     (folder / name).write_bytes(content)
     with pytest.raises(BadInput, match=message):
@@ -359,12 +395,15 @@ def test_text_files_of_conversations_are_written_in_the_template(folder, tmp_pat
 def test_text_too_short_for_one_row_is_refused_before_anything_starts(folder, tmp_path):
     with pytest.raises(BadInput) as caught:
         prepare(_config(folder), tmp_path / "out", NAMES, tokenizer=None, seq_len=10**6, hub_tokens=0)
-    assert len(caught.value.problems) == 8    # four sources, too short to train on and to measure
+    assert len(caught.value.problems) == 8  # four sources, too short to train on and to measure
     count = Corpus(_prepare(folder, tmp_path / "as_it_is")[0].folder, Tokenizer.load(tmp_path / "as_it_is").sha256)
-    for problem, side, use in zip(caught.value.problems, (count.train, count.heldout), ("to train on", "held out"),
-                                  strict=False):
-        assert problem == (f"source 'tinystories' has {len(side('tinystories'))} tokens {use}, less than one row of "
-                           "1000000: give more text")
+    for problem, side, use in zip(
+        caught.value.problems, (count.train, count.heldout), ("to train on", "held out"), strict=False
+    ):
+        assert problem == (
+            f"source 'tinystories' has {len(side('tinystories'))} tokens {use}, less than one row of "
+            "1000000: give more text"
+        )
 
 
 def test_a_held_out_conversation_goes_without_what_all_conversations_are_told(folder, tmp_path):
@@ -374,10 +413,18 @@ def test_a_held_out_conversation_goes_without_what_all_conversations_are_told(fo
         told = tokenizer.encode("be kind")
         for side, tokens in (("train", corpus.train("sft")), ("heldout", corpus.heldout("sft"))):
             ids = np.asarray(tokens).tolist()
-            system[duplicates, side] = sum(ids[i:i + len(told)] == told for i in range(len(ids)))
+            system[duplicates, side] = sum(ids[i : i + len(told)] == told for i in range(len(ids)))
     held = len(corpus.heldout_ends("sft"))
-    assert system == {("drop", "train"): 40 - held, ("drop", "heldout"): 0,
-                      ("keep", "train"): 40 - held, ("keep", "heldout"): held} and held > 0
+    assert (
+        system
+        == {
+            ("drop", "train"): 40 - held,
+            ("drop", "heldout"): 0,
+            ("keep", "train"): 40 - held,
+            ("keep", "heldout"): held,
+        }
+        and held > 0
+    )
 
 
 def test_a_vocabulary_beyond_sixteen_bits_gets_wider_shards_with_the_same_tokens(folder, tmp_path, monkeypatch):

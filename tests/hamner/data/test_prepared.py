@@ -42,16 +42,19 @@ def test_a_finished_folder_is_looked_at_before_it_is_called_finished(texts, tmp_
         return capsys.readouterr().err
 
     assert command() == 0
-    shutil.copytree(data, tmp_path / "same")    # of another time: it is the same text
+    shutil.copytree(data, tmp_path / "same")  # of another time: it is the same text
     shutil.rmtree(data)
     (tmp_path / "same").rename(data)
     assert command() == 0
     assert json.loads((out / "manifest.json").read_text())["inputs"]["sft"] == [
-        ["deep/a.jsonl", (data / "sft" / "deep" / "a.jsonl").stat().st_size]]
+        ["deep/a.jsonl", (data / "sft" / "deep" / "a.jsonl").stat().st_size]
+    ]
     _lines(data / "sft" / "b.jsonl", [{"messages": _turns(n)} for n in range(60, 90)])
     _lines(data / "personal" / "a.jsonl", [{"text": "only read to train the tokenizer"}])
-    assert (f"{out} is finished, from other files: personal/a.jsonl has another size, and 1 more differ; choose another"
-            " --out, or delete it to prepare again") in refused()
+    assert (
+        f"{out} is finished, from other files: personal/a.jsonl has another size, and 1 more differ; choose another"
+        " --out, or delete it to prepare again"
+    ) in refused()
     _lines(data / "personal" / "a.jsonl", [{"text": _prose("personal", n, 40)} for n in range(60)])
     assert "from other files: sft/b.jsonl is new; choose" in refused()
     (data / "sft" / "b.jsonl").unlink()
@@ -59,8 +62,9 @@ def test_a_finished_folder_is_looked_at_before_it_is_called_finished(texts, tmp_
     for path in [*out.glob("*.bin"), out / "tokenizer.json"]:
         kept = path.read_bytes()
         path.write_bytes(kept[:-2])
-        assert (f"is finished, but 1 of its files are missing or not what was written, first {path.name}: choose"
-                ) in refused()
+        assert (
+            f"is finished, but 1 of its files are missing or not what was written, first {path.name}: choose"
+        ) in refused()
         path.unlink()
         assert f"first {path.name}: " in refused()
         path.write_bytes(kept)
@@ -70,8 +74,9 @@ def test_a_finished_folder_is_looked_at_before_it_is_called_finished(texts, tmp_
 
 
 def test_finished_with_another_tokenizer_is_refused(texts, tmp_path, capsys):
-    arguments = _arguments(texts, tmp_path / "out", "vocab_size=301", "--sources", "sft",
-                           f"data.tokenizer={tmp_path / 'tok'}")
+    arguments = _arguments(
+        texts, tmp_path / "out", "vocab_size=301", "--sources", "sft", f"data.tokenizer={tmp_path / 'tok'}"
+    )
     for code, text in ((0, _prose("one", 0, 200)), (2, "another text, from which other pairs are learnt " * 9)):
         Tokenizer.train([text], 301).save(tmp_path / "tok")
         assert main(arguments) == code
@@ -108,12 +113,14 @@ def test_a_prepared_folder_is_found_from_home_and_a_broken_one_is_told(prepared,
 def test_what_lies_at_an_address_is_copied_first(texts, tmp_path, capsys):
     Tokenizer.train([_prose("one", 0, 200)], 301).save(tmp_path / "tok")
     words = ("vocab_size=301", "--sources", "sft", f"data.tokenizer={tmp_path / 'tok'}")
-    for _ in range(2):    # written, and found finished
+    for _ in range(2):  # written, and found finished
         assert main(_arguments(texts, "memory://far/first", *words)) == 0
         assert "finished: memory://far/first; copy it to a disk of the machine first" in capsys.readouterr().out
     assert main(_arguments("memory://far/first", tmp_path / "out", *words)) == 2
-    assert ("--data memory://far/first is an address, and text and shards are read from a folder: copy it to a disk of "
-            "the machine first") in capsys.readouterr().err
+    assert (
+        "--data memory://far/first is an address, and text and shards are read from a folder: copy it to a disk of "
+        "the machine first"
+    ) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "1.5", "inf", "nan", "many"])
@@ -130,8 +137,10 @@ def test_a_broken_file_of_a_preparation_is_told(texts, tmp_path, capsys, name):
     path.parent.mkdir(parents=True)
     path.write_text('{"settings": ')
     assert main(_arguments(texts, tmp_path / "out")) == 2
-    assert (f"{path} is broken: Expecting value: line 1 column 14 (char 13); choose another --out, or delete "
-            f"{tmp_path / 'out'} to prepare again") in capsys.readouterr().err
+    assert (
+        f"{path} is broken: Expecting value: line 1 column 14 (char 13); choose another --out, or delete "
+        f"{tmp_path / 'out'} to prepare again"
+    ) in capsys.readouterr().err
 
 
 def test_an_out_that_can_be_no_folder_is_told(texts, tmp_path, capsys):

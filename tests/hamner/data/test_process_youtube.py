@@ -46,10 +46,12 @@ def site():
 @pytest.fixture
 def command(plugin, tmp_path):
     """Runs the command in a process of its own; waits for nothing unless told to."""
+
     def run(target, *options, out=tmp_path / "personal", sleep="0"):
         words = [sys.executable, "-m", "hamner.process_youtube", str(target), "--out", str(out), "--sleep", sleep]
         done = subprocess.run([*words, *options], env=plugin, text=True, capture_output=True, timeout=120, check=False)
         return done.returncode, done.stdout.splitlines(), done.stderr
+
     return run
 
 
@@ -58,15 +60,27 @@ def records(out):
 
 
 def video_id(number):
-    return f"id_-{number:07}"    # eleven characters, as YouTube's
+    return f"id_-{number:07}"  # eleven characters, as YouTube's
 
 
 def info_json(path, captions, **fields):
     """A video's info-json as yt-dlp writes it, its captions within."""
-    path.write_text(json.dumps({
-        "id": "AB_cd-EF123", "title": "How? Why: and/or", "extractor": "youtube", "extractor_key": "Youtube",
-        "webpage_url": "https://www.youtube.com/watch?v=AB_cd-EF123", "formats": [], "subtitles": {},
-        "automatic_captions": {"en": [{"ext": "vtt", "data": captions}]}, **fields}), encoding="utf-8")
+    path.write_text(
+        json.dumps(
+            {
+                "id": "AB_cd-EF123",
+                "title": "How? Why: and/or",
+                "extractor": "youtube",
+                "extractor_key": "Youtube",
+                "webpage_url": "https://www.youtube.com/watch?v=AB_cd-EF123",
+                "formats": [],
+                "subtitles": {},
+                "automatic_captions": {"en": [{"ext": "vtt", "data": captions}]},
+                **fields,
+            }
+        ),
+        encoding="utf-8",
+    )
     return path
 
 
@@ -77,7 +91,7 @@ def test_a_channel_becomes_samples_that_personal_reads(site, command, tmp_path):
         words += said
         site.add(video_id(number), captions, title=f"Part {number}: what? A/B")
     site.channel("videos", [video_id(n) for n in range(4)])
-    site.channel("shorts", [video_id(n) for n in (3, 4, 5)])    # one of them in both tabs
+    site.channel("shorts", [video_id(n) for n in (3, 4, 5)])  # one of them in both tabs
     address = site.channel("me", [{"tab": "videos"}, {"tab": "shorts"}])
     out = tmp_path / "personal"
     code, said, _ = command(address, "--pauses", "0.5")
@@ -159,7 +173,7 @@ def test_half_written_captions_are_fetched_again_and_deleted_ones_are_not(site, 
     paths[0].write_bytes(whole[0][:1500])
     paths[1].write_bytes(b"")
     archive = (folder / "archive").read_text().splitlines()
-    (folder / "archive").write_text("\n".join(archive[:3]) + f"\n{archive[3][:9]}")    # torn, and a note lost
+    (folder / "archive").write_text("\n".join(archive[:3]) + f"\n{archive[3][:9]}")  # torn, and a note lost
     code, said, _ = command(address)
     assert code == 0 and said[-1] == "4 videos: 2 fetched again, 2 here already"
     assert [path.read_bytes() for path in paths] == whole
@@ -177,7 +191,7 @@ def test_killed_at_any_moment_it_ends_the_same_and_fetches_nothing_twice(site, p
     address = site.channel("me", videos)
     assert command(address, "--uses", "2", out=tmp_path / "whole")[0] == 0
     site.asked.clear()
-    site.delay = 0.06    # each caption file comes in two halves
+    site.delay = 0.06  # each caption file comes in two halves
     out, rng = tmp_path / "killed", random.Random(0)
     done: set[str] = set()
     kills = 0
@@ -185,7 +199,10 @@ def test_killed_at_any_moment_it_ends_the_same_and_fetches_nothing_twice(site, p
         before = Counter(site.asked)
         process = subprocess.Popen(
             [sys.executable, "-m", "hamner.process_youtube", address, "--uses", "2", "--out", str(out), "--sleep", "0"],
-            env=plugin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            env=plugin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
         while not any(site.asked[p] > before[p] for p in site.captions_asked()) and process.poll() is None:
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.35))
@@ -196,7 +213,7 @@ def test_killed_at_any_moment_it_ends_the_same_and_fetches_nothing_twice(site, p
         archive = out / "youtube" / "archive"
         done = {line.split()[1] for line in archive.read_text().splitlines()} if archive.exists() else set()
         for path in (out / "youtube").glob("*.vtt"):
-            assert path.read_bytes() == site.files[f"/captions/{path.name[:11]}.vtt"]    # whole, or not there
+            assert path.read_bytes() == site.files[f"/captions/{path.name[:11]}.vtt"]  # whole, or not there
     assert kills >= 2
     site.delay = 0
     assert command(address, "--uses", "2", out=out)[0] == 0
@@ -204,7 +221,8 @@ def test_killed_at_any_moment_it_ends_the_same_and_fetches_nothing_twice(site, p
     for name in ("training_samples.jsonl", "stats.json"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert set((out / "youtube" / "archive").read_text().split("\n")) == set(
-        (tmp_path / "whole" / "youtube" / "archive").read_text().split("\n"))
+        (tmp_path / "whole" / "youtube" / "archive").read_text().split("\n")
+    )
     assert not (out / "youtube" / ".partial").exists()
 
 
@@ -252,13 +270,22 @@ def test_no_speech_is_both_held_out_and_trained_on(tmp_path, uses):
     for n in range(20):
         (tmp_path / "mine" / f"{video_id(n)}_Part {n}.en.vtt").write_text(talk(n, lines=150)[1])
     assert main([str(tmp_path / "mine"), "--out", str(tmp_path / "personal"), "--uses", str(uses)]) == 0
-    config = load_config("smoke", [
-        f"data.path={tmp_path}", "vocab_size=320", "heldout_sequences=2", "tournament.seq_len=16",
-        "curriculum.seq_len=16"])
+    config = load_config(
+        "smoke",
+        [
+            f"data.path={tmp_path}",
+            "vocab_size=320",
+            "heldout_sequences=2",
+            "tournament.seq_len=16",
+            "curriculum.seq_len=16",
+        ],
+    )
     tokenizer = Tokenizer.train((r["text"] for r in records(tmp_path / "personal")), 320)
     corpus, _ = prepare(config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0)
-    said = [set(re.findall(r"v\d+w\d+", tokenizer.decode(np.asarray(side("personal")).tolist())))
-            for side in (corpus.heldout, corpus.train)]
+    said = [
+        set(re.findall(r"v\d+w\d+", tokenizer.decode(np.asarray(side("personal")).tolist())))
+        for side in (corpus.heldout, corpus.train)
+    ]
     assert min(map(len, said)) > 1000 and not said[0] & said[1]
     videos = [{word.partition("w")[0] for word in words} for words in said]
     assert len(videos[0]) >= 1 and len(videos[0]) + len(videos[1]) == 20
@@ -275,8 +302,9 @@ def test_of_one_video_each_word_is_used_once(tmp_path, capsys):
     assert main(words) == 0
     config = load_config("smoke", [f"data.path={tmp_path}", "vocab_size=320", "tournament.seq_len=16"])
     told, tokenizer = [], Tokenizer.train((r["text"] for r in records(tmp_path / "personal")), 320)
-    corpus, _ = prepare(config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0,
-                        say=told.append)
+    corpus, _ = prepare(
+        config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0, say=told.append
+    )
     assert told[0].startswith("personal: cut from one video, so its samples are held out one by one")
     facts = corpus.manifest["sources"]["personal"]
     held = sum(split.unit_hash(r["text"]) < facts["threshold"] for r in records(tmp_path / "personal"))
@@ -285,8 +313,18 @@ def test_of_one_video_each_word_is_used_once(tmp_path, capsys):
 
 def test_no_file_takes_another_ones_place(tmp_path, capsys):
     """One name in two folders is two videos; so are two parts whose names begin with the same eleven characters."""
-    for n, name in enumerate(("a/intro", "b/intro", "lecture_001_part1", "lecture_001_part2", "my_holidays_2024",
-                              "my_holidays_2025", "c/9_z0XuElERM_Same", "d/9_z0XuElERM_Same")):
+    for n, name in enumerate(
+        (
+            "a/intro",
+            "b/intro",
+            "lecture_001_part1",
+            "lecture_001_part2",
+            "my_holidays_2024",
+            "my_holidays_2025",
+            "c/9_z0XuElERM_Same",
+            "d/9_z0XuElERM_Same",
+        )
+    ):
         path = tmp_path / "mine" / f"{name}.en.vtt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(talk(n)[1])
@@ -297,8 +335,14 @@ def test_no_file_takes_another_ones_place(tmp_path, capsys):
         assert told.splitlines()[-1] == f"8 videos: {said}"
         assert f"9_z0XuElERM_Same.en.vtt: another caption file of 9_z0XuElERM, left out: {tmp_path}/mine/d" in told
         assert {record["video"] for record in records(out)} == {
-            "intro", "intro (2)", "lecture_001_part1", "lecture_001_part2", "my_holidays_2024", "my_holidays_2025",
-            "9_z0XuElERM"}
+            "intro",
+            "intro (2)",
+            "lecture_001_part1",
+            "lecture_001_part2",
+            "my_holidays_2024",
+            "my_holidays_2025",
+            "9_z0XuElERM",
+        }
         words = {word[:2] for record in records(out) for word in record["text"].split() if re.match(r"v\d+w", word)}
         assert words == {f"v{n}" for n in range(7)}
 
@@ -328,9 +372,14 @@ def test_bad_input_is_said_all_at_once(tmp_path, capsys):
     assert "cannot be made" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("content", "problem"), [
-    ("{", "Expecting property name"), ("[]", "holds no video"),
-    ('{"id": "x"}', "holds no video: title, extractor missing")])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "holds no video"),
+        ('{"id": "x"}', "holds no video: title, extractor missing"),
+    ],
+)
 def test_nothing_that_comes_out_is_exit_code_one(tmp_path, capsys, content, problem):
     path = tmp_path / "broken.info.json"
     path.write_text(content)
@@ -355,7 +404,7 @@ def test_a_wrong_address_is_said(command):
 
 def test_only_one_process_works_on_a_folder_and_ctrl_c_says_how_to_go_on(tmp_path, plugin, site, command):
     site.add(video_id(0), talk(0)[1])
-    site.delay = 20    # longer than another command takes to start and be refused; Ctrl-C does not wait for it
+    site.delay = 20  # longer than another command takes to start and be refused; Ctrl-C does not wait for it
     out = tmp_path / "personal"
     words = [sys.executable, "-m", "hamner.process_youtube", site.channel("me", [video_id(0)]), "--out", str(out)]
     first = subprocess.Popen(words, env=plugin, stdout=subprocess.PIPE, text=True)
@@ -374,9 +423,12 @@ def test_the_fixtures_of_the_data_folder_come_out_as_expected_text(tmp_path, cap
     reconstructed = extra / "personal" / "youtube_vtt_reconstructed"
     out = tmp_path / "personal"
     assert main([str(reconstructed), "--out", str(out)]) == 0
-    assert "1,891 words" in capsys.readouterr().out    # 508 + 979 + 404
+    assert "1,891 words" in capsys.readouterr().out  # 508 + 979 + 404
     assert {r["title"] for r in records(out)} == {
-        "Mobile IP-native Communication", "Open World Hack | OOT", "initrd ramdisk 101"}
+        "Mobile IP-native Communication",
+        "Open World Hack | OOT",
+        "initrd ramdisk 101",
+    }
     used = Counter(w for r in records(out) for w in r["text"].removeprefix(f"Topic: {r['title']}").split())
     assert sum(used.values()) == 1891
     # the inline captions break off after 24 words: they come out, and are too short for a sample
@@ -398,8 +450,11 @@ def test_the_fixtures_of_the_data_folder_come_out_as_expected_text(tmp_path, cap
         assert code == 0 and said[-1] == "2 videos: 2 fetched", (said, err)
         assert {r["title"] for r in records(tmp_path / "fake")} == {"T:first", "T:second"}
         # the fixture that names its captions by an address, here the server's
-        told = (extra / "yt_dlp_fixtures" / "example_video.info.json").read_text().replace(
-            "http://127.0.0.1:18765", site.address)
+        told = (
+            (extra / "yt_dlp_fixtures" / "example_video.info.json")
+            .read_text()
+            .replace("http://127.0.0.1:18765", site.address)
+        )
         (tmp_path / "example.info.json").write_text(told)
         code, said, err = command(str(tmp_path / "example.info.json"), out=tmp_path / "example")
         assert code == 0, (said, err)

@@ -23,20 +23,23 @@ def tokenizer():
 
 
 def test_no_row_twice_before_the_source_is_exhausted():
-    tokens = np.arange(103 * WIDTH + 3, dtype=np.uint16)    # the tail shorter than a row is never read
+    tokens = np.arange(103 * WIDTH + 3, dtype=np.uint16)  # the tail shorter than a row is never read
     rows = TextRows(tokens, WIDTH, "sft", seed=5)
     assert rows.count == 103
     epochs = [[rows.row(n).tolist() for n in range(e * 103, (e + 1) * 103)] for e in range(3)]
     for epoch in epochs:
         assert sorted(epoch) == tokens[: 103 * WIDTH].reshape(103, WIDTH).tolist()
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
-    assert rows.row(5).tolist() == epochs[0][5]    # and back again
+    assert rows.row(5).tolist() == epochs[0][5]  # and back again
 
 
 def test_order_is_seeded_by_seed_and_source():
     tokens = np.arange(64 * WIDTH)
-    orders = {(seed, name): tuple(int(TextRows(tokens, WIDTH, name, seed).row(n)[0]) for n in range(64))
-              for seed in (0, 1) for name in ("sft", "personal")}
+    orders = {
+        (seed, name): tuple(int(TextRows(tokens, WIDTH, name, seed).row(n)[0]) for n in range(64))
+        for seed in (0, 1)
+        for name in ("sft", "personal")
+    }
     assert len(set(orders.values())) == 4
     assert orders[0, "sft"] == tuple(int(TextRows(tokens, WIDTH, "sft", 0).row(n)[0]) for n in range(64))
 
@@ -47,11 +50,15 @@ def test_every_row_of_a_source_larger_than_a_window_is_read_once_an_epoch():
     first, second = ([int(rows.row(n)[0]) for n in range(e * count, (e + 1) * count)] for e in range(2))
     assert sorted(first) == sorted(second) == list(range(count)) and first != second
     assert [int(rows.row(n)[0]) for n in (count - 1, count, 0, WINDOW)] == [
-        first[-1], second[0], first[0], first[WINDOW]]
+        first[-1],
+        second[0],
+        first[0],
+        first[WINDOW],
+    ]
 
 
 def test_ten_billion_tokens_are_shuffled_in_no_more_memory_than_a_megabyte():
-    tokens = np.broadcast_to(np.uint16(5), 10**10)    # one token, seen ten billion times
+    tokens = np.broadcast_to(np.uint16(5), 10**10)  # one token, seen ten billion times
     tracemalloc.start()
     rows = TextRows(tokens, 1024, "fineweb_edu", 0)
     read = [rows.row(index) for index in (0, 1, rows.count - 1, rows.count, 3 * rows.count + 5)]
@@ -115,7 +122,7 @@ def _items(tokenizer, rows, count, level):
         ids = rows.row(index, (0,) * (level - 1) + (1.0,)).tolist()
         ends = [place for place, token in enumerate(ids) if token == END_OF_TEXT]
         for first, last in zip([-1, *ends], ends, strict=False):
-            found[tokenizer.decode(ids[first + 1: last])] += 1
+            found[tokenizer.decode(ids[first + 1 : last])] += 1
     return found
 
 
@@ -133,7 +140,7 @@ def test_synthetic_row_is_the_same_for_the_same_index(tokenizer):
         return SyntheticRows(tokenizer, 64, seed, 0.05, **more)
 
     backwards, forwards = rows(), rows()
-    two, three = (.3, .7), (.1, .2, .7)
+    two, three = (0.3, 0.7), (0.1, 0.2, 0.7)
     later = [backwards.row(n, two).tolist() for n in reversed(range(6))][::-1]
     assert later == [forwards.row(n, two).tolist() for n in range(6)]
     assert all(len(row) == 64 for row in later)
@@ -163,7 +170,7 @@ def test_easier_levels_stay_in_the_rows(tokenizer):
     rows = SyntheticRows(tokenizer, 256, 0, 0.05)
     items = Counter()
     for index in range(900):
-        ids = rows.row(index, (.3, 0, 0, 0, .7)).tolist()
+        ids = rows.row(index, (0.3, 0, 0, 0, 0.7)).tolist()
         for text in _texts(tokenizer, ids):
             if text.startswith("Calculate: ") and "=" in text:
                 items[len(text.split("=")[0].split()) > 4] += 1
@@ -173,4 +180,4 @@ def test_easier_levels_stay_in_the_rows(tokenizer):
 
 def _texts(tokenizer, ids):
     ends = [place for place, token in enumerate(ids) if token == END_OF_TEXT]
-    return [tokenizer.decode(ids[first + 1: last]) for first, last in zip([-1, *ends], ends, strict=False)]
+    return [tokenizer.decode(ids[first + 1 : last]) for first, last in zip([-1, *ends], ends, strict=False)]

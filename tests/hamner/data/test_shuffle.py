@@ -15,10 +15,10 @@ def test_every_row_stands_at_exactly_one_place(count):
 
 
 def test_a_place_needs_no_other_place():
-    shuffle = Shuffle(10**10, "0/fineweb_edu/0")    # ten billion rows: no list of them could be made
+    shuffle = Shuffle(10**10, "0/fineweb_edu/0")  # ten billion rows: no list of them could be made
     places = np.array([0, 1, 12_345, 10**10 - 1])
     together = shuffle(places)
-    assert together.tolist() == [int(shuffle(places[i: i + 1])[0]) for i in range(4)]
+    assert together.tolist() == [int(shuffle(places[i : i + 1])[0]) for i in range(4)]
     assert together.min() >= 0 and together.max() < 10**10 and len(set(together.tolist())) == 4
     assert places.tolist() == [0, 1, 12_345, 10**10 - 1]
 
@@ -29,7 +29,7 @@ def test_the_order_is_that_of_the_key_for_ever():
     orders = {key: tuple(Shuffle(1000, key)(np.arange(1000))) for key in ("0/sft/0", "0/sft/1", "1/sft/0", "0/a/0")}
     assert len(set(orders.values())) == 4
     fixed = sum(np.array(orders["0/sft/0"]) == np.array(orders["0/sft/1"]))
-    assert fixed < 8    # one is expected
+    assert fixed < 8  # one is expected
 
 
 def _chi_squared(counts, expected):
@@ -43,7 +43,7 @@ def test_no_place_no_neighbour_and_no_distance_gives_a_row_away():
     orders = np.stack([Shuffle(count, str(key))(np.arange(count)) for key in range(keys)])
     cells = np.histogram2d(np.tile(np.arange(count), keys), orders.ravel(), bins=40)[0]
     assert abs(_chi_squared(cells, cells.mean())) < 4
-    for lag in (1, 2, 100, 101, 102):    # 101: the width of the network's halves
+    for lag in (1, 2, 100, 101, 102):  # 101: the width of the network's halves
         steps = np.bincount(((orders[:, lag:] - orders[:, :-lag]) % count).ravel(), minlength=count)[1:]
         assert abs(_chi_squared(steps, steps.mean())) < 4, lag
         correlations = [np.corrcoef(order[:-lag], order[lag:])[0, 1] for order in orders]

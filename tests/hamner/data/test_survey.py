@@ -11,12 +11,14 @@ from hamner.data.preparation.store import Store
 from hamner.data.tokenizer import Tokenizer
 
 
-@pytest.mark.parametrize("later", [range(50), range(70), [*range(59), 200]])    # fewer, more, as many but other text
+@pytest.mark.parametrize("later", [range(50), range(70), [*range(59), 200]])  # fewer, more, as many but other text
 @pytest.mark.parametrize("source", ["sft", "fineweb_edu"])
 def test_a_file_that_changes_between_the_two_readings_is_told(tmp_path, source, later):
     def write(numbers):
-        _lines(tmp_path / "data" / source / "a.jsonl", [
-            {"messages": _turns(n)} if source == "sft" else {"text": _prose("web", n)} for n in numbers])
+        _lines(
+            tmp_path / "data" / source / "a.jsonl",
+            [{"messages": _turns(n)} if source == "sft" else {"text": _prose("web", n)} for n in numbers],
+        )
 
     write(range(60))
     config = _config(tmp_path / "data", *WORDS, "data.tokenizer=x/y")
@@ -46,8 +48,9 @@ def test_short_documents_and_long_ones_are_handled_a_few_megabytes_at_a_time(tmp
 
     monkeypatch.setattr(decide, "encode", encode)
     config, tokenizer = _config(tmp_path / "data", *WORDS), Tokenizer.train(["a few words"], 301)
-    job = open_job(config, str(tmp_path / "out"), ["fineweb_edu", "personal"], tokenizer, tokens=10**6,
-                   runner=_in_order, say=print)
+    job = open_job(
+        config, str(tmp_path / "out"), ["fineweb_edu", "personal"], tokenizer, tokens=10**6, runner=_in_order, say=print
+    )
     for part in job.parts:
         job.survey(part, lambda _: None)
     blocks = [len(block.texts) for block in survey.surveyed(Store(job.place), job.of("personal")[0])]

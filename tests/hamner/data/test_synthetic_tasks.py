@@ -26,7 +26,7 @@ SAMPLE = 20_000
 
 
 def examples(task: str, level: int, count: int, seed: int = 1) -> list[Example]:
-    rng = Draws(f"{task} {level} {seed}")    # what training draws with
+    rng = Draws(f"{task} {level} {seed}")  # what training draws with
     return [generate(rng, level, task) for _ in range(count)]
 
 
@@ -290,7 +290,7 @@ def test_texts_are_of_the_levels_asked_for_of_every_task_and_in_no_order() -> No
     assert len(texts) == 9000
     sums = [text for text in texts if text.startswith("Calculate: ")]
     assert len(sums) == pytest.approx(1000, rel=0.1)
-    assert sum(len(text.split()) == 8 for text in sums) == pytest.approx(500, rel=0.15)    # A + B + C = D
+    assert sum(len(text.split()) == 8 for text in sums) == pytest.approx(500, rel=0.15)  # A + B + C = D
     assert sum(text.startswith("Calculate: ") for text in texts[:4500]) == pytest.approx(len(sums) / 2, rel=0.15)
     assert sum(text.startswith("If ") for text in texts) == pytest.approx(1000, rel=0.1)
     assert texts == generate_texts(Draws(0), (0.5, 0, 0, 0, 0.5), 9000) != generate_texts(Draws(1), (0.5,) * 2, 9000)
@@ -303,19 +303,22 @@ def _spread(counts: Counter[Any], kinds: int) -> float:
     return sum((count - expected) ** 2 / expected for count in counts.values()) / (kinds - 1)
 
 
-@pytest.mark.parametrize(("kinds", "draw"), [
-    (7, lambda rng: rng.randint(-3, 3)),
-    (5, lambda rng: rng.randrange(5)),
-    (4, lambda rng: rng.randrange(2, 10, 2)),
-    (6, lambda rng: rng.choice("abcdef")),
-    (60, lambda rng: tuple(rng.sample("abcde", 3))),
-    (24, lambda rng: tuple(rng.sample("abcd", 4))),
-    (24, lambda rng: _shuffled(rng, [1, 2, 3, 4])),
-])
+@pytest.mark.parametrize(
+    ("kinds", "draw"),
+    [
+        (7, lambda rng: rng.randint(-3, 3)),
+        (5, lambda rng: rng.randrange(5)),
+        (4, lambda rng: rng.randrange(2, 10, 2)),
+        (6, lambda rng: rng.choice("abcdef")),
+        (60, lambda rng: tuple(rng.sample("abcde", 3))),
+        (24, lambda rng: tuple(rng.sample("abcd", 4))),
+        (24, lambda rng: _shuffled(rng, [1, 2, 3, 4])),
+    ],
+)
 def test_quick_draws_are_uniform(kinds: int, draw: Callable[[Draws], Any]) -> None:
     rng = Draws(0)
     assert _spread(Counter(draw(rng) for _ in range(1000 * kinds)), kinds) < 2.5
-    assert _spread(Counter(draw(random.Random(n)) for n in range(1000 * kinds)), kinds) < 2.5    # the judge is fair
+    assert _spread(Counter(draw(random.Random(n)) for n in range(1000 * kinds)), kinds) < 2.5  # the judge is fair
 
 
 def _shuffled(rng: random.Random, values: list[int]) -> tuple[int, ...]:
@@ -327,7 +330,7 @@ def test_no_value_that_is_sampled_stands_twice_in_its_pool() -> None:
     """Draws.sample would wait for values that are not there."""
     for pool in (NOUNS, DESCRIBING, FIRST_NAMES, context_recall._ALL_PROPERTIES, brackets._PAIRS):
         assert len(set(pool)) == len(pool)
-    assert min(len(NOUNS), len(FIRST_NAMES), len(context_recall._ALL_PROPERTIES)) > 12    # the most at level 5
+    assert min(len(NOUNS), len(FIRST_NAMES), len(context_recall._ALL_PROPERTIES)) > 12  # the most at level 5
 
 
 def test_unknown_task_and_level_are_named() -> None:
@@ -356,7 +359,7 @@ def test_command_shows_every_type_and_level_and_the_same_for_the_same_seed(capsy
     assert len(everything) == 3 * 45
     assert shown("--seed", "0") == everything != shown("--seed", "1")
     first = everything.index("# logic, level 4")
-    assert shown("--type", "logic", "--level", "4") == everything[first: first + 3]
+    assert shown("--type", "logic", "--level", "4") == everything[first : first + 3]
 
 
 def test_command_names_everything_wrong_at_once(capsys: pytest.CaptureFixture[str]) -> None:

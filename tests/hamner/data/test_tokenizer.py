@@ -16,8 +16,7 @@ from hamner.data.tokenizer import Tokenizer
 TEXTS = [
     f"The {a} {b} said: “{c}!” and counted {n * 37} stones.\nThen user, assistant and system went home."
     for n, (a, b, c) in enumerate(
-        (a, b, c) for a in ("small", "old", "clever") for b in ("fox", "owl", "badger")
-        for c in ("hello", "why")
+        (a, b, c) for a in ("small", "old", "clever") for b in ("fox", "owl", "badger") for c in ("hello", "why")
     )
 ]
 ODD = "naïve café — 漢字かな交じり, עברית, 👩‍👩‍👧 🏴󠁧󠁢󠁷󠁬󠁳󠁿, \t tabs\r\n\x00\u2028 e\u0301, 0123456789  ½"
@@ -29,11 +28,17 @@ def tokenizer():
 
 
 def test_training_is_the_same_in_every_process(tokenizer):
-    code = ("import json, sys; from hamner.tokenizer import Tokenizer;"
-            "print(Tokenizer.train(json.load(sys.stdin), 340).sha256)")
+    code = (
+        "import json, sys; from hamner.tokenizer import Tokenizer;"
+        "print(Tokenizer.train(json.load(sys.stdin), 340).sha256)"
+    )
     told = {
         subprocess.run(
-            [sys.executable, "-c", code], input=json.dumps(TEXTS), capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            input=json.dumps(TEXTS),
+            capture_output=True,
+            text=True,
+            check=True,
             env=os.environ | {"PYTHONHASHSEED": seed, "RAYON_NUM_THREADS": threads},
         ).stdout.strip()
         for seed, threads in (("1", "1"), ("2", "2"))
@@ -86,7 +91,11 @@ def test_chat_template_to_the_id(tokenizer):
     messages = [("system", "be kind"), ("user", "  hello 42?\n"), ("assistant", "hi!")]
     assert tokenizer.encode_chat(messages) == [*head, *asked, *answered, END_OF_TEXT]
     assert tokenizer.encode_chat(messages[:2], reply=True) == [
-        *head, *asked, MESSAGE_START, *words("assistant"), newline,
+        *head,
+        *asked,
+        MESSAGE_START,
+        *words("assistant"),
+        newline,
     ]
 
 
@@ -95,7 +104,7 @@ def test_reply_prompt_is_how_the_trained_answer_begins(tokenizer):
     prompt = tokenizer.encode_chat([question], reply=True)
     whole = tokenizer.encode_chat([question, answer])
     assert whole[: len(prompt)] == prompt
-    assert tokenizer.decode(whole[len(prompt):]) == "The owl said so.\n"
+    assert tokenizer.decode(whole[len(prompt) :]) == "The owl said so.\n"
 
 
 def test_digits_are_single_tokens(tokenizer):
@@ -138,7 +147,7 @@ def test_stream_yields_whole_characters_only(tokenizer):
     ids = tokenizer.encode(text)
     pieces = list(tokenizer.stream(ids))
     assert "".join(pieces) == text
-    assert len(pieces) < len(ids)    # some characters are cut in several tokens
+    assert len(pieces) < len(ids)  # some characters are cut in several tokens
     assert not any("\ufffd" in piece for piece in pieces)
 
 

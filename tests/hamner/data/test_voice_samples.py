@@ -22,8 +22,9 @@ def spoken(n, *, stops=0, breath=0, seed=0):
 
 def uses_of(found):
     """How many samples each word is in."""
-    return Counter(word for sample in found
-                   for word in set(sample["text"].removeprefix(f"Topic: {sample['title']}").split()))
+    return Counter(
+        word for sample in found for word in set(sample["text"].removeprefix(f"Topic: {sample['title']}").split())
+    )
 
 
 @pytest.mark.parametrize("uses", [1, 2, 5])
@@ -45,7 +46,7 @@ def test_the_three_kinds_are_what_they_are_called():
     kinds = Counter(sample["source"] for sample in found)
     assert kinds["youtube_topic"] == 1 and kinds["youtube_raw"] >= 10 and kinds["youtube_conversation"] >= 5
     head, _, rest = found[0]["text"].partition("\n\n")
-    assert head == "Topic: Why: a title" and rest.split() == [w.text for w in words][:len(rest.split())]
+    assert head == "Topic: Why: a title" and rest.split() == [w.text for w in words][: len(rest.split())]
     for sample in found:
         assert sample["title"] == "Why: a title" and sample["video"] == "v"
         length = len(sample["text"].split())
@@ -79,8 +80,10 @@ def test_samples_depend_on_the_seed_and_the_video_alone():
     words = spoken(3000, stops=8)
     one, again = (list(samples("v", "t", words, Cut(uses=2, seed=1))) for _ in range(2))
     assert one == again
-    texts = [{s["text"] for s in samples(video, "t", words, Cut(uses=2, seed=seed))} for video, seed in
-             (("v", 1), ("v", 2), ("u", 1))]
+    texts = [
+        {s["text"] for s in samples(video, "t", words, Cut(uses=2, seed=seed))}
+        for video, seed in (("v", 1), ("v", 2), ("u", 1))
+    ]
     assert texts[0] != texts[1] and texts[0] != texts[2]
 
 

@@ -14,20 +14,48 @@ from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, generate
 from hamner.data.synthetic_tasks.words import made_up_word
 from hamner.data.tokenizer import Tokenizer
 
-TEXTS = [generate(random.Random(f"{task} {level} {n}"), level, task).text
-         for task in TASKS for level in LEVELS for n in range(40)]
-ODD = ["", " ", "a", " a", "a ", "a  b", "a   b", "a\n \nb", "a  \n b", "x\n y\t z", "it's we'll 'kite' don't",
-       "12 3 -45 6,7", "x\ny z",
-       "ä ö 日本 語", "a\u00a0b c", "<|endoftext|> <|im_start|>user", "( [ } ]", "MAX[3 5]", "tab\tand more"]
+TEXTS = [
+    generate(random.Random(f"{task} {level} {n}"), level, task).text
+    for task in TASKS
+    for level in LEVELS
+    for n in range(40)
+]
+ODD = [
+    "",
+    " ",
+    "a",
+    " a",
+    "a ",
+    "a  b",
+    "a   b",
+    "a\n \nb",
+    "a  \n b",
+    "x\n y\t z",
+    "it's we'll 'kite' don't",
+    "12 3 -45 6,7",
+    "x\ny z",
+    "ä ö 日本 語",
+    "a\u00a0b c",
+    "<|endoftext|> <|im_start|>user",
+    "( [ } ]",
+    "MAX[3 5]",
+    "tab\tand more",
+]
 
 
 def _other(pre_tokenizer):
     """A tokenizer that puts words together across spaces."""
     inner = tokenizers.Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizer
-    inner.train_from_iterator(TEXTS, trainers.BpeTrainer(
-        vocab_size=600, special_tokens=list(RESERVED), show_progress=False,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
+    inner.train_from_iterator(
+        TEXTS,
+        trainers.BpeTrainer(
+            vocab_size=600,
+            special_tokens=list(RESERVED),
+            show_progress=False,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        ),
+    )
     return Tokenizer(inner)
 
 
@@ -53,11 +81,16 @@ def test_ids_are_those_of_the_whole_text(ours):
         assert _ids(words, *texts) == _expected(ours, *texts), texts
 
 
-@pytest.mark.parametrize("pre_tokenizer", [
-    pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    pre_tokenizers.ByteLevel(add_prefix_space=True),
-    pre_tokenizers.Sequence([pre_tokenizers.Split("e", "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]),
-])
+@pytest.mark.parametrize(
+    "pre_tokenizer",
+    [
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        pre_tokenizers.ByteLevel(add_prefix_space=True),
+        pre_tokenizers.Sequence(
+            [pre_tokenizers.Split("e", "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        ),
+    ],
+)
 def test_a_tokenizer_that_may_join_words_is_asked_for_whole_texts(pre_tokenizer):
     other = _other(pre_tokenizer)
     assert not other.splits_at_spaces

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PLUGIN = r'''
+PLUGIN = r"""
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.utils import ExtractorError
 
@@ -40,7 +40,7 @@ class TestVideoIE(InfoExtractor):
         return {"id": video, "title": told.get("title", video), "formats": [], "automatic_captions": {
             key: [{"ext": "json3", "url": f"{base}/x.json3"}, {"ext": ext, "url": f"{base}/captions/{video}.vtt"}]
             for key, ext in told.get("captions", {"en": "vtt", "en-orig": "vtt"}).items()}}
-'''
+"""
 
 
 def write_plugin(folder):
@@ -98,7 +98,7 @@ class Site:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *_):
-                pass    # a killed reader
+                pass  # a killed reader
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -112,8 +112,10 @@ class Site:
 
 def stamp(seconds):
     milliseconds = round(seconds * 1000)
-    return (f"{milliseconds // 3_600_000:02}:{milliseconds // 60_000 % 60:02}:{milliseconds // 1000 % 60:02}"
-            f".{milliseconds % 1000:03}")
+    return (
+        f"{milliseconds // 3_600_000:02}:{milliseconds // 60_000 % 60:02}:{milliseconds // 1000 % 60:02}"
+        f".{milliseconds % 1000:03}"
+    )
 
 
 def rolling(lines, language="en"):

@@ -46,10 +46,20 @@ def few(tokenizer):
 @pytest.fixture(scope="module")
 def half_taught(tokenizer, few):
     """A tiny model that has learnt the answers of about every other item that is not long, and little else."""
-    hamner = build(ModelConfig(vocab_size=tokenizer.vocab_size, hidden_size=64, num_layers=2, num_heads=4,
-                               num_kv_heads=2, intermediate_size=96, max_seq_len=256), seed=0)
+    hamner = build(
+        ModelConfig(
+            vocab_size=tokenizer.vocab_size,
+            hidden_size=64,
+            num_layers=2,
+            num_heads=4,
+            num_kv_heads=2,
+            intermediate_size=96,
+            max_seq_len=256,
+        ),
+        seed=0,
+    )
     lengths = (few.answer * torch.arange(1, few.answer.shape[1] + 1)).amax(dim=1)
-    rows = lengths.argsort()[: 100 : 2]
+    rows = lengths.argsort()[:100:2]
     tokens, asked = few.tokens[rows, : lengths[rows].max()], few.answer[rows, : lengths[rows].max()]
     adam = torch.optim.AdamW(hamner.parameters(), lr=4e-3)
     for _ in range(80):
@@ -76,7 +86,7 @@ def test_exact_match_is_greedy_decoding(half_taught, few):
     decoded = ""
     for row in range(len(hits)):
         tokens, begin = _row(few, row)
-        answer = tokens[begin:-1].tolist()    # the end token stops the stream and is not yielded
+        answer = tokens[begin:-1].tolist()  # the end token stops the stream and is not yielded
         said = stream(half_taught, tokens[:begin].tolist(), len(answer) + 4, greedy, torch.Generator())
         decoded += str(int(list(said) == answer))
     assert hits == decoded
@@ -92,7 +102,7 @@ def test_batches_and_padding_change_nothing(half_taught, few):
     for row in range(len(few.tokens)):
         tokens, begin = _row(few, row)
         with torch.no_grad():
-            alone += str(int(next_token_hits(half_taught(tokens[None]).logits, tokens[None])[0, begin - 1:].all()))
+            alone += str(int(next_token_hits(half_taught(tokens[None]).logits, tokens[None])[0, begin - 1 :].all()))
     assert _one_by_one(few, batched) == alone
 
 
@@ -127,11 +137,12 @@ class Writes:
 
 def test_an_answer_that_goes_on_or_stops_early_is_wrong(tokenizer, items):
     row = next(r for r, e in enumerate(items.examples) if e.task == "arithmetic" and re.fullmatch(r"\d\d", e.answer))
-    only = dataclasses.replace(items, **{name: getattr(items, name)[row: row + 1] for name in (
-        "tokens", "answer", "cell", "examples")})
+    only = dataclasses.replace(
+        items, **{name: getattr(items, name)[row : row + 1] for name in ("tokens", "answer", "cell", "examples")}
+    )
     name = only.cells[int(only.cell)]
     truth = only.tokens.roll(-1, dims=1)
-    last = only.answer[0].nonzero().flatten()[-1]    # the end token, predicted one place before
+    last = only.answer[0].nonzero().flatten()[-1]  # the end token, predicted one place before
     (digit,) = tokenizer.encode("3")
 
     def hits(change, place):
@@ -140,10 +151,10 @@ def test_an_answer_that_goes_on_or_stops_early_is_wrong(tokenizer, items):
         return exact_match(Writes(said, tokenizer.vocab_size), only, CPU, batch_size=4)[name]
 
     assert hits(END_OF_TEXT, last - 1) == "1"
-    assert hits(digit, last - 1) == "0"          # 12 -> 123
-    assert hits(END_OF_TEXT, last - 2) == "0"    # 12 -> 1
-    assert hits(digit, 1) == "1"                 # what it would make of the prompt does not matter
-    assert hits(digit, last) == "1"              # nor what it would write after the end
+    assert hits(digit, last - 1) == "0"  # 12 -> 123
+    assert hits(END_OF_TEXT, last - 2) == "0"  # 12 -> 1
+    assert hits(digit, 1) == "1"  # what it would make of the prompt does not matter
+    assert hits(digit, last) == "1"  # nor what it would write after the end
 
 
 def test_items_are_held_out_distinct_and_the_same_for_all(tokenizer, items):
@@ -155,7 +166,7 @@ def test_items_are_held_out_distinct_and_the_same_for_all(tokenizer, items):
     assert all(split.unit_hash(e.text) < FRACTION for e in items.examples)
     counts = torch.bincount(items.cell, minlength=45).tolist()
     every = {f"Calculate: {a} {s} {b} = {eval(f'{a}{s}{b}')}" for a in range(1, 11) for b in range(1, 11) for s in "+-"}
-    assert counts[0] == sum(split.unit_hash(text) < FRACTION for text in every) < 20    # all that there are
+    assert counts[0] == sum(split.unit_hash(text) < FRACTION for text in every) < 20  # all that there are
     assert counts[2:] == [64] * 43
     for index, (task, level) in enumerate((t, n) for t in TASKS for n in LEVELS):
         of_cell = items.of(index)
@@ -168,19 +179,19 @@ def test_no_item_is_in_the_training_rows(tokenizer, items):
     trained = {line for index in range(4) for line in _documents(tokenizer, rows.row(index, (0.2,) * 5).tolist())}
     assert len(trained) > 300 and not trained & {e.text for e in items.examples}
     drawn = SyntheticRows(tokenizer, 4000, 1, FRACTION, held_out=True).row(0, (1.0,)).tolist()
-    assert {*_documents(tokenizer, drawn)} & {e.text for e in items.examples}    # the comparison can find something
+    assert {*_documents(tokenizer, drawn)} & {e.text for e in items.examples}  # the comparison can find something
 
 
 def _documents(tokenizer, ids):
     ends = [-1, *(place for place, token in enumerate(ids) if token == END_OF_TEXT)]
-    return [tokenizer.decode(ids[a + 1: b]) for a, b in pairwise(ends)]
+    return [tokenizer.decode(ids[a + 1 : b]) for a, b in pairwise(ends)]
 
 
 def test_answer_tokens_spell_the_answer_and_the_end(tokenizer, items):
     for row, example in enumerate(items.examples):
         tokens, begin = _row(items, row)
-        assert tokens[0] == tokens[-1] == END_OF_TEXT and (items.tokens[row, len(tokens):] == END_OF_TEXT).all()
-        assert tokens[1:-1].tolist() == tokenizer.encode(example.text)    # as it is trained on
+        assert tokens[0] == tokens[-1] == END_OF_TEXT and (items.tokens[row, len(tokens) :] == END_OF_TEXT).all()
+        assert tokens[1:-1].tolist() == tokenizer.encode(example.text)  # as it is trained on
         assert tokenizer.decode(tokens[begin:].tolist()).removeprefix(" ") == example.answer
         assert tokenizer.decode(tokens[:begin].tolist()) == example.prompt.rstrip()
         assert items.answer[row].sum() == len(tokens) - begin
@@ -223,7 +234,7 @@ def test_chance_is_what_a_guesser_scores(task, items):
             of_cell = items.of(index)
             trials = [_guess(rng, example) == example.answer for example in of_cell for _ in range(60)]
             rate = sum(trials) / len(trials)
-            drawn = (0.5 if task == "brackets" or name == "comparison 5" else 0) / len(of_cell) ** 0.5    # of the items
+            drawn = (0.5 if task == "brackets" or name == "comparison 5" else 0) / len(of_cell) ** 0.5  # of the items
             error = (expected[name] * (1 - expected[name]) / len(trials) + drawn**2) ** 0.5
             assert abs(rate - expected[name]) <= 4 * error + 0.01, name
 
@@ -231,7 +242,7 @@ def test_chance_is_what_a_guesser_scores(task, items):
 def test_chance_of_one_answer_for_all(items):
     found = chance(items)
     assert all(0.48 < found[f"brackets {level}"] < 0.55 for level in LEVELS)
-    assert abs(found["counting 1"] - 1 / 3) < 0.04 and abs(found["arithmetic 1"] - 10 / 200) < 0.02    # 0 of 1-1 ...
+    assert abs(found["counting 1"] - 1 / 3) < 0.04 and abs(found["arithmetic 1"] - 10 / 200) < 0.02  # 0 of 1-1 ...
     assert all(found[f"logic {level}"] == 0.5 for level in (1, 2)) and 0.15 < found["listops 1"] < 0.35
     assert abs(found["comparison 5"] - 0.45) < 0.04 and found["copy_repeat 5"] == 1 / 6
     assert found == chance(items)

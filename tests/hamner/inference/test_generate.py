@@ -31,8 +31,15 @@ class Script:
     """Stands where a model does: always the next token of a script is certain. Keeps what it was shown."""
 
     def __init__(self, tokens, vocab_size=30):
-        self.config = ModelConfig(vocab_size=vocab_size, hidden_size=2, num_layers=1, num_heads=1,
-                                  num_kv_heads=1, intermediate_size=1, max_seq_len=8)
+        self.config = ModelConfig(
+            vocab_size=vocab_size,
+            hidden_size=2,
+            num_layers=1,
+            num_heads=1,
+            num_kv_heads=1,
+            intermediate_size=1,
+            max_seq_len=8,
+        )
         self.embedding, self.dtype = torch.nn.Embedding(2, 1), torch.float32
         self.training, self.shown, self._tokens = True, [], iter(tokens)
 
@@ -68,12 +75,12 @@ def test_temperature_zero_is_the_arg_max():
 def test_uniform_logits_are_drawn_evenly():
     drawn = _drawn([0.5] * 10, PLAIN, times=5000)
     assert len(drawn) == 10
-    assert all(abs(count - 500) < 5 * 22 for count in drawn.values())    # 5 standard deviations
+    assert all(abs(count - 500) < 5 * 22 for count in drawn.values())  # 5 standard deviations
 
 
 def test_probabilities_are_the_softmax_at_the_temperature():
     drawn = _drawn([0.0, 1.0], _vary(PLAIN, temperature=0.5), times=5000)
-    expected = torch.tensor([0.0, 2.0]).softmax(0)[1].item()    # 0.881
+    expected = torch.tensor([0.0, 2.0]).softmax(0)[1].item()  # 0.881
     assert abs(drawn[1] / 5000 - expected) < 0.025
 
 
@@ -96,9 +103,9 @@ def test_penalty_lowers_a_positive_and_a_negative_logit():
     assert _drawn([2.0, 1.9], penalised, seen=[0]) == {1: 400}
     assert _drawn([-2.0, -2.1], penalised, seen=[0]) == {1: 400}
     assert _drawn([-2.0, -2.1], penalised) == {0: 400}
-    assert _drawn([-2.0, -3.5], penalised, seen=[0, 0, 0]) == {0: 400}    # once, however often it was seen
+    assert _drawn([-2.0, -3.5], penalised, seen=[0, 0, 0]) == {0: 400}  # once, however often it was seen
     drawn = _drawn([-1.0, -1.0], _vary(PLAIN, repetition_penalty=2.0), seen=[1], times=5000)
-    assert abs(drawn[0] / 5000 - torch.tensor([-1.0, -2.0]).softmax(0)[0].item()) < 0.025    # 0.731
+    assert abs(drawn[0] / 5000 - torch.tensor([-1.0, -2.0]).softmax(0)[0].item()) < 0.025  # 0.731
 
 
 @pytest.mark.parametrize("end", [END_OF_TEXT, MESSAGE_START, MESSAGE_END])
@@ -109,14 +116,14 @@ def test_text_stops_at_an_end_token_and_leaves_it_out(end):
 def test_text_stops_at_the_limit():
     script = Script([7] * 9)
     assert _streamed(script, [5], limit=4) == [7, 7, 7, 7]
-    assert script.shown == [[5, 7, 7, 7]]    # each read once; the last is not needed any more
+    assert script.shown == [[5, 7, 7, 7]]  # each read once; the last is not needed any more
 
 
 def test_context_grows_and_loses_its_older_half_when_full():
     script = Script([11, 12, 13, 14, 15, 16, END_OF_TEXT])
     _streamed(script, range(20, 27))
     assert script.shown == [
-        [20, 21, 22, 23, 24, 25, 26, 11],    # max_seq_len 8
+        [20, 21, 22, 23, 24, 25, 26, 11],  # max_seq_len 8
         [25, 26, 11, 12, 13, 14, 15, 16],
     ]
     long = Script([END_OF_TEXT])
@@ -148,8 +155,18 @@ def test_model_goes_back_to_training_however_sampling_ends(taken):
 
 def test_same_seed_same_text():
     tokenizer = Tokenizer.train(["user assistant the fox and the owl", *map(str, SAMPLE_PROMPTS)], 340)
-    hamner = build(ModelConfig(vocab_size=tokenizer.vocab_size, hidden_size=16, num_layers=1, num_heads=2,
-                               num_kv_heads=1, intermediate_size=16, max_seq_len=64), seed=0)
+    hamner = build(
+        ModelConfig(
+            vocab_size=tokenizer.vocab_size,
+            hidden_size=16,
+            num_layers=1,
+            num_heads=2,
+            num_kv_heads=1,
+            intermediate_size=16,
+            max_seq_len=64,
+        ),
+        seed=0,
+    )
     for prompt in (SAMPLE_PROMPTS[1], SAMPLE_PROMPTS[3]):
         texts = [complete(hamner, tokenizer, prompt, 12, Sampling(), seed) for seed in (1, 1, 2)]
         assert texts[0] == texts[1] != texts[2]
@@ -167,34 +184,55 @@ def test_prompts_are_text_or_messages():
 
 
 KINDS = {
-    "dense": {}, "differential": {"attention": "differential"},
-    "experts": {"num_experts": 4, "num_active_experts": 2}, "documents": {"document_mask": True},
+    "dense": {},
+    "differential": {"attention": "differential"},
+    "experts": {"num_experts": 4, "num_active_experts": 2},
+    "documents": {"document_mask": True},
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_cache_changes_no_token(kind):
-    hamner = build(ModelConfig(vocab_size=300, hidden_size=32, num_layers=3, num_heads=4, num_kv_heads=2,
-                               intermediate_size=48, max_seq_len=64, **KINDS[kind]), seed=1).eval()
+    hamner = build(
+        ModelConfig(
+            vocab_size=300,
+            hidden_size=32,
+            num_layers=3,
+            num_heads=4,
+            num_kv_heads=2,
+            intermediate_size=48,
+            max_seq_len=64,
+            **KINDS[kind],
+        ),
+        seed=1,
+    ).eval()
     prompt = torch.randint(20, 300, (9,), generator=torch.Generator().manual_seed(0)).tolist()
     read, whole, generator = list(prompt), [], torch.Generator().manual_seed(4)
     with torch.no_grad():
-        while len(read) < 64:    # each time everything is computed anew
+        while len(read) < 64:  # each time everything is computed anew
             read.append(_draw(hamner(torch.tensor([read])).logits[0, -1], whole, Sampling(), generator))
             whole.append(read[-1])
     assert len(set(whole)) > 20
     found = list(stream(hamner, prompt, len(whole), Sampling(), torch.Generator().manual_seed(4)))
-    assert found == whole[:len(found)]
+    assert found == whole[: len(found)]
     assert len(found) == len(whole) or whole[len(found)] in (END_OF_TEXT, MESSAGE_START, MESSAGE_END)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cached_hidden_states_equal_those_of_the_whole(kind):
-    model = ModelConfig(vocab_size=300, hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2,
-                        intermediate_size=48, max_seq_len=40, **KINDS[kind])
+    model = ModelConfig(
+        vocab_size=300,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        num_kv_heads=2,
+        intermediate_size=48,
+        max_seq_len=40,
+        **KINDS[kind],
+    )
     hamner, cache = build(model, seed=1).eval(), KVCache(model, 99, batch=2)
     tokens = torch.randint(0, 300, (2, 40), generator=torch.Generator().manual_seed(0))
-    tokens[0, 3], tokens[1, 7], tokens[:, 15] = END_OF_TEXT, END_OF_TEXT, END_OF_TEXT    # within parts and at an edge
+    tokens[0, 3], tokens[1, 7], tokens[:, 15] = END_OF_TEXT, END_OF_TEXT, END_OF_TEXT  # within parts and at an edge
     with torch.no_grad():
         whole, _ = hamner.hidden_states(tokens)
         parts = [hamner.hidden_states(part, cache)[0] for part in tokens.split([7, 1, 12, 20], dim=1)]
@@ -207,8 +245,16 @@ def test_cached_hidden_states_equal_those_of_the_whole(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 def test_a_token_alone_equals_one_on_the_way_with_gradients(kind, kv_heads):
-    model = ModelConfig(vocab_size=300, hidden_size=32, num_layers=3, num_heads=4, num_kv_heads=kv_heads,
-                        intermediate_size=48, max_seq_len=40, **KINDS[kind])
+    model = ModelConfig(
+        vocab_size=300,
+        hidden_size=32,
+        num_layers=3,
+        num_heads=4,
+        num_kv_heads=kv_heads,
+        intermediate_size=48,
+        max_seq_len=40,
+        **KINDS[kind],
+    )
     hamner, prompt = build(model, seed=1).eval().requires_grad_(False), torch.arange(30, 39)[None]
     alone, general = KVCache(model, 40), KVCache(model, 40)
     with torch.no_grad():
@@ -228,8 +274,15 @@ def test_a_token_alone_equals_one_on_the_way_with_gradients(kind, kv_heads):
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_cache_takes_neither_more_tokens_nor_other_rows_than_it_has_room_for(masked):
-    model = ModelConfig(vocab_size=50, hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16,
-                        document_mask=masked)
+    model = ModelConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_layers=1,
+        num_heads=2,
+        num_kv_heads=1,
+        intermediate_size=16,
+        document_mask=masked,
+    )
     hamner = build(model, 0).eval()
     cache = KVCache(model, 5)
     hamner.hidden_states(torch.arange(5)[None], cache)

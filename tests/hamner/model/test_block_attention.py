@@ -13,14 +13,17 @@ LENGTHS = [1, 5, BLOCK, BLOCK + 1, 3 * BLOCK - 7]
 
 def _draw(heads, kv_heads, length, doubled=1, dtype=torch.float32):
     generator = torch.Generator().manual_seed(length)
-    return [torch.randn(2, count, length, 16, generator=generator).to(dtype).requires_grad_()
-            for count in (doubled * heads, doubled * kv_heads, kv_heads)]
+    return [
+        torch.randn(2, count, length, 16, generator=generator).to(dtype).requires_grad_()
+        for count in (doubled * heads, doubled * kv_heads, kv_heads)
+    ]
 
 
 def _plain(q, k, v, seen=None):
     groups = q.shape[1] // k.shape[1]
     return F.scaled_dot_product_attention(
-        q, k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), seen, is_causal=seen is None)
+        q, k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), seen, is_causal=seen is None
+    )
 
 
 def _plain_differential(q, k, v, strength, seen=None):
@@ -31,8 +34,9 @@ def _plain_differential(q, k, v, strength, seen=None):
 def _compare(ours, theirs, inputs, atol):
     gradient = torch.randn_like(theirs)
     torch.testing.assert_close(ours, theirs, atol=atol, rtol=0)
-    for one, other in zip(torch.autograd.grad(ours, inputs, gradient), torch.autograd.grad(theirs, inputs, gradient),
-                          strict=True):
+    for one, other in zip(
+        torch.autograd.grad(ours, inputs, gradient), torch.autograd.grad(theirs, inputs, gradient), strict=True
+    ):
         torch.testing.assert_close(one, other, atol=atol * max(1.0, other.abs().max().item()), rtol=0)
 
 
@@ -47,8 +51,12 @@ def test_values_and_gradients_equal_pytorch_s_own(length, heads, kv_heads):
 def test_the_difference_of_two_maps_equals_two_attentions(length):
     q, k, v = _draw(4, 2, length, doubled=2)
     strength = torch.tensor(0.7, requires_grad=True)
-    _compare(differential_block_attention(q, k, v, strength), _plain_differential(q, k, v, strength),
-             (q, k, v, strength), 3e-5)
+    _compare(
+        differential_block_attention(q, k, v, strength),
+        _plain_differential(q, k, v, strength),
+        (q, k, v, strength),
+        3e-5,
+    )
 
 
 def _two_documents(length, dtype=torch.float32):
@@ -72,8 +80,12 @@ def test_with_a_mask_it_equals_pytorch_s_own_with_the_same(length, heads, kv_hea
 def test_with_a_mask_the_difference_equals_two_masked_attentions(length):
     q, k, v = _draw(4, 2, length, doubled=2)
     strength, (seen, mask) = torch.tensor(0.7, requires_grad=True), _two_documents(length)
-    _compare(differential_block_attention(q, k, v, strength, mask), _plain_differential(q, k, v, strength, seen),
-             (q, k, v, strength), 3e-5)
+    _compare(
+        differential_block_attention(q, k, v, strength, mask),
+        _plain_differential(q, k, v, strength, seen),
+        (q, k, v, strength),
+        3e-5,
+    )
 
 
 def test_gradients_equal_finite_differences_in_float64():

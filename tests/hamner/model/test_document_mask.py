@@ -14,15 +14,27 @@ from hamner.model.loss import token_losses
 from hamner.model.transformer import build
 
 KINDS = {
-    "dense": {}, "differential": {"attention": "differential"},
+    "dense": {},
+    "differential": {"attention": "differential"},
     "experts": {"num_experts": 4, "num_active_experts": 2},
 }
-LENGTHS = (31, 52, 77)    # of three documents, the borders of which lie on no block's edge
+LENGTHS = (31, 52, 77)  # of three documents, the borders of which lie on no block's edge
 
 
 def _config(**changes):
-    return ModelConfig(**({"vocab_size": 300, "hidden_size": 64, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2,
-                           "intermediate_size": 96} | changes))
+    return ModelConfig(
+        **(
+            {
+                "vocab_size": 300,
+                "hidden_size": 64,
+                "num_layers": 3,
+                "num_heads": 4,
+                "num_kv_heads": 2,
+                "intermediate_size": 96,
+            }
+            | changes
+        )
+    )
 
 
 def _documents(rows=2):
@@ -57,14 +69,15 @@ def test_each_document_gives_the_gradients_it_gives_alone(kind):
     packed = torch.cat(documents, dim=1)
     losses = token_losses(masked(packed).logits, packed)
     within = torch.ones(packed.shape[1] - 1, dtype=torch.bool)
-    within[[30, 82]] = False    # what an end predicts is the next document's beginning
+    within[[30, 82]] = False  # what an end predicts is the next document's beginning
     total = losses[:, within].sum()
     alone = sum(token_losses(plain(document).logits, document).sum() for document in documents)
     assert total.item() == pytest.approx(alone.item(), rel=1e-6)
     total.backward()
     alone.backward()
-    far = {name: _far(weight.grad, dict(plain.named_parameters())[name].grad)
-           for name, weight in masked.named_parameters()}
+    far = {
+        name: _far(weight.grad, dict(plain.named_parameters())[name].grad) for name, weight in masked.named_parameters()
+    }
     assert max(far.values()) < 1e-4, far
 
 
@@ -77,14 +90,14 @@ def test_in_bf16_by_blocks_a_row_is_its_documents_too(kind, monkeypatch):
         monkeypatch.setitem(blocks, name, lambda *a, kept=blocks[name]: calls.append(len(a)) or kept(*a))
     masked = build(_config(document_mask=True, **KINDS[kind]), seed=3)
     exact = masked(torch.cat(documents, dim=1)).logits
-    assert calls == []    # short rows in fp32 go through PyTorch's kernel
+    assert calls == []  # short rows in fp32 go through PyTorch's kernel
     masked.dtype = torch.bfloat16
     found = masked(torch.cat(documents, dim=1)).logits.float()
     assert len(calls) == 3
     assert _far(found, exact) < 0.02
     other = torch.cat([torch.randint_like(documents[0], 20, 300), *documents[1:]], dim=1)
     other[:, 30] = END_OF_TEXT
-    if kind != "experts":    # whose grouped sums depend on who else is there
+    if kind != "experts":  # whose grouped sums depend on who else is there
         assert torch.equal(masked(other).logits[:, 31:].float(), found[:, 31:])
 
 
@@ -93,16 +106,30 @@ def test_logits_equal_those_of_llama_told_where_documents_begin():
     """transformers masks documents by itself where a row's positions begin anew."""
     ours = build(_config(document_mask=True), seed=3)
     c = ours.config
-    theirs = LlamaForCausalLM(LlamaConfig(
-        vocab_size=c.vocab_size, hidden_size=c.hidden_size, intermediate_size=c.intermediate_size,
-        num_hidden_layers=c.num_layers, num_attention_heads=c.num_heads, num_key_value_heads=c.num_kv_heads,
-        rms_norm_eps=c.norm_eps, max_position_embeddings=c.max_seq_len, tie_word_embeddings=False,
-        rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta})).eval()
-    state = {"model.embed_tokens.weight": ours.embed(torch.arange(c.vocab_size)),
-             "lm_head.weight": ours.embedding.weight, "model.norm.weight": ours.final_norm.weight}
+    theirs = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=c.vocab_size,
+            hidden_size=c.hidden_size,
+            intermediate_size=c.intermediate_size,
+            num_hidden_layers=c.num_layers,
+            num_attention_heads=c.num_heads,
+            num_key_value_heads=c.num_kv_heads,
+            rms_norm_eps=c.norm_eps,
+            max_position_embeddings=c.max_seq_len,
+            tie_word_embeddings=False,
+            rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta},
+        )
+    ).eval()
+    state = {
+        "model.embed_tokens.weight": ours.embed(torch.arange(c.vocab_size)),
+        "lm_head.weight": ours.embedding.weight,
+        "model.norm.weight": ours.final_norm.weight,
+    }
     for i, block in enumerate(ours.blocks):
-        state |= {f"model.layers.{i}.input_layernorm.weight": block.attention_norm.weight,
-                  f"model.layers.{i}.post_attention_layernorm.weight": block.mlp_norm.weight}
+        state |= {
+            f"model.layers.{i}.input_layernorm.weight": block.attention_norm.weight,
+            f"model.layers.{i}.post_attention_layernorm.weight": block.mlp_norm.weight,
+        }
         state |= {f"model.layers.{i}.self_attn.{n}_proj.weight": getattr(block.attention, n).weight for n in "qkvo"}
         state |= {f"model.layers.{i}.mlp.{n}_proj.weight": getattr(block.mlp, n).weight for n in ("gate", "up", "down")}
     theirs.load_state_dict(state, strict=True)

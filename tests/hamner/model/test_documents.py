@@ -9,22 +9,20 @@ from hamner.config.special_tokens import END_OF_TEXT
 from hamner.model.document_mask import document_ids, document_mask, document_positions, same_document
 
 E = END_OF_TEXT
-ROWS = torch.tensor([
-    [5, 6, E, 7, E, E, 8, 9],
-    [E, 5, 6, 7, 8, 9, 5, E],
-    [5, 6, 7, 8, 9, 5, 6, 7],
-])
+ROWS = torch.tensor([[5, 6, E, 7, E, E, 8, 9], [E, 5, 6, 7, 8, 9, 5, E], [5, 6, 7, 8, 9, 5, 6, 7]])
 
 
 def test_an_end_belongs_to_the_document_it_closes():
-    assert document_ids(ROWS).tolist() == [
-        [0, 0, 0, 1, 1, 2, 3, 3], [0, 1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 0]]
+    assert document_ids(ROWS).tolist() == [[0, 0, 0, 1, 1, 2, 3, 3], [0, 1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 0]]
     assert document_ids(ROWS).dtype == torch.int64
 
 
 def test_positions_count_from_each_document_s_beginning():
     assert document_positions(ROWS).tolist() == [
-        [0, 1, 2, 0, 1, 0, 0, 1], [0, 0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5, 6, 7]]
+        [0, 1, 2, 0, 1, 0, 0, 1],
+        [0, 0, 1, 2, 3, 4, 5, 6],
+        [0, 1, 2, 3, 4, 5, 6, 7],
+    ]
 
 
 def test_only_tokens_of_one_document_see_each_other():

@@ -17,14 +17,27 @@ from hamner.training import compilation
 from hamner.training.trainer import Trainer
 
 KINDS = {
-    "dense": {}, "differential": {"attention": "differential"},
-    "experts": {"num_experts": 4, "num_active_experts": 2}, "documents": {"document_mask": True},
+    "dense": {},
+    "differential": {"attention": "differential"},
+    "experts": {"num_experts": 4, "num_active_experts": 2},
+    "documents": {"document_mask": True},
 }
 
 
 def _model(**changes):
-    return ModelConfig(**({"vocab_size": 300, "hidden_size": 32, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2,
-                           "intermediate_size": 50} | changes))
+    return ModelConfig(
+        **(
+            {
+                "vocab_size": 300,
+                "hidden_size": 32,
+                "num_layers": 3,
+                "num_heads": 4,
+                "num_kv_heads": 2,
+                "intermediate_size": 50,
+            }
+            | changes
+        )
+    )
 
 
 def _gradients(hamner, tokens):
@@ -68,14 +81,14 @@ def test_compiled_regions_give_the_gradients_of_the_eager_ones(kind, precision):
     assert max(far.values()) < (1e-4 if precision == "fp32" else 0.05), far
     stats = torch._dynamo.utils.counters["stats"]
     graphs = stats["unique_graphs"]
-    assert graphs <= (6 if kind == "experts" else 2), graphs    # not two or more for each of the five layers
-    _gradients(hamner, tokens.flip(1))    # other tokens go to other experts
+    assert graphs <= (6 if kind == "experts" else 2), graphs  # not two or more for each of the five layers
+    _gradients(hamner, tokens.flip(1))  # other tokens go to other experts
     assert stats["unique_graphs"] == graphs
 
 
 def test_grouped_experts_equal_experts_in_turn(monkeypatch):
     torch.manual_seed(0)
-    layer = experts.MixtureOfExperts(_model(num_experts=5, num_active_experts=2))    # 50 wide: padded to 56
+    layer = experts.MixtureOfExperts(_model(num_experts=5, num_active_experts=2))  # 50 wide: padded to 56
     with torch.no_grad():
         for weight in layer.parameters():
             weight.normal_(0.0, 0.15)
@@ -105,6 +118,7 @@ def test_an_expert_that_gets_no_token_has_no_gradient():
 
 def test_the_trainer_s_step_is_plain_autograd_s(monkeypatch):
     """Fused loss, permutations and products side by side against logits in one piece and a fresh AdamW."""
+
     def trainer(hamner):
         rows = TextRows(torch.arange(64 * 40).remainder(299).numpy(), 64, "sft", 0)
         mixer = Mixer({"sft": rows}, 4)
@@ -166,7 +180,7 @@ def test_activation_checkpointing_changes_no_gradient_and_averages_can_be_taken(
         if compiled:
             hamner.compile_regions()
         found.append(_gradients(hamner, tokens)[1])
-        average = AveragedModel(hamner)    # as the plateau's judge keeps one
+        average = AveragedModel(hamner)  # as the plateau's judge keeps one
         average.update_parameters(hamner)
         with torch.no_grad():
             assert torch.equal(average.module.eval()(tokens).logits, hamner.eval()(tokens).logits)

@@ -13,20 +13,28 @@ from hamner.model.attention import DifferentialAttention, GroupedQueryAttention,
 from hamner.model.loss import next_token_loss
 from hamner.model.transformer import build, decayed_parameters
 
-SMALL = ModelConfig(vocab_size=320, hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2,
-                    intermediate_size=96)
+SMALL = ModelConfig(vocab_size=320, hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2, intermediate_size=96)
 TOKENS = torch.randint(0, 320, (2, 40), generator=torch.Generator().manual_seed(1))
 
 
 def _hugging_face(ours, config_kind, model_kind, **extra):
     """The same weights in transformers; our unit-scale embedding becomes an untied input embedding."""
     c = ours.config
-    theirs = model_kind(config_kind(
-        vocab_size=c.vocab_size, hidden_size=c.hidden_size, intermediate_size=c.intermediate_size,
-        num_hidden_layers=c.num_layers, num_attention_heads=c.num_heads, num_key_value_heads=c.num_kv_heads,
-        rms_norm_eps=c.norm_eps, max_position_embeddings=c.max_seq_len, tie_word_embeddings=False,
-        rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta}, **extra,
-    )).eval()
+    theirs = model_kind(
+        config_kind(
+            vocab_size=c.vocab_size,
+            hidden_size=c.hidden_size,
+            intermediate_size=c.intermediate_size,
+            num_hidden_layers=c.num_layers,
+            num_attention_heads=c.num_heads,
+            num_key_value_heads=c.num_kv_heads,
+            rms_norm_eps=c.norm_eps,
+            max_position_embeddings=c.max_seq_len,
+            tie_word_embeddings=False,
+            rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta},
+            **extra,
+        )
+    ).eval()
     state = {
         "model.embed_tokens.weight": ours.embed(torch.arange(c.vocab_size)),
         "lm_head.weight": ours.embedding.weight,
@@ -59,8 +67,9 @@ def test_logits_equal_llama():
 @torch.no_grad()
 def test_logits_equal_mixtral():
     ours = build(SMALL.model_copy(update={"num_experts": 8, "num_active_experts": 2}), seed=3)
-    theirs = _hugging_face(ours, MixtralConfig, MixtralForCausalLM, num_local_experts=8, num_experts_per_tok=2,
-                           sliding_window=None)
+    theirs = _hugging_face(
+        ours, MixtralConfig, MixtralForCausalLM, num_local_experts=8, num_experts_per_tok=2, sliding_window=None
+    )
     torch.testing.assert_close(ours(TOKENS).logits, theirs(TOKENS).logits, atol=1e-4, rtol=0)
     loss = theirs(TOKENS, labels=TOKENS).loss
     torch.testing.assert_close(next_token_loss(ours(TOKENS).logits, TOKENS), loss, atol=1e-4, rtol=0)
@@ -83,12 +92,15 @@ def _plain_differential(layer: DifferentialAttention, x, model):
     def attention_map(qs, ks):
         return ((rope(qs) @ rope(ks).transpose(1, 2)) / math.sqrt(size)).masked_fill(future, -math.inf).softmax(-1)
 
-    lam = (torch.exp(weight["lambda_q1"] @ weight["lambda_k1"])
-           - torch.exp(weight["lambda_q2"] @ weight["lambda_k2"]) + layer.lambda_init)
+    lam = (
+        torch.exp(weight["lambda_q1"] @ weight["lambda_k1"])
+        - torch.exp(weight["lambda_q2"] @ weight["lambda_k2"])
+        + layer.lambda_init
+    )
     out = []
     for h in range(heads):
         g = h // (heads // kv)
-        cut = lambda z, i: z[..., i * size:(i + 1) * size]    # noqa: E731
+        cut = lambda z, i: z[..., i * size : (i + 1) * size]  # noqa: E731
         first = attention_map(cut(q, h), cut(k, g))
         second = attention_map(cut(q, heads + h), cut(k, kv + g))
         z = (first - lam * second) @ cut(v, g)
@@ -105,8 +117,7 @@ def test_differential_attention_equals_the_formula_in_float64():
     layer.head_norm.weight.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(0))
     x = torch.randn(2, 33, 64, generator=torch.Generator().manual_seed(2))
     cos, sin = (t[:33] for t in rotary_table(model))
-    torch.testing.assert_close(layer(x, cos, sin).double(), _plain_differential(layer, x, model),
-                               atol=2e-5, rtol=0)
+    torch.testing.assert_close(layer(x, cos, sin).double(), _plain_differential(layer, x, model), atol=2e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -122,8 +133,7 @@ def test_without_lambda_and_norm_it_is_standard_attention():
         getattr(standard, name).weight.copy_(weight[: half.get(name, len(weight))])
     x = torch.randn(2, 33, 64, generator=torch.Generator().manual_seed(2))
     cos, sin = (t[:33] for t in rotary_table(model))
-    torch.testing.assert_close(layer(x, cos, sin) / (1 - layer.lambda_init), standard(x, cos, sin),
-                               atol=1e-5, rtol=0)
+    torch.testing.assert_close(layer(x, cos, sin) / (1 - layer.lambda_init), standard(x, cos, sin), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", CONTESTANTS)

@@ -37,7 +37,7 @@ def test_floats_keep_their_last_bit(tmp_path):
     for step, value in enumerate(values, start=1):
         metrics.row({"step": step, "loss": value})
     assert [float(r["loss"]) for r in _rows(tmp_path)] == values
-    Metrics(tmp_path, FIELDS, resume_step=99)    # rewriting changes nothing either
+    Metrics(tmp_path, FIELDS, resume_step=99)  # rewriting changes nothing either
     assert [float(r["loss"]) for r in _rows(tmp_path)] == values
 
 

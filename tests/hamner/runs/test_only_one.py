@@ -18,15 +18,17 @@ def _lease(folder, host, age):
 
 def test_a_second_process_is_refused_and_a_killed_one_leaves_nothing_locked(tmp_path):
     path = tmp_path / ".driver.lock"
-    code = f"from hamner.results import only_one\nfrom pathlib import Path\nimport time\n" \
-           f"with only_one(Path({str(path)!r}), 'busy'):\n    print('in', flush=True)\n    time.sleep(60)"
+    code = (
+        f"from hamner.results import only_one\nfrom pathlib import Path\nimport time\n"
+        f"with only_one(Path({str(path)!r}), 'busy'):\n    print('in', flush=True)\n    time.sleep(60)"
+    )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "in\n"
     with pytest.raises(BadInput, match="busy"), only_one(path, "busy"):
         pass
     holder.kill()
     holder.wait()
-    with only_one(path, "busy"):    # its lease is of this machine, where the lock has the last word
+    with only_one(path, "busy"):  # its lease is of this machine, where the lock has the last word
         pass
     assert not (tmp_path / ".driver.lease").exists()
 

@@ -15,8 +15,16 @@ from hamner.training import checkpoint
 from hamner.training.checkpoint import Corrupt, newest, prune, save, step_name
 from hamner.training.optimizer import adamw, load_optimizer, optimizer_tensors
 
-MODEL = ModelConfig(vocab_size=300, hidden_size=16, num_layers=2, num_heads=2, num_kv_heads=1, intermediate_size=8,
-                    num_experts=2, attention="differential")
+MODEL = ModelConfig(
+    vocab_size=300,
+    hidden_size=16,
+    num_layers=2,
+    num_heads=2,
+    num_kv_heads=1,
+    intermediate_size=8,
+    num_experts=2,
+    attention="differential",
+)
 FILES = ["model.safetensors", "optimizer.safetensors", "tokenizer.json"]
 
 
@@ -122,7 +130,7 @@ def test_a_half_written_folder_is_ignored_and_pruned(tmp_path, tokenizer):
     torn = tmp_path / f".{step_name(9)}.999999999.tmp"
     shutil.copytree(whole, torn)
     (torn / "state.json").unlink()
-    ours = tmp_path / f".{step_name(10)}.{os.getpid()}.tmp"    # a writer of this very process is at work
+    ours = tmp_path / f".{step_name(10)}.{os.getpid()}.tmp"  # a writer of this very process is at work
     ours.mkdir()
     assert newest(tmp_path, pytest.fail).path == whole
     prune(tmp_path, 3)
@@ -164,7 +172,7 @@ def test_a_kill_between_the_renames_of_a_replacement_loses_nothing(tmp_path, tok
     found = newest(tmp_path, pytest.fail)
     assert found.state["step"] == 4 and found.tensors("optimizer")
     prune(tmp_path, 1)
-    assert newest(tmp_path, pytest.fail).path == found.path    # it is one of those that are kept
+    assert newest(tmp_path, pytest.fail).path == found.path  # it is one of those that are kept
     _save(tmp_path, tokenizer, 9)
     prune(tmp_path, 2)
     assert newest(tmp_path, pytest.fail).state["step"] == 9 and found.path.is_dir()
@@ -192,7 +200,7 @@ def test_prune_keeps_the_newest_and_the_spared(tmp_path):
 def test_prune_can_keep_the_weights_alone_and_a_resume_passes_them_over(tmp_path, tokenizer):
     for step in (3, 4, 5):
         path = _save(tmp_path, tokenizer, step)
-    for _ in range(2):    # the second time there is nothing left to do
+    for _ in range(2):  # the second time there is nothing left to do
         checkpoint.prune(tmp_path, 1, weights_of=frozenset({step_name(3), step_name(5)}))
         assert _names(tmp_path) == [step_name(3), step_name(5)]
         assert _names(tmp_path / step_name(3)) == ["model.safetensors", "state.json", "tokenizer.json"]
@@ -214,8 +222,8 @@ def test_no_file_is_a_pickle(tmp_path, tokenizer):
     assert _names(path) == [*FILES[:2], "state.json", "tokenizer.json"]
     for file in path.iterdir():
         data = file.read_bytes()
-        assert not data.startswith((b"\x80", b"PK"))    # of a pickle, of torch.save
-        header = data if file.suffix == ".json" else data[8: 8 + int.from_bytes(data[:8], "little")]
+        assert not data.startswith((b"\x80", b"PK"))  # of a pickle, of torch.save
+        header = data if file.suffix == ".json" else data[8 : 8 + int.from_bytes(data[:8], "little")]
         assert json.loads(header)
 
 

@@ -31,8 +31,14 @@ def test_what_changes_afterwards_is_not_in_it(tmp_path, tokenizer):
 def test_one_at_a_time_in_their_order(tmp_path, tokenizer):
     writer = CheckpointWriter()
     for step in range(5):
-        writer.write(tmp_path / checkpoint.step_name(step), {"model": {"w": torch.full((100_000,), float(step))}},
-                     {"step": step}, MODEL, tokenizer, then=lambda: checkpoint.prune(tmp_path, 2))
+        writer.write(
+            tmp_path / checkpoint.step_name(step),
+            {"model": {"w": torch.full((100_000,), float(step))}},
+            {"step": step},
+            MODEL,
+            tokenizer,
+            then=lambda: checkpoint.prune(tmp_path, 2),
+        )
     writer.wait()
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["step_000000003", "step_000000004"]
 
@@ -43,7 +49,7 @@ def test_what_goes_wrong_is_raised_at_the_next_chance(tmp_path, tokenizer):
     writer.write(tmp_path / "file" / "step_1", {}, {}, MODEL, tokenizer)
     with pytest.raises(OSError):
         writer.wait()
-    writer.wait()    # said once
+    writer.wait()  # said once
     writer.write(tmp_path / "file" / "step_1", {}, {}, MODEL, tokenizer)
     with pytest.raises(OSError):
         writer.write(tmp_path / "step_2", {}, {}, MODEL, tokenizer)
@@ -53,13 +59,13 @@ def test_what_goes_wrong_is_raised_at_the_next_chance(tmp_path, tokenizer):
 @pytest.mark.parametrize("steps_to_write", [0, 1, 3, 40, 10**6])
 def test_a_kill_never_costs_more_than_the_interval(every, steps_to_write):
     """However long writing takes: training waits where it must."""
-    on_disk, writing = 0, None    # the step of the newest whole one; (step, when it will be there)
+    on_disk, writing = 0, None  # the step of the newest whole one; (step, when it will be there)
     for step in range(1, 5 * every + 3):
-        assert step - on_disk <= every    # what a kill during this step costs, the step itself included
+        assert step - on_disk <= every  # what a kill during this step costs, the step itself included
         if writing and step >= writing[1]:
             on_disk, writing = writing[0], None
         if checkpoint_due(step, every):
-            if writing:    # the writer waits for the one before
+            if writing:  # the writer waits for the one before
                 on_disk = writing[0]
             writing = step, step + steps_to_write
         if must_be_on_disk(step, every) and writing:

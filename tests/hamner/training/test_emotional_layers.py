@@ -28,8 +28,9 @@ def _trainer(*groups, decay=0.1):
     rows = TextRows(torch.arange(24 * 9).remainder(280).numpy(), 24, "sft", 0)
     mixer = Mixer({"sft": rows}, 2)
     mixer.start_stage({"sft": 1.0})
-    trainer = Trainer(build(MODEL, 0), mixer, Optimizer(weight_decay=decay), Compute(device="cpu", precision="fp32"),
-                      groups=groups)
+    trainer = Trainer(
+        build(MODEL, 0), mixer, Optimizer(weight_decay=decay), Compute(device="cpu", precision="fp32"), groups=groups
+    )
     trainer.begin(1e-2, 3)
     return trainer
 
@@ -48,10 +49,18 @@ def _rates(trainer):
     return {names[id(w)]: group["lr"] for group in trainer.optimizer.param_groups for w in group["params"]}
 
 
-@pytest.mark.parametrize(("layers", "count", "first", "last"), [
-    (20, 6, 7, 12), (24, 7, 8, 14),    # the recorded ones: (L - n) // 2, n in a row
-    (24, 24, 0, 23), (3, 1, 1, 1), (4, 1, 1, 1), (4, 3, 0, 2), (5, 2, 1, 2),
-])
+@pytest.mark.parametrize(
+    ("layers", "count", "first", "last"),
+    [
+        (20, 6, 7, 12),
+        (24, 7, 8, 14),  # the recorded ones: (L - n) // 2, n in a row
+        (24, 24, 0, 23),
+        (3, 1, 1, 1),
+        (4, 1, 1, 1),
+        (4, 3, 0, 2),
+        (5, 2, 1, 2),
+    ],
+)
 def test_the_middle_layers_are_the_recorded_ones(layers, count, first, last):
     assert list(middle_layers(layers, count)) == list(range(first, last + 1))
 
@@ -81,13 +90,13 @@ def test_blocks_above_ten_are_not_mistaken_for_others():
 
 def test_a_group_learns_at_its_share_of_the_rate_at_every_step():
     trainer = _trainer(_middle(0.2), _named(3.0, "final_norm.weight"))
-    for step in range(7):    # three of warmup, then constant
+    for step in range(7):  # three of warmup, then constant
         told = trainer.step()["learning_rate"]
         assert told == pytest.approx(1e-2 * min(1, (step + 1) / 3), rel=1e-12)
         for name, rate in _rates(trainer).items():
             share = 0.2 if _is_middle(name) else 3.0 if name == "final_norm.weight" else 1.0
             assert rate == pytest.approx(share * told, rel=1e-12), name
-    trainer.begin(4e-3, 2)    # another stage
+    trainer.begin(4e-3, 2)  # another stage
     assert trainer.step()["learning_rate"] == 2e-3
     assert _rates(trainer)["blocks.1.attention_norm.weight"] == pytest.approx(0.2 * 2e-3, rel=1e-12)
 

@@ -17,7 +17,7 @@ CPU = Compute(device="cpu", precision="fp32")
 def test_speed_is_of_training_steps_alone_and_counts_the_wait_for_data(monkeypatch):
     monkeypatch.setattr(throughput, "matrix_peak", lambda device, precision: 1e9)
     speed = Meter(CPU, MODEL, 128)
-    time.sleep(0.05)    # spent on something else
+    time.sleep(0.05)  # spent on something else
     for _ in range(2):
         speed.ran(4.5)
     told = speed.now(900, waited=0.9)
@@ -30,7 +30,7 @@ def test_speed_is_of_training_steps_alone_and_counts_the_wait_for_data(monkeypat
 
 def test_useful_operations_are_six_a_weight_and_half_the_square_of_attention():
     weights = 1000 * 64 + 2 * (2 * 64**2 + 2 * 64 * 32 + 3 * 64 * 96)
-    norms = 5 * 64    # counted among the parameters
+    norms = 5 * 64  # counted among the parameters
     assert useful_flops_per_token(MODEL, 128) == 6 * (weights + norms) + 6 * 2 * 64 * 128
     whole = training_flops_per_token(MODEL, 128)
     assert whole - useful_flops_per_token(MODEL, 128) == 6 * 2 * 64 * 128
@@ -43,5 +43,5 @@ def test_the_peak_of_matrix_products_is_not_below_what_one_reaches():
 
 def test_peak_memory_rises_with_what_is_held():
     before = peak_gib("cpu")
-    held = torch.ones(3 * 2**26)    # 0.75 GiB
+    held = torch.ones(3 * 2**26)  # 0.75 GiB
     assert peak_gib("cpu") >= min(before, 0.5) + 0.2 and held.sum() > 0

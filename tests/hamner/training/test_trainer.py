@@ -26,21 +26,42 @@ def tokenizer():
     return Tokenizer.train(["sort count which is bigger 0123456789 yes no = + - * ->"], 280)
 
 
-def _trainer(tokenizer, *, compute=CPU, gradient_accumulation_steps=1, batch_size=4, clip=1.0, max_skipped=0, seq_len=24, **model):
-    config = ModelConfig(**({"vocab_size": tokenizer.vocab_size, "hidden_size": 16, "num_layers": 2, "num_heads": 2,
-                             "num_kv_heads": 1, "intermediate_size": 24} | model))
-    rows = {"synthetic": SyntheticRows(tokenizer, seq_len, 0, 0.05),
-            "sft": TextRows(torch.arange(seq_len * 9).remainder(280).numpy(), seq_len, "sft", 0)}
+def _trainer(
+    tokenizer, *, compute=CPU, gradient_accumulation_steps=1, batch_size=4, clip=1.0, max_skipped=0, seq_len=24, **model
+):
+    config = ModelConfig(
+        **(
+            {
+                "vocab_size": tokenizer.vocab_size,
+                "hidden_size": 16,
+                "num_layers": 2,
+                "num_heads": 2,
+                "num_kv_heads": 1,
+                "intermediate_size": 24,
+            }
+            | model
+        )
+    )
+    rows = {
+        "synthetic": SyntheticRows(tokenizer, seq_len, 0, 0.05),
+        "sft": TextRows(torch.arange(seq_len * 9).remainder(280).numpy(), seq_len, "sft", 0),
+    }
     mixer = Mixer(rows, batch_size)
     mixer.start_stage(STAGES[1])
-    trainer = Trainer(build(config, 0), mixer, Optimizer(clip=clip), compute, gradient_accumulation_steps=gradient_accumulation_steps,
-                      max_skipped=max_skipped)
+    trainer = Trainer(
+        build(config, 0),
+        mixer,
+        Optimizer(clip=clip),
+        compute,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        max_skipped=max_skipped,
+    )
     trainer.begin(1e-2, 3)
     return trainer
 
 
 def _stage_two(trainer):
-    trainer.mixer.start_stage(STAGES[2], levels=(.3, .7))
+    trainer.mixer.start_stage(STAGES[2], levels=(0.3, 0.7))
     trainer.begin(4e-3, 5)
 
 
@@ -53,12 +74,14 @@ def _same(one, other):
 
 
 KINDS = {
-    "dense": {}, "experts": {"num_experts": 4, "num_active_experts": 2}, "differential": {"attention": "differential"},
+    "dense": {},
+    "experts": {"num_experts": 4, "num_active_experts": 2},
+    "differential": {"attention": "differential"},
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("kill", [1, 6, 7, 8, 11])    # the border lies after step 7
+@pytest.mark.parametrize("kill", [1, 6, 7, 8, 11])  # the border lies after step 7
 def test_resuming_equals_not_stopping(tmp_path, tokenizer, kind, kill):
     def run(trainer, until):
         told = []
@@ -77,7 +100,7 @@ def test_resuming_equals_not_stopping(tmp_path, tokenizer, kind, kill):
     resumed = _trainer(tokenizer, **KINDS[kind])
     found = checkpoint.load(path)
     if found.state["rate"] == 4e-3:
-        resumed.mixer.start_stage(STAGES[2], levels=(.3, .7))
+        resumed.mixer.start_stage(STAGES[2], levels=(0.3, 0.7))
     resumed.load(found, found.state)
     assert run(resumed, 14) == losses[kill:]
     assert _same(_weights(resumed), _weights(whole))
@@ -88,10 +111,10 @@ def test_a_checkpoint_at_the_border_itself_resumes(tmp_path, tokenizer):
     whole = _trainer(tokenizer)
     for _ in range(3):
         whole.step()
-    _stage_two(whole)    # fresh optimizer: no moments to save yet
+    _stage_two(whole)  # fresh optimizer: no moments to save yet
     path = checkpoint.save(tmp_path / "step_3", whole.tensors(), whole.state(), whole.hamner.config, tokenizer)
     resumed, found = _trainer(tokenizer), checkpoint.load(path)
-    resumed.mixer.start_stage(STAGES[2], levels=(.3, .7))
+    resumed.mixer.start_stage(STAGES[2], levels=(0.3, 0.7))
     resumed.load(found, found.state)
     assert [resumed.step() for _ in range(4)] == [whole.step() for _ in range(4)]
     assert _same(_weights(resumed), _weights(whole))
@@ -102,7 +125,13 @@ def test_a_checkpoint_at_the_border_itself_resumes(tmp_path, tokenizer):
 def test_micro_batches_give_the_gradient_of_the_whole(tokenizer, parts, masked):
     gradients, losses = [], []
     for gradient_accumulation_steps in (1, parts):
-        trainer = _trainer(tokenizer, gradient_accumulation_steps=gradient_accumulation_steps, batch_size=8, seq_len=96, document_mask=masked)
+        trainer = _trainer(
+            tokenizer,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            batch_size=8,
+            seq_len=96,
+            document_mask=masked,
+        )
         loss, _ = trainer._backward(trainer.mixer.batch(0))
         losses.append(loss.item())
         gradients.append([weight.grad for weight in trainer.hamner.parameters()])
@@ -114,8 +143,9 @@ def test_micro_batches_give_the_gradient_of_the_whole(tokenizer, parts, masked):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_with_documents_masked_a_step_learns_from_another_loss(tokenizer, kind):
-    masked, plain = (_trainer(tokenizer, batch_size=8, seq_len=96, **KINDS[kind], document_mask=on)
-                     for on in (True, False))
+    masked, plain = (
+        _trainer(tokenizer, batch_size=8, seq_len=96, **KINDS[kind], document_mask=on) for on in (True, False)
+    )
     assert (masked.mixer.batch(0) == END_OF_TEXT).sum() > 4
     assert _same(_weights(masked), _weights(plain))
     one, other = [masked.step() for _ in range(3)], [plain.step() for _ in range(3)]
@@ -179,7 +209,7 @@ def test_steps_that_are_no_numbers_are_skipped_and_counted_until_too_many_come_i
         weights.append(_weights(trainer))
     assert [row["skipped_steps"] for row in told] == [0, 1, 1, 2, 3, 3, 4, 5]
     unchanged = [_same(a, b) for a, b in itertools.pairwise(weights)]
-    assert unchanged == [True, False, True, True, False, True, True]    # steps 2, 4, 5, 7, 8: optimizer and all
+    assert unchanged == [True, False, True, True, False, True, True]  # steps 2, 4, 5, 7, 8: optimizer and all
     with pytest.raises(Diverged, match="the gradient of step 9 is nan; 2 steps before it were skipped"):
         trainer.step()
     assert _same(_weights(trainer), weights[-1]) and trainer.step_count == 8
@@ -232,7 +262,7 @@ def test_loss_is_cross_entropy_alone(tokenizer):
         told[coefficient] = trainer.step()
     assert told[0.0]["loss"] == told[0.5]["loss"]
     assert told[0.0]["balance_loss"] == 0.0 and told[0.5]["balance_loss"] > 0.5
-    assert told[0.0]["gradient_norm"] != told[0.5]["gradient_norm"]    # yet it is trained on
+    assert told[0.0]["gradient_norm"] != told[0.5]["gradient_norm"]  # yet it is trained on
 
 
 def test_steps_and_tokens_are_counted(tokenizer):
@@ -244,8 +274,11 @@ def test_steps_and_tokens_are_counted(tokenizer):
 def test_the_gradient_is_clipped(tokenizer):
     free, clipped = (_trainer(tokenizer, clip=clip) for clip in (1e9, 1e-3))
     assert free.step()["gradient_norm"] == clipped.step()["gradient_norm"] > 0.1
-    moments = [sum(t.square().sum().item() for name, t in trainer.tensors()["optimizer"].items()
-                   if name.endswith("exp_avg")) ** 0.5 for trainer in (free, clipped)]
+    moments = [
+        sum(t.square().sum().item() for name, t in trainer.tensors()["optimizer"].items() if name.endswith("exp_avg"))
+        ** 0.5
+        for trainer in (free, clipped)
+    ]
     assert moments[1] == pytest.approx((1 - 0.9) * 1e-3, rel=1e-2) and moments[0] > 10 * moments[1]
 
 
