@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 
 from hamner.config.schema import ModelConfig
-from hamner.model import loss
 from hamner.model.kernels import head_loss as kernel
 from hamner.model.loss import head_loss, head_losses, next_token_accuracy, next_token_loss, token_losses
 from hamner.model.transformer import build
@@ -63,7 +62,7 @@ def test_a_doubly_shifted_target_fails_it():
 @pytest.mark.parametrize("pieces", [64, 128, 10_000])  # tokens whose logits exist at a time
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_head_s_loss_and_gradients_equal_those_of_whole_logits(monkeypatch, pieces, weighted):
-    monkeypatch.setattr("hamner.model.loss.rows_of_logits", lambda vocab, most=0: pieces)
+    monkeypatch.setattr("hamner.model.kernels.head_loss.rows_of_logits", lambda vocab, most=0: pieces)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(3, 70, 24, generator=generator).requires_grad_()
     head = torch.randn(50, 24, generator=generator).requires_grad_()
@@ -82,7 +81,7 @@ def test_the_head_s_loss_and_gradients_equal_those_of_whole_logits(monkeypatch, 
 @pytest.mark.parametrize("pieces", [128, 10_000])
 @pytest.mark.parametrize("vocab", [300, 513, 900, 1024])
 def test_the_head_s_loss_in_bf16_is_near_that_of_fp32(monkeypatch, pieces, vocab):
-    monkeypatch.setattr("hamner.model.loss.rows_of_logits", lambda vocab, most=0: pieces)
+    monkeypatch.setattr("hamner.model.kernels.head_loss.rows_of_logits", lambda vocab, most=0: pieces)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(4, 300, 64, generator=generator).requires_grad_()
     head = (torch.randn(vocab, 64, generator=generator) / 8).requires_grad_()
@@ -114,7 +113,7 @@ def test_what_lies_between_the_rows_of_a_turned_head_reaches_no_gradient(monkeyp
         return room
 
     monkeypatch.setattr(kernel, "_padded_rows", used_before)
-    monkeypatch.setattr(loss, "use_transposed_head", lambda hidden: True)
+    monkeypatch.setattr(kernel, "use_transposed_head", lambda hidden: True)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(1, 64, 32, generator=generator).bfloat16().requires_grad_()
     head = torch.randn(vocab, 32, generator=generator).requires_grad_()
