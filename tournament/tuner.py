@@ -15,6 +15,7 @@ from tournament.bracket import Run
 from tournament.gpu_memory import share
 from tournament.league import League
 from tournament.learning_rate_probe import ROUND as PROBE
+from tournament.memory_fallbacks import FILE_NAME, needed_share
 
 TRIAL = "tournament.trial"
 MOST_LOADED = 16  # cores: Ray starts a process for each, which on a large machine would be many for nothing

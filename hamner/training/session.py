@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Compute, ModelConfig, Optimizer, ParameterGroup
@@ -36,14 +36,14 @@ from hamner.data.prefetch import PrefetchingMixer
 from hamner.data.text_rows import training_rows
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.distributed import broadcast, rank, world_size
-from hamner.model.transformer import build
+from hamner.model.transformer import Hamner, build
 from hamner.runs.resume_log import StepFile
 from hamner.training import checkpoint
 from hamner.training.checkpoint import Checkpoint
 from hamner.training.checkpoint_writer import CheckpointWriter, checkpoint_interval, must_be_on_disk
 from hamner.training.compilation import should_compile
 from hamner.training.throughput import ThroughputMeter
-from hamner.training.trainer import Trainer
+from hamner.training.trainer import Objective, Trainer
 
 Row = dict[str, Any]  # one step's numbers, as Trainer.step returns them, and what is added to them
 Action = Callable[[Row], None]
@@ -71,6 +71,7 @@ class Setup:
     expected_tokens: float = 0.0  # of this worker; decides whether compiling pays
     checkpoint_every: int = 1000  # steps that a kill may cost
     prefetch: bool = False  # draw the next batch in a thread
+    objective: Callable[[Hamner], nn.Module] = Objective  # the training loss
 
 
 class Periodic(NamedTuple):
@@ -131,6 +132,7 @@ class Session:
             gradient_accumulation_steps=setup.gradient_accumulation_steps,
             groups=setup.groups,
             max_skipped=setup.max_skipped,
+            objective=setup.objective,
             compiled=should_compile(setup.compute, setup.model, setup.seq_len, setup.expected_tokens, setup.threads),
         )
 
