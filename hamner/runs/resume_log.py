@@ -23,6 +23,7 @@ class StepFile:
 
     def mark(self, step: int) -> None:
         if self._file < 0:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
         os.pwrite(self._file, f"{self._attempt:6} {step:15}".encode("ascii"), 0)
 

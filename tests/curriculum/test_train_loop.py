@@ -252,7 +252,7 @@ def test_a_corrupt_checkpoint_is_named_and_the_one_before_is_used(course):
     torn = sorted((run.folder / "checkpoints").glob("step_*"))[-1]
     (torn / "optimizer.safetensors").write_bytes((torn / "optimizer.safetensors").read_bytes()[:-9])
     again = _run(course(name="run"))
-    assert f"checkpoint {torn}: optimizer.safetensors is missing or was altered; going back" in _log(again)
+    assert f"checkpoint {torn}: optimizer.safetensors is missing or was altered; using the one before" in _log(again)
     assert "step 10, stage 1" in _log(again)
     assert [row["loss"] for row in _rows(again)] == before
 
