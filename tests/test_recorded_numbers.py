@@ -1,8 +1,8 @@
 """Numbers that a change of structure must leave alone: shards, batches and items to the byte, losses to rounding.
 
-recorded_numbers.json was written before the files moved to their rooms. What is drawn and tokenised is the same on every
-machine; losses depend on the order of a processor's sums, hence the tolerance. A change that means to alter them says
-so in its commit, and prints the new ones with
+recorded_numbers.json was written before the files moved to their rooms. What is drawn and tokenised is the same on
+every machine; losses depend on the order of a processor's sums, hence the tolerance. A change that means to alter
+them says so in its commit, and prints the new ones with
 
     python tests/test_recorded_numbers.py > tests/recorded_numbers.json
 """
