@@ -1,4 +1,7 @@
-"""Lock of a run: one driver at a time, on this machine or another that shares the storage."""
+"""Lock of a run: one driver at a time, on this machine or another that shares the storage.
+
+Data in: the path of the lock file. Data out: RUN/.driver.lock, beside it a lease with a heartbeat; or a BadInput.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ LEASE_SECONDS = 60  # without a heartbeat, after which another machine may take 
 
 @contextmanager
 def only_one(path: Path, message: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold a lock that dies with its process; raises BadInput with `message` when somebody else holds it.
+    """Hold a lock that ends with its process. Raises BadInput with `message` when another process holds it.
 
-    Where storage is shared between machines a file lock may not reach the other one: beside it lies a lease with a
-    heartbeat, which another machine honours until it is LEASE_SECONDS old.
+    On storage that machines share, a file lock may not reach the other machine. So a lease lies beside it, renewed every
+    quarter of LEASE_SECONDS, which other machines honour until it is LEASE_SECONDS old.
     """
     lock = FileLock(path, timeout=wait_seconds)
     lease = path.with_suffix(".lease")
@@ -38,13 +41,13 @@ def only_one(path: Path, message: str, *, wait_seconds: float = 0.0) -> Iterator
         if holder:
             raise BadInput(f"{message} (it was alive on {holder} within the last {LEASE_SECONDS} seconds)")
         _renew(lease)
-        beat = threading.Thread(target=_keep_renewing, args=(lease, stopped), daemon=True)
-        beat.start()
+        heartbeat = threading.Thread(target=_keep_renewing, args=(lease, stopped), daemon=True)
+        heartbeat.start()
         try:
             yield
         finally:
             stopped.set()
-            beat.join()
+            heartbeat.join()
             lease.unlink(missing_ok=True)
     finally:
         lock.release()
@@ -58,15 +61,15 @@ def _keep_renewing(lease: Path, stopped: threading.Event) -> None:
     while not stopped.wait(LEASE_SECONDS / 4):
         if not lease.parent.is_dir():
             return
-        with suppress(OSError):  # storage that hiccups; the next beat may do
+        with suppress(OSError):  # one failed write is no matter: three more come in time
             _renew(lease)
 
 
 def _lease_of_another(lease: Path) -> str | None:
-    """The machine whose lease is still good; on this machine the lock itself has said enough."""
+    """The name of the other machine whose lease is fresh; None for this machine, where the lock itself decides."""
     try:
-        held = json.loads(lease.read_text(encoding="utf-8"))
-        fresh = time.time() - held["time"] < LEASE_SECONDS
-        return str(held["host"]) if fresh and held["host"] != socket.gethostname() else None
+        document = json.loads(lease.read_text(encoding="utf-8"))
+        is_fresh = time.time() - document["time"] < LEASE_SECONDS
+        return str(document["host"]) if is_fresh and document["host"] != socket.gethostname() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
