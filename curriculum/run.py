@@ -33,9 +33,9 @@ from hamner.data.preparation.for_run import check_sources, choose_tokenizer, pre
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
 from hamner.runs.cli import add_run_options, read_config, run_command
-from hamner.runs.cluster import check_cluster, check_machine, ray_settings
+from hamner.runs.cluster import check_machine, join, ray_settings
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, results_folder, write_config
+from hamner.runs.folders import next_attempt, open_run, results_folder, write_config
 from hamner.runs.lock import only_one
 from hamner.training import checkpoint
 
@@ -199,7 +199,11 @@ def _prepare(
             say=lambda line: console.print(line, soft_wrap=True),
         )
         compute = config.compute
-        connect(compute.worker_threads, float(compute.device == "cuda"), compute.workers)
+        import ray
+
+        threads = compute.worker_threads
+        gpus = float(compute.device == "cuda")
+        join(ray, ray_settings(threads), cpus=threads, gpus=gpus, processes=compute.workers)
     except BadInput:
         if new:
             shutil.rmtree(folder, ignore_errors=True)
@@ -215,22 +219,6 @@ def _tokenizer(folder: Path, facts: dict[str, Any]) -> Tokenizer | None:
     if tokenizer.sha256 != told["sha256"]:
         raise BadInput(f"the tokenizer in {told['path']} has changed since the run was started")
     return tokenizer
-
-
-def connect(threads: int, gpus: float, processes: int) -> None:
-    """Start or join Ray, for `processes` of so many cores and cards each. Raises BadInput when there is none, or none
-    large enough."""
-    import ray
-
-    try:
-        ray.init(**ray_settings(threads))
-    except ConnectionError as error:
-        raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
-    try:
-        check_cluster(ray.nodes(), threads, gpus, processes)
-    except BadInput:
-        ray.shutdown()
-        raise
 
 
 def _cost(config: Config) -> str:
@@ -267,7 +255,7 @@ def _train(folder: Path, config: Config) -> str:
 
     from curriculum.train_loop import train
 
-    attempt = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
+    attempt = next_attempt(folder)
     compute = config.compute
     try:
         TorchTrainer(

@@ -15,7 +15,7 @@ from typing import Any
 from curriculum.plateau import Look
 from curriculum.stages import Stage
 from hamner.reports.skills_matrix import picture, render, write_matrix
-from hamner.runs.files import append_json_line, drop_json_lines_after, write_json
+from hamner.runs.files import append_json_line, drop_json_lines_after, replacing, write_json
 from hamner.runs.metrics import Curves, Metrics
 
 FIELDS = (
@@ -155,9 +155,8 @@ class RunLogger:
         """Replace the line of progress that the driver shows, at most twice a second."""
         if self._writes and time.perf_counter() > self._progress_shown + 0.5:
             self._progress_shown = time.perf_counter()
-            temporary = self._folder / f"{PROGRESS}.tmp"
-            temporary.write_text(line, encoding="utf-8")
-            temporary.replace(self._folder / PROGRESS)
+            with replacing(self._folder / PROGRESS) as temporary:
+                temporary.write_text(line, encoding="utf-8")
 
 
 def listed(values: Mapping[str, float]) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.runs.files import read_json_as, write_json
+from hamner.runs.folders import next_attempt
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, run_name, twins
 from tournament.standings import show_round, standings, write_winner
@@ -64,7 +65,7 @@ class League:
             read_json_as(path, self._load)
         self._orders()
         self._retire()
-        self.attempt = 1 + max((int(p.name) for p in (self.folder / "ray").glob("*") if p.name.isdigit()), default=0)
+        self.attempt = next_attempt(self.folder)
         runs = self.bracket.runs(self.bracket.round)
         found = {
             self.name(run): max((self.folder / self.name(run) / "checkpoints").glob("step_*"), default=None)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from hamner.config.errors import BadInput
-from hamner.runs.cluster import check_cluster, ray_settings
+from hamner.runs.cluster import join, ray_settings
+from hamner.runs.folders import next_attempt
 from tournament.bracket import Run
 from tournament.gpu_memory import share
 from tournament.league import League
@@ -31,17 +31,9 @@ def connect(league: League) -> int:
 
     compute, settings = league.config.compute, ray_settings(league.config.compute.threads)
     own = settings["address"] == "local"
-    try:
-        with environment(_loading(settings, compute.device) if own else {}):
-            ray.init(**settings)
-    except ConnectionError as error:
-        raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
     needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
-    try:
-        check_cluster(ray.nodes(), max(n["CPU"] for n in needs), max(n.get("GPU", 0) for n in needs))
-    except BadInput:
-        ray.shutdown()
-        raise
+    with environment(_loading(settings, compute.device) if own else {}):
+        join(ray, settings, cpus=max(n["CPU"] for n in needs), gpus=max(n.get("GPU", 0) for n in needs))
     importlib.import_module(TRIAL)  # while the text is still being prepared
     if own:
         from ray.tune.execution import class_cache
@@ -133,7 +125,6 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
     from tournament.trial import Trial
 
     config, folder = league.config, league.folder
-    number = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
     flops = league.bracket.flops
     order = sorted(runs, key=lambda run: (runs[run], -flops[run.contestant]))  # the longest first
     plan = Plan(
@@ -170,7 +161,7 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
             reuse_actors=config.compute.device == "cpu",
         ),
         run_config=tune.RunConfig(
-            name=str(number),
+            name=str(next_attempt(folder)),
             storage_path=str(folder / "ray"),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),

@@ -56,9 +56,9 @@ def test_unknown_name_says_the_closest():
     assert "'laptp'" in problem and "did you mean 'laptop'?" in problem
 
 
-def test_broken_toml_is_told(tmp_path):
+def test_broken_toml_is_said_with_its_line(tmp_path):
     (problem,) = _problems(_file(tmp_path, "seed = = 1"))
-    assert "own.toml is no" in problem and "line 1" in problem
+    assert "own.toml is not" in problem and "line 1" in problem
 
 
 def test_the_config_of_a_run_can_be_read_again(tmp_path):
