@@ -54,9 +54,7 @@ def test_a_preparation_that_dies_is_one_error_and_leaves_what_a_resume_needs(com
     os.kill(preparing, signal.SIGKILL)
     _, err = driver.communicate(timeout=60)
     assert driver.returncode == 1
-    assert err == (
-        "error: the text was not prepared: its process ended with exit code -9; --resume goes on where it stood\n"
-    )
+    assert err == ("error: the text was not prepared: its process ended with exit code -9; use --resume to continue\n")
     assert (folder / "config.json").is_file()
 
 
@@ -68,7 +66,7 @@ def test_a_preparation_ends_with_its_driver(commands, end):
     _wait(lambda: not _command(preparing), 10)
     if end == signal.SIGINT:
         assert driver.returncode == 130
-        assert "stopped; --resume goes on from the last checkpoint" in err and "Traceback" not in err
+        assert "stopped; use --resume to continue" in err and "Traceback" not in err
 
 
 def test_what_is_wrong_with_the_text_comes_line_by_line_and_leaves_nothing(commands, tmp_path):
