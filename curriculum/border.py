@@ -43,9 +43,9 @@ class Border:
         return place
 
     def must_stop(self, place: Place) -> bool:
-        """Return whether the run ends at this border: the stage before got worse, and after_worse = stop."""
+        """Return whether the run ends at this border: the stage before got worse, and after_rising_loss = stop."""
         is_at_border = place.stage_step == 0 and bool(place.records)
-        return self._settings.after_worse == "stop" and is_at_border and place.records[-1]["reason"] == "worse"
+        return self._settings.after_rising_loss == "stop" and is_at_border and place.records[-1]["reason"] == "worse"
 
     def _record(self, stage: Stage, place: Place, reason: str) -> dict[str, Any]:
         trainer, settings = self._session.trainer, self._settings
@@ -72,7 +72,7 @@ class Border:
     def _go_back(self, stage: Stage, place: Place) -> None:
         """Take the stage's best weights again, if the config says so. What was read since stays read."""
         best, line = place.best, f"  the held-out loss of {stage.name} rises"
-        if self._settings.after_worse != "best" or best is None or best["stage_step"] == place.stage_step:
+        if self._settings.after_rising_loss != "best" or best is None or best["stage_step"] == place.stage_step:
             self._log.say(line)
             return
         path, problem = self._session.folder / best["checkpoint"], ""
@@ -87,6 +87,6 @@ class Border:
             self._log.say(f"{line}; its best weights are lost, so the run continues from the last: {problem}")
             return
         self._session.trainer.load_weights(
-            checkpoint.load(path), optimizer=self._settings.optimizer_at_border == "keep"
+            checkpoint.load(path), optimizer=self._settings.optimizer_at_stage_start == "keep"
         )
         self._log.say(f"{line}: back to the weights of its step {best['stage_step']}")

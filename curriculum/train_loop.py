@@ -194,7 +194,7 @@ class CurriculumRun:
         self._save(wait=True)
         self.log.write_stages(self.place.records)
         if self.border.must_stop(self.place):
-            raise Stopped(": the loss of the stage was rising, and after_worse = stop")
+            raise Stopped(": the loss of the stage was rising, and after_rising_loss = stop")
         if self.place.stage_index < len(self.stages) and self._should_stop():
             raise Stopped
 
@@ -203,7 +203,7 @@ class CurriculumRun:
         trainer, place, rate = self.session.trainer, self.place, stage.learning_rate * self.config.lr_scale
         rows_before = trainer.mixer.rows_read() if trainer.step_count else {}
         trainer.mixer.start_stage(stage.mix, stage.levels)
-        keep = self.settings.optimizer_at_border == "keep" and bool(place.records)
+        keep = self.settings.optimizer_at_stage_start == "keep" and bool(place.records)
         trainer.begin(rate, self.settings.warmup_steps, keep_optimizer=keep)
         self._open_stage(stage, place.stage_index)
         start_losses = self._losses_at_border() or self.measurements.losses(trainer.hamner)

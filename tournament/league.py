@@ -164,7 +164,7 @@ class League:
             if run in bracket.twins and not bracket.over():
                 continue
             for folder in (self.folder / self.name(run) / "checkpoints").glob("step_*"):
-                if self.config.tournament.keep_cut == "nothing":
+                if self.config.tournament.keep_eliminated == "nothing":
                     shutil.rmtree(folder, ignore_errors=True)
                 else:
                     from hamner.training import checkpoint  # loads PyTorch, for which Ray's start need not wait

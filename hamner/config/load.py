@@ -24,6 +24,10 @@ S = TypeVar("S", bound=Strict)
 RENAMED_KEYS = {  # old: new, in the same section
     "micro_batches": "gradient_accumulation_steps",
     "grid_points": "evaluations_per_round",
+    "own": "local_path",
+    "keep_cut": "keep_eliminated",
+    "after_worse": "after_rising_loss",
+    "optimizer_at_border": "optimizer_at_stage_start",
 }
 
 
