@@ -24,8 +24,8 @@ from rich.table import Table
 from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
 from curriculum.driver import Interrupted, run_until_told, shown
-from curriculum.stages import SEED, Curriculum, Stage, stage_index
-from curriculum.starting_model import find_starting_model, with_weights_of
+from curriculum.stages import SEED, Stage, StagePlan, stage_index
+from curriculum.starting_model import find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
 from hamner.config.schema import Config
@@ -92,7 +92,7 @@ def run_curriculum(console: Console, results: Path, options: argparse.Namespace,
             f"{folder} was begun by an older version, which kept no curriculum: begin a new run, with "
             f"--from {folder}/checkpoints/STEP if its weights are wanted"
         )
-    stages = parse(Curriculum, facts["curriculum"], str(folder / "config.json")).stages
+    stages = parse(StagePlan, facts["curriculum"], str(folder / "config.json")).stages
     jump_to = stage_index(options.stage, stages) if options.resume and options.stage else None
     if options.resume:
         if (folder / "final").is_dir() and jump_to is None:
@@ -123,13 +123,13 @@ def _check_new(
 
     Fills in `facts`, what config.json keeps beside the config; returns a line to say of WHO.
     """
-    curriculum, pupil = Curriculum(name="seed", stages=SEED), None
+    curriculum, pupil = StagePlan(name="seed", stages=SEED), None
     with problems.collect():
         curriculum = find_curriculum(options.curriculum or "seed", options.like, config, results)
     with problems.collect():
         facts["first_stage"] = _first_stage(options, curriculum.stages)
     with problems.collect():
-        pupil = with_weights_of(find_starting_model(options.who, config, results, options.tournament), options.source)
+        pupil = with_checkpoint(find_starting_model(options.who, config, results, options.tournament), options.source)
         problems.found += pupil.model.problems(config.curriculum.seq_len)
         facts |= pupil.facts() | {"from": _absolute(options.source), "curriculum": curriculum.model_dump(mode="json")}
     with problems.collect():
@@ -139,7 +139,7 @@ def _check_new(
     if pupil:
         with problems.collect():
             check_disk(pupil.model, config, curriculum.stages, results)
-    return pupil.told if pupil else ""
+    return pupil.description if pupil else ""
 
 
 def _first_stage(options: argparse.Namespace, stages: Sequence[Stage]) -> int:

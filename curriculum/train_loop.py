@@ -18,11 +18,11 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from curriculum.measurements import Measure
+from curriculum.measurements import Measurements
 from curriculum.plateau_stopper import StageJudge
 from curriculum.run_logger import Records
-from curriculum.stage_schedule import StageEnd
-from curriculum.stages import Curriculum, Stage
+from curriculum.stage_schedule import StageSchedule
+from curriculum.stages import Stage, StagePlan
 from hamner.config.errors import BadInput
 from hamner.config.load import parse
 from hamner.config.schema import Config, ModelConfig
@@ -78,7 +78,7 @@ class CurriculumRun:
         self.folder, self.rank, self._world = folder, rank, world
         self.config = parse(Config, document["config"], where)
         self.settings, compute = self.config.curriculum, self.config.compute
-        self.stages = parse(Curriculum, document["curriculum"], where).stages
+        self.stages = parse(StagePlan, document["curriculum"], where).stages
         torch.set_num_threads(compute.worker_threads)
         self.tokenizer = Tokenizer.load(folder / "data")
         corpus = Corpus(folder / "data", self.tokenizer.sha256)
@@ -103,7 +103,7 @@ class CurriculumRun:
             compiled=compiles(compute, self.model, self.settings.seq_len, most / world, compute.worker_threads),
         )
         self.corpus = corpus
-        self.measure = Measure(corpus, self.tokenizer, names, self.config)
+        self.measure = Measurements(corpus, self.tokenizer, names, self.config)
         self.records = Records(
             folder, lambda tokens: Meter(compute, self.model, self.settings.seq_len, tokens), writes=rank == 0
         )
@@ -226,7 +226,7 @@ class CurriculumRun:
         self.best: dict[str, Any] | None = None
         self.left_out: list[dict[str, Any]] = []
         self.recent: list[float] = []
-        self.started_at = self._measured_here() or self.measure.losses(self.trainer.hamner)
+        self.started_at = self._measured_here() or self.measure.heldout_losses(self.trainer.hamner)
         self.say(
             f"stage {self.stage_index + 1} {stage.name} begins: {_listed(stage.mix)}; learning rate "
             f"{stage.learning_rate * self.config.lr_scale:.3g}"
@@ -239,8 +239,8 @@ class CurriculumRun:
         return self.told[-1]["heldout_loss"] if self.told and self.told[-1]["checkpoint"] == here else None
 
     def _prepare(self, stage: Stage) -> None:
-        self.judge = StageJudge(self.trainer.hamner, stage, self.measure.judged(stage), self.config)
-        self.end = StageEnd(stage, self.settings, last=self._mixing == len(self.stages) - 1)
+        self.judge = StageJudge(self.trainer.hamner, stage, self.measure.plateau_rows(stage), self.config)
+        self.end = StageSchedule(stage, self.settings, is_last=self._mixing == len(self.stages) - 1)
 
     def step(self) -> dict[str, Any]:
         """One training step and, where due, one evaluation. "reason" is set when the stage is over.
@@ -284,7 +284,7 @@ class CurriculumRun:
         if look is not None:
             error = f" ± {100 * look.standard_error:.2f}" if look.standard_error is not None else ""
             self.say(
-                f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.verdict}"
+                f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.judgement}"
                 + (
                     f", strike {look.strikes} of {self.settings.plateau.strikes}"
                     if look.strikes and not stage.steps
@@ -328,12 +328,12 @@ class CurriculumRun:
         stopper, rule = self.judge.stopper, self.settings.plateau
         cap = stage.length(self.settings.max_steps)
         stop = cap if stage.steps else min(cap, stopper.earliest_stop(self.stage_step))
-        fixed = stage.steps or self.end.at
+        fixed = stage.steps or self.end.end_step
         self.records.progress(
             f"stage {self.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.stage_step}  loss "
             f"{row['mean_loss'] or math.nan:.3f}  {self._rate:,.0f} tokens/s  "
             + ("" if fixed else f"strikes {stopper.strikes}/{rule.strikes}  ")
-            + f"ends at {self.end.at or stop}"
+            + f"ends at {self.end.end_step or stop}"
             + ("" if fixed else " at the earliest")
         )
 
@@ -350,7 +350,7 @@ class CurriculumRun:
             "reason": reason,
             "started_at": self.started_at,
             "train_loss": self.measure.training_losses(hamner, mixer),
-            **self.measure.at_the_end(hamner),
+            **self.measure.stage_end_results(hamner),
             "epochs": mixer.epochs(),
             "left_out": self.left_out,
             "rows": {name: count - self._rows_before.get(name, 0) for name, count in read.items()},

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from curriculum.plateau import gain_per_window
-from curriculum.stage_schedule import StageEnd
+from curriculum.stage_schedule import StageSchedule
 from curriculum.train_loop import CurriculumRun
 from hamner.runs.files import read_json
 from hamner.training import checkpoint
@@ -31,7 +31,7 @@ def continue_stage(run: Path, record: dict) -> dict:
         rule, losses = course.settings.plateau, []
         course.judge.stopper.rule = rule.model_copy(update={"strikes": 10**9})
         on = course.settings.model_copy(update={"max_steps": 10**9, "decay": "none"})
-        course.end = StageEnd(course.stages[course.stage_index], on, last=False)
+        course.end = StageSchedule(course.stages[course.stage_index], on, is_last=False)
         for _ in range(WINDOWS * rule.window_steps):
             row = course.step()
             if row["heldout_loss"] is not None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curriculum.plateau import gain_per_window, stopper
+from curriculum.plateau import gain_per_window, make_stopper
 from curriculum.train_loop import CurriculumRun
 from hamner.config.schema import Plateau
 from hamner.evaluation.heldout import document_losses, heldout_text
@@ -110,12 +110,12 @@ def blocks(rng: np.random.Generator, pool: np.ndarray, count: int, length: int) 
 
 def end(rule: Plateau, gains: list[float], noise: np.ndarray, every: int) -> tuple[int | None, str]:
     """Step and reason of the end of one simulated stage; gains: of each window."""
-    held = stopper(rule)
-    take = held.trained if rule.rule == "recorded" else held.evaluated
+    held = make_stopper(rule)
+    take = held.add_training_loss if rule.rule == "recorded" else held.add_heldout_loss
     level = np.cumsum(np.repeat(np.log1p(-np.asarray(gains)) * every / rule.window_steps, rule.window_steps // every))
     for number, loss in enumerate(3 * np.exp(level) * (1 + noise[: len(level)]), start=1):
         look = take(number * every, float(loss))
-        if reason := held.ended(look):
+        if reason := held.stop_reason(look):
             return number * every, reason
     return None, ""
 
@@ -143,9 +143,9 @@ def looks_until_the_end(pool: np.ndarray, gain: float) -> tuple[float, float, st
             )
             / WINDOW
         )
-        held, noise = stopper(RULE), blocks(rng, pool, len(steps), 3 * WINDOW // EVERY)
+        held, noise = make_stopper(RULE), blocks(rng, pool, len(steps), 3 * WINDOW // EVERY)
         for step, loss in zip(steps.tolist(), (level * (1 + noise)).tolist(), strict=True):
-            if reason := held.ended(held.evaluated(step, loss)):
+            if reason := held.stop_reason(held.add_heldout_loss(step, loss)):
                 break
         looks.append(math.ceil((step - begin) / WINDOW) if reason else math.inf)
         reasons.append(reason)
