@@ -10,6 +10,7 @@ that the end has come, the rate falls to 0 in a straight line over `decay_steps`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from curriculum.plateau import StopReason
@@ -58,6 +59,6 @@ class StageSchedule:
     def state(self) -> dict[str, Any]:
         return {"reason": self._reason, "decay_start": self._decay_start, "end_step": self.end_step}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         self._reason = state["reason"]
         self._decay_start, self.end_step = state["decay_start"], state["end_step"]

@@ -31,7 +31,7 @@ def continue_stage(run: Path, record: dict) -> dict:
         rule, losses = curriculum.settings.plateau, []
         curriculum.judge.stopper.rule = rule.model_copy(update={"strikes": 10**9})
         endless = curriculum.settings.model_copy(update={"max_steps": 10**9, "decay": "none"})
-        curriculum.end = StageSchedule(curriculum.stages[curriculum.stage_index], endless, is_last=False)
+        curriculum.stage_end = StageSchedule(curriculum.stages[curriculum.place.stage_index], endless, is_last=False)
         for _ in range(WINDOWS * rule.window_steps):
             row = curriculum.step()
             if row["heldout_loss"] is not None:

@@ -202,21 +202,19 @@ def table(run: Path) -> None:
 def rows(run: Path) -> None:
     """Error that the choice of held-out rows adds to a gain: two averaged models two windows apart, by document."""
     curriculum = CurriculumRun(run)
-    settings = curriculum.config.curriculum
+    session, settings = curriculum.session, curriculum.settings
     for record in read_json(run / "stages.json")["stages"]:
         stage = curriculum.stages[record["number"] - 1]
         last = int(record["checkpoint"].split("_")[1])
         pair = [last - 3 * WINDOW, last - WINDOW]
         variance, tokens_read, mean = 0.0, 0, 0.0
         for name, count in row_counts(stage.mix, settings.eval_sequences).items():
-            text = heldout_text(curriculum.corpus, curriculum.tokenizer, name, settings.seq_len, count, stage.levels)
+            text = heldout_text(session.corpus, session.tokenizer, name, settings.seq_len, count, stage.levels)
             nats = []
             for step in pair:
                 averaged = checkpoint.load(run / "checkpoints" / checkpoint.step_name(step)).tensors("average")
-                curriculum.trainer.hamner.load_state_dict(averaged)
-                values, tokens = document_losses(
-                    curriculum.trainer.hamner, text, curriculum.config.compute, batch_size=8
-                )
+                session.trainer.hamner.load_state_dict(averaged)
+                values, tokens = document_losses(session.trainer.hamner, text, curriculum.config.compute, batch_size=8)
                 nats.append(values)
             gaps = [a - b for a, b in zip(*nats, strict=True)]
             variance += stage.mix[name] ** 2 * clustered_error(gaps, tokens) ** 2
