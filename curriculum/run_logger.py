@@ -18,11 +18,40 @@ from hamner.reports.skills_matrix import picture, render, write_matrix
 from hamner.runs.files import append_json_line, drop_json_lines_after, write_json
 from hamner.runs.metrics import Curves, Metrics
 
-FIELDS = tuple(
-    "run timestamp step phase stage_step loss mean_loss perplexity balance_loss gradient_norm heldout_loss learning_rate "
-    "tokens_per_sec mfu data_wait peak_gib tokens_total tokens_billions elapsed_hours skipped_steps loss_scale".split()
+FIELDS = (
+    "run",
+    "timestamp",
+    "step",
+    "phase",
+    "stage_step",
+    "loss",
+    "mean_loss",
+    "perplexity",
+    "balance_loss",
+    "gradient_norm",
+    "heldout_loss",
+    "learning_rate",
+    "tokens_per_sec",
+    "mfu",
+    "data_wait",
+    "peak_gib",
+    "tokens_total",
+    "tokens_billions",
+    "elapsed_hours",
+    "skipped_steps",
+    "loss_scale",
 )
-NOT_DRAWN = "run timestamp step phase stage_step perplexity tokens_total tokens_billions elapsed_hours".split()
+NOT_DRAWN = (
+    "run",
+    "timestamp",
+    "step",
+    "phase",
+    "stage_step",
+    "perplexity",
+    "tokens_total",
+    "tokens_billions",
+    "elapsed_hours",
+)
 CURVES = tuple(name for name in FIELDS if name not in NOT_DRAWN)
 PROGRESS = ".progress"
 DETAILS = ("skills", "documents")  # of a stage's record: they go into skills.json

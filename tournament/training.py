@@ -31,9 +31,20 @@ from tournament.gpu_memory import MemoryPlan, first_memory_plan
 from tournament.memory_fallbacks import FILE_NAME, MemoryFallbacks
 from tournament.round_progress import Evaluation, RoundProgress
 
-FIELDS = tuple(
-    "step round loss balance_loss gradient_norm learning_rate tokens_per_second mfu data_wait peak_gib tokens_total "
-    "heldout_loss heldout_loss_of_grid".split()
+FIELDS = (
+    "step",
+    "round",
+    "loss",
+    "balance_loss",
+    "gradient_norm",
+    "learning_rate",
+    "tokens_per_second",
+    "mfu",
+    "data_wait",
+    "peak_gib",
+    "tokens_total",
+    "heldout_loss",
+    "heldout_loss_of_grid",
 )
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 T = TypeVar("T")
