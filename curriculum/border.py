@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from curriculum.measurements import Measure
+from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.run_logger import RunLogger, listed
 from curriculum.stages import Stage
@@ -24,7 +24,7 @@ from hamner.training.session import Session
 class Border:
     """Ends stages of one run."""
 
-    def __init__(self, session: Session, measurements: Measure, log: RunLogger, settings: Curriculum) -> None:
+    def __init__(self, session: Session, measurements: Measurements, log: RunLogger, settings: Curriculum) -> None:
         self._session, self._measurements, self._log, self._settings = session, measurements, log, settings
 
     def end_stage(self, stage: Stage, place: Place, reason: str) -> Place:
@@ -60,7 +60,7 @@ class Border:
             "reason": reason,
             "started_at": place.start_losses,
             "train_loss": self._measurements.training_losses(hamner, mixer),
-            **self._measurements.at_the_end(hamner),
+            **self._measurements.stage_end_results(hamner),
             "epochs": mixer.epochs(),
             "left_out": list(place.left_out),
             "rows": rows,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from curriculum.plateau import Ending, Look, stopper
+from curriculum.plateau import Look, StopReason, make_stopper
 from curriculum.stages import Stage
 from hamner.config.schema import Config
 from hamner.evaluation.heldout import heldout_loss
@@ -31,21 +31,21 @@ class StageJudge:
         self._every, self._window = rule.evaluation_steps, rule.window_steps
         decay = 1 - 1 / max(rule.averaging_steps, 1.0)
         self.average = AveragedModel(hamner, multi_avg_fn=get_ema_multi_avg_fn(decay))
-        self.stopper = stopper(rule, config.curriculum.warmup_steps)
+        self.stopper = make_stopper(rule, config.curriculum.warmup_steps)
         self.last_loss: float | None = None
         self.last_look: Look | None = None
 
-    def after_step(self, hamner: Hamner, step: int, loss: float) -> Ending | None:
+    def after_step(self, hamner: Hamner, step: int, loss: float) -> StopReason | None:
         """Take the weights and the training loss of 1-based step `step`; returns the reason when the stage is over.
 
         Raises Diverged when the averaged weights are of no use any more.
         """
         self.average.update_parameters(hamner)
-        self.last_look = self.stopper.trained(step, loss) if math.isfinite(loss) else None  # a skipped step
+        self.last_look = self.stopper.add_training_loss(step, loss) if math.isfinite(loss) else None  # a skipped step
         if self.due(step):
             self.last_loss = self.measure()
-            self.last_look = self.stopper.evaluated(step, self.last_loss) or self.last_look
-        return self.stopper.ended(self.last_look)
+            self.last_look = self.stopper.add_heldout_loss(step, self.last_loss) or self.last_look
+        return self.stopper.stop_reason(self.last_look)
 
     def due(self, step: int) -> bool:
         """Whether the held-out loss is measured after this step."""
