@@ -1,0 +1,1 @@
+"""Text to batches: tokenizer, sources, preparation, data loader. Imports runs and config."""

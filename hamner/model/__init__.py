@@ -1,0 +1,1 @@
+"""The decoder: token ids to logits to loss. Imports config."""

@@ -1,0 +1,1 @@
+"""Tables and pictures of finished stages. Imports evaluation.forgetting, evaluation.statistics, runs and config."""

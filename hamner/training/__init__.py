@@ -1,0 +1,1 @@
+"""The training step and what survives a kill. Imports data, model, runs and config."""

@@ -1,0 +1,1 @@
+"""Captions of videos to samples of one person's speech."""
