@@ -17,7 +17,7 @@ and run `{COMMAND}`.
 
 `hamner/` is the library and its commands: each `.py` directly in it is a command, each folder a room with one role. Who
 may import whom is a table in [tests/test_imports.py](../tests/test_imports.py), explained in
-[CONTRIBUTING.md](../CONTRIBUTING.md#the-import-rule). `tournament/` and `curriculum/` are the two programs that use Ray.
+[CONTRIBUTING.md](../CONTRIBUTING.md#the-import-rule). `tournament/` and `curriculum/` are the programs that use Ray.
 """
 
 
