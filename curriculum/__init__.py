@@ -1,6 +1,6 @@
-"""Curriculum training on Ray Train: stages of data, and a plateau stopper (early stopping) that decides when each ends.
+"""Raise the winner: stages of data, a plateau stopper that says when to move on, on Ray Train.
 
-stages, curricula (what is read, in which order) -> run, starting_model, driver (the command) -> train_loop (the worker,
-stage by stage) -> plateau_stopper, plateau, stage_schedule (when a stage ends) and measurements, run_logger (what it
-learnt) -> compare. The tournament is known only through winner.json. docs/files.md has a line on every module.
+stages, curricula (what is read, in which order) -> run, pupil, follow (the command) -> train_loop (the worker, stage
+by stage) -> plateau_stopper, ending (when is it over; hamner/plateau.py judges) and measuring, skills_matrix, records
+(what it can do by then) -> compare. Knows the tournament only through winner.json.
 """
