@@ -1,1 +1,1 @@
-"""Configuration: what a run, a model and a league are told, read and checked. Imports nothing of ours, and no torch."""
+"""Configuration: settings of a run, a model and a league, read and checked. Imports nothing of ours, and no torch."""
