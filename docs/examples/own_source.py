@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 folder = Path(sys.argv[1])
-words = "river stone lamp garden winter engine letter harbour music copper bridge morning paper signal".split()
+words = ["river", "stone", "lamp", "garden", "winter", "engine", "letter", "harbour", "music", "copper", "bridge"]
 draw = random.Random(0)
 
 
