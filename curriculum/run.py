@@ -23,7 +23,7 @@ from rich.table import Table
 
 from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
-from curriculum.driver import Interrupted, run_until_told, shown
+from curriculum.driver import Interrupted, log_shown, run_until_signal
 from curriculum.stages import SEED, Curriculum, Stage, stage_index
 from curriculum.starting_model import find_starting_model, with_weights_of
 from hamner.config.errors import BadInput, Problems
@@ -246,10 +246,10 @@ def _cost(config: Config) -> str:
 
 def _train_and_show(console: Console, folder: Path, config: Config) -> int:
     try:
-        with shown(console, folder):
-            failure = run_until_told(lambda: _train(folder, config), folder)
+        with log_shown(console, folder):
+            failure = run_until_signal(lambda: _train(folder, config), folder)
     except Interrupted as signal:
-        if not signal.saved:
+        if not signal.is_saved:
             console.print("not saved in time; --resume goes on from the last checkpoint")
         return 128 + signal.number
     if (folder / "final").is_dir():

@@ -11,11 +11,11 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.runs.cluster import check_cluster, ray_settings
-from hamner.runs.files import read_json
 from tournament.bracket import Run
 from tournament.gpu_memory import share
 from tournament.league import League
 from tournament.learning_rate_probe import ROUND as PROBE
+from tournament.memory_fallbacks import FILE_NAME, needed_share
 
 TRIAL = "tournament.trial"
 MOST_LOADED = 16  # cores: Ray starts a process for each, which on a large machine would be many for nothing
@@ -117,11 +117,9 @@ def _resources(league: League, run: Run, wanted: float | None = None) -> dict[st
     """What one run occupies; `wanted`: share of a card it asks for after it ran out of memory."""
     if league.config.compute.device == "cpu":
         return {"CPU": league.config.compute.threads}
-    from tournament.training import LADDER  # loads PyTorch, for which Ray's start need not wait
-
-    ladder = league.folder / league.name(run) / LADDER
-    if wanted is None and ladder.is_file():
-        wanted = read_json(ladder)["rung"]["share"]
+    fallbacks = league.folder / league.name(run) / FILE_NAME
+    if wanted is None and fallbacks.is_file():
+        wanted = needed_share(fallbacks)
     model = league.contestants[run.contestant].model
     # many share a card: the CPU is not what limits them
     return {"CPU": 1, "GPU": share(model, league.config) if wanted is None else wanted}

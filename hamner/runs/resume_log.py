@@ -26,7 +26,7 @@ class StepFile:
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
         os.pwrite(self._file, f"{self._attempt:6} {step:15}".encode("ascii"), 0)
 
-    def note_resume(self, log: Path, found: int, **facts: object) -> None:
+    def log_resume(self, log: Path, found: int, **facts: object) -> None:
         """Append to `log` when steps were lost, or when this is another start than the one that left the beacon."""
         words = self._path.read_text(encoding="ascii").split() if self._path.is_file() else []
         attempt, reached = map(int, words) if len(words) == 2 else (self._attempt, found)
@@ -35,3 +35,8 @@ class StepFile:
                 log, {"time": time.time(), **facts, "step_found": found, "steps_redone": max(0, reached - found)}
             )
         self.mark(found)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
