@@ -7,6 +7,7 @@ something: the quick tests leave them out, and the end-to-end test of the page r
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,16 +123,23 @@ def run(sandbox: Path, script: str, timeout: float) -> str:
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     environment.pop("RAY_ADDRESS", None)
-    answer = subprocess.run(
+    process = subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", SCRIPTS + script],
         cwd=sandbox,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout,
+        start_new_session=True,
     )
-    assert answer.returncode == 0, f"{script}\n{answer.stdout}\n{answer.stderr}"
-    return answer.stdout
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)  # a command that started Ray ends it
+        out, err = process.communicate(timeout=60)
+        pytest.fail(f"longer than {timeout:g} s: {script}\n{out}\n{err}")
+    assert process.returncode == 0, f"{script}\n{out}\n{err}"
+    return out
 
 
 def play(page: Path, sandbox: Path, timeout: float, *, end_to_end: bool) -> int:
@@ -149,18 +157,22 @@ def play(page: Path, sandbox: Path, timeout: float, *, end_to_end: bool) -> int:
     return count
 
 
-HOW_TOS = sorted(path for path in (DOCS / "how_to").glob("*.md") if path.name != "README.md")
+HOW_TOS = sorted((DOCS / "how_to").glob("*.md"))
+QUICK = [page for page in HOW_TOS if any(not words for words, _ in blocks(page, "sh"))]
+LONG = [page for page in HOW_TOS if any(words == "end_to_end" for words, _ in blocks(page, "sh"))]
 
 
-@pytest.mark.parametrize("page", HOW_TOS, ids=lambda page: page.stem)
+def test_every_how_to_has_commands():
+    assert sorted({*QUICK, *LONG}) == HOW_TOS
+
+
+@pytest.mark.parametrize("page", QUICK, ids=lambda page: page.stem)
 def test_the_commands_of_a_how_to_run(page, sandbox):
     assert play(page, sandbox, timeout=120, end_to_end=False)
 
 
 @pytest.mark.end_to_end
-@pytest.mark.parametrize(
-    "page", [p for p in HOW_TOS if any(w == "end_to_end" for w, _ in blocks(p, "sh"))], ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", LONG, ids=lambda page: page.stem)
 def test_a_how_to_runs_from_end_to_end(page, sandbox):
     assert play(page, sandbox, timeout=600, end_to_end=True)
 
@@ -171,6 +183,11 @@ def test_a_command_of_a_how_to_that_fails_is_seen(sandbox):
     assert play(page, sandbox, timeout=10, end_to_end=False) == 1
     with pytest.raises(AssertionError, match="false"):
         play(page, sandbox, timeout=10, end_to_end=True)
+
+
+def test_a_command_of_a_how_to_that_does_not_end_is_ended(sandbox):
+    with pytest.raises(pytest.fail.Exception, match="longer than 1 s"):
+        run(sandbox, "sleep 100 & sleep 100", timeout=1)
 
 
 # How each example is run. What trains or needs a trained model is an end-to-end test.

@@ -39,7 +39,7 @@ WORDS = {
     "FLOPs": (("flops",), ("hamner/config/cost.py",)),
     "parameters": (("parameter count", "parameters"), ("hamner/config/cost.py",)),
     "config": (("config",), ("hamner/config/",)),
-    "seed": (("seed",), ("hamner/data/mixer.py", "hamner/data/shuffle.py", "tournament/uncertainty.py")),
+    "seed": (("seeds", "seeded"), ("tournament/entrants.py", "hamner/data/shuffle.py")),
     "gradient accumulation": (("gradient accumulation",), ("hamner/training/trainer.py",)),
     "optimizer": (("optimizer",), ("hamner/training/optimizer.py",)),
     "learning rate": (("learning rate", "learning-rate", "learning_rate"), ("hamner/training/learning_rate.py",)),
