@@ -23,9 +23,8 @@ from hamner.training.trainer import Diverged
 from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps
 from tournament.entrants import entrants, flops_per_token, run_name
-from tournament.league import ORDERS
-from tournament.learning_rate_probe import ROUND as PROBE
-from tournament.learning_rate_probe import STEP, best_power, next_power
+from tournament.league import EVAL_ROWS
+from tournament.learning_rate_probe import PROBE_ROUND, RATE_FACTOR, best_power, next_power
 from tournament.training import LADDER, NeedsMoreOfTheCard, Training
 
 PROBED = "learning_rate.json"  # in the contestant's folder: power of STEP -> held-out loss
@@ -65,14 +64,14 @@ class Trial(tune.Trainable):
             self._waiting = False
             return facts
         try:
-            facts |= self._probe() if self._round == PROBE else self._train()
+            facts |= self._probe() if self._round == PROBE_ROUND else self._train()
         except Diverged as error:
             facts |= {"failure": "diverged", "reason": str(error)}
         except NeedsMoreOfTheCard:
             facts |= {"wants_share": read_json(self._folder / LADDER)["rung"]["share"]}
         except (torch.OutOfMemoryError, MemoryError) as error:
             facts |= {"failure": "oom", "reason": self._out_of_memory(str(error))}
-            if self._round == PROBE:
+            if self._round == PROBE_ROUND:
                 facts["probed"] = json.dumps({"tried": {}, "learning_rate": None})
         facts["round"] = self._round
         if self._training and self._training.trainer:
@@ -116,7 +115,7 @@ class Trial(tune.Trainable):
 
     def _asked(self) -> int:
         """Held-out rows to evaluate on at the end of this round, in those of the config."""
-        orders = self._league / ORDERS
+        orders = self._league / EVAL_ROWS
         return int(read_json(orders).get(str(self._round), 1)) if orders.is_file() else 1
 
     def _probe(self) -> dict[str, Any]:
@@ -151,7 +150,7 @@ class Trial(tune.Trainable):
 
     def _rate(self, power: int) -> float:
         """In the config's units, without lr_scale."""
-        return float(self._config.tournament.learning_rate * STEP**power)
+        return float(self._config.tournament.learning_rate * RATE_FACTOR**power)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         note = {"round": self._round, "reported": self._reported}

@@ -54,7 +54,7 @@ def some(orders: list[list[str]], folder: Path) -> list[tuple]:
     play(brackets, rows, folder, cpus=0.5)
     return [
         (
-            tuple(tuple(sorted(played.kept)) for played in bracket.rounds),
+            tuple(tuple(sorted(round_.survivors)) for round_ in bracket.rounds),
             bracket.winner(),
             tuple(run.contestant for run in bracket.rounds[0].outcomes),
         )

@@ -43,8 +43,8 @@ def test_probe_further_seeds_and_cooldown_through_the_command(commands):
         assert losses[row["learning_rate"]] == min(losses.values())
         assert {1e-4, 3e-4, 9e-4} <= {round(rate, 6) for rate in losses}
     rates = {row["contestant"]: row["learning_rate"] for row in probe["standings"]}
-    for played in told["rounds"]:
-        for row in played["standings"]:
+    for round_ in told["rounds"]:
+        for row in round_["standings"]:
             assert row["learning_rate"] == pytest.approx(10 * rates[row["contestant"]])
             assert row["seeds"] == len(row["runs"])
             assert row["heldout_loss"] == pytest.approx(
@@ -52,8 +52,8 @@ def test_probe_further_seeds_and_cooldown_through_the_command(commands):
             )
             if row["verdict"] == "contested":
                 assert row["seeds"] == 2
-        assert "cut_differs_without_cooldown" in played
-    assert max(row["seeds"] for played in told["rounds"] for row in played["standings"]) == 2
+        assert "cut_differs_without_cooldown" in round_
+    assert max(row["seeds"] for round_ in told["rounds"] for row in round_["standings"]) == 2
     assert not list(folder.glob("*/probe*"))
     assert _read(folder / "winner.json")["checkpoint"].split("/")[-3] == told["winner"]
 

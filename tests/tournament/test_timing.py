@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tournament.timing import makespan, shares
+from tournament.timing import makespan, wall_clock_breakdown
 
 
 def _shortest(seconds, slots):
@@ -51,7 +51,7 @@ def test_many_runs_on_two_slots_take_no_time_to_pack():
 
 
 def test_shares_of_a_league_by_hand():
-    told = shares(20.0, [[4.0, 3.0, 3.0], [5.0]], 2)  # best: 6 beside 4, then 5 beside nothing
+    told = wall_clock_breakdown(20.0, [[4.0, 3.0, 3.0], [5.0]], 2)  # best: 6 beside 4, then 5 beside nothing
     assert told == {
         "wall": 20.0,
         "slots": 2,
@@ -65,4 +65,4 @@ def test_shares_of_a_league_by_hand():
 
 
 def test_shares_of_nothing():
-    assert shares(0.0, [[], []], 2)["orchestration_share"] == 0.0
+    assert wall_clock_breakdown(0.0, [[], []], 2)["orchestration_share"] == 0.0

@@ -49,7 +49,7 @@ def _tell(bracket, *told, round=0):
 
 
 def _play(bracket, loss, choose):
-    while not bracket.over():
+    while not bracket.is_over():
         run = choose(bracket.waiting_for())
         index = bracket.next_round(run)
         bracket.report(run, index, Outcome(loss(run, index)))
@@ -88,19 +88,19 @@ def test_every_order_of_arrival_ends_as_the_plain_rule_says(case, contested):
     while todo:  # every state that some order of arrival reaches, once
         here = todo.pop()
         waiting = here.waiting_for()
-        assert here.over() == (not waiting)
-        if here.over():
-            assert [set(played.kept) for played in here.rounds] == plain
+        assert here.is_over() == (not waiting)
+        if here.is_over():
+            assert [set(round_.survivors) for round_ in here.rounds] == plain
             assert {here.winner()} == (plain[-1] or {None})
             ends += 1
         for run in waiting:
             after, index = copy.deepcopy(here), here.next_round(run)
             after.report(run, index, Outcome(losses[run.contestant][index]))
-            for before, played, true in zip(here.rounds, after.rounds, plain, strict=True):
-                assert set(before.kept) <= set(played.kept) <= true  # never revoked, never wrong
-                assert played.decided or contested != "seeds" or not played.kept
-                early += bool(played.kept) and not played.decided
-            key = str([(played.kept, sorted(played.outcomes)) for played in after.rounds])
+            for before, round_, true in zip(here.rounds, after.rounds, plain, strict=True):
+                assert set(before.survivors) <= set(round_.survivors) <= true  # never revoked, never wrong
+                assert round_.is_decided or contested != "seeds" or not round_.survivors
+                early += bool(round_.survivors) and not round_.is_decided
+            key = str([(round_.survivors, sorted(round_.outcomes)) for round_ in after.rounds])
             todo += [] if key in seen else [after]
             seen.add(key)
     assert ends > 0
@@ -113,14 +113,14 @@ def test_a_loss_that_is_no_number_loses_and_is_called_diverged(bad):
     _tell(bracket, ("a", 0, bad), ("b", 0, 99.0), ("c", 0, 100.0))
     assert bracket.failure(0, "a").failure == "diverged"
     assert bracket.rounds[0].outcomes[Run("a", 0)].heldout_loss is None
-    assert bracket.rank(0) == ["b", "c", "a"]
+    assert bracket.ranking(0) == ["b", "c", "a"]
     assert bracket.contestants(1) == ["b", "c"]
 
 
 def test_failed_contestants_never_go_on_even_when_places_are_free():
     bracket = _bracket("abc", [2, 1])
     _tell(bracket, ("a", 0, 1.0), ("b", 0, Outcome(None, failure="error")), ("c", 0, Outcome(None, failure="oom")))
-    assert bracket.contestants(1) == ["a"] and not bracket.over()
+    assert bracket.contestants(1) == ["a"] and not bracket.is_over()
     assert _tell(bracket, ("a", 0, 0.5), round=1) == [True]
     assert bracket.winner() == "a"
 
@@ -128,13 +128,13 @@ def test_failed_contestants_never_go_on_even_when_places_are_free():
 def test_when_everybody_fails_there_is_no_winner():
     bracket = _bracket("ab", [1])
     _tell(bracket, *((n, 0, Outcome(None, failure="oom")) for n in "ab"))
-    assert bracket.over() and bracket.winner() is None and bracket.waiting_for() == []
+    assert bracket.is_over() and bracket.winner() is None and bracket.waiting_for() == []
 
 
 def test_ten_to_one_in_three_rounds():
     bracket = _play(_bracket(TEN, [5, 3, 1]), lambda run, _: float(run.contestant[1:]), lambda waiting: waiting[0])
-    assert [len(played.outcomes) for played in bracket.rounds] == [10, 5, 3]
-    assert [len(played.kept) for played in bracket.rounds] == [5, 3, 1]
+    assert [len(round_.outcomes) for round_ in bracket.rounds] == [10, 5, 3]
+    assert [len(round_.survivors) for round_ in bracket.rounds] == [5, 3, 1]
     assert bracket.winner() == "v0"
 
 
@@ -155,8 +155,8 @@ def test_the_ledger_restores_the_bracket_at_every_point(rules):
         return _bracket([f"v{i}" for i in range(6)], [3, 1], twins=[("v0", 5), ("v0", 6)], **rules)
 
     def facts(bracket):
-        rounds = [(bracket.rank(i), bracket.ruler(i)) for i in range(2)]
-        return bracket.state(), bracket.waiting_for(), bracket.round, bracket.over(), bracket.winner(), rounds
+        rounds = [(bracket.ranking(i), bracket.seed_noise(i)) for i in range(2)]
+        return bracket.state(), bracket.waiting_for(), bracket.round, bracket.is_over(), bracket.winner(), rounds
 
     points = 0
     for seed in range(2):

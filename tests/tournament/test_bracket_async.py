@@ -19,7 +19,7 @@ def _tell(bracket, *told, round=0):
 
 def _play(bracket, choose):
     """To the end, with losses that are the contestants' numbers."""
-    while not bracket.over():
+    while not bracket.is_over():
         run = choose(bracket.waiting_for())
         bracket.report(run, bracket.next_round(run), Outcome(float(run.contestant[1:])))
     return bracket
@@ -28,35 +28,37 @@ def _play(bracket, choose):
 def test_promotes_as_soon_as_the_best_share_has_come():
     bracket = _bracket("abcd", [2, 1])
     _tell(bracket, ("b", 2.0))
-    assert bracket.rounds[0].kept == [] and bracket.next_round(Run("b", 0)) is None  # half of one is nobody
+    assert bracket.rounds[0].survivors == [] and bracket.next_round(Run("b", 0)) is None  # half of one is nobody
     _tell(bracket, ("c", 3.0))
-    assert bracket.rounds[0].kept == ["b"] and not bracket.rounds[0].decided
+    assert bracket.rounds[0].survivors == ["b"] and not bracket.rounds[0].is_decided
     assert [bracket.next_round(Run(name, 0)) for name in "abcd"] == [0, 1, None, 0]  # c is paused
     _tell(bracket, ("a", 4.0))
     assert bracket.next_round(Run("c", 0)) is None
     assert _tell(bracket, ("d", 5.0)) == [True]
-    assert bracket.rounds[0].kept == ["b", "c"] and bracket.next_round(Run("c", 0)) == 1  # promoted after all
+    assert bracket.rounds[0].survivors == ["b", "c"] and bracket.next_round(Run("c", 0)) == 1  # promoted after all
     assert [bracket.next_round(Run(name, 0)) for name in "ad"] == [None, None]  # out: the round is closed
     assert _tell(bracket, ("a", 0.0), round=1) == [False] and bracket.contestants(1) == ["b", "c"]
     assert _tell(bracket, ("c", 1.0), ("b", 2.0), round=1) == [False, True]
-    assert bracket.over() and bracket.winner() == "c"
+    assert bracket.is_over() and bracket.winner() == "c"
 
 
 def test_failures_count_as_having_come_and_never_go_on():
     bracket = _bracket("abcd", [2, 1])
     _tell(bracket, ("a", math.nan), ("b", 9.0))
-    assert bracket.rounds[0].kept == ["b"]
+    assert bracket.rounds[0].survivors == ["b"]
     _tell(bracket, ("c", Outcome(None, "oom")), ("d", Outcome(None, "error")))
-    assert bracket.rounds[0].kept == ["b"] and bracket.rounds[0].decided and bracket.waiting_for() == [Run("b", 0)]
+    assert (
+        bracket.rounds[0].survivors == ["b"] and bracket.rounds[0].is_decided and bracket.waiting_for() == [Run("b", 0)]
+    )
 
 
 def test_there_is_one_winner_in_any_order_and_the_best_is_never_lost():
     for seed in range(200):
         rng = random.Random(seed)
         bracket = _play(_bracket(TEN, [5, 3, 1]), rng.choice)
-        assert bracket.winner() == "v0" and bracket.rounds[2].kept == ["v0"]
+        assert bracket.winner() == "v0" and bracket.rounds[2].survivors == ["v0"]
         best = [[f"v{i}" for i in range(places)] for places in (5, 3, 1)]
-        assert all(set(names) <= set(played.kept) for names, played in zip(best, bracket.rounds, strict=True))
+        assert all(set(names) <= set(round_.survivors) for names, round_ in zip(best, bracket.rounds, strict=True))
         assert [sorted(bracket.labels(2))] == [sorted(set(bracket.contestants(2)) - {"v0"})]  # all of them compared
 
 
@@ -65,9 +67,9 @@ def test_there_is_one_winner_when_each_is_better_than_all_before():
         return max(waiting, key=lambda run: int(run.contestant[1:]))
 
     bracket = _bracket(TEN, [5, 3, 1])
-    while not bracket.rounds[0].decided:
+    while not bracket.rounds[0].is_decided:
         run = last_first([run for run in bracket.waiting_for() if bracket.next_round(run) == 0])
         _tell(bracket, (run.contestant, float(run.contestant[1:])))
-    assert len(bracket.rounds[0].kept) == 9  # promoted at once, hence more than five
+    assert len(bracket.rounds[0].survivors) == 9  # promoted at once, hence more than five
     _play(bracket, last_first)
-    assert bracket.rounds[2].kept == ["v0"]
+    assert bracket.rounds[2].survivors == ["v0"]

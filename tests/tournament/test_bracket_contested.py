@@ -49,12 +49,12 @@ def _names(runs):
 def test_a_contested_cut_asks_for_seeds_of_both_sides_until_max_seeds():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="seeds", max_seeds=3)
     assert {n: list(seeds) for n, seeds in bracket.seeds.items()} == {"a": [0], "b": [0, 1], "c": [0, 1], "d": [0]}
-    assert not bracket.rounds[0].decided and bracket.rounds[0].kept == []
+    assert not bracket.rounds[0].is_decided and bracket.rounds[0].survivors == []
     assert _names(bracket.waiting_for()) == ["b1", "c1"]
     _tell(bracket, {("b", 1): 1.51, ("c", 1): 1.53})
     assert _names(bracket.waiting_for()) == ["b2", "c2"]
     assert _tell(bracket, {("b", 2): 1.6, ("c", 2): 1.5}) == [False, True]  # nothing more may be asked for
-    assert bracket.rounds[0].kept == ["a", "c"]
+    assert bracket.rounds[0].survivors == ["a", "c"]
     assert {name: label.verdict for name, label in bracket.labels(0).items()} == {"b": "contested", "d": "settled"}
     assert bracket.loss(0, "b") == pytest.approx((1.5 + 1.51 + 1.6) / 3)
 
@@ -62,7 +62,7 @@ def test_a_contested_cut_asks_for_seeds_of_both_sides_until_max_seeds():
 @pytest.mark.parametrize(("gap", "asks"), [(0.0970, True), (0.0990, False)])
 def test_a_settled_cut_asks_for_nothing(gap, asks):
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.5 + gap}, contested="seeds", max_seeds=3)
-    assert bracket.rounds[0].decided != asks
+    assert bracket.rounds[0].is_decided != asks
     assert sum(map(len, bracket.seeds.values())) == (6 if asks else 4)
 
 
@@ -73,12 +73,12 @@ def test_nobody_can_say_without_twins_so_seeds_are_asked_for():
 
 def test_seeds_asked_for_later_leave_earlier_rounds_as_they_were():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 5.0}, contested="seeds", max_seeds=2)
-    before = bracket.rank(0), bracket.loss(0, "a"), bracket.ruler(0)
+    before = bracket.ranking(0), bracket.loss(0, "a"), bracket.seed_noise(0)
     _tell(bracket, {("a", 0): 1.0, ("b", 0): 1.02, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
     assert {name: bracket.seeds[name] for name in "ab"} == {"a": {0: 0, 1: 1}, "b": {0: 0, 1: 1}}
     assert [bracket.next_round(Run(name, 1)) for name in "ab"] == [1, 1]  # from scratch to the end of round 2
     _tell(bracket, {("a", 1): 1.04, ("b", 1): 1.01}, round=1)
-    assert (bracket.rank(0), bracket.loss(0, "a"), bracket.ruler(0)) == before
+    assert (bracket.ranking(0), bracket.loss(0, "a"), bracket.seed_noise(0)) == before
     assert bracket.winner() == "b" and bracket.winner_verdict() == "contested"
 
 
@@ -88,7 +88,7 @@ def test_with_further_seeds_the_outcome_is_the_same_in_any_order(table):
     for order in range(12):
         rng = random.Random(order)
         bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=3)
-        while not bracket.over():
+        while not bracket.is_over():
             run = rng.choice(bracket.waiting_for())
             index = bracket.next_round(run)
             bracket.report(run, index, Outcome(random.Random(f"{table} {run} {index}").gauss(5, 0.03)))
@@ -99,7 +99,7 @@ def test_with_further_seeds_the_outcome_is_the_same_in_any_order(table):
 def test_a_further_seed_that_has_already_run_as_a_twin_is_not_waited_for():
     bracket = Bracket(Rules([1], "seeds", 2), {"a": 1.0, "b": 1.0}, {"a": (0,), "b": (0, 1)}, [Run("a", 1)])
     _tell(bracket, {("a", 0): 1.0, ("a", 1): 1.01, ("b", 0): 1.0, ("b", 1): 1.02})
-    assert bracket.over() and bracket.winner() == "a" and bracket.loss(0, "a") == pytest.approx(1.005)
+    assert bracket.is_over() and bracket.winner() == "a" and bracket.loss(0, "a") == pytest.approx(1.005)
 
 
 def test_a_further_seed_that_failed_as_a_twin_rounds_ago_does_not_take_its_contestant_out():
@@ -110,7 +110,7 @@ def test_a_further_seed_that_failed_as_a_twin_rounds_ago_does_not_take_its_conte
     )
     _tell(bracket, {("a", 0): 1.0, ("a", 2): 1.01, ("b", 0): 1.02}, round=1)
     _tell(bracket, {("b", 1): 1.02}, round=1)
-    assert bracket.rank(1) == ["a", "b"] and bracket.winner() == "a"
+    assert bracket.ranking(1) == ["a", "b"] and bracket.winner() == "a"
 
 
 def test_somebody_is_always_waited_for_until_the_end():
@@ -118,12 +118,12 @@ def test_somebody_is_always_waited_for_until_the_end():
     for seed in range(500):
         rng = random.Random(seed)
         bracket = _bracket("abc", [2, 1], twins=[Run("a", 1), Run("a", 2)], contested="seeds", max_seeds=2)
-        while not bracket.over():
+        while not bracket.is_over():
             assert bracket.waiting_for(), f"seed {seed}"
             run = rng.choice(bracket.waiting_for())
             failure = "error" if rng.random() < 0.03 else None
             bracket.report(run, bracket.next_round(run), Outcome(5 + rng.gauss(0, 0.03), failure))
-            assert all(played.decided or not played.kept for played in bracket.rounds)  # nobody goes on early
+            assert all(round_.is_decided or not round_.survivors for round_ in bracket.rounds)  # nobody goes on early
         used.append(sum(map(len, bracket.seeds.values())))
     assert min(used) == 3 and max(used) == 6 and 4 < sum(used) / 500 < 6
 
@@ -151,14 +151,14 @@ def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_th
     bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=1, rows=64, max_factor=8)
     losses = {("a", 0): 1.0, ("b", 0): 1.5, ("c", 0): 1.52} | SPREAD
     factors, here = [], bracket.rounds[0]
-    while not here.decided:
+    while not here.is_decided:
         factors.append(here.factor)
         assert len(factors) < 6
         assert _names(bracket.waiting_for()) == ["a0", "b0", "c0", "d0", "d1", "d2"]  # twins look again too
         _tell(bracket, {run: told(run[0], loss) for run, loss in losses.items()})
     assert factors == asked
     assert bracket.compare(0, "c", "b").evaluation_se == pytest.approx(gap)  # more or less than 0.01 / 3
-    assert bracket.rounds[0].kept == ["a", "b"] and bracket.rounds[1].factor == 1
+    assert bracket.rounds[0].survivors == ["a", "b"] and bracket.rounds[1].factor == 1
     assert sum(map(len, bracket.seeds.values())) == 4
 
 
@@ -167,9 +167,9 @@ def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_th
 
 def test_contested_ones_go_on_too_but_not_past_the_last_round():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="keep")
-    assert bracket.contestants(1) == ["a", "b", "c"] and bracket.rank(0) == ["a", "b", "c", "d"]
+    assert bracket.contestants(1) == ["a", "b", "c"] and bracket.ranking(0) == ["a", "b", "c", "d"]
     _tell(bracket, {("a", 0): 1.01, ("b", 0): 1.0, ("c", 0): 5.0, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
-    assert bracket.rounds[1].kept == ["b"] and bracket.over()
+    assert bracket.rounds[1].survivors == ["b"] and bracket.is_over()
     assert {name: label.verdict for name, label in bracket.labels(1).items()} == {"a": "contested", "c": "settled"}
 
 
