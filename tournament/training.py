@@ -212,11 +212,11 @@ class Training:
         if trainer.step_count == fork and progress["cooled"] is None:
             self._cool(round_index, began)
             return False
-        done = self.budget.done(round_index, trainer.step_count, progress["seconds"])
+        done = self.budget.is_spent(round_index, trainer.step_count, progress["seconds"])
         row: dict[str, Any] = {"step": trainer.step_count, "round": round_index + 1}
         while not done:
             row = self._step(round_index)
-            done = self.budget.done(round_index, trainer.step_count, progress["seconds"])
+            done = self.budget.is_spent(round_index, trainer.step_count, progress["seconds"])
             stop = done or checkpoint_due(trainer.step_count, every) or trainer.step_count == fork
             if stop:
                 break

@@ -53,19 +53,19 @@ def test_equal_seconds_count_training_time_from_the_leagues_start():
     _, found = _budgets("budget=seconds", "seconds=[10.0, 20.0, 40.0]")
     assert {budget.seconds for budget in found.values()} == {(10.0, 30.0, 70.0)}
     budget = found["v01_dense_small"]
-    assert [budget.done(i, 0, now) for i, now in ((0, 9.9), (0, 10.0), (1, 29.9), (1, 30.0), (2, 70.0))] == [
+    assert [budget.is_spent(i, 0, now) for i, now in ((0, 9.9), (0, 10.0), (1, 29.9), (1, 30.0), (2, 70.0))] == [
         False,
         True,
         False,
         True,
         True,
     ]
-    assert not budget.done(0, 10**9, 9.9)  # steps do not count
+    assert not budget.is_spent(0, 10**9, 9.9)  # steps do not count
 
 
 def test_a_round_is_done_at_its_step_however_long_it_took():
     budget = Budget((20, 60))
-    assert [budget.done(i, step, 1e9) for i, step in ((0, 19), (0, 20), (1, 20), (1, 59), (1, 60))] == [
+    assert [budget.is_spent(i, step, 1e9) for i, step in ((0, 19), (0, 20), (1, 20), (1, 59), (1, 60))] == [
         False,
         True,
         False,
