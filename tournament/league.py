@@ -1,4 +1,4 @@
-"""A league (tournament) on disk: its bracket, the ledger, standings, messages and the checkpoints of who is out.
+"""A league (tournament) on disk: ledger and resume, standings, messages, checkpoints of contestants that are out.
 
 In: config and folder. Out: bracket.json (the ledger), eval_rows.json, standings.json, winner.json, timing.json.
 bracket.json is written before any action it causes. A resume reads it and decides nothing again.

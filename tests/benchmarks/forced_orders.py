@@ -3,7 +3,7 @@
     python tests/benchmarks/forced_orders.py [--orders 200]
 
 Ten contestants with two ties (the cheaper one goes on), a NaN, and one whose process is killed and starts again, late.
-They start in the order wanted, on four slots; the orders they come in are counted.
+They start in a given order, on four slots; the orders they come in are counted.
 """
 
 import argparse
@@ -71,16 +71,16 @@ def main() -> None:
     while (left := options.orders - outcomes.total()) > 0:
         orders = [rng.sample(list(LOSSES), len(LOSSES)) for _ in range(min(TOGETHER, left))]
         with tempfile.TemporaryDirectory() as folder:
-            for kept, winner, order in some(orders, Path(folder)):
-                outcomes[kept, winner] += 1
+            for survivors, winner, order in some(orders, Path(folder)):
+                outcomes[survivors, winner] += 1
                 came.add(order)
         print(
             f"{outcomes.total()}: {len(came)} different orders of completion, {len(outcomes)} outcome(s), "
             f"{time.monotonic() - began:.0f} s",
             flush=True,
         )
-    for (kept, winner), count in outcomes.items():
-        print(f"{count} of {options.orders}: {' -> '.join(''.join(names) for names in kept)}, winner {winner}")
+    for (survivors, winner), count in outcomes.items():
+        print(f"{count} of {options.orders}: {' -> '.join(''.join(names) for names in survivors)}, winner {winner}")
 
 
 if __name__ == "__main__":

@@ -71,13 +71,11 @@ def test_a_report_computes_the_standing_of_its_contestant_alone():
     assert calls["Standing.of"] == 1 and calls["RoundTable.compare"] == 0
 
 
-def test_each_pair_is_compared_once_a_round_however_often_its_label_is_asked_for():
+def test_each_pair_is_compared_once_a_round_however_often_its_label_is_read():
     bracket, rng = _bracket(8), random.Random(0)
     outcome = random_outcome(bracket, rng, count=4)
     for run in bracket.runs(0)[:-1]:
         bracket.report(run, 0, outcome(run, 0))
     last = bracket.runs(0)[-1]
     calls = _calls(lambda: (bracket.report(last, 0, outcome(last, 0)), bracket.labels(0), bracket.labels(0)))
-    assert (
-        calls["DocumentMeans.nats"] == 2 * 2 * 4
-    )  # sources, sides, contestants that are out
+    assert calls["DocumentMeans.nats"] == 2 * 2 * 4  # sources, sides, contestants that are out

@@ -1,4 +1,4 @@
-"""Standard errors and thresholds against scipy, numpy and printed tables."""
+"""Statistical significance: standard errors and thresholds against SciPy, NumPy and printed tables."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_threshold_leaves_five_percent_beyond_it(contestants, df):
 @pytest.mark.parametrize("df", [1, 4, 30])
 def test_threshold_of_a_pair_is_students_t(df):
     assert threshold(2, df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-5)
-    assert threshold(1, df) == threshold(2, df)  # a lone survivor is compared with nobody: as for two
+    assert threshold(1, df) == threshold(2, df)  # a lone survivor has no rival: as for two
 
 
 def test_threshold_keeps_identical_contestants_apart_in_one_round_of_twenty():
@@ -46,7 +46,7 @@ def test_threshold_keeps_identical_contestants_apart_in_one_round_of_twenty():
 
 
 @pytest.mark.parametrize("sizes", [(2,), (3, 2), (1, 4, 1), (2, 2, 2, 5)])
-def test_ruler_is_the_pooled_standard_deviation(sizes):
+def test_seed_noise_is_the_pooled_standard_deviation(sizes):
     rng = np.random.default_rng(len(sizes))
     groups = [rng.normal(5 + 3 * i, 0.1, size).tolist() for i, size in enumerate(sizes)]
     repeated = [np.asarray(group) for group in groups if len(group) > 1]
@@ -56,7 +56,7 @@ def test_ruler_is_the_pooled_standard_deviation(sizes):
 
 
 @pytest.mark.parametrize("groups", [[], [[1.0]], [[1.0], [2.0], []]])
-def test_ruler_of_single_seeds_is_unknown(groups):
+def test_seed_noise_of_single_seeds_is_unknown(groups):
     assert seed_noise(groups) == SeedNoise(None, 0)
 
 
@@ -73,7 +73,7 @@ def test_a_difference_is_settled_beyond_the_threshold_of_its_error(part, verdict
     assert compare([5 + part * limit], [5.0], 0.03, SeedNoise(0.04, 4), 6).verdict == verdict
 
 
-def test_without_a_ruler_nothing_is_known_and_without_texts_seeds_alone_count():
+def test_without_seed_noise_nothing_is_known_and_without_texts_seeds_alone_count():
     assert compare([9.0], [5.0], 0.01, SeedNoise(None, 0), 3) == Label(4.0, 0.01, None, "unknown")
     assert compare([9.0], [5.0], None, SeedNoise(0.5, 4), 3).standard_error == pytest.approx(0.5 * math.sqrt(2))
 
@@ -90,15 +90,15 @@ def test_paired_error_is_the_cluster_robust_error_of_a_regression_on_a_constant(
     sandwich = bread @ (scores.T @ scores) @ bread * 30 / 29
     b = rng.uniform(2, 9, 30) * tokens
     a = b + np.bincount(clusters, gaps)
-    found = _paired_error([_documents(a, tokens)], [_documents(b, tokens)])
-    assert found == pytest.approx(math.sqrt(sandwich[0, 0]), rel=1e-9)
-    assert found > 1.5 * gaps.std(ddof=1) / math.sqrt(len(gaps))  # tokens of a document err together
+    error = _paired_error([_documents(a, tokens)], [_documents(b, tokens)])
+    assert error == pytest.approx(math.sqrt(sandwich[0, 0]), rel=1e-9)
+    assert error > 1.5 * gaps.std(ddof=1) / math.sqrt(len(gaps))  # tokens of a document err together
 
 
 def test_with_one_token_a_document_it_is_the_standard_error_of_a_mean():
     a, b = np.random.default_rng(0).normal(5, 1, (2, 50))
-    found = _paired_error([_documents(a, [1] * 50)], [_documents(b, [1] * 50)])
-    assert found == pytest.approx(stats.sem(a - b), rel=1e-9)
+    error = _paired_error([_documents(a, [1] * 50)], [_documents(b, [1] * 50)])
+    assert error == pytest.approx(stats.sem(a - b), rel=1e-9)
 
 
 def test_paired_error_is_how_far_the_difference_moves_with_other_documents():
@@ -117,12 +117,12 @@ def test_the_order_of_documents_and_of_seeds_changes_nothing():
     rng = np.random.default_rng(2)
     tokens, order = rng.integers(1, 40, 25), rng.permutation(25)
     a, b = rng.normal(50, 9, (2, 3, 25))
-    found = _paired_error([_documents(row, tokens) for row in a], [_documents(row, tokens) for row in b])
+    error = _paired_error([_documents(row, tokens) for row in a], [_documents(row, tokens) for row in b])
     moved = _paired_error(
         [_documents(row[order], tokens[order]) for row in a[::-1]], [_documents(row[order], tokens[order]) for row in b]
     )
-    assert found == pytest.approx(moved, rel=1e-12) and found > 0
-    assert found == pytest.approx(_paired_error([_documents(a.mean(0), tokens)], [_documents(b.mean(0), tokens)]))
+    assert error == pytest.approx(moved, rel=1e-12) and error > 0
+    assert error == pytest.approx(_paired_error([_documents(a.mean(0), tokens)], [_documents(b.mean(0), tokens)]))
 
 
 def test_what_both_share_cancels():
