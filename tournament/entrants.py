@@ -31,7 +31,7 @@ class Contestant:
 
     model: ModelConfig
     seeds: tuple[int, ...]  # seed indices it competes with
-    learning_rate: float | None = None  # its own; None: the league's, or that of the learning-rate search
+    learning_rate: float | None = None  # None: the league's, or that of the learning-rate search
     groups: tuple[ParameterGroup, ...] = ()
 
 
@@ -152,7 +152,9 @@ def read_league(path: str) -> list[dict[str, Any]]:
     try:
         rows = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read as a league file: {error}. Give a TOML file with one [[contestant]] each") from None
+        raise BadInput(
+            f"{path} cannot be read as a league file: {error}. Give a TOML file with one [[contestant]] each"
+        ) from None
     return [row.model_dump() for row in parse(_League, rows, path).contestant]
 
 

@@ -20,7 +20,8 @@ from tournament.entrants import entrants, flops_per_token, run_name, twins
 from tournament.standings import show_round, standings, write_winner
 from tournament.timing import wall_clock_breakdown
 
-EVAL_ROWS = "eval_rows.json"  # in the league's folder: held-out rows of each round, in those of the config
+# in the league's folder: held-out rows to evaluate on in each round, in those of the config
+EVAL_ROWS = "eval_rows.json"
 
 
 class League:

@@ -49,7 +49,7 @@ class EliminationScheduler(TrialScheduler):
         self._lost: dict[Run, str] = {}  # runs that Tune has given up, and why
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles schedulers to restore them; ours starts from the ledger instead
+        return {}  # Tune pickles it to restore it; ours starts from the ledger
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True

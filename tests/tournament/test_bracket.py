@@ -9,7 +9,8 @@ import pytest
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
 
-RECORDED = {  # the recorded first round: mean of the last 100 training losses; two contestants never reported
+# the recorded first round: mean of the last 100 training losses; two contestants never reported
+RECORDED = {
     "v04_diffattn_medium": 7.0951,
     "v02_dense_medium": 7.1108,
     "v03_diffattn_small": 7.1537,

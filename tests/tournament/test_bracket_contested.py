@@ -140,7 +140,7 @@ def test_a_run_is_always_waited_for_until_the_end():
     ],
 )
 def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_them(gap, long, expected):
-    def outcome(name, loss):  # evaluated on 64 rows times the factor, as far as the text goes
+    def outcome(name, loss):  # on 64 rows times the factor, as far as the text goes
         return Outcome(
             loss,
             factor=here.factor,

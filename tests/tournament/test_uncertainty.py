@@ -38,7 +38,7 @@ def test_threshold_of_a_pair_is_students_t(df):
 
 
 def test_threshold_keeps_identical_contestants_apart_in_one_round_of_twenty():
-    rng = np.random.default_rng(0)  # ten alike, two seeds each: the largest difference of all pairs
+    rng = np.random.default_rng(0)  # ten alike, two seeds each: the largest of all differences
     draws = rng.normal(size=(20_000, 10, 2))
     sd = np.sqrt(draws.var(axis=2, ddof=1).mean(axis=1))
     largest = np.ptp(draws.mean(axis=2), axis=1) / (sd * math.sqrt(1 / 2 + 1 / 2))
