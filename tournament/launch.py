@@ -25,7 +25,7 @@ from hamner.runs.folders import open_run, write_config
 from hamner.runs.lock import only_one
 from tournament.disk import check_disk
 from tournament.entrants import entrants
-from tournament.prepare_in_background import Text
+from tournament.prepare_in_background import BackgroundPreparation
 
 if TYPE_CHECKING:
     from tournament.league import League
@@ -102,7 +102,9 @@ def _league_on_ray(config: Config, folder: Path, console: Console) -> tuple[Leag
     PyTorch and Ray take seconds to load and start: meanwhile the text is prepared.
     """
     problems = Problems()
-    with closing(Text(config, folder, lambda line: console.print(line, soft_wrap=True, highlight=False))) as text:
+    with closing(
+        BackgroundPreparation(config, folder, lambda line: console.print(line, soft_wrap=True, highlight=False))
+    ) as text:
         from tournament.league import League
         from tournament.tuner import connect, disconnect
 

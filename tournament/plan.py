@@ -15,7 +15,7 @@ from tournament.budget import budgets, probe_steps, reference_end
 from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import entrants, flops_per_token, twins
 from tournament.gpu_memory import memory_bytes, share
-from tournament.learning_rate_probe import FIRST, MOVES
+from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
 
 
 def plan_rows(config: Config) -> list[dict[str, Any]]:
@@ -82,7 +82,8 @@ def _costs(config: Config) -> list[str]:
     lines = [f"the rounds: about {once * seeds:,.2f} PFLOP"]
     if league.lr == "probe":
         steps = probe_steps(config)
-        least, most = (tries * steps * len(flops) * petaflop for tries in (len(FIRST), len(FIRST) + MOVES))
+        tries = (len(FIRST_POWERS), len(FIRST_POWERS) + MAX_MOVES)
+        least, most = (count * steps * len(flops) * petaflop for count in tries)
         lines.append(f"learning-rate round, {steps} steps a try: {least:,.2f} to {most:,.2f} PFLOP")
     extra = twins(config, contestants)
     if extra:

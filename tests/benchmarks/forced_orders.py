@@ -53,7 +53,7 @@ def play_orders(orders: list[list[str]], folder: Path) -> list[tuple]:
     play(brackets, rows, folder, cpus=0.5)
     return [
         (
-            tuple(tuple(sorted(played.kept)) for played in bracket.rounds),
+            tuple(tuple(sorted(played.survivors)) for played in bracket.rounds),
             bracket.winner(),
             tuple(run.contestant for run in bracket.rounds[0].outcomes),
         )

@@ -40,7 +40,7 @@ def orders(count: int) -> None:
         for name in names:
             loss = RECORDED[name]
             bracket.report(Run(name, 0), 0, Outcome(loss, failure=None if loss else "oom"))
-        ours[tuple(sorted(bracket.rounds[0].kept))] += 1
+        ours[tuple(sorted(bracket.rounds[0].survivors))] += 1
         asha[_asha(names)] += 1
     print(
         f"{count:,} orders of arrival: ours {len(ours)} outcome(s); ASHA (reduction 2) {len(asha)}, "
@@ -74,7 +74,7 @@ def play(rng: random.Random, rules: Rules, seeds: int, twins: int, gap: float = 
         rules, dict.fromkeys(TEN, 1.0), dict.fromkeys(TEN, range(seeds)), [Run(TEN[0], seeds + i) for i in range(twins)]
     )
     shared: dict[int, float] = {}
-    while not bracket.rounds[0].decided:
+    while not bracket.rounds[0].is_decided:
         for run in [r for r in bracket.waiting_for() if bracket.next_round(r) == 0]:
             shared.setdefault(run.seed, rng.gauss(0, 1))
             noise = common**0.5 * shared[run.seed] + (1 - common) ** 0.5 * rng.gauss(0, 1)
@@ -157,18 +157,18 @@ class _Trial:
 def position(count: int) -> None:
     import json
 
-    from tournament.scheduler import EliminationScheduler, Plan
+    from tournament.scheduler import EliminationScheduler, Hooks
 
     rng, wins = random.Random(3), collections.Counter()
     for _ in range(count):
         bracket = Bracket(Rules([5, 3, 1]), {n: 1.0 for n in TEN})
-        plan = Plan({Run(n, 0): 1.0 for n in TEN}, lambda run, share: {}, lambda *a: None, lambda *a: None)
+        hooks = Hooks({Run(n, 0): 1.0 for n in TEN}, lambda run, share: {}, lambda *a: None, lambda *a: None)
 
         def outcome(trial, bracket=bracket):
             index = bracket.next_round(Run(trial.config["row"]["contestant"], 0))
             return {"round": index, "round_done": True, "outcome": json.dumps({"heldout_loss": 5 + rng.gauss(0, SD)})}
 
-        _Controller(EliminationScheduler(bracket, plan), [_Trial(n) for n in TEN], 2, rng).play(outcome)
+        _Controller(EliminationScheduler(bracket, hooks), [_Trial(n) for n in TEN], 2, rng).play(outcome)
         wins[bracket.winner()] += 1
     p = stats.chisquare([wins[n] for n in TEN]).pvalue
     print(

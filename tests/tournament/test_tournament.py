@@ -254,7 +254,7 @@ REFUSED = {
     "sweep of nothing": (["--sweep", "lrate=1"], "known: lr, hidden_size"),
     "sweep of a word": (["--sweep", "lr=fast"], "must be a number"),
     "league and sweep": (["--league", "x.toml", "--sweep", "lr=1"], "choose one"),
-    "no league": (["--league", "x.toml"], "no league can be read"),
+    "no league": (["--league", "x.toml"], "cannot be read as a league file"),
     "async and patient": (["mode=async", "contested=seeds"], "waits for everybody"),
     "no seconds": (["budget=seconds"], "one positive number a round"),
     "short probe": (["lr=probe", "lr_probe_steps=5"], "three times"),

@@ -1,4 +1,4 @@
-"""Who enters: contestants by name, rows of a league file, settings of a sweep."""
+"""Contestants of a league: by name, rows of a league file, settings of a sweep."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def _config(rows=None, *words):
 
 
 def _problems(*rows):
-    """What is wrong with a league of these rows."""
+    """The problems of a league of these rows."""
     with pytest.raises(BadInput) as error:
         entrants(_config(list(rows)))
     return error.value.problems
@@ -48,30 +48,30 @@ def _league(tmp_path, text):
 
 def test_the_ten_enter_in_their_order_at_the_size_of_the_config():
     config = _config()
-    found = entrants(config)
-    assert list(found) == list(CONTESTANTS)
-    assert all(c.model == model_named(name, config.size) for name, c in found.items())
-    assert {(c.seeds, c.learning_rate, c.groups) for c in found.values()} == {((0,), None, ())}
+    contestants = entrants(config)
+    assert list(contestants) == list(CONTESTANTS)
+    assert all(c.model == model_named(name, config.size) for name, c in contestants.items())
+    assert {(c.seeds, c.learning_rate, c.groups) for c in contestants.values()} == {((0,), None, ())}
 
 
 def test_those_named_enter_with_the_leagues_seeds_and_presets_too():
-    found = entrants(_config(None, 'contestants=["v3", "v09_deep_narrow"]', "keep=[1]", "steps=[9]", "seeds=3"))
-    assert {name: c.seeds for name, c in found.items()} == {"v3": (0, 1, 2), "v09_deep_narrow": (0, 1, 2)}
+    contestants = entrants(_config(None, 'contestants=["v3", "v09_deep_narrow"]', "keep=[1]", "steps=[9]", "seeds=3"))
+    assert {name: c.seeds for name, c in contestants.items()} == {"v3": (0, 1, 2), "v09_deep_narrow": (0, 1, 2)}
 
 
 def test_rows_of_a_file_say_how_an_entrant_differs_from_its_base(tmp_path):
     config = _config(_league(tmp_path, FILE), "seeds=2", "max_seeds=2")
-    found = entrants(config)
-    assert list(found) == ["slow-middle", "shallow", "plain"]
-    assert found["slow-middle"].model == model_named("v02_dense_medium", config.size)
-    assert (found["slow-middle"].seeds, found["slow-middle"].learning_rate) == ((3, 5), 1e-4)
-    assert found["slow-middle"].groups == (
+    contestants = entrants(config)
+    assert list(contestants) == ["slow-middle", "shallow", "plain"]
+    assert contestants["slow-middle"].model == model_named("v02_dense_medium", config.size)
+    assert (contestants["slow-middle"].seeds, contestants["slow-middle"].learning_rate) == ((3, 5), 1e-4)
+    assert contestants["slow-middle"].groups == (
         ParameterGroup(learning_rate_scale=0.2, middle_layers=2),
         ParameterGroup(learning_rate_scale=0.0, parameters="emb*"),
     )
     changed = {"num_layers": 2, "attention": "differential", "rope_theta": 5e4}
-    assert found["shallow"].model == model_named("v3", config.size).model_copy(update=changed)  # after shrinking
-    assert (found["plain"].seeds, found["plain"].learning_rate) == ((0, 1), None)
+    assert contestants["shallow"].model == model_named("v3", config.size).model_copy(update=changed)  # after shrinking
+    assert (contestants["plain"].seeds, contestants["plain"].learning_rate) == ((0, 1), None)
 
 
 def test_a_league_of_ones_own_may_be_smaller_than_what_round_one_keeps(tmp_path):
@@ -82,22 +82,22 @@ def test_a_league_of_ones_own_may_be_smaller_than_what_round_one_keeps(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "'contestant' is missing"),
         ("[[contestant]]\nname = 'x'", "base' is missing"),
         ("[[contestant]]\nname = 'x'\nbase = 'v2'\noverride = {num_layers = 2}", "did you mean|unknown key"),
         ("[[contestant]]\nname = 'x'\nbase = 'v2'\nlearning_rate = 0", "greater than 0"),
-        ("[[contestant]]\nname = x", "no league can be read"),
+        ("[[contestant]]\nname = x", "cannot be read as a league file"),
     ],
 )
-def test_a_league_file_that_is_none_is_refused(tmp_path, text, told):
-    with pytest.raises(BadInput, match=told):
+def test_a_file_that_is_not_a_league_is_refused(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message):
         _league(tmp_path, text)
 
 
 def test_a_league_file_that_is_not_there_is_named():
-    with pytest.raises(BadInput, match=r"no league can be read from /nowhere/l\.toml"):
+    with pytest.raises(BadInput, match=r"/nowhere/l\.toml cannot be read"):
         read_league("/nowhere/l.toml")
 
 
@@ -105,7 +105,7 @@ V2 = {"name": "x", "base": "v2"}
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ({"base": "v02_dense"}, "unknown contestant 'v02_dense'; did you mean 'v02_dense_medium'?"),
         ({"overrides": {"num_layer": 2}}, "unknown key 'num_layer'; did you mean 'num_layers'?"),
@@ -126,9 +126,9 @@ V2 = {"name": "x", "base": "v2"}
         ({"parameter_groups": [{"learning_rate_scale": 0.2, "parameters": "nothing.*"}]}, "nothing.*"),
     ],
 )
-def test_an_impossible_row_is_refused_before_anything_starts(row, told):
+def test_an_impossible_row_is_refused_before_anything_starts(row, message):
     problems = _problems(V2 | row)
-    assert len(problems) == 1 and told in problems[0]
+    assert len(problems) == 1 and message in problems[0]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "..", ".", "data", "ray"])  # two are the league's own
@@ -138,13 +138,13 @@ def test_a_name_that_cannot_be_a_folder_is_refused(name):
 
 def test_two_runs_never_share_a_folder():
     assert any(
-        "a-seed1" in told
-        for told in _problems({"name": "a", "base": "v3", "seeds": [0, 1]}, {"name": "a-seed1", "base": "v2"})
+        "a-seed1" in problem
+        for problem in _problems({"name": "a", "base": "v3", "seeds": [0, 1]}, {"name": "a-seed1", "base": "v2"})
     )
 
 
-def test_all_problems_of_all_rows_are_told_at_once():
-    told = "\n".join(
+def test_all_problems_of_all_rows_come_at_once():
+    problems = "\n".join(
         _problems(
             V2,
             V2 | {"base": "v33"},
@@ -153,34 +153,34 @@ def test_all_problems_of_all_rows_are_told_at_once():
         )
     )
     for part in ("'x' is entered twice", "unknown contestant 'v33'", "'num_layer'", "z: seeds", "z: a parameter group"):
-        assert part in told
+        assert part in problems
 
 
-def test_all_problems_of_one_row_are_told_at_once():
-    told = "\n".join(_problems({"name": "a b", "base": "v33", "seeds": [-1]}))
-    assert "v33" in told and "folder" in told and "seeds" in told
+def test_all_problems_of_one_row_come_at_once():
+    problems = "\n".join(_problems({"name": "a b", "base": "v33", "seeds": [-1]}))
+    assert "v33" in problems and "folder" in problems and "seeds" in problems
 
 
 def test_twins_are_further_seeds_of_the_cheapest():
     config = _config()
-    found = entrants(config)
-    costs = {name: training_flops_per_token(c.model, 64) for name, c in found.items()}
-    assert flops_per_token(config, found) == costs
-    assert twins(config, found) == [Run(min(costs, key=costs.get), seed) for seed in (1, 2)]
-    assert twins(_config(None, "twins=0"), found) == []
+    contestants = entrants(config)
+    costs = {name: training_flops_per_token(c.model, 64) for name, c in contestants.items()}
+    assert flops_per_token(config, contestants) == costs
+    assert twins(config, contestants) == [Run(min(costs, key=costs.get), seed) for seed in (1, 2)]
+    assert twins(_config(None, "twins=0"), contestants) == []
     equal = entrants(_config([{"name": n, "base": "v2", "seeds": [4]} for n in ("b", "a")]))
     assert twins(config, equal) == [Run("a", 5), Run("a", 6)]
 
 
-def test_there_are_no_twins_where_anybody_has_several_seeds():
+def test_there_are_no_twins_where_a_contestant_has_several_seeds():
     for config in (_config(None, "seeds=2", "max_seeds=2"), _config([V2, V2 | {"name": "y", "seeds": [0, 1]}])):
         assert config.tournament.twins == 2 and twins(config, entrants(config)) == []
 
 
 def test_a_run_is_named_after_its_contestant_and_its_further_seeds():
-    found = entrants(_config([V2 | {"seeds": [3, 4]}, {"name": "y", "base": "v3"}]))
+    contestants = entrants(_config([V2 | {"seeds": [3, 4]}, {"name": "y", "base": "v3"}]))
     runs = [Run("x", 3), Run("x", 4), Run("x", 5), Run("y", 0), Run("y", 1)]
-    assert [run_name(run, found) for run in runs] == ["x", "x-seed4", "x-seed5", "y", "y-seed1"]
+    assert [run_name(run, contestants) for run in runs] == ["x", "x-seed4", "x-seed5", "y", "y-seed1"]
 
 
 def test_a_sweep_enters_each_setting_of_each_contestant():
@@ -199,20 +199,20 @@ def test_a_sweep_enters_each_setting_of_each_contestant():
         }
         for n in (2, 4)
     ]
-    found = entrants(_config(rows))
-    assert [(c.model.num_layers, c.model.num_heads, c.learning_rate) for c in found.values()] == [
+    contestants = entrants(_config(rows))
+    assert [(c.model.num_layers, c.model.num_heads, c.learning_rate) for c in contestants.values()] == [
         (2, 2, 1e-3),
         (4, 2, 1e-3),
     ]
-    found = entrants(_config(sweep(["document_mask=true,false"], ["v3"]), "document_mask=true"))
-    assert {name: c.model.document_mask for name, c in found.items()} == {
+    contestants = entrants(_config(sweep(["document_mask=true,false"], ["v3"]), "document_mask=true"))
+    assert {name: c.model.document_mask for name, c in contestants.items()} == {
         "v3-document_mask=true": True,
         "v3-document_mask=false": False,
     }
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("num_layer=2", "did you mean 'num_layers'"),
         ("lr", "write KEY=VALUE"),
@@ -226,6 +226,6 @@ def test_a_sweep_enters_each_setting_of_each_contestant():
         ("document_mask=1", "must be true or false"),
     ],
 )
-def test_a_sweep_of_nothing_known_is_refused(word, told):
-    with pytest.raises(BadInput, match=told):
+def test_a_sweep_of_an_unknown_key_or_value_is_refused(word, message):
+    with pytest.raises(BadInput, match=message):
         sweep([word], ["v2"])

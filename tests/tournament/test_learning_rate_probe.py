@@ -1,4 +1,4 @@
-"""The learning-rate round: three rates, one further at an edge, at most twice."""
+"""Learning-rate search: three rates, one further at an edge, at most twice."""
 
 import math
 
@@ -32,8 +32,8 @@ def _search(loss):
     ],
 )
 def test_it_moves_towards_the_optimum_and_at_most_twice(optimum, tried):
-    found, best = _search(lambda power: 5 + (power - optimum) ** 2)
-    assert found == tried
+    powers, best = _search(lambda power: 5 + (power - optimum) ** 2)
+    assert powers == tried
     assert best == min(range(-3, 4), key=lambda power: abs(power - optimum))  # of all it can reach
 
 
@@ -49,7 +49,7 @@ def test_it_moves_towards_the_optimum_and_at_most_twice(optimum, tried):
         (-2, [0, -1, 1], None),
     ],
 )
-def test_rates_that_diverge_are_no_candidates(limit, tried, best, bad):
+def test_rates_that_diverge_are_not_candidates(limit, tried, best, bad):
     assert _search(lambda power: 5.0 - power if power <= limit else bad) == (tried, best)
 
 
@@ -60,7 +60,7 @@ def test_the_lower_of_two_equal_rates_is_taken():
 
 
 @pytest.mark.parametrize("known", range(5))
-def test_a_probe_that_was_killed_asks_for_the_same_next(known):
+def test_a_probe_that_was_killed_tries_the_same_next(known):
     loss = {0: 5.0, -1: 6.0, 1: 4.0, 2: 3.0, 3: 3.5}
     order, _ = _search(loss.get)
     assert order == [0, -1, 1, 2, 3]

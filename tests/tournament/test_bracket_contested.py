@@ -1,4 +1,4 @@
-"""What becomes of a cut that could be chance: further held-out rows, further seeds, or just a word about it."""
+"""Contested cuts, which could be chance: further held-out rows, further seeds, or only a label."""
 
 import math
 import random
@@ -16,15 +16,15 @@ def _bracket(names, keep, *, twins=(), **rules):
     return Bracket(Rules(keep, **rules), dict.fromkeys(names, 1.0), twins=twins)
 
 
-def _tell(bracket, losses, *, round=0):
-    """Report {(contestant, seed): loss or Outcome}; what report said."""
+def _report(bracket, losses, *, round=0):
+    """Report {(contestant, seed): loss or Outcome}; the answers of report."""
     return [bracket.report(Run(*run), round, o if isinstance(o, Outcome) else Outcome(o)) for run, o in losses.items()]
 
 
 def _one_round(losses, *, twins=TWINS, **rules):
     """Four contestants and their twins at the end of round 1."""
     bracket = _bracket("abcd", (2, 1), twins=twins, **rules)
-    _tell(
+    _report(
         bracket,
         {(name, 0): loss for name, loss in losses.items()}
         | {run: SPREAD[run] for run in twins}
@@ -46,39 +46,39 @@ def _names(runs):
 # -- contested = seeds
 
 
-def test_a_contested_cut_asks_for_seeds_of_both_sides_until_max_seeds():
+def test_a_contested_cut_adds_seeds_on_both_sides_until_max_seeds():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="seeds", max_seeds=3)
     assert {n: list(seeds) for n, seeds in bracket.seeds.items()} == {"a": [0], "b": [0, 1], "c": [0, 1], "d": [0]}
-    assert not bracket.rounds[0].decided and bracket.rounds[0].kept == []
+    assert not bracket.rounds[0].is_decided and bracket.rounds[0].survivors == []
     assert _names(bracket.waiting_for()) == ["b1", "c1"]
-    _tell(bracket, {("b", 1): 1.51, ("c", 1): 1.53})
+    _report(bracket, {("b", 1): 1.51, ("c", 1): 1.53})
     assert _names(bracket.waiting_for()) == ["b2", "c2"]
-    assert _tell(bracket, {("b", 2): 1.6, ("c", 2): 1.5}) == [False, True]  # nothing more may be asked for
-    assert bracket.rounds[0].kept == ["a", "c"]
+    assert _report(bracket, {("b", 2): 1.6, ("c", 2): 1.5}) == [False, True]  # no more may be added
+    assert bracket.rounds[0].survivors == ["a", "c"]
     assert {name: label.verdict for name, label in bracket.labels(0).items()} == {"b": "contested", "d": "settled"}
     assert bracket.loss(0, "b") == pytest.approx((1.5 + 1.51 + 1.6) / 3)
 
 
-@pytest.mark.parametrize(("gap", "asks"), [(0.0970, True), (0.0990, False)])
-def test_a_settled_cut_asks_for_nothing(gap, asks):
+@pytest.mark.parametrize(("gap", "adds"), [(0.0970, True), (0.0990, False)])
+def test_a_settled_cut_adds_no_seed(gap, adds):
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.5 + gap}, contested="seeds", max_seeds=3)
-    assert bracket.rounds[0].decided != asks
-    assert sum(map(len, bracket.seeds.values())) == (6 if asks else 4)
+    assert bracket.rounds[0].is_decided != adds
+    assert sum(map(len, bracket.seeds.values())) == (6 if adds else 4)
 
 
-def test_nobody_can_say_without_twins_so_seeds_are_asked_for():
+def test_without_twins_seed_noise_is_unknown_so_seeds_are_added():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 5.0}, twins=(), contested="seeds", max_seeds=2)
     assert _names(bracket.waiting_for()) == ["a1", "b1", "c1", "d1"]
 
 
-def test_seeds_asked_for_later_leave_earlier_rounds_as_they_were():
+def test_seeds_added_later_leave_earlier_rounds_as_they_were():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 5.0}, contested="seeds", max_seeds=2)
-    before = bracket.rank(0), bracket.loss(0, "a"), bracket.ruler(0)
-    _tell(bracket, {("a", 0): 1.0, ("b", 0): 1.02, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
+    before = bracket.ranking(0), bracket.loss(0, "a"), bracket.seed_noise(0)
+    _report(bracket, {("a", 0): 1.0, ("b", 0): 1.02, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
     assert {name: bracket.seeds[name] for name in "ab"} == {"a": {0: 0, 1: 1}, "b": {0: 0, 1: 1}}
     assert [bracket.next_round(Run(name, 1)) for name in "ab"] == [1, 1]  # from scratch to the end of round 2
-    _tell(bracket, {("a", 1): 1.04, ("b", 1): 1.01}, round=1)
-    assert (bracket.rank(0), bracket.loss(0, "a"), bracket.ruler(0)) == before
+    _report(bracket, {("a", 1): 1.04, ("b", 1): 1.01}, round=1)
+    assert (bracket.ranking(0), bracket.loss(0, "a"), bracket.seed_noise(0)) == before
     assert bracket.winner() == "b" and bracket.winner_verdict() == "contested"
 
 
@@ -88,7 +88,7 @@ def test_with_further_seeds_the_outcome_is_the_same_in_any_order(table):
     for order in range(12):
         rng = random.Random(order)
         bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=3)
-        while not bracket.over():
+        while not bracket.is_over():
             run = rng.choice(bracket.waiting_for())
             index = bracket.next_round(run)
             bracket.report(run, index, Outcome(random.Random(f"{table} {run} {index}").gauss(5, 0.03)))
@@ -98,38 +98,38 @@ def test_with_further_seeds_the_outcome_is_the_same_in_any_order(table):
 
 def test_a_further_seed_that_has_already_run_as_a_twin_is_not_waited_for():
     bracket = Bracket(Rules([1], "seeds", 2), {"a": 1.0, "b": 1.0}, {"a": (0,), "b": (0, 1)}, [Run("a", 1)])
-    _tell(bracket, {("a", 0): 1.0, ("a", 1): 1.01, ("b", 0): 1.0, ("b", 1): 1.02})
-    assert bracket.over() and bracket.winner() == "a" and bracket.loss(0, "a") == pytest.approx(1.005)
+    _report(bracket, {("a", 0): 1.0, ("a", 1): 1.01, ("b", 0): 1.0, ("b", 1): 1.02})
+    assert bracket.is_over() and bracket.winner() == "a" and bracket.loss(0, "a") == pytest.approx(1.005)
 
 
 def test_a_further_seed_that_failed_as_a_twin_rounds_ago_does_not_take_its_contestant_out():
     bracket = _bracket("abcd", [2, 1], twins=[Run("a", 1), Run("a", 2)], contested="seeds", max_seeds=2)
-    _tell(
+    _report(
         bracket,
         {("a", 0): 1.0, ("a", 1): Outcome(None, "error"), ("a", 2): 1.01, ("b", 0): 1.0, ("c", 0): 9.0, ("d", 0): 9.0},
     )
-    _tell(bracket, {("a", 0): 1.0, ("a", 2): 1.01, ("b", 0): 1.02}, round=1)
-    _tell(bracket, {("b", 1): 1.02}, round=1)
-    assert bracket.rank(1) == ["a", "b"] and bracket.winner() == "a"
+    _report(bracket, {("a", 0): 1.0, ("a", 2): 1.01, ("b", 0): 1.02}, round=1)
+    _report(bracket, {("b", 1): 1.02}, round=1)
+    assert bracket.ranking(1) == ["a", "b"] and bracket.winner() == "a"
 
 
-def test_somebody_is_always_waited_for_until_the_end():
+def test_a_run_is_always_waited_for_until_the_end():
     used = []
     for seed in range(500):
         rng = random.Random(seed)
         bracket = _bracket("abc", [2, 1], twins=[Run("a", 1), Run("a", 2)], contested="seeds", max_seeds=2)
-        while not bracket.over():
+        while not bracket.is_over():
             assert bracket.waiting_for(), f"seed {seed}"
             run = rng.choice(bracket.waiting_for())
             failure = "error" if rng.random() < 0.03 else None
             bracket.report(run, bracket.next_round(run), Outcome(5 + rng.gauss(0, 0.03), failure))
-            assert all(played.decided or not played.kept for played in bracket.rounds)  # nobody goes on early
+            assert all(round_.is_decided or not round_.survivors for round_ in bracket.rounds)  # none survives early
         used.append(sum(map(len, bracket.seeds.values())))
     assert min(used) == 3 and max(used) == 6 and 4 < sum(used) / 500 < 6
 
 
 @pytest.mark.parametrize(
-    ("gap", "long", "asked"),
+    ("gap", "long", "expected"),
     [
         (0.01, 8, [1, 2, 4, 8]),
         (0.01, 2, [1, 2, 4]),
@@ -139,8 +139,8 @@ def test_somebody_is_always_waited_for_until_the_end():
         (0.0033, 8, [1]),
     ],
 )
-def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_them(gap, long, asked):
-    def told(name, loss):  # evaluated on 64 rows times what was asked for, as far as the text goes
+def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_them(gap, long, expected):
+    def outcome(name, loss):  # on 64 rows times the factor, as far as the text goes
         return Outcome(
             loss,
             factor=here.factor,
@@ -151,25 +151,25 @@ def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_th
     bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=1, rows=64, max_factor=8)
     losses = {("a", 0): 1.0, ("b", 0): 1.5, ("c", 0): 1.52} | SPREAD
     factors, here = [], bracket.rounds[0]
-    while not here.decided:
+    while not here.is_decided:
         factors.append(here.factor)
         assert len(factors) < 6
         assert _names(bracket.waiting_for()) == ["a0", "b0", "c0", "d0", "d1", "d2"]  # twins look again too
-        _tell(bracket, {run: told(run[0], loss) for run, loss in losses.items()})
-    assert factors == asked
+        _report(bracket, {run: outcome(run[0], loss) for run, loss in losses.items()})
+    assert factors == expected
     assert bracket.compare(0, "c", "b").evaluation_se == pytest.approx(gap)  # more or less than 0.01 / 3
-    assert bracket.rounds[0].kept == ["a", "b"] and bracket.rounds[1].factor == 1
+    assert bracket.rounds[0].survivors == ["a", "b"] and bracket.rounds[1].factor == 1
     assert sum(map(len, bracket.seeds.values())) == 4
 
 
 # -- contested = keep, and the verdict
 
 
-def test_contested_ones_go_on_too_but_not_past_the_last_round():
+def test_contested_ones_survive_too_but_not_the_last_round():
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="keep")
-    assert bracket.contestants(1) == ["a", "b", "c"] and bracket.rank(0) == ["a", "b", "c", "d"]
-    _tell(bracket, {("a", 0): 1.01, ("b", 0): 1.0, ("c", 0): 5.0, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
-    assert bracket.rounds[1].kept == ["b"] and bracket.over()
+    assert bracket.contestants(1) == ["a", "b", "c"] and bracket.ranking(0) == ["a", "b", "c", "d"]
+    _report(bracket, {("a", 0): 1.01, ("b", 0): 1.0, ("c", 0): 5.0, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
+    assert bracket.rounds[1].survivors == ["b"] and bracket.is_over()
     assert {name: label.verdict for name, label in bracket.labels(1).items()} == {"a": "contested", "c": "settled"}
 
 
@@ -180,17 +180,17 @@ def test_contested_ones_go_on_too_but_not_past_the_last_round():
 def test_the_verdict_on_the_winner_is_the_least_certain_comparison(twins, second, verdict):
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 9.0}, twins=twins)
     assert bracket.winner_verdict() is None
-    _tell(bracket, {("a", 0): 1.0, ("b", 0): second} | {run: SPREAD[run] for run in twins}, round=1)
+    _report(bracket, {("a", 0): 1.0, ("b", 0): second} | {run: SPREAD[run] for run in twins}, round=1)
     assert bracket.winner() == "a" and bracket.winner_verdict() == verdict
 
 
 def test_one_contested_rival_makes_the_winner_contested():
     bracket = _bracket("abcd", [1], twins=TWINS)
-    _tell(bracket, {("a", 0): 1.0, ("b", 0): 1.01, ("c", 0): 5.0} | SPREAD)
+    _report(bracket, {("a", 0): 1.0, ("b", 0): 1.01, ("c", 0): 5.0} | SPREAD)
     assert bracket.winner() == "a" and bracket.winner_verdict() == "contested"
 
 
-def test_what_was_seen_on_too_few_rows_does_not_count_and_a_second_look_that_dies_costs_nothing():
+def test_a_loss_on_too_few_rows_does_not_count_and_a_second_evaluation_that_dies_costs_nothing():
     bracket = Bracket(Rules([1], "seeds", 1, rows=10), {"a": 1.0, "b": 1.0}, {"a": (0, 1), "b": (0, 1)})
     texts = {
         (name, seed): {"s": {"share": 1.0, "tokens": [1, 1], "nats": [x + y, x - y]}}
