@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from hamner.config.attention_kinds import attention_kind
+from hamner.config.errors import BadInput
 
 HUB_DEADLINE = 20.0  # seconds
 SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
@@ -33,12 +37,21 @@ class ModelConfig(Strict):
     intermediate_size: int = Field(gt=0)  # of the dense MLP, or of each expert
     num_experts: int = Field(1, gt=0)  # 1 = dense
     num_active_experts: int = Field(1, gt=0)  # top-k
-    attention: Literal["grouped", "differential"] = "grouped"
+    attention: str = "grouped"  # a row of attention_kinds.py, or module.Class of your own
     rope_theta: float = Field(10_000.0, gt=0)
     norm_eps: float = Field(1e-5, gt=0)
     max_seq_len: int = Field(2048, gt=1)  # length of the RoPE table
     balance_coefficient: float = Field(0.01, ge=0)  # weight of the experts' load-balance loss
     document_mask: bool = False  # a token attends to its own document alone; docs/data.md
+
+    @field_validator("attention")
+    @classmethod
+    def _check_attention(cls, name: str) -> str:
+        try:
+            attention_kind(name)
+        except BadInput as error:
+            raise PydanticCustomError("attention", "{problem}", {"problem": str(error)}) from None
+        return name
 
     @property
     def head_size(self) -> int:
