@@ -144,6 +144,23 @@ def broken_shards(shards: Sequence[dict[str, Any]], size: Callable[[str], int]) 
     return broken
 
 
+def row_problems(
+    source: str, seq_len: int, *, train: int | None = None, heldout: int | None = None, place: Path | None = None
+) -> Iterator[str]:
+    """A problem for each side of a source that does not fill one row of `seq_len` tokens.
+
+    train, heldout: tokens of the side; None for a side that is not asked about. place: the folder, if the problem
+    should name it.
+    """
+    where = f" of {place}" if place else ""
+    for tokens, use in ((train, "to train on"), (heldout, "held out")):
+        if tokens is not None and tokens < seq_len:
+            yield (
+                f"source '{source}'{where} has {tokens} tokens {use}, less than one row of {seq_len}: "
+                "prepare more text, or use a smaller seq_len"
+            )
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from hamner.config.errors import BadInput
-from hamner.data.corpus import Corpus, Tokens, TokenShards
+from hamner.data.corpus import Corpus, Tokens, TokenShards, row_problems
 from hamner.data.shuffle import Shuffle
 from hamner.data.synthetic_rows import LEVEL_1, Levels, SyntheticRows
 from hamner.data.tokenizer import Tokenizer
@@ -38,8 +38,9 @@ class TextRows:
         total = len(tokens)
         if seq_len < 1:
             raise BadInput(f"source '{name}': rows of {seq_len} tokens cannot be; seq_len must be at least 1")
-        if total < seq_len:
-            raise BadInput(f"source '{name}' has {total} training tokens, less than one row of {seq_len}")
+        problems = list(row_problems(name, seq_len, train=total))
+        if problems:
+            raise BadInput(problems)
         self.count = total // seq_len
         self._tokens, self._seq_len, self._key = tokens, seq_len, f"{seed}/{name}"
         self._window, self._order = (-1, -1), list[int]()

@@ -22,7 +22,8 @@ from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.synthetic_tasks import LEVELS, TASKS, Example, generate
 from hamner.data.tokenizer import Tokenizer
-from hamner.model.distributed import in_a_group, workers_share
+from hamner.model.distributed import sum_over_workers, worker_share
+from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.loss import next_token_hits
 from hamner.model.transformer import Hamner
 
@@ -93,21 +94,14 @@ def exact_match(hamner: Hamner, items: SkillItems, compute: Compute, *, batch_si
     """
     places = torch.arange(items.tokens.shape[1])
     lengths = (items.answer * (places + 1)).amax(dim=1)
-    order = workers_share(lengths.argsort(stable=True))  # items of one length together: little padding is computed
-    was_training = hamner.training
-    hamner.eval()
+    order = worker_share(lengths.argsort(stable=True))  # by length, so that little padding is computed
     hits = torch.zeros(len(lengths), dtype=torch.int64, device=compute.device)
-    for rows in order.split(batch_size) if len(order) else ():  # a worker may be left without an item
-        longest = int(lengths[rows].max())
-        tokens = items.tokens[rows, :longest].to(compute.device)
-        asked = items.answer[rows, :longest].to(compute.device)
-        logits = hamner.forward(tokens).logits
-        hits[rows.to(compute.device)] = (next_token_hits(logits, tokens) | ~asked[:, 1:]).all(dim=1).long()
-    hamner.train(was_training)
-    if in_a_group():
-        torch.distributed.all_reduce(hits)
-    marks = hits.cpu()
+    with evaluation_mode(hamner):
+        for rows in order.split(batch_size) if len(order) else ():  # a worker may be left without an item
+            longest = int(lengths[rows].max())
+            tokens = items.tokens[rows, :longest].to(compute.device)
+            answer = items.answer[rows, :longest].to(compute.device)
+            logits = hamner.forward(tokens).logits
+            hits[rows.to(compute.device)] = (next_token_hits(logits, tokens) | ~answer[:, 1:]).all(dim=1).long()
+    marks = sum_over_workers(hits).cpu()
     return {name: "".join(map(str, marks[items.cell == index].tolist())) for index, name in enumerate(items.cells)}
-
-
-# --- chance: what one scores who knows the form of the answer, but not what was asked --------------------------------

@@ -95,9 +95,9 @@ def test_rows_are_read_through_a_memory_map_without_copying(tmp_path):
 
 def test_a_source_shorter_than_one_row_is_bad_input():
     for tokens in (np.arange(7), [np.arange(3), np.arange(4)]):
-        with pytest.raises(BadInput, match="source 'sft' has 7 training tokens, less than one row of 8"):
+        with pytest.raises(BadInput, match="source 'sft' has 7 tokens to train on, less than one row of 8"):
             TextRows(tokens, 8, "sft", 0)
-    with pytest.raises(BadInput, match="source 'sft' has 0 training tokens"):
+    with pytest.raises(BadInput, match="source 'sft' has 0 tokens to train on"):
         TextRows([], 8, "sft", 0)
     with pytest.raises(BadInput, match="source 'sft': rows of 0 tokens cannot be"):
         TextRows(np.arange(7), 0, "sft", 0)
