@@ -364,7 +364,7 @@ class CurriculumRun:
             f"{_listed(record['heldout_loss'])}"
         )
         for drop in drops(self.told):
-            self.say(f"  {drop.told}")
+            self.say(f"  {drop.line}")
         self.records.stage_over(self.told, self.measure.chance, step)
         self.stage_index, self.stage_step = self.stage_index + 1, 0
         self._checkpoint(wait=True)

@@ -36,7 +36,7 @@ def test_exact_match_is_compared_item_by_item():
     after = "1" * 35 + "0" * 25 + "1" * 5 + "0" * 35  # 25 lost, 5 gained
     (drop,) = drops([_record(1, {"logic 1": before}), _record(2, {"logic 1": after})])
     assert drop == Drop("logic 1", "exact match", "structure", 0.6, 0.4, math.sqrt(30) / 100)  # 0.2 > 1.645 * 0.0548
-    assert drop.told == "logic 1: exact match 0.60 after structure, 0.40 now (a drop of 0.20 ± 0.05)"
+    assert drop.line == "logic 1: exact match 0.60 after structure, 0.40 now (a drop of 0.20 ± 0.05)"
 
 
 def test_a_change_within_its_error_is_none():
@@ -71,7 +71,7 @@ def test_held_out_loss_by_documents():
     assert (drop.skill, drop.kind, drop.best_stage) == ("sft", "held-out loss", "structure")
     assert (drop.best, drop.now) == pytest.approx((2.4, 2.76))
     assert drop.standard_error == pytest.approx(math.sqrt(0.001344))
-    assert drop.told == "sft: held-out loss 2.400 after structure, 2.760 now (a rise of 0.360 ± 0.037 nats per token)"
+    assert drop.line == "sft: held-out loss 2.400 after structure, 2.760 now (a rise of 0.360 ± 0.037 nats per token)"
     better = [_record(1, documents={"sft": (after, tokens)}), _record(2, documents={"sft": (before, tokens)})]
     assert drops(better) == []
 
