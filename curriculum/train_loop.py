@@ -87,7 +87,7 @@ class CurriculumRun:
             training_rows(corpus, self.tokenizer, names, self.settings.seq_len),
             self.settings.batch_size,
             rank=rank,
-            world=world,
+            world_size=world,
             max_epochs=self.settings.max_epochs,
         )
         self.model = parse(ModelConfig, document["model"], "model")

@@ -24,7 +24,6 @@ from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.tokenizer import Tokenizer
 from hamner.data.youtube.captions import read_captions
-from hamner.data.youtube.gather import videos_of
 from hamner.process_youtube import main
 
 DATA = os.environ.get("HAMNER_DATA", "")
@@ -345,19 +344,6 @@ def test_no_file_takes_another_ones_place(tmp_path, capsys):
         }
         words = {word[:2] for record in records(out) for word in record["text"].split() if re.match(r"v\d+w", word)}
         assert words == {f"v{n}" for n in range(7)}
-
-
-def test_names_of_caption_files():
-    def video_of(path, fetched=frozenset()):
-        return videos_of([path], fetched)[path]
-
-    assert video_of(Path("lecture_001_part1.en.vtt")) == ("lecture_001_part1", "001_part1")
-    assert video_of(Path("lecture_001_part1.en.vtt"), {"lecture_001"}) == ("lecture_001", "part1")
-    assert video_of(Path("12_3_Elsewhere.en.vtt"), {"12", "12_3"}) == ("12_3", "Elsewhere")
-    assert video_of(Path("9_z0XuElERM_librem5 kit_2.en.vtt")) == ("9_z0XuElERM", "librem5 kit_2")
-    assert video_of(Path("-154CWGhuAI_A： B？ C｜D⧸E.en-orig.vtt")) == ("-154CWGhuAI", "A: B? C|D/E")
-    assert video_of(Path("Intro.english.en.vtt")) == ("Intro.english", "Intro.english")
-    assert video_of(Path("12345_Elsewhere.en.vtt")) == ("12345_Elsewhere", "Elsewhere")
 
 
 def test_bad_input_is_said_all_at_once(tmp_path, capsys):
