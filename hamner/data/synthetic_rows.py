@@ -19,7 +19,8 @@ from hamner.config.errors import BadInput
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.corpus import Tokens
-from hamner.data.synthetic_tasks import LEVELS, Draws, generate_texts
+from hamner.data.synthetic_tasks import LEVELS, Draws
+from hamner.data.synthetic_tasks.texts import generate_texts
 from hamner.data.tokenizer import Tokenizer
 
 Levels = Sequence[float]  # shares of the synthetic items of level 1, 2, ...; they sum to 1

@@ -12,7 +12,8 @@ from hamner.config.errors import BadInput
 from hamner.config.special_tokens import END_OF_TEXT, RESERVED
 from hamner.data import split
 from hamner.data.synthetic_rows import TOKEN, SyntheticRows, WordCache, level_problems
-from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, generate, generate_texts
+from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, generate
+from hamner.data.synthetic_tasks.texts import generate_texts
 from hamner.data.synthetic_tasks.words import made_up_word
 from hamner.data.tokenizer import Tokenizer
 

@@ -8,16 +8,8 @@ from typing import Any
 
 import pytest
 
-from hamner.data.synthetic_tasks import (
-    LEVELS,
-    TASKS,
-    Draws,
-    Example,
-    brackets,
-    context_recall,
-    generate,
-    generate_texts,
-)
+from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, Example, brackets, context_recall, generate
+from hamner.data.synthetic_tasks.texts import generate_texts
 from hamner.data.synthetic_tasks.words import DESCRIBING, FIRST_NAMES, NOUNS
 
 EVERY_TASK_AND_LEVEL = [(task, level) for task in TASKS for level in LEVELS]
