@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hamner.data.youtube.gather import videos_of
+from hamner.data.youtube.caption_files import videos_of
 
 
 def test_names_of_caption_files():
