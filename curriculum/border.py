@@ -16,7 +16,7 @@ from curriculum.stages import Stage
 from hamner.config.errors import BadInput
 from hamner.config.schema import Curriculum
 from hamner.evaluation.forgetting import drops
-from hamner.model.distributed import broadcast
+from hamner.model.distributed import broadcast_object
 from hamner.training import checkpoint
 from hamner.training.session import Session
 
@@ -38,7 +38,7 @@ class Border:
             f"{listed(record['heldout_loss'])}"
         )
         for drop in drops(list(place.records)):
-            self._log.say(f"  {drop.told}")
+            self._log.say(f"  {drop.line}")
         self._log.stage_over(place.records, self._measurements.chance, self._session.global_step)
         return place
 
@@ -82,7 +82,7 @@ class Border:
                 checkpoint.load(path)
             except BadInput as error:
                 problem = str(error)
-        problem = broadcast(problem)
+        problem = broadcast_object(problem)
         if problem:
             self._log.say(f"{line}; its best weights are lost, so the run continues from the last: {problem}")
             return

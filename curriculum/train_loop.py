@@ -32,7 +32,7 @@ from hamner.config.load import parse
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.mixer import Exhausted
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
-from hamner.model.distributed import rank, world_size
+from hamner.model.distributed import broadcast_tensor, rank, world_size
 from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json
 from hamner.training import checkpoint
@@ -298,8 +298,7 @@ class CurriculumRun:
         """Return whether rank 0 was asked to stop: all workers stop at the same step, or none."""
         requested = torch.tensor(float(self.session.rank == 0 and self._stop_requested()))
         if self.session.world_size > 1:
-            requested = requested.to(self.config.compute.device)
-            torch.distributed.broadcast(requested, src=0)
+            requested = broadcast_tensor(requested.to(self.config.compute.device))
         return bool(requested)
 
     # -- what is shown

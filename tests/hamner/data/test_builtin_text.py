@@ -73,7 +73,7 @@ def test_quotation_marks_are_paired(name: str) -> None:
 def test_same_seed_same_text_whatever_the_hash_seed() -> None:
     code = (
         "import random, json\n"
-        "from hamner.builtin_text import dialogues, facts, stories, voice\n"
+        "from hamner.data.builtin_text import dialogues, facts, stories, voice\n"
         "rng = random.Random(5)\n"
         "makers = [stories.document, facts.document, dialogues.conversation, voice.document]\n"
         "print(json.dumps([make(rng) for _ in range(20) for make in makers]))\n"
@@ -106,7 +106,7 @@ def test_every_plot_is_told_with_its_cast() -> None:
     for plot in PLOTS:
         rng = random.Random(plot)
         for _ in range(100):
-            text = stories._tell(rng, plot)
+            text = stories.tell(rng, plot)
             names = Counter(re.findall(r"\b[A-Z][a-z]+\b", text))
             assert sum(count >= 2 for count in names.values()) >= 1, "somebody is named again"
 

@@ -84,7 +84,7 @@ def test_a_source_that_leaves_the_mix_takes_what_was_drawn_ahead_with_it(tokeniz
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_each_of_two_workers_draws_its_share_ahead(tokenizer, rank):
-    _same(*_both(tokenizer, rank=rank, world=2), 110)
+    _same(*_both(tokenizer, rank=rank, world_size=2), 110)
 
 
 class Failing:

@@ -29,10 +29,10 @@ def tokenizer():
 
 def test_training_is_the_same_in_every_process(tokenizer):
     code = (
-        "import json, sys; from hamner.tokenizer import Tokenizer;"
+        "import json, sys; from hamner.data.tokenizer import Tokenizer;"
         "print(Tokenizer.train(json.load(sys.stdin), 340).sha256)"
     )
-    told = {
+    hashes = {
         subprocess.run(
             [sys.executable, "-c", code],
             input=json.dumps(TEXTS),
@@ -43,7 +43,7 @@ def test_training_is_the_same_in_every_process(tokenizer):
         ).stdout.strip()
         for seed, threads in (("1", "1"), ("2", "2"))
     }
-    assert told == {tokenizer.sha256}
+    assert hashes == {tokenizer.sha256}
 
 
 def test_other_text_gives_another_tokenizer(tokenizer):

@@ -24,7 +24,7 @@ from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.tokenizer import Tokenizer
 from hamner.data.youtube.captions import read_captions
-from hamner.data.youtube.gather import videos_of
+from hamner.data.youtube.download import LATER
 from hamner.process_youtube import main
 
 DATA = os.environ.get("HAMNER_DATA", "")
@@ -234,7 +234,7 @@ def test_it_waits_between_requests_and_stops_when_they_are_too_many(site, comman
     code, said, _ = command(address, sleep="0.7")
     assert code == 0 and said[-1] == "4 videos: 2 fetched, 2 without captions"
     assert f"/video/{video_id(3)}.json" not in site.asked
-    assert said[3] == f"{video_id(3)}: not asked for: too many requests; run the same command again in an hour or two"
+    assert said[3] == f"{video_id(3)}: {LATER}"
     gaps = [b - a for a, b in zip(site.times, site.times[1:], strict=False)]
     # list, video, captions, video, captions, ...: a seventh before a page, the whole before captions
     assert min(gaps) >= 0.1 and min(gaps[1::2]) >= 0.7
@@ -347,29 +347,16 @@ def test_no_file_takes_another_ones_place(tmp_path, capsys):
         assert words == {f"v{n}" for n in range(7)}
 
 
-def test_names_of_caption_files():
-    def video_of(path, fetched=frozenset()):
-        return videos_of([path], fetched)[path]
-
-    assert video_of(Path("lecture_001_part1.en.vtt")) == ("lecture_001_part1", "001_part1")
-    assert video_of(Path("lecture_001_part1.en.vtt"), {"lecture_001"}) == ("lecture_001", "part1")
-    assert video_of(Path("12_3_Elsewhere.en.vtt"), {"12", "12_3"}) == ("12_3", "Elsewhere")
-    assert video_of(Path("9_z0XuElERM_librem5 kit_2.en.vtt")) == ("9_z0XuElERM", "librem5 kit_2")
-    assert video_of(Path("-154CWGhuAI_A： B？ C｜D⧸E.en-orig.vtt")) == ("-154CWGhuAI", "A: B? C|D/E")
-    assert video_of(Path("Intro.english.en.vtt")) == ("Intro.english", "Intro.english")
-    assert video_of(Path("12345_Elsewhere.en.vtt")) == ("12345_Elsewhere", "Elsewhere")
-
-
 def test_bad_input_is_said_all_at_once(tmp_path, capsys):
     assert main(["nowhere", "--uses", "0", "--pauses", "-1", "--sleep", "-1", "--language", "klingon!"]) == 2
     about = [line.split(" ")[1] for line in capsys.readouterr().err.splitlines()]
     assert about == ["--uses", "--pauses", "--sleep", "--language", "'nowhere'"]
     (tmp_path / "notes.md").write_text("x")
     assert main([str(tmp_path)]) == 2 and "no *.vtt or *.info.json in" in capsys.readouterr().err
-    assert main([str(tmp_path / "notes.md")]) == 2 and "is no caption file" in capsys.readouterr().err
+    assert main([str(tmp_path / "notes.md")]) == 2 and "is not a caption file" in capsys.readouterr().err
     info_json(tmp_path / "a.info.json", "")
     assert main([str(tmp_path), "--out", str(tmp_path / "notes.md")]) == 2
-    assert "cannot be made" in capsys.readouterr().err
+    assert "cannot be created" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -386,7 +373,7 @@ def test_nothing_that_comes_out_is_exit_code_one(tmp_path, capsys, content, prob
     out = tmp_path / "out"
     assert main([str(path), "--out", str(out)]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert problem in said[0] and said[-2:] == ["1 videos: 1 without captions", f"nothing came of {path}"]
+    assert problem in said[0] and said[-2:] == ["1 videos: 1 without captions", f"no samples from {path}"]
     assert not (out / "training_samples.jsonl").exists()
 
 
@@ -407,13 +394,13 @@ def test_only_one_process_works_on_a_folder_and_ctrl_c_says_how_to_go_on(tmp_pat
     site.delay = 20  # longer than another command takes to start and be refused; Ctrl-C does not wait for it
     out = tmp_path / "personal"
     words = [sys.executable, "-m", "hamner.process_youtube", site.channel("me", [video_id(0)]), "--out", str(out)]
-    first = subprocess.Popen(words, env=plugin, stdout=subprocess.PIPE, text=True)
+    first = subprocess.Popen(words, env=plugin, stderr=subprocess.PIPE, text=True)
     while not site.asked:
         time.sleep(0.01)
     code, _, err = command("http://127.0.0.1:9/x")
     first.send_signal(signal.SIGINT)
-    said, _ = first.communicate()
-    assert first.returncode == 130 and "stopped; the same command goes on where it stood" in said
+    _, first_err = first.communicate()
+    assert first.returncode == 130 and "use the same command to continue" in first_err
     assert code == 2 and "another process_youtube is at work in" in err
 
 
