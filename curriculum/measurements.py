@@ -6,7 +6,6 @@ match of every skill, on texts and items that are fixed for the run, so that sta
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from hamner.data.mixer import Mixer
 from hamner.data.synthetic_tasks import LEVELS
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.chance import chance
-from hamner.evaluation.heldout import document_losses, heldout_loss, heldout_rows, heldout_text
+from hamner.evaluation.heldout import HeldoutResult, evaluate_rows, evaluate_text, heldout_rows, heldout_text
 from hamner.evaluation.skills import exact_match, skill_items
 from hamner.evaluation.statistics import row_counts
 from hamner.model.transformer import Hamner
@@ -63,22 +62,22 @@ class Measurements:
 
     def heldout_losses(self, hamner: Hamner) -> dict[str, float]:
         """Held-out loss of every source of the curriculum, nats per token. Raises Diverged."""
-        return {name: sum(nats) / sum(tokens) for name, (nats, tokens) in self._document_losses(hamner).items()}
+        return {name: result.loss for name, result in self._heldout_results(hamner).items()}
 
     def stage_end_results(self, hamner: Hamner) -> dict[str, Any]:
         """Held-out losses, the losses of each document, and the items of each skill that are right.
 
         They are the values of a stage's record in stages.json and skills.json. Raises Diverged.
         """
-        documents = self._document_losses(hamner)
+        results = self._heldout_results(hamner)
         skills = (
             exact_match(hamner, self._items, self._config.compute, batch_size=SKILL_BATCH * self._batch)
             if self._items
             else {}
         )
         return {
-            "heldout_loss": {name: sum(nats) / sum(tokens) for name, (nats, tokens) in documents.items()},
-            "documents": {name: {"nats": nats, "tokens": tokens} for name, (nats, tokens) in documents.items()},
+            "heldout_loss": {name: result.loss for name, result in results.items()},
+            "documents": {name: result.documents for name, result in results.items()},
             "skills": skills,
         }
 
@@ -89,18 +88,18 @@ class Measurements:
         """
         rows_read = {name: mixer.already_read(name, max(1, self._count // 2)) for name in self._texts}
         return {
-            name: heldout_loss(hamner, rows, self._config.compute, batch_size=self._batch)
+            name: evaluate_rows(hamner, rows, self._config.compute, batch_size=self._batch).loss
             for name, rows in rows_read.items()
             if rows is not None
         }
 
-    def _document_losses(self, hamner: Hamner) -> dict[str, tuple[list[float], list[int]]]:
-        """Nats and tokens of each held-out document, by source. Raises Diverged when a loss is not finite."""
-        losses = {
-            name: document_losses(hamner, text, self._config.compute, batch_size=self._batch)
+    def _heldout_results(self, hamner: Hamner) -> dict[str, HeldoutResult]:
+        """What the model makes of each source's held-out text. Raises Diverged when a loss is not finite."""
+        results = {
+            name: evaluate_text(hamner, text, self._config.compute, batch_size=self._batch)
             for name, text in self._texts.items()
         }
-        for name, (nats, _) in losses.items():
-            if not math.isfinite(sum(nats)):
-                raise Diverged(f"the held-out loss of {name} is {sum(nats)}")
-        return losses
+        for name, result in results.items():
+            if not result.is_finite:
+                raise Diverged(f"the held-out loss of {name} is {result.loss}")
+        return results

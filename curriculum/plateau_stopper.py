@@ -16,8 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from curriculum.plateau import Look, StopReason, make_stopper
 from curriculum.stages import Stage
 from hamner.config.schema import Config
-from hamner.evaluation.heldout import heldout_loss
-from hamner.evaluation.statistics import mix_loss
+from hamner.evaluation.heldout import MixResult, evaluate_rows
 from hamner.model.transformer import Hamner
 from hamner.training.trainer import Diverged
 
@@ -57,8 +56,8 @@ class StageJudge:
     def measure(self) -> float:
         """Held-out loss of the averaged weights on the stage's mix, nats per token. Raises Diverged."""
         settings = self._config.curriculum
-        losses = {
-            name: heldout_loss(
+        results = {
+            name: evaluate_rows(
                 cast(Hamner, self.average.module),
                 rows,
                 self._config.compute,
@@ -66,7 +65,7 @@ class StageJudge:
             )
             for name, rows in self._rows.items()
         }
-        loss = mix_loss(losses, self._stage.mix)
+        loss = MixResult(results, self._stage.mix).loss
         if not math.isfinite(loss):
             raise Diverged(f"the held-out loss of the averaged weights is {loss}")
         return loss

@@ -24,7 +24,7 @@ import numpy as np
 from curriculum.plateau import gain_per_window, make_stopper
 from curriculum.train_loop import CurriculumRun
 from hamner.config.schema import Plateau
-from hamner.evaluation.heldout import document_losses, heldout_text
+from hamner.evaluation.heldout import heldout_text
 from hamner.evaluation.statistics import clustered_error, row_counts
 from hamner.runs.files import read_json
 from hamner.training import checkpoint
@@ -214,12 +214,12 @@ def rows(run: Path) -> None:
             for step in pair:
                 averaged = checkpoint.load(run / "checkpoints" / checkpoint.step_name(step)).tensors("average")
                 session.trainer.hamner.load_state_dict(averaged)
-                values, tokens = document_losses(session.trainer.hamner, text, curriculum.config.compute, batch_size=8)
-                nats.append(values)
+                result = evaluate_text(session.trainer.hamner, text, curriculum.config.compute, batch_size=8)
+                nats.append(result.nats)
             gaps = [a - b for a, b in zip(*nats, strict=True)]
-            variance += stage.mix[name] ** 2 * clustered_error(gaps, tokens) ** 2
-            mean += stage.mix[name] * sum(nats[1]) / sum(tokens)
-            tokens_read += sum(tokens)
+            variance += stage.mix[name] ** 2 * clustered_error(gaps, result.tokens) ** 2
+            mean += stage.mix[name] * sum(nats[1]) / sum(result.tokens)
+            tokens_read += sum(result.tokens)
         error = 100 * math.sqrt(variance) / mean / 2  # of the gain a window: two windows lie between
         print(
             f"{stage.name}: {tokens_read:,} held-out tokens: the choice of text adds {error:.3f} % to the gain of a "
