@@ -24,7 +24,7 @@ import numpy as np
 from curriculum.plateau import gain_per_window, make_stopper
 from curriculum.train_loop import CurriculumRun
 from hamner.config.schema import Plateau
-from hamner.evaluation.heldout import heldout_text
+from hamner.evaluation.heldout import evaluate_text, heldout_text
 from hamner.evaluation.statistics import clustered_error, row_counts
 from hamner.runs.files import read_json
 from hamner.training import checkpoint
