@@ -24,7 +24,7 @@ MAY_DIFFER = (  # keys of the config that change no number of a stage of fixed l
     "tournament.",
     "curriculum.plateau.",
     "curriculum.max_steps",
-    "curriculum.after_worse",
+    "curriculum.after_rising_loss",
     "curriculum.log_every",
     "curriculum.sample_",
     "curriculum.checkpoint_every",

@@ -1,5 +1,6 @@
-"""Measures what hamner/plateau.py judges: the held-out loss of the stage's mix, of a running average of the
-weights. Averaging leaves training untouched and takes most of the scatter out of one evaluation.
+"""Plateau stopper: measures the validation loss that plateau.py judges, of a running average (EMA) of the weights.
+
+Averaging leaves training untouched and takes most of the scatter out of one evaluation.
 """
 
 from __future__ import annotations
@@ -76,8 +77,12 @@ class StageJudge:
     def state(self) -> dict[str, Any]:
         return {"stopper": self.stopper.state(), "averaged": int(self.average.n_averaged), "last": self.last_loss}
 
-    def load(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load what tensors() returned."""
         self.average.module.load_state_dict(dict(tensors))
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Load what state() returned."""
         self.average.n_averaged = torch.tensor(state["averaged"])
         self.stopper.load_state(state["stopper"])
         self.last_loss = state["last"]

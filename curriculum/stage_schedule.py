@@ -7,6 +7,7 @@ A plateau, or the stage's length, says when it is over. With a decay the rate th
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from curriculum.plateau import Ending
@@ -52,5 +53,5 @@ class StageEnd:
     def state(self) -> dict[str, Any]:
         return {"reason": self._reason, "since": self._since, "at": self.at}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         self._reason, self._since, self.at = state["reason"], state["since"], state["at"]

@@ -13,7 +13,6 @@ from hamner.config.schema import Config, ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json, read_json_as
 from hamner.runs.folders import run_folder, runs
-from hamner.training import checkpoint
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,8 @@ def with_weights_of(pupil: StartingModel, source: str | None) -> StartingModel:
     """Take the tokenizer of the checkpoint's weights; refused when it is another model or another tokenizer."""
     if not source:
         return pupil
+    from hamner.training import checkpoint  # loads PyTorch, which a model without weights does not need
+
     found = checkpoint.load(Path(source).expanduser())
     if found.model != pupil.model:
         raise BadInput(

@@ -15,6 +15,7 @@ from rich.console import Console
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.runs.files import read_json_as, write_json
+from hamner.runs.folders import next_attempt
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, run_name, twins
 from tournament.standings import show_round, standings, write_winner
@@ -67,7 +68,7 @@ class League:
             read_json_as(path, self._load)
         self._write_eval_rows()
         self._prune_checkpoints()
-        self.attempt = 1 + max((int(p.name) for p in (self.folder / "ray").glob("*") if p.name.isdigit()), default=0)
+        self.attempt = next_attempt(self.folder)
         checkpoints = {
             self.name(run): max((self.folder / self.name(run) / "checkpoints").glob("step_*"), default=None)
             for run in self.bracket.runs(self.bracket.round)
@@ -169,7 +170,7 @@ class League:
             if run in bracket.twins and not bracket.is_over():
                 continue
             for folder in (self.folder / self.name(run) / "checkpoints").glob("step_*"):
-                if self.config.tournament.keep_cut == "nothing":
+                if self.config.tournament.keep_eliminated == "nothing":
                     shutil.rmtree(folder, ignore_errors=True)
                 else:
                     from hamner.training import checkpoint  # loads PyTorch, for which Ray's start need not wait

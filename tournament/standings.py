@@ -135,7 +135,7 @@ def _facts(bracket: Bracket, index: int, name: str, contestant: Contestant) -> d
     return means | {
         "tokens_per_parameter": tokens / count_parameters(contestant.model).total if tokens else None,
         "other_sources": first.facts.get("other_sources", {}),
-        "ladder": first.facts.get("ladder", []),
+        "memory_fallbacks": first.facts.get("memory_fallbacks", []),
         "runs": [_run_row(run, o) for run, o in outcomes.items()],
     }
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from hamner.config.errors import BadInput
-from hamner.runs.cluster import check_cluster, ray_settings
-from hamner.runs.files import read_json
+from hamner.runs.cluster import join, ray_settings
+from hamner.runs.folders import next_attempt
 from tournament.bracket import Bracket, Run
 from tournament.gpu_memory import share
 from tournament.league import League
 from tournament.learning_rate_probe import PROBE_ROUND
+from tournament.memory_fallbacks import FILE_NAME, needed_share
 
 TRIAL = "tournament.trial"
 # Ray starts a process for each core, which on a large machine would load all for nothing
@@ -39,17 +39,10 @@ def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES) -
 
     compute, settings = league.config.compute, ray_settings(league.config.compute.threads)
     is_own = settings["address"] == "local"
-    try:
-        with environment(preload_environment(settings, compute.device, max_preloaded_cores) if is_own else {}):
-            ray.init(**settings)
-    except ConnectionError as error:
-        raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
     needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
-    try:
-        check_cluster(ray.nodes(), max(n["CPU"] for n in needs), max(n.get("GPU", 0) for n in needs))
-    except BadInput:
-        ray.shutdown()
-        raise
+    preload = preload_environment(settings, compute.device, max_preloaded_cores) if is_own else {}
+    with environment(preload):
+        join(ray, settings, cpus=max(n["CPU"] for n in needs), gpus=max(n.get("GPU", 0) for n in needs))
     importlib.import_module(TRIAL)  # while the text is still being prepared
     if is_own:
         from ray.tune.execution import class_cache
@@ -126,11 +119,9 @@ def _resources(league: League, run: Run, requested: float | None = None) -> dict
     """What one run occupies; `requested`: the share of a card that it needs after it ran out of memory."""
     if league.config.compute.device == "cpu":
         return {"CPU": league.config.compute.threads}
-    from tournament.training import LADDER  # loads PyTorch, for which Ray's start need not wait
-
-    ladder = league.folder / league.name(run) / LADDER
-    if requested is None and ladder.is_file():
-        requested = read_json(ladder)["rung"]["share"]
+    fallbacks = league.folder / league.name(run) / FILE_NAME
+    if requested is None and fallbacks.is_file():
+        requested = needed_share(fallbacks)
     model = league.contestants[run.contestant].model
     # many share a card: the CPU is not what limits them
     return {"CPU": 1, "GPU": share(model, league.config) if requested is None else requested}
@@ -144,7 +135,6 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
     from tournament.trial import Trial
 
     config, folder = league.config, league.folder
-    number = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
     flops = league.bracket.flops
     order = sorted(runs, key=lambda run: (runs[run], -flops[run.contestant]))  # the longest first
     hooks = Hooks(
@@ -181,7 +171,7 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
             reuse_actors=config.compute.device == "cpu",
         ),
         run_config=tune.RunConfig(
-            name=str(number),
+            name=str(next_attempt(folder)),
             storage_path=str(folder / "ray"),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),

@@ -176,13 +176,10 @@ class Mixer:
         return batch
 
     def state(self) -> dict[str, Any]:
-        return {"before": dict(self._before), "step": self._step, "mix": dict(self.mix)}
+        return {"before": dict(self._before), "step": self._step, "mix": dict(self.mix), "levels": list(self._levels)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go to a saved place; the stage's synthetic levels must have been set by start_stage.
-
-        Raises BadInput when what was saved is not of these sources.
-        """
+        """Continue at a saved place. Raises BadInput when it was saved with other sources."""
         problems = list(mix_problems(state["mix"], "saved mix", list(self._rows)))
         if state["before"].keys() != self._before.keys():
             problems.append(
@@ -191,7 +188,7 @@ class Mixer:
             )
         if problems:
             raise BadInput(problems)
-        self._begin(state["mix"], self._levels)
+        self._begin(state["mix"], tuple(state["levels"]))
         self._before, self._step = dict(state["before"]), int(state["step"])
 
 

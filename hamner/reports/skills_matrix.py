@@ -14,7 +14,6 @@ best was chosen.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +28,7 @@ from matplotlib.patches import Rectangle
 
 from hamner.evaluation.forgetting import Record, drops
 from hamner.evaluation.statistics import accuracy
-from hamner.runs.files import write_json
+from hamner.runs.files import replacing, write_json
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
 
@@ -62,9 +61,8 @@ def write_matrix(folder: Path, records: Sequence[Record], chance: Mapping[str, f
         },
     )
     path = folder / "skills.png"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    picture(records, chance).savefig(temporary, format="png")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        picture(records, chance).savefig(temporary, format="png")
     return path
 
 

@@ -30,10 +30,10 @@ def smoke_data(tmp_path_factory):
 
 @pytest.fixture
 def course(smoke_data, tmp_path):
-    """course(*stages, name, key="value" words...) -> a CurriculumRun of `v3` at smoke size in a folder of its own."""
+    """course(*stages, name, words=("key=value", ...)) -> a CurriculumRun of `v3` at smoke size in its own folder."""
     before = torch.get_num_threads()
 
-    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", attempt: int = 1) -> CurriculumRun:
+    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", **arguments) -> CurriculumRun:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
@@ -50,7 +50,7 @@ def course(smoke_data, tmp_path):
                 )
             )
             (folder / "data").symlink_to(smoke_data)
-        return CurriculumRun(folder, attempt=attempt)
+        return CurriculumRun(folder, **arguments)
 
     yield make
     torch.set_num_threads(before)

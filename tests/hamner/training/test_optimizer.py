@@ -160,5 +160,5 @@ def test_a_resume_goes_on_identically(tmp_path, kill):
 
 @pytest.mark.parametrize("pattern", ["nothing.*", "blocks.9.*", "Embedding.weight"])
 def test_an_empty_group_is_refused(pattern):
-    with pytest.raises(BadInput, match=r"holds none of the parameters, such as embedding\.weight"):
+    with pytest.raises(BadInput, match=r"matches no parameter: use names like embedding\.weight"):
         _trainer(_middle(0.2), _named(0.2, pattern))

@@ -1,4 +1,4 @@
-"""What a run says it costs."""
+"""Throughput, MFU and peak memory."""
 
 import time
 
@@ -7,25 +7,23 @@ import torch
 
 from hamner.config.cost import training_flops_per_token, useful_flops_per_token
 from hamner.config.schema import Compute, ModelConfig
-from hamner.training import throughput
-from hamner.training.throughput import Meter, matrix_peak, peak_gib
+from hamner.training.throughput import ThroughputMeter, matrix_peak, peak_gib
 
 MODEL = ModelConfig(vocab_size=1000, hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=96)
 CPU = Compute(device="cpu", precision="fp32")
 
 
-def test_speed_is_of_training_steps_alone_and_counts_the_wait_for_data(monkeypatch):
-    monkeypatch.setattr(throughput, "matrix_peak", lambda device, precision: 1e9)
-    speed = Meter(CPU, MODEL, 128)
+def test_speed_is_of_training_steps_alone_and_counts_the_wait_for_data():
+    meter = ThroughputMeter(CPU, MODEL, 128, peak_flops=1e9)
     time.sleep(0.05)  # spent on something else
     for _ in range(2):
-        speed.ran(4.5)
-    told = speed.now(900, waited=0.9)
-    assert told["tokens_per_second"] == pytest.approx(100) and told["data_wait"] == pytest.approx(0.1)
-    assert told["mfu"] == pytest.approx(told["tokens_per_second"] * useful_flops_per_token(MODEL, 128) / 1e9)
-    speed.ran(4.5)
-    told = speed.now(1350, waited=0.9)
-    assert told["tokens_per_second"] == pytest.approx(100) and told["data_wait"] == 0
+        meter.add(4.5)
+    row = meter.read(900, 0.9)
+    assert row["tokens_per_second"] == pytest.approx(100) and row["data_wait"] == pytest.approx(0.1)
+    assert row["mfu"] == pytest.approx(row["tokens_per_second"] * useful_flops_per_token(MODEL, 128) / 1e9)
+    meter.add(4.5)
+    row = meter.read(1350, 0.9)
+    assert row["tokens_per_second"] == pytest.approx(100) and row["data_wait"] == 0
 
 
 def test_useful_operations_are_six_a_weight_and_half_the_square_of_attention():
@@ -41,7 +39,7 @@ def test_the_peak_of_matrix_products_is_not_below_what_one_reaches():
     assert 1e9 < matrix_peak("cpu", "fp32") < 1e13
 
 
-def test_peak_memory_rises_with_what_is_held():
+def test_peak_memory_rises_with_what_is_allocated():
     before = peak_gib("cpu")
-    held = torch.ones(3 * 2**26)  # 0.75 GiB
-    assert peak_gib("cpu") >= min(before, 0.5) + 0.2 and held.sum() > 0
+    tensor = torch.ones(3 * 2**26)  # 0.75 GiB
+    assert peak_gib("cpu") >= min(before, 0.5) + 0.2 and tensor.sum() > 0
