@@ -10,11 +10,11 @@ from tournament.bracket import Bracket
 FLOPS, SECONDS, LOSS = 1, 2, 3  # places in a point of Training.result()'s grid
 
 
-def at_equal_cost(bracket: Bracket, index: int, *, exclusive: bool) -> dict[str, Any]:
+def at_equal_cost(bracket: Bracket, index: int, *, is_exclusive: bool) -> dict[str, Any]:
     """Of each contestant of a round: loss and rank at the largest cost all have reached, None where unknown.
 
     From the grid of held-out losses, on fewer rows than the ranking. Seconds are those of training alone; they
-    compare only when every run had a slot of its own (`exclusive`).
+    compare only when every run had a slot of its own (`is_exclusive`).
     """
     curves = {name: curve for name in bracket.ranking(index) if (curve := _curve(bracket, index, name))}
     costs: dict[str, Any] = {
@@ -24,7 +24,7 @@ def at_equal_cost(bracket: Bracket, index: int, *, exclusive: bool) -> dict[str,
         "nothing": {f"{what}_at_equal_{cost}": None for cost in ("flops", "seconds") for what in ("loss", "rank")},
     }
     for cost, place in (("flops", FLOPS), ("seconds", SECONDS)):
-        if not curves or (cost == "seconds" and not exclusive):
+        if not curves or (cost == "seconds" and not is_exclusive):
             costs["of"] = {name: costs["nothing"] | costs["of"][name] for name in curves}
             continue
         common = costs[cost] = min(curve[-1][place] for curve in curves.values())

@@ -111,7 +111,7 @@ class League:
 
     # -- what the scheduler reports, before it acts
 
-    def record(self, run: Run, outcome: Outcome, decided: bool) -> None:
+    def record(self, run: Run, outcome: Outcome, is_decided: bool) -> None:
         """Write the ledger, then everything that follows from it."""
         self._write()
         self._write_eval_rows()
@@ -127,7 +127,7 @@ class League:
         if more:
             self.console.print(f"  contested, so further seeds: {', '.join(more)}", soft_wrap=True)
         self._seed_counts = counts
-        if decided:
+        if is_decided:
             document = self._write_standings()
             show_round(self.console, document, len(document["rounds"]) - 1)
             self._prune_checkpoints()

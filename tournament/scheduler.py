@@ -135,8 +135,8 @@ class EliminationScheduler(TrialScheduler):
 
     def _report(self, tune_controller: Any, run: Run, index: int, outcome: Outcome) -> None:
         """Report an outcome to the bracket, record it, then stop the trials that are out and do not run."""
-        decided = self._bracket.report(run, index, outcome)
-        self._hooks.record(run, outcome, decided)
+        is_decided = self._bracket.report(run, index, outcome)
+        self._hooks.record(run, outcome, is_decided)
         is_last = self._needs_another_tuner()
         for other, trial in self._trials.items():
             is_parked = trial.status in (Trial.PAUSED, Trial.PENDING) or trial.is_saving

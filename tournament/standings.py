@@ -71,45 +71,20 @@ def standings(
 
 def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], index: int) -> dict[str, Any]:
     league, round_, noise = config.tournament, bracket.rounds[index], bracket.seed_noise(index)
-    labels, last = bracket.labels(index), bracket.last_survivor(index)
-    per_step = league.batch_size * league.seq_len
-    rows = []
-    for place, name in enumerate(bracket.ranking(index), start=1):
-        failed = bracket.failure(index, name)
-        status: str = failed.failure or "error" if failed else "advanced" if name in round_.survivors else "eliminated"
-        if name == bracket.winner() and index == len(bracket.rounds) - 1:
-            status = "winner"
-        label = labels.get(name)
-        if label is None and last is not None and not failed:
-            label = bracket.compare(index, name, last) if name != last else Label(0.0, 0.0, 0.0, "settled")
-        verdict = labels[name].verdict if name in labels else bracket.winner_verdict() if status == "winner" else None
-        rows.append(
-            {
-                "rank": place,
-                "contestant": name,
-                "heldout_loss": None if failed else bracket.loss(index, name),
-                "status": status,
-                "reason": failed.reason if failed else "",
-                "verdict": verdict,
-                "difference": label.difference if label else None,
-                "evaluation_se": label.evaluation_se if label else None,
-                "standard_error": label.standard_error if label else None,
-                "seed_sd": noise.sd,
-                "seeds": len(bracket.losses(index, name)),
-                **_facts(bracket, index, name, contestants[name]),
-                "flops_per_token": bracket.flops[name],
-            }
-        )
-    is_exclusive = config.compute.device == "cpu" or league.budget == "seconds"  # a slot of its own for each run
-    costs = at_equal_cost(bracket, index, exclusive=is_exclusive)
-    for row in rows:
-        row |= costs["of"].get(row["contestant"], costs["nothing"])
+    # seconds compare only where each run has a slot of its own
+    is_exclusive = config.compute.device == "cpu" or league.budget == "seconds"
+    costs = at_equal_cost(bracket, index, is_exclusive=is_exclusive)
+    labels = bracket.labels(index)
+    rows = [
+        {"rank": rank} | _row(bracket, index, labels, contestants[name], name) | costs["of"].get(name, costs["nothing"])
+        for rank, name in enumerate(bracket.ranking(index), start=1)
+    ]
     steps = reference_end(config, index)
     uncooled = _best_before_cooldown(bracket, index)
     return {
         "round": index + 1,
         "steps": steps,
-        "tokens": steps * per_step,
+        "tokens": steps * league.batch_size * league.seq_len,
         "keep": league.keep[index],
         "budget": league.budget,
         "seed_sd": noise.sd,
@@ -119,6 +94,34 @@ def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestan
         **({"cut_differs_without_cooldown": set(uncooled) != set(bracket.best(index))} if uncooled else {}),
         "standings": rows,
         "twins": [_run_row(twin, o) for twin in bracket.twins if (o := round_.outcomes.get(twin))],
+    }
+
+
+def _row(
+    bracket: Bracket, index: int, labels: Mapping[str, Label], contestant: Contestant, name: str
+) -> dict[str, Any]:
+    """One contestant of a round, compared with the last that is in."""
+    failed, last = bracket.failure(index, name), bracket.last_survivor(index)
+    is_in = name in bracket.rounds[index].survivors
+    status: str = failed.failure or "error" if failed else "advanced" if is_in else "eliminated"
+    if name == bracket.winner() and index == len(bracket.rounds) - 1:
+        status = "winner"
+    label = labels.get(name)
+    if label is None and last is not None and not failed:
+        label = bracket.compare(index, name, last) if name != last else Label(0.0, 0.0, 0.0, "settled")
+    return {
+        "contestant": name,
+        "heldout_loss": None if failed else bracket.loss(index, name),
+        "status": status,
+        "reason": failed.reason if failed else "",
+        "verdict": labels[name].verdict if name in labels else bracket.winner_verdict() if status == "winner" else None,
+        "difference": label.difference if label else None,
+        "evaluation_se": label.evaluation_se if label else None,
+        "standard_error": label.standard_error if label else None,
+        "seed_sd": bracket.seed_noise(index).sd,
+        "seeds": len(bracket.losses(index, name)),
+        **_facts(bracket, index, name, contestant),
+        "flops_per_token": bracket.flops[name],
     }
 
 

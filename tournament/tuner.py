@@ -40,7 +40,8 @@ def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES) -
     compute, settings = league.config.compute, ray_settings(league.config.compute.threads)
     is_own = settings["address"] == "local"
     needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
-    with environment(preload_environment(settings, compute.device, max_preloaded_cores) if is_own else {}):
+    preload = preload_environment(settings, compute.device, max_preloaded_cores) if is_own else {}
+    with environment(preload):
         join(ray, settings, cpus=max(n["CPU"] for n in needs), gpus=max(n.get("GPU", 0) for n in needs))
     importlib.import_module(TRIAL)  # while the text is still being prepared
     if is_own:
@@ -126,26 +127,12 @@ def _resources(league: League, run: Run, requested: float | None = None) -> dict
     return {"CPU": 1, "GPU": share(model, league.config) if requested is None else requested}
 
 
-def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
-    """One Tuner over these runs."""
-    from ray import tune
-
-    from tournament.scheduler import EliminationScheduler, Hooks
-    from tournament.trial import Trial
-
-    config, folder = league.config, league.folder
-    flops = league.bracket.flops
-    order = sorted(runs, key=lambda run: (runs[run], -flops[run.contestant]))  # the longest first
-    hooks = Hooks(
-        cost={run: flops[run.contestant] for run in runs},
-        resources=lambda run, requested: _resources(league, run, requested),
-        record=league.record,
-        record_rate=league.record_rate,
-        use_fresh_processes=config.compute.device == "cuda",
-    )
-    rows = [
+def _rows(league: League, runs: Mapping[Run, int]) -> list[dict[str, Any]]:
+    """What each trial is given, the longest run of the earliest round first."""
+    order = sorted(runs, key=lambda run: (runs[run], -league.bracket.flops[run.contestant]))
+    return [
         {
-            "run": str(folder),
+            "run": str(league.folder),
             "contestant": run.contestant,
             "seed": run.seed,
             "round": runs[run],
@@ -155,13 +142,30 @@ def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
         }
         for run in order
     ]
+
+
+def _tune(league: League, runs: Mapping[Run, int], trial: type | None) -> None:
+    """One Tuner over these runs."""
+    from ray import tune
+
+    from tournament.scheduler import EliminationScheduler, Hooks
+    from tournament.trial import Trial
+
+    config, folder = league.config, league.folder
+    hooks = Hooks(
+        cost={run: league.bracket.flops[run.contestant] for run in runs},
+        resources=lambda run, requested: _resources(league, run, requested),
+        record=league.record,
+        record_rate=league.record_rate,
+        use_fresh_processes=config.compute.device == "cuda",
+    )
     needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}  # pickled for other processes
     tune.Tuner(
         tune.with_resources(
             trial or Trial,
             lambda space: tune.PlacementGroupFactory([needs[space["row"]["contestant"], space["row"]["seed"]]]),
         ),
-        param_space={"row": tune.grid_search(rows)},
+        param_space={"row": tune.grid_search(_rows(league, runs))},
         tune_config=tune.TuneConfig(
             scheduler=EliminationScheduler(league.bracket, hooks),
             metric="step",

@@ -49,7 +49,7 @@ def test_all_are_compared_at_what_the_thriftiest_has_spent():
             }
         ]
     )
-    costs = at_equal_cost(bracket, 0, exclusive=True)
+    costs = at_equal_cost(bracket, 0, is_exclusive=True)
     assert (costs["flops"], costs["seconds"]) == (50.0, 10.0)
     assert costs["of"] == {
         "a": {
@@ -78,7 +78,7 @@ def test_seconds_of_runs_that_shared_a_slot_are_not_compared():
     costs = at_equal_cost(
         _bracket([{"a": (4.0, _grid(10, 1, 8, 4)), "b": (5.0, _grid(10, 2, 8, 5)), "c": (6.0, _grid(10, 3, 8, 6))}]),
         0,
-        exclusive=False,
+        is_exclusive=False,
     )
     assert costs["flops"] == 10.0 and costs["seconds"] is None
     assert [row["rank_at_equal_flops"] for row in costs["of"].values()] == [1, 2, 3]
@@ -99,7 +99,7 @@ def test_curves_continue_those_of_the_rounds_before():
             }
         ),
         1,
-        exclusive=True,
+        is_exclusive=True,
     )
     assert costs["flops"] == 30.0 and set(costs["of"]) == {"a", "b"}
     assert [row["loss_at_equal_flops"] for row in costs["of"].values()] == [2.0, 4.5]
@@ -109,7 +109,7 @@ def test_one_that_failed_in_this_round_does_not_hold_the_others_back():
     costs = at_equal_cost(
         _two_rounds({"a": (float("nan"), []), "b": (3.0, [[1, 20.0, 2.0, 5.0], [3, 60.0, 6.0, 3.0]])}),
         1,
-        exclusive=True,
+        is_exclusive=True,
     )
     assert costs["flops"] == 60.0 and list(costs["of"]) == ["b"]
 
@@ -119,10 +119,10 @@ def test_one_whose_first_seed_died_is_compared_by_another():
     bracket.report(Run("a", 0), 0, Outcome(None, "error"))
     bracket.report(Run("a", 1), 0, Outcome(4.0, facts={"grid": _grid(10, 1, 8, 4)}))
     bracket.report(Run("b", 0), 0, Outcome(5.0, facts={"grid": _grid(20, 1, 8, 5)}))
-    costs = at_equal_cost(bracket, 0, exclusive=True)
+    costs = at_equal_cost(bracket, 0, is_exclusive=True)
     assert (costs["flops"], costs["of"]["a"]["loss_at_equal_flops"]) == (10.0, 4.0)
 
 
 def test_without_a_curve_nothing_is_compared():
-    costs = at_equal_cost(_bracket([{"a": (1.0, []), "b": (2.0, []), "c": (3.0, [])}]), 0, exclusive=True)
+    costs = at_equal_cost(_bracket([{"a": (1.0, []), "b": (2.0, []), "c": (3.0, [])}]), 0, is_exclusive=True)
     assert costs["flops"] is None and costs["seconds"] is None and costs["of"] == {}
