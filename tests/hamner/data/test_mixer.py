@@ -49,10 +49,10 @@ def test_ratios_hold_over_a_block_and_nearly_in_each_batch(batch_size, mix):
     blocks = torch.stack(_steps(mixer, 2 * BLOCK))[:, :, 0].view(2, BLOCK, batch_size)
     for block in blocks:
         for source, name in enumerate("abc"):
-            wanted = mix.get(name, 0) * batch_size
+            expected = mix.get(name, 0) * batch_size
             counts = (block == source).sum(dim=1)
-            assert abs(counts.sum().item() - wanted * BLOCK) < 1
-            assert (counts - wanted).abs().max().item() < 2
+            assert abs(counts.sum().item() - expected * BLOCK) < 1
+            assert (counts - expected).abs().max().item() < 2
     rows = [share * BLOCK * batch_size for share in mix.values()]
     assert torch.equal(blocks[0], blocks[1]) == all(abs(n - round(n)) < 1e-6 for n in rows)
 

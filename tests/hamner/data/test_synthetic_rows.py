@@ -139,22 +139,22 @@ def test_levels_that_are_no_shares_are_named(levels):
 
 def _items(tokenizer, rows, count, level):
     """Whole items among the first rows: the last of a row may be cut."""
-    found = Counter()
+    items = Counter()
     for index in range(count):
         ids = rows.row(index, (0,) * (level - 1) + (1.0,)).tolist()
         ends = [place for place, token in enumerate(ids) if token == END_OF_TEXT]
         for first, last in zip([-1, *ends], ends, strict=False):
-            found[tokenizer.decode(ids[first + 1 : last])] += 1
-    return found
+            items[tokenizer.decode(ids[first + 1 : last])] += 1
+    return items
 
 
 @pytest.mark.parametrize("level", [1, 3, 5])
 def test_synthetic_training_and_heldout_items_are_disjoint(tokenizer, level):
     training = _items(tokenizer, SyntheticRows(tokenizer, 256, 0, 0.05), 60, level)
-    held = _items(tokenizer, SyntheticRows(tokenizer, 256, 0, 0.05, held_out=True), 20, level)
-    assert sum(training.values()) > 100 and len(held) > 20
-    assert not training.keys() & held.keys()
-    assert max(split.unit_hash(item) for item in held) < 0.05 <= min(split.unit_hash(item) for item in training)
+    heldout = _items(tokenizer, SyntheticRows(tokenizer, 256, 0, 0.05, held_out=True), 20, level)
+    assert sum(training.values()) > 100 and len(heldout) > 20
+    assert not training.keys() & heldout.keys()
+    assert max(split.unit_hash(item) for item in heldout) < 0.05 <= min(split.unit_hash(item) for item in training)
 
 
 def test_synthetic_row_is_the_same_for_the_same_index(tokenizer):
@@ -182,9 +182,9 @@ def test_every_synthetic_row_begins_with_an_item(tokenizer, seq_len):
 
 def test_no_item_is_read_twice_because_rows_are_drawn_together(tokenizer):
     """Level 5 has so many items that chance repeats hardly any."""
-    found = _items(tokenizer, SyntheticRows(tokenizer, 256, 0, 0.05), 400, 5)
-    recall = [text for text in found if "." in text]
-    assert len(recall) > 200 and max(found[text] for text in recall) == 1
+    items = _items(tokenizer, SyntheticRows(tokenizer, 256, 0, 0.05), 400, 5)
+    recall = [text for text in items if "." in text]
+    assert len(recall) > 200 and max(items[text] for text in recall) == 1
 
 
 def test_easier_levels_stay_in_the_rows(tokenizer):

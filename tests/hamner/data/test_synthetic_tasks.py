@@ -231,7 +231,7 @@ EXACTLY = {("arithmetic", 1): 200, ("arithmetic", 2): 800, ("arithmetic", 3): 30
 
 @pytest.mark.parametrize(("task", "level"), EXACTLY)
 def test_small_spaces_are_as_large_as_is_said(task: str, level: int) -> None:
-    rng, count = random.Random(0), EXACTLY[task, level]
+    rng, count = Draws(0), EXACTLY[task, level]
     assert len({generate(rng, level, task).text for _ in range(20 * count)}) == count
 
 
@@ -239,13 +239,13 @@ def test_small_spaces_are_as_large_as_is_said(task: str, level: int) -> None:
 @pytest.mark.parametrize(("task", "level"), EVERY_TASK_AND_LEVEL)
 def test_distinct_items_are_at_least_as_many_as_promised(task: str, level: int) -> None:
     rng = random.Random(0)
-    wanted = EXACTLY.get((task, level), 10_000 if level < 3 else 100_000)
+    promised = EXACTLY.get((task, level), 10_000 if level < 3 else 100_000)
     seen: set[str] = set()
-    for _ in range(20 * wanted):
+    for _ in range(20 * promised):
         seen.add(generate(rng, level, task).text)
-        if len(seen) >= wanted:
+        if len(seen) >= promised:
             break
-    assert len(seen) >= wanted
+    assert len(seen) >= promised
 
 
 # What 20,000 draws from 1e4 (levels 1, 2) or 1e5 equally likely items would show, minus noise.

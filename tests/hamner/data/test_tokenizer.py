@@ -86,13 +86,13 @@ def test_chat_template_to_the_id(tokenizer):
 
     (newline,) = words("\n")
     head = [MESSAGE_START, *words("system"), newline, *words("be kind"), MESSAGE_END, newline]
-    asked = [MESSAGE_START, *words("user"), newline, *words("hello 42?"), MESSAGE_END, newline]
-    answered = [MESSAGE_START, *words("assistant"), newline, *words("hi!"), MESSAGE_END, newline]
+    question = [MESSAGE_START, *words("user"), newline, *words("hello 42?"), MESSAGE_END, newline]
+    answer = [MESSAGE_START, *words("assistant"), newline, *words("hi!"), MESSAGE_END, newline]
     messages = [("system", "be kind"), ("user", "  hello 42?\n"), ("assistant", "hi!")]
-    assert tokenizer.encode_chat(messages) == [*head, *asked, *answered, END_OF_TEXT]
+    assert tokenizer.encode_chat(messages) == [*head, *question, *answer, END_OF_TEXT]
     assert tokenizer.encode_chat(messages[:2], reply=True) == [
         *head,
-        *asked,
+        *question,
         MESSAGE_START,
         *words("assistant"),
         newline,
