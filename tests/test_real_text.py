@@ -11,12 +11,12 @@ from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS
 from hamner.data.preparation.deduplicate import WORD, shingles
+from hamner.data.preparation.dispositions import HELD_OUT, TRAIN, read_dispositions
 from hamner.data.preparation.for_run import choose_tokenizer, prepare
-from hamner.data.preparation.part import documents
-from hamner.data.preparation.pipeline import run
-from hamner.data.preparation.plan import open_job
+from hamner.data.preparation.part import part_documents
+from hamner.data.preparation.pipeline import SURVEY, WRITE, run
+from hamner.data.preparation.plan import make_plan
 from hamner.data.preparation.store import Store
-from hamner.data.preparation.write_shards import HELD_OUT, TRAIN
 from hamner.data.sources import Tally
 
 DATA = os.environ.get("HAMNER_DATA", "")
@@ -73,25 +73,23 @@ def test_what_is_held_out_was_hardly_ever_read_in_training(tmp_path):
     for duplicates in ("drop", "keep"):
         config = load_config("rtx3090", [f"data.path={DATA}", "device=cpu", f"duplicates={duplicates}"])
         tokenizer = choose_tokenizer(config)
-        job = open_job(
-            config, str(tmp_path / duplicates), NAMES, tokenizer, tokens=None, runner=lambda *_: None, say=print
-        )
+        store, silent = Store(tmp_path / duplicates), lambda *_: None
+        plan = make_plan(config, store, NAMES, tokenizer, seq_len=64, runner=silent, say=print)
         sides = {}
 
-        def runner(what, work, parts, job=job, config=config, sides=sides, drops=duplicates == "drop"):
-            for part in parts if what == "reading" else []:
+        def runner(step, work, parts, plan=plan, sides=sides, drops=duplicates == "drop"):
+            for part in parts if step == SURVEY else []:
                 work(part, lambda _: None)
-            if what == "tokenising":  # what each side would get, without the tokens
+            if step == WRITE:  # what each side would get, without the tokens
                 for part in parts:
-                    verdicts = np.frombuffer(Store(job.place).read(f"unfinished/{part.name}.verdicts.bin"), np.uint8)
-                    for document, verdict in zip(documents(part, config, Tally()), verdicts, strict=True):
-                        alone = verdict == HELD_OUT and drops  # as shards.py writes it
-                        sides.setdefault((part.source, int(verdict)), []).append(
-                            document.without_system() if alone else document
-                        )
+                    dispositions = read_dispositions(plan.store, part).tolist()
+                    for document, side in zip(part_documents(part, Tally()), dispositions, strict=True):
+                        strips = side == HELD_OUT and drops  # as write_shards.py does
+                        text = document.without_system_prompt() if strips else document
+                        sides.setdefault((part.source, side), []).append(text)
 
         with pytest.raises(BadInput, match="less than one row"):  # for nothing was written
-            run(job, tokenizer, 64, runner, print)
+            run(plan, tokenizer, runner, print)
         training = np.unique(np.concatenate([_passages(sides[name, TRAIN]) for name in NAMES]))
         held = {name: _passages(sides[name, HELD_OUT]) for name in NAMES}
         held["all"] = np.concatenate(list(held.values()))

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 HUB_DEADLINE = 20.0  # seconds
-SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
+SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")  # known; a folder can hold any other
 
 
 class Strict(BaseModel):
