@@ -104,6 +104,7 @@ def play(config: Config | None, results: Path, name: str | None, *, resume: bool
     console.print(f"results: {results}", soft_wrap=True)
     problems = Problems()
     if config is not None and not resume:
+        config = _report_what_is_there(config, console)
         _check(config, results, problems)
     with problems.collect():
         folder, config, facts = open_run(
@@ -165,6 +166,21 @@ def _start(config: Config, folder: Path, console: Console) -> tuple[League, int,
             disconnect()
             raise
     return league, slots, tokenizer_sha256
+
+
+def _report_what_is_there(config: Config, console: Console) -> Config:
+    """The config without the known sources of tournament.report that its data folder lacks."""
+    from hamner.data.preparation.for_run import absent_sources
+
+    league = config.tournament
+    absent = [name for name in absent_sources(config, league.report) if name not in league.mix]
+    if not absent:
+        return config
+    console.print(
+        f"{config.data.path} has no {', '.join(absent)}: left out of tournament.report", soft_wrap=True, highlight=False
+    )
+    report = tuple(name for name in league.report if name not in absent)
+    return config.model_copy(update={"tournament": league.model_copy(update={"report": report})})
 
 
 def _check(config: Config, results: Path, problems: Problems) -> None:
