@@ -193,7 +193,7 @@ def test_a_command_of_a_how_to_that_does_not_end_is_ended(sandbox):
 # How each example is run. What trains or needs a trained model is an end-to-end test.
 QUICK_EXAMPLES = {
     "own_source.py": "python docs/examples/own_source.py text && "
-    "python -m hamner.prepare_data --config smoke --data text --out shards 'mix={wiki=0.3,fineweb_edu=0.7}'",
+    "hamner prepare_data --config smoke --data text --out shards 'mix={wiki=0.3,fineweb_edu=0.7}'",
     "own_contestant.toml": "tournament --config smoke --league docs/examples/own_contestant.toml --plan",
     "own_attention.py": "python docs/examples/own_attention.py",
     "own_stages.toml": "python -c 'from pathlib import Path; from curriculum.curricula import read_curriculum; "
