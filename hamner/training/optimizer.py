@@ -48,9 +48,7 @@ def rate_scales(hamner: Hamner, groups: Sequence[ParameterGroup]) -> dict[str, f
     for group in groups:
         names = [name for name in scales if _is_in_group(name, group, hamner.config)]
         if not names:
-            raise BadInput(
-                f"parameter group {group} matches no parameter; parameters are named like {next(iter(scales))}"
-            )
+            raise BadInput(f"parameter group {group} matches no parameter: use names like {next(iter(scales))}")
         scales |= dict.fromkeys(names, group.learning_rate_scale)
     return scales
 

@@ -21,9 +21,11 @@ PEAK_SECONDS = 0.2  # spent on measuring the machine's peak
 class ThroughputMeter:
     """Measures training steps since the last reading; time that a run spends on anything else does not count."""
 
-    def __init__(self, compute: Compute, model: ModelConfig, seq_len: int, tokens: int = 0) -> None:
-        """tokens: trained on so far."""
-        self._compute, self._flops = compute, useful_flops_per_token(model, seq_len)
+    def __init__(
+        self, compute: Compute, model: ModelConfig, seq_len: int, tokens: int = 0, peak_flops: float | None = None
+    ) -> None:
+        """tokens: trained on so far. peak_flops: per second, of one worker; None: measured here when first needed."""
+        self._compute, self._flops, self._peak_flops = compute, useful_flops_per_token(model, seq_len), peak_flops
         self._tokens, self._seconds, self._data_wait = tokens, 0.0, 0.0
 
     def add(self, seconds: float) -> None:
@@ -38,7 +40,7 @@ class ThroughputMeter:
         """
         seconds = max(self._seconds, 1e-9)
         rate = (tokens - self._tokens) / seconds
-        peak = world_size() * matrix_peak(self._compute.device, self._compute.precision)
+        peak = world_size() * (self._peak_flops or matrix_peak(self._compute.device, self._compute.precision))
         row = {
             "tokens_per_second": rate,
             "mfu": rate * self._flops / peak,
