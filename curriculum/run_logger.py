@@ -15,7 +15,7 @@ from typing import Any
 from curriculum.plateau import Look
 from curriculum.stages import Stage
 from hamner.reports.skills_matrix import picture, render, write_matrix
-from hamner.runs.files import append_json_line, drop_json_lines_after, write_json
+from hamner.runs.files import append_json_line, drop_json_lines_after, replacing, write_json
 from hamner.runs.metrics import Curves, Metrics
 
 FIELDS = (
@@ -41,20 +41,18 @@ FIELDS = (
     "skipped_steps",
     "loss_scale",
 )
-CURVES = (
-    "loss",
-    "mean_loss",
-    "balance_loss",
-    "gradient_norm",
-    "heldout_loss",
-    "learning_rate",
-    "tokens_per_sec",
-    "mfu",
-    "data_wait",
-    "peak_gib",
-    "skipped_steps",
-    "loss_scale",
+NOT_DRAWN = (
+    "run",
+    "timestamp",
+    "step",
+    "phase",
+    "stage_step",
+    "perplexity",
+    "tokens_total",
+    "tokens_billions",
+    "elapsed_hours",
 )
+CURVES = tuple(name for name in FIELDS if name not in NOT_DRAWN)
 PROGRESS = ".progress"
 DETAILS = ("skills", "documents")  # of a stage's record: they go into skills.json
 
@@ -119,7 +117,7 @@ class RunLogger:
         error = f" ± {100 * look.standard_error:.2f}" if look.standard_error is not None else ""
         count = f", strike {look.strikes} of {strikes}" if look.strikes and not stage.steps else ""
         self.say(
-            f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.verdict}{count}"
+            f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.judgement}{count}"
         )
 
     def samples(self, phase: str, step: int, tokens: int, samples: Mapping[str, str]) -> None:
@@ -157,9 +155,8 @@ class RunLogger:
         """Replace the line of progress that the driver shows, at most twice a second."""
         if self._writes and time.perf_counter() > self._progress_shown + 0.5:
             self._progress_shown = time.perf_counter()
-            temporary = self._folder / f"{PROGRESS}.tmp"
-            temporary.write_text(line, encoding="utf-8")
-            temporary.replace(self._folder / PROGRESS)
+            with replacing(self._folder / PROGRESS) as temporary:
+                temporary.write_text(line, encoding="utf-8")
 
 
 def listed(values: Mapping[str, float]) -> str:

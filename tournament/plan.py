@@ -19,7 +19,7 @@ from tournament.budget import budgets, probe_steps, reference_end
 from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import entrants, flops_per_token, twins
 from tournament.gpu_memory import memory_estimate, share
-from tournament.learning_rate_probe import FIRST, MOVES
+from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
 
 # Columns of the memory table and the terms of MemoryEstimate that each sums.
 MEMORY_COLUMNS = {
@@ -136,7 +136,8 @@ def _cost_lines(config: Config) -> list[str]:
     lines = [f"the rounds: about {_flop(once * seeds)}"]
     if league.lr == "probe":
         steps = probe_steps(config)
-        least, most = (tries * steps * len(flops) * step for tries in (len(FIRST), len(FIRST) + MOVES))
+        tries = (len(FIRST_POWERS), len(FIRST_POWERS) + MAX_MOVES)
+        least, most = (count * steps * len(flops) * step for count in tries)
         lines.append(f"learning-rate round, {steps} steps a try: {_flop(least)} to {_flop(most)}")
     extra = twins(config, contestants)
     if extra:

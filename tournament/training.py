@@ -208,7 +208,7 @@ class Training:
 
     def _is_over(self) -> bool:
         assert self.progress.round is not None
-        return self.budget.done(self.progress.round, self.trainer.step_count, self.progress.seconds)
+        return self.budget.is_spent(self.progress.round, self.trainer.step_count, self.progress.seconds)
 
     def _step(self) -> Row:
         """Train one step, and measure the held-out loss where the learning curve has a point."""

@@ -23,13 +23,12 @@ from hamner.training.trainer import Diverged
 from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps
 from tournament.entrants import entrants, flops_per_token, run_name
-from tournament.league import ORDERS
-from tournament.learning_rate_probe import ROUND as PROBE
-from tournament.learning_rate_probe import STEP, best_power, next_power
+from tournament.league import EVAL_ROWS
+from tournament.learning_rate_probe import PROBE_ROUND, RATE_FACTOR, best_power, next_power
 from tournament.memory_fallbacks import FILE_NAME, NeedsMoreOfTheCard, fallback_names, needed_share
 from tournament.training import OUT_OF_MEMORY, Training
 
-PROBE_LOSSES = "learning_rate.json"  # in the contestant's folder: power of STEP -> held-out loss
+PROBE_LOSSES = "learning_rate.json"  # in the contestant's folder: power of RATE_FACTOR -> held-out loss
 
 
 class Trial(tune.Trainable):
@@ -66,14 +65,14 @@ class Trial(tune.Trainable):
             self._is_waiting = False
             return facts
         try:
-            facts |= self._probe() if self._round == PROBE else self._train()
+            facts |= self._probe() if self._round == PROBE_ROUND else self._train()
         except Diverged as error:
             facts |= {"failure": "diverged", "reason": str(error)}
         except NeedsMoreOfTheCard:
             facts |= {"wants_share": needed_share(self._folder / FILE_NAME)}
         except OUT_OF_MEMORY as error:
             facts |= {"failure": "oom", "reason": self._out_of_memory(str(error))}
-            if self._round == PROBE:
+            if self._round == PROBE_ROUND:
                 facts["probed"] = json.dumps({"tried": {}, "learning_rate": None})
         facts["round"] = self._round
         if self._training and self._training.is_open:
@@ -117,7 +116,7 @@ class Trial(tune.Trainable):
 
     def _requested_factor(self) -> int:
         """Return how many times the config's held-out rows this round's end is evaluated on."""
-        requests = self._league / ORDERS
+        requests = self._league / EVAL_ROWS
         return int(read_json(requests).get(str(self._round), 1)) if requests.is_file() else 1
 
     def _probe(self) -> dict[str, Any]:
@@ -155,7 +154,7 @@ class Trial(tune.Trainable):
 
     def _rate(self, power: int) -> float:
         """Return a learning rate in the config's units, without lr_scale."""
-        return float(self._config.tournament.learning_rate * STEP**power)
+        return float(self._config.tournament.learning_rate * RATE_FACTOR**power)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         note = {"round": self._round, "reported": self._is_reported}

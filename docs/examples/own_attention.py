@@ -33,6 +33,9 @@ class GatedAttention(GroupedQueryAttention):
 
 
 if __name__ == "__main__":
+    import os
+
     import tournament.run
 
+    os.environ["HAMNER_MODULES"] = "own_attention"
     tournament.run.main(["--config", "smoke", "--league", "docs/examples/own_attention.toml", "--plan"])

@@ -7,6 +7,8 @@ or a class anywhere that holds its row as `kind`: docs/how_to/add_an_architectur
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from hamner.config.schema import ModelConfig
 
 HOW_TO = "docs/how_to/add_an_architecture.md"
+OWN_MODULES = "HAMNER_MODULES"  # environment variable: modules of your own, separated by commas
 
 
 class CacheShape(NamedTuple):
@@ -76,11 +79,17 @@ def attention_kind(name: str) -> AttentionKind:
 
 
 def own_attention(path: str) -> Any:
-    """The class that an import path `module.Class` names. Raises BadInput where there is none."""
+    """The class that an import path `module.Class` names. Raises BadInput where there is none.
+
+    A name that came with a checkpoint or a config runs no code: only modules that are loaded already, or that the
+    user lists in HAMNER_MODULES, are used.
+    """
     module, _, name = path.rpartition(".")
     if not module:
         hint = did_you_mean(path, list(ATTENTION_KINDS))
         raise BadInput(f"unknown attention kind '{path}' (module.Class is one of your own, see {HOW_TO}); {hint}")
+    if module not in sys.modules and module not in os.environ.get(OWN_MODULES, "").split(","):
+        raise BadInput(f"attention '{path}' is code that is not part of hamner: allow it with {OWN_MODULES}={module}")
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever a module of the user's raises

@@ -16,6 +16,7 @@ from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START
 from hamner.data.tokenizer import Tokenizer
 from hamner.inference.decode import next_hidden_states
 from hamner.inference.find_model import LoadedModel
+from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.kv_cache import KVCache
 from hamner.model.transformer import Hamner
 
@@ -85,26 +86,22 @@ def stream(
 
     Where the context would exceed max_seq_len, its older half is dropped and the rest read anew.
     """
-    was_training = hamner.training
-    hamner.eval()
-    device, most = hamner.embedding.weight.device, hamner.config.max_seq_len
+    device, longest = hamner.embedding.weight.device, hamner.config.max_seq_len
     context = list(ids) or [END_OF_TEXT]
     cache = KVCache(hamner.config, len(context) + max_new_tokens, device=device, dtype=hamner.dtype)
-    unread, new = context[-most:], list[int]()
-    try:
+    unread, generated = context[-longest:], list[int]()
+    with evaluation_mode(hamner):
         for _ in range(max_new_tokens):
-            if cache.length + len(unread) > most:
-                cache.length, unread = 0, context[-(most // 2) :]
+            if cache.length + len(unread) > longest:
+                cache.length, unread = 0, context[-(longest // 2) :]
             hidden = next_hidden_states(hamner, torch.tensor([unread], device=device), cache)
-            token = draw_token(hamner.logits(hidden[0, -1]).float().cpu(), new, sampling, generator)
+            token = draw_token(hamner.logits(hidden[0, -1]).float().cpu(), generated, sampling, generator)
             if token in (END_OF_TEXT, MESSAGE_START, MESSAGE_END):
                 return
             unread = [token]
             context.append(token)
-            new.append(token)
+            generated.append(token)
             yield token
-    finally:
-        hamner.train(was_training)
 
 
 def draw_token(logits: Tensor, generated: Sequence[int], sampling: Sampling, generator: torch.Generator) -> int:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
-from hamner.model.distributed import is_distributed
+from hamner.model.distributed import sum_over_workers
 from hamner.model.kernels.dispatch import use_grouped_experts
 from hamner.model.kernels.experts import Combine, Concatenate, CopyAndPermute, Permute, pad_experts, pad_tokens
 from hamner.model.layers import linear
@@ -48,8 +48,8 @@ class MixtureOfExperts(nn.Module):
         product = self._grouped if use_grouped_experts(tokens) else self.sequential
         routed = Permute.apply(product(by_expert, counts), inverse, order).unflatten(0, (-1, self.top_k))  # (N, k, C)
         out = Combine.apply(weight.to(routed.dtype), routed)
-        if self.training and is_distributed():
-            torch.distributed.all_reduce(counts)  # balance over the whole batch, whatever the number of workers
+        if self.training:
+            sum_over_workers(counts)  # balance over the whole batch, whatever the number of workers
         return out.view_as(x), balance_loss(probability, counts)
 
     def sequential(self, tokens: Tensor, counts: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def stage(name, **more):
     return Stage(**({"name": name, "mix": MIX, "learning_rate": 3e-4} | more))
 
 
-LONG = ("min_steps=1000000", "after_worse=last")  # nothing but the cap ends a stage
+LONG = ("min_steps=1000000", "after_rising_loss=last")  # nothing but the cap ends a stage
 RISES = ("min_steps=1000000", "warmup_steps=4", "strikes=1")  # ... or a loss that rises
 WILD = stage("wild", learning_rate=1.0)
 
@@ -81,14 +81,14 @@ def test_a_rising_loss_goes_back_to_the_best_weights(course):
 
 @pytest.mark.parametrize("choice", ["last", "stop"])
 def test_what_comes_after_worse_is_the_configs_choice(course, choice):
-    words = (*RISES, "max_steps=40", f"after_worse={choice}")
+    words = (*RISES, "max_steps=40", f"after_rising_loss={choice}")
     run = _run(course(stage("calm"), WILD, stage("after"), words=words))
     assert [told["reason"] for told in _told(run)][1] == "worse"
     assert len(_told(run)) == {"last": 3, "stop": 2}[choice]
     assert (run.folder / "final").is_dir() == (choice == "last")
     assert "back to" not in _log(run)
     if choice == "stop":
-        assert "after_worse = stop; use --resume to continue" in _log(run)
+        assert "after_rising_loss = stop; use --resume to continue" in _log(run)
         again = _run(course(name="run"))  # as Ray restarts a worker: still stopped
         assert len(_told(again)) == 2
         again = _run(course(name="run", attempt=2))
@@ -119,7 +119,7 @@ def test_the_rate_falls_to_nothing_at_the_end_of_the_run_alone(course):
 )
 def test_asked_to_stop_at_any_step_it_goes_on_bit_for_bit(course, kept, words):
     """Twice asked to stop in each stage, whatever the optimizer, the schedule and the rule."""
-    words = (f"optimizer_at_border={kept}", "max_steps=10", "max_epochs=0.004", *words)
+    words = (f"optimizer_at_stage_start={kept}", "max_steps=10", "max_epochs=0.004", *words)
     stages = stage("a"), stage("b", levels=(0.3, 0.7))
     whole = _run(course(*stages, words=words, name="whole"))
     starts, parts = 0, whole
@@ -236,7 +236,10 @@ def test_keeping_and_resetting_differ_only_after_the_border(course):
             for row in _rows(
                 _run(
                     course(
-                        stage("a"), stage("b"), words=(*LONG, "max_steps=6", f"optimizer_at_border={kept}"), name=kept
+                        stage("a"),
+                        stage("b"),
+                        words=(*LONG, "max_steps=6", f"optimizer_at_stage_start={kept}"),
+                        name=kept,
                     )
                 )
             )

@@ -12,7 +12,7 @@ from hamner.config.load import load_config
 from hamner.runs.folders import write_config
 from hamner.training import checkpoint
 from hamner.training.trainer import Diverged
-from tournament.trial import ORDERS, Trial
+from tournament.trial import EVAL_ROWS, Trial
 
 NAME = "v01_dense_small"
 WORDS = ["report=[]", "steps=[10, 10]", "keep=[5, 1]", "checkpoint_every=5"]
@@ -97,7 +97,7 @@ def test_a_run_that_waits_does_nothing_until_it_goes_on(start, tmp_path):
 def test_a_second_look_that_fails_leaves_the_first_one_standing(start, tmp_path, monkeypatch):
     trial = start()
     first = json.loads(_to_the_end(trial)["outcome"])
-    (tmp_path / ORDERS).write_text('{"0": 2}')
+    (tmp_path / EVAL_ROWS).write_text('{"0": 2}')
 
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")

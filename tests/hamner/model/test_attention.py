@@ -235,12 +235,28 @@ def test_what_a_class_lacks_is_named():
         (f"{__name__}.NoRow", "has no `kind`"),
         (f"{__name__}.Absent", "cannot be imported.*Absent"),
         ("no_such_module.Mine", "cannot be imported.*put the folder of no_such_module.py on PYTHONPATH"),
+        ("other_module.Mine", "allow it with HAMNER_MODULES=other_module"),
     ],
 )
-def test_an_attention_that_is_none_is_bad_input(name, words):
+def test_an_attention_that_is_none_is_bad_input(name, words, monkeypatch):
+    monkeypatch.setenv("HAMNER_MODULES", "no_such_module")
     sizes = small_model().model_dump() | {"attention": name}
     with pytest.raises(BadInput, match=f"'attention' = '{name}'.*{words}"):
         parse(ModelConfig, sizes, "here")
+
+
+def test_a_checkpoint_that_names_a_module_runs_no_code_of_it(tmp_path, monkeypatch):
+    """Whoever sends a checkpoint may send a file beside it; it is imported only where the user has allowed it."""
+    (tmp_path / "sent_along.py").write_text("from pathlib import Path\nPath(__file__).with_name('ran').touch()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    sizes = small_model().model_dump() | {"attention": "sent_along.Mine"}
+    with pytest.raises(BadInput, match="HAMNER_MODULES=sent_along"):
+        parse(ModelConfig, sizes, "state.json")
+    assert not (tmp_path / "ran").exists()
+    monkeypatch.setenv("HAMNER_MODULES", "sent_along")
+    with pytest.raises(BadInput, match="cannot be imported"):
+        parse(ModelConfig, sizes, "state.json")
+    assert (tmp_path / "ran").exists()
 
 
 def test_both_tables_have_the_same_kinds_and_a_row_without_its_class_is_noticed(monkeypatch):

@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from hamner.config.presets import CONTESTANTS, model_named
 from hamner.config.schema import Compute, Size
 from hamner.config.special_tokens import END_OF_TEXT
-from hamner.evaluation.heldout import heldout_loss
+from hamner.evaluation.heldout import evaluate_rows
 from hamner.model.document_mask import document_ids, document_mask, document_positions, same_document
 from hamner.model.kernels import dispatch
 from hamner.model.loss import token_losses
@@ -144,7 +144,7 @@ def test_held_out_losses_are_taken_under_the_mask_a_model_was_trained_with():
     found = {}
     for on in (True, False):
         hamner = build(_config(document_mask=on), seed=3)
-        found[on] = heldout_loss(hamner, row, compute, batch_size=3)
+        found[on] = evaluate_rows(hamner, row, compute, batch_size=3).loss
         with torch.no_grad():
             assert found[on] == pytest.approx(token_losses(hamner(row).logits, row).mean().item(), abs=1e-5)
     assert abs(found[True] - found[False]) > 1e-3
