@@ -1,4 +1,4 @@
-"""The driver's side of a run: shows what the worker tells, and passes a signal to stop on to it.
+"""Driver of a curriculum: shows the worker's log while it trains, and passes SIGTERM and Ctrl-C on to it.
 
 The worker writes run.log and a line of progress into the run's folder, wherever it runs; a file there asks it to save
 and leave. So a SIGTERM or a Ctrl-C loses nothing. `ray job stop` waits three seconds before it kills, and longer where
@@ -19,95 +19,66 @@ from rich.console import Console
 from rich.status import Status
 
 from curriculum.run_logger import PROGRESS
-from curriculum.train_loop import STOP
 
+STOP = ".stop"  # the file that asks the worker to save and leave
 SECONDS_TO_SAVE = 7.0  # of the ten a stopped run may take; Ray's shutdown needs the rest
-QUIET_SECONDS = 15.0  # where no line can be rewritten, progress is printed when nothing else was for so long
+QUIET_SECONDS = 15.0  # where no line can be rewritten, progress is printed after so long without another line
 
 
 class Interrupted(Exception):
-    """The run was told to stop by this signal. saved: it had come to an end by itself, and stands at a checkpoint."""
+    """The run was stopped by this signal. is_saved: it ended by itself, at a checkpoint."""
 
-    def __init__(self, number: int, saved: bool) -> None:
-        self.number, self.saved = number, saved
+    def __init__(self, number: int, is_saved: bool) -> None:
+        self.number, self.is_saved = number, is_saved
 
 
-def run_until_told(work: Callable[[], str], folder: Path) -> str:
-    """Do `work` in a thread and return what it returns, or raise what it raises.
+def run_until_signal(work: Callable[[], str], folder: Path) -> str:
+    """Do `work` in a thread; return what it returns, raise what it raises.
 
     Raises Interrupted after a SIGTERM or SIGINT; the worker has then been asked to stop and has had SECONDS_TO_SAVE.
     """
-    found, told, failed = [""], list[int](), list[Exception]()
+    results, signals, errors = [""], list[int](), list[Exception]()
     stop = folder / STOP
     stop.unlink(missing_ok=True)
 
-    def note(number: int, frame: FrameType | None) -> None:
-        told.append(number)
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
 
     def target() -> None:
         try:
-            found[0] = work()
+            results[0] = work()
         except Exception as error:
-            failed.append(error)
+            errors.append(error)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     thread = threading.Thread(target=target, daemon=True)
     try:
         thread.start()
-        while thread.is_alive() and not told:
+        while thread.is_alive() and not signals:
             thread.join(0.1)
-        if told:
+        if signals:
             stop.touch()
             thread.join(SECONDS_TO_SAVE)
-            raise Interrupted(told[0], saved=not thread.is_alive())
+            raise Interrupted(signals[0], is_saved=not thread.is_alive())
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
         stop.unlink(missing_ok=True)
-    if failed:
-        raise failed[0]
-    return found[0]
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @contextlib.contextmanager
-def shown(console: Console, folder: Path) -> Iterator[None]:
-    """While the block lasts: print what is added to run.log, and keep the line of progress below it."""
-    log, progress = folder / "run.log", folder / PROGRESS
-    position = log.stat().st_size if log.is_file() else 0
-    progress.unlink(missing_ok=True)
-    done, status = threading.Event(), Status("starting", console=console)
-    told, quiet_since = "", time.monotonic()
-
-    def new_lines() -> str:
-        nonlocal position
-        if not log.is_file():
-            return ""
-        with log.open("rb") as file:
-            file.seek(position)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        position += len(whole)
-        return whole.decode(errors="replace")
-
-    def look() -> None:
-        nonlocal told, quiet_since
-        text, line = new_lines(), told
-        if text:
-            console.print(text, end="", soft_wrap=True, markup=False)
-            quiet_since = time.monotonic()
-        with contextlib.suppress(OSError):
-            line = progress.read_text(encoding="utf-8")
-        if line != told and console.is_terminal:
-            status.update(line)
-            told = line
-        elif line != told and time.monotonic() > quiet_since + QUIET_SECONDS:
-            console.print(f"  {line}", soft_wrap=True, markup=False)
-            told, quiet_since = line, time.monotonic()
+def log_shown(console: Console, folder: Path) -> Iterator[None]:
+    """Print what is added to run.log while the block lasts, and keep the line of progress below it."""
+    status = Status("starting", console=console)
+    view, is_over = _LogView(console, folder, status), threading.Event()
 
     def follow() -> None:
-        while not done.wait(0.3):
-            look()
-        look()
+        while not is_over.wait(0.3):
+            view.refresh()
+        view.refresh()
 
     thread = threading.Thread(target=follow, daemon=True)
     with status if console.is_terminal else contextlib.nullcontext():
@@ -115,5 +86,41 @@ def shown(console: Console, folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            done.set()
+            is_over.set()
             thread.join()
+
+
+class _LogView:
+    """Shows lines that are new since the last refresh."""
+
+    def __init__(self, console: Console, folder: Path, status: Status) -> None:
+        self._console, self._status = console, status
+        self._log, self._progress = folder / "run.log", folder / PROGRESS
+        self._position = self._log.stat().st_size if self._log.is_file() else 0
+        self._progress.unlink(missing_ok=True)
+        self._line, self._quiet_since = "", time.monotonic()
+
+    def refresh(self) -> None:
+        text, line = self._new_lines(), self._line
+        if text:
+            self._console.print(text, end="", soft_wrap=True, markup=False)
+            self._quiet_since = time.monotonic()
+        with contextlib.suppress(OSError):
+            line = self._progress.read_text(encoding="utf-8")
+        if line != self._line and self._console.is_terminal:
+            self._status.update(line)
+            self._line = line
+        elif line != self._line and time.monotonic() > self._quiet_since + QUIET_SECONDS:
+            self._console.print(f"  {line}", soft_wrap=True, markup=False)
+            self._line, self._quiet_since = line, time.monotonic()
+
+    def _new_lines(self) -> str:
+        """Return the whole lines added since the last call."""
+        if not self._log.is_file():
+            return ""
+        with self._log.open("rb") as file:
+            file.seek(self._position)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._position += len(whole)
+        return whole.decode(errors="replace")

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from curriculum.run import connect
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
 from hamner.data.preparation.job import Runner, Work
 from hamner.data.preparation.part import Part
 from hamner.prepare_data import STOPPED, prepare_command, progress_bar
 from hamner.runs.cli import run_command
+from hamner.runs.cluster import join, ray_settings
 
 MAX_RETRIES = 3  # of a task whose process or node died
 
@@ -35,7 +35,7 @@ def on_ray(console: Console, config: Config) -> Iterator[Runner]:
     """Raises BadInput when there is no cluster."""
     import ray
 
-    connect(threads=1, gpus=0.0, processes=1)
+    join(ray, ray_settings(1), cpus=1, gpus=0)
     try:
         yield tasks(console)
     finally:

@@ -1,4 +1,4 @@
-"""What a run tells while it runs: rows, curves, samples, stages, the matrix of skills, one line of progress.
+"""Log of a curriculum: metrics.csv, TensorBoard curves, samples, stages.json, the skills matrix, a line of progress.
 
 Every worker has one; only rank 0's writes. After a kill, what was written beyond the checkpoint is dropped first.
 """
@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from curriculum.plateau import Look
+from curriculum.stages import Stage
 from hamner.reports.skills_matrix import picture, render, write_matrix
-from hamner.runs.files import append_json_line, drop_json_lines_after, write_json
+from hamner.runs.files import append_json_line, drop_json_lines_after, replacing, write_json
 from hamner.runs.metrics import Curves, Metrics
-from hamner.training.throughput import Meter
 
 FIELDS = (
     "run",
@@ -40,72 +41,64 @@ FIELDS = (
     "skipped_steps",
     "loss_scale",
 )
-CURVES = (
-    "loss",
-    "mean_loss",
-    "balance_loss",
-    "gradient_norm",
-    "heldout_loss",
-    "learning_rate",
-    "tokens_per_sec",
-    "mfu",
-    "data_wait",
-    "peak_gib",
-    "skipped_steps",
-    "loss_scale",
+NOT_DRAWN = (
+    "run",
+    "timestamp",
+    "step",
+    "phase",
+    "stage_step",
+    "perplexity",
+    "tokens_total",
+    "tokens_billions",
+    "elapsed_hours",
 )
+CURVES = tuple(name for name in FIELDS if name not in NOT_DRAWN)
 PROGRESS = ".progress"
-BULKY = ("skills", "documents")  # of a stage's record: what skills.json is made of
+DETAILS = ("skills", "documents")  # of a stage's record: they go into skills.json
 
 
-class Records:
-    """The files of one run. `spent`: seconds of earlier processes. meter: of this process, which does the work."""
+class RunLogger:
+    """Writes the files of one run."""
 
-    def __init__(self, folder: Path, meter: Callable[[int], Meter], *, writes: bool) -> None:
-        """meter: makes one that begins after so many tokens."""
+    def __init__(self, folder: Path, *, writes: bool) -> None:
+        """writes: whether this worker is the one that does."""
         self._folder, self._writes = folder, writes
-        self._began, self._shown, self.spent = time.perf_counter(), 0.0, 0.0
-        self._meter_from, self.meter = meter, meter(0)
+        self._began, self._progress_shown, self._earlier_seconds = time.perf_counter(), 0.0, 0.0
 
     @property
     def seconds(self) -> float:
         """Of this run so far, over all processes."""
-        return self.spent + time.perf_counter() - self._began
+        return self._earlier_seconds + time.perf_counter() - self._began
+
+    def add_seconds(self, seconds: float) -> None:
+        """Count the time of earlier processes."""
+        self._earlier_seconds = seconds
 
     def say(self, line: str) -> None:
-        """A line of run.log, which the driver shows."""
+        """Add a line to run.log, which the driver shows."""
         if self._writes:
             with (self._folder / "run.log").open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
-    def open(self, step: int, tokens: int, records: Sequence[Mapping[str, Any]]) -> None:
-        """Go on after `step`."""
-        self.meter = self._meter_from(tokens)
+    def open(self, step: int, records: Sequence[Mapping[str, Any]]) -> None:
+        """Continue after a global step, with the records of the stages that are over."""
         if self._writes:
             self._metrics = Metrics(self._folder, FIELDS, resume_step=step)
             drop_json_lines_after(self._folder / "samples.jsonl", step)
-            self.stages(records)
+            self.write_stages(records)
 
     def begin_stage(self, name: str, step: int) -> None:
-        """name: also of its TensorBoard run."""
+        """Open the stage's TensorBoard run."""
         if self._writes:
             self._curves = Curves(self._folder / "tensorboard" / name, resume_step=step)
 
-    def row(self, phase: str, row: Mapping[str, Any], waited: float) -> float:
-        """A row of metrics.csv and its curves; returns the tokens per second since the last one.
-
-        waited: seconds for data so far.
-        """
-        cost = self.meter.now(row["tokens_total"], waited)
+    def row(self, phase: str, row: Mapping[str, Any], cost: dict[str, float]) -> float:
+        """Write a row of metrics.csv and its curves; return its tokens per second. cost: as Session.cost returns it."""
         rate = cost.pop("tokens_per_second")
         if self._writes:
             mean = row["mean_loss"]
-            row = {
-                **row,
-                **cost,
-                "tokens_per_sec": rate,
-                "perplexity": None if mean is None else math.exp(min(mean, 20.0)),
-            }
+            perplexity = None if mean is None else math.exp(min(mean, 20.0))
+            row = {**row, **cost, "tokens_per_sec": rate, "perplexity": perplexity}
             self._curves.scalars({name: row.get(name) for name in CURVES}, row["step"])
             self._metrics.row(
                 {
@@ -119,22 +112,29 @@ class Records:
             )
         return rate
 
+    def look(self, stage: Stage, look: Look, strikes: int) -> None:
+        """Say what one look of the plateau stopper found; `strikes` of them in a row end the stage."""
+        error = f" ± {100 * look.standard_error:.2f}" if look.standard_error is not None else ""
+        count = f", strike {look.strikes} of {strikes}" if look.strikes and not stage.steps else ""
+        self.say(
+            f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.judgement}{count}"
+        )
+
     def samples(self, phase: str, step: int, tokens: int, samples: Mapping[str, str]) -> None:
+        """Write what the model makes of each prompt."""
         if self._writes:
-            append_json_line(
-                self._folder / "samples.jsonl",
-                {
-                    "timestamp": datetime.now().isoformat(timespec="seconds"),
-                    "step": step,
-                    "stage": phase,
-                    "tokens_total": tokens,
-                    "samples": samples,
-                },
-            )
+            line = {
+                "timestamp": datetime.now().isoformat(timespec="seconds"),
+                "step": step,
+                "stage": phase,
+                "tokens_total": tokens,
+                "samples": samples,
+            }
+            append_json_line(self._folder / "samples.jsonl", line)
             self._curves.texts(samples, step)
 
     def stage_over(self, records: Sequence[Mapping[str, Any]], chance: Mapping[str, float], step: int) -> None:
-        """The newest record's curves, and the matrix of skills so far."""
+        """Draw the newest record's curves, and the skills matrix so far."""
         if not self._writes:
             return
         record = records[-1]
@@ -145,15 +145,20 @@ class Records:
             self._curves.image("skills", render(picture(list(records), dict(chance))), step)
         self._curves.close()
 
-    def stages(self, records: Sequence[Mapping[str, Any]]) -> None:
+    def write_stages(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write stages.json, without what only skills.json needs."""
         if self._writes:
-            told = [{key: value for key, value in record.items() if key not in BULKY} for record in records]
-            write_json(self._folder / "stages.json", {"run": self._folder.name, "stages": told})
+            stages = [{key: value for key, value in record.items() if key not in DETAILS} for record in records]
+            write_json(self._folder / "stages.json", {"run": self._folder.name, "stages": stages})
 
-    def progress(self, line: str, *, now: bool = False) -> None:
-        """The line of progress the driver shows, at most twice a second."""
-        if self._writes and (now or time.perf_counter() > self._shown + 0.5):
-            self._shown = time.perf_counter()
-            temporary = self._folder / f"{PROGRESS}.tmp"
-            temporary.write_text(line, encoding="utf-8")
-            temporary.replace(self._folder / PROGRESS)
+    def progress(self, line: str) -> None:
+        """Replace the line of progress that the driver shows, at most twice a second."""
+        if self._writes and time.perf_counter() > self._progress_shown + 0.5:
+            self._progress_shown = time.perf_counter()
+            with replacing(self._folder / PROGRESS) as temporary:
+                temporary.write_text(line, encoding="utf-8")
+
+
+def listed(values: Mapping[str, float]) -> str:
+    """Return "name value, name value" with three decimals."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in values.items())

@@ -1,3 +1,6 @@
+"""`python -m tournament` is the command `tournament`."""
+
 from tournament.run import main
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""How long a round is: equal tokens for all, or equal FLOPs, or equal seconds of training."""
+"""Training budget of a round: equal tokens for all contestants, or equal FLOPs, or equal seconds of training."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ class Budget:
     steps: tuple[int, ...]  # optimizer steps at the end of each round
     seconds: tuple[float, ...] = ()  # of training; when given, they count and not the steps
 
-    def done(self, round_index: int, step: int, seconds: float) -> bool:
+    def is_spent(self, round_index: int, step: int, seconds: float) -> bool:
+        """Whether a run that has trained so long is at the end of the round."""
         if self.seconds:
             return seconds >= self.seconds[round_index]
         return step >= self.steps[round_index]
 
 
 def budgets(config: Config, flops: Mapping[str, float]) -> dict[str, Budget]:
-    """Of each contestant, given its training FLOPs per token.
+    """The budget of each contestant, given its training FLOPs per token.
 
-    budget = flops: what `steps` cost the median contestant is what everybody may spend.
+    budget = flops: each may spend what `steps` cost the median contestant.
     """
     league = config.tournament
     seconds = tuple(sum(league.seconds[: i + 1]) for i in range(len(league.seconds)))
-    found = {}
+    median, of_contestants = statistics.median(flops.values()), {}
     for name, per_token in flops.items():
-        factor = statistics.median(flops.values()) / per_token if league.budget == "flops" else 1.0
+        factor = median / per_token if league.budget == "flops" else 1.0
         ends: list[int] = []
         for index in range(len(league.steps)):
             before = ends[-1] if ends else 0
             ends.append(max(before + 1, round(reference_end(config, index) * factor)))
-        found[name] = Budget(tuple(ends), seconds)
-    return found
+        of_contestants[name] = Budget(tuple(ends), seconds)
+    return of_contestants
 
 
 def reference_end(config: Config, round_index: int) -> int:

@@ -1,6 +1,7 @@
-"""Who enters a league: contestants by name, rows of a league file, settings of a sweep.
+"""Contestants of a league: by name, of a league file (TOML) or a sweep (grid search); their seeds and twins.
 
-What a contestant *is* stands in hamner/contestants.py; a row here says how an entrant differs from its base.
+In: the config's rows (entrants). Out: the model, seeds and learning rate each contestant trains with. The shipped
+architectures stand in hamner/config/presets.py; a row says how an entrant differs from its base.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hamner.config.attention_kinds import ATTENTION_KINDS
 from hamner.config.cost import training_flops_per_token
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.load import parse
@@ -30,7 +32,7 @@ class Contestant:
 
     model: ModelConfig
     seeds: tuple[int, ...]  # seed indices it competes with
-    learning_rate: float | None = None  # its own; None: the league's, or what the probe finds
+    learning_rate: float | None = None  # None: the league's, or that of the learning-rate search
     groups: tuple[ParameterGroup, ...] = ()
 
 
@@ -43,25 +45,25 @@ def entrants(config: Config) -> dict[str, Contestant]:
     rows = league.league or tuple(Entrant(name=n, base=n) for n in league.contestants or tuple(CONTESTANTS))
     names = [row.name for row in rows]
     problems = Problems()
-    twice = sorted({name for name in names if names.count(name) > 1})
-    problems.found += [f"contestant '{name}' is entered twice" for name in twice]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    problems.found += [f"contestant '{name}' is entered twice" for name in repeated]
     if league.keep[0] >= len(names) and not league.league:
         problems.found.append(
-            f"round 1 keeps {league.keep[0]} of {len(names)} contestants; it must cut at least one: "
-            "enter more, or lower tournament.keep"
+            f"round 1 keeps {league.keep[0]} of {len(names)} contestants; it must cut at least one. "
+            "Enter more, or lower tournament.keep"
         )
-    found: dict[str, Contestant] = {}
+    contestants: dict[str, Contestant] = {}
     for row in rows:
         with problems.collect():
-            found[row.name] = Contestant(
+            contestants[row.name] = Contestant(
                 _model(row, config), row.seeds or tuple(range(league.seeds)), row.learning_rate, row.parameter_groups
             )
     problems.raise_all()
-    return found
+    return contestants
 
 
 def _model(row: Entrant, config: Config) -> ModelConfig:
-    """What a row trains. Raises BadInput with everything wrong in it."""
+    """The model of a row. Raises BadInput with all its problems."""
     problems = list(_row_problems(row))
     if row.base not in BASES:
         raise BadInput([*problems, f"unknown contestant '{row.base}'; {did_you_mean(row.base, list(BASES))}"])
@@ -70,12 +72,18 @@ def _model(row: Entrant, config: Config) -> ModelConfig:
         model = parse(ModelConfig, {**small.model_dump(), **row.overrides}, f"contestant '{row.name}'")
     except BadInput as error:
         raise BadInput([*problems, *error.problems]) from None
+    problems += _own_attention_problems(row.name, model)
     problems += [f"{row.name}: {problem}" for problem in model.problems(config.tournament.seq_len)]
     if model.vocab_size != small.vocab_size:
-        problems.append(f"{row.name}: vocab_size is the tokenizer's, {small.vocab_size}, for everybody")
+        problems.append(
+            f"{row.name}: vocab_size {model.vocab_size} is not the tokenizer's, {small.vocab_size}. Leave it out"
+        )
     for group in row.parameter_groups:
         if group.middle_layers > model.num_layers:
-            problems.append(f"{row.name}: {group.middle_layers} middle layers of {model.num_layers}")
+            problems.append(
+                f"{row.name}: a parameter group has {group.middle_layers} middle layers of {model.num_layers}. "
+                "Give at most as many as the model has"
+            )
         elif group.parameters and not problems:
             problems += _unmatched(row.name, group, model)
     if problems:
@@ -84,23 +92,23 @@ def _model(row: Entrant, config: Config) -> ModelConfig:
 
 
 def _row_problems(row: Entrant) -> Iterator[str]:
-    """What is wrong with a row whatever its model is."""
+    """Problems of a row that do not depend on its model."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=+,-]*", row.name) or row.name in ("data", "ray"):
         yield (
-            f"contestant '{row.name}': a name is also a folder's: letters, digits and . _ - = + , beginning with a "
+            f"contestant '{row.name}': the name cannot be a folder's. Use letters, digits and . _ - = + , first a "
             "letter or digit, and neither data nor ray"
         )
     if re.search(r"-seed\d+$", row.name):
-        yield f"contestant '{row.name}': names ending in -seed<number> are those of further seeds' folders"
+        yield f"contestant '{row.name}': -seed<number> at the end is for the folders of further seeds. Use another name"
     if len(set(row.seeds)) < len(row.seeds) or any(seed < 0 for seed in row.seeds):
         yield f"{row.name}: seeds = {list(row.seeds)} must be different and not negative"
     for group in row.parameter_groups:
         if bool(group.middle_layers) == bool(group.parameters):
-            yield f"{row.name}: a parameter group has either middle_layers or parameters"
+            yield f"{row.name}: a parameter group has either middle_layers or parameters. Give one of them"
 
 
 def _unmatched(name: str, group: ParameterGroup, model: ModelConfig) -> list[str]:
-    """A glob that names no parameter."""
+    """The problem of a parameter group whose glob matches no parameter; empty when it matches."""
     import torch
 
     from hamner.model.transformer import Hamner
@@ -114,13 +122,23 @@ def _unmatched(name: str, group: ParameterGroup, model: ModelConfig) -> list[str
     return []
 
 
+def _own_attention_problems(name: str, model: ModelConfig) -> list[str]:
+    """What an attention class of your own computes otherwise than its row says; no torch is needed for the shipped."""
+    if model.attention in ATTENTION_KINDS:
+        return []
+    from hamner.model.attention_check import own_attention_problems
+
+    return [f"{name}: {problem}" for problem in own_attention_problems(model)]
+
+
 def run_name(run: Run, contestants: Mapping[str, Contestant]) -> str:
-    """The folder of a run in its league's folder: the contestant's own for its first seed."""
+    """The name of a run's folder in its league's: the contestant's own for its first seed."""
     first = contestants[run.contestant].seeds[0]
     return run.contestant if run.seed == first else f"{run.contestant}-seed{run.seed}"
 
 
 def flops_per_token(config: Config, contestants: Mapping[str, Contestant]) -> dict[str, float]:
+    """Training FLOPs per token of each contestant."""
     return {name: training_flops_per_token(c.model, config.tournament.seq_len) for name, c in contestants.items()}
 
 
@@ -141,11 +159,13 @@ class _League(Strict):
 
 
 def read_league(path: str) -> list[dict[str, Any]]:
-    """The rows of a league file (TOML, one [[contestant]] each). Raises BadInput with everything wrong in it."""
+    """The rows of a league file (TOML, one [[contestant]] each). Raises BadInput with all problems."""
     try:
         rows = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"no league can be read from {path}: {error}") from None
+        raise BadInput(
+            f"{path} cannot be read as a league file: {error}. Give a TOML file with one [[contestant]] each"
+        ) from None
     return [row.model_dump() for row in parse(_League, rows, path).contestant]
 
 

@@ -1,4 +1,4 @@
-"""Which learning rate suits a contestant? The rule of the probe before round 1, on plain numbers.
+"""Learning-rate search (probe) before round 1: which rates a contestant tries, and the best, on plain numbers.
 
 One rate for widths of 384 to 1,024 would decide the league by itself. Each contestant tries the league's rate
 times 1/3, 1 and 3 for a short while; while the best lies at the edge it tries one further, at most twice.
@@ -9,19 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-ROUND = -1  # the round before the first
-FIRST = (0, -1, 1)  # powers of STEP times the league's rate
-STEP = 3.0
-MOVES = 2
+PROBE_ROUND = -1  # the round before the first
+RATE_FACTOR = 3.0
+FIRST_POWERS = (0, -1, 1)  # of RATE_FACTOR, times the league's rate
+MAX_MOVES = 2
 
 
 def next_power(losses: Mapping[int, float | None]) -> int | None:
-    """The power to try next, given the losses so far (None: diverged); None when the best is found."""
-    for power in FIRST:
+    """The power to try next, given the losses so far (None: diverged); None when the search is over."""
+    for power in FIRST_POWERS:
         if power not in losses:
             return power
     best, low, high = best_power(losses), min(losses), max(losses)
-    if best is None or len(losses) - len(FIRST) >= MOVES:
+    if best is None or len(losses) - len(FIRST_POWERS) >= MAX_MOVES:
         return None
     return low - 1 if best == low else high + 1 if best == high else None
 

@@ -1,8 +1,8 @@
-"""The text of a league, prepared in a process of its own while the driver loads PyTorch and starts Ray.
+"""Data preparation of a league in a process of its own, while the driver loads PyTorch and starts Ray.
 
-Both are work for the interpreter, and the threads of one process do such work in turns. What is prepared lies on
-disk; what comes back is what is to be said, what is wrong, and the tokenizer's hash. Killed with the driver, at any
-moment: the next one goes on from what is on disk.
+Both are work for the interpreter, and the threads of one process take turns at such work. The prepared text lies on
+disk; what comes back are lines to print, problems, and the tokenizer's hash. It ends with the driver, at any moment:
+the next preparation continues from what is on disk.
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from tournament.budget import budgets
 from tournament.entrants import entrants, flops_per_token
 
 Say = Callable[[str], None]
-SAID, WRONG, DONE = "said", "wrong", "done"
+LINE, PROBLEMS, TOKENIZER = "line", "problems", "tokenizer"  # kinds of message
 
 
-class Text:
-    """Begins at once, and says its lines as they come. To be closed."""
+class BackgroundPreparation:
+    """Starts at once, and says its lines as they come. To be closed."""
 
     def __init__(self, config: Config, folder: Path, say: Say) -> None:
         self._child = Child(_work, config, folder)
-        self._heard = Background(lambda: self._listen(say), "preparing", may_be_left=True)
+        self._listener = Background(lambda: self._listen(say), "preparing", may_be_left=True)
 
     def tokenizer_sha256(self) -> str:
-        """Waits for the end. Raises BadInput for text that is wrong, Failed when the process came to no end."""
-        return self._heard.result()
+        """Wait for the end. Raises BadInput for text that is wrong, Failed when the process ended without a result."""
+        return self._listener.result()
 
     def close(self) -> None:
-        """End it, wherever it is."""
+        """End the process, wherever it is."""
         self._child.close()
 
     def _listen(self, say: Say) -> str:
         while True:
-            kind, told = self._child.receive()
-            if kind == DONE:
-                return str(told)
-            if kind == WRONG:
-                raise BadInput(told)
-            say(told)
+            kind, content = self._child.receive()
+            if kind == TOKENIZER:
+                return str(content)
+            if kind == PROBLEMS:
+                raise BadInput(content)
+            say(content)
 
 
 def _work(send: Send, config: Config, folder: Path) -> None:
     """The process's work."""
     try:
-        send((DONE, prepare_text(config, folder, lambda line: send((SAID, line)))))
+        send((TOKENIZER, prepare_text(config, folder, lambda line: send((LINE, line)))))
     except BadInput as error:
-        send((WRONG, error.problems))
+        send((PROBLEMS, error.problems))
     except Exception:
         traceback.print_exc()  # the driver is sent its first line alone
         raise
 
 
 def prepare_text(config: Config, folder: Path, say: Say) -> str:
-    """Tokenizer and tokens of the run; returns the tokenizer's hash. Raises BadInput."""
+    """Write tokenizer and tokens of the run; returns the tokenizer's hash. Raises BadInput."""
     from hamner.data.preparation.for_run import choose_tokenizer, prepare
 
     league, contestants = config.tournament, entrants(config)

@@ -1,12 +1,13 @@
-"""Elimination for Ray Tune: asks rounds.py, answers CONTINUE, PAUSE or STOP.
+"""Ray Tune scheduler for elimination rounds: asks the bracket, answers CONTINUE, PAUSE or STOP.
 
-A run that has come to the end of a round is paused (its slot is free, its checkpoint on disk) until it is known
-whether it goes on. Nothing is decided here, and everything decided is on disk before Tune hears of it.
+In: the results of Tune's trials, one trial a run. Out: which trial trains, pauses or stops. A run that has come to
+the end of a round is paused (its slot is free, its checkpoint on disk) until it is known whether it is promoted.
+Nothing is decided here, and every decision is on disk before Tune hears of it.
 
-Of Tune's internals three are leant on, as HyperBand and ResourceChangingScheduler do (Ray is pinned): a PAUSED
+Three of Tune's internals are relied on, as HyperBand and ResourceChangingScheduler do (Ray is pinned): a PAUSED
 trial is started by being returned from choose_trial_to_run, `is_saving` marks a trial on its way to PAUSED, and
-a trial that does not run may be given other resources. A trial that Tune is about to start again after a crash
-is told to on_trial_error with status ERROR already set.
+a trial that does not run may be given other resources. When Tune is about to start a trial again after a crash, it
+calls on_trial_error with status ERROR already set.
 """
 
 from __future__ import annotations
@@ -23,32 +24,32 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from tournament.bracket import Bracket, Outcome, Run
-from tournament.learning_rate_probe import ROUND as PROBE
+from tournament.learning_rate_probe import PROBE_ROUND
 
 
 @dataclass
-class Plan:
-    """What the scheduler is told beside the bracket."""
+class Hooks:
+    """What the scheduler needs beside the bracket."""
 
     cost: Mapping[Run, float]  # expected time: the longest starts first
     resources: Callable[[Run, float | None], dict[str, float]]  # of a run, with a share of the card or its own
     record: Callable[[Run, Outcome, bool], None]  # called before any action an outcome causes
-    probed: Callable[[Run, dict[str, Any]], None]  # the same for a learning rate that was found
-    fresh_processes: bool = False  # a run's next round starts in a new process
+    record_rate: Callable[[Run, dict[str, Any]], None]  # the same for the result of a learning-rate search
+    use_fresh_processes: bool = False  # a run's next round starts in a new process
 
 
 class EliminationScheduler(TrialScheduler):
     """Plays one bracket: all trials of a Tuner, one a run."""
 
-    def __init__(self, bracket: Bracket, plan: Plan) -> None:
+    def __init__(self, bracket: Bracket, hooks: Hooks) -> None:
         super().__init__()
-        self._bracket, self._plan = bracket, plan
+        self._bracket, self._hooks = bracket, hooks
         self._trials: dict[Run, Trial] = {}
-        self._shares: dict[Run, float] = {}
-        self._dead: dict[Run, str] = {}  # runs that Tune has given up, and why
+        self._shares: dict[Run, float] = {}  # of a card, requested by runs that ran out of memory
+        self._lost: dict[Run, str] = {}  # runs that Tune has given up, and why
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles schedulers to restore them; ours starts from the ledger instead
+        return {}  # Tune pickles it to restore it; ours starts from the ledger
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True
@@ -59,61 +60,57 @@ class EliminationScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         run = _run(trial)
         if "probed" in result:
-            self._plan.probed(run, json.loads(result["probed"]))
+            self._hooks.record_rate(run, json.loads(result["probed"]))
             if result.get("failure"):
-                self._take(tune_controller, run, 0, _outcome(result))
+                self._report(tune_controller, run, 0, _outcome(result))
             return TrialScheduler.STOP
         if result.get("wants_share"):
             self._shares[run] = result["wants_share"]
             return TrialScheduler.PAUSE
-        if result["round"] == PROBE:
+        if result["round"] == PROBE_ROUND:
             return TrialScheduler.CONTINUE
         if result.get("round_done") or result.get("failure"):
-            self._take(tune_controller, run, result["round"], _outcome(result))
+            self._report(tune_controller, run, result["round"], _outcome(result))
         elif self._bracket.next_round(run) is not None:
             return TrialScheduler.CONTINUE  # in the middle of a round
-        return self._next(run)
+        return self._answer(run)
 
-    def _next(self, run: Run) -> str:
+    def _answer(self, run: Run) -> str:
         """What a run does that has just come to the end of a round, or that is out."""
-        if self._out(run):
+        if self._bracket.is_out(run) or self._needs_another_tuner():
             return TrialScheduler.STOP
         here = self._bracket.next_round(run)
-        if here is None or self._plan.fresh_processes:
+        if here is None or self._hooks.use_fresh_processes:
             return TrialScheduler.PAUSE
-        idle = [other for other in self._bracket.waiting_for() if other != run and self._idle(other)]
-        first = any(self._place(other) < (here, -self._plan.cost[run]) for other in idle)
-        return TrialScheduler.PAUSE if first else TrialScheduler.CONTINUE
+        idle = self._idle()
+        is_behind = any(idle[other] < (here, -self._hooks.cost[run]) for other in idle if other != run)
+        return TrialScheduler.PAUSE if is_behind else TrialScheduler.CONTINUE
 
-    def _place(self, run: Run) -> tuple[int, float]:
-        """Order in which runs get a slot: the earliest round, there the longest."""
-        return self._bracket.next_round(run) or 0, -self._plan.cost[run]
+    def _idle(self) -> dict[Run, tuple[int, float]]:
+        """Idle runs that may train now, each with its priority: the earliest round first, there the longest run."""
+        trials, cost = self._trials, self._hooks.cost
+        return {
+            run: (index, -cost[run])
+            for run, index in self._bracket.next_rounds().items()
+            if run in trials and trials[run].status in (Trial.PENDING, Trial.PAUSED)
+        }
 
-    def _out(self, run: Run) -> bool:
-        """Nothing that may still happen lets a run go on; or it can only go on in the next Tuner."""
-        bracket = self._bracket
-        if bracket.over() or self._another_tuner():
-            return True
-        if any(o.failure for played in bracket.rounds if (o := played.outcomes.get(run))):
-            return True
-        return run not in bracket.twins and run.contestant not in bracket.contestants(bracket.round)
-
-    def _another_tuner(self) -> bool:
-        """Runs are wanted that this Tuner does not have: more seeds."""
-        return any(run not in self._trials for run in self._bracket.waiting_for())
+    def _needs_another_tuner(self) -> bool:
+        """Whether runs have to train that this Tuner does not have: further seeds."""
+        return not self._bracket.next_rounds().keys() <= self._trials.keys()
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status == Trial.ERROR:
             return  # Tune starts it again from its newest checkpoint
-        self._dead[_run(trial)] = _reason(trial)
+        self._lost[_run(trial)] = failure_reason(trial)
         self._fail_lost_runs(tune_controller)
 
     def _fail_lost_runs(self, tune_controller: Any) -> None:
-        """Nobody waits for the dead: a round that wants one has its failure at once."""
-        while dead := [run for run in self._bracket.waiting_for() if run in self._dead]:
-            index = self._bracket.next_round(dead[0])
+        """Report a failure for each lost run that a round waits for."""
+        while self._lost and (lost := [run for run in self._bracket.waiting_for() if run in self._lost]):
+            index = self._bracket.next_round(lost[0])
             assert index is not None
-            self._take(tune_controller, dead[0], index, Outcome(None, failure="error", reason=self._dead[dead[0]]))
+            self._report(tune_controller, lost[0], index, Outcome(None, failure="error", reason=self._lost[lost[0]]))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         pass
@@ -122,31 +119,28 @@ class EliminationScheduler(TrialScheduler):
         pass
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Of those of the earliest round that are wanted and idle, the longest."""
+        """Of the idle runs that may train now those of the earliest round, of these the longest."""
         self._fail_lost_runs(tune_controller)
-        idle = [run for run in self._bracket.waiting_for() if self._idle(run)]
+        idle = self._idle()
         if not idle:
             return None
-        run = min(idle, key=self._place)
+        run = min(idle, key=idle.__getitem__)
         trial = self._trials[run]
         if run in self._shares and trial.status == Trial.PAUSED:
-            trial.update_resources(PlacementGroupFactory([self._plan.resources(run, self._shares.pop(run))]))
+            trial.update_resources(PlacementGroupFactory([self._hooks.resources(run, self._shares.pop(run))]))
         return trial
 
     def debug_string(self) -> str:
         return f"round {self._bracket.round + 1}, waiting for {', '.join(map(str, self._bracket.waiting_for()))}"
 
-    def _idle(self, run: Run) -> bool:
-        trial = self._trials.get(run)
-        return trial is not None and trial.status in (Trial.PENDING, Trial.PAUSED)
-
-    def _take(self, tune_controller: Any, run: Run, index: int, outcome: Outcome) -> None:
-        """Note an outcome, then stop those that are out and do not run."""
-        decided = self._bracket.report(run, index, outcome)
-        self._plan.record(run, outcome, decided)
+    def _report(self, tune_controller: Any, run: Run, index: int, outcome: Outcome) -> None:
+        """Report an outcome to the bracket, record it, then stop the trials that are out and do not run."""
+        is_decided = self._bracket.report(run, index, outcome)
+        self._hooks.record(run, outcome, is_decided)
+        is_last = self._needs_another_tuner()
         for other, trial in self._trials.items():
-            parked = trial.status in (Trial.PAUSED, Trial.PENDING) or trial.is_saving
-            if other != run and parked and self._out(other):
+            is_parked = trial.status in (Trial.PAUSED, Trial.PENDING) or trial.is_saving
+            if other != run and is_parked and (is_last or self._bracket.is_out(other)):
                 tune_controller.stop_trial(trial)
 
 
@@ -162,11 +156,11 @@ def _outcome(result: dict[str, Any]) -> Outcome:
     return Outcome(**json.loads(result["outcome"]))
 
 
-def _reason(trial: Trial) -> str:
+def failure_reason(trial: Trial) -> str:
     """Why a run's process ended again and again: a crash in it, the process killed, or its node lost."""
     error = trial.get_pickled_error()
-    if error is None and (here := trial.pickled_error_file) and Path(here).is_file():
-        error = cloudpickle.loads(Path(here).read_bytes())  # in the storage only once Tune has saved its own state
+    if error is None and (path := trial.pickled_error_file) and Path(path).is_file():
+        error = cloudpickle.loads(Path(path).read_bytes())  # in the storage only once Tune has saved its own state
     cause = getattr(error, "cause", None) or error
     lines = [line for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
     if isinstance(cause, exceptions.NodeDiedError) or "node has died" in str(cause):

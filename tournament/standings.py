@@ -1,4 +1,7 @@
-"""What a tournament leaves behind: standings.json after each round, winner.json at the end, a table to read."""
+"""Leaderboard (ranking) of a tournament: standings.json after each round, winner.json at the end, a table to read.
+
+In: the bracket and what its runs reported. Out: those two files and the printed table; nothing is decided here.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def standings(
     """The content of standings.json: all rounds decided so far."""
     league = config.tournament
     rounds = [
-        _round(config, bracket, contestants, index) for index, played in enumerate(bracket.rounds) if played.decided
+        _round(config, bracket, contestants, index) for index, round_ in enumerate(bracket.rounds) if round_.is_decided
     ]
     document: dict[str, Any] = {
         "run": run,
@@ -56,66 +59,69 @@ def standings(
             "standings": [
                 {
                     "contestant": name,
-                    "learning_rate": found["learning_rate"],
-                    "tried": found["tried"],
-                    "tokens": len(found["tried"]) * steps * league.batch_size * league.seq_len,
+                    "learning_rate": search["learning_rate"],
+                    "tried": search["tried"],
+                    "tokens": len(search["tried"]) * steps * league.batch_size * league.seq_len,
                 }
-                for name, found in rates.items()
+                for name, search in rates.items()
             ],
         }
     return document
 
 
 def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], index: int) -> dict[str, Any]:
-    league, played, measured = config.tournament, bracket.rounds[index], bracket.ruler(index)
-    labels, last = bracket.labels(index), bracket.last_survivor(index)
-    per_step = league.batch_size * league.seq_len
-    rows = []
-    for place, name in enumerate(bracket.rank(index), start=1):
-        failed = bracket.failure(index, name)
-        status: str = failed.failure or "error" if failed else "advanced" if name in played.kept else "eliminated"
-        if name == bracket.winner() and index == len(bracket.rounds) - 1:
-            status = "winner"
-        label = labels.get(name)
-        if label is None and last is not None and not failed:
-            label = bracket.compare(index, name, last) if name != last else Label(0.0, 0.0, 0.0, "settled")
-        verdict = labels[name].verdict if name in labels else bracket.winner_verdict() if status == "winner" else None
-        rows.append(
-            {
-                "rank": place,
-                "contestant": name,
-                "heldout_loss": None if failed else bracket.loss(index, name),
-                "status": status,
-                "reason": failed.reason if failed else "",
-                "verdict": verdict,
-                "difference": label.difference if label else None,
-                "evaluation_se": label.evaluation_se if label else None,
-                "standard_error": label.standard_error if label else None,
-                "seed_sd": measured.sd,
-                "seeds": len(bracket.losses(index, name)),
-                **_facts(bracket, index, name, contestants[name]),
-                "flops_per_token": bracket.flops[name],
-            }
-        )
-    alone = config.compute.device == "cpu" or league.budget == "seconds"  # a slot of its own for each run
-    costs = at_equal_cost(bracket, index, exclusive=alone)
-    for row in rows:
-        row |= costs["of"].get(row["contestant"], costs["nothing"])
+    league, round_, noise = config.tournament, bracket.rounds[index], bracket.seed_noise(index)
+    # seconds compare only where each run has a slot of its own
+    is_exclusive = config.compute.device == "cpu" or league.budget == "seconds"
+    costs = at_equal_cost(bracket, index, is_exclusive=is_exclusive)
+    labels = bracket.labels(index)
+    rows = [
+        {"rank": rank} | _row(bracket, index, labels, contestants[name], name) | costs["of"].get(name, costs["nothing"])
+        for rank, name in enumerate(bracket.ranking(index), start=1)
+    ]
     steps = reference_end(config, index)
-    before = _ranked_before_cooldown(bracket, index)
+    uncooled = _best_before_cooldown(bracket, index)
     return {
         "round": index + 1,
         "steps": steps,
-        "tokens": steps * per_step,
+        "tokens": steps * league.batch_size * league.seq_len,
         "keep": league.keep[index],
         "budget": league.budget,
-        "seed_sd": measured.sd,
-        "seed_df": measured.df,
+        "seed_sd": noise.sd,
+        "seed_df": noise.df,
         "equal_flops": costs["flops"],
         "equal_seconds": costs["seconds"],
-        **({"cut_differs_without_cooldown": set(before) != set(bracket.best(index))} if before else {}),
+        **({"cut_differs_without_cooldown": set(uncooled) != set(bracket.best(index))} if uncooled else {}),
         "standings": rows,
-        "twins": [_run_row(twin, o) for twin in bracket.twins if (o := played.outcomes.get(twin))],
+        "twins": [_run_row(twin, o) for twin in bracket.twins if (o := round_.outcomes.get(twin))],
+    }
+
+
+def _row(
+    bracket: Bracket, index: int, labels: Mapping[str, Label], contestant: Contestant, name: str
+) -> dict[str, Any]:
+    """One contestant of a round, compared with the last that is in."""
+    failed, last = bracket.failure(index, name), bracket.last_survivor(index)
+    is_in = name in bracket.rounds[index].survivors
+    status: str = failed.failure or "error" if failed else "advanced" if is_in else "eliminated"
+    if name == bracket.winner() and index == len(bracket.rounds) - 1:
+        status = "winner"
+    label = labels.get(name)
+    if label is None and last is not None and not failed:
+        label = bracket.compare(index, name, last) if name != last else Label(0.0, 0.0, 0.0, "settled")
+    return {
+        "contestant": name,
+        "heldout_loss": None if failed else bracket.loss(index, name),
+        "status": status,
+        "reason": failed.reason if failed else "",
+        "verdict": labels[name].verdict if name in labels else bracket.winner_verdict() if status == "winner" else None,
+        "difference": label.difference if label else None,
+        "evaluation_se": label.evaluation_se if label else None,
+        "standard_error": label.standard_error if label else None,
+        "seed_sd": bracket.seed_noise(index).sd,
+        "seeds": len(bracket.losses(index, name)),
+        **_facts(bracket, index, name, contestant),
+        "flops_per_token": bracket.flops[name],
     }
 
 
@@ -132,7 +138,7 @@ def _facts(bracket: Bracket, index: int, name: str, contestant: Contestant) -> d
     return means | {
         "tokens_per_parameter": tokens / count_parameters(contestant.model).total if tokens else None,
         "other_sources": first.facts.get("other_sources", {}),
-        "ladder": first.facts.get("ladder", []),
+        "memory_fallbacks": first.facts.get("memory_fallbacks", []),
         "runs": [_run_row(run, o) for run, o in outcomes.items()],
     }
 
@@ -154,8 +160,8 @@ def _run_row(run: Any, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _ranked_before_cooldown(bracket: Bracket, index: int) -> list[str]:
-    """Who would have gone on without annealing; empty when nothing was annealed."""
+def _best_before_cooldown(bracket: Bracket, index: int) -> list[str]:
+    """The best of a round by their losses before annealing; empty when nothing was annealed."""
     losses: dict[str, list[float]] = {}
     for name in bracket.contestants(index):
         for run in bracket.competing(index, name):
@@ -169,7 +175,7 @@ def _ranked_before_cooldown(bracket: Bracket, index: int) -> list[str]:
 def write_winner(
     folder: Path, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], tokenizer_sha256: str
 ) -> None:
-    """winner.json: where the curriculum begins; the checkpoint is that of the first seed that came to the end.
+    """Write winner.json, from which the curriculum starts, with the checkpoint of the first seed that finished.
 
     After a cooldown heldout_loss is the annealed copy's, which was ranked; the checkpoint is the run itself.
     """
@@ -198,33 +204,32 @@ def write_winner(
 
 def show_round(console: Console, document: Mapping[str, Any], index: int) -> None:
     """Print one round of standings.json as a table."""
-    played = document["rounds"][index]
-    rows = played["standings"]
+    round_row = document["rounds"][index]
+    rows = round_row["standings"]
+    budget = {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}
     table = Table(
-        title=f"round {played['round']}: {len(rows)} contestants, {played['tokens']:,} tokens each so far"
-        + {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}.get(
-            played["budget"], ""
-        ),
+        title=f"round {round_row['round']}: {len(rows)} contestants, {round_row['tokens']:,} tokens each so far"
+        + budget.get(round_row["budget"], ""),
         title_justify="left",
-        caption=_caption(played),
+        caption=_caption(round_row),
         caption_justify="left",
     )
     for heading, side in (
         ("", "right"),
         ("contestant", "left"),
         ("held-out", "right"),
-        ("Δ last in", "right"),
+        ("Δ to cut", "right"),
         ("±", "right"),
-        ("= FLOPs", "right"),
-        ("= seconds", "right"),
+        ("at equal FLOPs", "right"),
+        ("at equal seconds", "right"),
         ("tokens/s", "right"),
         ("", "left"),
     ):
         table.add_column(heading, justify=side, no_wrap=heading != "")  # type: ignore[arg-type]
     for row in rows:
         style = {"winner": "bold green", "advanced": "green", "eliminated": "dim"}.get(row["status"], "red")
-        told = {"advanced": "in", "eliminated": "out"}.get(row["status"], row["status"])
-        told += f", {row['verdict']}" if row["verdict"] else ""
+        status = {"advanced": "in", "eliminated": "out"}.get(row["status"], row["status"])
+        status += f", {row['verdict']}" if row["verdict"] else ""
         table.add_row(
             str(row["rank"]),
             row["contestant"] + (f" × {row['seeds']}" if row["seeds"] > 1 else ""),
@@ -236,36 +241,33 @@ def show_round(console: Console, document: Mapping[str, Any], index: int) -> Non
                 for key in ("equal_flops", "equal_seconds")
             ),
             f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "",
-            told + (f": {row['reason']}" if row["reason"] else ""),
+            status + (f": {row['reason']}" if row["reason"] else ""),
             style=style,
         )
     console.print(table)
 
 
-def _caption(played: Mapping[str, Any]) -> str:
-    rows = played["standings"]
-    ratios = [row["tokens_per_parameter"] for row in rows if row["tokens_per_parameter"]]
+def _caption(round_row: Mapping[str, Any]) -> str:
+    ratios = [row["tokens_per_parameter"] for row in round_row["standings"] if row["tokens_per_parameter"]]
     lines = [
-        "held-out loss in nats per token; Δ to the last that goes on, ± its standard error (documents and seeds)",
-        "= FLOPs, = seconds: rank (and loss, on fewer rows) at the most of it that all have spent",
+        "held-out loss in nats per token; Δ to the last that is in, ± its standard error (documents and seeds)",
+        "at equal FLOPs, seconds: rank (and loss, on fewer rows) at the most of each that all have spent",
     ]
-    if played["seed_sd"] is None:
-        lines.append("nobody ran two seeds: how far chance moves a contestant is unknown")
+    if round_row["seed_sd"] is None:
+        lines.append("seed noise: unknown, no contestant ran two seeds. Use twins or seeds to measure it")
     else:
         lines.append(
-            f"another seed moves a contestant by {played['seed_sd']:.4f} (standard deviation, "
-            f"{played['seed_df']} degrees of freedom)"
+            f"seed noise: another seed moves a contestant by {round_row['seed_sd']:.4f} (standard deviation, "
+            f"{round_row['seed_df']} degrees of freedom)"
         )
     if ratios:
         lines.append(
             f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}"
             + (": early training" if min(ratios) < 1 else "")
         )
-    if "cut_differs_without_cooldown" in played:
-        lines.append(
-            "ranked after a cooldown; without it "
-            + ("others would have gone on" if played["cut_differs_without_cooldown"] else "the same would have gone on")
-        )
+    if "cut_differs_without_cooldown" in round_row:
+        others = "other contestants" if round_row["cut_differs_without_cooldown"] else "the same contestants"
+        lines.append(f"ranked after a cooldown; without it {others} would be in")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Where a league's time went: into training, into waiting for a round's last, or into orchestration."""
+"""Wall-clock breakdown of a league: training, waiting for a round's last run (makespan), orchestration."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-EXACT = 14  # runs up to which two slots are packed by trying every division
+MAX_EXACT_RUNS = 14  # up to which two slots are packed by trying every division
 
 
 def makespan(seconds: Sequence[float], slots: int) -> float:
-    """Shortest time in which runs of these lengths can be done on equal slots.
+    """Shortest time in which runs of these lengths fit on equal slots.
 
     Exact for one or two slots and few runs; else longest first, at most 4/3 of the best (Graham 1969).
     """
     if slots == 1 or not seconds:
         return sum(seconds)
-    if slots == 2 and len(seconds) <= EXACT:
+    if slots == 2 and len(seconds) <= MAX_EXACT_RUNS:
         total, head = sum(seconds), seconds[1:]
         halves = (sum(part) for size in range(len(head) + 1) for part in itertools.combinations(head, size))
         return min(max(half, total - half) for half in halves)
@@ -27,7 +27,7 @@ def makespan(seconds: Sequence[float], slots: int) -> float:
     return max(ends)
 
 
-def shares(wall: float, rounds: Sequence[Sequence[float]], slots: int) -> dict[str, Any]:
+def wall_clock_breakdown(wall: float, rounds: Sequence[Sequence[float]], slots: int) -> dict[str, Any]:
     """Of a league's wall clock: what the best packing of its runs, round by round, would have needed.
 
     rounds: seconds each run of a round was busy. idle: slot-seconds that such a packing leaves empty at the

@@ -1,4 +1,8 @@
-"""The bracket's runs on Ray Tune: one Tuner for the whole league, and another when more seeds are asked for."""
+"""Ray Tune (Tuner): the bracket's runs as trials; one Tuner for the whole league, another when seeds are added.
+
+In: a league. Out: the Ray cluster joined, and the league played to its end. Which run trains when is decided by the
+bracket and carried out by scheduler.py.
+"""
 
 from __future__ import annotations
 
@@ -9,41 +13,38 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from hamner.config.errors import BadInput
-from hamner.runs.cluster import check_cluster, ray_settings
-from hamner.runs.files import read_json
-from tournament.bracket import Run
+from hamner.runs.cluster import join, ray_settings
+from hamner.runs.folders import next_attempt
+from tournament.bracket import Bracket, Run
 from tournament.gpu_memory import share
 from tournament.league import League
-from tournament.learning_rate_probe import ROUND as PROBE
+from tournament.learning_rate_probe import PROBE_ROUND
+from tournament.memory_fallbacks import FILE_NAME, needed_share
 
 TRIAL = "tournament.trial"
-MOST_LOADED = 16  # cores: Ray starts a process for each, which on a large machine would be many for nothing
+# Ray starts a process for each core, which on a large machine would load all for nothing
+MAX_PRELOADED_CORES = 16
+TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # rows and curves are written by the trials
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the league, not just one Tuner
+    "RAY_AIR_NEW_OUTPUT": "0",  # the other output ignores verbose=0
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's own state is never read: see _tune
+}
 
 
-def connect(league: League) -> int:
+def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES) -> int:
     """Start or join Ray; the slots for runs it has, 0 where they share cards. Raises BadInput for too small a one."""
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # rows and curves are written by the trials
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C ends the league, not just one Tuner
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the other output ignores verbose=0
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1e9"  # nobody goes on from Tune's own state: see _tune
+    os.environ.update(TUNE_ENVIRONMENT)
     import ray
 
     compute, settings = league.config.compute, ray_settings(league.config.compute.threads)
-    own = settings["address"] == "local"
-    try:
-        with environment(_loading(settings, compute.device) if own else {}):
-            ray.init(**settings)
-    except ConnectionError as error:
-        raise BadInput(f"no Ray cluster at RAY_ADDRESS: {error}") from None
+    is_own = settings["address"] == "local"
     needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
-    try:
-        check_cluster(ray.nodes(), max(n["CPU"] for n in needs), max(n.get("GPU", 0) for n in needs))
-    except BadInput:
-        ray.shutdown()
-        raise
+    preload = preload_environment(settings, compute.device, max_preloaded_cores) if is_own else {}
+    with environment(preload):
+        join(ray, settings, cpus=max(n["CPU"] for n in needs), gpus=max(n.get("GPU", 0) for n in needs))
     importlib.import_module(TRIAL)  # while the text is still being prepared
-    if own:
+    if is_own:
         from ray.tune.execution import class_cache
 
         # for these a trial would get a process of its own; a Ray of our own has the driver's environment anyway
@@ -52,23 +53,23 @@ def connect(league: League) -> int:
     return 0 if compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // compute.threads)
 
 
-def _loading(settings: dict[str, Any], device: str) -> dict[str, str]:
+def preload_environment(settings: dict[str, Any], device: str, max_cores: int) -> dict[str, str]:
     """The environment to start a Ray of our own in, whose first processes load what a trial needs at once.
 
-    It starts one a core, and gives them to nobody who has a runtime_env: what is in that of `settings` is taken out,
-    and goes to them from the driver's environment.
+    Ray starts one of them a core, and gives none to a trial with a runtime_env: that of `settings` is taken out, and
+    they get its variables from the driver's environment.
     """
-    given = settings.pop("runtime_env")["env_vars"]
-    given |= {"PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}  # noqa: PTH109 (a word)
-    if (os.cpu_count() or 1) <= MOST_LOADED:
+    variables = settings.pop("runtime_env")["env_vars"]
+    variables |= {"PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}  # noqa: PTH109 (a word)
+    if (os.cpu_count() or 1) <= max_cores:
         # an optimizer loads dynamo, for a second; on a card not before the process knows which one is its own
-        given["RAY_preload_python_modules"] = TRIAL + (",torch._dynamo" if device == "cpu" else "")
-    return dict(given)
+        variables["RAY_preload_python_modules"] = TRIAL + (",torch._dynamo" if device == "cpu" else "")
+    return dict(variables)
 
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Within, the process has these variables too."""
+    """Set these variables of the process's environment for a while."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:
@@ -81,98 +82,99 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def disconnect() -> None:
+    """Leave Ray, or end one of our own."""
     import ray
 
     ray.shutdown()
 
 
 def play_rounds(league: League, trial: type | None = None) -> None:
-    """Play until the bracket is over, or a Tuner ends with nothing done (it was stopped)."""
-    while not league.bracket.over():
+    """Play until the bracket is over, or a Tuner ends without a change (it was stopped)."""
+    while not league.bracket.is_over():
         before = league.bracket.state(), dict(league.rates)
-        probing = league.unprobed()
-        if probing:
-            league.console.print(f"learning-rate round: {len(probing)} contestants try rates before round 1")
-        runs = {run: PROBE for name in probing if (run := Run(name, league.contestants[name].seeds[0]))}
-        _tune(league, runs or _rounds_to_begin(league), trial)
+        names = league.contestants_to_probe()
+        if names:
+            league.console.print(f"learning-rate round: {len(names)} contestants try rates before round 1")
+        runs = {run: PROBE_ROUND for name in names if (run := Run(name, league.contestants[name].seeds[0]))}
+        _tune(league, runs or first_rounds(league.bracket), trial)
         if (league.bracket.state(), league.rates) == before:
             return
 
 
-def _rounds_to_begin(league: League) -> dict[Run, int]:
-    """All runs that may still train, with the round each begins in or waits at the end of."""
-    bracket, last = league.bracket, len(league.bracket.rounds) - 1
-    found: dict[Run, int] = {}
+def first_rounds(bracket: Bracket) -> dict[Run, int]:
+    """All runs that may still train, with the round each starts in, or waits at the end of."""
+    last = len(bracket.rounds) - 1
+    rounds: dict[Run, int] = {}
     for index in range(bracket.round, last + 1):
         for run in bracket.runs(index):
             outcome, place = bracket.rounds[index].outcomes.get(run), bracket.next_round(run)
-            if run in found or (outcome and outcome.failure) or (place is None and index == last):
+            if run in rounds or (outcome and outcome.failure) or (place is None and index == last):
                 continue
-            told = [i for i, played in enumerate(bracket.rounds) if run in played.outcomes]
-            found[run] = place if place is not None else max(told, default=index)
-    return found
+            reported = [i for i, round_ in enumerate(bracket.rounds) if run in round_.outcomes]
+            rounds[run] = place if place is not None else max(reported, default=index)
+    return rounds
 
 
-def _resources(league: League, run: Run, wanted: float | None = None) -> dict[str, float]:
-    """What one run occupies; `wanted`: share of a card it asks for after it ran out of memory."""
+def _resources(league: League, run: Run, requested: float | None = None) -> dict[str, float]:
+    """What one run occupies; `requested`: the share of a card that it needs after it ran out of memory."""
     if league.config.compute.device == "cpu":
         return {"CPU": league.config.compute.threads}
-    from tournament.training import LADDER  # loads PyTorch, for which Ray's start need not wait
-
-    ladder = league.folder / league.name(run) / LADDER
-    if wanted is None and ladder.is_file():
-        wanted = read_json(ladder)["rung"]["share"]
+    fallbacks = league.folder / league.name(run) / FILE_NAME
+    if requested is None and fallbacks.is_file():
+        requested = needed_share(fallbacks)
     model = league.contestants[run.contestant].model
     # many share a card: the CPU is not what limits them
-    return {"CPU": 1, "GPU": share(model, league.config) if wanted is None else wanted}
+    return {"CPU": 1, "GPU": share(model, league.config) if requested is None else requested}
 
 
-def _tune(league: League, runs: dict[Run, int], trial: type | None) -> None:
-    """One Tuner over these runs."""
-    from ray import tune
-
-    from tournament.scheduler import EliminationScheduler, Plan
-    from tournament.trial import Trial
-
-    config, folder = league.config, league.folder
-    number = 1 + max((int(p.name) for p in (folder / "ray").glob("*") if p.name.isdigit()), default=0)
-    flops = league.bracket.flops
-    order = sorted(runs, key=lambda run: (runs[run], -flops[run.contestant]))  # the longest first
-    plan = Plan(
-        cost={run: flops[run.contestant] for run in runs},
-        resources=lambda run, wanted: _resources(league, run, wanted),
-        record=league.record,
-        probed=league.probed,
-        fresh_processes=config.compute.device == "cuda",
-    )
-    rows = [
+def _rows(league: League, runs: Mapping[Run, int]) -> list[dict[str, Any]]:
+    """What each trial is given, the longest run of the earliest round first."""
+    order = sorted(runs, key=lambda run: (runs[run], -league.bracket.flops[run.contestant]))
+    return [
         {
-            "run": str(folder),
+            "run": str(league.folder),
             "contestant": run.contestant,
             "seed": run.seed,
             "round": runs[run],
-            "waiting": runs[run] != PROBE and league.bracket.next_round(run) is None,
+            "waiting": runs[run] != PROBE_ROUND and league.bracket.next_round(run) is None,
             "learning_rate": league.rate(run.contestant),
             "attempt": league.attempt,
         }
         for run in order
     ]
-    needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}  # goes to other processes
+
+
+def _tune(league: League, runs: Mapping[Run, int], trial: type | None) -> None:
+    """One Tuner over these runs."""
+    from ray import tune
+
+    from tournament.scheduler import EliminationScheduler, Hooks
+    from tournament.trial import Trial
+
+    config, folder = league.config, league.folder
+    hooks = Hooks(
+        cost={run: league.bracket.flops[run.contestant] for run in runs},
+        resources=lambda run, requested: _resources(league, run, requested),
+        record=league.record,
+        record_rate=league.record_rate,
+        use_fresh_processes=config.compute.device == "cuda",
+    )
+    needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}  # pickled for other processes
     tune.Tuner(
         tune.with_resources(
             trial or Trial,
-            lambda given: tune.PlacementGroupFactory([needs[given["row"]["contestant"], given["row"]["seed"]]]),
+            lambda space: tune.PlacementGroupFactory([needs[space["row"]["contestant"], space["row"]["seed"]]]),
         ),
-        param_space={"row": tune.grid_search(rows)},
+        param_space={"row": tune.grid_search(_rows(league, runs))},
         tune_config=tune.TuneConfig(
-            scheduler=EliminationScheduler(league.bracket, plan),
+            scheduler=EliminationScheduler(league.bracket, hooks),
             metric="step",
             mode="max",
             # a reused process would keep its predecessor's memory on a GPU
             reuse_actors=config.compute.device == "cpu",
         ),
         run_config=tune.RunConfig(
-            name=str(number),
+            name=str(next_attempt(folder)),
             storage_path=str(folder / "ray"),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),

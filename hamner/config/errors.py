@@ -1,4 +1,7 @@
-"""Errors of bad input: one message with every problem found, each with the value and the way out."""
+"""Errors of bad input: one exception that lists every problem, each with the value and the way out; spelling hints.
+
+Data in: lines of text. Data out: a BadInput, which the command line prints on stderr, one line a problem.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from contextlib import contextmanager
 
 
 class BadInput(ValueError):
-    """Something the user gave is wrong. `problems` holds one line each: what, the value, the way out."""
+    """Input of the user is wrong. `problems` holds one line each: what is wrong, the value, the way out."""
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)
@@ -16,29 +19,30 @@ class BadInput(ValueError):
 
 
 class Problems:
-    """Collects what several checks find, so that the user hears of everything at once."""
+    """Collects the problems of several checks, so that the user reads all of them at once."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Within: a BadInput is noted instead of raised."""
+        """Add the problems of a BadInput that is raised in the block, and end the block without raising it."""
         try:
             yield
         except BadInput as error:
             self.found += error.problems
 
     def raise_all(self) -> None:
+        """Raise one BadInput with all problems, each once, if there are any."""
         if self.found:
             raise BadInput(list(dict.fromkeys(self.found)))
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint for an unknown name: the nearest known one; all of them when none is near and they are few."""
+    """A hint for an unknown name: the nearest known one; where none is near, all of them if they are 15 or fewer."""
     near = difflib.get_close_matches(word, known, n=1)
     if near:
         return f"did you mean '{near[0]}'?"
     if len(known) <= 15:
         return f"known: {', '.join(known)}"
-    return f"the did_you_mean known one is '{difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]}'"
+    return f"the nearest known one is '{difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]}'"

@@ -1,4 +1,8 @@
-"""Reading what a run is told: a TOML file of `ray_configs/` by name or path, `key=value` words laid over it."""
+"""Load a config: TOML + key=value overrides, every problem said at once.
+
+Data in: the name of a file in ray_configs/ or a path (TOML, or the config.json of a run), and key=value words. Data
+out: one frozen Config, or a BadInput that names each unknown key, wrong type and impossible relation.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,19 @@ from hamner.config.schema import Config, Strict
 
 S = TypeVar("S", bound=Strict)
 
+RENAMED_KEYS = {  # old: new, in the same section
+    "micro_batches": "gradient_accumulation_steps",
+    "grid_points": "evaluations_per_round",
+    "own": "local_path",
+    "keep_cut": "keep_eliminated",
+    "after_worse": "after_rising_loss",
+    "optimizer_at_border": "optimizer_at_stage_start",
+}
+
 
 def config_names() -> list[str]:
+    """Names of the shipped configs, those of ray_configs/."""
     return sorted(f.name.removesuffix(".toml") for f in _shipped().iterdir() if f.name.endswith(".toml"))
-
-
-def default_config_name() -> str:
-    """`rtx3090` where a CUDA card is, else `laptop`."""
-    import torch
-
-    return "rtx3090" if torch.cuda.is_available() else "laptop"
 
 
 def load_config(
@@ -35,91 +42,117 @@ def load_config(
     section: str = "tournament",
     extra: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Read a config by name or path (TOML, or a run's config.json) and lay `key=value` words over it.
+    """The config of a name or path, with key=value words laid over it. Raises BadInput with every problem.
 
-    A bare key (`steps=[10,20,40]`) is looked for in `section` first, then at the top, then anywhere it is
-    unique. extra: settings of that section that no word can hold, such as the rows of a league. Raises
-    BadInput with every problem found.
+    A bare key (`steps=[10,20,40]`) is looked for in `section` first, then at the top, then anywhere it is unique.
+    extra: settings of that section that no word can hold, such as the rows of a league.
     """
-    values = _read_toml(name_or_path)
+    values, problems = _read_file(name_or_path), Problems()
     if extra:
         values.setdefault(section, {}).update(extra)
-    problems = Problems()
-    for word in overrides:
-        with problems.collect():
-            path, value = _parse_override(word, section)
-            here = values
-            for key in path[:-1]:
-                here = here.setdefault(key, {})
-                if not isinstance(here, dict):
-                    raise BadInput(f"{name_or_path}: '{key}' must be a section, not a value")
-            here[path[-1]] = value
-    config = None
-    while config is None:
-        try:
-            config = Config.model_validate_json(json.dumps(values, default=str))
-        except ValidationError as error:  # note what is wrong, take it out, look at the rest
-            problems.found += [explain(Config, item, name_or_path) for item in error.errors()]
-            for item in error.errors():
-                _remove(values, [part for part in item["loc"] if isinstance(part, str)])
+    _lay_over(values, overrides, section, name_or_path, problems)
+    config = _validated(values, name_or_path, problems)
     problems.found += list(relation_problems(config))
     problems.raise_all()
     return config
 
 
+def check_overrides(overrides: Sequence[str], section: str) -> None:
+    """Raise BadInput for key=value words that fit no config: unknown keys and wrong types."""
+    values: dict[str, Any] = {}
+    problems = Problems()
+    _lay_over(values, overrides, section, "command line", problems)
+    _validated(values, "command line", problems)
+    problems.raise_all()
+
+
+def _lay_over(values: dict[str, Any], overrides: Sequence[str], section: str, where: str, problems: Problems) -> None:
+    """Write key=value words into nested values."""
+    for word in overrides:
+        with problems.collect():
+            path, value = _parse_override(word, section)
+            inner = values
+            for key in path[:-1]:
+                inner = inner.setdefault(key, {})
+                if not isinstance(inner, dict):
+                    raise BadInput(f"{where}: '{key}' must be a section, not a value")
+            inner[path[-1]] = value
+
+
+def _validated(values: dict[str, Any], where: str, problems: Problems) -> Config:
+    """The config of nested values; settings that are wrong are added to `problems` and removed from `values`."""
+    while True:
+        try:
+            return Config.model_validate_json(json.dumps(values, default=str))
+        except ValidationError as error:
+            problems.found += [explain(Config, item, where) for item in error.errors()]
+            for item in error.errors():
+                _remove(values, [part for part in item["loc"] if isinstance(part, str)])
+
+
 def _remove(values: dict[str, Any], path: list[str]) -> None:
-    """Take one setting (or the innermost part of it that is there) out of nested values."""
-    here = values
+    """Remove one setting from nested values, or the innermost part of its path that exists."""
     for key in path[:-1]:
-        if not isinstance(here.get(key), dict):
-            here.pop(key, None)
+        if not isinstance(values.get(key), dict):
+            values.pop(key, None)
             return
-        here = here[key]
-    here.pop(path[-1], None)
+        values = values[key]
+    values.pop(path[-1], None)
 
 
 def _shipped() -> Any:
+    """The folder ray_configs/, wherever it is installed."""
     return resources.files("ray_configs")
 
 
-def _read_toml(name_or_path: str) -> dict[str, Any]:
+def _read_file(name_or_path: str) -> dict[str, Any]:
+    """The nested values of a shipped config, a TOML file or the config.json of a run."""
     shipped = _shipped() / f"{name_or_path}.toml"
     path = Path(name_or_path).expanduser()
-    found = shipped if shipped.is_file() else path
-    if not found.is_file():
+    file = shipped if shipped.is_file() else path
+    if not file.is_file():
         raise BadInput(
-            f"no config '{name_or_path}': neither a file nor a name; {did_you_mean(name_or_path, config_names())}"
+            f"--config '{name_or_path}' is neither a file nor a name; {did_you_mean(name_or_path, config_names())}"
         )
     try:
-        text = found.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
         if path.suffix == ".json":  # the config.json of a run
             return dict(json.loads(text)["config"])
         return tomllib.loads(text)
     except (OSError, ValueError, KeyError, TypeError) as error:  # broken TOML and text are ValueErrors
-        raise BadInput(f"{name_or_path} is no valid config: {error}") from None
+        raise BadInput(f"{name_or_path} is not a valid config: {error}") from None
 
 
 def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
+    """The path and the value of a key=value word. Raises BadInput for an unknown or ambiguous key."""
     key, _, text = word.partition("=")
     names = leaves(Config)
-    found = [key] if key in names else []
+    matches = [key] if key in names else []
     for prefix in (f"{section}.", f"{section}.plateau."):
-        found = found or [n for n in names if n == prefix + key]
-    found = found or [n for n in names if n.split(".")[-1] == key]
-    if not found:
-        known = sorted({*names, *(n.split(".")[-1] for n in names)})
-        raise BadInput(f"unknown key '{key}' in '{word}'; {did_you_mean(key, known)}")
-    if len(found) > 1:
-        raise BadInput(f"'{key}' in '{word}' is ambiguous: write one of {', '.join(found)}")
+        matches = matches or [name for name in names if name == prefix + key]
+    matches = matches or [name for name in names if name.split(".")[-1] == key]
+    if not matches:
+        known = sorted({*names, *(name.split(".")[-1] for name in names)})
+        raise BadInput(f"unknown key '{key}' in '{word}'{_hint(key, key, known)}")
+    if len(matches) > 1:
+        raise BadInput(f"'{key}' in '{word}' is ambiguous: write one of {', '.join(matches)}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word such as path=builtin is a string
-    return found[0].split("."), value
+    return matches[0].split("."), value
+
+
+def _hint(key: str, name: str, known: Sequence[str]) -> str:
+    """What to write instead of an unknown key: its new name, or the nearest to `name` of the known ones."""
+    section, dot, last = key.rpartition(".")
+    if last in RENAMED_KEYS:
+        return f": it is now '{section}{dot}{RENAMED_KEYS[last]}'"
+    return f"; {did_you_mean(name, known)}"
 
 
 def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
-    """Build a strict object from plain JSON values, naming each bad key, its value and its neighbour."""
+    """Build a strict object from plain JSON values. Raises BadInput with each bad key, its value and the way out."""
     try:
         return kind.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
@@ -127,19 +160,20 @@ def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
 
 
 def explain(kind: type[Strict], error: Any, where: str) -> str:
+    """One line for an error of pydantic: where, key, value, and what is wrong with it."""
     path = [str(part) for part in error["loc"]]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        fields = [k.split(".")[-1] for k in leaves(kind) if k.split(".")[:-1] == path[:-1]]
-        sections = [k for k, f in kind.model_fields.items() if len(path) == 1]
-        return f"{where}: unknown key '{key}'; {did_you_mean(path[-1], sorted({*fields, *sections}))}"
+        fields = [name.split(".")[-1] for name in leaves(kind) if name.split(".")[:-1] == path[:-1]]
+        sections = list(kind.model_fields) if len(path) == 1 else []
+        return f"{where}: unknown key '{key}'{_hint(key, path[-1], sorted({*fields, *sections}))}"
     if error["type"] == "missing":
         return f"{where}: '{key}' is missing"
     return f"{where}: '{key}' = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def leaves(kind: type[BaseModel], prefix: str = "") -> list[str]:
-    """Dotted names of all settings below `kind`, in reading order."""
+    """Dotted names of all keys of a section and the sections in it, in the order of the schema."""
     names: list[str] = []
     for key, field in kind.model_fields.items():
         inner = field.annotation

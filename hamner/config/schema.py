@@ -1,8 +1,8 @@
-"""What a run is told: strict, typed, read-only.
+"""Configuration schema: every key of a config with its type, range, default, unit and meaning. Strict and read-only.
 
-Data in: what load_config.py read. Data out: one frozen `Config`. A key nobody knows, a wrong type or an
-impossible relation is a `BadInput` that lists every problem at once. The defaults are the full-size numbers;
-the miniatures override them.
+Data in: what load.py read. Data out: one frozen `Config`. The defaults are the full-size numbers; the miniatures
+override them. The comment of a key, at its line's end or on the line above, is its entry in docs/configuration.md:
+a unit in brackets for numbers, then the meaning. documentation.py reads it.
 """
 
 from __future__ import annotations
@@ -10,38 +10,52 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
-HUB_DEADLINE = 20.0  # seconds
+from hamner.config.attention_kinds import attention_kind
+from hamner.config.errors import BadInput
+
+HUB_DEADLINE = 20.0  # seconds without a row
 SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
 
 
 class Strict(BaseModel):
-    """Base of everything read from outside: frozen, no unknown keys, no silent conversions."""
+    """Base of everything read from outside: frozen, without unknown keys, without silent conversions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ModelConfig(Strict):
-    """One architecture. Sizes are numbers of entries; `attention` and `num_experts` choose the kind."""
+    """One architecture: what a contestant, a preset or a model file of your own consists of."""
 
-    vocab_size: int = Field(49_152, gt=0)
-    hidden_size: int = Field(gt=0)
-    num_layers: int = Field(gt=0)
-    num_heads: int = Field(gt=0)
-    num_kv_heads: int = Field(gt=0)
-    intermediate_size: int = Field(gt=0)  # of the dense MLP, or of each expert
-    num_experts: int = Field(1, gt=0)  # 1 = dense
-    num_active_experts: int = Field(1, gt=0)  # top-k
-    attention: Literal["grouped", "differential"] = "grouped"
-    rope_theta: float = Field(10_000.0, gt=0)
-    norm_eps: float = Field(1e-5, gt=0)
-    max_seq_len: int = Field(2048, gt=1)  # length of the RoPE table
-    balance_coefficient: float = Field(0.01, ge=0)  # weight of the experts' load-balance loss
-    document_mask: bool = False  # a token attends to its own document alone; docs/data.md
+    vocab_size: int = Field(49_152, gt=0)  # [tokens] size of the tokenizer's vocabulary
+    hidden_size: int = Field(gt=0)  # [channels] width of the residual stream
+    num_layers: int = Field(gt=0)  # [blocks] depth
+    num_heads: int = Field(gt=0)  # [heads] query heads
+    num_kv_heads: int = Field(gt=0)  # [heads] key and value heads (grouped-query attention)
+    intermediate_size: int = Field(gt=0)  # [channels] width of the MLP, or of each expert
+    num_experts: int = Field(1, gt=0)  # [experts] experts of each MLP; 1: a dense model
+    num_active_experts: int = Field(1, gt=0)  # [experts] experts that read each token (top-k)
+    attention: str = "grouped"  # kind of attention: a row of attention_kinds.py, or one of your own
+    rope_theta: float = Field(10_000.0, gt=0)  # [number] base of the rotary positions (RoPE)
+    norm_eps: float = Field(1e-5, gt=0)  # [number] added to the mean square in RMSNorm
+    max_seq_len: int = Field(2048, gt=1)  # [tokens] length of the RoPE table
+    balance_coefficient: float = Field(0.01, ge=0)  # [number] weight of the experts' load-balance loss
+    document_mask: bool = False  # a token attends to its own document only; docs/data.md
+
+    @field_validator("attention")
+    @classmethod
+    def _check_attention(cls, name: str) -> str:
+        try:
+            attention_kind(name)
+        except BadInput as error:
+            raise PydanticCustomError("attention", "{problem}", {"problem": str(error)}) from None
+        return name
 
     @property
     def head_size(self) -> int:
+        """Channels of one head."""
         return self.hidden_size // self.num_heads
 
     def problems(self, seq_len: int = 0) -> Iterator[str]:
@@ -59,116 +73,117 @@ class ModelConfig(Strict):
 
 
 class Size(Strict):
-    """What is made of contestants and presets; `divide = 1` is full size."""
+    """How contestants and presets are shrunk; the defaults are full size."""
 
-    divide: int = Field(1, gt=0)  # hidden, layers and intermediate are divided by this
-    min_head_size: int = Field(16, gt=1)  # heads are merged rather than made smaller than this
-    vocab_size: int = Field(49_152, gt=300)  # 256 bytes and 17 reserved ids must fit
-    document_mask: bool = False  # tokens of a row see their own document alone
+    divide: int = Field(1, gt=0)  # [number] divisor of hidden size, layers and MLP width
+    min_head_size: int = Field(16, gt=1)  # [channels] heads are merged rather than made smaller
+    vocab_size: int = Field(49_152, gt=300)  # [tokens] vocabulary; 256 bytes and 17 reserved ids must fit
+    document_mask: bool = False  # a token attends to its own document only; docs/data.md
 
 
 class Data(Strict):
     """Where text comes from, what is held out, which tokenizer reads it."""
 
-    path: str = "hub"  # hub | builtin | a folder of DIR/<source>/ files
-    own: str = "data"  # with hub: folder of sft/ and personal/, from the project's root
-    tokenizer: str = "HuggingFaceTB/cosmo2-tokenizer"  # a hub id, a folder, or "train" for a BPE of the run
-    heldout_fraction: float = Field(0.05, gt=0, le=0.2)
-    heldout_sequences: int = Field(64, gt=0)  # a small source holds out more than the fraction for these
-    builtin_characters: int = Field(40_000_000, gt=0)  # size of each builtin source
-    bpe_characters: int = Field(1_000_000, gt=0)  # read from each source to train a BPE
-    hub_tokens: int = Field(400_000_000, gt=0)  # streamed from each hub source for a curriculum
-    hub_deadline: float = Field(HUB_DEADLINE, gt=0)  # seconds without a row after which the hub is unreachable
-    duplicates: Literal["drop", "keep"] = "drop"  # near-duplicates in the text; builtin text keeps its own
+    path: str = "hub"  # hub, builtin, or a folder of DIR/SOURCE/ files
+    local_path: str = "data"  # with hub: the folder that holds sft/ and personal/
+    tokenizer: str = "HuggingFaceTB/cosmo2-tokenizer"  # a hub id, a folder, or train: a BPE of the run's own
+    heldout_fraction: float = Field(0.05, gt=0, le=0.2)  # [share] held out of each source's documents
+    heldout_sequences: int = Field(64, gt=0)  # [rows] at least; a small source holds out more for them
+    builtin_characters: int = Field(40_000_000, gt=0)  # [characters] size of each builtin source
+    bpe_characters: int = Field(1_000_000, gt=0)  # [characters] read from each source to train a BPE
+    hub_tokens: int = Field(400_000_000, gt=0)  # [tokens] streamed from each hub source for a curriculum
+    hub_deadline: float = Field(HUB_DEADLINE, gt=0)  # [seconds] without a row until the hub is given up
+    duplicates: Literal["drop", "keep"] = "drop"  # near-duplicates; builtin text keeps its own
 
 
 class Optimizer(Strict):
-    """AdamW, the same for everybody."""
+    """AdamW, the same for all contestants."""
 
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.95, ge=0, lt=1)
-    weight_decay: float = Field(0.1, ge=0)  # never on norms, embeddings, λ
-    clip: float = Field(1.0, gt=0)  # gradient norm
+    beta1: float = Field(0.9, ge=0, lt=1)  # [share] of the first moment that a step keeps
+    beta2: float = Field(0.95, ge=0, lt=1)  # [share] of the second moment that a step keeps
+    weight_decay: float = Field(0.1, ge=0)  # [number] decoupled; not on norms, embeddings, λ
+    clip: float = Field(1.0, gt=0)  # [number] largest norm of the gradient
 
 
 class Compute(Strict):
-    """The machine: the section to change when another one is bought."""
+    """The machine: the section to change on another one."""
 
-    device: Literal["cpu", "cuda"] = "cuda"
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    threads: int = Field(8, gt=0)  # of torch, per trial of the league; set before torch starts
-    workers: int = Field(1, gt=0)  # curriculum: data-parallel processes
-    worker_threads: int = Field(8, gt=0)  # ... and the threads of each
-    compile: Literal["auto", "always", "never"] = "auto"  # auto: where it saves more time than it takes
-    activation_checkpointing: bool = True
-    gpu_memory_gib: float = Field(24.0, gt=0)  # of one card; shares are fractions of it
-    max_failures: int = Field(2, ge=0)  # a crashed trial or worker starts again this often
+    device: Literal["cpu", "cuda"] = "cuda"  # where training runs
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"  # precision of the step; weights and moments are fp32
+    threads: int = Field(8, gt=0)  # [cores] threads of each trial of a league
+    workers: int = Field(1, gt=0)  # [processes] data-parallel workers of a curriculum
+    worker_threads: int = Field(8, gt=0)  # [cores] threads of each worker
+    compile: Literal["auto", "always", "never"] = "auto"  # torch.compile; auto: where it saves time
+    activation_checkpointing: bool = True  # recompute activations: less memory, more time
+    gpu_memory_gib: float = Field(24.0, gt=0)  # [GiB] memory of one card; trials get shares of it
+    max_failures: int = Field(2, ge=0)  # [restarts] of a crashed trial or worker, at most
 
 
 class ParameterGroup(Strict):
-    """Parameters that learn at their own share of the rate, at every moment of the schedule."""
+    """Parameters of one row of a league that learn at their own share of the rate: of layers, or of a glob."""
 
-    learning_rate_scale: float = Field(ge=0)
-    middle_layers: int = Field(0, ge=0)  # this many consecutive blocks around the middle ...
-    parameters: str = ""  # ... or the parameters whose names match this glob
+    learning_rate_scale: float = Field(ge=0)  # [share] of the learning rate, at every step
+    middle_layers: int = Field(0, ge=0)  # [blocks] consecutive ones around the middle
+    parameters: str = ""  # or: the parameters whose names match this glob
 
 
 class Entrant(Strict):
-    """One row of a league: who it is, and how it differs from its base."""
+    """One row of a league file ([[contestant]]): its name, and how it differs from its base."""
 
-    name: str
-    base: str  # a contestant or preset
-    overrides: dict[str, bool | int | float | str] = {}  # fields of ModelConfig, after shrinking
-    learning_rate: float | None = Field(None, gt=0)  # its own, instead of the league's; then it is not probed
-    seeds: tuple[int, ...] = ()  # its own seed indices, instead of 0 … tournament.seeds - 1
-    parameter_groups: tuple[ParameterGroup, ...] = ()
+    name: str  # the contestant's name, and its folder's
+    base: str  # the contestant or preset it starts from
+    overrides: dict[str, bool | int | float | str] = {}  # keys of the model, after shrinking
+    learning_rate: float | None = Field(None, gt=0)  # [rate] its own; then it is not probed
+    seeds: tuple[int, ...] = ()  # [seed index] its own; empty: 0 to tournament.seeds - 1
+    parameter_groups: tuple[ParameterGroup, ...] = ()  # slower layers; next section
 
 
 class Tournament(Strict):
     """The league. Steps are counted from each round's start; all contestants read the same batches."""
 
-    contestants: tuple[str, ...] = ()  # empty: all ten
-    league: tuple[Entrant, ...] = ()  # rows of --league FILE or --sweep, instead of `contestants`
-    steps: tuple[int, ...] = (500, 1000, 2000)
-    keep: tuple[int, ...] = (5, 3, 1)
-    budget: Literal["tokens", "flops", "seconds"] = "tokens"  # what is equal: flops gives all those of `steps`
-    seconds: tuple[float, ...] = ()  # budget = seconds: of training, a round
-    mode: Literal["sync", "async"] = "sync"  # async: promote at once, for more slots than contestants
-    seeds: int = Field(1, gt=0)  # runs of each contestant, ranked by their mean
-    twins: int = Field(4, ge=0)  # with one seed: further seeds of the cheapest, to measure seed_sd
-    contested: Literal["seeds", "keep", "cut"] = "seeds"  # what becomes of a cut that could be chance
-    max_seeds: int = Field(3, gt=0)  # contested = seeds: at most this many runs of a contestant
-    lr: Literal["probe", "shared"] = "probe"  # each contestant's own learning rate, or the league's for all
-    lr_probe_steps: int = Field(0, ge=0)  # 0: a fifth of round 1, at least 3 × warmup
-    cooldown: float = Field(0.0, ge=0, lt=0.5)  # share of each round over which a copy is annealed and ranked
-    batch_size: int = Field(16, gt=0)
-    gradient_accumulation_steps: int = Field(1, gt=0)  # gradient accumulation: parts one batch is computed in
-    seq_len: int = Field(512, gt=1)
-    learning_rate: float = Field(3e-4, gt=0)
-    warmup_steps: int = Field(100, ge=0)
-    mix: dict[str, float] = {"fineweb_edu": 1.0}
-    eval_sequences: int = Field(64, gt=0)  # held-out rows of seq_len tokens the ranking is made on
-    evaluations_per_round: int = Field(8, gt=0)  # looks at the held-out loss a round, on an eighth of the rows
-    report: tuple[str, ...] = ("synthetic",)  # further sources whose held-out loss is reported, never ranked
-    log_every: int = Field(50, gt=0)
-    checkpoint_every: int = Field(250, gt=0)  # steps that a kill can cost
-    keep_checkpoints: int = Field(2, gt=0)  # of a running contestant, one being written included; then one
-    keep_cut: Literal["weights", "nothing"] = "weights"  # of a contestant that is out
+    contestants: tuple[str, ...] = ()  # who enters; empty: all ten
+    league: tuple[Entrant, ...] = ()  # rows of --league or --sweep, instead of contestants
+    steps: tuple[int, ...] = (500, 1000, 2000)  # [steps] length of each round
+    keep: tuple[int, ...] = (5, 3, 1)  # [contestants] survivors of each round
+    # what is equal between contestants; flops: those that `steps` cost the median contestant
+    budget: Literal["tokens", "flops", "seconds"] = "tokens"
+    seconds: tuple[float, ...] = ()  # [seconds] training time of each round, with budget = seconds
+    mode: Literal["sync", "async"] = "sync"  # async: promote at once, as asynchronous ASHA
+    seeds: int = Field(1, gt=0)  # [runs] of each contestant, which is ranked by their mean
+    twins: int = Field(4, ge=0)  # [runs] extra ones of the cheapest, to measure seed_sd
+    contested: Literal["seeds", "keep", "cut"] = "seeds"  # what follows a cut that could be chance
+    max_seeds: int = Field(3, gt=0)  # [runs] of a contestant at most, with contested = seeds
+    lr: Literal["probe", "shared"] = "probe"  # a learning rate for each contestant, or one for all
+    lr_probe_steps: int = Field(0, ge=0)  # [steps] 0: a fifth of round 1, at least 3 warmups
+    cooldown: float = Field(0.0, ge=0, lt=0.5)  # [share] of a round over which a copy is annealed and ranked
+    batch_size: int = Field(16, gt=0)  # [rows] read by one optimizer step
+    gradient_accumulation_steps: int = Field(1, gt=0)  # [parts] that one batch is computed in
+    seq_len: int = Field(512, gt=1)  # [tokens] length of a row
+    learning_rate: float = Field(3e-4, gt=0)  # [rate] the shared one, or where the probe starts
+    warmup_steps: int = Field(100, ge=0)  # [steps] linear warmup at the start of training
+    mix: dict[str, float] = {"fineweb_edu": 1.0}  # [share] of the rows that each source gives; sums to 1
+    eval_sequences: int = Field(64, gt=0)  # [rows] held-out rows that the ranking is made on
+    evaluations_per_round: int = Field(8, gt=0)  # [evaluations] in each round, on an eighth of the held-out rows
+    report: tuple[str, ...] = ("synthetic",)  # further sources to evaluate; never ranked
+    log_every: int = Field(50, gt=0)  # [steps] between two rows of metrics.csv
+    checkpoint_every: int = Field(250, gt=0)  # [steps] between two checkpoints: what a kill can cost
+    keep_checkpoints: int = Field(2, gt=0)  # [checkpoints] kept of a running contestant; then one
+    keep_eliminated: Literal["weights", "nothing"] = "weights"  # what is kept of an eliminated contestant
 
 
 class Plateau(Strict):
-    """When a stage is over; hamner/plateau.py explains each number."""
+    """When a stage is over; curriculum/plateau.py and docs/curriculum.md explain each number."""
 
-    rule: Literal["confirmed", "recorded"] = "confirmed"
-    window_steps: int = Field(1000, gt=1)
-    windows: int = Field(3, gt=1)  # a look fits a line through these; recorded: one against the rest
-    done_gain: float = Field(0.001, gt=0)  # relative fall of the loss per window: this little is a plateau
-    go_on_gain: float = Field(0.005, gt=0)  # ... and this much is progress
-    error: float = Field(0.05, gt=0, lt=0.5)  # chance of calling the second the first, at one look
-    strikes: int = Field(3, gt=0)  # consecutive looks that must agree
-    min_steps: int = Field(5000, ge=0)
-    evaluate_every: int = Field(0, ge=0)  # 0: a twentieth of the window
-    average_steps: float = Field(0.0, ge=0)  # time constant of the running average of the weights; 0: window / 8
+    rule: Literal["confirmed", "recorded"] = "confirmed"  # recorded: that of the recorded runs
+    window_steps: int = Field(1000, gt=1)  # [steps] length of a window; a look comes after each
+    windows: int = Field(3, gt=1)  # [windows] that a look fits its line through
+    done_gain: float = Field(0.001, gt=0)  # [share] relative fall of the loss a window: a plateau
+    go_on_gain: float = Field(0.005, gt=0)  # [share] relative fall of the loss a window: progress
+    error: float = Field(0.05, gt=0, lt=0.5)  # [probability] that one look calls progress a plateau
+    strikes: int = Field(3, gt=0)  # [looks] consecutive ones that must agree
+    min_steps: int = Field(5000, ge=0)  # [steps] of a stage at least
+    evaluate_every: int = Field(0, ge=0)  # [steps] between two evaluations; 0: window / 20
+    average_steps: float = Field(0.0, ge=0)  # [steps] time constant of the averaged weights; 0: window / 8
 
     @property
     def evaluation_steps(self) -> int:
@@ -178,40 +193,42 @@ class Plateau(Strict):
 
     @property
     def averaging_steps(self) -> float:
+        """Time constant of the running average of the weights, steps."""
         return self.average_steps or self.window_steps / 8
 
 
 class Curriculum(Strict):
     """The stages' common numbers; the stages themselves are curriculum/stages.py."""
 
-    batch_size: int = Field(24, gt=0)
-    gradient_accumulation_steps: int = Field(1, gt=0)
-    seq_len: int = Field(1024, gt=1)
-    warmup_steps: int = Field(300, ge=0)
-    max_steps: int = Field(200_000, gt=0)  # cap of each stage
-    max_epochs: float = Field(4.0, gt=0)  # a source read so often leaves the mix; the others take its share
+    batch_size: int = Field(24, gt=0)  # [rows] read by one optimizer step, all workers together
+    gradient_accumulation_steps: int = Field(1, gt=0)  # [parts] that one worker's batch is computed in
+    seq_len: int = Field(1024, gt=1)  # [tokens] length of a row
+    warmup_steps: int = Field(300, ge=0)  # [steps] linear warmup at the start of each stage
+    max_steps: int = Field(200_000, gt=0)  # [steps] of each stage at most
+    max_epochs: float = Field(4.0, gt=0)  # [epochs] a source read so often leaves the mix
     plateau: Plateau = Plateau()
-    after_worse: Literal["best", "last", "stop"] = "best"  # go on from the stage's best weights, its last, or not
-    optimizer_at_border: Literal["reset", "keep"] = "reset"  # AdamW's moments; the warmup comes in any case
-    decay: Literal["none", "stage", "run"] = "none"  # the rate falls to 0 at each stage's end, or at the run's
-    decay_steps: int = Field(2000, gt=0)  # ... over so many steps
-    max_skipped: int = Field(20, ge=0)  # non-finite steps in a row before the run stops (fp16: 50 at least)
-    eval_sequences: int = Field(128, gt=0)  # held-out rows the plateau is judged on; docs/curriculum.md says why
-    skill_items: int = Field(200, ge=0)  # held-out items of each synthetic task and level, at a stage's end
-    log_every: int = Field(50, gt=0)
-    sample_every: int = Field(500, gt=0)
-    sample_tokens: int = Field(60, gt=0)
-    checkpoint_every: int = Field(2000, gt=0)
-    keep_checkpoints: int = Field(2, gt=1)  # the newest, beside each stage's end and best; one may be torn
-    keep_every: int = Field(0, ge=0)  # and every so many steps; 0: none
-    keep_stages: Literal["weights", "full"] = "weights"  # of the ends and bests of stages that are over
+    # what the next stage starts from: the stage's best weights, its last, or no next stage
+    after_rising_loss: Literal["best", "last", "stop"] = "best"
+    optimizer_at_stage_start: Literal["reset", "keep"] = "reset"  # AdamW's moments; the warmup comes in any case
+    decay: Literal["none", "stage", "run"] = "none"  # the rate falls to 0 at the end of each stage, or of all
+    decay_steps: int = Field(2000, gt=0)  # [steps] length of the decay
+    max_skipped: int = Field(20, ge=0)  # [steps] not finite in a row that are let pass; fp16: 50
+    eval_sequences: int = Field(128, gt=0)  # [rows] held-out rows that the plateau is judged on
+    skill_items: int = Field(200, ge=0)  # [items] held-out items of each synthetic task and level
+    log_every: int = Field(50, gt=0)  # [steps] between two rows of metrics.csv
+    sample_every: int = Field(500, gt=0)  # [steps] between two sets of sample texts
+    sample_tokens: int = Field(60, gt=0)  # [tokens] length of a sample text
+    checkpoint_every: int = Field(2000, gt=0)  # [steps] between two checkpoints: what a kill can cost
+    keep_checkpoints: int = Field(2, gt=1)  # [checkpoints] kept, the newest; one of them may be torn
+    keep_every: int = Field(0, ge=0)  # [steps] between checkpoints kept for good; 0: none
+    keep_stages: Literal["weights", "full"] = "weights"  # what is kept of a finished stage's end and best
 
 
 class Config(Strict):
-    """Everything a run is told. Dumped to `config.json` before anything else happens."""
+    """The settings of one run, stored as `config.json` in its folder."""
 
-    seed: int = Field(0, ge=0, lt=2**63)
-    lr_scale: float = Field(1.0, gt=0)  # on every learning rate; miniatures want about 10
+    seed: int = Field(0, ge=0, lt=2**63)  # [number] seed of weights, batches and samples
+    lr_scale: float = Field(1.0, gt=0)  # [number] multiplies every learning rate; miniatures: 10
     size: Size = Size()
     data: Data = Data()
     optimizer: Optimizer = Optimizer()

@@ -190,13 +190,10 @@ class Mixer:
 
     def state(self) -> dict[str, Any]:
         """The place, for a checkpoint."""
-        return {"before": dict(self._before), "step": self._step, "mix": dict(self.mix)}
+        return {"before": dict(self._before), "step": self._step, "mix": dict(self.mix), "levels": list(self._levels)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go to a saved place; start_stage must have set the stage's synthetic levels before.
-
-        Raises BadInput for a place that counts rows of other sources.
-        """
+        """Go to a saved place. Raises BadInput for a place that counts rows of other sources."""
         problems = list(mix_problems(state["mix"], "saved mix", list(self._rows)))
         if state["before"].keys() != self._before.keys():
             problems.append(
@@ -205,7 +202,7 @@ class Mixer:
             )
         if problems:
             raise BadInput(problems)
-        self._begin(state["mix"], self._levels)
+        self._begin(state["mix"], tuple(state["levels"]))
         self._before, self._step = dict(state["before"]), int(state["step"])
 
 

@@ -170,19 +170,6 @@ def evaluate_rows(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size:
     return HeldoutResult([nats], [int(tokens)])
 
 
-def document_losses(
-    hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_size: int
-) -> tuple[list[float], list[int]]:
-    """`nats` and `tokens` of evaluate_text."""
-    result = evaluate_text(hamner, text, compute, batch_size=batch_size)
-    return list(result.nats), list(result.tokens)
-
-
-def heldout_loss(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size: int) -> float:
-    """`loss` of evaluate_rows, nats per token."""
-    return evaluate_rows(hamner, rows, compute, batch_size=batch_size).loss
-
-
 def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
     """Next-token losses (b, T - 1) of `rows`, batch by batch, and which rows they are of."""
     with evaluation_mode(hamner):

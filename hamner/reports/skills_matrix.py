@@ -7,7 +7,6 @@ FOLDER/skills.png, and the picture's pixels for TensorBoard. A cell that dropped
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from matplotlib.patches import Rectangle
 
 from hamner.evaluation.forgetting import Record, drops
 from hamner.evaluation.statistics import accuracy
-from hamner.runs.files import write_bytes, write_json
+from hamner.runs.files import replacing, write_json
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
 
@@ -54,9 +53,9 @@ def write_matrix(folder: Path, records: Sequence[Record], chance: Mapping[str, f
             ],
         },
     )
-    path, png = folder / "skills.png", io.BytesIO()
-    picture(records, chance).savefig(png, format="png")
-    write_bytes(path, png.getvalue())
+    path = folder / "skills.png"
+    with replacing(path) as temporary:
+        picture(records, chance).savefig(temporary, format="png")
     return path
 
 

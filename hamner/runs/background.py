@@ -1,9 +1,10 @@
-"""A process of its own for work that may hang, in a socket or in a library's own retries.
+"""Background work: in a child process that can be killed when it hangs (Child), or in a thread (Background).
 
-A thread cannot be ended, and one of Arrow's that still waits for the network aborts the process when it exits. A
-process can be ended at any moment, whatever it waits for. Nor does it take turns with this one's threads at Python.
+A thread cannot be ended, and one of Arrow's that still waits for the network aborts the process when it exits. A child
+process can be ended at any moment, and does not share this one's global interpreter lock.
 
-What to do goes to it by stdin, which stays open: its end is the parent's. What it sends comes by a pipe of its own.
+Data in: an importable function and its arguments, pickled to the child's stdin; stdin stays open, and the child ends
+when it closes, so it never outlives its parent. Data out: the values the function sends, by a pipe of their own.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ Send = Callable[[Any], None]
 
 
 class Failed(Exception):
-    """What the work raised, as its kind and the first line that was said."""
+    """The work raised an error, whose first line this is, or its process ended."""
 
 
 class Child:
-    """Does `work(send, *arguments)`; what it sends is received in order. To be closed. `work` must be importable."""
+    """A process that does `work(send, *arguments)`. Close it after use. `work` must be importable."""
 
     def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
         self._answers, theirs = Pipe(duplex=False)
@@ -46,7 +47,7 @@ class Child:
         self._process.stdin.flush()
 
     def receive(self, seconds: float | None = None) -> Any:
-        """The next thing sent. Raises TimeoutError, and Failed when the work did or nothing more will come."""
+        """The next value sent, in order. Raises TimeoutError after `seconds`, Failed when the work has."""
         if not self._answers.poll(seconds):
             raise TimeoutError
         try:
@@ -58,7 +59,7 @@ class Child:
         return answer
 
     def close(self) -> None:
-        """End it, wherever it is."""
+        """Kill the process, whatever it waits for."""
         self._process.kill()
         self._process.wait()
         self._answers.close()
@@ -67,12 +68,12 @@ class Child:
 
 
 def first_line(error: BaseException | None) -> str:
-    """What an error says, or what it is."""
+    """The first line of an error's message, or its type where it has none."""
     return next((line.strip()[:200] for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def serve(descriptor: int) -> None:
-    """The process's whole life."""
+    """Receive the work, do it, and end: all that the child process runs."""
     work, arguments = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     answers, one_at_a_time = Connection(descriptor, readable=False), threading.Lock()
@@ -86,7 +87,7 @@ def serve(descriptor: int) -> None:
     except Exception as error:
         send(Failed(first_line(error)))
     finally:
-        os._exit(0)  # threads that still wait would hold it, or abort it
+        os._exit(0)  # not sys.exit: threads that still wait would hold or abort the process
 
 
 def _end_with_parent() -> None:
@@ -95,7 +96,10 @@ def _end_with_parent() -> None:
 
 
 class Background(Generic[T]):
-    """Begins at once. may_be_left: the process may end before it has; it must be fit to be killed at any moment."""
+    """A thread that starts `work` at once.
+
+    may_be_left: the process may end before the work has; then the work must stand being killed at any moment.
+    """
 
     def __init__(self, work: Callable[[], T], name: str, *, may_be_left: bool = False) -> None:
         self._error: BaseException | None = None
@@ -111,7 +115,7 @@ class Background(Generic[T]):
         self._thread.start()
 
     def result(self) -> T:
-        """Waits for it. Raises what it raised."""
+        """Wait for the work and return its result, or raise its error."""
         self._thread.join()
         if self._error:
             raise self._error

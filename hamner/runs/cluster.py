@@ -1,4 +1,8 @@
-"""Ray cluster: its address, settings and environment, and whether a run fits it or this machine."""
+"""Ray cluster: its address, settings and environment; joining one; whether a run fits it, or this machine.
+
+Data in: the config's `compute` section, RAY_ADDRESS. Data out: settings for ray.init, or a BadInput with every problem.
+Ray itself is an argument here: this room is imported where Ray is not wanted.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,29 @@ import functools
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from hamner.config.attention_kinds import OWN_MODULES
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
 
+CARD_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
+
 
 def worker_environment(threads_per_process: int) -> dict[str, str]:
-    """Environment of the processes that compute: thread counts must be known before torch starts."""
+    """Environment variables of the processes that train: PyTorch reads thread counts before its first operation."""
     threads = str(threads_per_process)
-    return {
+    own_modules = {OWN_MODULES: os.environ[OWN_MODULES]} if OWN_MODULES in os.environ else {}
+    return own_modules | {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "TOKENIZERS_PARALLELISM": "false",
         "RAYON_NUM_THREADS": threads,  # of MinHash
-        # large tensors are kept by the allocator instead of being returned and faulted in again every step
+        # the allocator keeps large tensors, instead of returning them and faulting them in again every step
         "MALLOC_MMAP_THRESHOLD_": str(2**30),
         "MALLOC_TRIM_THRESHOLD_": str(2**34),
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
@@ -30,14 +40,14 @@ def worker_environment(threads_per_process: int) -> dict[str, str]:
 
 
 def ray_address() -> str:
-    """Where Ray is: "local" for one of our own, else what RAY_ADDRESS says (in a submitted job Ray sets it).
+    """Ray's address: "local" to start a cluster on this machine, else RAY_ADDRESS, which Ray sets in a submitted job.
 
-    Raises BadInput for an address a driver cannot use: jobs are submitted to http://, and Ray's client (ray://)
-    would run the driver's decisions elsewhere.
+    Raises BadInput for an address a driver cannot use: http:// takes submitted jobs only, and Ray's client (ray://)
+    would run the driver's decisions on another machine.
     """
     address = os.environ.get("RAY_ADDRESS", "")
     url = urlsplit(address)
-    if url.scheme == "ray" or (url.scheme in ("http", "https") and not _is_here(url.hostname or "")):
+    if url.scheme == "ray" or (url.scheme in ("http", "https") and not _is_this_machine(url.hostname or "")):
         raise BadInput(
             f"RAY_ADDRESS = {address} cannot be used directly: `ray job submit` the command there, or "
             "unset RAY_ADDRESS to run on this machine"
@@ -47,15 +57,12 @@ def ray_address() -> str:
     return address or "local"
 
 
-def _is_here(host: str) -> bool:
+def _is_this_machine(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname())
 
 
 def ray_settings(threads_per_process: int) -> dict[str, Any]:
-    """Arguments for ray.init: the cluster RAY_ADDRESS names (a submitted job has it set), else one of our own.
-
-    Here, as plain data, because both Ray parts need it and neither may import the other.
-    """
+    """Arguments for ray.init: the cluster that RAY_ADDRESS names, else one on this machine alone."""
     address = ray_address()
     if address == "auto":
         os.environ.pop("RAY_ADDRESS", None)  # Ray would read the http:// address there
@@ -70,53 +77,75 @@ def ray_settings(threads_per_process: int) -> dict[str, Any]:
     return settings
 
 
+def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, processes: int = 1) -> None:
+    """Start or join a Ray cluster for `processes` processes of `cpus` cores and `gpus` cards each.
+
+    ray: the module. Raises BadInput when no cluster answers, or when the processes would never fit it.
+    """
+    try:
+        ray.init(**settings)
+    except ConnectionError as error:
+        raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None
+    try:
+        check_cluster(ray.nodes(), cpus, gpus, processes)
+    except BadInput:
+        ray.shutdown()
+        raise
+
+
 def check_cluster(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float, processes: int = 1) -> None:
-    """Refuse to wait in vain: `nodes` as ray.nodes() gives them, cpus and gpus of each of `processes`."""
+    """Raise BadInput when `processes` of `cpus` and `gpus` each never fit `nodes`, as ray.nodes() lists them."""
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     problems = []
-    for kind, wanted in (("CPU", cpus), ("GPU", gpus)):
-        largest = max((node.get(kind, 0) for node in alive), default=0)
-        total = sum(node.get(kind, 0) for node in alive)
-        if wanted > largest or wanted * processes > total:
+    for resource, needed in (("CPU", cpus), ("GPU", gpus)):
+        largest = max((node.get(resource, 0) for node in alive), default=0)
+        total = sum(node.get(resource, 0) for node in alive)
+        if needed > largest or needed * processes > total:
             problems.append(
-                f"{processes} process(es) need {wanted:g} {kind} each, the cluster's largest node has "
-                f"{largest:g}, all together {total:g}: change section compute, or the cluster"
+                f"{processes} process(es) need {needed:g} {resource} each, the cluster's largest node has "
+                f"{largest:g}, all nodes together {total:g}: change section compute, or use a larger cluster"
             )
     if problems:
         raise BadInput(problems)
 
 
 def check_machine(config: Config, cores: int) -> None:
-    """Refuse what Ray would wait for in vain: more cores or cards than this machine has.
+    """Raise BadInput when the run would never fit this machine, whose cores or cards Ray would wait for.
 
-    cores: what one process of the run asks for. A cluster that RAY_ADDRESS names is asked by Ray itself.
+    cores: those of one process of the run. With a cluster in RAY_ADDRESS nothing is checked here; join() does.
     """
     if ray_address() != "local":
         return
     problems = Problems()
-    here = os.cpu_count() or 1
-    if cores > here:
+    if cores > (available := os.cpu_count() or 1):
         problems.found.append(
-            f"the config asks for {cores} cores at a time, this machine has {here}: "
+            f"the config asks for {cores} cores at a time, this machine has {available}: "
             f"lower compute.threads, compute.worker_threads or compute.workers"
         )
     if config.compute.device == "cpu" and config.compute.compile == "always" and not compiler():
         problems.found.append(
-            "compute.compile = always needs a C++ compiler, and there is no g++ or clang++ here: "
-            "install one, or let it be auto or never"
+            "compute.compile = always needs a C++ compiler, and neither g++ nor clang++ is installed: "
+            "install one, or use auto or never"
         )
-    if config.compute.device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            problems.found.append(
-                "compute.device = cuda, but there is no CUDA card here: use --config laptop, or "
-                "name a cluster that has one in RAY_ADDRESS"
-            )
+    if config.compute.device == "cuda" and not has_cuda_card():
+        problems.found.append(
+            "compute.device = cuda, but this machine has no CUDA card: use --config laptop, or "
+            "name a cluster that has one in RAY_ADDRESS"
+        )
     problems.raise_all()
 
 
 @functools.cache
+def has_cuda_card() -> bool:
+    """Whether PyTorch can use a card here. It is loaded, for 2 seconds, only where a driver's device file exists."""
+    if sys.platform == "darwin" or (sys.platform == "linux" and not any(Path(file).exists() for file in CARD_FILES)):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@functools.cache
 def compiler() -> str | None:
-    """The C++ compiler that torch.compile needs on a CPU; None where there is none."""
+    """The path of the C++ compiler that torch.compile needs on a CPU; None where none is installed."""
     return shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")

@@ -1,11 +1,15 @@
-"""Files that survive a kill: atomic writes of bytes, text and JSON, and reading JSON back with a clear error."""
+"""Atomic file writes, JSON, JSON lines: what a reader sees, or a kill leaves, is the old file or the new one.
+
+Data in: a path, and bytes, text or JSON values. Data out: files; from reading, values, or a BadInput with the path.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,28 +19,38 @@ from hamner.config.errors import BadInput
 T = TypeVar("T")
 
 
-def write_bytes(path: Path, data: bytes | bytearray) -> None:
-    """Write a file atomically: a reader, or a kill, sees the old content or the new one, never a part."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, and rename it to `path` once the block has written it without an error.
+
+    It is not flushed to the disk, as write_bytes does: it survives a kill, not a power cut.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    yield temporary
     temporary.replace(path)
 
 
+def write_bytes(path: Path, data: bytes | bytearray) -> None:
+    """Write a file atomically and flush it to the disk."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_text(path: Path, text: str) -> None:
-    """As write_bytes, in UTF-8."""
+    """Write text atomically, in UTF-8."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a JSON value atomically. Raises ValueError for NaN and infinities, which JSON has not."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Raises BadInput, with the path, for a file that is missing or broken."""
+    """The value a JSON file holds. Raises BadInput, with the path, for a file that is missing or broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -46,7 +60,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_json_as(path: Path, build: Callable[[Any], T]) -> T:
-    """What `build` makes of a JSON file. Raises BadInput when the file, or a part of it, is not there."""
+    """Build an object from a JSON file. Raises BadInput when the file, or a part that `build` reads, is not there."""
     document = read_json(path)
     try:
         return build(document)
@@ -57,25 +71,26 @@ def read_json_as(path: Path, build: Callable[[Any], T]) -> T:
 
 
 def free_gib(folder: Path) -> tuple[Path, float]:
-    """Free space where a folder lies, or will: the nearest one that exists, and its GiB."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return there, shutil.disk_usage(there).free / GIB
+    """The nearest folder that exists, `folder` itself or one above it, and the free space there in GiB."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return existing, shutil.disk_usage(existing).free / GIB
 
 
 def append_json_line(path: Path, value: Mapping[str, Any]) -> None:
+    """Append one JSON object as a line. A kill may cut it short; drop_json_lines_after removes such a line."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def drop_json_lines_after(path: Path, step: int) -> None:
-    """Drop lines whose "step" lies after the resumed one, and a line cut short by a kill."""
+    """Drop the lines whose "step" is above `step`, and a line that a kill cut short."""
     if not path.is_file():
         return
-    kept = []
+    lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):  # text may hold other line ends
         try:
             if json.loads(line)["step"] <= step:
-                kept.append(line)
+                lines.append(line)
         except ValueError:
             continue
-    write_text(path, "".join(line + "\n" for line in kept))
+    write_text(path, "".join(line + "\n" for line in lines))

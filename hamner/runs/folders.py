@@ -1,7 +1,7 @@
-"""Where runs live on disk: the results folder, a run's folder, files written whole or not at all.
+"""Run folders: create, resume, find.
 
-results/tournament/RUN/ and results/curriculum/RUN/ begin with an atomic `config.json`, before anything else
-is started: a folder that has one can be resumed.
+Data in: --results, --name, --resume, a config. Data out: results/tournament/RUN/ or results/curriculum/RUN/, which
+begins with config.json, written before anything else is started: a folder that has one can be resumed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hamner.runs.files import read_json_as, write_json
 
 
 def results_folder(option: str | None = None) -> Path:
-    """`--results`, else $HAMNER_RESULTS, else `results/` of the project (editable) or of this folder."""
+    """The folder of --results, else of $HAMNER_RESULTS, else results/ in home_folder()."""
     if option:
         return Path(option).expanduser().resolve()
     if os.environ.get("HAMNER_RESULTS"):
@@ -30,13 +30,13 @@ def results_folder(option: str | None = None) -> Path:
 
 
 def home_folder() -> Path:
-    """The project's root when installed editable, else the current folder: where relative places begin."""
+    """The project's root when it is run from a clone, else the current folder: relative places begin there."""
     project = Path(__file__).resolve().parents[2]
     return project if (project / "pyproject.toml").is_file() else Path.cwd()
 
 
 def run_folder(results: Path, kind: str, name: str) -> Path:
-    """The folder of a run, `kind` tournament or curriculum. Raises BadInput for a name that would leave it."""
+    """The folder of a run, `kind` tournament or curriculum. Raises BadInput for a name outside the results folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise BadInput(
             f"run name '{name}' would leave {results / kind}: use letters, digits, '.', '_' and '-', "
@@ -46,54 +46,41 @@ def run_folder(results: Path, kind: str, name: str) -> Path:
 
 
 def new_name() -> str:
+    """A name for a run: date and time."""
     return datetime.now().strftime("%Y-%m-%d_%H%M%S")
 
 
 def runs(results: Path, kind: str) -> list[Path]:
-    """Runs of a kind, newest first."""
-    found = (results / kind).glob("*/config.json")
-    return [p.parent for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
+    """Folders of the runs of a kind, newest first."""
+    configs = (results / kind).glob("*/config.json")
+    return [path.parent for path in sorted(configs, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def next_attempt(folder: Path) -> int:
+    """How many times a run will have been started, the next start included. Each leaves a folder RUN/ray/<number>."""
+    numbers = [int(path.name) for path in (folder / "ray").glob("*") if path.name.isdigit()]
+    return 1 + max(numbers, default=0)
 
 
 def open_run(
     results: Path, kind: str, name: str | None, *, resume: bool, config: Config | None, facts: dict[str, Any]
 ) -> tuple[Path, Config, dict[str, Any]]:
-    """Decide the folder and the config of a run, and write nothing yet.
+    """Choose the folder and the config of a run, new or resumed, and write nothing yet.
 
-    config None means: the stored one (only with resume). Returns folder, config, and the stored facts beside
-    the config (what `facts` are for a new run). Raises BadInput for an existing name without resume, a
-    missing one with it, and for a config or fact that differs from the stored one, listing the differences.
+    config: None to resume with the stored one. facts: what config.json keeps beside the config. Returns folder, config
+    and facts, the stored ones of a resumed run. Raises BadInput for the name of an existing run without resume, for one
+    that does not exist with it, and for a config or fact that differs from the stored one, listing the differences.
     """
-    if resume and name is None:
-        existing = runs(results, kind)
-        if not existing:
-            raise BadInput(f"nothing to resume: no {kind} run in {results / kind}")
-        name = existing[0].name
-    folder = run_folder(results, kind, name or new_name())
     if not resume:
-        if folder.exists() and any(path.suffix not in (".lock", ".lease") for path in folder.iterdir()):
-            raise BadInput(f"{folder} exists already: add --resume to go on with it, or choose another --name")
         if config is None:
             raise ValueError("a new run needs a config")
-        _check_writable(folder)
+        folder = run_folder(results, kind, name or new_name())
+        _check_creatable(folder)
         return folder, config, facts
-    if not (folder / "config.json").is_file():
-        known = [p.name for p in runs(results, kind)]
-        hint = did_you_mean(folder.name, known) if known else "there is none"
-        raise BadInput(f"no {kind} run '{folder.name}' to resume in {results / kind}; {hint}")
-    path = folder / "config.json"
-    stored, stored_facts = read_json_as(
-        path,
-        lambda document: (
-            parse(Config, document["config"], str(path)),
-            {k: v for k, v in document.items() if k not in ("config", "run")},
-        ),
-    )
-    problems = list(relation_problems(stored))
-    if problems:
-        raise BadInput([f"{path}: {problem}" for problem in problems])
-    wanted = (config or stored).model_dump(mode="json")
-    problems = list(differences(stored.model_dump(mode="json"), wanted))
+    folder = _existing_run(results, kind, name)
+    stored, stored_facts = _stored_config(folder / "config.json")
+    requested = (config or stored).model_dump(mode="json")
+    problems = list(differences(stored.model_dump(mode="json"), requested))
     problems += list(differences(stored_facts, stored_facts | facts))
     if problems:
         raise BadInput(
@@ -106,22 +93,53 @@ def open_run(
     return folder, stored, stored_facts
 
 
-def _check_writable(folder: Path) -> None:
-    """Raises BadInput when a folder could not be made, before anything tries to."""
+def _existing_run(results: Path, kind: str, name: str | None) -> Path:
+    """The folder of the run to resume: of that name, or the newest one."""
+    existing = runs(results, kind)
+    if name is None:
+        if not existing:
+            raise BadInput(f"nothing to resume: {results / kind} has no {kind} run; leave out --resume to start one")
+        return existing[0]
+    folder = run_folder(results, kind, name)
+    if not (folder / "config.json").is_file():
+        hint = did_you_mean(name, [path.name for path in existing]) if existing else "leave out --resume to start one"
+        raise BadInput(f"{results / kind} has no {kind} run '{name}' to resume; {hint}")
+    return folder
+
+
+def _stored_config(path: Path) -> tuple[Config, dict[str, Any]]:
+    """The config and the facts of a run's config.json. Raises BadInput with every problem."""
+    config, facts = read_json_as(
+        path,
+        lambda document: (
+            parse(Config, document["config"], str(path)),
+            {key: value for key, value in document.items() if key not in ("config", "run")},
+        ),
+    )
+    problems = list(relation_problems(config))
+    if problems:
+        raise BadInput([f"{path}: {problem}" for problem in problems])
+    return config, facts
+
+
+def _check_creatable(folder: Path) -> None:
+    """Raise BadInput when a new run's folder holds files already, or could not be created."""
+    if folder.exists() and any(path.suffix not in (".lock", ".lease") for path in folder.iterdir()):
+        raise BadInput(f"{folder} exists already: use --resume to continue that run, or choose another --name")
     parent = next(path for path in folder.parents if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise BadInput(f"{folder} cannot be made: {parent} is no folder one can write to; choose another --results")
+        raise BadInput(f"{folder} cannot be created: {parent} is not a writable folder; choose another --results")
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
-    """The first act of a run."""
+    """Write config.json, the first file of a run."""
     write_json(folder / "config.json", {"run": folder.name, **facts, "config": config.model_dump(mode="json")})
 
 
-def differences(stored: Any, given: Any, path: str = "") -> Iterator[str]:
-    """One line per leaf in which two JSON values differ."""
-    if isinstance(stored, dict) and isinstance(given, dict):
-        for key in [*stored, *(k for k in given if k not in stored)]:
-            yield from differences(stored.get(key), given.get(key), f"{path}.{key}" if path else str(key))
-    elif stored != given:
-        yield f"{path}: the run has {stored!r}, now {given!r}"
+def differences(stored: Any, requested: Any, path: str = "") -> Iterator[str]:
+    """One line for each leaf in which two JSON values differ."""
+    if isinstance(stored, dict) and isinstance(requested, dict):
+        for key in [*stored, *(k for k in requested if k not in stored)]:
+            yield from differences(stored.get(key), requested.get(key), f"{path}.{key}" if path else str(key))
+    elif stored != requested:
+        yield f"{path}: the run has {stored!r}, now {requested!r}"

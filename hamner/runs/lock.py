@@ -1,4 +1,7 @@
-"""Lock of a run: one driver at a time, on this machine or another that shares the storage."""
+"""Lock of a run: one driver at a time, on this machine or another that shares the storage.
+
+Data in: the path of the lock file. Data out: RUN/.driver.lock, beside it a lease with a heartbeat; or a BadInput.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,17 @@ from filelock import FileLock, Timeout
 from hamner.config.errors import BadInput
 from hamner.runs.files import write_json
 
-LEASE_SECONDS = 60  # without a heartbeat, after which another machine may take a run over
+LEASE_SECONDS = 60.0  # a lease as old as this is void: another machine may take the run over
 
 
 @contextmanager
-def only_one(path: Path, message: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold a lock that dies with its process; raises BadInput with `message` when somebody else holds it.
+def only_one(
+    path: Path, message: str, *, wait_seconds: float = 0.0, lease_seconds: float = LEASE_SECONDS
+) -> Iterator[None]:
+    """Hold a lock that ends with its process. Raises BadInput with `message` when another process holds it.
 
-    Where storage is shared between machines a file lock may not reach the other one: beside it lies a lease with a
-    heartbeat, which another machine honours until it is LEASE_SECONDS old.
+    On storage that machines share, a file lock may not reach the other machine. So a lease lies beside it, renewed
+    four times in `lease_seconds`, which other machines honour until it is that old.
     """
     lock = FileLock(path, timeout=wait_seconds)
     lease = path.with_suffix(".lease")
@@ -34,17 +39,17 @@ def only_one(path: Path, message: str, *, wait_seconds: float = 0.0) -> Iterator
         raise BadInput(message) from None
     stopped = threading.Event()
     try:
-        holder = _lease_of_another(lease)
+        holder = _lease_of_another(lease, lease_seconds)
         if holder:
-            raise BadInput(f"{message} (it was alive on {holder} within the last {LEASE_SECONDS} seconds)")
+            raise BadInput(f"{message} (it was alive on {holder} within the last {lease_seconds:g} seconds)")
         _renew(lease)
-        beat = threading.Thread(target=_keep_renewing, args=(lease, stopped), daemon=True)
-        beat.start()
+        heartbeat = threading.Thread(target=_keep_renewing, args=(lease, stopped, lease_seconds / 4), daemon=True)
+        heartbeat.start()
         try:
             yield
         finally:
             stopped.set()
-            beat.join()
+            heartbeat.join()
             lease.unlink(missing_ok=True)
     finally:
         lock.release()
@@ -54,19 +59,19 @@ def _renew(lease: Path) -> None:
     write_json(lease, {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()})
 
 
-def _keep_renewing(lease: Path, stopped: threading.Event) -> None:
-    while not stopped.wait(LEASE_SECONDS / 4):
+def _keep_renewing(lease: Path, stopped: threading.Event, every_seconds: float) -> None:
+    while not stopped.wait(every_seconds):
         if not lease.parent.is_dir():
             return
-        with suppress(OSError):  # storage that hiccups; the next beat may do
+        with suppress(OSError):  # one failed write is no matter: three more come in time
             _renew(lease)
 
 
-def _lease_of_another(lease: Path) -> str | None:
-    """The machine whose lease is still good; on this machine the lock itself has said enough."""
+def _lease_of_another(lease: Path, lease_seconds: float) -> str | None:
+    """The name of the other machine whose lease is fresh; None for this machine, where the lock itself decides."""
     try:
-        held = json.loads(lease.read_text(encoding="utf-8"))
-        fresh = time.time() - held["time"] < LEASE_SECONDS
-        return str(held["host"]) if fresh and held["host"] != socket.gethostname() else None
+        document = json.loads(lease.read_text(encoding="utf-8"))
+        is_fresh = time.time() - document["time"] < lease_seconds
+        return str(document["host"]) if is_fresh and document["host"] != socket.gethostname() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,6 +1,7 @@
-"""What a run tells while it runs: one row to metrics.csv and TensorBoard, one writer for both.
+"""Metrics: CSV rows and TensorBoard curves of a run.
 
-On resume the rows after the resumed step are dropped first, so a killed run leaves no step twice.
+Data in: values by name, and the optimizer step. Data out: FOLDER/metrics.csv and TensorBoard event files. On resume the
+rows after the resumed step are dropped first, so a killed run leaves no step twice.
 """
 
 from __future__ import annotations
@@ -17,26 +18,27 @@ from hamner.runs.files import write_text
 
 
 class Metrics:
-    """Appends rows of `fields` to FOLDER/metrics.csv; losses keep their full precision."""
+    """FOLDER/metrics.csv, one row a report; floats keep their full precision."""
 
     def __init__(self, folder: Path, fields: Sequence[str], *, resume_step: int = 0) -> None:
         self._path, self._fields = folder / "metrics.csv", list(fields)
         folder.mkdir(parents=True, exist_ok=True)
-        kept = _rows_until(self._path, resume_step)
+        rows = _rows_until(self._path, resume_step)
         text = io.StringIO()
         writer = csv.DictWriter(text, self._fields, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(kept)
+        writer.writerows(rows)
         write_text(self._path, text.getvalue())
 
     def row(self, values: Mapping[str, Any]) -> None:
+        """Append one row; values of other names are left out, missing ones stay empty."""
         with self._path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self._fields, restval="", extrasaction="ignore", lineterminator="\n")
             writer.writerow({key: _plain(values.get(key)) for key in self._fields})
 
 
 class Curves:
-    """TensorBoard scalars and texts of one run folder; x is the optimizer step."""
+    """TensorBoard scalars, texts and images in one folder; the x axis is the optimizer step."""
 
     def __init__(self, folder: Path, *, resume_step: int = 0) -> None:
         from torch.utils.tensorboard import SummaryWriter  # a second to import: only where curves are drawn
@@ -64,6 +66,7 @@ class Curves:
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, str]]:
+    """Rows of a metrics.csv up to `step`, without one that a kill cut short."""
     if not step or not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -72,4 +75,5 @@ def _rows_until(path: Path, step: int) -> list[dict[str, str]]:
 
 
 def _plain(value: Any) -> Any:
+    """A value as the CSV holds it: of a float every digit."""
     return repr(value) if isinstance(value, float) else value

@@ -1,7 +1,7 @@
-"""How far a run had come when it was killed, and what a resume did again: one line each in resume.jsonl.
+"""Resume log: steps redone after a crash, one line of resume.jsonl each.
 
-Every step is noted in a tiny file of its own, in place and in one write, which a kill -9 leaves behind whole; a run
-that is opened again sets the checkpoint it found against it.
+Every step is written to a tiny file, in place and in one write, which a kill -9 leaves whole. A run that is resumed
+compares it with the step of the checkpoint it resumes from; the difference is what the kill cost.
 """
 
 from __future__ import annotations
@@ -12,26 +12,36 @@ from pathlib import Path
 
 from hamner.runs.files import append_json_line
 
-BEACON = ".step"
+STEP_FILE = ".step"
 
 
 class StepFile:
-    """The step that the run in `folder` stands at. `attempt`: how often it has been started."""
+    """The step a run has reached, on disk.
+
+    attempt: how many times the run has been started, this one included.
+    """
 
     def __init__(self, folder: Path, attempt: int) -> None:
-        self._path, self._attempt, self._file = folder / BEACON, attempt, -1
+        self._path, self._attempt, self._file = folder / STEP_FILE, attempt, -1
 
     def mark(self, step: int) -> None:
+        """Write the step, in place and in one write."""
         if self._file < 0:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
         os.pwrite(self._file, f"{self._attempt:6} {step:15}".encode("ascii"), 0)
 
-    def note_resume(self, log: Path, found: int, **facts: object) -> None:
-        """Append to `log` when steps were lost, or when this is another start than the one that left the beacon."""
+    def log_resume(self, log: Path, checkpoint_step: int, **facts: object) -> None:
+        """Append a line to `log` when steps are lost, or when another start of the run wrote the step last."""
         words = self._path.read_text(encoding="ascii").split() if self._path.is_file() else []
-        attempt, reached = map(int, words) if len(words) == 2 else (self._attempt, found)
-        if reached > found or attempt != self._attempt:
-            append_json_line(
-                log, {"time": time.time(), **facts, "step_found": found, "steps_redone": max(0, reached - found)}
-            )
-        self.mark(found)
+        attempt, reached = map(int, words) if len(words) == 2 else (self._attempt, checkpoint_step)
+        lost = max(0, reached - checkpoint_step)
+        if lost or attempt != self._attempt:
+            line = {"time": time.time(), **facts, "step_found": checkpoint_step, "steps_redone": lost}
+            append_json_line(log, line)
+        self.mark(checkpoint_step)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

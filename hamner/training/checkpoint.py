@@ -1,11 +1,11 @@
-"""The one checkpoint format: a folder of safetensors and JSON, committed by a rename.
+"""Checkpoint format: save, load, verify, prune and export weights; safetensors and JSON, committed by a rename.
 
 FOLDER/model.safetensors       weights (and any further group: optimizer, average)
 FOLDER/state.json              numbers, model config, checksums of the other files and of itself
-FOLDER/tokenizer.json          what the weights were trained to read: a checkpoint is all that chat needs
+FOLDER/tokenizer.json          the tokenizer of the weights: a checkpoint is all that chat needs
 
-Loading never runs code. A folder that is torn or altered is noticed by its checksums, and the one before it
-is used, with a word said.
+Loading never runs code. A torn or altered folder is noticed by its checksums; the one before it is used then, and the
+user is told.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json, write_json
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
-KEPT = ("model.safetensors", TOKENIZER)  # what weights alone consist of, beside the state
+WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
 
 
 class Corrupt(BadInput):
-    """A checkpoint folder that is not whole."""
+    """A checkpoint folder is torn or altered."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class Checkpoint:
         return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
 
     @property
-    def complete(self) -> bool:
-        """Whether training can go on from it; of an old one perhaps only the weights are kept."""
+    def is_complete(self) -> bool:
+        """Whether training can continue from it; of an old one only the weights may be kept."""
         return "optimizer.safetensors" in self.state["sha256"]
 
     def tokenizer(self) -> Tokenizer:
         return Tokenizer.load(self.path)
 
     def build(self) -> Hamner:
-        """The model with its weights, on the CPU."""
+        """Return the model with its weights, on the CPU."""
         hamner = Hamner(self.model)
         hamner.load_state_dict(self.tensors("model"))
         return hamner
@@ -73,8 +73,8 @@ def save(
     model: ModelConfig,
     tokenizer: Tokenizer,
 ) -> Path:
-    """Write a checkpoint so that it is there whole or not at all. An older one of that name is replaced."""
-    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a writer that was killed
+    """Write a checkpoint atomically: it is there whole or not at all. An older one of that name is replaced."""
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a killed writer
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
@@ -88,7 +88,8 @@ def save(
     for path in temporary.iterdir():
         _flush(path)
     _flush(temporary)
-    if folder.exists():  # the same step again; a kill between the two renames leaves .old in its place, see newest
+    # the same step again: a kill between the two renames leaves .old in its place, which `newest` finds
+    if folder.exists():
         folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.old"))
     temporary.rename(folder)
     for old in folder.parent.glob(f".{folder.name}.*.old"):
@@ -100,51 +101,51 @@ def save(
 def load(folder: Path) -> Checkpoint:
     """Open a checkpoint and verify it. Raises BadInput when there is none, Corrupt when it is not whole."""
     if not folder.is_dir():
-        raise BadInput(f"no checkpoint {folder}")
+        raise BadInput(f"there is no checkpoint {folder}")
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         sums = dict(state["sha256"])
-        missing = {*KEPT} - set(sums)
+        missing = {*WEIGHTS_ONLY} - set(sums)
         if missing or "model" not in state:
-            raise ValueError(f"it says nothing of {', '.join(missing) or 'the model'}")
+            raise ValueError(f"no entry for {', '.join(missing) or 'the model'}")
         if _sealed(state) != state:
             raise ValueError("its own checksum does not agree")
     except FileNotFoundError:
-        raise BadInput(f"{folder} is no checkpoint: it has no {STATE}") from None
+        raise BadInput(f"{folder} is not a checkpoint: {STATE} is missing") from None
     except (ValueError, KeyError, TypeError) as error:
         raise Corrupt(f"checkpoint {folder}: {STATE} is broken ({error})") from None
-    for name, wanted in sums.items():
+    for name, checksum in sums.items():
         path = folder / name
-        if not path.is_file() or _sha256(path) != wanted:
+        if not path.is_file() or _sha256(path) != checksum:
             raise Corrupt(f"checkpoint {folder}: {name} is missing or was altered")
     return Checkpoint(folder, state)
 
 
 def newest(folder: Path, say: Callable[[str], None] = print, *, complete: bool = False) -> Checkpoint | None:
-    """The newest whole checkpoint among `folder`'s step_* folders; torn ones are named and passed over.
+    """Return the newest whole checkpoint among the step_* folders of `folder`; say which torn ones are skipped.
 
-    complete: only one that training can go on from.
+    complete: only one that training can continue from.
     """
     for path in _newest_first(folder):
         try:
-            found = load(path)
+            checkpoint = load(path)
         except BadInput as error:
-            say(f"{error}; going back to the one before")
+            say(f"{error}; using the one before")
             continue
-        if found.complete or not complete:
-            return found
+        if checkpoint.is_complete or not complete:
+            return checkpoint
     return None
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    """One folder for each step; the older one of a step whose replacement was interrupted, if there is no other."""
-    found = {path.name[1:].split(".")[0]: path for path in folder.glob(".step_*.old")}
-    found |= {path.name: path for path in folder.glob("step_*")}
-    return [path for _, path in sorted(found.items(), reverse=True)]
+    """Return one folder for each step: the older one where the replacement of a step was interrupted."""
+    paths = {path.name[1:].split(".")[0]: path for path in folder.glob(".step_*.old")}
+    paths |= {path.name: path for path in folder.glob("step_*")}
+    return [path for _, path in sorted(paths.items(), reverse=True)]
 
 
 def step_name(step: int) -> str:
-    """Names sort in the order of steps."""
+    """Return the folder name of a step; names sort in the order of steps."""
     return f"step_{step:09d}"
 
 
@@ -153,7 +154,7 @@ def prune(
 ) -> None:
     """Remove all but the newest `keep` of the step_* folders, and leftovers of killed writers.
 
-    spare: further ones that stay. weights_of: further ones of which the weights stay.
+    spare: further ones that stay whole. weights_of: further ones of which the weights stay.
     """
     steps = _newest_first(folder)
     for path in steps[keep:]:
@@ -162,7 +163,7 @@ def prune(
             continue
         if name not in weights_of:
             shutil.rmtree(path, ignore_errors=True)
-        elif {file.name for file in path.iterdir()} != {STATE, *KEPT}:
+        elif {file.name for file in path.iterdir()} != {STATE, *WEIGHTS_ONLY}:
             keep_weights(path)
     for path in folder.glob(".step_*"):
         if f".{os.getpid()}." not in path.name and path not in steps:
@@ -170,12 +171,12 @@ def prune(
 
 
 def keep_weights(folder: Path) -> None:
-    """Drop everything from a checkpoint but weights and tokenizer: it can be read and talked to, not trained on."""
-    if not (folder / STATE).is_file():  # what a killed prune has left
+    """Reduce a checkpoint to weights and tokenizer, which is all that chat needs; training cannot continue from it."""
+    if not (folder / STATE).is_file():  # left by a killed prune
         shutil.rmtree(folder, ignore_errors=True)
         return
     state = read_json(folder / STATE)
-    sums = {name: value for name, value in state["sha256"].items() if name in KEPT}
+    sums = {name: value for name, value in state["sha256"].items() if name in WEIGHTS_ONLY}
     write_json(folder / STATE, _sealed({**state, "sha256": sums}))  # first: the folder is whole at any moment
     for path in folder.iterdir():
         if path.name not in (STATE, *sums):
@@ -183,7 +184,7 @@ def keep_weights(folder: Path) -> None:
 
 
 def _sealed(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state with a checksum of itself."""
+    """Return the state with a checksum of itself."""
     rest = {key: value for key, value in state.items() if key != "state_sha256"}
     text = json.dumps(rest, sort_keys=True, allow_nan=False)
     return rest | {"state_sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -1,7 +1,8 @@
-"""Checkpoints beside training: copied at once, written by a thread, committed by the same rename as always.
+"""Asynchronous checkpointing: tensors are copied at once, written by a thread, committed by a rename.
 
-A kill may come while one is being written. So that it never costs more than the interval that was asked for, a tenth of
-it is kept for writing: checkpoints begin that much earlier, and training waits for one that is not on disk by then.
+A kill may come while a checkpoint is being written. So that it never costs more than the interval that was requested,
+a tenth of the interval is reserved for writing: a checkpoint begins that much earlier, and training waits for one that
+is not on disk by then.
 """
 
 from __future__ import annotations
@@ -20,18 +21,26 @@ from hamner.runs.background import Background
 from hamner.training import checkpoint
 
 
+def checkpoint_interval(every: int) -> int:
+    """Return the steps between two checkpoints, if a kill may cost `every` steps."""
+    return every - every // 10
+
+
 def checkpoint_due(step: int, every: int) -> bool:
-    """Whether a checkpoint begins after this step, if a kill may cost `every` steps."""
-    return step % (every - every // 10) == 0
+    """Return whether a checkpoint begins after this step, if a kill may cost `every` steps."""
+    return step % checkpoint_interval(every) == 0
 
 
 def must_be_on_disk(step: int, every: int) -> bool:
-    """Whether the newest checkpoint must be on disk before the next step: at once where a tenth is less than a step."""
-    return step % (every - every // 10) == every // 10
+    """Return whether the newest checkpoint must be on disk before the next step.
+
+    Where a tenth of the interval is less than a step, that is at once.
+    """
+    return step % checkpoint_interval(every) == every // 10
 
 
 class CheckpointWriter:
-    """Writes one checkpoint at a time."""
+    """Writes one checkpoint at a time, in a thread."""
 
     def __init__(self) -> None:
         self._running: Background[None] | None = None
@@ -44,26 +53,26 @@ class CheckpointWriter:
         model: ModelConfig,
         tokenizer: Tokenizer,
         *,
-        first: Callable[[], None] = lambda: None,
-        then: Callable[[], None] = lambda: None,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
     ) -> None:
-        """`first`, checkpoint.save of what the arguments hold now, and `then`, in a thread.
+        """Copy the arguments, then call `before`, save the checkpoint and call `after` in a thread.
 
-        Waits for the one before it. Raises what that one raised.
+        Waits for the checkpoint before it. Raises what writing that one raised.
         """
         self.wait()
-        held = {group: {name: _copy(tensor) for name, tensor in tensors.items()} for group, tensors in groups.items()}
-        held_state = copy.deepcopy(dict(state))
+        groups = {group: {name: _copy(tensor) for name, tensor in tensors.items()} for group, tensors in groups.items()}
+        state = copy.deepcopy(dict(state))
 
         def work() -> None:
-            first()
-            checkpoint.save(folder, held, held_state, model, tokenizer)
-            then()
+            before()
+            checkpoint.save(folder, groups, state, model, tokenizer)
+            after()
 
         self._running = Background(work, "checkpoint")
 
     def wait(self) -> None:
-        """Until nothing is being written. Raises what writing raised."""
+        """Wait until nothing is being written. Raises what writing raised."""
         running, self._running = self._running, None
         if running:
             running.result()

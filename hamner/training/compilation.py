@@ -1,4 +1,7 @@
-"""Whether a run compiles its steps (torch.compile): when that saves more time than it takes."""
+"""Compilation (torch.compile): whether a run compiles its steps, which it does when that saves more time than it takes.
+
+A decision from the config alone, so that a resumed run computes the same sums.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from hamner.config.cost import training_flops_per_token
 from hamner.config.schema import Compute, ModelConfig
 from hamner.runs.cluster import compiler
 
-# What compiling takes, and what it saves of a step, both measured on CPU cores at widths from 128 to 512 (the wider,
-# the less); on a card both are guesses. Operations a second tell how long a run is: of a core, of a card.
+# Time that compiling takes, and the share of a step that it saves, both measured on CPU cores at widths from 128 to 512
+# (the wider, the less); on a card both are guesses. Operations per second, of a core or a card, give a run's length.
 COMPILE_SECONDS = 20.0
 COMPILE_SAVES = {"cpu": 0.05, "cuda": 0.2}
 FLOPS = {
@@ -19,8 +22,8 @@ FLOPS = {
 }
 
 
-def compiles(compute: Compute, model: ModelConfig, seq_len: int, tokens: float, threads: int) -> bool:
-    """Whether a run of so many tokens compiles its steps. A matter of the config alone: a resumed run does the same.
+def should_compile(compute: Compute, model: ModelConfig, seq_len: int, tokens: float, threads: int) -> bool:
+    """Return whether a run of about `tokens` tokens compiles its steps.
 
     compute.compile = "auto": when that saves more time than compiling takes.
     """

@@ -1,4 +1,4 @@
-"""AdamW and the learning rates."""
+"""Optimizer: AdamW with weight decay on matrices only, parameter groups with learning rates of their own, its state."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hamner.model.transformer import Hamner, decayed_parameters
 
 
 def adamw(hamner: Hamner, config: Optimizer, groups: Sequence[ParameterGroup] = ()) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019), fused; weight decay on matrices only.
+    """Return a fused AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only.
 
-    Each of its groups carries "rate_scale", which whoever sets the learning rate multiplies it by.
+    Each of its groups has a "rate_scale", by which the trainer multiplies the learning rate.
     """
     scales = rate_scales(hamner, groups)
     parameters: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
@@ -34,26 +34,26 @@ def adamw(hamner: Hamner, config: Optimizer, groups: Sequence[ParameterGroup] = 
 
 
 def middle_layers(num_layers: int, count: int) -> range:
-    """The `count` consecutive 0-based layers around the middle of the stack."""
+    """Return the `count` consecutive 0-based layers around the middle of the stack."""
     start = (num_layers - count) // 2
     return range(start, start + count)
 
 
 def rate_scales(hamner: Hamner, groups: Sequence[ParameterGroup]) -> dict[str, float]:
-    """The share of the rate each named parameter learns at; 1 outside of all groups, the last group counts.
+    """Return each named parameter's factor of the learning rate: 1 outside of all groups; the last group counts.
 
-    Raises BadInput for a group that no parameter is in.
+    Raises BadInput for a group that matches no parameter.
     """
     scales = {name: 1.0 for name, _ in hamner.named_parameters()}
     for group in groups:
-        names = [name for name in scales if _belongs(name, group, hamner.config)]
+        names = [name for name in scales if _is_in_group(name, group, hamner.config)]
         if not names:
-            raise BadInput(f"parameter group {group} holds none of the parameters, such as {next(iter(scales))}")
+            raise BadInput(f"parameter group {group} matches no parameter: use names like {next(iter(scales))}")
         scales |= dict.fromkeys(names, group.learning_rate_scale)
     return scales
 
 
-def _belongs(name: str, group: ParameterGroup, model: ModelConfig) -> bool:
+def _is_in_group(name: str, group: ParameterGroup, model: ModelConfig) -> bool:
     if group.middle_layers:
         layers = middle_layers(model.num_layers, group.middle_layers)
         return name.startswith("blocks.") and int(name.split(".")[1]) in layers
@@ -61,7 +61,7 @@ def _belongs(name: str, group: ParameterGroup, model: ModelConfig) -> bool:
 
 
 def optimizer_tensors(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's moments and step counts, named after their parameters."""
+    """Return the optimizer's moments and step counts, named after their parameters."""
     return {
         f"{name}/{key}": value
         for name, weight in hamner.named_parameters()
@@ -70,7 +70,7 @@ def optimizer_tensors(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer)
 
 
 def load_optimizer(hamner: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what optimizer_tensors gave."""
+    """Load what optimizer_tensors returned."""
     weights = dict(hamner.named_parameters())
     for full_name, value in tensors.items():
         name, key = full_name.rsplit("/", 1)

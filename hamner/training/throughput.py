@@ -1,4 +1,4 @@
-"""What a run costs: tokens a second, its share of the machine's arithmetic, memory, and the wait for data."""
+"""Throughput: tokens per second, MFU (model FLOPs utilization), peak memory and the wait for data."""
 
 from __future__ import annotations
 
@@ -12,55 +12,54 @@ import torch
 
 from hamner.config.cost import GIB, useful_flops_per_token
 from hamner.config.schema import Compute, ModelConfig
+from hamner.model.distributed import world_size
 from hamner.model.kernels.dispatch import DTYPES
 
-SECONDS_OF_PRODUCTS = 0.2
+PEAK_SECONDS = 0.2  # spent on measuring the machine's peak
 
 
-class Meter:
-    """The training steps since the last question; nothing else a run spends time on counts.
+class ThroughputMeter:
+    """Measures training steps since the last reading; time that a run spends on anything else does not count."""
 
-    tokens: of the run so far.
-    """
+    def __init__(
+        self, compute: Compute, model: ModelConfig, seq_len: int, tokens: int = 0, peak_flops: float | None = None
+    ) -> None:
+        """tokens: trained on so far. peak_flops: per second, of one worker; None: measured here when first needed."""
+        self._compute, self._flops, self._peak_flops = compute, useful_flops_per_token(model, seq_len), peak_flops
+        self._tokens, self._seconds, self._data_wait = tokens, 0.0, 0.0
 
-    def __init__(self, compute: Compute, model: ModelConfig, seq_len: int, tokens: int = 0) -> None:
-        self._compute, self._flops = compute, useful_flops_per_token(model, seq_len)
-        self._tokens, self._trained, self._waited = tokens, 0.0, 0.0
+    def add(self, seconds: float) -> None:
+        """Count the time of one training step."""
+        self._seconds += seconds
 
-    def ran(self, seconds: float) -> None:
-        """A training step took so long."""
-        self._trained += seconds
+    def read(self, tokens: int, data_wait_seconds: float) -> dict[str, float]:
+        """Return tokens per second, MFU, share of time waiting for data, and peak memory; start anew.
 
-    def now(self, tokens: int, waited: float) -> dict[str, float]:
-        """tokens: trained on so far, over all workers; waited: seconds for data so far, of this one.
-
-        mfu: of what all workers could do in matrix products of the run's precision. data_wait: share of the
-        time. peak_gib: as peak_gib().
+        tokens: trained on so far, over all workers. data_wait_seconds: of this worker so far. mfu: model FLOPs
+        utilization, the share of what all workers could do in matrix products of the run's precision.
         """
-        seconds = max(self._trained, 1e-9)
+        seconds = max(self._seconds, 1e-9)
         rate = (tokens - self._tokens) / seconds
-        grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-        workers = torch.distributed.get_world_size() if grouped else 1
-        peak = workers * matrix_peak(self._compute.device, self._compute.precision)
-        told = {
+        peak = world_size() * (self._peak_flops or matrix_peak(self._compute.device, self._compute.precision))
+        row = {
             "tokens_per_second": rate,
             "mfu": rate * self._flops / peak,
-            "data_wait": (waited - self._waited) / seconds,
+            "data_wait": (data_wait_seconds - self._data_wait) / seconds,
             "peak_gib": peak_gib(self._compute.device),
         }
-        self._tokens, self._trained, self._waited = tokens, 0.0, waited
-        return told
+        self._tokens, self._seconds, self._data_wait = tokens, 0.0, data_wait_seconds
+        return row
 
 
 @functools.cache
 def matrix_peak(device: str, precision: str) -> float:
-    """Floating-point operations a second of large matrix products, as measured here with this process's threads.
+    """Measure floating-point operations per second of large matrix products with this process's threads.
 
-    Some tenths of a second, once a process; where others use the same cores it is what they leave.
+    Takes some tenths of a second, once a process. Where other processes use the same cores, it is what they leave.
     """
-    size, largest = 256, 4096 if device == "cuda" else 2048  # which hold 100 and 25 MB in bf16
+    size, largest = 256, 4096 if device == "cuda" else 2048  # 100 and 25 MB in bf16
     best, started = 0.0, time.perf_counter()
-    while time.perf_counter() - started < SECONDS_OF_PRODUCTS:
+    while time.perf_counter() - started < PEAK_SECONDS:
         a = torch.ones(size, size, dtype=DTYPES[precision], device=device)
         out = torch.empty_like(a)
         began = time.perf_counter()
@@ -70,22 +69,22 @@ def matrix_peak(device: str, precision: str) -> float:
         seconds = time.perf_counter() - began
         best = max(best, 2 * size**3 / seconds)
         # small products do not show what the machine can do; large ones take a minute where bf16 is emulated
-        if seconds < SECONDS_OF_PRODUCTS / 20 and size < largest:
+        if seconds < PEAK_SECONDS / 20 and size < largest:
             size *= 2
     return best
 
 
 def reset_peak_memory(device: str) -> None:
-    """What peak_gib says from now on begins with the present."""
+    """Reset the peak-memory counter."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:
-        with contextlib.suppress(OSError):  # Linux: forget the peak
+        with contextlib.suppress(OSError):  # only Linux has it
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_gib(device: str) -> float:
-    """Most memory held: of the card, or of the process on a machine without one."""
+    """Return the peak memory of the card, or of the process on a machine without one, in GiB."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / GIB
     with contextlib.suppress(OSError):

@@ -1,18 +1,19 @@
-"""One training step, and everything that must survive a kill in one place.
+"""Trainer: one optimizer step with gradient accumulation, mixed precision and data parallelism (DDP).
 
-The loop belongs to the driver (tournament/trial.py, curriculum/train_loop.py):
+Data in: batches of tokens (B, T) from a mixer. Data out: one row of numbers a step. The loop belongs to whoever
+trains, on a session (session.py):
 
     while trainer.step_count < budget:
-        metrics = trainer.step()
+        row = trainer.step()
 
-There is no random state to save: each batch is a function of (seed, stage, step), see mixer.py.
+There is no random state to save: each batch is a function of (seed, stage, step), see data/mixer.py.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hamner.config.schema import Compute, Optimizer, ParameterGroup
 from hamner.data.mixer import Mixer
+from hamner.model.distributed import sum_over_workers, world_size
 from hamner.model.kernels.dispatch import DTYPES
 from hamner.model.loss import head_loss
 from hamner.model.transformer import Hamner
@@ -28,15 +30,16 @@ from hamner.training.checkpoint import Checkpoint
 from hamner.training.learning_rate import warmup_constant
 from hamner.training.optimizer import adamw, load_optimizer, optimizer_tensors
 
-MAX_SKIPPED = 50  # fp16: the scale halves at each skipped step; after so many it is no matter of scale
+# fp16 halves the loss scale at each skipped step. After this many consecutive overflows the scale is not the cause.
+MAX_SKIPPED = 50
 
 
 class Diverged(FloatingPointError):
-    """Losses or gradients that are no numbers; the weights are those of the last step that had some."""
+    """A loss or gradient is NaN or infinite; the weights are those of the last finite step."""
 
 
 class Objective(nn.Module):
-    """Tokens (B, T) -> cross-entropy and balance loss. What DistributedDataParallel wraps."""
+    """Tokens (B, T) -> cross-entropy and balance loss, both scalars. DistributedDataParallel wraps it."""
 
     def __init__(self, hamner: Hamner) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class Objective(nn.Module):
 
 
 class Trainer:
-    """Model, optimizer and batches. Within a torch.distributed group the gradients are averaged over it."""
+    """Model, optimizer and batches. Within a torch.distributed group the gradients are averaged over the workers."""
 
     def __init__(
         self,
@@ -61,30 +64,32 @@ class Trainer:
         groups: Sequence[ParameterGroup] = (),
         max_skipped: int = 0,
         compiled: bool = False,
+        objective: Callable[[Hamner], nn.Module] = Objective,
     ) -> None:
-        """max_skipped: so many non-finite steps in a row change nothing; one more raises Diverged.
+        """Move the model to compute's device and precision, which evaluation then uses too.
 
-        compiled: see fast_path.compiles. From here on the model computes in compute's precision, evaluation included.
+        max_skipped: this many consecutive non-finite steps change nothing; one more raises Diverged.
+        compiled: compile the blocks' regions, see compilation.should_compile.
+        objective: model -> module with the signature of Objective.forward; it defines the training loss.
         """
         self.hamner = hamner.to(compute.device)
         hamner.dtype = DTYPES[compute.precision]
         self.mixer, self.compute, self._gradient_accumulation_steps = mixer, compute, gradient_accumulation_steps
         self._settings, self._groups, self._max_skipped = optimizer, groups, max_skipped
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self._world = torch.distributed.get_world_size() if distributed else 1
+        self._world = world_size()
         if compiled:
             hamner.compile_regions()
-        objective = Objective(hamner)
-        self._forward: nn.Module = DistributedDataParallel(objective) if self._world > 1 else objective
-        self.step_count = 0  # of the whole run
+        module = objective(hamner)
+        self._forward: nn.Module = DistributedDataParallel(module) if self._world > 1 else module
+        self.step_count = 0  # global step: of the whole run
         self.tokens_total = 0  # over all workers
-        self.skipped = 0  # steps in a row whose loss or gradient was no number and which changed nothing
+        self.skipped = 0  # consecutive steps whose loss or gradient was not finite and which changed nothing
         self.skipped_total = 0
-        self.waited = 0.0  # seconds of this process for data
+        self.data_wait_seconds = 0.0  # of this process
         self.begin(0.0, 0)
 
     def begin(self, rate: float, warmup_steps: int, *, keep_optimizer: bool = False) -> None:
-        """Start a schedule: a new warmup from the next step on, and fresh AdamW unless its moments are kept."""
+        """Start a learning-rate schedule: warm up from the next step on, with a fresh AdamW unless it is kept."""
         self.rate, self.warmup_steps, self.schedule_step = rate, warmup_steps, 0
         if keep_optimizer:
             return
@@ -92,17 +97,18 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(self.compute.device, enabled=self.compute.precision == "fp16")
 
     def step(self, rate_scale: float = 1.0) -> dict[str, float]:
-        """Forward, backward, clip, update. A step whose loss or gradient is no number changes no weight.
+        """Run forward, backward, gradient clipping and the update; return the step's numbers.
 
-        rate_scale: of this step's learning rate; a cooldown lets it fall to 0. Raises Diverged when more such steps
-        than max_skipped (fp16: MAX_SKIPPED, since its scale finds itself so) have come in a row.
+        A step whose loss or gradient is not finite changes no weight. rate_scale: factor of this step's learning
+        rate; a cooldown lets it fall to 0. Raises Diverged after more than max_skipped such steps in a row (fp16:
+        MAX_SKIPPED, while the loss scale settles).
         """
         rate = rate_scale * warmup_constant(self.schedule_step, self.rate, self.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
         began = time.perf_counter()
         tokens = self.mixer.next().to(self.compute.device, non_blocking=True)
-        self.waited += time.perf_counter() - began
+        self.data_wait_seconds += time.perf_counter() - began
         self._forward.train()
         loss, balance = self._backward(tokens)
         norm = self._update(loss)
@@ -119,8 +125,23 @@ class Trainer:
             "skipped_steps": self.skipped_total,
         } | ({"loss_scale": self._scaler.get_scale()} if self._scaler.is_enabled() else {})
 
+    def _backward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute gradients of the batch's mean loss; return cross-entropy and balance loss, both means."""
+        total = torch.zeros(2, device=tokens.device)
+        parts = tokens.chunk(self._gradient_accumulation_steps)
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
+            sync = contextlib.nullcontext() if last or self._world == 1 else self._forward.no_sync()  # type: ignore[operator]
+            with sync:
+                cross_entropy, balance = self._forward(part)
+                self._scaler.scale((cross_entropy + balance) / len(parts)).backward()
+            total += torch.stack((cross_entropy.detach(), balance.detach())) / len(parts)
+        if self._world > 1:
+            total = sum_over_workers(total) / self._world
+        return total[0], total[1]
+
     def _update(self, loss: Tensor) -> float:
-        """Change the weights, if loss and gradient are numbers; returns the gradient's norm, 0 when skipped."""
+        """Change the weights if loss and gradient are finite; return the gradient's norm, 0 when skipped."""
         if torch.isfinite(loss):
             self._scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.hamner.parameters(), self._settings.clip, foreach=True)
@@ -131,41 +152,28 @@ class Trainer:
                 self.skipped = 0
                 return norm.item()
             self._scaler.update()  # fp16: the scale was too large; it halves
-            what, limit = f"gradient of step {self.step_count + 1} is {norm.item()}", self._most_skipped()
+            self._skip(f"gradient of step {self.step_count + 1} is {norm.item()}", self._max_overflows())
         else:
-            what, limit = f"loss of step {self.step_count + 1} is {loss.item()}", self._max_skipped
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.skipped >= limit:
-            raise Diverged(f"the {what}" + (f"; {self.skipped} steps before it were skipped" if self.skipped else ""))
-        self.skipped += 1
-        self.skipped_total += 1
+            self._skip(f"loss of step {self.step_count + 1} is {loss.item()}", self._max_skipped)
         return 0.0
 
-    def _most_skipped(self) -> int:
+    def _skip(self, reason: str, limit: int) -> None:
+        """Drop the gradients and count the step as skipped. Raises Diverged past `limit`."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.skipped >= limit:
+            raise Diverged(f"the {reason}" + (f"; {self.skipped} steps before it were skipped" if self.skipped else ""))
+        self.skipped += 1
+        self.skipped_total += 1
+
+    def _max_overflows(self) -> int:
         return max(MAX_SKIPPED, self._max_skipped) if self._scaler.is_enabled() else self._max_skipped
 
-    def _backward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of the mean loss of the batch; returns cross-entropy and balance loss, both means."""
-        total = torch.zeros(2, device=tokens.device)
-        parts = tokens.chunk(self._gradient_accumulation_steps)
-        for index, part in enumerate(parts):
-            last = index == len(parts) - 1
-            waiting = contextlib.nullcontext() if last or self._world == 1 else self._forward.no_sync()  # type: ignore[operator]
-            with waiting:
-                cross_entropy, balance = self._forward(part)
-                self._scaler.scale((cross_entropy + balance) / len(parts)).backward()
-            total += torch.stack((cross_entropy.detach(), balance.detach())) / len(parts)
-        if self._world > 1:
-            torch.distributed.all_reduce(total)
-            total /= self._world
-        return total[0], total[1]
-
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Tensor groups of a checkpoint."""
+        """Return a checkpoint's tensor groups: the model's weights and the optimizer's moments."""
         return {"model": self.hamner.state_dict(), "optimizer": optimizer_tensors(self.hamner, self.optimizer)}
 
     def state(self) -> dict[str, Any]:
-        """Numbers of a checkpoint."""
+        """Return a checkpoint's numbers."""
         return {
             "step": self.step_count,
             "tokens_total": self.tokens_total,
@@ -179,10 +187,9 @@ class Trainer:
         }
 
     def load(self, checkpoint: Checkpoint, state: Mapping[str, Any]) -> None:
-        """Go on exactly where the checkpoint stood; the mixer's stage must have been started."""
-        self.hamner.load_state_dict(checkpoint.tensors("model", self.compute.device))
+        """Continue exactly where the checkpoint stood; `state` is what state() gave."""
         self.begin(state["rate"], state["warmup_steps"])
-        load_optimizer(self.hamner, self.optimizer, checkpoint.tensors("optimizer", self.compute.device))
+        self.load_weights(checkpoint, optimizer=True)
         self.step_count, self.tokens_total = state["step"], state["tokens_total"]
         self.schedule_step = state["schedule_step"]
         self.skipped, self.skipped_total = state["skipped"], state["skipped_total"]
@@ -191,7 +198,7 @@ class Trainer:
             self._scaler.load_state_dict(dict(state["scaler"]))
 
     def load_weights(self, checkpoint: Checkpoint, *, optimizer: bool = False) -> None:
-        """Take a checkpoint's weights, and its optimizer's moments, and nothing else of it."""
+        """Take over a checkpoint's weights and, if asked, its optimizer's moments; nothing else of it."""
         self.hamner.load_state_dict(checkpoint.tensors("model", self.compute.device))
         if optimizer:
             load_optimizer(self.hamner, self.optimizer, checkpoint.tensors("optimizer", self.compute.device))

@@ -1,4 +1,4 @@
-"""How often is the verdict wrong, and how often does it see? Simulations of the rule, without training.
+"""False positives and power of the verdict (significance): simulations of the rule, without training.
 
     python tests/benchmarks/verdict.py [--rounds 20000] [--orders 20000] [--tournaments 3000]
 
@@ -40,7 +40,7 @@ def orders(count: int) -> None:
         for name in names:
             loss = RECORDED[name]
             bracket.report(Run(name, 0), 0, Outcome(loss, failure=None if loss else "oom"))
-        ours[tuple(sorted(bracket.rounds[0].kept))] += 1
+        ours[tuple(sorted(bracket.rounds[0].survivors))] += 1
         asha[_asha(names)] += 1
     print(
         f"{count:,} orders of arrival: ours {len(ours)} outcome(s); ASHA (reduction 2) {len(asha)}, "
@@ -50,7 +50,7 @@ def orders(count: int) -> None:
 
 
 def _asha(names: list[str]) -> tuple[str, ...]:
-    """Who Ray's AsyncHyperBand lets go on when they arrive in this order."""
+    """The survivors of Ray's AsyncHyperBand (ASHA) when they arrive in this order."""
     from ray.tune.schedulers.async_hyperband import _Bracket
     from ray.tune.schedulers.trial_scheduler import TrialScheduler
 
@@ -74,7 +74,7 @@ def play(rng: random.Random, rules: Rules, seeds: int, twins: int, gap: float = 
         rules, dict.fromkeys(TEN, 1.0), dict.fromkeys(TEN, range(seeds)), [Run(TEN[0], seeds + i) for i in range(twins)]
     )
     shared: dict[int, float] = {}
-    while not bracket.rounds[0].decided:
+    while not bracket.rounds[0].is_decided:
         for run in [r for r in bracket.waiting_for() if bracket.next_round(r) == 0]:
             shared.setdefault(run.seed, rng.gauss(0, 1))
             noise = common**0.5 * shared[run.seed] + (1 - common) ** 0.5 * rng.gauss(0, 1)
@@ -90,14 +90,14 @@ def same(count: int) -> None:
         "one seed, two twins, contested = cut": (Rules([5, 1], "cut"), 1, 2),
         "one seed, four twins, contested = seeds (the default)": (Rules([5, 1], "seeds", 3), 1, 4),
     }
-    for told, (rules, seeds, twins) in cases.items():
+    for case, (rules, seeds, twins) in cases.items():
         rng, clean, used = random.Random(1), 0, 0
         for _ in range(count):
             bracket = play(rng, rules, seeds, twins)
             clean += all(label.verdict != "settled" for label in bracket.labels(0).values())
             used += sum(map(len, bracket.seeds.values()))
         print(
-            f"identical contestants, {told}: no cut called settled in {100 * clean / count:.1f} % "
+            f"identical contestants, {case}: no cut called settled in {100 * clean / count:.1f} % "
             f"of {count:,} rounds ({used / count / 10:.2f} seeds a contestant)"
         )
 
@@ -111,7 +111,7 @@ def power(count: int) -> None:
         "1 seed, 4 twins": (Rules([5, 1], "cut"), 1, 4),
         "default (1 to 3)": (Rules([5, 1], "seeds", 3), 1, 4),
     }
-    for told, (rules, seeds, twins) in cases.items():
+    for case, (rules, seeds, twins) in cases.items():
         cells = []
         for gap in (1, 2, 4, 5, 6, 8):
             rng, settled, right, total = random.Random(2), 0, 0, 0
@@ -122,7 +122,7 @@ def power(count: int) -> None:
                 right += set(bracket.best(0)) == set(TEN[:5])
                 total += 5
             cells.append(f"{100 * settled / total:.0f} % ({100 * right / count:.0f} %)")
-        print(f"{told:<19}" + "".join(f"{cell:>16}" for cell in cells))
+        print(f"{case:<19}" + "".join(f"{cell:>16}" for cell in cells))
 
 
 class _Controller:
@@ -157,18 +157,18 @@ class _Trial:
 def position(count: int) -> None:
     import json
 
-    from tournament.scheduler import EliminationScheduler, Plan
+    from tournament.scheduler import EliminationScheduler, Hooks
 
     rng, wins = random.Random(3), collections.Counter()
     for _ in range(count):
         bracket = Bracket(Rules([5, 3, 1]), {n: 1.0 for n in TEN})
-        plan = Plan({Run(n, 0): 1.0 for n in TEN}, lambda run, share: {}, lambda *a: None, lambda *a: None)
+        hooks = Hooks({Run(n, 0): 1.0 for n in TEN}, lambda run, share: {}, lambda *a: None, lambda *a: None)
 
         def outcome(trial, bracket=bracket):
             index = bracket.next_round(Run(trial.config["row"]["contestant"], 0))
             return {"round": index, "round_done": True, "outcome": json.dumps({"heldout_loss": 5 + rng.gauss(0, SD)})}
 
-        _Controller(EliminationScheduler(bracket, plan), [_Trial(n) for n in TEN], 2, rng).play(outcome)
+        _Controller(EliminationScheduler(bracket, hooks), [_Trial(n) for n in TEN], 2, rng).play(outcome)
         wins[bracket.winner()] += 1
     p = stats.chisquare([wins[n] for n in TEN]).pvalue
     print(

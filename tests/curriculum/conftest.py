@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from curriculum.stages import Curriculum, Stage
+from curriculum.stages import Stage, StagePlan
 from curriculum.train_loop import CurriculumRun
 from hamner.config.load import load_config
 from hamner.config.presets import model_named
@@ -30,10 +30,10 @@ def smoke_data(tmp_path_factory):
 
 @pytest.fixture
 def course(smoke_data, tmp_path):
-    """course(*stages, name, key="value" words...) -> a CurriculumRun of `v3` at smoke size in a folder of its own."""
+    """course(*stages, name, words=("key=value", ...)) -> a CurriculumRun of `v3` at smoke size in its own folder."""
     before = torch.get_num_threads()
 
-    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", attempt: int = 1) -> CurriculumRun:
+    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", **arguments) -> CurriculumRun:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
@@ -45,12 +45,12 @@ def course(smoke_data, tmp_path):
                         "from": None,
                         "first_stage": 0,
                         "model": model_named("v3", config.size).model_dump(),
-                        "curriculum": Curriculum(name="test", stages=stages).model_dump(mode="json"),
+                        "curriculum": StagePlan(name="test", stages=stages).model_dump(mode="json"),
                     }
                 )
             )
             (folder / "data").symlink_to(smoke_data)
-        return CurriculumRun(folder, attempt=attempt)
+        return CurriculumRun(folder, **arguments)
 
     yield make
     torch.set_num_threads(before)

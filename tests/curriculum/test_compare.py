@@ -7,12 +7,13 @@ import math
 import pytest
 from scipy import stats
 
-from curriculum.compare import Run, difference, group, main
+from curriculum.compare import main
+from curriculum.comparison import ComparedRun, difference, group_by_curriculum
 from hamner.config.errors import BadInput
 
 
 def _run(curriculum, seed, **changes):
-    run = Run(f"{curriculum}{seed}", curriculum, seed, 1000, {"model": "m", "tokenizer": "t"}, {"sft": 3.0})
+    run = ComparedRun(f"{curriculum}{seed}", curriculum, seed, 1000, {"model": "m", "tokenizer": "t"}, {"sft": 3.0})
     return dataclasses.replace(run, **changes)
 
 
@@ -22,30 +23,30 @@ def test_the_interval_is_that_of_the_paired_t_test():
     low, high = oracle.confidence_interval(0.95)
     assert (found.mean - found.interval, found.mean + found.interval) == pytest.approx((low, high))
     assert found.mean / found.standard_error == pytest.approx(oracle.statistic)
-    assert found.told and oracle.pvalue < 0.05
-    assert not difference([1.0, 1.2, 0.9], [1.1, 1.1, 1.0]).told
-    assert difference([1.0], [2.0]).interval == math.inf and not difference([1.0], [2.0]).told
+    assert found.is_significant and oracle.pvalue < 0.05
+    assert not difference([1.0, 1.2, 0.9], [1.1, 1.1, 1.0]).is_significant
+    assert difference([1.0], [2.0]).interval == math.inf and not difference([1.0], [2.0]).is_significant
 
 
 def test_groups_are_curricula_and_seeds():
     runs = [_run("seed", 1), _run("joint", 0), _run("seed", 0), _run("joint", 1)]
-    found = group(runs)
+    found = group_by_curriculum(runs)
     assert {name: sorted(seeds) for name, seeds in found.items()} == {"seed": [0, 1], "joint": [0, 1]}
 
 
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
-        ([_run("seed", 0), _run("seed", 1)], "there is nothing to compare"),
+        ([_run("seed", 0), _run("seed", 1)], "give runs of another one as well"),
         ([_run("seed", 0), _run("seed", 0, name="again"), _run("joint", 0)], "are both seed with seed 0"),
         ([_run("seed", 0), _run("joint", 1)], "each curriculum needs the same"),
         ([_run("seed", 0), _run("joint", 0, tokens=900)], "make it with --curriculum joint --like seed0"),
-        ([_run("seed", 0), _run("joint", 0, same={"model": "n", "tokenizer": "t"})], "another model than seed0"),
+        ([_run("seed", 0), _run("joint", 0, conditions={"model": "n", "tokenizer": "t"})], "another model than seed0"),
     ],
 )
 def test_what_is_not_comparable_is_refused(runs, message):
     with pytest.raises(BadInput) as error:
-        group(runs)
+        group_by_curriculum(runs)
     assert message in str(error.value)
 
 

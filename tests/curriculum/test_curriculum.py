@@ -112,7 +112,7 @@ def test_a_checkpoint_cut_short_is_named_and_the_run_goes_on_from_the_one_before
     (newest / "model.safetensors").write_bytes(b"cut")
     done = commands.run("curriculum.run", "winner", "--resume", "--name", "torn")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{newest.name}: model.safetensors is missing or was altered; going back to the one before" in done.stdout
+    assert f"{newest.name}: model.safetensors is missing or was altered; using the one before" in done.stdout
     assert [r["loss"] for r in _rows(folder)] == [r["loss"] for r in _rows(raised)]
 
 
@@ -253,7 +253,7 @@ REFUSED = {
     "unknown stage": (["v3", "--stage", "9", "--from", "."], "unknown stage '9'"),
     "unknown stage name": (["v3", "--stage", "voise", "--from", "."], "did you mean 'voice'"),
     "resume of other weights": (["v3", "--resume", "--from", "."], "leave out --from"),
-    "no checkpoint": (["v3", "--from", "nowhere"], "no checkpoint"),
+    "no checkpoint": (["v3", "--from", "nowhere"], "there is no checkpoint"),
     "unknown key": (["v3", "window_stpes=3"], "did you mean 'window_steps'"),
     "steps": (["v3", "max_steps=0"], "greater than 0"),
     "missing folder": (["v3", "--data", "nowhere"], "no data folder"),

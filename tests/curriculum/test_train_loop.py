@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 
+from curriculum.driver import STOP
 from curriculum.stages import Stage
-from curriculum.train_loop import STOP
 from hamner.config.errors import BadInput
 from hamner.training import checkpoint
+from hamner.training.trainer import Objective
 
 MIX = {"synthetic": 0.3, "tinystories": 0.4, "sft": 0.3}
 
@@ -19,7 +20,7 @@ def stage(name, **more):
     return Stage(**({"name": name, "mix": MIX, "learning_rate": 3e-4} | more))
 
 
-LONG = ("min_steps=1000000", "after_worse=last")  # nothing but the cap ends a stage
+LONG = ("min_steps=1000000", "after_rising_loss=last")  # nothing but the cap ends a stage
 RISES = ("min_steps=1000000", "warmup_steps=4", "strikes=1")  # ... or a loss that rises
 WILD = stage("wild", learning_rate=1.0)
 
@@ -80,14 +81,14 @@ def test_a_rising_loss_goes_back_to_the_best_weights(course):
 
 @pytest.mark.parametrize("choice", ["last", "stop"])
 def test_what_comes_after_worse_is_the_configs_choice(course, choice):
-    words = (*RISES, "max_steps=40", f"after_worse={choice}")
+    words = (*RISES, "max_steps=40", f"after_rising_loss={choice}")
     run = _run(course(stage("calm"), WILD, stage("after"), words=words))
     assert [told["reason"] for told in _told(run)][1] == "worse"
     assert len(_told(run)) == {"last": 3, "stop": 2}[choice]
     assert (run.folder / "final").is_dir() == (choice == "last")
     assert "back to" not in _log(run)
     if choice == "stop":
-        assert "after_worse = stop; --resume goes on from there" in _log(run)
+        assert "after_rising_loss = stop; use --resume to continue" in _log(run)
         again = _run(course(name="run"))  # as Ray restarts a worker: still stopped
         assert len(_told(again)) == 2
         again = _run(course(name="run", attempt=2))
@@ -118,23 +119,19 @@ def test_the_rate_falls_to_nothing_at_the_end_of_the_run_alone(course):
 )
 def test_asked_to_stop_at_any_step_it_goes_on_bit_for_bit(course, kept, words):
     """Twice asked to stop in each stage, whatever the optimizer, the schedule and the rule."""
-    words = (f"optimizer_at_border={kept}", "max_steps=10", "max_epochs=0.004", *words)
+    words = (f"optimizer_at_stage_start={kept}", "max_steps=10", "max_epochs=0.004", *words)
     stages = stage("a"), stage("b", levels=(0.3, 0.7))
     whole = _run(course(*stages, words=words, name="whole"))
-    parts = course(*stages, words=words, name="parts")
-    starts = 0
-    while not (parts.folder / "final").exists():
-        parts = course(name="parts") if starts else parts
-        inner, count = parts._stop_requested, iter(range(4))
+    starts, parts = 0, whole
 
-        def told_to_stop(inner=inner, count=count, folder=parts.folder):
-            if next(count, 4) == 3:
-                (folder / STOP).touch()
-            return inner()
+    def after_four_steps():
+        steps = iter(range(4))
+        return lambda: next(steps, 4) == 3
 
-        parts._stop_requested = told_to_stop  # the file comes into being after the fourth step
+    while starts == 0 or not (parts.folder / "final").exists():
+        new = (*stages,) if starts == 0 else ()
+        parts = course(*new, words=words, name="parts", stop_requested=after_four_steps())
         parts.run()
-        (parts.folder / STOP).unlink(missing_ok=True)
         starts += 1
     assert starts == 5
     for column in ("step", "phase", "loss", "mean_loss", "heldout_loss", "gradient_norm", "learning_rate"):
@@ -166,7 +163,7 @@ def test_killed_while_a_stages_end_is_measured_it_ends_there_all_the_same(course
     def kill(*arguments):
         raise Killed
 
-    monkeypatch.setattr(killed.measure, "training_losses", kill)
+    monkeypatch.setattr(killed.measurements, "training_losses", kill)
     with pytest.raises(Killed):
         killed.run()
     again = _run(course(name="killed"))
@@ -178,20 +175,20 @@ def test_killed_while_a_stages_end_is_measured_it_ends_there_all_the_same(course
 
 @pytest.mark.parametrize("rule", ["confirmed", "recorded"])
 def test_a_skipped_step_is_said_and_survives_a_resume(course, rule):
-    run = course(stage("a"), words=(*LONG, "max_steps=12", f"rule={rule}"))
-    backward, spoilt = run.trainer._backward, {0, 6}  # 0-based steps
+    spoilt, words = {0, 6}, (*LONG, "max_steps=12", f"rule={rule}")  # 0-based steps
 
-    def spoil(tokens):
-        loss, balance = backward(tokens)
-        return loss * (math.nan if run.trainer.step_count in spoilt else 1), balance
+    class Spoilt(Objective):
+        def forward(self, tokens):
+            loss, balance = super().forward(tokens)
+            return loss * (math.nan if run.session.global_step in spoilt else 1), balance
 
-    run.trainer._backward = spoil
+    run = course(stage("a"), words=words, objective=Spoilt)
     run.run()
     rows = _rows(run)
     assert [row["step"] for row in rows if row["loss"] == "nan"] == ["1", "7"] and rows[0]["mean_loss"] == ""
     assert rows[-1]["skipped_steps"] == "2" and _told(run)[0]["skipped_steps"] == 2
     assert "step 7: the loss is nan; the step changes nothing" in _log(run)
-    assert checkpoint.load(run.folder / "final").state["skipped_total"] == 2
+    assert checkpoint.load(run.folder / "final").state["trainer"]["skipped_total"] == 2
 
 
 def test_when_no_checkpoint_is_whole_nothing_starts_from_zero(course):
@@ -220,16 +217,15 @@ def test_torn_checkpoints_are_moved_out_of_the_way_of_those_to_come(course):
 
 
 def test_a_torn_best_does_not_keep_the_run_from_going_on(course):
-    run = course(stage("calm"), WILD, words=(*RISES, "max_steps=40"))
-    after_worse = run._after_worse
+    def tear(step):
+        best = run.place.best if run.place.records else None
+        path = run.folder / best["checkpoint"] / "model.safetensors" if best else None
+        if path and path.exists():
+            path.write_bytes(b"torn")
 
-    def tear(stage):
-        (run.folder / run.best["checkpoint"] / "model.safetensors").write_bytes(b"torn")
-        after_worse(stage)
-
-    run._after_worse = tear
+    run = course(stage("calm"), WILD, words=(*RISES, "max_steps=40"), on_batch=tear)
     run.run()
-    assert "its best weights are lost, so it goes on from the last" in _log(run)
+    assert "its best weights are lost, so the run continues from the last" in _log(run)
     assert (run.folder / "final").is_dir() and [told["reason"] for told in _told(run)] == ["cap", "worse"]
 
 
@@ -240,7 +236,10 @@ def test_keeping_and_resetting_differ_only_after_the_border(course):
             for row in _rows(
                 _run(
                     course(
-                        stage("a"), stage("b"), words=(*LONG, "max_steps=6", f"optimizer_at_border={kept}"), name=kept
+                        stage("a"),
+                        stage("b"),
+                        words=(*LONG, "max_steps=6", f"optimizer_at_stage_start={kept}"),
+                        name=kept,
                     )
                 )
             )
@@ -256,7 +255,7 @@ def test_a_corrupt_checkpoint_is_named_and_the_one_before_is_used(course):
     torn = sorted((run.folder / "checkpoints").glob("step_*"))[-1]
     (torn / "optimizer.safetensors").write_bytes((torn / "optimizer.safetensors").read_bytes()[:-9])
     again = _run(course(name="run"))
-    assert f"checkpoint {torn}: optimizer.safetensors is missing or was altered; going back" in _log(again)
+    assert f"checkpoint {torn}: optimizer.safetensors is missing or was altered; using the one before" in _log(again)
     assert "step 10, stage 1" in _log(again)
     assert [row["loss"] for row in _rows(again)] == before
 
@@ -280,7 +279,7 @@ def test_skills_and_sources_are_measured_on_the_same_items_in_every_stage(course
     run = _run(
         course(stage("a"), stage("b", mix=MIX | {"synthetic": 0.1, "personal": 0.2}), words=(*LONG, "max_steps=4"))
     )
-    one, other = run.told
+    one, other = run.place.records
     assert one["skills"].keys() == other["skills"].keys() and len(one["skills"]) == 45
     for source, documents in one["documents"].items():
         assert documents["tokens"] == other["documents"][source]["tokens"]

@@ -6,7 +6,7 @@ import torch
 
 from hamner.config.cost import GIB
 from hamner.config.schema import Config
-from tournament.gpu_memory import MemoryPlan, first_memory_plan, memory_bytes
+from tournament.gpu_memory import first_memory_plan, memory_estimate
 from tournament.training import Training
 from tournament.trial import Trial
 
@@ -19,22 +19,28 @@ class OnFakeCard(Training):
 
     limits: ClassVar[dict[str, float]] = {}
 
-    def __init__(self, config: Config, *arguments, **more) -> None:
-        self.card = config
+    def __init__(self, config: Config, league, folder, contestant, *arguments, **more) -> None:
+        self.card, self.first_plan = config, first_memory_plan(contestant.model, config)
         here = config.compute.model_copy(update={"device": "cpu", "precision": "fp32"})
-        super().__init__(config.model_copy(update={"compute": here}), *arguments, **more)
+        super().__init__(
+            config.model_copy(update={"compute": here}),
+            league,
+            folder,
+            contestant,
+            *arguments,
+            **more,
+            first_plan=self.first_plan,
+            on_batch=self.allocate,
+        )
 
-    def _first_rung(self) -> MemoryPlan:
-        return first_memory_plan(self.contestant.model, self.card)
-
-    def _step(self, round_index: int):
-        wanted = memory_bytes(self.contestant.model, self.card, self.rung)
-        given = self.limits.get(self.folder.name, wanted) * (self.rung.share / self._first_rung().share)
-        if wanted > given:
+    def allocate(self) -> None:
+        plan = self.memory.plan
+        needed = memory_estimate(self.contestant.model, self.card, plan).peak
+        size = self.limits.get(self.folder.name, needed) * (plan.share / self.first_plan.share)
+        if needed > size:
             raise torch.OutOfMemoryError(
-                f"CUDA out of memory. Tried to allocate {wanted / GIB:.4f} GiB. GPU 0 has {given / GIB:.4f} GiB"
+                f"CUDA out of memory. Tried to allocate {needed / GIB:.4f} GiB. GPU 0 has {size / GIB:.4f} GiB"
             )
-        return super()._step(round_index)
 
 
 class TrialOnFakeCard(Trial):

@@ -1,12 +1,21 @@
-"""Contestants whose losses are known, for playing the real scheduler and the real Tuner: no torch, quick steps."""
+"""Contestants whose losses are known, for playing the real scheduler and the real Tuner: no torch, quick steps.
+
+play        through a real Tuner, in processes
+play_fake   through the real scheduler with a stand-in for Tune, in this process
+"""
 
 import json
 import os
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
+
+from tournament.bracket import Bracket, Outcome, Run
+from tournament.scheduler import EliminationScheduler, Hooks
+from tournament.tuner import first_rounds
 
 ENDS = (2, 4, 6)  # steps at which the rounds end
 
@@ -94,17 +103,105 @@ class Together(TrialScheduler):
         return ""
 
 
-def play(brackets, rows, folder, *, reuse=True, told=None, cpus=1.0):
-    """The rows' runs, starting in their order, through a real Tuner with the project's scheduler."""
-    from tournament.bracket import Bracket, Run
-    from tournament.scheduler import EliminationScheduler, Plan
+class FakeTrial:
+    """As much of a Tune trial as the scheduler looks at."""
 
+    def __init__(self, run, status="PENDING"):
+        self.run, self.status, self.is_saving = run, status, False
+        self.config = {"row": {"contestant": run.contestant, "seed": run.seed}}
+
+    def get_pickled_error(self):
+        return KeyError("x")
+
+
+class FakeTune:
+    """As much of Tune's controller as the scheduler sees: slots, statuses, one result at a time in random order."""
+
+    STATUS = {"CONTINUE": "RUNNING", "PAUSE": "PAUSED", "STOP": "TERMINATED"}  # noqa: RUF012 (never altered)
+
+    def __init__(self):
+        self.stopped = []  # contestants
+
+    def stop_trial(self, trial):
+        trial.status = "TERMINATED"
+        self.stopped.append(trial.run.contestant)
+
+    def play(self, scheduler, trials, result, rng, *, slots=2, measure=nullcontext):
+        """result: what a trial reports. measure: a context around each call of the scheduler."""
+        for trial in trials:
+            scheduler.on_trial_add(self, trial)
+        while True:
+            running = [trial for trial in trials if trial.status == "RUNNING"]
+            while len(running) < slots:
+                with measure():
+                    trial = scheduler.choose_trial_to_run(self)
+                if trial is None:
+                    break
+                trial.status = "RUNNING"
+                running.append(trial)
+            if not running:
+                return
+            trial = rng.choice(running)
+            report = result(trial)
+            with measure():
+                answer = scheduler.on_trial_result(self, trial, report)
+            trial.status = self.STATUS[answer]
+
+
+def play_fake(bracket, outcome, rng, *, slots=2, measure=nullcontext):
+    """A whole league, one stand-in for a Tuner after the other. outcome(run, round): what it reports there."""
+
+    def result(trial):
+        index = bracket.next_round(trial.run)
+        if index is None:  # Tune lets it run until it reports
+            return {"round": 0}
+        return {"round": index, "round_done": True, "outcome": json.dumps(vars(outcome(trial.run, index)))}
+
+    while not bracket.is_over():
+        with measure():
+            rounds = first_rounds(bracket)
+        cost = {run: bracket.flops[run.contestant] for run in rounds}
+        hooks = Hooks(cost, lambda run, share: {}, lambda *facts: None, lambda *facts: None)
+        trials = [FakeTrial(run) for run in rounds]
+        FakeTune().play(EliminationScheduler(bracket, hooks), trials, result, rng, slots=slots, measure=measure)
+
+
+def documents(rng, loss, count):
+    """Held-out losses of so many documents of two sources."""
+    shares = {"fineweb_edu": (0.7, 60), "sft": (0.3, 20)}  # of the mix, tokens of a document
+    return {
+        source: {
+            "share": share,
+            "nats": [tokens * rng.gauss(loss, 0.3) for _ in range(count)],
+            "tokens": [tokens] * count,
+        }
+        for source, (share, tokens) in shares.items()
+    }
+
+
+def random_outcome(bracket, rng, *, worse=0.0, seed_sd=0.03, count=0):
+    """Outcomes for play_fake: each contestant worse than the one before, documents of so many a source."""
+    place = {name: number for number, name in enumerate(bracket.flops)}
+
+    def outcome(run, index):
+        loss, factor = (
+            5 - 0.5 * index + worse * place[run.contestant] + rng.gauss(0, seed_sd),
+            bracket.rounds[index].factor,
+        )
+        rows = bracket.rules.rows * factor
+        return Outcome(loss, factor=factor, rows=rows, documents=documents(rng, loss, count * factor) if count else {})
+
+    return outcome
+
+
+def play(brackets, rows, folder, *, reuse=True, record=None, cpus=1.0):
+    """The rows' runs, starting in their order, through a real Tuner with the project's scheduler."""
     brackets = [brackets] if isinstance(brackets, Bracket) else brackets
-    plans = [
-        Plan(
+    hooks = [
+        Hooks(
             {Run(r["contestant"], r["seed"]): -float(i) for i, r in enumerate(rows) if r.get("league", 0) == league},
             lambda run, share: {"CPU": cpus},
-            lambda *facts: told.append(facts) if told is not None else None,
+            record or (lambda *facts: None),
             lambda *facts: None,
         )
         for league in range(len(brackets))
@@ -113,7 +210,7 @@ def play(brackets, rows, folder, *, reuse=True, told=None, cpus=1.0):
         tune.with_resources(fake_trial(), {"cpu": cpus}),
         param_space={"row": tune.grid_search(rows)},
         tune_config=tune.TuneConfig(
-            scheduler=Together([EliminationScheduler(*pair) for pair in zip(brackets, plans, strict=True)]),
+            scheduler=Together([EliminationScheduler(*pair) for pair in zip(brackets, hooks, strict=True)]),
             metric="step",
             mode="max",
             reuse_actors=reuse,

@@ -20,8 +20,8 @@ def _grid(flops, seconds, *losses):
 def _bracket(rounds, keep=(2, 1)):
     """A bracket of one round after the other: {contestant: (loss, grid)}."""
     bracket = Bracket(Rules(keep), dict.fromkeys(rounds[0], 1.0))
-    for index, told in enumerate(rounds):
-        for name, (loss, grid) in told.items():
+    for index, outcomes in enumerate(rounds):
+        for name, (loss, grid) in outcomes.items():
             bracket.report(Run(name, 0), index, Outcome(loss, facts={"grid": grid}))
     return bracket
 
@@ -39,7 +39,7 @@ def test_a_point_seen_at_the_end_of_one_round_and_the_beginning_of_the_next_is_f
     assert [loss_at(twice, FLOPS, cost) for cost in (15.0, 20.0, 30.0)] == [4.75, 4.5, 4.25]
 
 
-def test_everybody_is_compared_at_what_the_thriftiest_has_spent():
+def test_all_are_compared_at_what_the_thriftiest_has_spent():
     bracket = _bracket(
         [
             {
@@ -49,9 +49,9 @@ def test_everybody_is_compared_at_what_the_thriftiest_has_spent():
             }
         ]
     )
-    found = at_equal_cost(bracket, 0, exclusive=True)
-    assert (found["flops"], found["seconds"]) == (50.0, 10.0)
-    assert found["of"] == {
+    costs = at_equal_cost(bracket, 0, is_exclusive=True)
+    assert (costs["flops"], costs["seconds"]) == (50.0, 10.0)
+    assert costs["of"] == {
         "a": {
             "loss_at_equal_flops": 6.0,
             "rank_at_equal_flops": 2,
@@ -71,18 +71,18 @@ def test_everybody_is_compared_at_what_the_thriftiest_has_spent():
             "rank_at_equal_seconds": 3,
         },
     }
-    assert found["nothing"] == NOTHING
+    assert costs["nothing"] == NOTHING
 
 
 def test_seconds_of_runs_that_shared_a_slot_are_not_compared():
-    found = at_equal_cost(
+    costs = at_equal_cost(
         _bracket([{"a": (4.0, _grid(10, 1, 8, 4)), "b": (5.0, _grid(10, 2, 8, 5)), "c": (6.0, _grid(10, 3, 8, 6))}]),
         0,
-        exclusive=False,
+        is_exclusive=False,
     )
-    assert found["flops"] == 10.0 and found["seconds"] is None
-    assert [row["rank_at_equal_flops"] for row in found["of"].values()] == [1, 2, 3]
-    assert all(row["loss_at_equal_seconds"] is row["rank_at_equal_seconds"] is None for row in found["of"].values())
+    assert costs["flops"] == 10.0 and costs["seconds"] is None
+    assert [row["rank_at_equal_flops"] for row in costs["of"].values()] == [1, 2, 3]
+    assert all(row["loss_at_equal_seconds"] is row["rank_at_equal_seconds"] is None for row in costs["of"].values())
 
 
 def _two_rounds(second):
@@ -90,8 +90,8 @@ def _two_rounds(second):
     return _bracket([first, second])
 
 
-def test_curves_go_on_from_the_rounds_before():
-    found = at_equal_cost(
+def test_curves_continue_those_of_the_rounds_before():
+    costs = at_equal_cost(
         _two_rounds(
             {
                 "a": (2.0, [[1, 10.0, 1.0, 4.0], [3, 30.0, 3.0, 2.0]]),
@@ -99,19 +99,19 @@ def test_curves_go_on_from_the_rounds_before():
             }
         ),
         1,
-        exclusive=True,
+        is_exclusive=True,
     )
-    assert found["flops"] == 30.0 and set(found["of"]) == {"a", "b"}
-    assert [row["loss_at_equal_flops"] for row in found["of"].values()] == [2.0, 4.5]
+    assert costs["flops"] == 30.0 and set(costs["of"]) == {"a", "b"}
+    assert [row["loss_at_equal_flops"] for row in costs["of"].values()] == [2.0, 4.5]
 
 
 def test_one_that_failed_in_this_round_does_not_hold_the_others_back():
-    found = at_equal_cost(
+    costs = at_equal_cost(
         _two_rounds({"a": (float("nan"), []), "b": (3.0, [[1, 20.0, 2.0, 5.0], [3, 60.0, 6.0, 3.0]])}),
         1,
-        exclusive=True,
+        is_exclusive=True,
     )
-    assert found["flops"] == 60.0 and list(found["of"]) == ["b"]
+    assert costs["flops"] == 60.0 and list(costs["of"]) == ["b"]
 
 
 def test_one_whose_first_seed_died_is_compared_by_another():
@@ -119,10 +119,10 @@ def test_one_whose_first_seed_died_is_compared_by_another():
     bracket.report(Run("a", 0), 0, Outcome(None, "error"))
     bracket.report(Run("a", 1), 0, Outcome(4.0, facts={"grid": _grid(10, 1, 8, 4)}))
     bracket.report(Run("b", 0), 0, Outcome(5.0, facts={"grid": _grid(20, 1, 8, 5)}))
-    found = at_equal_cost(bracket, 0, exclusive=True)
-    assert (found["flops"], found["of"]["a"]["loss_at_equal_flops"]) == (10.0, 4.0)
+    costs = at_equal_cost(bracket, 0, is_exclusive=True)
+    assert (costs["flops"], costs["of"]["a"]["loss_at_equal_flops"]) == (10.0, 4.0)
 
 
-def test_when_nobody_has_a_curve_nothing_is_said():
-    found = at_equal_cost(_bracket([{"a": (1.0, []), "b": (2.0, []), "c": (3.0, [])}]), 0, exclusive=True)
-    assert found["flops"] is None and found["seconds"] is None and found["of"] == {}
+def test_without_a_curve_nothing_is_compared():
+    costs = at_equal_cost(_bracket([{"a": (1.0, []), "b": (2.0, []), "c": (3.0, [])}]), 0, is_exclusive=True)
+    assert costs["flops"] is None and costs["seconds"] is None and costs["of"] == {}

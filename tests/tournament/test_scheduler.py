@@ -1,14 +1,14 @@
-"""The scheduler through the real Tuner, with contestants whose losses are known."""
+"""Ray Tune scheduler: through the real Tuner, and alone with a stand-in for Tune; the losses are known beforehand."""
 
 import json
 
 import pytest
 import ray
-from fakes import play
+from fakes import FakeTrial, FakeTune, play
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
-from tournament.scheduler import EliminationScheduler, Plan, _reason
+from tournament.scheduler import EliminationScheduler, Hooks, failure_reason
 
 NAMES = [f"v{i}" for i in range(10)]
 
@@ -43,18 +43,18 @@ def _steps(folder, name):
 
 @pytest.mark.parametrize("reuse", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_ten_five_three_one_with_a_killed_process_and_a_nan(cluster, tmp_path, reuse):
-    bracket, told = Bracket(Rules([5, 3, 1]), dict.fromkeys(NAMES, 1.0)), []
-    play(bracket, _rows(tmp_path), tmp_path, reuse=reuse, told=told)
+    bracket, records = Bracket(Rules([5, 3, 1]), dict.fromkeys(NAMES, 1.0)), []
+    play(bracket, _rows(tmp_path), tmp_path, reuse=reuse, record=lambda *facts: records.append(facts))
     assert (tmp_path / "killed-v7-0").exists()
-    assert [sorted(played.kept) for played in bracket.rounds] == [
+    assert [sorted(round_.survivors) for round_ in bracket.rounds] == [
         ["v1", "v2", "v3", "v4", "v5"],
         ["v1", "v2", "v3"],
         ["v1"],
     ]
     assert bracket.failure(0, "v0").failure == "diverged"
     assert bracket.winner() == "v1"
-    assert len(told) == 10 + 5 + 3
-    # nobody trained a step twice, survivors trained all and the cut stopped at their round's end
+    assert len(records) == 10 + 5 + 3
+    # no step was trained twice, survivors trained all and the others stopped at their round's end
     assert _steps(tmp_path, "v1") == list("123456")
     assert _steps(tmp_path, "v9") == list("12")
 
@@ -68,12 +68,12 @@ def test_twins_run_to_the_end_though_their_contestant_is_cut(cluster, tmp_path):
     ]
     play(bracket, rows, tmp_path)
     assert bracket.winner() == "v1"
-    assert [bracket.ruler(0).df, bracket.ruler(1).df] == [2, 1]
-    assert bracket.ruler(1).sd == pytest.approx(0.5**0.5)
+    assert [bracket.seed_noise(0).df, bracket.seed_noise(1).df] == [2, 1]
+    assert bracket.seed_noise(1).sd == pytest.approx(0.5**0.5)
     assert (tmp_path / "steps-v9-2").read_text().split() == list("1234")
 
 
-def test_when_more_seeds_are_asked_for_the_tuner_ends_and_another_one_goes_on(cluster, tmp_path):
+def test_when_seeds_are_added_the_tuner_ends_and_another_one_plays_them(cluster, tmp_path):
     names = NAMES[:3]
     bracket = Bracket(Rules([1], contested="seeds", max_seeds=2), dict.fromkeys(names, 1.0))
     first = [
@@ -81,20 +81,20 @@ def test_when_more_seeds_are_asked_for_the_tuner_ends_and_another_one_goes_on(cl
         for n, x in zip(names, (1.0, 1.1, 9.0), strict=True)
     ]
     play(bracket, first, tmp_path)
-    assert not bracket.over()
-    asked = bracket.waiting_for()
-    assert Run("v0", 1) in asked and Run("v1", 1) in asked
+    assert not bracket.is_over()
+    added = bracket.waiting_for()
+    assert Run("v0", 1) in added and Run("v1", 1) in added
     more = [
-        {**row, "seed": 1, "losses": [row["losses"][0] + 0.5]} for row in first if Run(row["contestant"], 1) in asked
+        {**row, "seed": 1, "losses": [row["losses"][0] + 0.5]} for row in first if Run(row["contestant"], 1) in added
     ]
     (tmp_path / "ray").rename(tmp_path / "ray1")
     play(bracket, more, tmp_path)
-    assert bracket.over() and bracket.winner() == "v0"
+    assert bracket.is_over() and bracket.winner() == "v0"
     assert bracket.loss(0, "v0") == pytest.approx(1.25)
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reason"),
     [
         (ray.exceptions.NodeDiedError("the node died"), "lost node: "),
         (
@@ -110,83 +110,71 @@ def test_when_more_seeds_are_asked_for_the_tuner_ends_and_another_one_goes_on(cl
         (KeyError("x"), "crash: "),
     ],
 )
-def test_a_crash_a_dead_process_and_a_lost_node_are_told_apart(error, told):
+def test_a_crash_a_dead_process_and_a_lost_node_have_reasons_of_their_own(error, reason):
     class Ended:
         def get_pickled_error(self):
             return error
 
-    assert _reason(Ended()).startswith(told)
+    assert failure_reason(Ended()).startswith(reason)
 
 
-class _Parked:
-    """As much of a trial as the scheduler looks at."""
-
-    def __init__(self, name, status="PAUSED"):
-        self.config, self.status, self.is_saving = {"row": {"contestant": name, "seed": 0}}, status, False
-
-    def get_pickled_error(self):
-        return KeyError("x")
-
-
-class _Controller:
-    def __init__(self):
-        self.stopped = []
-
-    def stop_trial(self, trial):
-        trial.status = "TERMINATED"
-        self.stopped.append(trial.config["row"]["contestant"])
+def _trials(**statuses):
+    """A trial of each contestant."""
+    return {name: FakeTrial(Run(name, 0), status) for name, status in statuses.items()}
 
 
 def _scheduler(bracket, trials):
+    """A scheduler with these trials, and where it records learning rates."""
     rates = {}
-    plan = Plan(
-        {Run(t.config["row"]["contestant"], 0): 1.0 for t in trials},
+    hooks = Hooks(
+        {trial.run: 1.0 for trial in trials.values()},
         lambda run, share: {},
         lambda *facts: None,
-        lambda run, found: rates.update({run.contestant: found}),
+        lambda run, search: rates.update({run.contestant: search}),
     )
-    scheduler = EliminationScheduler(bracket, plan)
-    for trial in trials:
+    scheduler = EliminationScheduler(bracket, hooks)
+    for trial in trials.values():
         scheduler.on_trial_add(None, trial)
     return scheduler, rates
 
 
-def _done(index, loss):
+def _round_end(index, loss):
     return {"round": index, "round_done": True, "outcome": json.dumps({"heldout_loss": loss})}
 
 
-def test_a_run_that_tune_gave_up_while_it_waited_fails_as_soon_as_it_is_wanted():
+def test_a_run_that_tune_gave_up_in_its_pause_fails_as_soon_as_its_round_begins():
     bracket = Bracket(Rules([2, 1]), dict.fromkeys("abc", 1.0))
-    trials = {name: _Parked(name, "RUNNING") for name in "abc"}
-    scheduler, _ = _scheduler(bracket, trials.values())
-    controller = _Controller()
-    assert scheduler.on_trial_result(controller, trials["a"], _done(0, 1.0)) == "PAUSE"
+    trials = _trials(a="RUNNING", b="RUNNING", c="RUNNING")
+    scheduler, _ = _scheduler(bracket, trials)
+    tune = FakeTune()
+    assert scheduler.on_trial_result(tune, trials["a"], _round_end(0, 1.0)) == "PAUSE"
     trials["a"].status = "RUNNING"  # it dies for the last time in the pause
-    scheduler.on_trial_error(controller, trials["a"])
+    scheduler.on_trial_error(tune, trials["a"])
     trials["a"].status = "ERROR"
-    scheduler.on_trial_result(controller, trials["b"], _done(0, 2.0))
-    scheduler.on_trial_result(controller, trials["c"], _done(0, 3.0))
-    assert bracket.rounds[0].kept == ["a", "b"]
-    scheduler.choose_trial_to_run(controller)  # Tune asks all the time
+    scheduler.on_trial_result(tune, trials["b"], _round_end(0, 2.0))
+    scheduler.on_trial_result(tune, trials["c"], _round_end(0, 3.0))
+    assert bracket.rounds[0].survivors == ["a", "b"]
+    scheduler.choose_trial_to_run(tune)  # Tune asks all the time
     assert bracket.failure(1, "a").reason.startswith("crash: KeyError")
     assert [run.contestant for run in bracket.waiting_for()] == ["b"]
 
 
-def test_those_who_are_out_are_stopped_even_before_they_start():
+def test_trials_that_are_out_are_stopped_even_before_they_start():
     bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
-    trials = {"a": _Parked("a", "RUNNING"), "b": _Parked("b", "PENDING")}
-    scheduler, _ = _scheduler(bracket, trials.values())
+    trials = _trials(a="RUNNING", b="PENDING")
+    scheduler, _ = _scheduler(bracket, trials)
     bracket.report(Run("b", 0), 0, Outcome(2.0))  # known before a resume
-    controller = _Controller()
-    assert scheduler.on_trial_result(controller, trials["a"], _done(0, 1.0)) == "STOP"
-    assert controller.stopped == ["b"]
+    tune = FakeTune()
+    assert scheduler.on_trial_result(tune, trials["a"], _round_end(0, 1.0)) == "STOP"
+    assert tune.stopped == ["b"]
 
 
 def test_a_probe_that_fails_takes_its_contestant_out():
     bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
-    trials = [_Parked("a", "RUNNING"), _Parked("b", "RUNNING")]
+    trials = _trials(a="RUNNING", b="RUNNING")
     scheduler, rates = _scheduler(bracket, trials)
-    told = {"round": -1, "failure": "oom", "reason": "full", "probed": json.dumps({"tried": {}, "learning_rate": None})}
-    assert scheduler.on_trial_result(_Controller(), trials[0], told) == "STOP"
+    search = json.dumps({"tried": {}, "learning_rate": None})
+    result = {"round": -1, "failure": "oom", "reason": "full", "probed": search}
+    assert scheduler.on_trial_result(FakeTune(), trials["a"], result) == "STOP"
     assert bracket.failure(0, "a").failure == "oom" and rates["a"]["learning_rate"] is None
-    assert not bracket.over()
+    assert not bracket.is_over()

@@ -1,11 +1,11 @@
-"""The shortest time for some runs on some slots, against trying every assignment."""
+"""Wall-clock breakdown: the shortest time (makespan) of runs on slots, against trying every assignment."""
 
 import itertools
 import random
 
 import pytest
 
-from tournament.timing import makespan, shares
+from tournament.timing import makespan, wall_clock_breakdown
 
 
 def _shortest(seconds, slots):
@@ -31,9 +31,9 @@ def test_longest_first_would_be_worse_on_two_slots():
 def test_three_slots_are_packed_within_a_third_of_the_best(seed):
     rng = random.Random(seed)
     seconds = [rng.uniform(1, 30) for _ in range(rng.randint(1, 7))]
-    found, best = makespan(seconds, 3), _shortest(seconds, 3)
-    assert found >= max(seconds) and found >= sum(seconds) / 3 - 1e-9
-    assert best - 1e-9 <= found <= (4 / 3 - 1 / 9) * best + 1e-9  # Graham's bound for three slots
+    packed, best = makespan(seconds, 3), _shortest(seconds, 3)
+    assert packed >= max(seconds) and packed >= sum(seconds) / 3 - 1e-9
+    assert best - 1e-9 <= packed <= (4 / 3 - 1 / 9) * best + 1e-9  # Graham's bound for three slots
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 8])
@@ -50,9 +50,9 @@ def test_many_runs_on_two_slots_take_no_time_to_pack():
     assert sum(seconds) / 2 <= makespan(seconds, 2) <= 1.02 * sum(seconds) / 2
 
 
-def test_shares_of_a_league_by_hand():
-    told = shares(20.0, [[4.0, 3.0, 3.0], [5.0]], 2)  # best: 6 beside 4, then 5 beside nothing
-    assert told == {
+def test_the_breakdown_of_a_league_by_hand():
+    breakdown = wall_clock_breakdown(20.0, [[4.0, 3.0, 3.0], [5.0]], 2)  # best: 6 beside 4, then 5 beside nothing
+    assert breakdown == {
         "wall": 20.0,
         "slots": 2,
         "busy": 15.0,
@@ -61,8 +61,8 @@ def test_shares_of_a_league_by_hand():
         "orchestration": 9.0,
         "orchestration_share": 0.45,
     }
-    assert 2 * told["best_packing"] == told["busy"] + told["idle_at_round_ends"]
+    assert 2 * breakdown["best_packing"] == breakdown["busy"] + breakdown["idle_at_round_ends"]
 
 
-def test_shares_of_nothing():
-    assert shares(0.0, [[], []], 2)["orchestration_share"] == 0.0
+def test_the_breakdown_of_nothing():
+    assert wall_clock_breakdown(0.0, [[], []], 2)["orchestration_share"] == 0.0

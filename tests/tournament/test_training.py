@@ -11,8 +11,9 @@ from hamner.config.load import load_config
 from hamner.training import checkpoint
 from tournament.budget import Budget, budgets
 from tournament.entrants import entrants, flops_per_token
-from tournament.gpu_memory import MemoryPlan, memory_bytes
-from tournament.training import NeedsMoreOfTheCard, Training, seed_of
+from tournament.gpu_memory import MemoryPlan, memory_estimate
+from tournament.memory_fallbacks import NeedsMoreOfTheCard
+from tournament.training import Training, seed_of
 
 NAME = "v05_moe_small"
 
@@ -65,7 +66,7 @@ def test_a_cooldown_ranks_an_annealed_copy_and_leaves_the_run_as_it_was(start):
     for scale in (1.0, 0.8, 0.6, 0.4, 0.2):
         row = by_hand.trainer.step(scale)
         assert row["learning_rate"] == pytest.approx(scale * 3e-3)
-    assert by_hand.evaluate(1)["loss"] == first["heldout_loss"]
+    assert by_hand.evaluate().loss == first["heldout_loss"]
     kept, same = plain.trainer.hamner.state_dict(), cooled.trainer.hamner.state_dict()
     assert all(torch.equal(kept[name], same[name]) for name in kept)
 
@@ -73,7 +74,7 @@ def test_a_cooldown_ranks_an_annealed_copy_and_leaves_the_run_as_it_was(start):
 def test_a_killed_cooldown_is_done_again(start, monkeypatch):
     whole = _to_the_end(start("cooldown=0.25"))
     torn = start("cooldown=0.25", folder="torn")
-    monkeypatch.setattr(torn, "evaluate", lambda factor: 1 / 0)  # dies after the copy has been annealed
+    monkeypatch.setattr(torn, "evaluate", lambda: 1 / 0)  # dies after the copy has been annealed
     with pytest.raises(ZeroDivisionError):
         _to_the_end(torn)
     assert checkpoint.newest(torn.folder / "checkpoints").state["step"] == 15
@@ -85,7 +86,7 @@ def test_more_heldout_rows_change_the_measure_and_not_the_run(start):
     run = start()
     first = _to_the_end(run)
     weights = {k: v.clone() for k, v in run.trainer.hamner.state_dict().items()}
-    run.look_again(2)
+    run.evaluate_on_more_rows(2)
     more = run.result()
     assert (first["rows"], more["rows"]) == (32, 64) and more["factor"] == 2
     assert 0 < abs(more["heldout_loss"] - first["heldout_loss"]) < 0.3
@@ -94,9 +95,9 @@ def test_more_heldout_rows_change_the_measure_and_not_the_run(start):
 
 
 def test_documents_add_up_to_the_loss(start):
-    told = _to_the_end(start())
-    text = told["documents"]["fineweb_edu"]
-    assert sum(text["nats"]) / sum(text["tokens"]) == told["heldout_loss"]
+    result = _to_the_end(start())
+    text = result["documents"]["fineweb_edu"]
+    assert sum(text["nats"]) / sum(text["tokens"]) == result["heldout_loss"]
     assert sum(text["tokens"]) == 32 * 63 and len(text["tokens"]) > 5
 
 
@@ -110,16 +111,16 @@ def test_another_seed_has_other_weights_and_another_order(start):
         {tuple(r.tolist()) for step in range(5) for r in run.trainer.mixer.batch(step)} for run in (first, second)
     )
     assert rows != others
-    text = first._text("fineweb_edu", 32)
-    assert torch.equal(text.rows, second._text("fineweb_edu", 32).rows)  # but the same held-out text
+    text = first.evaluator.text("fineweb_edu", 32)
+    assert torch.equal(text.rows, second.evaluator.text("fineweb_edu", 32).rows)  # but the same held-out text
 
 
 def test_what_a_kill_cost_is_noted_when_the_run_is_opened_again(start):
     run = start()
     run.advance(0)
     assert not (run.folder.parent / "resume.jsonl").exists()
-    run._step(0)
-    run._step(0)
+    run.session.step()
+    run.session.step()
     again = start()
     notes = [json.loads(line) for line in (run.folder.parent / "resume.jsonl").read_text().splitlines()]
     assert [(n["contestant"], n["step_found"], n["steps_redone"]) for n in notes] == [("run", 5, 2)]
@@ -136,10 +137,10 @@ def _rows(run):
         return list(csv.DictReader(file))
 
 
-def _bytes(*rungs):
-    """Planned bytes of a step, as the ladder is climbed."""
+def _bytes(*plans):
+    """Planned bytes of a step, as fallback follows fallback."""
     config = load_config("smoke", ["device=cuda", "gpu_memory_gib=3.0"])
-    return [memory_bytes(entrants(config)[NAME].model, config, MemoryPlan(*rung, 0.5)) for rung in rungs]
+    return [memory_estimate(entrants(config)[NAME].model, config, MemoryPlan(*plan, 0.5)).peak for plan in plans]
 
 
 PLANNED, HALVED, CHECKPOINTED = _bytes((1, False), (2, False), (2, True))
@@ -149,8 +150,8 @@ PLANNED, HALVED, CHECKPOINTED = _bytes((1, False), (2, False), (2, True))
     ("limit", "taken"),
     [
         (PLANNED, []),
-        (HALVED, ["micro batches 1 -> 2"]),
-        (CHECKPOINTED, ["micro batches 1 -> 2", "activation checkpointing"]),
+        (HALVED, ["gradient accumulation steps 1 -> 2"]),
+        (CHECKPOINTED, ["gradient accumulation steps 1 -> 2", "activation checkpointing"]),
     ],
 )
 def test_out_of_memory_has_a_way_back_that_changes_no_token(start, monkeypatch, limit, taken):
@@ -158,24 +159,24 @@ def test_out_of_memory_has_a_way_back_that_changes_no_token(start, monkeypatch, 
     plain = _to_the_end(start(folder="plain"))
     monkeypatch.setitem(OnFakeCard.limits, "run", limit)
     run = start(kind=OnFakeCard, **CARD)
-    told = _to_the_end(run)
-    assert told["facts"]["ladder"] == taken
+    result = _to_the_end(run)
+    assert result["facts"]["memory_fallbacks"] == taken
     # equal but for the balance loss of the experts, which is taken over what is computed at a time
-    assert told["heldout_loss"] == pytest.approx(plain["heldout_loss"], abs=1e-3)
-    assert told["facts"]["tokens"] == plain["facts"]["tokens"] == 20 * 4 * 64
+    assert result["heldout_loss"] == pytest.approx(plain["heldout_loss"], abs=1e-3)
+    assert result["facts"]["tokens"] == plain["facts"]["tokens"] == 20 * 4 * 64
     assert [int(row["step"]) for row in _rows(run)] == list(range(1, 21))
 
 
 def test_then_it_asks_for_more_of_the_card_and_only_then_gives_up(start, monkeypatch):
     monkeypatch.setitem(OnFakeCard.limits, "run", 0.6 * CHECKPOINTED)
     run = start(kind=OnFakeCard, **CARD)
-    share = run.rung.share
+    share = run.memory.plan.share
     with pytest.raises(NeedsMoreOfTheCard):
         run.advance(0)
-    again = start(kind=OnFakeCard, **CARD)  # in a new process, with what ladder.json says
-    assert again.rung.share == pytest.approx(2 * share)
-    assert _to_the_end(again)["facts"]["ladder"] == [
-        "micro batches 1 -> 2",
+    again = start(kind=OnFakeCard, **CARD)  # in a new process, with what memory_fallbacks.json says
+    assert again.memory.plan.share == pytest.approx(2 * share)
+    assert _to_the_end(again)["facts"]["memory_fallbacks"] == [
+        "gradient accumulation steps 1 -> 2",
         "activation checkpointing",
         f"share of the card {share:g} -> {2 * share:g}",
     ]
@@ -184,7 +185,7 @@ def test_then_it_asks_for_more_of_the_card_and_only_then_gives_up(start, monkeyp
 def test_a_run_that_does_not_fit_the_whole_card_is_out_of_memory(start, monkeypatch):
     monkeypatch.setitem(OnFakeCard.limits, "run", 0.1 * CHECKPOINTED)
     asked = 0
-    while start(kind=OnFakeCard, **CARD).rung.share < 1:
+    while start(kind=OnFakeCard, **CARD).memory.plan.share < 1:
         with pytest.raises(NeedsMoreOfTheCard):
             start(kind=OnFakeCard, **CARD).advance(0)
         asked += 1

@@ -1,5 +1,6 @@
 """A run under Tune at awkward moments: notes older than the run, failures, a second look; no Ray is started."""
 
+import copy
 import json
 import time
 
@@ -11,7 +12,7 @@ from hamner.config.load import load_config
 from hamner.runs.folders import write_config
 from hamner.training import checkpoint
 from hamner.training.trainer import Diverged
-from tournament.trial import ORDERS, Trial
+from tournament.trial import EVAL_ROWS, Trial
 
 NAME = "v01_dense_small"
 WORDS = ["report=[]", "steps=[10, 10]", "keep=[5, 1]", "checkpoint_every=5"]
@@ -55,17 +56,17 @@ def test_a_run_started_again_from_an_old_note_goes_on_in_the_round_it_is_in(star
     trial = start()
     _to_the_end(trial)
     trial.step()  # five steps into round 2
-    progress = dict(trial._training.progress)
+    progress = copy.deepcopy(trial._training.progress)
     trial.cleanup()
     again = start()  # as Tune starts it when it has no note: in round 1
     told = again.step()
     assert (told["round"], told["step"], told["round_done"]) == (1, 20, True)
     after = again._training.progress
-    assert after["start"] == progress["start"] and after["grid"][: len(progress["grid"])] == [
-        [step, pytest.approx(seconds), loss] for step, seconds, loss in progress["grid"]
+    assert after.start_loss == progress.start_loss and after.grid[: len(progress.grid)] == [
+        (step, pytest.approx(seconds), loss) for step, seconds, loss in progress.grid
     ]
     outcome = json.loads(told["outcome"])
-    assert outcome["facts"]["steps"] == 20 and len(after["losses"]) == 10
+    assert outcome["facts"]["steps"] == 20 and len(after.losses) == 10
     again.cleanup()
 
 
@@ -96,7 +97,7 @@ def test_a_run_that_waits_does_nothing_until_it_goes_on(start, tmp_path):
 def test_a_second_look_that_fails_leaves_the_first_one_standing(start, tmp_path, monkeypatch):
     trial = start()
     first = json.loads(_to_the_end(trial)["outcome"])
-    (tmp_path / ORDERS).write_text('{"0": 2}')
+    (tmp_path / EVAL_ROWS).write_text('{"0": 2}')
 
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -162,7 +163,7 @@ def test_a_write_that_failed_does_not_keep_the_run_locked(start, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(checkpoint, "save", full)
-    trial._training._save(False)
+    trial._training.save()
     with pytest.raises(OSError, match="disk full"):
         trial.cleanup()
     start().cleanup()  # at once, not after a minute of waiting for the lock
@@ -172,7 +173,7 @@ def test_the_speed_of_a_row_is_that_of_its_training_steps(start, monkeypatch, tm
     trial = start(0, "log_every=1", "cooldown=0.2")
     looks = trial.training.evaluate
 
-    def slowly(self, factor):
+    def slowly(self, factor=1):
         time.sleep(1.0)
         return looks(self, factor)
 

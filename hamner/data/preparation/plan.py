@@ -141,5 +141,5 @@ def _folder_of(source: Source, config: Config) -> Path | None:
     if config.data.path == "builtin" or source.builtin is None:
         return None
     if config.data.path == "hub":
-        return None if source.hub else (home_folder() / Path(config.data.own).expanduser()).resolve()
+        return None if source.hub else (home_folder() / Path(config.data.local_path).expanduser()).resolve()
     return Path(config.data.path).expanduser()

@@ -3,7 +3,7 @@
 import pytest
 
 from hamner.config.errors import BadInput, did_you_mean
-from hamner.config.load import config_names, load_config
+from hamner.config.load import RENAMED_KEYS, check_overrides, config_names, leaves, load_config
 from hamner.config.schema import Config
 from hamner.runs.folders import write_config
 
@@ -56,9 +56,9 @@ def test_unknown_name_says_the_closest():
     assert "'laptp'" in problem and "did you mean 'laptop'?" in problem
 
 
-def test_broken_toml_is_told(tmp_path):
+def test_broken_toml_is_said_with_its_line(tmp_path):
     (problem,) = _problems(_file(tmp_path, "seed = = 1"))
-    assert "own.toml is no" in problem and "line 1" in problem
+    assert "own.toml is not" in problem and "line 1" in problem
 
 
 def test_the_config_of_a_run_can_be_read_again(tmp_path):
@@ -85,6 +85,23 @@ def test_unknown_key_names_the_closest(tmp_path, text, key, meant):
 def test_unknown_override_names_the_closest():
     (problem,) = _problems("smoke", "learning_rat=0.1")
     assert "unknown key 'learning_rat'" in problem and "did you mean 'learning_rate'?" in problem
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+def test_a_renamed_key_says_its_new_name(tmp_path, old, new):
+    section = next(name.rpartition(".")[0] for name in leaves(Config) if name.split(".")[-1] == new)
+    says = f"unknown key '{section}.{old}': it is now '{section}.{new}'"
+    assert says in _problems(_file(tmp_path, f"[{section}]\n{old} = 1"))[0]
+    assert f"unknown key '{old}' in '{old}=1': it is now '{new}'" in _problems("smoke", f"{old}=1")[0]
+    assert f"it is now '{section}.{new}'" in _problems("smoke", f"{section}.{old}=1")[0]
+    assert not any(name.split(".")[-1] == old for name in leaves(Config))
+
+
+def test_words_that_fit_no_config_are_refused_whatever_it_is():
+    check_overrides(["steps=[1]", "keep=[5,5,1]"], "tournament")  # what no config can mend is a matter of the whole
+    with pytest.raises(BadInput) as caught:
+        check_overrides(["stepz=[1]", "batch_size=many", "tournament.seeds=0"], "tournament")
+    assert len(caught.value.problems) == 3
 
 
 def test_wrong_type_names_key_and_value(tmp_path):
@@ -183,7 +200,7 @@ def test_override_values_are_toml_and_bare_words_strings():
             "mix={sft=0.25, personal=0.75}",
             "activation_checkpointing=true",
             "builtin_characters=1_000",
-            'own="a=b"',
+            'local_path="a=b"',
             "tokenizer=org/name",
         ],
     )
@@ -192,7 +209,7 @@ def test_override_values_are_toml_and_bare_words_strings():
     assert config.tournament.mix == {"sft": 0.25, "personal": 0.75}
     assert config.compute.activation_checkpointing is True
     assert config.data.builtin_characters == 1000
-    assert (config.data.own, config.data.tokenizer) == ("a=b", "org/name")
+    assert (config.data.local_path, config.data.tokenizer) == ("a=b", "org/name")
 
 
 def test_override_beats_file_and_the_last_one_wins(tmp_path):

@@ -23,7 +23,7 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_prepare_data as t
-config = t._config("hub", f"data.own={Path('own').resolve()}", "data.heldout_fraction=0.2")
+config = t._config("hub", f"data.local_path={Path('own').resolve()}", "data.heldout_fraction=0.2")
 corpus, tokenizer = t.prepare(config, Path("out"), t.NAMES, tokenizer=None, seq_len=16, hub_tokens=10**6)
 texts = {name: [t._documents(tokenizer, side(name)) for side in (corpus.train, corpus.heldout)]
          for name in ("tinystories", "fineweb_edu")}

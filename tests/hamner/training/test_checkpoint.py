@@ -115,8 +115,8 @@ def test_newest_goes_back_over_torn_ones_and_says_so(tmp_path, tokenizer):
     said = []
     assert newest(tmp_path, said.append).state["step"] == 10
     assert len(said) == 2
-    assert step_name(1000) in said[0] and "altered" in said[0] and "going back" in said[0]
-    assert step_name(100) in said[1] and "no state.json" in said[1]
+    assert step_name(1000) in said[0] and "altered" in said[0] and "using the one before" in said[0]
+    assert step_name(100) in said[1] and "state.json is missing" in said[1]
 
 
 def test_newest_of_nothing_is_none(tmp_path, tokenizer):
@@ -235,7 +235,7 @@ def test_checksums_are_those_of_the_files(tmp_path, tokenizer):
 def test_a_wrong_folder_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match=r"no checkpoint .*nowhere"):
         checkpoint.load(tmp_path / "nowhere")
-    with pytest.raises(BadInput, match=r"is no checkpoint: it has no state\.json"):
+    with pytest.raises(BadInput, match=r"is not a checkpoint: state\.json is missing"):
         checkpoint.load(tmp_path)
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match=r"no checkpoint .*file"):

@@ -1,4 +1,4 @@
-"""Checkpoints written beside training hold what was there when they were asked for."""
+"""Checkpoints written beside training hold what was there when they were requested."""
 
 import pytest
 import torch
@@ -17,15 +17,15 @@ def tokenizer():
 
 
 def test_what_changes_afterwards_is_not_in_it(tmp_path, tokenizer):
-    writer, weight, state = CheckpointWriter(), torch.arange(2_000_000.0), {"step": 1, "told": [1]}
+    writer, weight, state = CheckpointWriter(), torch.arange(2_000_000.0), {"step": 1, "losses": [1]}
     pruned = []
-    writer.write(tmp_path / "step_1", {"model": {"w": weight}}, state, MODEL, tokenizer, then=lambda: pruned.append(1))
+    writer.write(tmp_path / "step_1", {"model": {"w": weight}}, state, MODEL, tokenizer, after=lambda: pruned.append(1))
     weight.zero_()
-    state["told"].append(2)
+    state["losses"].append(2)
     writer.wait()
-    found = checkpoint.load(tmp_path / "step_1")
-    assert torch.equal(found.tensors("model")["w"], torch.arange(2_000_000.0))
-    assert found.state["told"] == [1] and pruned == [1]
+    saved = checkpoint.load(tmp_path / "step_1")
+    assert torch.equal(saved.tensors("model")["w"], torch.arange(2_000_000.0))
+    assert saved.state["losses"] == [1] and pruned == [1]
 
 
 def test_one_at_a_time_in_their_order(tmp_path, tokenizer):
@@ -37,7 +37,7 @@ def test_one_at_a_time_in_their_order(tmp_path, tokenizer):
             {"step": step},
             MODEL,
             tokenizer,
-            then=lambda: checkpoint.prune(tmp_path, 2),
+            after=lambda: checkpoint.prune(tmp_path, 2),
         )
     writer.wait()
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["step_000000003", "step_000000004"]

@@ -1,0 +1,92 @@
+"""The border between two stages: what a stage's end measures and records, and what follows from its reason.
+
+Reasons: plateau (more of the stage would bring next to nothing), worse (its held-out loss rises), steps (its fixed
+length), cap (the config's longest), data (every source of it has been read often enough).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from curriculum.measurements import Measurements
+from curriculum.place import Place
+from curriculum.run_logger import RunLogger, listed
+from curriculum.stages import Stage
+from hamner.config.errors import BadInput
+from hamner.config.schema import Curriculum
+from hamner.evaluation.forgetting import drops
+from hamner.model.distributed import broadcast_object
+from hamner.training import checkpoint
+from hamner.training.session import Session
+
+
+class Border:
+    """Ends stages of one run."""
+
+    def __init__(self, session: Session, measurements: Measurements, log: RunLogger, settings: Curriculum) -> None:
+        self._session, self._measurements, self._log, self._settings = session, measurements, log, settings
+
+    def end_stage(self, stage: Stage, place: Place, reason: str) -> Place:
+        """Measure and record the stage; return the place behind it. A worse end goes back to the best weights first."""
+        if reason == "worse":
+            self._go_back(stage, place)
+        record = self._record(stage, place, reason)
+        place = place.with_stage_over(record)
+        self._log.say(
+            f"stage {record['number']} {stage.name} ended by {reason} after {record['steps']} steps: held out "
+            f"{listed(record['heldout_loss'])}"
+        )
+        for drop in drops(list(place.records)):
+            self._log.say(f"  {drop.line}")
+        self._log.stage_over(place.records, self._measurements.chance, self._session.global_step)
+        return place
+
+    def must_stop(self, place: Place) -> bool:
+        """Return whether the run ends at this border: the stage before got worse, and after_rising_loss = stop."""
+        is_at_border = place.stage_step == 0 and bool(place.records)
+        return self._settings.after_rising_loss == "stop" and is_at_border and place.records[-1]["reason"] == "worse"
+
+    def _record(self, stage: Stage, place: Place, reason: str) -> dict[str, Any]:
+        trainer, settings = self._session.trainer, self._settings
+        hamner, mixer = trainer.hamner, trainer.mixer
+        before: Mapping[str, int] = place.rows_before or {}
+        rows = {name: count - before.get(name, 0) for name, count in mixer.rows_read().items()}
+        return {
+            "number": place.stage_index + 1,
+            "stage": stage.name,
+            "steps": place.stage_step,
+            "tokens": place.stage_step * settings.batch_size * settings.seq_len,
+            "reason": reason,
+            "started_at": place.start_losses,
+            "train_loss": self._measurements.training_losses(hamner, mixer),
+            **self._measurements.stage_end_results(hamner),
+            "epochs": mixer.epochs(),
+            "left_out": list(place.left_out),
+            "rows": rows,
+            "skipped_steps": trainer.skipped_total,
+            "checkpoint": f"checkpoints/{checkpoint.step_name(trainer.step_count)}",
+            "best": place.best,
+        }
+
+    def _go_back(self, stage: Stage, place: Place) -> None:
+        """Take the stage's best weights again, if the config says so. What was read since stays read."""
+        best, line = place.best, f"  the held-out loss of {stage.name} rises"
+        if self._settings.after_rising_loss != "best" or best is None or best["stage_step"] == place.stage_step:
+            self._log.say(line)
+            return
+        path, problem = self._session.folder / best["checkpoint"], ""
+        if self._session.rank == 0:
+            try:
+                self._session.wait()
+                checkpoint.load(path)
+            except BadInput as error:
+                problem = str(error)
+        problem = broadcast_object(problem)
+        if problem:
+            self._log.say(f"{line}; its best weights are lost, so the run continues from the last: {problem}")
+            return
+        self._session.trainer.load_weights(
+            checkpoint.load(path), optimizer=self._settings.optimizer_at_stage_start == "keep"
+        )
+        self._log.say(f"{line}: back to the weights of its step {best['stage_step']}")

@@ -1,0 +1,260 @@
+"""Launch a curriculum: check it, prepare its text, train it on Ray Train, print the result.
+
+Data in: what the command line asks for, a config. Data out: RUN/final/, RUN/stages.json and an exit code. Everything
+that can be wrong is found before anything is started or written; without --from it is found without PyTorch.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from curriculum.curricula import find_curriculum
+from curriculum.disk import check_disk
+from curriculum.stages import SEED, Stage, StagePlan, stage_index
+from curriculum.starting_model import find_starting_model, with_checkpoint
+from hamner.config.errors import BadInput, Problems
+from hamner.config.load import parse
+from hamner.config.schema import Config
+from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
+from hamner.data.tokenizer import Tokenizer
+from hamner.runs import cli
+from hamner.runs.cluster import check_machine, join, ray_settings
+from hamner.runs.files import read_json_as
+from hamner.runs.folders import open_run, write_config
+from hamner.runs.lock import only_one
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, beside the config."""
+
+    who: str
+    name: str | None  # of the run; None: a new name, or the newest run to resume
+    is_resumed: bool
+    tournament: str | None  # whose winner
+    stage: str | None  # number or name of the stage to begin with
+    checkpoint: str | None  # folder of the weights to begin with
+    curriculum: str  # a name or a file
+    like: str | None  # the run whose tokens a control repeats
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run whose folder, config and stages are settled. facts: what config.json keeps beside the config."""
+
+    folder: Path
+    config: Config
+    facts: dict[str, Any]
+    stages: Sequence[Stage]
+
+
+def run_curriculum(request: Request, config: Config | None, results: Path) -> int:
+    """Start or resume a run; returns the exit code. config: None to resume with the stored one."""
+    console = cli.console()
+    console.print(f"results: {results}", soft_wrap=True)
+    run, description = _open(request, config, results)
+    restart_at = stage_index(request.stage, run.stages) if request.is_resumed and request.stage else None
+    if request.is_resumed:
+        if (run.folder / "final").is_dir() and restart_at is None:
+            return _print_result(console, run.folder)
+        check_machine(run.config, _cores(run.config))
+    with only_one(
+        run.folder / ".driver.lock",
+        f"another process is working on {run.folder}: wait for it to end",
+        wait_seconds=2 if request.is_resumed else 0,
+    ):
+        if description:
+            console.print(description, soft_wrap=True)
+        _prepare(console, run, is_new=not request.is_resumed)
+        try:
+            if restart_at is not None:
+                _restart_at(run.folder, restart_at)
+            return _train(console, run)
+        finally:
+            import ray
+
+            ray.shutdown()
+
+
+def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:
+    """The run and a line about its model. Raises BadInput with every problem."""
+    problems, description = Problems(), ""
+    facts: dict[str, Any] = {"kind": "curriculum", "who": request.who}
+    if config and not request.is_resumed:
+        description = _check_new(request, config, results, facts, problems)
+    with problems.collect():
+        folder, config, facts = open_run(
+            results, "curriculum", request.name, resume=request.is_resumed, config=config, facts=facts
+        )
+    problems.raise_all()
+    assert config is not None
+    if "curriculum" not in facts:
+        raise BadInput(
+            f"{folder} was started by an older version, which kept no curriculum: start a new run, with "
+            f"--from {folder}/checkpoints/STEP to begin with its weights"
+        )
+    stages = parse(StagePlan, facts["curriculum"], str(folder / "config.json")).stages
+    return Opened(folder, config, facts, stages), description
+
+
+def _check_new(request: Request, config: Config, results: Path, facts: dict[str, Any], problems: Problems) -> str:
+    """Add to `problems` all that can be wrong with a new run, and to `facts` what config.json keeps of it.
+
+    Returns a line about its model.
+    """
+    curriculum, start = StagePlan(name="seed", stages=SEED), None
+    with problems.collect():
+        curriculum = find_curriculum(request.curriculum, request.like, config, results)
+    with problems.collect():
+        facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0
+    with problems.collect():
+        model = find_starting_model(request.who, config, results, request.tournament)
+        start = with_checkpoint(model, request.checkpoint)
+        problems.found += start.model.problems(config.curriculum.seq_len)
+        weights = str(Path(request.checkpoint).expanduser().resolve()) if request.checkpoint else None
+        facts |= start.facts() | {"from": weights, "curriculum": curriculum.model_dump(mode="json")}
+    with problems.collect():
+        check_machine(config, _cores(config))
+    with problems.collect():
+        check_sources(config, [name for stage in curriculum.stages for name in stage.mix])
+    if start:
+        with problems.collect():
+            check_disk(start.model, config, curriculum.stages, results)
+    return start.description if start else ""
+
+
+def _cores(config: Config) -> int:
+    """Cores of all workers."""
+    return config.compute.workers * config.compute.worker_threads
+
+
+def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
+    """Write config.json, prepare the text, join Ray, in that order. Bad input leaves nothing of a new run behind."""
+    config, compute = run.config, run.config.compute
+    try:
+        if is_new:
+            write_config(run.folder, config, run.facts)
+        console.print(
+            f"curriculum {run.folder.name}: {run.facts['name']}, {run.facts['curriculum']['name']} ({len(run.stages)} "
+            f"stage{'s' * (len(run.stages) > 1)}), data: {config.data.path}",
+            soft_wrap=True,
+        )
+        console.print(_evaluation_cost(config), soft_wrap=True)
+        prepare(
+            config,
+            run.folder / "data",
+            sorted({name for stage in run.stages for name in stage.mix}),
+            tokenizer=_tokenizer(run.folder, run.facts["tokenizer"]) or choose_tokenizer(config),
+            seq_len=config.curriculum.seq_len,
+            hub_tokens=config.data.hub_tokens,
+            say=lambda line: console.print(line, soft_wrap=True),
+        )
+        import ray
+
+        settings, gpus = ray_settings(compute.worker_threads), float(compute.device == "cuda")
+        join(ray, settings, cpus=compute.worker_threads, gpus=gpus, processes=compute.workers)
+    except BadInput:
+        if is_new:
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+def _tokenizer(folder: Path, origin: dict[str, str] | None) -> Tokenizer | None:
+    """The tokenizer of the starting model, until the run's data folder has it; None for a model without one.
+
+    origin: path and sha256 of the one the run was started with.
+    """
+    if origin is None or (folder / "data" / "manifest.json").is_file():
+        return None
+    tokenizer = Tokenizer.load(origin["path"])
+    if tokenizer.sha256 != origin["sha256"]:
+        raise BadInput(
+            f"the tokenizer in {origin['path']} has changed since the run was started: restore it, or start a new run"
+        )
+    return tokenizer
+
+
+def _evaluation_cost(config: Config) -> str:
+    """A line that says what evaluating the held-out rows adds to the arithmetic of training."""
+    settings, rule = config.curriculum, config.curriculum.plateau
+    passes = 4 if config.compute.activation_checkpointing else 3  # of a training row, one of a held-out row
+    share = settings.eval_sequences / (rule.evaluation_steps * settings.batch_size * passes)
+    return (
+        f"evaluating {settings.eval_sequences} held-out rows every {rule.evaluation_steps} steps adds "
+        f"{100 * share:.1f} % to the arithmetic of training"
+    )
+
+
+def _restart_at(folder: Path, first_stage: int) -> None:
+    """Rewrite the newest checkpoint so that it stands at the beginning of another stage."""
+    from curriculum.place import Place
+    from hamner.training import checkpoint
+
+    newest = checkpoint.newest(folder / "checkpoints", complete=True)
+    if newest is None:
+        raise BadInput(f"{folder} has no checkpoint to begin stage {first_stage + 1} with: leave out --stage")
+    shutil.rmtree(folder / "final", ignore_errors=True)
+    groups = {group: newest.tensors(group) for group in ("model", "optimizer", "average")}
+    place = replace(Place.from_state(newest.state["place"]), stage_index=first_stage, stage_step=0)
+    state = newest.state | {"place": place.state()}
+    with FileLock(folder / ".worker0.lock", timeout=60):  # the worker of a killed driver may still be writing
+        checkpoint.save(newest.path, groups, state, newest.model, newest.tokenizer())
+
+
+def _train(console: Console, run: Opened) -> int:
+    """Train all stages and show the worker's log meanwhile; returns the exit code."""
+    from curriculum.driver import Interrupted, log_shown, run_until_signal
+    from curriculum.train_on_ray import train_on_ray
+
+    try:
+        with log_shown(console, run.folder):
+            failure = run_until_signal(lambda: train_on_ray(run.folder, run.config), run.folder)
+    except Interrupted as signal:
+        if not signal.is_saved:
+            console.print(f"not saved in time; {cli.RESUMABLE}")
+        return 128 + signal.number
+    if (run.folder / "final").is_dir():
+        return _print_result(console, run.folder)
+    if failure:
+        console.print(f"[red]{failure}[/red]", soft_wrap=True)
+    console.print(f"[red]not finished; see {run.folder / 'run.log'}[/red]", soft_wrap=True)
+    return 1
+
+
+def _print_result(console: Console, folder: Path) -> int:
+    """Print the held-out losses at each stage's end, and how to talk to the model; returns exit code 0."""
+    table = Table(
+        title=f"curriculum {folder.name}: held-out loss in nats per token at each stage's end",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    read_json_as(folder / "stages.json", lambda document: _add_rows(table, document["stages"]))
+    console.print(table)
+    console.print(f"finished: {folder / 'final'}", soft_wrap=True)
+    console.print(f"talk to it: hamner chat {folder.name}", soft_wrap=True)
+    return 0
+
+
+def _add_rows(table: Table, records: list[dict[str, Any]]) -> None:
+    """Fill the table, one row a stage that is over."""
+    sources = list(dict.fromkeys(name for record in records for name in record["heldout_loss"]))
+    table.add_column("stage", no_wrap=True)
+    for heading in ("steps", "tokens", "ended by", *sources):
+        table.add_column(heading, justify="right")
+    for record in records:
+        table.add_row(
+            f"{record['number']} {record['stage']}",
+            f"{record['steps']:,}",
+            f"{record['tokens']:,}",
+            record["reason"],
+            *(f"{record['heldout_loss'][name]:.3f}" for name in sources),
+        )

@@ -1,0 +1,38 @@
+"""Ray Train: one TorchTrainer that trains all stages of a run, with its workers, restarts and storage.
+
+Data in: a run's folder and config. Data out: what train_loop.py writes there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ray.train
+from ray.train.torch import TorchTrainer
+
+from curriculum.train_loop import train
+from hamner.config.schema import Config
+from hamner.runs.folders import next_attempt
+
+
+def train_on_ray(folder: Path, config: Config) -> str:
+    """Train all stages; returns what Ray says of a failure, "" when the training ended by itself."""
+    attempt, compute = next_attempt(folder), config.compute
+    resources = {"CPU": compute.worker_threads} | ({"GPU": 1} if compute.device == "cuda" else {})
+    trainer = TorchTrainer(
+        train,
+        train_loop_config={"run": str(folder), "attempt": attempt},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=compute.workers, use_gpu=compute.device == "cuda", resources_per_worker=resources
+        ),
+        run_config=ray.train.RunConfig(
+            name=str(attempt),
+            storage_path=str(folder / "ray"),
+            failure_config=ray.train.FailureConfig(max_failures=compute.max_failures),
+        ),
+    )
+    try:
+        trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,33 @@
+"""Command `hamner`: list and run all commands, `hamner COMMAND [options]` or `python -m hamner COMMAND [options]`.
+
+A new command is one row of COMMANDS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hamner.runs.cli import run_verb
+
+COMMANDS = {  # verb: (module with a main(), what it does)
+    "tournament": ("tournament.run", "find an architecture: contestants, elimination rounds, one winner (Ray Tune)"),
+    "curriculum": ("curriculum.__main__", "train a model in stages of data: run, compare, prepare_data (Ray Train)"),
+    "chat": ("hamner.chat", "talk to a trained model"),
+    "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
+    "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),
+    "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),
+}
+EXAMPLES = (
+    "hamner tournament --config laptop --name first             # ten contestants in miniature, on two CPU cores",
+    "hamner curriculum run winner --config laptop --name first  # train the winner through eight stages",
+    "hamner chat first                                          # talk to it",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    description = "Find the small language model your GPU deserves, raise it, and talk to it."
+    return run_verb("hamner", description, COMMANDS, EXAMPLES, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

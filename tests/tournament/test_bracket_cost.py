@@ -1,0 +1,81 @@
+"""What the bracket's answers cost, counted in calls of functions and not in seconds."""
+
+import random
+import sys
+from collections import Counter
+
+import pytest
+from fakes import play_fake, random_outcome
+
+from tournament.bracket import Bracket, Outcome, Rules, Run
+
+
+def _bracket(contestants, *, twins=2, **rules):
+    names = [f"c{i:02}" for i in range(contestants)]
+    keep = [contestants >> power for power in range(1, contestants.bit_length())]
+    flops = {name: 1.0 + place for place, name in enumerate(names)}
+    return Bracket(Rules(keep, **rules), flops, twins=[Run(names[0], 1 + i) for i in range(twins)])
+
+
+def _calls(action):
+    """How often each function of this project was called meanwhile, a generator once for each item."""
+    calls = Counter()
+
+    def count(frame, event, argument):
+        if event == "call" and "/tournament/" in frame.f_code.co_filename:
+            calls[frame.f_code.co_qualname] += 1
+
+    sys.setprofile(count)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def _league(contestants, **rules):
+    bracket, rng = _bracket(contestants, **rules), random.Random(contestants)
+    outcome = random_outcome(bracket, rng, worse=0.01)
+    return _calls(lambda: play_fake(bracket, outcome, rng))
+
+
+@pytest.mark.parametrize("rules", [{"contested": "cut"}, {"mode": "async"}, {"contested": "seeds", "max_seeds": 2}])
+def test_a_league_of_four_times_the_contestants_costs_less_than_their_square(rules):
+    small, large = _league(10, **rules).total(), _league(40, **rules).total()
+    assert small < 10_000
+    assert large < 16 * small
+
+
+def test_asking_again_computes_nothing():
+    bracket = _bracket(20)
+    for run in bracket.waiting_for()[:15]:
+        bracket.report(run, 0, Outcome(5.0 + 0.01 * int(run.contestant[1:])))
+
+    def ask():
+        return bracket.waiting_for(), bracket.ranking(0), bracket.contestants(1), [bracket.next_round(r) for r in runs]
+
+    runs = bracket.runs(0)
+    first = ask()
+    calls = _calls(ask)
+    assert ask() == first
+    assert calls["Standing.of"] == calls["RoundTable.__init__"] == calls["RoundTable.compare"] == 0
+    assert calls.total() < 3 * len(runs)
+
+
+def test_a_report_computes_the_standing_of_its_contestant_alone():
+    bracket = _bracket(20)
+    bracket.ranking(0)
+    first, second = bracket.waiting_for()[:2]
+    bracket.report(first, 0, Outcome(5.0))
+    calls = _calls(lambda: (bracket.report(second, 0, Outcome(5.1)), bracket.ranking(0)))
+    assert calls["Standing.of"] == 1 and calls["RoundTable.compare"] == 0
+
+
+def test_each_pair_is_compared_once_a_round_however_often_its_label_is_read():
+    bracket, rng = _bracket(8), random.Random(0)
+    outcome = random_outcome(bracket, rng, count=4)
+    for run in bracket.runs(0)[:-1]:
+        bracket.report(run, 0, outcome(run, 0))
+    last = bracket.runs(0)[-1]
+    calls = _calls(lambda: (bracket.report(last, 0, outcome(last, 0)), bracket.labels(0), bracket.labels(0)))
+    assert calls["DocumentMeans.nats"] == 2 * 2 * 4  # sources, sides, contestants that are out

@@ -1,0 +1,231 @@
+"""Contestants of a league: by name, rows of a league file, settings of a sweep."""
+
+import pytest
+
+from hamner.config.cost import training_flops_per_token
+from hamner.config.errors import BadInput
+from hamner.config.load import load_config
+from hamner.config.presets import CONTESTANTS, model_named
+from hamner.config.schema import ParameterGroup
+from tournament.bracket import Run
+from tournament.entrants import entrants, flops_per_token, read_league, run_name, sweep, twins
+
+FILE = """
+[[contestant]]
+name = "slow-middle"
+base = "v02_dense_medium"
+learning_rate = 1e-4
+seeds = [3, 5]
+parameter_groups = [{learning_rate_scale = 0.2, middle_layers = 2}, {learning_rate_scale = 0, parameters = "emb*"}]
+
+[[contestant]]
+name = "shallow"
+base = "v3"
+overrides = {num_layers = 2, attention = "differential", rope_theta = 5e4}
+
+[[contestant]]
+name = "plain"
+base = "v05_moe_small"
+"""
+
+
+def _config(rows=None, *words):
+    return load_config("smoke", words, extra={"league": rows} if rows else None)
+
+
+def _problems(*rows):
+    """The problems of a league of these rows."""
+    with pytest.raises(BadInput) as error:
+        entrants(_config(list(rows)))
+    return error.value.problems
+
+
+def _league(tmp_path, text):
+    path = tmp_path / "league.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_league(str(path))
+
+
+def test_the_ten_enter_in_their_order_at_the_size_of_the_config():
+    config = _config()
+    contestants = entrants(config)
+    assert list(contestants) == list(CONTESTANTS)
+    assert all(c.model == model_named(name, config.size) for name, c in contestants.items())
+    assert {(c.seeds, c.learning_rate, c.groups) for c in contestants.values()} == {((0,), None, ())}
+
+
+def test_those_named_enter_with_the_leagues_seeds_and_presets_too():
+    contestants = entrants(_config(None, 'contestants=["v3", "v09_deep_narrow"]', "keep=[1]", "steps=[9]", "seeds=3"))
+    assert {name: c.seeds for name, c in contestants.items()} == {"v3": (0, 1, 2), "v09_deep_narrow": (0, 1, 2)}
+
+
+def test_rows_of_a_file_say_how_an_entrant_differs_from_its_base(tmp_path):
+    config = _config(_league(tmp_path, FILE), "seeds=2", "max_seeds=2")
+    contestants = entrants(config)
+    assert list(contestants) == ["slow-middle", "shallow", "plain"]
+    assert contestants["slow-middle"].model == model_named("v02_dense_medium", config.size)
+    assert (contestants["slow-middle"].seeds, contestants["slow-middle"].learning_rate) == ((3, 5), 1e-4)
+    assert contestants["slow-middle"].groups == (
+        ParameterGroup(learning_rate_scale=0.2, middle_layers=2),
+        ParameterGroup(learning_rate_scale=0.0, parameters="emb*"),
+    )
+    changed = {"num_layers": 2, "attention": "differential", "rope_theta": 5e4}
+    assert contestants["shallow"].model == model_named("v3", config.size).model_copy(update=changed)  # after shrinking
+    assert (contestants["plain"].seeds, contestants["plain"].learning_rate) == ((0, 1), None)
+
+
+def test_a_league_of_ones_own_may_be_smaller_than_what_round_one_keeps(tmp_path):
+    config = _config(_league(tmp_path, FILE))
+    assert len(entrants(config)) == 3 < config.tournament.keep[0]
+    with pytest.raises(BadInput, match=r"round 1 keeps 5 of 2 contestants; it must cut at least one"):
+        entrants(_config(None, 'contestants=["v2", "v3"]'))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "'contestant' is missing"),
+        ("[[contestant]]\nname = 'x'", "base' is missing"),
+        ("[[contestant]]\nname = 'x'\nbase = 'v2'\noverride = {num_layers = 2}", "did you mean|unknown key"),
+        ("[[contestant]]\nname = 'x'\nbase = 'v2'\nlearning_rate = 0", "greater than 0"),
+        ("[[contestant]]\nname = x", "cannot be read as a league file"),
+    ],
+)
+def test_a_file_that_is_not_a_league_is_refused(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message):
+        _league(tmp_path, text)
+
+
+def test_a_league_file_that_is_not_there_is_named():
+    with pytest.raises(BadInput, match=r"/nowhere/l\.toml cannot be read"):
+        read_league("/nowhere/l.toml")
+
+
+V2 = {"name": "x", "base": "v2"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"base": "v02_dense"}, "unknown contestant 'v02_dense'; did you mean 'v02_dense_medium'?"),
+        ({"overrides": {"num_layer": 2}}, "unknown key 'num_layer'; did you mean 'num_layers'?"),
+        ({"overrides": {"num_layers": "two"}}, "'num_layers' = 'two'"),
+        ({"overrides": {"num_layers": True}}, "'num_layers' = True"),
+        ({"overrides": {"document_mask": 1}}, "'document_mask' = 1"),
+        ({"overrides": {"num_heads": 3}}, "x: num_heads 3 is not a multiple of num_kv_heads 2"),
+        ({"overrides": {"max_seq_len": 32}}, "sequences of 64 tokens exceed the model's max_seq_len 32"),
+        ({"overrides": {"vocab_size": 100}}, "vocab_size"),  # the tokenizer has more ids than that
+        ({"seeds": [1, 1]}, "seeds = [1, 1] must be different"),
+        ({"seeds": [-1]}, "not negative"),
+        ({"parameter_groups": [{"learning_rate_scale": 0.2}]}, "has either middle_layers or parameters"),
+        (
+            {"parameter_groups": [{"learning_rate_scale": 0.2, "middle_layers": 1, "parameters": "*"}]},
+            "has either middle",
+        ),
+        ({"parameter_groups": [{"learning_rate_scale": 0.2, "middle_layers": 4}]}, "4 middle layers of 3"),
+        ({"parameter_groups": [{"learning_rate_scale": 0.2, "parameters": "nothing.*"}]}, "nothing.*"),
+    ],
+)
+def test_an_impossible_row_is_refused_before_anything_starts(row, message):
+    problems = _problems(V2 | row)
+    assert len(problems) == 1 and message in problems[0]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "..", ".", "data", "ray"])  # two are the league's own
+def test_a_name_that_cannot_be_a_folder_is_refused(name):
+    assert len(_problems(V2 | {"name": name})) == 1
+
+
+def test_two_runs_never_share_a_folder():
+    assert any(
+        "a-seed1" in problem
+        for problem in _problems({"name": "a", "base": "v3", "seeds": [0, 1]}, {"name": "a-seed1", "base": "v2"})
+    )
+
+
+def test_all_problems_of_all_rows_come_at_once():
+    problems = "\n".join(
+        _problems(
+            V2,
+            V2 | {"base": "v33"},
+            {"name": "y", "base": "v3", "overrides": {"num_layer": 2}},
+            {"name": "z", "base": "v3", "seeds": [-1], "parameter_groups": [{"learning_rate_scale": 0.2}]},
+        )
+    )
+    for part in ("'x' is entered twice", "unknown contestant 'v33'", "'num_layer'", "z: seeds", "z: a parameter group"):
+        assert part in problems
+
+
+def test_all_problems_of_one_row_come_at_once():
+    problems = "\n".join(_problems({"name": "a b", "base": "v33", "seeds": [-1]}))
+    assert "v33" in problems and "folder" in problems and "seeds" in problems
+
+
+def test_twins_are_further_seeds_of_the_cheapest():
+    config = _config()
+    contestants = entrants(config)
+    costs = {name: training_flops_per_token(c.model, 64) for name, c in contestants.items()}
+    assert flops_per_token(config, contestants) == costs
+    assert twins(config, contestants) == [Run(min(costs, key=costs.get), seed) for seed in (1, 2)]
+    assert twins(_config(None, "twins=0"), contestants) == []
+    equal = entrants(_config([{"name": n, "base": "v2", "seeds": [4]} for n in ("b", "a")]))
+    assert twins(config, equal) == [Run("a", 5), Run("a", 6)]
+
+
+def test_there_are_no_twins_where_a_contestant_has_several_seeds():
+    for config in (_config(None, "seeds=2", "max_seeds=2"), _config([V2, V2 | {"name": "y", "seeds": [0, 1]}])):
+        assert config.tournament.twins == 2 and twins(config, entrants(config)) == []
+
+
+def test_a_run_is_named_after_its_contestant_and_its_further_seeds():
+    contestants = entrants(_config([V2 | {"seeds": [3, 4]}, {"name": "y", "base": "v3"}]))
+    runs = [Run("x", 3), Run("x", 4), Run("x", 5), Run("y", 0), Run("y", 1)]
+    assert [run_name(run, contestants) for run in runs] == ["x", "x-seed4", "x-seed5", "y", "y-seed1"]
+
+
+def test_a_sweep_enters_each_setting_of_each_contestant():
+    assert sweep(["lr=1e-4,3e-4"], ["v2", "v3"]) == [
+        {"name": f"{name}-lr={text}", "base": name, "learning_rate": rate}
+        for name in ("v2", "v3")
+        for text, rate in (("1e-4", 1e-4), ("3e-4", 3e-4))
+    ]
+    rows = sweep(["num_layers=2,4", "lr=1e-3", "num_heads=2"], ["v3"])
+    assert rows == [
+        {
+            "name": f"v3-num_layers={n}-lr=1e-3-num_heads=2",
+            "base": "v3",
+            "learning_rate": 1e-3,
+            "overrides": {"num_layers": n, "num_heads": 2},
+        }
+        for n in (2, 4)
+    ]
+    contestants = entrants(_config(rows))
+    assert [(c.model.num_layers, c.model.num_heads, c.learning_rate) for c in contestants.values()] == [
+        (2, 2, 1e-3),
+        (4, 2, 1e-3),
+    ]
+    contestants = entrants(_config(sweep(["document_mask=true,false"], ["v3"]), "document_mask=true"))
+    assert {name: c.model.document_mask for name, c in contestants.items()} == {
+        "v3-document_mask=true": True,
+        "v3-document_mask=false": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("num_layer=2", "did you mean 'num_layers'"),
+        ("lr", "write KEY=VALUE"),
+        ("lr=", "write KEY=VALUE"),
+        ("lr=1e-4,", "must be a number"),
+        ("lr=fast", "must be a number"),
+        ('lr="a"', "must be a number"),
+        ("lr=[1]", "must be a number"),
+        ("lr=true", "must be a number"),
+        ("num_layers=true", "must be a number"),
+        ("document_mask=1", "must be true or false"),
+    ],
+)
+def test_a_sweep_of_an_unknown_key_or_value_is_refused(word, message):
+    with pytest.raises(BadInput, match=message):
+        sweep([word], ["v2"])

@@ -1,0 +1,123 @@
+"""A league on disk: its ledger and messages, and the rules that the miniature leaves off, through the real command."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from hamner.config.load import load_config
+from tournament.bracket import Outcome, Run
+from tournament.league import EVAL_ROWS, League
+
+THREE = ["v01_dense_small", "v02_dense_medium", "v03_diffattn_small"]
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _league(folder, *words):
+    """A league of three in a folder, with what it prints."""
+    config = load_config("smoke", [f"contestants={json.dumps(THREE)}", "steps=[10, 10]", "keep=[2, 1]", *words])
+    return League(folder, config, Console(file=io.StringIO(), width=200))
+
+
+def _printed(league):
+    return league.console.file.getvalue()
+
+
+def _report(league, losses, index=0):
+    """As the scheduler does: to the bracket, then to the league."""
+    for run, loss in losses.items():
+        outcome = loss if isinstance(loss, Outcome) else Outcome(loss)
+        league.record(run, outcome, league.bracket.report(run, index, outcome))
+
+
+def test_each_report_is_in_the_ledger_and_a_resume_decides_nothing_again(tmp_path):
+    league = _league(tmp_path, "twins=0")
+    league.open()
+    assert "starting at step 0" in _printed(league) and league.attempt == 1
+    _report(league, {Run(THREE[0], 0): 5.0, Run(THREE[1], 0): 4.0})
+    resumed = _league(tmp_path, "twins=0")
+    resumed.open()
+    assert "resuming in round 1" in _printed(resumed)
+    assert resumed.bracket.state() == league.bracket.state()
+    assert not (tmp_path / "standings.json").exists()
+    _report(resumed, {Run(THREE[2], 0): Outcome(None, "oom", "full")})
+    document = _read(tmp_path / "standings.json")
+    assert [row["status"] for row in document["rounds"][0]["standings"]] == ["advanced", "advanced", "oom"]
+    assert "oom: full" in _printed(resumed)
+
+
+def test_a_contested_cut_writes_more_held_out_rows_then_prints_the_added_seeds(tmp_path):
+    league = _league(tmp_path, "twins=2", "contested=seeds", "max_seeds=2", "steps=[10]", "keep=[1]")
+    losses = dict(
+        zip((*(Run(name, 0) for name in THREE), *league.bracket.twins), (5.0, 5.01, 9.0, 5.02, 5.03), strict=True)
+    )
+    rows = league.bracket.rules.rows
+
+    def outcomes(factor):
+        """Documents that say little, of a text that ends after the first rows."""
+        nats = {run: [9.0, 1.0] if run.contestant == THREE[0] else [1.0, 9.0] for run in losses}
+        return {
+            run: Outcome(loss, None, "", factor, rows, {"s": {"share": 1.0, "tokens": [4] * 8, "nats": nats[run] * 4}})
+            for run, loss in losses.items()
+        }
+
+    _report(league, outcomes(1))
+    assert _read(tmp_path / EVAL_ROWS) == {"0": 2} and "further seeds" not in _printed(league)
+    _report(league, outcomes(2))
+    assert _printed(league).count(f"further seeds: {THREE[0]} now 2, {THREE[1]} now 2") == 1
+
+
+def test_the_messages_of_a_league_without_winner_say_what_to_do(tmp_path):
+    league = _league(tmp_path, "twins=0")
+    assert not league.close("") and "Use --resume" in _printed(league)
+    _report(league, {Run(name, 0): Outcome(None, "error", "crash") for name in THREE})
+    assert league.bracket.is_over() and not league.close("")
+    assert "every contestant failed" in _printed(league)
+
+
+def test_probe_further_seeds_and_cooldown_through_the_command(commands):
+    """Three contestants, each at its own rate; contested cuts lead to a second seed."""
+    ended = commands.run(
+        "tournament",
+        "--config",
+        "smoke",
+        "--name",
+        "full",
+        'contestants=["v01_dense_small", "v05_moe_small", "v03_diffattn_small"]',
+        "steps=[10, 10]",
+        "keep=[2, 1]",
+        "lr=probe",
+        "contested=seeds",
+        "max_seeds=2",
+        "cooldown=0.2",
+        "report=[]",
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    folder = commands.results / "tournament" / "full"
+    document = _read(folder / "standings.json")
+    probe = document["learning_rate_round"]
+    assert [len(r["standings"]) for r in document["rounds"]] == [3, 2]  # the probe is not a round
+    assert probe["steps"] == 6 and len(probe["standings"]) == 3
+    for row in probe["standings"]:
+        losses = {float(rate): loss for rate, loss in row["tried"].items()}
+        assert 3 <= len(losses) <= 5 and row["tokens"] == len(losses) * 6 * 256
+        assert losses[row["learning_rate"]] == min(losses.values())
+        assert {1e-4, 3e-4, 9e-4} <= {round(rate, 6) for rate in losses}
+    rates = {row["contestant"]: row["learning_rate"] for row in probe["standings"]}
+    for round_ in document["rounds"]:
+        for row in round_["standings"]:
+            assert row["learning_rate"] == pytest.approx(10 * rates[row["contestant"]])
+            assert row["seeds"] == len(row["runs"])
+            assert row["heldout_loss"] == pytest.approx(
+                sum(run["heldout_loss"] for run in row["runs"]) / row["seeds"], rel=1e-12
+            )
+            if row["verdict"] == "contested":
+                assert row["seeds"] == 2
+        assert "cut_differs_without_cooldown" in round_
+    assert max(row["seeds"] for round_ in document["rounds"] for row in round_["standings"]) == 2
+    assert not list(folder.glob("*/probe*"))
+    assert _read(folder / "winner.json")["checkpoint"].split("/")[-3] == document["winner"]

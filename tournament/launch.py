@@ -1,0 +1,154 @@
+"""Launch a tournament: check it, prepare its text while Ray starts, run its rounds, print the winner.
+
+Data in: a config, or the name of a run to resume. Data out: RUN/winner.json, RUN/standings.json and an exit code.
+Everything that can be wrong is found before Ray starts. RUN/bracket.json is the ledger (league.py): a decision written
+there is never made again, whichever process is killed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from hamner.config.errors import BadInput, Problems
+from hamner.config.schema import Config
+from hamner.runs import cli
+from hamner.runs.background import Failed
+from hamner.runs.cluster import check_machine
+from hamner.runs.files import read_json_as
+from hamner.runs.folders import open_run, write_config
+from hamner.runs.lock import only_one
+from tournament.disk import check_disk
+from tournament.entrants import entrants
+from tournament.prepare_in_background import BackgroundPreparation
+
+if TYPE_CHECKING:
+    from tournament.league import League
+
+VERDICTS = {
+    "settled": "settled: more than chance of seeds and text explains",
+    "contested": "contested: chance of seeds and text could explain it",
+    "unknown": "unknown: no contestant ran with two seeds, so how far chance moves one was not measured",
+}
+
+
+def run_tournament(config: Config | None, results: Path, name: str | None, *, resume: bool) -> int:
+    """Run or resume a league; returns the exit code. config: None to resume with the stored one."""
+    console, start = cli.console(), time.monotonic()
+    console.print(f"results: {results}", soft_wrap=True)
+    problems = Problems()
+    if config is not None and not resume:
+        _check_new(config, results, problems)
+    with problems.collect():
+        facts = {"kind": "tournament"}
+        folder, config, facts = open_run(results, "tournament", name, resume=resume, config=config, facts=facts)
+    problems.raise_all()
+    if resume:
+        if (folder / "winner.json").is_file():
+            return _print_result(console, folder)
+        check_machine(config, _cores(config))
+    with only_one(
+        folder / ".driver.lock",
+        f"another process is working on {folder}: wait for it to end",
+        wait_seconds=2 if resume else 0,
+    ):
+        if not resume:
+            write_config(folder, config, facts)
+        league, slots, tokenizer_sha256 = _start(config, folder, console, is_new=not resume)
+        if not _run_rounds(league, tokenizer_sha256):
+            return 1
+        if not resume and slots:
+            league.show_time(time.monotonic() - start, slots)
+        return _print_result(console, folder, with_table=False)
+
+
+def _check_new(config: Config, results: Path, problems: Problems) -> None:
+    """Add to `problems` all that can be wrong with a new league, before anything is started or written."""
+    from hamner.data.preparation.for_run import check_sources
+
+    with problems.collect():
+        check_disk(entrants(config), config, results)
+    with problems.collect():
+        check_machine(config, _cores(config))
+    with problems.collect():
+        check_sources(config, [*config.tournament.mix, *config.tournament.report])
+
+
+def _cores(config: Config) -> int:
+    """Cores of one trial."""
+    return config.compute.threads if config.compute.device == "cpu" else 1
+
+
+def _start(config: Config, folder: Path, console: Console, *, is_new: bool) -> tuple[League, int, str]:
+    """Prepare the text and start Ray, side by side. Bad input leaves nothing of a new league behind."""
+    try:
+        return _league_on_ray(config, folder, console)
+    except BadInput:
+        if is_new:
+            shutil.rmtree(folder)
+        raise
+    except Failed as error:
+        raise SystemExit(f"error: the text was not prepared: {error}; use --resume to continue") from None
+
+
+def _league_on_ray(config: Config, folder: Path, console: Console) -> tuple[League, int, str]:
+    """The league, the slots Ray has for its runs, the tokenizer's hash.
+
+    PyTorch and Ray take seconds to load and start: meanwhile the text is prepared.
+    """
+    problems = Problems()
+    with closing(
+        BackgroundPreparation(config, folder, lambda line: console.print(line, soft_wrap=True, highlight=False))
+    ) as text:
+        from tournament.league import League
+        from tournament.tuner import connect, disconnect
+
+        league = League(folder, config, console)
+        console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)
+        with problems.collect():
+            slots = connect(league)
+        try:
+            with problems.collect():
+                tokenizer_sha256 = text.tokenizer_sha256()
+            problems.raise_all()
+        except BaseException:
+            disconnect()
+            raise
+    return league, slots, tokenizer_sha256
+
+
+def _run_rounds(league: League, tokenizer_sha256: str) -> bool:
+    """Run the league's rounds to the end and shut Ray down; False when there is no winner."""
+    from tournament.tuner import disconnect, play_rounds
+
+    try:
+        league.open()
+        play_rounds(league)
+    finally:
+        disconnect()
+    return league.close(tokenizer_sha256)
+
+
+def _print_result(console: Console, folder: Path, *, with_table: bool = True) -> int:
+    """Print the winner, with the last round's table where it was not printed just now; returns exit code 0."""
+    if with_table:
+        from tournament.standings import show_round
+
+        read_json_as(
+            folder / "standings.json", lambda document: show_round(console, document, len(document["rounds"]) - 1)
+        )
+    read_json_as(
+        folder / "winner.json",
+        lambda winner: console.print(
+            f"winner: [bold green]{winner['contestant']}[/bold green], {winner['heldout_loss']:.4f} nats/token held "
+            f"out; {VERDICTS.get(winner.get('verdict'), 'the only one left')}; {folder / 'winner.json'}",
+            soft_wrap=True,
+            highlight=False,
+        ),
+    )
+    return 0
