@@ -7,7 +7,7 @@ BIN = .venv/bin
 
 help:
 	@echo "make demo   the miniature league, the eight stages and a reply (about ten minutes on two cores)"
-	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff and mypy"
+	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
 .venv/installed: pyproject.toml
@@ -30,7 +30,9 @@ slow: .venv/installed
 
 lint: .venv/installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 # litgpt asks for an older huggingface-hub than transformers, though its model needs none: it comes by itself
 .venv/peers: .venv/installed

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from curriculum.measurements import Measure
+from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.run_logger import RunLogger, listed
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
 from hamner.config.schema import Curriculum
 from hamner.evaluation.forgetting import drops
-from hamner.model.distributed import broadcast
+from hamner.model.distributed import broadcast_object
 from hamner.training import checkpoint
 from hamner.training.session import Session
 
@@ -24,7 +24,7 @@ from hamner.training.session import Session
 class Border:
     """Ends stages of one run."""
 
-    def __init__(self, session: Session, measurements: Measure, log: RunLogger, settings: Curriculum) -> None:
+    def __init__(self, session: Session, measurements: Measurements, log: RunLogger, settings: Curriculum) -> None:
         self._session, self._measurements, self._log, self._settings = session, measurements, log, settings
 
     def end_stage(self, stage: Stage, place: Place, reason: str) -> Place:
@@ -38,7 +38,7 @@ class Border:
             f"{listed(record['heldout_loss'])}"
         )
         for drop in drops(list(place.records)):
-            self._log.say(f"  {drop.told}")
+            self._log.say(f"  {drop.line}")
         self._log.stage_over(place.records, self._measurements.chance, self._session.global_step)
         return place
 
@@ -60,7 +60,7 @@ class Border:
             "reason": reason,
             "started_at": place.start_losses,
             "train_loss": self._measurements.training_losses(hamner, mixer),
-            **self._measurements.at_the_end(hamner),
+            **self._measurements.stage_end_results(hamner),
             "epochs": mixer.epochs(),
             "left_out": list(place.left_out),
             "rows": rows,
@@ -82,7 +82,7 @@ class Border:
                 checkpoint.load(path)
             except BadInput as error:
                 problem = str(error)
-        problem = broadcast(problem)
+        problem = broadcast_object(problem)
         if problem:
             self._log.say(f"{line}; its best weights are lost, so the run continues from the last: {problem}")
             return

@@ -19,8 +19,8 @@ from rich.table import Table
 
 from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
-from curriculum.stages import SEED, Curriculum, Stage, stage_index
-from curriculum.starting_model import find_starting_model, with_weights_of
+from curriculum.stages import SEED, Stage, StagePlan, stage_index
+from curriculum.starting_model import find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
 from hamner.config.schema import Config
@@ -102,7 +102,7 @@ def _open(request: Request, config: Config | None, results: Path) -> tuple[Opene
             f"{folder} was started by an older version, which kept no curriculum: start a new run, with "
             f"--from {folder}/checkpoints/STEP to begin with its weights"
         )
-    stages = parse(Curriculum, facts["curriculum"], str(folder / "config.json")).stages
+    stages = parse(StagePlan, facts["curriculum"], str(folder / "config.json")).stages
     return Opened(folder, config, facts, stages), description
 
 
@@ -111,14 +111,14 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
 
     Returns a line about its model.
     """
-    curriculum, start = Curriculum(name="seed", stages=SEED), None
+    curriculum, start = StagePlan(name="seed", stages=SEED), None
     with problems.collect():
         curriculum = find_curriculum(request.curriculum, request.like, config, results)
     with problems.collect():
         facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0
     with problems.collect():
         model = find_starting_model(request.who, config, results, request.tournament)
-        start = with_weights_of(model, request.checkpoint)
+        start = with_checkpoint(model, request.checkpoint)
         problems.found += start.model.problems(config.curriculum.seq_len)
         weights = str(Path(request.checkpoint).expanduser().resolve()) if request.checkpoint else None
         facts |= start.facts() | {"from": weights, "curriculum": curriculum.model_dump(mode="json")}
@@ -129,7 +129,7 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
     if start:
         with problems.collect():
             check_disk(start.model, config, curriculum.stages, results)
-    return start.told if start else ""
+    return start.description if start else ""
 
 
 def _cores(config: Config) -> int:

@@ -1,8 +1,11 @@
-"""What is measured of a run: held-out loss of every source and every skill, on texts and items fixed for the run."""
+"""What is measured at a stage's end: validation losses and skills.
+
+Data in: the prepared corpus, its tokenizer, the model of now. Data out: the held-out loss of every source and the exact
+match of every skill, on texts and items that are fixed for the run, so that stages can be compared.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,19 +18,24 @@ from hamner.data.mixer import Mixer
 from hamner.data.synthetic_tasks import LEVELS
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.chance import chance
-from hamner.evaluation.heldout import document_losses, heldout_loss, heldout_rows, heldout_text
+from hamner.evaluation.heldout import HeldoutResult, evaluate_rows, evaluate_text, heldout_rows, heldout_text
 from hamner.evaluation.skills import exact_match, skill_items
 from hamner.evaluation.statistics import row_counts
 from hamner.model.transformer import Hamner
 from hamner.training.trainer import Diverged
 
 EVERY_LEVEL = (1 / len(LEVELS),) * len(LEVELS)
+SKILL_BATCH = 8  # items for each row of a training batch: an item is a fraction of a row long
 
 
-class Measure:
-    """Within a torch.distributed group all workers take part and get the same numbers."""
+class Measurements:
+    """The held-out texts and skill items of a run, and what a model scores on them.
+
+    Within a torch.distributed group all workers take part and get the same numbers.
+    """
 
     def __init__(self, corpus: Corpus, tokenizer: Tokenizer, names: Sequence[str], config: Config) -> None:
+        """names: of all sources of the curriculum."""
         self._corpus, self._tokenizer, self._config = corpus, tokenizer, config
         settings = config.curriculum
         self._count, self._length = settings.eval_sequences, settings.seq_len
@@ -45,45 +53,53 @@ class Measure:
         )
         self.chance: dict[str, float] = chance(self._items) if self._items else {}
 
-    def judged(self, stage: Stage) -> dict[str, Tensor]:
-        """Held-out rows in the stage's ratios and at its levels: what its plateau is judged on."""
+    def plateau_rows(self, stage: Stage) -> dict[str, Tensor]:
+        """Held-out rows (n, T) of each source, in the stage's ratios and at its levels, to judge its plateau on."""
         return {
             name: heldout_rows(self._corpus, self._tokenizer, name, self._length, count, stage.levels)
             for name, count in row_counts(stage.mix, self._count).items()
         }
 
-    def losses(self, hamner: Hamner) -> dict[str, float]:
+    def heldout_losses(self, hamner: Hamner) -> dict[str, float]:
         """Held-out loss of every source of the curriculum, nats per token. Raises Diverged."""
-        return {name: sum(nats) / sum(tokens) for name, (nats, tokens) in self._documents(hamner).items()}
+        return {name: result.loss for name, result in self._heldout_results(hamner).items()}
 
-    def at_the_end(self, hamner: Hamner) -> dict[str, Any]:
-        """The same, with the losses of each document, and which items of each task and level are right."""
-        documents = self._documents(hamner)
+    def stage_end_results(self, hamner: Hamner) -> dict[str, Any]:
+        """Held-out losses, the losses of each document, and the items of each skill that are right.
+
+        They are the values of a stage's record in stages.json and skills.json. Raises Diverged.
+        """
+        results = self._heldout_results(hamner)
         skills = (
-            exact_match(hamner, self._items, self._config.compute, batch_size=8 * self._batch) if self._items else {}
+            exact_match(hamner, self._items, self._config.compute, batch_size=SKILL_BATCH * self._batch)
+            if self._items
+            else {}
         )
         return {
-            "heldout_loss": {name: sum(nats) / sum(tokens) for name, (nats, tokens) in documents.items()},
-            "documents": {name: {"nats": nats, "tokens": tokens} for name, (nats, tokens) in documents.items()},
+            "heldout_loss": {name: result.loss for name, result in results.items()},
+            "documents": {name: result.documents for name, result in results.items()},
             "skills": skills,
         }
 
     def training_losses(self, hamner: Hamner, mixer: Mixer) -> dict[str, float]:
-        """Loss on text that has been trained on; how far it lies below the held-out loss says how much is memory."""
-        read = {name: mixer.already_read(name, max(1, self._count // 2)) for name in self._texts}
+        """Loss of every source on text it was trained on, nats per token.
+
+        How far it lies below the held-out loss says how much was learnt by heart.
+        """
+        rows_read = {name: mixer.already_read(name, max(1, self._count // 2)) for name in self._texts}
         return {
-            name: heldout_loss(hamner, rows, self._config.compute, batch_size=self._batch)
-            for name, rows in read.items()
+            name: evaluate_rows(hamner, rows, self._config.compute, batch_size=self._batch).loss
+            for name, rows in rows_read.items()
             if rows is not None
         }
 
-    def _documents(self, hamner: Hamner) -> dict[str, tuple[list[float], list[int]]]:
-        """Raises Diverged for a loss that is no number."""
-        found = {
-            name: document_losses(hamner, text, self._config.compute, batch_size=self._batch)
+    def _heldout_results(self, hamner: Hamner) -> dict[str, HeldoutResult]:
+        """What the model makes of each source's held-out text. Raises Diverged when a loss is not finite."""
+        results = {
+            name: evaluate_text(hamner, text, self._config.compute, batch_size=self._batch)
             for name, text in self._texts.items()
         }
-        for name, (nats, _) in found.items():
-            if not math.isfinite(sum(nats)):
-                raise Diverged(f"the held-out loss of {name} is {sum(nats)}")
-        return found
+        for name, result in results.items():
+            if not result.is_finite:
+                raise Diverged(f"the held-out loss of {name} is {result.loss}")
+        return results

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from curriculum.plateau import Ending, Look, stopper
+from curriculum.plateau import Look, StopReason, make_stopper
 from curriculum.stages import Stage
 from hamner.config.schema import Config
-from hamner.evaluation.heldout import heldout_loss
-from hamner.evaluation.statistics import mix_loss
+from hamner.evaluation.heldout import MixResult, evaluate_rows
 from hamner.model.transformer import Hamner
 from hamner.training.trainer import Diverged
 
@@ -31,21 +30,21 @@ class StageJudge:
         self._every, self._window = rule.evaluation_steps, rule.window_steps
         decay = 1 - 1 / max(rule.averaging_steps, 1.0)
         self.average = AveragedModel(hamner, multi_avg_fn=get_ema_multi_avg_fn(decay))
-        self.stopper = stopper(rule, config.curriculum.warmup_steps)
+        self.stopper = make_stopper(rule, config.curriculum.warmup_steps)
         self.last_loss: float | None = None
         self.last_look: Look | None = None
 
-    def after_step(self, hamner: Hamner, step: int, loss: float) -> Ending | None:
+    def after_step(self, hamner: Hamner, step: int, loss: float) -> StopReason | None:
         """Take the weights and the training loss of 1-based step `step`; returns the reason when the stage is over.
 
         Raises Diverged when the averaged weights are of no use any more.
         """
         self.average.update_parameters(hamner)
-        self.last_look = self.stopper.trained(step, loss) if math.isfinite(loss) else None  # a skipped step
+        self.last_look = self.stopper.add_training_loss(step, loss) if math.isfinite(loss) else None  # a skipped step
         if self.due(step):
             self.last_loss = self.measure()
-            self.last_look = self.stopper.evaluated(step, self.last_loss) or self.last_look
-        return self.stopper.ended(self.last_look)
+            self.last_look = self.stopper.add_heldout_loss(step, self.last_loss) or self.last_look
+        return self.stopper.stop_reason(self.last_look)
 
     def due(self, step: int) -> bool:
         """Whether the held-out loss is measured after this step."""
@@ -57,8 +56,8 @@ class StageJudge:
     def measure(self) -> float:
         """Held-out loss of the averaged weights on the stage's mix, nats per token. Raises Diverged."""
         settings = self._config.curriculum
-        losses = {
-            name: heldout_loss(
+        results = {
+            name: evaluate_rows(
                 cast(Hamner, self.average.module),
                 rows,
                 self._config.compute,
@@ -66,7 +65,7 @@ class StageJudge:
             )
             for name, rows in self._rows.items()
         }
-        loss = mix_loss(losses, self._stage.mix)
+        loss = MixResult(results, self._stage.mix).loss
         if not math.isfinite(loss):
             raise Diverged(f"the held-out loss of the averaged weights is {loss}")
         return loss

@@ -117,7 +117,7 @@ class RunLogger:
         error = f" ± {100 * look.standard_error:.2f}" if look.standard_error is not None else ""
         count = f", strike {look.strikes} of {strikes}" if look.strikes and not stage.steps else ""
         self.say(
-            f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.verdict}{count}"
+            f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.judgement}{count}"
         )
 
     def samples(self, phase: str, step: int, tokens: int, samples: Mapping[str, str]) -> None:

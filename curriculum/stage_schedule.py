@@ -1,57 +1,64 @@
-"""How long a stage lasts and how its learning rate ends: a plain rule on step counts.
+"""When a stage ends and how its learning-rate schedule decays (WSD, cosine).
 
-A plateau, or the stage's length, says when it is over. With a decay the rate then falls to 0 in a straight line over
-`decay_steps` before it is (Hu et al. 2024: warmup, stable, decay); a fixed length or the cap has the decay inside.
+Data in: step counts of one stage, and what early stopping says. Data out: the factor of the learning rate at each
+step, and the reason when the stage is over. Pure arithmetic, no torch.
+
+With a decay the schedule is warmup, stable, decay (WSD; Hu et al. 2024): once a plateau or the stage's length says
+that the end has come, the rate falls to 0 in a straight line over `decay_steps`. Of a fixed length, or of the cap
+`max_steps`, the decay is the last part.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from curriculum.plateau import Ending
+from curriculum.plateau import StopReason
 from curriculum.stages import Stage
 from hamner.config.schema import Curriculum
+from hamner.training.learning_rate import cosine, linear_decay
 
 COSINE_FLOOR = 0.1  # of the peak rate
 
 
-class StageEnd:
-    """The end of one stage. last: no stage comes after it."""
+class StageSchedule:
+    """Length and learning-rate schedule of one stage. Its JSON state survives a restart."""
 
-    def __init__(self, stage: Stage, settings: Curriculum, *, last: bool) -> None:
+    def __init__(self, stage: Stage, settings: Curriculum, *, is_last: bool) -> None:
+        """is_last: no stage comes after it, so `decay = "run"` decays here."""
         self._stage, self._length = stage, stage.length(settings.max_steps)
-        wanted = settings.decay == "stage" or (settings.decay == "run" and last)
-        self._decay_steps = min(settings.decay_steps, self._length - 1) if wanted else 0
+        has_decay = settings.decay == "stage" or (settings.decay == "run" and is_last)
+        self._decay_steps = min(settings.decay_steps, self._length - 1) if has_decay else 0
         self._reason = "steps" if self._length == stage.steps else "cap"
-        self._since: int | None = None  # stage step at which the decay began
-        self.at: int | None = None  # ... and at which it ends the stage
+        self._decay_start: int | None = None  # stage step at which the decay began
+        self.end_step: int | None = None  # ... and at which it ends the stage; known once it has begun
 
     def rate_scale(self, step: int) -> float:
-        """Factor of the learning rate of 0-based stage step `step`."""
-        scale = 1.0
-        if self._stage.schedule == "cosine":
-            scale = COSINE_FLOOR + (1 - COSINE_FLOOR) * (1 + math.cos(math.pi * step / self._length)) / 2
-        if self._since is not None and self.at is not None:
-            scale *= 1 - (step - self._since) / (self.at - self._since)
+        """Factor of the learning rate at 0-based stage step `step`, the warmup apart."""
+        scale = cosine(step, self._length, COSINE_FLOOR) if self._stage.schedule == "cosine" else 1.0
+        if self._decay_start is not None and self.end_step is not None:
+            scale *= linear_decay(step, self._decay_start, self.end_step)
         return scale
 
-    def after_step(self, step: int, ending: Ending | None) -> str | None:
-        """The reason when the stage is over after 1-based step `step`: plateau, worse, steps or cap."""
+    def after_step(self, step: int, stop_reason: StopReason | None) -> str | None:
+        """Count 1-based stage step `step`; returns plateau, worse, steps or cap when the stage is over.
+
+        stop_reason: of early stopping, if it wants the stage to end here; ignored in a stage of fixed length.
+        """
         if self._stage.steps:
-            ending = None  # of a fixed length
-        if self.at is not None:
-            return self._reason if step >= self.at else None
-        if ending == "worse" or (ending and not self._decay_steps) or step >= self._length:
-            return ending or self._reason
-        if self._decay_steps and (ending or step >= self._length - self._decay_steps):
-            self._reason = ending or self._reason
-            self._since, self.at = step, min(step + self._decay_steps, self._length)
+            stop_reason = None
+        if self.end_step is not None:
+            return self._reason if step >= self.end_step else None
+        if stop_reason == "worse" or (stop_reason and not self._decay_steps) or step >= self._length:
+            return stop_reason or self._reason
+        if self._decay_steps and (stop_reason or step >= self._length - self._decay_steps):
+            self._reason = stop_reason or self._reason
+            self._decay_start, self.end_step = step, min(step + self._decay_steps, self._length)
         return None
 
     def state(self) -> dict[str, Any]:
-        return {"reason": self._reason, "since": self._since, "at": self.at}
+        return {"reason": self._reason, "decay_start": self._decay_start, "end_step": self.end_step}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self._reason, self._since, self.at = state["reason"], state["since"], state["at"]
+        self._reason = state["reason"]
+        self._decay_start, self.end_step = state["decay_start"], state["end_step"]

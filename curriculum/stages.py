@@ -1,7 +1,11 @@
-"""Curricula as data: what is read in which ratio, how hard the synthetic items are, how fast is learnt.
+"""Curriculum learning: the stages, their data mix and learning rates.
 
-Full-size learning rates; a config's `lr_scale` multiplies them. Every source, once met, stays in the mix, and so do
-the easier synthetic levels. Your own: a TOML file of the same fields, see docs/curriculum.md.
+A stage says which sources are read in which ratio, how hard the synthetic items are, and how fast is learnt. Learning
+rates are those of full size; a config's `lr_scale` multiplies them. Every source, once met, stays in the mix, and so do
+the easier synthetic levels.
+
+Data in: nothing, or a stage's number or name. Data out: the shipped curricula, and what is wrong with one's own; how to
+write one: docs/how_to/change_the_stages.md.
 """
 
 from __future__ import annotations
@@ -33,17 +37,20 @@ class Stage(Strict):
         return self.steps if self.steps and self.exact else min(self.steps or cap, cap)
 
 
-class Curriculum(Strict):
+class StagePlan(Strict):
+    """The stages of one run in their order. The config's section `Curriculum` holds the numbers common to all."""
+
     name: str
     stages: tuple[Stage, ...] = Field(min_length=1)
-    like: str | None = None  # the run whose tokens it repeats in another order
+    like: str | None = None  # of a control: the run whose tokens it repeats in another order
 
 
-# Most of a stage's items are of its own level; a level once met is never left out, so that it is not forgotten.
-ONE = (1.0,)
-THREE = (0.15, 0.15, 0.70)
-FOUR = (0.10, 0.10, 0.10, 0.70)
-FIVE = (0.075, 0.075, 0.075, 0.075, 0.70)
+# Shares of the synthetic levels: most items are of a stage's own level, and a level once met is never left out, so that
+# it is not forgotten.
+UP_TO_1 = (1.0,)
+UP_TO_3 = (0.15, 0.15, 0.70)
+UP_TO_4 = (0.10, 0.10, 0.10, 0.70)
+UP_TO_5 = (0.075, 0.075, 0.075, 0.075, 0.70)
 
 
 def _stage(
@@ -67,16 +74,17 @@ def _stage(
     return Stage(name=name, levels=levels, learning_rate=learning_rate, mix={k: v for k, v in mix.items() if v})
 
 
+# The curriculum `seed`, the default. As TOML to copy: docs/examples/own_stages.toml, which a test compares with it.
 # fmt: off
 SEED: tuple[Stage, ...] = (
-    _stage("structure",      ONE,   3e-4,   synthetic=.30, tinystories=.70),
-    _stage("reasoning",      THREE, 2.5e-4, synthetic=.55, tinystories=.35, fineweb_edu=.10),
-    _stage("knowledge",      THREE, 2e-4,   synthetic=.20, tinystories=.20, fineweb_edu=.60),
-    _stage("context",        FOUR,  1.5e-4, synthetic=.35, tinystories=.20, fineweb_edu=.35, sft=.10),
-    _stage("deep_knowledge", FOUR,  1.2e-4, synthetic=.25, tinystories=.15, fineweb_edu=.40, sft=.15, personal=.05),
-    _stage("dialogue",       FOUR,  8e-5,   synthetic=.15, tinystories=.15, fineweb_edu=.20, sft=.40, personal=.10),
-    _stage("synthesis",      FIVE,  5e-5,   synthetic=.20, tinystories=.15, fineweb_edu=.25, sft=.25, personal=.15),
-    _stage("voice",          FIVE,  3e-5,   synthetic=.15, tinystories=.10, fineweb_edu=.15, sft=.25, personal=.35),
+    _stage("structure",      UP_TO_1, 3e-4,   synthetic=.30, tinystories=.70),
+    _stage("reasoning",      UP_TO_3, 2.5e-4, synthetic=.55, tinystories=.35, fineweb_edu=.10),
+    _stage("knowledge",      UP_TO_3, 2e-4,   synthetic=.20, tinystories=.20, fineweb_edu=.60),
+    _stage("context",        UP_TO_4, 1.5e-4, synthetic=.35, tinystories=.20, fineweb_edu=.35, sft=.10),
+    _stage("deep_knowledge", UP_TO_4, 1.2e-4, synthetic=.25, tinystories=.15, fineweb_edu=.40, sft=.15, personal=.05),
+    _stage("dialogue",       UP_TO_4, 8e-5,   synthetic=.15, tinystories=.15, fineweb_edu=.20, sft=.40, personal=.10),
+    _stage("synthesis",      UP_TO_5, 5e-5,   synthetic=.20, tinystories=.15, fineweb_edu=.25, sft=.25, personal=.15),
+    _stage("voice",          UP_TO_5, 3e-5,   synthetic=.15, tinystories=.10, fineweb_edu=.15, sft=.25, personal=.35),
 )
 # fmt: on
 
@@ -92,23 +100,26 @@ CURRICULA: dict[str, tuple[Stage, ...]] = {
 
 
 def stage_problems(stages: Sequence[Stage]) -> Iterator[str]:
-    """What is wrong with a curriculum."""
-    met: set[str] = set()
+    """What is wrong with stages in this order, one line a problem."""
+    sources_so_far: set[str] = set()
     names = [stage.name for stage in stages]
     for stage in stages:
         where = f"stage '{stage.name}'"
         yield from mix_problems(stage.mix, where)
         if names.count(stage.name) > 1:
-            yield f"{where}: the name stands {names.count(stage.name)} times; each stage needs one of its own"
+            yield f"{where}: {names.count(stage.name)} stages have this name; give each a name of its own"
         yield from (f"{where}: {problem}" for problem in level_problems(stage.levels))
         if stage.schedule == "cosine" and not stage.steps:
-            yield f"{where}: schedule = cosine needs to know its length: give steps"
+            yield f"{where}: schedule = cosine needs the stage's length: give steps"
         if stage.exact and not stage.steps:
-            yield f"{where}: exact goes with steps"
-        dropped = met - set(stage.mix)
+            yield f"{where}: exact = true needs the stage's length: give steps, or leave exact out"
+        dropped = sources_so_far - set(stage.mix)
         if dropped:
-            yield f"{where} drops {', '.join(sorted(dropped))}; a source once met stays active"
-        met |= set(stage.mix)
+            yield (
+                f"{where} drops {', '.join(sorted(dropped))}; a source once met stays in the mix, so that it is not "
+                "forgotten: give it a ratio above 0"
+            )
+        sources_so_far |= set(stage.mix)
 
 
 def stage_index(word: str, stages: Sequence[Stage] = SEED) -> int:
@@ -116,7 +127,7 @@ def stage_index(word: str, stages: Sequence[Stage] = SEED) -> int:
     names = [stage.name for stage in stages]
     if word in names:
         return names.index(word)
-    if word.isdigit() and 1 <= int(word) <= len(stages):
+    if word.isdecimal() and 1 <= int(word) <= len(stages):
         return int(word) - 1
     known = ", ".join(f"{number} {name}" for number, name in enumerate(names, start=1))
     hint = did_you_mean(word, names) if not word.lstrip("-").isdigit() else ""

@@ -1,12 +1,17 @@
-"""Who is raised: a tournament's winner, a contestant, a preset, or a model of one's own."""
+"""Starting model: winner, contestant, preset or checkpoint.
+
+Data in: WHO of the command line, --tournament, --from, the config. Data out: a StartingModel, its architecture and the
+tokenizer it is tied to; or a BadInput with every problem found.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, model_named
 from hamner.config.schema import Config, ModelConfig
@@ -17,25 +22,27 @@ from hamner.runs.folders import run_folder, runs
 
 @dataclass(frozen=True)
 class StartingModel:
-    """Who is raised: its model, and the tokenizer it is tied to, if any."""
+    """The model that a curriculum raises."""
 
     name: str
     model: ModelConfig
-    tokenizer: Path | None = None  # its folder
-    told: str = ""
+    tokenizer: Path | None = None  # the folder of the one it is tied to, if any
+    description: str = ""  # a line for the screen
 
     def facts(self) -> dict[str, Any]:
-        """What config.json keeps of it, so that a resume is the same run."""
-        told = None
+        """Its part of the run's config.json, so that a resume is the same run."""
+        tokenizer = None
         if self.tokenizer:
-            told = {"path": str(self.tokenizer), "sha256": Tokenizer.load(self.tokenizer).sha256}
-        return {"name": self.name, "model": self.model.model_dump(), "tokenizer": told}
+            tokenizer = {"path": str(self.tokenizer), "sha256": Tokenizer.load(self.tokenizer).sha256}
+        return {"name": self.name, "model": self.model.model_dump(), "tokenizer": tokenizer}
 
 
 def find_starting_model(who: str, config: Config, results: Path, tournament: str | None) -> StartingModel:
-    """Resolve WHO. Raises BadInput with the ways out."""
+    """The model that WHO names: `winner`, a contestant, a preset, or the file of a model config or a winner."""
     if tournament and who != "winner":
-        raise BadInput(f"--tournament {tournament} chooses whose winner; it goes with WHO = winner, not '{who}'")
+        raise BadInput(
+            f"--tournament {tournament} goes with WHO = winner, not '{who}': leave it out, or give winner as WHO"
+        )
     if who == "winner":
         return _winner(_winner_file(results, tournament), config)
     if who in CONTESTANTS | PRESETS:
@@ -43,29 +50,69 @@ def find_starting_model(who: str, config: Config, results: Path, tournament: str
     path = Path(who).expanduser()
     if path.is_file():
         document = read_json(path)
-        if isinstance(document, dict) and "contestant" in document:
-            return _winner(path, config)
-        model = parse(ModelConfig, document if isinstance(document, dict) else {}, str(path))
-        problems = list(model.problems())
-        if model.vocab_size != config.size.vocab_size:
-            problems.append(
-                f"vocab_size {model.vocab_size} is not the config's {config.size.vocab_size}: change "
-                "the model, or size.vocab_size and with it data.tokenizer"
-            )
-        if config.size.document_mask and not model.document_mask:
-            problems.append("document_mask is false, the config's size.document_mask true: write it into the model")
-        if problems:
-            raise BadInput([f"{path}: {problem}" for problem in problems])
-        return StartingModel(path.stem, model)
+        is_winner = isinstance(document, dict) and "contestant" in document
+        return _winner(path, config) if is_winner else _own_model(path, document, config)
     known = ["winner", *CONTESTANTS, *PRESETS]
     raise BadInput(f"WHO = '{who}' is neither a contestant, a preset, 'winner' nor a file; {did_you_mean(who, known)}")
 
 
+def with_checkpoint(start: StartingModel, source: str | None) -> StartingModel:
+    """The same model with the tokenizer of the checkpoint whose weights it begins with (--from).
+
+    Raises BadInput when the checkpoint is of another model or another tokenizer.
+    """
+    if not source:
+        return start
+    from hamner.training import checkpoint  # loads PyTorch, which a model without weights does not need
+
+    weights = checkpoint.load(Path(source).expanduser())
+    problems = Problems()
+    if weights.model != start.model:
+        problems.found.append(
+            f"{source} holds another model than {start.name}: {_sizes(weights.model)}, not {_sizes(start.model)}; give "
+            "a checkpoint of that model, or as WHO the model of the checkpoint"
+        )
+    theirs, ours = weights.tokenizer().sha256, start.tokenizer and Tokenizer.load(start.tokenizer).sha256
+    if ours and theirs != ours:
+        problems.found.append(
+            f"{source} was trained with another tokenizer ({theirs[:12]}) than the winner's ({ours[:12]}): "
+            "leave out --from, or name the model instead of 'winner'"
+        )
+    problems.raise_all()
+    return replace(start, tokenizer=weights.path)
+
+
+def _own_model(path: Path, document: Any, config: Config) -> StartingModel:
+    """The model of a JSON file of ModelConfig's fields. Raises BadInput with everything wrong in it."""
+    problems, values, model = Problems(), document if isinstance(document, dict) else {}, None
+    with problems.collect():
+        model = parse(ModelConfig, values, str(path))
+        problems.found += [f"{path}: {problem}" for problem in model.problems()]
+    fields = model.model_dump() if model else values
+    problems.found += [f"{path}: {problem}" for problem in _differences_to_config(fields, config)]
+    problems.raise_all()
+    assert model is not None
+    return StartingModel(path.stem, model)
+
+
+def _differences_to_config(fields: Mapping[str, Any], config: Config) -> Iterator[str]:
+    """Fields of a model, parsed or not, that must equal the config's."""
+    vocabulary = fields.get("vocab_size", ModelConfig.model_fields["vocab_size"].default)
+    if isinstance(vocabulary, int) and vocabulary != config.size.vocab_size:
+        yield (
+            f"vocab_size {vocabulary} is not the config's {config.size.vocab_size}: change the model, or "
+            "size.vocab_size and with it data.tokenizer"
+        )
+    if config.size.document_mask and not fields.get("document_mask", False):
+        yield "document_mask is false, the config's size.document_mask true: write it into the model"
+
+
 def _winner_file(results: Path, tournament: str | None) -> Path:
+    """The winner.json of a tournament; of the newest finished one when none is named."""
     if tournament:
         folder = run_folder(results, "tournament", tournament)
         if not (folder / "config.json").is_file():
-            known = [p.name for p in runs(results, "tournament")]
+            known = [path.name for path in runs(results, "tournament")]
             raise BadInput(
                 f"no tournament '{tournament}' in {results}; "
                 + (did_you_mean(tournament, known) if known else "run `tournament` first")
@@ -82,8 +129,8 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
 
 
 def _winner(path: Path, config: Config) -> StartingModel:
-    """The winner a file names, with its tokenizer. Refused when the config would make it another size."""
-    name, run, model, stored, sha256 = read_json_as(
+    """The winner a file names, with its tokenizer. Raises BadInput when this config makes it another size."""
+    name, run, model, tokenizer_folder, sha256 = read_json_as(
         path,
         lambda document: (
             str(document["contestant"]),
@@ -93,41 +140,26 @@ def _winner(path: Path, config: Config) -> StartingModel:
             document["tokenizer"]["sha256"],
         ),
     )
+    problems = Problems()
     expected = model_named(name, config.size) if name in CONTESTANTS else model
     if expected != model or model.vocab_size != config.size.vocab_size:
-        raise BadInput(
-            f"winner {name} of {path} has hidden size {model.hidden_size}, {model.num_layers} layers and "
-            f"{model.vocab_size} tokens, document_mask {model.document_mask}; this config makes "
-            f"{expected.hidden_size}, {expected.num_layers}, {config.size.vocab_size} and {expected.document_mask}: "
-            "use the config the tournament ran with (--config), or run `tournament` again with this one"
+        problems.found.append(
+            f"winner {name} of {path} has {_sizes(model)}, {model.vocab_size} tokens; this config makes "
+            f"{_sizes(expected)}, {config.size.vocab_size} tokens: use the config the tournament ran with (--config), "
+            "or run `tournament` again with this one"
         )
-    if not (stored / "tokenizer.json").is_file():
-        stored = path.parent / stored.name  # the whole run folder was moved
-    tokenizer = Tokenizer.load(stored)
-    if tokenizer.sha256 != sha256:
-        raise BadInput(
-            f"the tokenizer in {stored} is not the one {path} names: {tokenizer.sha256[:12]} instead of {sha256[:12]}"
-        )
-    return StartingModel(name, model, stored, f"winner of tournament {run}: {name}")
+    if not (tokenizer_folder / "tokenizer.json").is_file():
+        tokenizer_folder = path.parent / tokenizer_folder.name  # the whole run folder was moved
+    with problems.collect():
+        tokenizer = Tokenizer.load(tokenizer_folder)
+        if tokenizer.sha256 != sha256:
+            problems.found.append(
+                f"the tokenizer in {tokenizer_folder} is not the one {path} names: {tokenizer.sha256[:12]} instead of "
+                f"{sha256[:12]}; put the tournament's own back, or run `tournament` again"
+            )
+    problems.raise_all()
+    return StartingModel(name, model, tokenizer_folder, f"winner of tournament {run}: {name}")
 
 
-def with_weights_of(pupil: StartingModel, source: str | None) -> StartingModel:
-    """Take the tokenizer of the checkpoint's weights; refused when it is another model or another tokenizer."""
-    if not source:
-        return pupil
-    from hamner.training import checkpoint  # loads PyTorch, which a model without weights does not need
-
-    found = checkpoint.load(Path(source).expanduser())
-    if found.model != pupil.model:
-        raise BadInput(
-            f"{source} holds another model than {pupil.name}: hidden size {found.model.hidden_size} and "
-            f"{found.model.num_layers} layers, document_mask {found.model.document_mask}, not "
-            f"{pupil.model.hidden_size}, {pupil.model.num_layers} and {pupil.model.document_mask}"
-        )
-    ours, theirs = found.tokenizer().sha256, pupil.tokenizer and Tokenizer.load(pupil.tokenizer).sha256
-    if theirs and ours != theirs:
-        raise BadInput(
-            f"{source} was trained with another tokenizer ({ours[:12]}) than the winner's "
-            f"({theirs[:12]}): leave out --from, or name the model instead of 'winner'"
-        )
-    return StartingModel(pupil.name, pupil.model, found.path, pupil.told)
+def _sizes(model: ModelConfig) -> str:
+    return f"hidden size {model.hidden_size}, {model.num_layers} layers, document_mask {model.document_mask}"

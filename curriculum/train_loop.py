@@ -20,19 +20,19 @@ from torch import nn
 
 from curriculum.border import Border
 from curriculum.driver import STOP
-from curriculum.measurements import Measure
+from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
 from curriculum.retention import pruning
 from curriculum.run_logger import RunLogger, listed
-from curriculum.stage_schedule import StageEnd
-from curriculum.stages import Curriculum, Stage
+from curriculum.stage_schedule import StageSchedule
+from curriculum.stages import Stage, StagePlan
 from hamner.config.errors import BadInput
 from hamner.config.load import parse
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.mixer import Exhausted
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
-from hamner.model.distributed import rank, world_size
+from hamner.model.distributed import broadcast_tensor, rank, world_size
 from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json
 from hamner.training import checkpoint
@@ -82,7 +82,7 @@ class CurriculumRun:
         document, where = read_json(folder / "config.json"), str(folder / "config.json")
         self.folder, self.config = folder, parse(Config, document["config"], where)
         self.settings = self.config.curriculum
-        self.stages = parse(Curriculum, document["curriculum"], where).stages
+        self.stages = parse(StagePlan, document["curriculum"], where).stages
         torch.set_num_threads(self.config.compute.worker_threads)
         self.log = RunLogger(folder, writes=rank() == 0)
         self.session = Session(
@@ -92,7 +92,7 @@ class CurriculumRun:
             attempt=time.time_ns() // 10**6,  # each process counts as a start of its own
             say=self.log.say,
         )
-        self.measurements = Measure(self.session.corpus, self.session.tokenizer, self._sources, self.config)
+        self.measurements = Measurements(self.session.corpus, self.session.tokenizer, self._sources, self.config)
         self.border = Border(self.session, self.measurements, self.log, self.settings)
         self.place = Place(stage_index=document["first_stage"])
         self._attempt, self._source, self._rate = attempt, document["from"], 0.0
@@ -206,7 +206,7 @@ class CurriculumRun:
         keep = self.settings.optimizer_at_stage_start == "keep" and bool(place.records)
         trainer.begin(rate, self.settings.warmup_steps, keep_optimizer=keep)
         self._open_stage(stage, place.stage_index)
-        start_losses = self._losses_at_border() or self.measurements.losses(trainer.hamner)
+        start_losses = self._losses_at_border() or self.measurements.heldout_losses(trainer.hamner)
         self.place = place.with_stage_begun(rows_before, start_losses)
         self.log.say(
             f"stage {place.stage_index + 1} {stage.name} begins: {listed(stage.mix)}; learning rate {rate:.3g}"
@@ -214,8 +214,8 @@ class CurriculumRun:
         )
 
     def _open_stage(self, stage: Stage, index: int) -> None:
-        self.judge = StageJudge(self.session.trainer.hamner, stage, self.measurements.judged(stage), self.config)
-        self.stage_end = StageEnd(stage, self.settings, last=index == len(self.stages) - 1)
+        self.judge = StageJudge(self.session.trainer.hamner, stage, self.measurements.plateau_rows(stage), self.config)
+        self.stage_end = StageSchedule(stage, self.settings, is_last=index == len(self.stages) - 1)
 
     def _losses_at_border(self) -> dict[str, float] | None:
         """Return the held-out losses of the stage before, when the weights are still those it was measured with."""
@@ -298,8 +298,7 @@ class CurriculumRun:
         """Return whether rank 0 was asked to stop: all workers stop at the same step, or none."""
         requested = torch.tensor(float(self.session.rank == 0 and self._stop_requested()))
         if self.session.world_size > 1:
-            requested = requested.to(self.config.compute.device)
-            torch.distributed.broadcast(requested, src=0)
+            requested = broadcast_tensor(requested.to(self.config.compute.device))
         return bool(requested)
 
     # -- what is shown
@@ -324,12 +323,12 @@ class CurriculumRun:
         stopper, strikes = self.judge.stopper, self.settings.plateau.strikes
         cap = stage.length(self.settings.max_steps)
         stop = cap if stage.steps else min(cap, stopper.earliest_stop(self.place.stage_step))
-        is_fixed = bool(stage.steps or self.stage_end.at)
+        is_fixed = bool(stage.steps or self.stage_end.end_step)
         self.log.progress(
             f"stage {self.place.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.place.stage_step}  loss "
             f"{row['mean_loss'] or math.nan:.3f}  {self._rate:,.0f} tokens/s  "
             + ("" if is_fixed else f"strikes {stopper.strikes}/{strikes}  ")
-            + f"ends at {self.stage_end.at or stop}"
+            + f"ends at {self.stage_end.end_step or stop}"
             + ("" if is_fixed else " at the earliest")
         )
 

@@ -1,9 +1,6 @@
-"""Talk to a model.
+"""Chat with a trained model: the command `hamner chat`, also `python -m hamner.chat`.
 
-    python -m hamner.chat [RUN|FOLDER] [--system TEXT] [--temperature 0.7] [--results DIR]
-
-RUN is a curriculum run (default: the newest), FOLDER any checkpoint folder. A message on a pipe is answered
-once; at a terminal the conversation goes on until /quit, an empty line or Ctrl-D.
+Data in: a run or checkpoint folder; a message on a pipe, or lines typed at a terminal. Data out: replies on stdout.
 """
 
 from __future__ import annotations
@@ -11,13 +8,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput
-from hamner.inference.conversation import Friend
-from hamner.inference.find_model import find_model
-from hamner.inference.generate import Sampling
+from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import run_command
 from hamner.runs.folders import results_folder
+
+if TYPE_CHECKING:
+    from hamner.inference.conversation import Conversation
+
+EXAMPLES = """examples:
+  hamner chat                               talk to the newest curriculum run
+  hamner chat mine --temperature 0          talk to the run `mine`, always the likeliest token
+  echo "Hello" | hamner chat DIR/final      one reply of a checkpoint folder
+
+A message on a pipe is answered once; at a terminal /quit, an empty line or Ctrl-D ends the conversation.
+docs/curriculum.md says how a run gets there; docs/configuration.md lists all config keys.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,24 +33,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m hamner.chat", description="Talk to a model.")
-    parser.add_argument("run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder")
-    parser.add_argument("--system", metavar="TEXT", help="what the model is told about itself")
-    parser.add_argument("--temperature", type=float, default=0.7)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     if options.temperature < 0:
-        raise BadInput(f"--temperature {options.temperature} must be 0 (always the likeliest) or above")
-    found = find_model(options.run, results_folder(options.results))
-    friend = Friend(found, options.system, Sampling(temperature=options.temperature), options.seed)
-    if not sys.stdin.isatty():
-        message = sys.stdin.read().strip()
-        if not message:
-            raise BadInput("nothing on the pipe to answer")
-        _print_reply(friend.answer(message))
+        raise BadInput(f"--temperature {options.temperature} is below 0: give 0 (always the likeliest token) or above")
+    folder = model_folder(options.run, results_folder(options.results))
+    message = None if sys.stdin.isatty() else sys.stdin.read().strip()
+    if message == "":
+        raise BadInput("the pipe holds no message: give one, as in `echo Hello | hamner chat`")
+
+    from hamner.inference.conversation import Conversation  # torch: seconds, after all that needs none
+
+    loaded = open_model(folder)
+    conversation = Conversation(loaded, system=options.system, seed=options.seed, temperature=options.temperature)
+    if message is not None:
+        _print_reply(conversation.stream_reply(message))
         return 0
-    print(f"talking to {found.path}; /quit, an empty line or Ctrl-D leaves", file=sys.stderr)
+    print(f"talking to {loaded.folder}; /quit, an empty line or Ctrl-D ends", file=sys.stderr)
+    return _talk(conversation)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hamner chat",
+        description="Chat with a trained model.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder (default: the newest run)"
+    )
+    parser.add_argument("--system", metavar="TEXT", help="system message: what the model is told about itself")
+    parser.add_argument("--temperature", type=float, default=0.7, help="0: always the likeliest token (default: 0.7)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same replies (default: 0)")
+    parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
+    return parser
+
+
+def _talk(conversation: Conversation) -> int:
+    """Messages from the terminal, until one is empty or /quit."""
     while True:
         try:
             message = input("you: ").strip()
@@ -51,15 +79,16 @@ def _command(arguments: Sequence[str]) -> int:
         if not message or message == "/quit":
             return 0
         print("hamner: ", end="", flush=True)
-        _print_reply(friend.answer(message))
+        _print_reply(conversation.stream_reply(message))
 
 
 def _print_reply(pieces: Iterator[str]) -> None:
-    told = False
+    """Print a reply as it comes, without space before its first word; "..." for one without words."""
+    has_begun = False
     for piece in pieces:
-        print(piece if told else piece.lstrip(), end="", flush=True)
-        told = told or bool(piece.strip())
-    print("" if told else "...")
+        print(piece if has_begun else piece.lstrip(), end="", flush=True)
+        has_begun = has_begun or bool(piece.strip())
+    print("" if has_begun else "...")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,53 @@
-"""Print examples: `python -m hamner.show_tasks --show [--type T] [--level L] [--seed S] [--count N]`."""
+"""Command: print examples of the synthetic tasks.
+
+    python -m hamner.show_tasks --show [--type T] [--level L] [--seed S] [--count N]
+
+Data in: a seed. Data out: items, one a line, under a heading for each task and level.
+"""
+
+from __future__ import annotations
 
 import argparse
 import random
-import sys
 from collections.abc import Sequence
 
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
 from hamner.runs.cli import run_command
 
-PER_CELL = 5
+COUNT = 5  # examples of each task and level
+EXAMPLES = (
+    "python -m hamner.show_tasks --show                          # five of each of the nine tasks and five levels",
+    "python -m hamner.show_tasks --show --type logic --level 4",
+    "python -m hamner.show_tasks --show --type listops --seed 7 --count 20",
+)
 
 
-def command(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m hamner.synthetic_tasks", description="Small exact exercises.")
-    parser.add_argument("--show", action="store_true", help="print examples")
-    parser.add_argument("--type", metavar="T", help=f"one of {', '.join(TASKS)} (default: all nine)")
-    parser.add_argument("--level", metavar="L", help="1 to 5 (default: all five)")
-    parser.add_argument("--seed", metavar="S", default="0", help="same seed, same examples (default: 0)")
-    parser.add_argument(
-        "--count", metavar="N", default=str(PER_CELL), help=f"examples per type and level (default: {PER_CELL})"
+def parser() -> argparse.ArgumentParser:
+    """The options of the command, as words: so that one message can have all that is wrong with them."""
+    options = argparse.ArgumentParser(
+        prog="python -m hamner.show_tasks",
+        description="Examples of the synthetic tasks, small exercises with exact answers.",
+        epilog="\n  ".join(("examples:", *EXAMPLES)) + "\n\nall keys of a config: docs/configuration.md",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    options = parser.parse_args(arguments)
-    problems = Problems()  # options are read as words, so that one message has all that is wrong with them
+    options.add_argument("--show", action="store_true", help="print examples")
+    options.add_argument("--type", metavar="T", help=f"one of {', '.join(TASKS)} (default: all nine)")
+    options.add_argument("--level", metavar="L", help="1 to 5 (default: all five)")
+    options.add_argument("--seed", metavar="S", default="0", help="same seed, same examples (default: 0)")
+    options.add_argument(
+        "--count", metavar="N", default=str(COUNT), help=f"examples per type and level (default: {COUNT})"
+    )
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_command(_command, arguments)
+
+
+def _command(arguments: Sequence[str]) -> int:
+    options = parser().parse_args(arguments)
+    problems = Problems()
     if options.type is not None and options.type not in TASKS:
         problems.found.append(
             f"--type: unknown synthetic task '{options.type}'; {did_you_mean(options.type, list(TASKS))}"
@@ -36,7 +61,7 @@ def command(arguments: Sequence[str]) -> int:
         count = _whole("--count", options.count, 1)
     problems.raise_all()
     if not options.show:
-        parser.print_help()
+        parser().print_help()
         return 0
     for task in [options.type] if options.type else TASKS:
         for shown in [level] if level else LEVELS:
@@ -48,7 +73,7 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _whole(option: str, word: str, low: int | None = None, high: int | None = None) -> int:
-    """The whole number an option's word says. Raises BadInput for what is none, or not from low to high."""
+    """The whole number of an option's word. Raises BadInput where it is not one from low to high."""
     bounds = "" if low is None else f" of {low} or more" if high is None else f" from {low} to {high}"
     try:
         number = int(word)
@@ -59,9 +84,5 @@ def _whole(option: str, word: str, low: int | None = None, high: int | None = No
     return number
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(command, arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

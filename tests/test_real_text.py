@@ -36,9 +36,9 @@ def test_all_five_kinds_are_read_split_and_tokenised(tmp_path):
         "sft": 5182 + 1295 + 20 + 611,
         "personal": 79,
     }
-    for told in facts.values():
-        kept = told["documents"] + told["heldout_documents"]
-        assert kept == told["records"] - sum(told["dropped"].values()) and kept > 0.85 * told["records"]
+    for source in facts.values():
+        documents = source["documents"] + source["heldout_documents"]
+        assert documents == source["records"] - sum(source["dropped"].values()) and documents > 0.85 * source["records"]
     for name in NAMES:
         total = facts[name]["documents"] + facts[name]["heldout_documents"]
         assert 0.02 < facts[name]["heldout_documents"] / total <= 0.2
@@ -85,7 +85,7 @@ def test_what_is_held_out_was_hardly_ever_read_in_training(tmp_path):
                 for part in parts:
                     verdicts = np.frombuffer(Store(job.place).read(f"unfinished/{part.name}.verdicts.bin"), np.uint8)
                     for document, verdict in zip(documents(part, config, Tally()), verdicts, strict=True):
-                        alone = verdict == HELD_OUT and drops  # as shards.py writes it
+                        alone = verdict == HELD_OUT and drops  # as write_shards.py writes it
                         sides.setdefault((part.source, int(verdict)), []).append(
                             document.without_system() if alone else document
                         )
@@ -93,9 +93,9 @@ def test_what_is_held_out_was_hardly_ever_read_in_training(tmp_path):
         with pytest.raises(BadInput, match="less than one row"):  # for nothing was written
             run(job, tokenizer, 64, runner, print)
         training = np.unique(np.concatenate([_passages(sides[name, TRAIN]) for name in NAMES]))
-        held = {name: _passages(sides[name, HELD_OUT]) for name in NAMES}
-        held["all"] = np.concatenate(list(held.values()))
-        shares[duplicates] = {name: float(np.isin(p, training).mean()) for name, p in held.items()}
+        passages = {name: _passages(sides[name, HELD_OUT]) for name in NAMES}
+        passages["all"] = np.concatenate(list(passages.values()))
+        shares[duplicates] = {name: float(np.isin(p, training).mean()) for name, p in passages.items()}
     print(shares)
     assert shares["drop"]["all"] <= 0.005 and max(shares["drop"].values()) <= 0.006
     assert shares["keep"]["fineweb_edu"] > 10 * shares["drop"]["fineweb_edu"] and shares["keep"]["all"] > 0.01
@@ -104,8 +104,8 @@ def test_what_is_held_out_was_hardly_ever_read_in_training(tmp_path):
 @pytest.mark.slow
 def test_all_ten_learn_in_round_one(commands):
     """The laptop league on real text: everybody ends round 1 at least 0.3 nats below the unigram entropy."""
-    done = commands.run("tournament", "--config", "laptop", "--data", DATA, "--name", "real", timeout=1800)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = commands.run("tournament", "--config", "laptop", "--data", DATA, "--name", "real", timeout=1800)
+    assert process.returncode == 0, process.stdout + process.stderr
     folder = commands.results / "tournament" / "real"
     manifest = json.loads((folder / "data" / "manifest.json").read_text())
     unigram = manifest["sources"]["fineweb_edu"]["heldout_unigram_nats"]

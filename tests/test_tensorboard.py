@@ -8,24 +8,27 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from curriculum.stages import SEED
 from hamner.config.presets import CONTESTANTS
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
 
 
+@pytest.mark.end_to_end
 def test_ten_contestants_and_eight_stages(league, raised, commands):
-    port = _free_port()
+    port = free_port()
     server = subprocess.Popen(
         [str(Path(sys.executable).parent / "tensorboard"), "--logdir", str(commands.results), "--port", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wanted = {f"tournament/league/{name}" for name in CONTESTANTS} | {
+    expected = {f"tournament/league/{name}" for name in CONTESTANTS} | {
         f"curriculum/raised/tensorboard/{i}_{stage.name}" for i, stage in enumerate(SEED, 1)
     }
     try:
@@ -36,10 +39,10 @@ def test_ten_contestants_and_eight_stages(league, raised, commands):
                     listed = set(json.load(answer))
             except OSError:
                 pass
-            if wanted <= listed:
+            if expected <= listed:
                 break
             time.sleep(0.5)
-        assert wanted <= listed
+        assert expected <= listed
         url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?tag=loss&run=tournament/league/v01_dense_small"
         with urllib.request.urlopen(url, timeout=20) as answer:
             assert [point[1] for point in json.load(answer)][:3] == [1, 2, 3]

@@ -1,6 +1,6 @@
-"""Who wins? Ten contestants, three elimination rounds, on Ray Tune.
+"""Architecture tournament on Ray Tune: ten contestants, three elimination rounds, one winner.
 
-variants.py (who enters) -> run.py (the command) -> text.py (what is read) -> trial.py (one contestant) ->
-scheduler.py, which asks rounds.py (the rule) -> standings.py (what is written and printed). gpu_share.py says what
-fits beside what.
+run (the command) -> entrants, plan, prepare_in_background -> tuner, scheduler, trial, training (Ray Tune and one run)
+-> bracket, uncertainty (the rule, on plain numbers) -> league, standings (what is written and printed). gpu_memory says
+which contestants fit on one card together. docs/files.md has a line on every module.
 """

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hamner.config.cost import GIB, count_parameters
-from hamner.config.errors import BadInput
 from hamner.config.schema import Config, ModelConfig
-from hamner.runs.files import free_gib
+from hamner.runs.disk import check_free_space
 from tournament.entrants import Contestant, twins
 from tournament.gpu_memory import share
 
@@ -20,28 +19,29 @@ def disk_gib(contestants: Mapping[str, Contestant], config: Config, seeds: int =
 
     At the end of round 1 every run has one. Those that train have `keep_checkpoints`, the one being written among
     them (with 1 the older stays until it is written).
-    seeds: that every contestant is asked for, if more than it has.
+    seeds: how many each contestant runs with, if more than it has.
     """
     size = {name: checkpoint_gib(c.model) for name, c in contestants.items()}
     runs = [name for name, c in contestants.items() for _ in range(max(seeds, len(c.seeds)))]
     runs += [twin.contestant for twin in twins(config, contestants)]
     free, running = 1.0, 0.0
     for name in sorted(runs, key=lambda n: -size[n]):  # the largest that can run side by side
-        needs = share(contestants[name].model, config) or 0.5
-        if needs <= free + 1e-9:
-            free, running = free - needs, running + size[name]
+        needed = share(contestants[name].model, config) or 0.5
+        if needed <= free + 1e-9:
+            free, running = free - needed, running + size[name]
     return sum(size[name] for name in runs) + running * max(1, config.tournament.keep_checkpoints - 1)
 
 
 def checkpoint_gib(model: ModelConfig) -> float:
+    """One checkpoint of a run in training, GiB."""
     return CHECKPOINT_BYTES * count_parameters(model).total / GIB
 
 
 def check_disk(contestants: Mapping[str, Contestant], config: Config, folder: Path) -> None:
     """Raises BadInput when the league's checkpoints cannot fit where its results go."""
-    needed, (there, free) = disk_gib(contestants, config), free_gib(folder)
-    if needed > free:
-        raise BadInput(
-            f"the league's checkpoints need up to {needed:.1f} GiB, {there} has {free:.1f} GiB free: make room, choose "
-            "another --results, lower tournament.keep_checkpoints, or let fewer enter"
-        )
+    check_free_space(
+        folder,
+        disk_gib(contestants, config),
+        "the league's checkpoints",
+        "make room, choose another --results, lower tournament.keep_checkpoints, or let fewer enter",
+    )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hamner.config.attention_kinds import ATTENTION_KINDS
 from hamner.config.cost import training_flops_per_token
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.load import parse
@@ -71,6 +72,7 @@ def _model(row: Entrant, config: Config) -> ModelConfig:
         model = parse(ModelConfig, {**small.model_dump(), **row.overrides}, f"contestant '{row.name}'")
     except BadInput as error:
         raise BadInput([*problems, *error.problems]) from None
+    problems += _own_attention_problems(row.name, model)
     problems += [f"{row.name}: {problem}" for problem in model.problems(config.tournament.seq_len)]
     if model.vocab_size != small.vocab_size:
         problems.append(
@@ -118,6 +120,15 @@ def _unmatched(name: str, group: ParameterGroup, model: ModelConfig) -> list[str
     except BadInput as error:
         return [f"{name}: {problem}" for problem in error.problems]
     return []
+
+
+def _own_attention_problems(name: str, model: ModelConfig) -> list[str]:
+    """What an attention class of your own computes otherwise than its row says; no torch is needed for the shipped."""
+    if model.attention in ATTENTION_KINDS:
+        return []
+    from hamner.model.attention_check import own_attention_problems
+
+    return [f"{name}: {problem}" for problem in own_attention_problems(model)]
 
 
 def run_name(run: Run, contestants: Mapping[str, Contestant]) -> str:

@@ -6,13 +6,13 @@ quick loss of a learning curve; the losses of further sources, which are reporte
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 
 from hamner.config.schema import Config
 from hamner.data.corpus import Corpus
 from hamner.data.tokenizer import Tokenizer
-from hamner.evaluation.heldout import HeldoutText, document_losses, heldout_text
-from hamner.evaluation.statistics import mix_loss, row_counts
+from hamner.evaluation.heldout import HeldoutResult, HeldoutText, MixResult, evaluate_text, heldout_text
+from hamner.evaluation.statistics import row_counts
 from hamner.model.transformer import Hamner
 from hamner.training.trainer import Diverged
 from tournament.round_progress import Evaluation
@@ -32,34 +32,41 @@ class Evaluator:
     def evaluate(self, hamner: Hamner, step: int, factor: int = 1) -> Evaluation:
         """Return the held-out loss on `factor` times the config's rows. Raises Diverged when it is not finite."""
         settings = self._config.tournament
-        documents, losses, rows, bits = {}, {}, 0, 0.0
-        for source, count in row_counts(settings.mix, settings.eval_sequences * factor).items():
-            text = self.text(source, count)
-            nats, tokens = self._losses(hamner, text)
-            losses[source], rows = sum(nats) / sum(tokens), rows + len(text.rows)
-            documents[source] = {"share": settings.mix[source], "nats": nats, "tokens": tokens}
-            bits += settings.mix[source] * losses[source] / text.bytes_per_token / math.log(2)
-        return Evaluation(self._mix_loss(losses, step), documents, rows, factor, bits)
+        texts = self._texts_of_mix(settings.eval_sequences * factor)
+        result = self._evaluate_mix(hamner, texts, step)
+        documents = {
+            source: {"share": settings.mix[source], **source_result.documents}
+            for source, source_result in result.results.items()
+        }
+        rows = sum(len(text.rows) for text in texts.values())
+        return Evaluation(result.loss, documents, rows, factor, result.bits_per_byte)
 
     def quick_loss(self, hamner: Hamner, step: int) -> float:
         """Return the held-out loss on a few of the rows. Raises Diverged when it is not finite."""
-        settings = self._config.tournament
-        losses = {}
-        for source, count in row_counts(settings.mix, settings.eval_sequences).items():
-            part = self.text(source, count).part(max(min(count, QUICK_ROWS), count // QUICK_SHARE))
-            nats, tokens = self._losses(hamner, part)
-            losses[source] = sum(nats) / sum(tokens)
-        return self._mix_loss(losses, step)
+        count = self._config.tournament.eval_sequences
+        counts = row_counts(self._config.tournament.mix, count)
+        texts = {
+            source: text.part(max(min(counts[source], QUICK_ROWS), counts[source] // QUICK_SHARE))
+            for source, text in self._texts_of_mix(count).items()
+        }
+        return self._evaluate_mix(hamner, texts, step).loss
 
     def other_sources(self, hamner: Hamner) -> dict[str, float | None]:
         """Return the held-out loss of each source in `report` that is not in the mix; None where not finite."""
         settings = self._config.tournament
-        losses: dict[str, float | None] = {}
-        for source in settings.report:
-            if source not in settings.mix:
-                nats, tokens = self._losses(hamner, self.text(source, max(1, settings.eval_sequences // QUICK_SHARE)))
-                losses[source] = sum(nats) / sum(tokens) if math.isfinite(sum(nats)) else None
-        return losses
+        count = max(1, settings.eval_sequences // QUICK_SHARE)
+        results = {
+            source: self._evaluate(hamner, self.text(source, count))
+            for source in settings.report
+            if source not in settings.mix
+        }
+        return {source: result.loss if result.is_finite else None for source, result in results.items()}
+
+    def _texts_of_mix(self, count: int) -> dict[str, HeldoutText]:
+        """Return `count` held-out rows in the mix's ratios."""
+        return {
+            source: self.text(source, rows) for source, rows in row_counts(self._config.tournament.mix, count).items()
+        }
 
     def text(self, source: str, count: int) -> HeldoutText:
         """Return `count` held-out rows of a source."""
@@ -68,11 +75,12 @@ class Evaluator:
             self._texts[source, count] = heldout_text(self._corpus, self._tokenizer, source, seq_len, count)
         return self._texts[source, count]
 
-    def _losses(self, hamner: Hamner, text: HeldoutText) -> tuple[list[float], list[int]]:
-        return document_losses(hamner, text, self._config.compute, batch_size=self._batch_size)
+    def _evaluate_mix(self, hamner: Hamner, texts: Mapping[str, HeldoutText], step: int) -> MixResult:
+        results = {source: self._evaluate(hamner, text) for source, text in texts.items()}
+        result = MixResult(results, self._config.tournament.mix)
+        if not result.is_finite:
+            raise Diverged(f"the held-out loss of step {step} is {result.loss}")
+        return result
 
-    def _mix_loss(self, losses: dict[str, float], step: int) -> float:
-        loss = mix_loss(losses, self._config.tournament.mix)
-        if not math.isfinite(loss):
-            raise Diverged(f"the held-out loss of step {step} is {loss}")
-        return loss
+    def _evaluate(self, hamner: Hamner, text: HeldoutText) -> HeldoutResult:
+        return evaluate_text(hamner, text, self._config.compute, batch_size=self._batch_size)

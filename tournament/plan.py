@@ -1,9 +1,13 @@
-"""`tournament --plan`: what the league would cost, from the config alone (no data, network, GPU or Ray)."""
+"""Cost estimate of a league, `tournament --plan`: parameters, tokens, FLOPs, GPU memory term by term, disk.
+
+Data in: the config alone (no data, network, GPU or Ray). Data out: two tables and some lines, or JSON rows.
+"""
 
 from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -14,8 +18,20 @@ from hamner.runs.cli import console
 from tournament.budget import budgets, probe_steps, reference_end
 from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import entrants, flops_per_token, twins
-from tournament.gpu_memory import memory_bytes, share
+from tournament.gpu_memory import memory_estimate, share
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
+
+# Columns of the memory table and the terms of MemoryEstimate that each sums.
+MEMORY_COLUMNS = {
+    "weights": ("weights",),
+    "optimizer": ("optimizer",),
+    "gradients": ("gradients",),
+    "activations": ("activations", "recomputed_block"),
+    "logits": ("logits",),
+    "head": ("head",),
+    "mask": ("document_mask",),
+    "CUDA": ("context",),
+}
 
 
 def plan_rows(config: Config) -> list[dict[str, Any]]:
@@ -23,86 +39,124 @@ def plan_rows(config: Config) -> list[dict[str, Any]]:
     contestants = entrants(config)
     flops = flops_per_token(config, contestants)
     per_step, length = config.tournament.batch_size * config.tournament.seq_len, budgets(config, flops)
-    return [
-        {
-            "contestant": name,
-            "parameters": count_parameters(c.model).total,
-            "active_parameters": count_parameters(c.model).active,
-            "tokens": length[name].steps[-1] * per_step,
-            "flops": length[name].steps[-1] * per_step * flops[name],
-            "memory_gib": round(memory_bytes(c.model, config) / GIB, 3),
-            "gpu_share": share(c.model, config),
-            "disk_gib": round(checkpoint_gib(c.model), 3),
-        }
-        for name, c in contestants.items()
-    ]
+    rows = []
+    for name, contestant in contestants.items():
+        parameters, memory = count_parameters(contestant.model), memory_estimate(contestant.model, config)
+        terms = memory.breakdown
+        rows.append(
+            {
+                "contestant": name,
+                "parameters": parameters.total,
+                "active_parameters": parameters.active,
+                "tokens": length[name].steps[-1] * per_step,
+                "flops": length[name].steps[-1] * per_step * flops[name],
+                "memory_gib": round(memory.peak / GIB, 3),
+                "memory_terms_gib": {
+                    column: round(sum(terms.get(term, 0) for term in parts) / GIB, 6)
+                    for column, parts in MEMORY_COLUMNS.items()
+                },
+                "memory_moment": memory.fullest_moment,
+                "gpu_share": share(contestant.model, config),
+                "disk_gib": round(checkpoint_gib(contestant.model), 3),
+            }
+        )
+    return rows
 
 
 def print_plan(config: Config, *, as_json: bool) -> None:
+    """Print the plan on stdout: tables, or one JSON object a line."""
     rows = plan_rows(config)
     if as_json:
         for row in rows:
             print(json.dumps(row))
         return
-    league = config.tournament
-    table = Table(
-        title=f"{len(rows)} contestants, rounds of {' / +'.join(map(str, league.steps))} steps of "
-        f"{league.batch_size} × {league.seq_len} tokens, {' → '.join(map(str, (len(rows), *league.keep)))}",
-        title_justify="left",
-        caption="tokens and FLOPs: of a contestant that goes all the way; disk: one checkpoint of it",
-        caption_justify="left",
+    console().print(_cost_table(config, rows))
+    console().print(_memory_table(rows))
+    for line in _cost_lines(config):
+        console().print(line, soft_wrap=True)
+
+
+def _cost_table(config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:
+    league, survivors = config.tournament, (len(rows), *(min(keep, len(rows)) for keep in config.tournament.keep))
+    table = _table(
+        f"{len(rows)} contestants, rounds of {' / +'.join(map(str, league.steps))} steps of "
+        f"{league.batch_size} × {league.seq_len} tokens, {' → '.join(map(str, survivors))}",
+        "tokens and FLOPs: of a contestant that goes all the way; disk: one checkpoint of it",
+        ("contestant", "parameters", "active", "tokens", "FLOPs", "GPU share", "disk GiB"),
     )
-    for heading in ("contestant", "parameters", "active", "tokens", "PFLOP", "GiB", "GPU share", "disk GiB"):
-        table.add_column(heading, justify="left" if heading == "contestant" else "right")
     for row in rows:
         table.add_row(
             row["contestant"],
             f"{row['parameters']:,}",
             f"{row['active_parameters']:,}",
             f"{row['tokens']:,}",
-            f"{row['flops'] / 1e15:,.2f}",
-            f"{row['memory_gib']:.2f}",
+            _flop(row["flops"]),
             f"{row['gpu_share']:.2f}" if row["gpu_share"] else "–",
             f"{row['disk_gib']:.2f}",
         )
-    console().print(table)
-    for line in _costs(config):
-        console().print(line, soft_wrap=True)
+    return table
 
 
-def _costs(config: Config) -> list[str]:
-    """What it costs to play the rounds, to probe learning rates, and to know how sure a cut is."""
+def _memory_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    columns = [column for column in MEMORY_COLUMNS if any(row["memory_terms_gib"][column] for row in rows)]
+    unit, units = ("GiB", 1) if max(row["memory_gib"] for row in rows) >= 1 else ("MiB", 1024)
+    table = _table(
+        f"memory of a training step at its fullest moment, {unit}",
+        "head: gradients and copies of the output head; fullest: at the loss, or in a block on the way back",
+        ("contestant", *columns, "all", "fullest"),
+    )
+    for row in rows:
+        terms = row["memory_terms_gib"]
+        numbers = (*(terms[column] for column in columns), sum(terms.values()))
+        table.add_row(row["contestant"], *(f"{units * number:.2f}" for number in numbers), row["memory_moment"])
+    return table
+
+
+def _table(title: str, caption: str, headings: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "contestant" else "right")
+    return table
+
+
+def _flop(number: float) -> str:
+    """Floating-point operations with their unit."""
+    return f"{number / 1e15:,.2f} PFLOP" if number >= 1e14 else f"{number / 1e9:,.1f} GFLOP"
+
+
+def _cost_lines(config: Config) -> list[str]:
+    """What rounds, learning-rate probe, twins, further seeds and checkpoints cost, one line each."""
     league, contestants = config.tournament, entrants(config)
     flops, per_step = flops_per_token(config, contestants), league.batch_size * league.seq_len
     typical = statistics.median if league.budget == "flops" else statistics.mean
-    petaflop = typical(flops.values()) * per_step / 1e15  # of one step of a contestant
+    step = typical(flops.values()) * per_step  # FLOPs of one step of a contestant
     seeds = statistics.mean(len(c.seeds) for c in contestants.values())
     entering = [min(count, len(flops)) for count in (len(flops), *league.keep[:-1])]
-    once = petaflop * sum(count * steps for count, steps in zip(entering, league.steps, strict=True))
-    lines = [f"the rounds: about {once * seeds:,.2f} PFLOP"]
+    once = step * sum(count * steps for count, steps in zip(entering, league.steps, strict=True))
+    lines = [f"the rounds: about {_flop(once * seeds)}"]
     if league.lr == "probe":
         steps = probe_steps(config)
         tries = (len(FIRST_POWERS), len(FIRST_POWERS) + MAX_MOVES)
-        least, most = (count * steps * len(flops) * petaflop for count in tries)
-        lines.append(f"learning-rate round, {steps} steps a try: {least:,.2f} to {most:,.2f} PFLOP")
+        least, most = (count * steps * len(flops) * step for count in tries)
+        lines.append(f"learning-rate round, {steps} steps a try: {_flop(least)} to {_flop(most)}")
     extra = twins(config, contestants)
     if extra:
-        cost = len(extra) * sum(league.steps) * per_step * flops[extra[0].contestant] / 1e15
+        cost = len(extra) * sum(league.steps) * per_step * flops[extra[0].contestant]
         lines.append(
             f"{len(extra)} twins of {extra[0].contestant}, to know how far another seed moves a contestant: "
-            f"{cost:,.2f} PFLOP"
+            f"{_flop(cost)}"
         )
     if league.contested == "seeds":
         more = max(0.0, league.max_seeds - seeds)
         ends = [reference_end(config, index) for index in range(len(league.steps))]
-        near = min(more * once, sum(2 * more * end * petaflop for end in ends))
+        near = min(more * once, sum(2 * more * end * step for end in ends))
         lines.append(
-            f"contested = seeds: about {near:,.2f} PFLOP when the two beside each cut are contested, "
-            f"at most {more * once:,.2f}"
+            f"contested = seeds: about {_flop(near)} when the two beside each cut are contested, "
+            f"at most {_flop(more * once)}"
         )
     disk = f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment"
     if league.contested == "seeds":
         most = disk_gib(contestants, config, league.max_seeds)
-        disk += f"; {most:.1f} if all were asked for {league.max_seeds} seeds"
+        disk += f"; {most:.1f} if all run with {league.max_seeds} seeds"
     lines.append(disk)
     return lines

@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from hamner.config.attention_kinds import attention_kind
+from hamner.config.errors import BadInput
 
 HUB_DEADLINE = 20.0  # seconds without a row
 SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
@@ -33,12 +37,21 @@ class ModelConfig(Strict):
     intermediate_size: int = Field(gt=0)  # [channels] width of the MLP, or of each expert
     num_experts: int = Field(1, gt=0)  # [experts] experts of each MLP; 1: a dense model
     num_active_experts: int = Field(1, gt=0)  # [experts] experts that read each token (top-k)
-    attention: Literal["grouped", "differential"] = "grouped"  # kind of attention
+    attention: str = "grouped"  # kind of attention: a row of attention_kinds.py, or one of your own
     rope_theta: float = Field(10_000.0, gt=0)  # [number] base of the rotary positions (RoPE)
     norm_eps: float = Field(1e-5, gt=0)  # [number] added to the mean square in RMSNorm
     max_seq_len: int = Field(2048, gt=1)  # [tokens] length of the RoPE table
     balance_coefficient: float = Field(0.01, ge=0)  # [number] weight of the experts' load-balance loss
     document_mask: bool = False  # a token attends to its own document only; docs/data.md
+
+    @field_validator("attention")
+    @classmethod
+    def _check_attention(cls, name: str) -> str:
+        try:
+            attention_kind(name)
+        except BadInput as error:
+            raise PydanticCustomError("attention", "{problem}", {"problem": str(error)}) from None
+        return name
 
     @property
     def head_size(self) -> int:

@@ -1,11 +1,13 @@
-"""A run's text as tokens on disk: what prepare_data.py writes and everybody else memory-maps.
+"""Memory-mapped token shards (dataset): the text of a run as token ids on disk.
 
-FOLDER/manifest.json                          what it holds: of each source where it is from, its counts, its shards
-                                              with their sha256, what was dropped and why; the rules of the split
+In: a folder that hamner/data/preparation/ has written. Out: the tokens of each source, to train on and held out.
+
+FOLDER/manifest.json                          of each source: its origin, its counts, its shards with their sha256, what
+                                              was dropped and why; the rules of the split
 FOLDER/tokenizer.json                         the tokenizer whose ids the shards hold
-FOLDER/<source>.<part>.<shard>.train.bin      and .heldout.bin, .heldout.ends.bin: see shards.py
+FOLDER/<source>.<part>.<shard>.train.bin      and .heldout.bin, .heldout.ends.bin: see preparation/write_shards.py
 
-A run that was given a folder prepared before keeps a manifest alone, whose `folder` says where the shards are.
+The folder of a run that reads data prepared beforehand holds no shards: `folder` in its manifest says where they are.
 """
 
 from __future__ import annotations
@@ -24,31 +26,34 @@ from hamner.config.errors import BadInput
 from hamner.runs.files import read_json_as
 
 Tokens = npt.NDArray[Any]
-NEEDED = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")  # keys of a manifest
-MAPPED = 256  # shards open at a time: each costs a file descriptor
+REQUIRED_KEYS = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")  # of a manifest
+MAX_OPEN_SHARDS = 256  # each costs a file descriptor
 
 
 class TokenShards:
-    """Shards in a row, read as one array (tokens,) by index and slice; a slice within one shard is a view of it."""
+    """Shards one after the other, read as one array (tokens,) by index and slice.
+
+    A slice within one shard is a view of it.
+    """
 
     def __init__(self, lengths: Sequence[int], shard: Callable[[int], Tokens], dtype: np.dtype[Any]) -> None:
-        """lengths: of the shards, in tokens; shard: gives one by its number, as a plain array."""
+        """lengths: of the shards, in tokens; shard: returns one by its number, as a plain array."""
         self._ends, self._shard, self.dtype = list(accumulate(lengths)), shard, dtype
 
     @classmethod
-    def mapped(cls, paths: Sequence[Path], lengths: Sequence[int], dtype: np.dtype[Any]) -> TokenShards:
-        """Of files, at most MAPPED of them open."""
+    def from_files(cls, paths: Sequence[Path], lengths: Sequence[int], dtype: np.dtype[Any]) -> TokenShards:
+        """Memory-map files, at most MAX_OPEN_SHARDS at a time."""
         return cls(
             lengths,
-            lru_cache(MAPPED)(  # a slice of np.memmap itself costs microseconds
+            lru_cache(MAX_OPEN_SHARDS)(  # a slice of np.memmap itself costs microseconds
                 lambda index: np.asarray(np.memmap(paths[index], dtype=dtype, mode="r"))
             ),
             dtype,
         )
 
     @classmethod
-    def of(cls, shards: Sequence[Tokens]) -> TokenShards:
-        """Of arrays in memory."""
+    def from_arrays(cls, shards: Sequence[Tokens]) -> TokenShards:
+        """Take arrays that are in memory."""
         return cls(
             [len(shard) for shard in shards],
             lambda index: np.asarray(shards[index]),
@@ -70,6 +75,7 @@ class TokenShards:
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=self.dtype)
 
     def _pieces(self, start: int, stop: int) -> Iterator[Tokens]:
+        """The part of each shard that lies between two places."""
         index = bisect_right(self._ends, start)
         while start < stop:
             begin = self._ends[index - 1] if index else 0
@@ -85,17 +91,17 @@ class TokenShards:
 
 
 class Corpus:
-    """Read access to a prepared folder. Raises BadInput when it was made with another tokenizer, or is not whole."""
+    """The tokens of a prepared folder. Raises BadInput for another tokenizer's, and for one that is not whole."""
 
     def __init__(self, folder: Path, tokenizer_sha256: str) -> None:
         self.folder = folder
         self.manifest = read_json_as(
-            folder / "manifest.json", lambda manifest: {**manifest, **{key: manifest[key] for key in NEEDED}}
+            folder / "manifest.json", lambda manifest: {**manifest, **{key: manifest[key] for key in REQUIRED_KEYS}}
         )
         if self.manifest["tokenizer_sha256"] != tokenizer_sha256:
             raise BadInput(
-                f"{folder} was made with another tokenizer ({self.manifest['tokenizer_sha256'][:12]}) than the "
-                f"one to be used ({tokenizer_sha256[:12]}); use that one, or prepare the data again"
+                f"{folder} was made with another tokenizer ({self.manifest['tokenizer_sha256'][:12]}) than this run's "
+                f"({tokenizer_sha256[:12]}): use that one, or prepare the data again"
             )
         self._place = Path(self.manifest.get("folder", folder))
         self.dtype = np.dtype(self.manifest["dtype"])
@@ -110,11 +116,11 @@ class Corpus:
             )
 
     def train(self, source: str) -> TokenShards:
-        """(tokens,) of a source's training side."""
+        """Tokens of a source to train on."""
         return self._tokens(source, "train")
 
     def heldout(self, source: str) -> TokenShards:
-        """(tokens,) of a source's held-out side."""
+        """Held-out tokens of a source."""
         return self._tokens(source, "heldout")
 
     def heldout_ends(self, source: str) -> Tokens:
@@ -130,11 +136,15 @@ class Corpus:
 
     def _tokens(self, source: str, side: str) -> TokenShards:
         shards = self._shards(source, side)
-        return TokenShards.mapped([self._place / s["file"] for s in shards], [s["tokens"] for s in shards], self.dtype)
+        paths = [self._place / shard["file"] for shard in shards]
+        return TokenShards.from_files(paths, [shard["tokens"] for shard in shards], self.dtype)
 
 
 def broken_shards(shards: Sequence[dict[str, Any]], size: Callable[[str], int]) -> list[str]:
-    """Of each shard that is not whole, the file that is missing or of another length; size: in bytes, by name."""
+    """The files that are missing or of another length, at most one of each shard.
+
+    size: of a file, in bytes, by its name; -1 where there is none.
+    """
     broken = []
     for shard in shards:
         if size(shard["file"]) != shard["bytes"]:
@@ -144,12 +154,29 @@ def broken_shards(shards: Sequence[dict[str, Any]], size: Callable[[str], int]) 
     return broken
 
 
+def row_problems(
+    source: str, seq_len: int, *, train: int | None = None, heldout: int | None = None, place: Path | None = None
+) -> Iterator[str]:
+    """A problem for each side of a source that does not fill one row of `seq_len` tokens.
+
+    train, heldout: tokens of the side; None for a side that is not asked about. place: the folder, if the problem
+    should name it.
+    """
+    where = f" of {place}" if place else ""
+    for tokens, use in ((train, "to train on"), (heldout, "held out")):
+        if tokens is not None and tokens < seq_len:
+            yield (
+                f"source '{source}'{where} has {tokens} tokens {use}, less than one row of {seq_len}: "
+                "prepare more text, or use a smaller seq_len"
+            )
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
 def unigram_entropy(counts: npt.NDArray[np.int64]) -> float:
-    """Nats per token of the text's own token frequencies: what is left to one who knows nothing else.
+    """Entropy of the text's token frequencies, nats per token: the loss of a model that knows nothing else.
 
     counts: (vocab,) occurrences of each token.
     """

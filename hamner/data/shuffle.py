@@ -1,10 +1,10 @@
-"""A seeded order of any number of rows that is written down nowhere: place -> row, each place for itself.
+"""Shuffle of any number of rows without memory (format-preserving permutation): place -> row, each place for itself.
 
 A row's number is a pair (left, right) of numbers below w, the least with w * w >= count, and goes through a Feistel
-network, which is a bijection whatever its round function is. A result that is no row goes through again until it is
-one ("cycle walking"), which keeps the bijection. Both: Black & Rogaway, "Ciphers with Arbitrary Finite Domains",
+network, which is a bijection whatever its round function is. A result of count or more goes through again until it is
+below ("cycle walking"), which keeps the bijection. Both: Black & Rogaway, "Ciphers with Arbitrary Finite Domains",
 CT-RSA 2002. Round function: the 64-bit finaliser of splitmix64 (Steele, Lea & Flood, "Fast Splittable Pseudorandom
-Number Generators", OOPSLA 2014) with a key for each round, all keys from one blake2b. It shuffles; it hides nothing.
+Number Generators", OOPSLA 2014) with a key for each round, all keys from one blake2b. It is not meant to hide anything.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[Any]
 
-ROUNDS = 8  # what a blake2b digest has keys for; with three or four, rows w places apart are seen to be related
+ROUNDS = 8  # a blake2b digest holds eight keys; after three or four, rows w places apart are visibly related
 
 
 class Shuffle:
-    """One order of `count` rows. Another `key` is another order; the same key always the same."""
+    """The order of `count` rows that belongs to `key`."""
 
     def __init__(self, count: int, key: str) -> None:
         if count < 1:
-            raise ValueError(f"there is no order of {count} rows")
+            raise ValueError(f"an order of {count} rows: use a count of at least 1")
         self.count = count
         self._width = np.uint64(math.isqrt(count - 1) + 1)
         digest = hashlib.blake2b(key.encode(), digest_size=8 * ROUNDS, person=b"shuffle").digest()
@@ -40,6 +40,7 @@ class Shuffle:
         return rows.astype(np.int64)
 
     def _network(self, numbers: Numbers) -> Numbers:
+        """Numbers (n,) uint64 below w * w -> others below w * w."""
         left, right = np.divmod(numbers, self._width)
         for key in self._keys:
             left, right = right, (left + _mixed(right ^ key) % self._width) % self._width
@@ -47,7 +48,7 @@ class Shuffle:
 
 
 def _mixed(numbers: Numbers) -> Numbers:
-    """64 bits in, 64 bits out, each depending on all; uint64 arrays wrap around as is meant."""
+    """The finaliser of splitmix64: each bit out depends on every bit in. uint64 wraps around, as is meant."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))

@@ -1,8 +1,7 @@
-"""Which texts of a source are held out: decided by a hash of the text, not by order, run or machine; of texts cut from
-one video (Document.cut_from), by a hash of the video's name.
+"""Train / held-out (validation) split by a hash of the text, so that no order, run or machine changes it.
 
-How many are held out depends on the source's size (`threshold`), so the same text can be held out in one source
-and not in another that also holds it.
+Of texts cut from one video (Document.cut_from) the video's name is hashed, so they are all on one side. The threshold
+depends on the size of a source: the same text can be held out in one source and trained on in another.
 """
 
 from __future__ import annotations
@@ -19,38 +18,39 @@ Numbers = npt.NDArray[Any]
 
 _NUMBER = struct.Struct(">Q").unpack
 _SALTED = hashlib.blake2b(digest_size=8, salt=b"heldout")
-CHARACTERS_PER_TOKEN = 5  # a cautious guess: the count is needed before the tokenizer may see any text
+CHARACTERS_PER_TOKEN = 5  # a cautious guess, needed before the tokenizer may see any text
 
 
 def unit_hash(text: str) -> float:
-    """A number in [0, 1) that belongs to the text: blake2b, salted with the split's name.
+    """A number in [0, 1) that depends on the text alone: blake2b, salted with the split's name.
 
-    A keyed hash of another kind would not do: a folder already split by its sha256 would hold out nothing.
+    It must not be sha256: of a folder that was split by that before, nothing would be held out.
     """
-    hasher = _SALTED.copy()  # a third quicker than a new one, and synthetic items come by the million
+    hasher = _SALTED.copy()  # a third quicker than a new one, for millions of synthetic items
     hasher.update(text.encode())
     return float(_NUMBER(hasher.digest())[0] / 2**64)
 
 
 def threshold(
-    draws: Sequence[float] | Numbers, lengths: Sequence[int] | Numbers, fraction: float, tokens: int
+    hashes: Sequence[float] | Numbers, lengths: Sequence[int] | Numbers, fraction: float, tokens: int
 ) -> float:
-    """Documents drawn below this are held out.
+    """The unit hash below which the documents of a source are held out.
 
-    `fraction` of the source as a rule; more, in the order of the draws, while the held-out characters do not
-    make about `tokens` tokens, but never above a fifth of the documents. Documents of one draw are together: of
-    such groups those that fit are held out, and the first even if it does not. None is where there is one draw only.
+    hashes, lengths: of each document, the latter in characters. Held out are `fraction` of the documents; more, in the
+    order of their hashes, until they have about `tokens` tokens; never more than a fifth. Documents of the same hash
+    stay together: the first such group is held out even where it is more than a fifth, and nothing is held out where
+    all hashes are the same.
     """
-    drawn, most = np.asarray(draws), len(draws) // 5
-    low = np.flatnonzero(drawn <= np.partition(drawn, most)[most])  # the rest is not sorted: there may be millions
-    order = low[np.argsort(drawn[low], kind="stable")]
-    ordered = drawn[order]
+    unit, most = np.asarray(hashes), len(hashes) // 5
+    low = np.flatnonzero(unit <= np.partition(unit, most)[most])  # the rest stays unsorted: there may be millions
+    order = low[np.argsort(unit[low], kind="stable")]
+    ordered = unit[order]
     characters = np.cumsum(np.asarray(lengths)[order])
-    enough = int(np.searchsorted(characters, tokens * CHARACTERS_PER_TOKEN)) + 1  # documents that suffice
-    by_rule = int(np.searchsorted(ordered, fraction))
-    count = min(max(by_rule, enough), most)
+    by_tokens = int(np.searchsorted(characters, tokens * CHARACTERS_PER_TOKEN)) + 1
+    by_fraction = int(np.searchsorted(ordered, fraction))
+    count = min(max(by_fraction, by_tokens), most)
     first = ordered[0]
     if ordered[count] > first:
-        return float(ordered[count])  # the same text twice has one draw: both copies go to one side
-    above = drawn[drawn > first]
+        return float(ordered[count])  # both copies of a text have one hash and go to one side
+    above = unit[unit > first]
     return float(above.min()) if len(above) else float(first)

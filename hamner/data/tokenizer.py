@@ -1,7 +1,7 @@
-"""Text <-> token ids, and the chat template. The one home of both.
+"""Tokenizer (BPE): text <-> token ids, and the chat template.
 
-Full size reads with cosmo2 (49,152 entries); a miniature trains a byte-level BPE on its own text. Both
-reserve the same first 17 ids, so a chat is written the same way everywhere:
+Full size uses cosmo2 (49,152 entries); a miniature trains a byte-level BPE on its own text. Both reserve the same
+first 17 ids, so a chat is written the same way everywhere:
 
     <|im_start|>role⏎content<|im_end|>⏎   per message, <|endoftext|> after the last
 
@@ -30,7 +30,7 @@ from hamner.runs.files import write_text
 
 
 def _turn(message: Message) -> str:
-    """What stands between the marks of a message."""
+    """The text between the marks of a message."""
     return f"{message[0]}\n{message[1].strip()}"
 
 
@@ -40,7 +40,9 @@ class Tokenizer:
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
         for index, token in enumerate(RESERVED[:3]):
             if inner.token_to_id(token) != index:
-                raise BadInput(f"the tokenizer has no '{token}' at id {index}; use cosmo2's, or 'train'")
+                raise BadInput(
+                    f"the tokenizer has no '{token}' at id {index}: use HuggingFaceTB/cosmo2-tokenizer or 'train'"
+                )
         inner.no_padding()
         inner.no_truncation()
         self._inner = inner
@@ -52,7 +54,7 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
-        """A byte-level BPE with single digits, like cosmo2's; the same texts give the same tokenizer."""
+        """Train a byte-level BPE with single digits, like cosmo2's; the same texts give the same tokenizer."""
         inner = tokenizers.Tokenizer(models.BPE())
         inner.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -71,44 +73,49 @@ class Tokenizer:
 
     @classmethod
     def load(cls, name: str | Path, deadline: float = HUB_DEADLINE) -> Tokenizer:
-        """From a folder with tokenizer.json, or by hub id within `deadline` seconds. Raises BadInput where neither
-        can be had."""
+        """Load from a folder with tokenizer.json, or by Hugging Face Hub id within `deadline` seconds.
+
+        Raises BadInput where that fails.
+        """
         path = Path(name) / "tokenizer.json"
         if not path.is_file():
             if Path(name).is_absolute() or str(name).count("/") != 1:
-                raise BadInput(f"no tokenizer at {path}")
-            path = _downloaded(str(name), deadline)
+                raise BadInput(f"no tokenizer at {path}: give a folder that holds one, or a Hugging Face Hub id")
+            path = _hub_file(str(name), deadline)
         try:
             return cls(tokenizers.Tokenizer.from_file(str(path)))
         except BadInput:
             raise
         except Exception as error:  # the library raises bare Exception for a broken file
-            raise BadInput(f"{path} is not a tokenizer: {error}") from None
+            raise BadInput(f"{path} is not a tokenizer of the tokenizers library: {error}") from None
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
-        """From what to_json gave."""
+        """Build from the text of a tokenizer.json."""
         return cls(tokenizers.Tokenizer.from_str(text))
 
     def to_json(self) -> str:
+        """The text of a tokenizer.json."""
         return self._json
 
     def save(self, folder: Path) -> None:
+        """Write tokenizer.json."""
         write_text(folder / "tokenizer.json", self._json)
 
     def encode(self, text: str) -> list[int]:
+        """The ids of a text, without reserved ones."""
         return self._inner.encode(text, add_special_tokens=False).ids
 
-    def encode_later_word(self, word: str) -> list[int]:
-        """As encode(" " + word) of ASCII letters, in less than half the time; where `splits_at_spaces`."""
+    def encode_after_space(self, word: str) -> list[int]:
+        """As encode(" " + word) in less than half the time; for ASCII letters, where `splits_at_spaces`."""
         return [token.id for token in self._inner.model.tokenize(f"\u0120{word}")]  # byte-level BPE writes " " so
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """As encode, on all cores."""
+        """As encode of each text, on all cores."""
         return [e.ids for e in self._inner.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def encode_documents(self, documents: Sequence[str | Sequence[Message]]) -> list[list[int]]:
-        """Texts and conversations, these in the template, each closed by <|endoftext|>; on all cores."""
+        """The ids of texts and of conversations in the template, each closed by <|endoftext|>; on all cores."""
         pieces = [piece for d in documents for piece in ([d] if isinstance(d, str) else map(_turn, d))]
         encoded, newline = iter(self.encode_batch(pieces)), self.encode("\n")
         ids: list[list[int]] = []
@@ -121,7 +128,7 @@ class Tokenizer:
         return ids
 
     def encode_chat(self, messages: Sequence[Message], *, reply: bool = False) -> list[int]:
-        """A conversation in the template; with `reply` it ends where the assistant's answer begins."""
+        """The ids of a conversation in the template; with `reply` up to where the assistant's answer begins."""
         ids: list[int] = []
         for message in messages:
             ids += [MESSAGE_START, *self.encode(_turn(message)), MESSAGE_END, *self.encode("\n")]
@@ -130,10 +137,11 @@ class Tokenizer:
         return [*ids, END_OF_TEXT]
 
     def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, without reserved ones."""
         return self._inner.decode(list(ids), skip_special_tokens=True)
 
     def stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """Text piece by piece; a character cut in two by its tokens comes when it is whole."""
+        """The text of ids, piece by piece; a character that several tokens make up comes as a whole."""
         decoder = decoders.DecodeStream(skip_special_tokens=True)
         for token in ids:
             piece = decoder.step(self._inner, token)
@@ -141,27 +149,27 @@ class Tokenizer:
                 yield piece
 
 
-def _downloaded(name: str, deadline: float) -> Path:
-    """A hub tokenizer's file in the cache of the hub's library. Raises BadInput."""
+def _hub_file(name: str, deadline: float) -> Path:
+    """A Hub tokenizer's file, in the cache of the Hub's library. Raises BadInput."""
     with closing(Child(_download, name, deadline)) as child:
         try:
-            child.receive()  # its libraries are imported, which takes as long as it takes
+            child.receive()  # sent once its libraries are imported, so that this time does not count
             return Path(child.receive(deadline))
         except (TimeoutError, Failed) as error:
             reason = error if isinstance(error, Failed) else f"no answer for {deadline:g} s"
             raise BadInput(
-                f"tokenizer '{name}' is neither a folder nor to be had from the hub ({reason}); "
+                f"tokenizer '{name}' is not a folder, and the Hugging Face Hub did not provide it ({reason}): "
                 "give a folder with data.tokenizer=FOLDER, put it into the data folder as DIR/tokenizer/, "
                 "or use a miniature config, which trains its own"
             ) from None
 
 
 def _download(send: Send, name: str, deadline: float) -> None:
-    """In a process of its own: the library has timeouts of single requests only."""
+    """Download tokenizer.json and send its path; in a process of its own, since only single requests time out."""
     from huggingface_hub import hf_hub_download
 
     send("ready")
-    try:  # half of the time to hear of a newer one: else the one in the cache is taken, as the library does
+    try:  # half of the time is for the question whether a newer one exists; without an answer the cached one is used
         send(hf_hub_download(name, "tokenizer.json", etag_timeout=min(10.0, deadline / 2)))
     except Exception as error:  # the libraries raise a dozen kinds
         raise Failed(hub_errors.reason(error)) from None
@@ -170,8 +178,8 @@ def _download(send: Send, name: str, deadline: float) -> None:
 def _splits_at_spaces(description: dict[str, Any]) -> bool:
     """Whether the ids of words with single spaces between are those of each word with the space before it.
 
-    So it is for byte-level BPE with GPT-2's pattern, digits apart or not, and nothing else in the way (cosmo2's, and
-    what Tokenizer.train makes); False for what is not known to be so.
+    True for byte-level BPE with GPT-2's pattern, with single digits or not, and nothing else in between (cosmo2's, and
+    those of Tokenizer.train); False where it is not certain.
     """
     outer = description["pre_tokenizer"] or {}
     parts = outer["pretokenizers"] if outer.get("type") == "Sequence" else [outer]

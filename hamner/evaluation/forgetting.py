@@ -1,4 +1,16 @@
-"""Forgetting: which skills and held-out losses got worse from one stage to the next, beyond their error."""
+"""Catastrophic forgetting: skills and held-out losses that a stage made worse, by more than their error.
+
+In: `records`, one per finished stage, oldest first: "number", "stage", "skills" (cell -> "0110...", one character per
+item), "documents" (source -> "nats" and "tokens" of each held-out document); items and documents are the same in every
+stage. Out: drops.
+
+A drop is measured from the best earlier stage, on the same items or documents, and counts when it exceeds
+
+    z · standard_error,   z = Φ⁻¹(1 - 0.05 / comparisons)
+
+one-sided; Bonferroni over the skills and sources, which are looked at together, times the earlier stages, of which the
+best was chosen.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +22,13 @@ from typing import Any, Literal
 
 from hamner.evaluation.statistics import accuracy, clustered_error
 
-ERROR_RATE = 0.05  # of stages that lost nothing, how many may show a drop
+ERROR_RATE = 0.05  # share of stages that lost nothing and show a drop all the same
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A skill or a source that is worse than it was after `best_stage`. Exact match falls, held-out loss rises."""
+    """A skill whose exact match fell, or a source whose held-out loss rose, since `best_stage`."""
 
     skill: str
     kind: Literal["exact match", "held-out loss"]
@@ -26,7 +38,8 @@ class Drop:
     standard_error: float  # of the difference
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
+        """The drop in one line."""
         digits, change, unit = (2, "drop", "") if self.kind == "exact match" else (3, "rise", " nats per token")
         return (
             f"{self.skill}: {self.kind} {self.best:.{digits}f} after {self.best_stage}, {self.now:.{digits}f} now "
@@ -35,7 +48,7 @@ class Drop:
 
 
 def drops(records: Sequence[Record]) -> list[Drop]:
-    """What the newest stage does worse than its best earlier one, by more than its error."""
+    """What the newest stage does worse than the best earlier one, by more than the error."""
     if len(records) < 2:
         return []
     *earlier, now = records
@@ -48,11 +61,12 @@ def drops(records: Sequence[Record]) -> list[Drop]:
 
 
 def _worse_by(drop: Drop) -> float:
+    """How much worse the newest stage is; negative where it is better."""
     return drop.best - drop.now if drop.kind == "exact match" else drop.now - drop.best
 
 
 def _exact_match_change(cell: str, earlier: Sequence[Record], now: Record) -> Drop:
-    """Items lost against items gained (McNemar 1947): items that stay right, or wrong, tell nothing."""
+    """Change of a cell; its error counts only the items that changed (McNemar 1947)."""
     best = max(earlier, key=lambda record: accuracy(record["skills"][cell]))
     before, after = best["skills"][cell], now["skills"][cell]
     changed = sum(a != b for a, b in zip(before, after, strict=True))
@@ -61,7 +75,7 @@ def _exact_match_change(cell: str, earlier: Sequence[Record], now: Record) -> Dr
 
 
 def _loss_change(source: str, earlier: Sequence[Record], now: Record) -> Drop:
-    """Clustered by document: tokens of one document err together."""
+    """Change of a source; its error is clustered by document."""
     best = min(earlier, key=lambda record: _loss(record["documents"][source]))
     before, after = best["documents"][source], now["documents"][source]
     gaps = [b - a for b, a in zip(after["nats"], before["nats"], strict=True)]

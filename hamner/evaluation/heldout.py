@@ -1,11 +1,15 @@
-"""Held-out loss: nats per token on rows fixed beforehand, the same for everybody.
+"""Validation (held-out) loss: cross-entropy in nats per token, on rows that are fixed before training begins.
 
-The number ranked and judged is cross-entropy alone; no balance loss is in it.
+In: a prepared corpus and its tokenizer, then a model. Out: a HeldoutResult of each source, with the loss of every
+document; MixResult weighs the sources by a mix. No balance loss is in any of them.
+
+n rows, b rows of a batch, T tokens of a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +19,14 @@ from torch import Tensor
 from hamner.config.errors import BadInput
 from hamner.config.schema import Compute
 from hamner.config.special_tokens import END_OF_TEXT
-from hamner.data.corpus import Corpus
+from hamner.data.corpus import Corpus, row_problems
 from hamner.data.synthetic_rows import LEVEL_1, Levels, SyntheticRows
 from hamner.data.tokenizer import Tokenizer
-from hamner.model.distributed import in_a_group, workers_share
+from hamner.evaluation.statistics import mix_loss
+from hamner.model.distributed import sum_over_workers, worker_share
+from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.loss import head_losses
 from hamner.model.transformer import Hamner
-
-
-def heldout_rows(
-    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1
-) -> Tensor:
-    """Up to `count` held-out rows (n, T) of a source, spread evenly over its held-out text."""
-    return heldout_text(corpus, tokenizer, source, seq_len, count, levels).rows
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,67 @@ class HeldoutText:
     bytes_per_token: float  # of the source's held-out text in UTF-8
 
     def part(self, count: int) -> HeldoutText:
-        """About `count` rows, evenly spread."""
+        """About `count` of the rows, evenly spread."""
         every = max(1, len(self.rows) // count)
         return HeldoutText(self.rows[::every], _renumber(self.documents[::every]), self.bytes_per_token)
+
+
+@dataclass(frozen=True)
+class HeldoutResult:
+    """What a model makes of the held-out text of one source, document by document."""
+
+    nats: Sequence[float]  # cross-entropy of each document, summed over its tokens in float64
+    tokens: Sequence[int]  # predicted of each document
+    bytes_per_token: float = math.nan  # of the text in UTF-8; not known of bare rows
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, nats per token."""
+        return sum(self.nats) / sum(self.tokens)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is a number."""
+        return math.isfinite(sum(self.nats))
+
+    @property
+    def documents(self) -> dict[str, list[float] | list[int]]:
+        """ "nats" and "tokens" of each document, as they stand in a run's records."""
+        return {"nats": list(self.nats), "tokens": list(self.tokens)}
+
+
+@dataclass(frozen=True)
+class MixResult:
+    """Results of several sources, weighted by a mix."""
+
+    results: Mapping[str, HeldoutResult]  # of each source
+    mix: Mapping[str, float]  # ratios that sum to 1
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy of the mix, nats per token."""
+        return mix_loss({name: result.loss for name, result in self.results.items()}, self.mix)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is a number."""
+        return math.isfinite(self.loss)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The loss in bits per byte of text, which models with other tokenizers can be compared by."""
+        bits = 0.0
+        for name, share in self.mix.items():
+            result = self.results[name]
+            bits += share * result.loss / result.bytes_per_token / math.log(2)
+        return bits
+
+
+def heldout_rows(
+    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1
+) -> Tensor:
+    """Up to `count` held-out rows (n, T) of a source, spread evenly over its held-out text."""
+    return heldout_text(corpus, tokenizer, source, seq_len, count, levels).rows
 
 
 def heldout_text(
@@ -49,20 +106,12 @@ def heldout_text(
 ) -> HeldoutText:
     """As heldout_rows, with the documents' borders. Raises BadInput when less than one row is held out."""
     if source == "synthetic":
-        drawn = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction, held_out=True)
-        rows = np.stack([drawn.row(index, levels) for index in range(count)])
-        ends = np.cumsum(rows.reshape(-1) == END_OF_TEXT).reshape(rows.shape)  # the item that an end closes
-        items = ends - (rows == END_OF_TEXT) + np.arange(count)[:, None]  # and none goes on in the next row
-        text = "".join(tokenizer.decode(row.tolist()) for row in rows)
-        return HeldoutText(
-            torch.from_numpy(rows.astype(np.int64)), _renumber(torch.from_numpy(items)), len(text.encode()) / rows.size
-        )
+        return _synthetic_text(corpus, tokenizer, seq_len, count, levels)
     tokens = corpus.heldout(source)
+    problems = list(row_problems(source, seq_len, heldout=len(tokens)))
+    if problems:
+        raise BadInput(problems)
     whole = len(tokens) // seq_len
-    if whole == 0:
-        raise BadInput(
-            f"source '{source}' holds out {len(tokens)} tokens, less than one row of {seq_len}: give more text"
-        )
     chosen = np.unique(np.linspace(0, whole - 1, min(count, whole)).astype(int))
     rows = np.stack([tokens[row * seq_len : (row + 1) * seq_len] for row in chosen.tolist()])
     places = chosen[:, None] * seq_len + np.arange(seq_len)
@@ -75,51 +124,56 @@ def heldout_text(
     )
 
 
+def _synthetic_text(corpus: Corpus, tokenizer: Tokenizer, seq_len: int, count: int, levels: Levels) -> HeldoutText:
+    """Held-out rows of synthetic items; each item is a document."""
+    source = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction, held_out=True)
+    rows = np.stack([source.row(index, levels) for index in range(count)])
+    ends = np.cumsum(rows.reshape(-1) == END_OF_TEXT).reshape(rows.shape)
+    # An end belongs to the item that it closes, and no item continues in the next row.
+    items = ends - (rows == END_OF_TEXT) + np.arange(count)[:, None]
+    text = "".join(tokenizer.decode(row.tolist()) for row in rows)
+    return HeldoutText(
+        torch.from_numpy(rows.astype(np.int64)), _renumber(torch.from_numpy(items)), len(text.encode()) / rows.size
+    )
+
+
 def _renumber(documents: Tensor) -> Tensor:
     return torch.unique(documents, return_inverse=True)[1]
 
 
 @torch.no_grad()
-def document_losses(
-    hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_size: int
-) -> tuple[list[float], list[int]]:
-    """Of each held-out document: its cross-entropy in nats, summed in float64, and the tokens predicted.
+def evaluate_text(hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_size: int) -> HeldoutResult:
+    """The loss of each document.
 
     Within a torch.distributed group each worker takes its share of the rows and all get the same numbers.
     """
-    mine = workers_share(torch.arange(len(text.rows)))
+    share = worker_share(torch.arange(len(text.rows)))
     count = int(text.documents.max()) + 1
     nats = torch.zeros(count, dtype=torch.float64, device=compute.device)
-    for rows, losses in _losses(hamner, text.rows[mine], compute, batch_size):
-        documents = text.documents[mine[rows], 1:].to(compute.device)
+    for rows, losses in _losses(hamner, text.rows[share], compute, batch_size):
+        documents = text.documents[share[rows], 1:].to(compute.device)
         nats.index_add_(0, documents.flatten(), losses.double().flatten())
-    if in_a_group():
-        torch.distributed.all_reduce(nats)
-    return nats.tolist(), torch.bincount(text.documents[:, 1:].flatten(), minlength=count).tolist()
+    tokens = torch.bincount(text.documents[:, 1:].flatten(), minlength=count)
+    return HeldoutResult(sum_over_workers(nats).tolist(), tokens.tolist(), text.bytes_per_token)
 
 
 @torch.no_grad()
-def heldout_loss(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size: int) -> float:
-    """Mean cross-entropy of rows (n, T) in nats per token, summed in float64.
+def evaluate_rows(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size: int) -> HeldoutResult:
+    """The loss of rows (n, T) as of one document, for rows whose documents do not matter.
 
     Within a torch.distributed group each worker takes its share of the rows and all get the same number.
     """
     total = torch.zeros(2, dtype=torch.float64, device=compute.device)
-    for _, losses in _losses(hamner, workers_share(rows), compute, batch_size):
+    for _, losses in _losses(hamner, worker_share(rows), compute, batch_size):
         total += torch.stack((losses.double().sum(), total.new_tensor(losses.numel())))
-    if in_a_group():
-        torch.distributed.all_reduce(total)
-    return float(total[0] / total[1])
+    nats, tokens = sum_over_workers(total).tolist()
+    return HeldoutResult([nats], [int(tokens)])
 
 
 def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-    """Next-token losses (b, T - 1) of `rows`, part by part, and which rows they are of."""
-    was_training = hamner.training
-    hamner.eval()
-    try:
+    """Next-token losses (b, T - 1) of `rows`, batch by batch, and which rows they are of."""
+    with evaluation_mode(hamner):
         for start in range(0, len(rows), batch_size):  # a worker may be left without a row
             part = rows[start : start + batch_size].to(compute.device)
             hidden, _ = hamner.hidden_states(part)
             yield slice(start, start + batch_size), head_losses(hidden, hamner.embedding.weight, part)
-    finally:
-        hamner.train(was_training)

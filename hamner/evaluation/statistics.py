@@ -1,4 +1,7 @@
-"""Held-out losses as plain numbers: how many rows of each source, their mean over a mix, the error of a difference."""
+"""Statistics of evaluation: rows per source, mean over a mix, standard error clustered by document, accuracy.
+
+Plain numbers in and out; nothing here knows a model.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 
 def row_counts(mix: Mapping[str, float], count: int) -> dict[str, int]:
-    """Share `count` rows out by ratio, at least one each."""
+    """Held-out rows of each source, `count` in all by the ratios of the mix, at least one of each."""
     return {name: max(1, round(share * count)) for name, share in mix.items()}
 
 
 def mix_loss(losses: Mapping[str, float], mix: Mapping[str, float]) -> float:
-    """Held-out losses of several sources, weighted by the mix."""
+    """Mean of the held-out losses of several sources, weighted by the ratios of the mix; nats per token."""
     return sum(share * losses[name] for name, share in mix.items())
 
 
@@ -20,8 +23,8 @@ def clustered_error(gaps: Sequence[float], tokens: Sequence[float]) -> float:
     """Standard error of a difference of two mean losses over the same documents, nats per token.
 
     gaps: of each document, its loss under the one model less that under the other, in nats; tokens: its length.
-    Clustered by document (Liang & Zeger 1986): tokens of one document err together. Infinite for a single document,
-    which does not tell how far another would move it.
+    Clustered by document (Liang & Zeger 1986), since the errors of one document's tokens are correlated. Infinite for
+    a single document, from which no scatter can be estimated.
     """
     if len(tokens) < 2:
         return math.inf
@@ -32,5 +35,5 @@ def clustered_error(gaps: Sequence[float], tokens: Sequence[float]) -> float:
 
 
 def accuracy(hits: str) -> float:
-    """Share of "1"."""
+    """Share of "1" among the characters of `hits`, one per item."""
     return hits.count("1") / len(hits)

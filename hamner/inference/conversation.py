@@ -1,45 +1,48 @@
-"""A conversation (multi-turn chat) with a model: messages in, a streamed reply out."""
+"""Chat: a conversation of several turns with a model, in its chat template; messages in, streamed replies out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from hamner.config.special_tokens import Message
-from hamner.data.tokenizer import Tokenizer
+from hamner.inference.find_model import LoadedModel
 from hamner.inference.generate import Sampling, stream
-from hamner.model.transformer import Hamner
-from hamner.training.checkpoint import Checkpoint
 
 MAX_REPLY = 256  # tokens
 
 
-class Friend:
-    """A conversation with a model. The whole of it is read again for each answer."""
+class Conversation:
+    """A conversation with a model. All of it that fits is read again for each reply."""
 
-    def __init__(self, found: Checkpoint, system: str | None, sampling: Sampling, seed: int) -> None:
-        self._tokenizer: Tokenizer = found.tokenizer()
-        self._hamner: Hamner = found.build()
-        self._sampling, self._generator = sampling, torch.Generator().manual_seed(seed)
-        self._head: list[Message] = [("system", system)] if system else []
+    def __init__(self, loaded: LoadedModel, *, system: str | None = None, seed: int = 0, **sampling: Any) -> None:
+        """system: the message before all others. sampling: fields of generate.Sampling, such as temperature."""
+        self._hamner, self._tokenizer = loaded.model, loaded.tokenizer
+        self._sampling, self._generator = Sampling(**sampling), torch.Generator().manual_seed(seed)
+        self._system: list[Message] = [("system", system)] if system else []
         self._turns: list[Message] = []
 
-    def answer(self, message: str) -> Iterator[str]:
-        """Yield the reply piece by piece."""
+    def reply(self, message: str) -> str:
+        """The model's reply to the next message."""
+        return "".join(self.stream_reply(message))
+
+    def stream_reply(self, message: str) -> Iterator[str]:
+        """Yield the reply to the next message piece by piece."""
         self._turns.append(("user", message))
         ids, pieces = self._context(), []
-        pieces_of = self._tokenizer.stream(stream(self._hamner, ids, MAX_REPLY, self._sampling, self._generator))
-        for piece in pieces_of:
+        new = stream(self._hamner, ids, MAX_REPLY, self._sampling, self._generator)
+        for piece in self._tokenizer.stream(new):
             pieces.append(piece)
             yield piece
         self._turns.append(("assistant", "".join(pieces)))
 
     def _context(self) -> list[int]:
-        """The conversation, without its oldest exchanges where it would leave no room for a reply."""
+        """The conversation's ids, without its oldest exchanges where it would leave no room for a reply."""
         room = self._hamner.config.max_seq_len - MAX_REPLY
         while True:
-            ids = self._tokenizer.encode_chat([*self._head, *self._turns], reply=True)
+            ids = self._tokenizer.encode_chat([*self._system, *self._turns], reply=True)
             if len(ids) <= room or len(self._turns) <= 1:
                 return ids
             del self._turns[:2]

@@ -1,9 +1,13 @@
-"""Sampling text from a model, one token at a time."""
+"""Text generation: sampling (temperature, top-k, top-p, repetition penalty), streamed one token at a time.
+
+Data in: a model, ids or a prompt. Data out: new ids, or their text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +15,8 @@ from torch import Tensor
 from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Message
 from hamner.data.tokenizer import Tokenizer
 from hamner.inference.decode import next_hidden_states
+from hamner.inference.find_model import LoadedModel
+from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.kv_cache import KVCache
 from hamner.model.transformer import Hamner
 
@@ -20,12 +26,12 @@ class Sampling:
     """How the next token is drawn. temperature 0 is the arg-max."""
 
     temperature: float = 0.8
-    top_k: int = 40
-    top_p: float = 0.9
-    repetition_penalty: float = 1.15
+    top_k: int = 40  # the likeliest tokens ...
+    top_p: float = 0.9  # ... and of these as many as reach this probability together
+    repetition_penalty: float = 1.15  # of tokens that were generated before; 1 is none
 
 
-# Seven fixed prompts, the same at every stage: what the model makes of them shows what it has learnt.
+# Seven fixed prompts, the same at every stage: their completions show what the model has learnt.
 SAMPLE_PROMPTS: tuple[str | tuple[Message, ...], ...] = (
     "Calculate: 15 + 23 =",
     "One morning a small fox found a red key under the old bridge.",
@@ -37,60 +43,15 @@ SAMPLE_PROMPTS: tuple[str | tuple[Message, ...], ...] = (
 )
 
 
-def prompt_ids(tokenizer: Tokenizer, prompt: str | tuple[Message, ...]) -> list[int]:
-    """Plain text as it is; messages in the chat template, up to where the assistant answers."""
-    return tokenizer.encode(prompt) if isinstance(prompt, str) else tokenizer.encode_chat(prompt, reply=True)
+def generate(
+    loaded: LoadedModel, prompt: str | Sequence[Message], *, max_new_tokens: int = 256, seed: int = 0, **sampling: Any
+) -> str:
+    """The text that follows a prompt: a string, or the (role, content) messages of a chat.
 
-
-def prompt_name(prompt: str | tuple[Message, ...]) -> str:
-    return prompt if isinstance(prompt, str) else prompt[-1][1]
-
-
-@torch.inference_mode()
-def stream(
-    hamner: Hamner, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, generator: torch.Generator
-) -> Iterator[int]:
-    """Yield new tokens until an end token or the limit.
-
-    Where the context would exceed max_seq_len, its older half is dropped and the rest read anew.
+    sampling: fields of Sampling: temperature, top_k, top_p, repetition_penalty.
     """
-    was_training = hamner.training
-    hamner.eval()
-    device, most = hamner.embedding.weight.device, hamner.config.max_seq_len
-    context = list(ids) or [END_OF_TEXT]
-    cache = KVCache(hamner.config, len(context) + max_new_tokens, device=device, dtype=hamner.dtype)
-    unread, new = context[-most:], list[int]()
-    try:
-        for _ in range(max_new_tokens):
-            if cache.length + len(unread) > most:
-                cache.length, unread = 0, context[-(most // 2) :]
-            hidden = next_hidden_states(hamner, torch.tensor([unread], device=device), cache)
-            token = _draw(hamner.logits(hidden[0, -1]).float().cpu(), new, sampling, generator)
-            if token in (END_OF_TEXT, MESSAGE_START, MESSAGE_END):
-                return
-            unread = [token]
-            context.append(token)
-            new.append(token)
-            yield token
-    finally:
-        hamner.train(was_training)
-
-
-def _draw(logits: Tensor, seen: Sequence[int], sampling: Sampling, generator: torch.Generator) -> int:
-    """One token from logits (V,). The penalty counts generated tokens only: a prompt's digits stay usable."""
-    if seen and sampling.repetition_penalty != 1:
-        index = torch.tensor(list(set(seen)))
-        chosen = logits[index]  # a negative logit is multiplied: dividing it would favour the repetition
-        logits[index] = torch.where(
-            chosen > 0, chosen / sampling.repetition_penalty, chosen * sampling.repetition_penalty
-        )
-    if sampling.temperature == 0:
-        return int(logits.argmax())
-    top, index = logits.topk(min(sampling.top_k, len(logits)))
-    probability = (top / sampling.temperature).softmax(dim=-1)
-    outside = probability.cumsum(dim=-1) - probability > sampling.top_p  # the first over the line stays
-    probability = probability.masked_fill(outside, 0.0)
-    return int(index[torch.multinomial(probability, 1, generator=generator)])
+    text_or_messages = prompt if isinstance(prompt, str) else tuple(prompt)
+    return complete(loaded.model, loaded.tokenizer, text_or_messages, max_new_tokens, Sampling(**sampling), seed)
 
 
 def complete(
@@ -105,3 +66,59 @@ def complete(
     generator = torch.Generator().manual_seed(seed)
     ids = prompt_ids(tokenizer, prompt)
     return tokenizer.decode(list(stream(hamner, ids, max_new_tokens, sampling, generator)))
+
+
+def prompt_ids(tokenizer: Tokenizer, prompt: str | tuple[Message, ...]) -> list[int]:
+    """Ids of plain text as it is; of messages in the chat template, up to where the assistant answers."""
+    return tokenizer.encode(prompt) if isinstance(prompt, str) else tokenizer.encode_chat(prompt, reply=True)
+
+
+def prompt_name(prompt: str | tuple[Message, ...]) -> str:
+    """The text, or the last message of a chat."""
+    return prompt if isinstance(prompt, str) else prompt[-1][1]
+
+
+@torch.inference_mode()
+def stream(
+    hamner: Hamner, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, generator: torch.Generator
+) -> Iterator[int]:
+    """Yield new tokens until an end token or the limit.
+
+    Where the context would exceed max_seq_len, its older half is dropped and the rest read anew.
+    """
+    device, longest = hamner.embedding.weight.device, hamner.config.max_seq_len
+    context = list(ids) or [END_OF_TEXT]
+    cache = KVCache(hamner.config, len(context) + max_new_tokens, device=device, dtype=hamner.dtype)
+    unread, generated = context[-longest:], list[int]()
+    with evaluation_mode(hamner):
+        for _ in range(max_new_tokens):
+            if cache.length + len(unread) > longest:
+                cache.length, unread = 0, context[-(longest // 2) :]
+            hidden = next_hidden_states(hamner, torch.tensor([unread], device=device), cache)
+            token = draw_token(hamner.logits(hidden[0, -1]).float().cpu(), generated, sampling, generator)
+            if token in (END_OF_TEXT, MESSAGE_START, MESSAGE_END):
+                return
+            unread = [token]
+            context.append(token)
+            generated.append(token)
+            yield token
+
+
+def draw_token(logits: Tensor, generated: Sequence[int], sampling: Sampling, generator: torch.Generator) -> int:
+    """Draw one token from logits (V,), which are changed.
+
+    The repetition penalty counts generated tokens only: a prompt's digits stay usable.
+    """
+    if generated and sampling.repetition_penalty != 1:
+        index = torch.tensor(list(set(generated)))
+        repeated = logits[index]  # a negative logit is multiplied: dividing it would favour the repetition
+        logits[index] = torch.where(
+            repeated > 0, repeated / sampling.repetition_penalty, repeated * sampling.repetition_penalty
+        )
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    top, index = logits.topk(min(sampling.top_k, len(logits)))
+    probability = (top / sampling.temperature).softmax(dim=-1)
+    is_outside = probability.cumsum(dim=-1) - probability > sampling.top_p  # the first over the line stays
+    probability = probability.masked_fill(is_outside, 0.0)
+    return int(index[torch.multinomial(probability, 1, generator=generator)])

@@ -1,18 +1,22 @@
-"""Attention of both kinds: grouped-query, and differential (Ye et al. 2024, "Differential Transformer").
+"""Attention: grouped-query (GQA) and differential (Ye et al. 2024), with rotary positions (RoPE).
 
 B batch, T time, C hidden, H query heads, K key/value heads, D head size.
-Both kinds go through PyTorch's scaled_dot_product_attention or, where that is slow, through block_attention.py.
-What stands before and after it (`project`, `merge`) is made to be compiled; see fast_path.py.
+Every kind is a class of ATTENTIONS and a row of config/attention_kinds.py. Both go through PyTorch's
+scaled_dot_product_attention or, where that is slow, through kernels/attention.py.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hamner.config.attention_kinds import ATTENTION_KINDS, AttentionKind, own_attention
+from hamner.config.errors import BadInput
 from hamner.config.schema import ModelConfig
 from hamner.model.kernels.attention import block_attention, differential_block_attention
 from hamner.model.kernels.dispatch import use_block_attention, use_differential_blocks
@@ -36,31 +40,66 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(q kᵀ / √D) v under the causal mask; query head j reads KV head j // (H / K). (B, H, T, D)
 
-    With fewer queries than keys the queries are the last ones (of a cache, see kv_cache.py).
-    mask: added to the scores in place of the causal one, which is part of it; see documents.document_mask.
+    With fewer queries than keys the queries are the last ones (of a KV cache, see kv_cache.py).
+    mask: added to the scores in place of the causal one, which is part of it; see document_mask.py.
     """
     if use_block_attention(q, k):
         return block_attention(q, k, v, mask)
     groups = q.shape[1] // k.shape[1]
-    if q.shape[2] == 1:  # one query sees all keys: those of a group stand as rows of its KV head, nothing is repeated
+    # one query attends to all keys: those of a group stand as rows of its KV head, nothing is repeated
+    if q.shape[2] == 1:
         rows = q.reshape(len(q), k.shape[1], groups, -1)
         return F.scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(q.shape)
     # the CPU kernel is slower with its own grouping, and the only one of a card that takes a mask has none
     if groups > 1 and (q.device.type == "cpu" or mask is not None):
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-    grouped, new, seen = k.shape[1] != q.shape[1], q.shape[2], k.shape[2]
-    if mask is None and new == seen:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
-    if mask is None and new > 1:
-        mask = torch.ones(new, seen, dtype=torch.bool, device=q.device).tril(seen - new)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
+    is_grouped, queries, keys = k.shape[1] != q.shape[1], q.shape[2], k.shape[2]
+    if mask is None and queries == keys:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=is_grouped)
+    if mask is None and queries > 1:
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device).tril(keys - queries)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=is_grouped)
 
 
-class GroupedQueryAttention(nn.Module):
+class Attention(nn.Module, ABC):
+    """A kind of attention. A block calls project, adds k and v to the KV cache if there is one, then attend and merge.
+
+    project and merge are compiled (torch.compile), attend is not. Parameters are drawn by their names, see
+    transformer.initialize.
+    """
+
+    kind: ClassVar[AttentionKind]  # the row of a class outside ATTENTIONS
+
+    def __init__(self, model: ModelConfig, layer: int) -> None:
+        """layer: of the model's blocks, from 0."""
+        super().__init__()
+
+    @abstractmethod
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, T, C) -> queries, keys and values (B, heads, T, size each); cos, sin (T, D) of their positions."""
+
+    @abstractmethod
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, H, T, D) of the queries, which are the last T of the keys; mask as causal_attention takes it."""
+
+    @abstractmethod
+    def merge(self, attended: Tensor) -> Tensor:
+        """(B, H, T, D) -> (B, T, C)"""
+
+    def fill_buffers(self) -> None:
+        """Compute all buffers anew: a model is built without memory first. Needed of a class that has buffers."""
+        if next(self.buffers(), None) is not None:
+            raise NotImplementedError(f"{type(self).__name__} has buffers: define fill_buffers(), which computes them")
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        return self.merge(self.attend(*self.project(x, cos, sin)))
+
+
+class GroupedQueryAttention(Attention):
     """Standard attention; several query heads share one key/value head."""
 
     def __init__(self, model: ModelConfig, layer: int) -> None:
-        super().__init__()
+        super().__init__(model, layer)
         self.head_size = model.head_size
         kv_size = model.num_kv_heads * model.head_size
         self.q = nn.Linear(model.hidden_size, model.hidden_size, bias=False)
@@ -84,9 +123,6 @@ class GroupedQueryAttention(nn.Module):
         """(B, H, T, D) -> (B, T, C)"""
         return linear(attended.transpose(1, 2).flatten(-2), self.o.weight)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        return self.merge(self.attend(*self.project(x, cos, sin)))
-
 
 class DifferentialAttention(GroupedQueryAttention):
     """(softmax(q₁k₁) − λ softmax(q₂k₂)) v per head, normed and scaled by 1 − λ_init.
@@ -109,11 +145,14 @@ class DifferentialAttention(GroupedQueryAttention):
         self.register_buffer("scale", self.output_scale(), persistent=False)
 
     def output_scale(self) -> Tensor:
-        """1 − λ_init: a tensor, since compiled code is made anew for each different plain number."""
+        """1 − λ_init (): a tensor, since compiled code is compiled again for each different plain number."""
         return torch.tensor(1 - self.lambda_init)
 
+    def fill_buffers(self) -> None:
+        self.scale = self.output_scale()
+
     def lambda_value(self) -> Tensor:
-        """λ, a number: how much of the second map is taken away."""
+        """λ (): how much of the second map is subtracted."""
         first = torch.exp((self.lambda_q1 * self.lambda_k1).sum())
         second = torch.exp((self.lambda_q2 * self.lambda_k2).sum())
         return first - second + self.lambda_init
@@ -127,3 +166,25 @@ class DifferentialAttention(GroupedQueryAttention):
 
     def merge(self, attended: Tensor) -> Tensor:
         return super().merge(self.head_norm(attended) * self.scale.to(attended.dtype))
+
+
+ATTENTIONS: dict[str, type[Attention]] = {
+    "grouped": GroupedQueryAttention,
+    "differential": DifferentialAttention,
+}  # the keys of ATTENTION_KINDS
+
+if ATTENTIONS.keys() != ATTENTION_KINDS.keys():
+    raise TypeError(
+        f"attention kinds {sorted(ATTENTIONS.keys() ^ ATTENTION_KINDS.keys())} need both a class in "
+        "ATTENTIONS (hamner/model/attention.py) and a row in ATTENTION_KINDS (hamner/config/attention_kinds.py)"
+    )
+
+
+def attention_class(name: str) -> type[Attention]:
+    """The class of a kind by its name, or of your own by its import path. Raises BadInput for neither."""
+    if name in ATTENTIONS:
+        return ATTENTIONS[name]
+    own = own_attention(name)
+    if not (isinstance(own, type) and issubclass(own, Attention)):
+        raise BadInput(f"attention '{name}' is not a class that inherits from hamner.model.attention.Attention")
+    return own

@@ -1,4 +1,4 @@
-"""The feed-forward half of a block: SwiGLU (Shazeer 2020), alone or as a mixture of experts.
+"""Mixture of experts (MoE): router, top-k, load balancing; SwiGLU experts.
 
 N tokens (B·T), C hidden, I intermediate, E experts, k active experts.
 """
@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
+from hamner.model.distributed import sum_over_workers
 from hamner.model.kernels.dispatch import use_grouped_experts
-from hamner.model.kernels.experts import Combine, Permute, SideBySide, Spread, pad_experts, pad_tokens
+from hamner.model.kernels.experts import Combine, Concatenate, CopyAndPermute, Permute, pad_experts, pad_tokens
 from hamner.model.layers import linear
 
 
 class MixtureOfExperts(nn.Module):
-    """E SwiGLU experts, each token through its top k, as Mixtral: softmax over all, the k weights renormalised.
+    """E SwiGLU experts, each token through its top k, as Mixtral: softmax over all, the k weights renormalized.
 
     No capacity limit, no dropped tokens, no shared expert. Returns the output and the layer's balance loss.
     """
@@ -39,40 +40,38 @@ class MixtureOfExperts(nn.Module):
         # Tokens are put in the order of their experts, each expert does one product, and everything is put
         # back by the inverse permutation: no scattered additions, so the sums have one order on any device.
         order = expert.flatten().argsort(stable=True)  # (N·k,)
-        back = torch.empty_like(order)
-        back[order] = torch.arange(len(order), device=order.device)
+        inverse = torch.empty_like(order)
+        inverse[order] = torch.arange(len(order), device=order.device)
         every = torch.arange(self.num_experts, device=order.device)
         counts = (expert.flatten() == every.unsqueeze(1)).sum(dim=1)  # bincount would make the host wait for a card
-        sorted_tokens = Spread.apply(tokens, order, back)  # (N·k, C)
-        done = (
-            self._grouped(sorted_tokens, counts) if use_grouped_experts(tokens) else self.in_turn(sorted_tokens, counts)
-        )
-        routed = Permute.apply(done, back, order).unflatten(0, (-1, self.top_k))  # (N, k, C)
+        by_expert = CopyAndPermute.apply(tokens, order, inverse)  # (N·k, C)
+        product = self._grouped if use_grouped_experts(tokens) else self.sequential
+        routed = Permute.apply(product(by_expert, counts), inverse, order).unflatten(0, (-1, self.top_k))  # (N, k, C)
         out = Combine.apply(weight.to(routed.dtype), routed)
-        if self.training and torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(counts)  # balance over the whole batch, whatever the number of workers
+        if self.training:
+            sum_over_workers(counts)  # balance over the whole batch, whatever the number of workers
         return out.view_as(x), balance_loss(probability, counts)
 
-    def in_turn(self, tokens: Tensor, counts: Tensor) -> Tensor:
-        """One expert after the other. tokens (N·k, C) in the order of experts; counts (E,)"""
-        done = []
+    def sequential(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """The experts' outputs (N·k, C), one expert after the other. tokens (N·k, C) by expert; counts (E,)"""
+        outputs = []
         for index, part in enumerate(tokens.split(counts.tolist())):
             gate, up = linear(part, self.gate[index], self.up[index]).chunk(2, dim=-1)
-            done.append(linear(F.silu(gate) * up, self.down[index]))
-        return torch.cat(done)
+            outputs.append(linear(F.silu(gate) * up, self.down[index]))
+        return torch.cat(outputs)
 
     def _grouped(self, tokens: Tensor, counts: Tensor) -> Tensor:
-        """The same in two products. Widths are padded with zeros, which the product's rows need and nobody sees."""
+        """The same in two grouped products, whose rows need widths that are padded with zeros."""
         ends = counts.cumsum(0).to(torch.int32)
         gate, up, down = (pad_experts(weight, tokens.element_size()) for weight in (self.gate, self.up, self.down))
-        both = SideBySide.apply(gate, up, tokens.dtype)
+        both = Concatenate.apply(gate, up, tokens.dtype)
         first, second = F.grouped_mm(pad_tokens(tokens), both.transpose(1, 2), offs=ends).chunk(2, dim=-1)
         down = down.to(tokens.dtype).transpose(1, 2)
         return F.grouped_mm(F.silu(first) * second, down, offs=ends)[:, : tokens.shape[1]]
 
 
 def balance_loss(probability: Tensor, counts: Tensor) -> Tensor:
-    """E · Σ f_e P_e (Fedus et al. 2021, eq. 4): 1 when the routing is even, E when one expert gets all.
+    """Load-balancing loss E · Σ f_e P_e (Fedus et al. 2021, eq. 4): 1 for even routing, E when one expert gets all.
 
     probability (N, E) of the router; counts (E,) routed slots per expert.
     """

@@ -1,8 +1,9 @@
-"""What attention has already seen: keys and values of earlier tokens, so that generating computes only the new one.
+"""KV cache: keys and values of earlier tokens, so that generating computes only the newest one.
 
-With them the tokens, which say where documents end.
+Beside them the tokens, which say where documents end. Heads and their sizes follow from the attention kind
+(config/attention_kinds.py).
 
-L layers, B batch, K key/value heads (twice as many keys for differential attention), D head size.
+L layers, B batch, T newest tokens, D head size.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hamner.config.attention_kinds import attention_kind
 from hamner.config.schema import ModelConfig
 
 
 class KVCache:
-    """Room for `capacity` tokens of `batch` rows; `length` of them are there."""
+    """Room for `capacity` tokens of `batch` rows; `length` of them are filled."""
 
     def __init__(
         self,
@@ -26,14 +28,13 @@ class KVCache:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.length, self.capacity = 0, min(capacity, model.max_seq_len)
-        doubled = 2 if model.attention == "differential" else 1
 
-        def room(heads: int) -> Tensor:
-            return torch.empty(
-                model.num_layers, batch, heads, self.capacity, model.head_size, device=device, dtype=dtype
-            )
+        def room(heads: int, size: int) -> Tensor:
+            return torch.empty(model.num_layers, batch, heads, self.capacity, size, device=device, dtype=dtype)
 
-        self._keys, self._values = room(doubled * model.num_kv_heads), room(model.num_kv_heads)
+        shape = attention_kind(model.attention).cache(model)
+        self._keys = room(shape.key_heads, shape.key_size)
+        self._values = room(shape.value_heads, shape.value_size)
         self._tokens = torch.empty(batch, self.capacity, device=device, dtype=torch.long)
 
     def append(self, tokens: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class KVCache:
 
 
 class LayerCache:
-    """One layer's part. keys (B, heads, capacity, D), values (B, K, capacity, D), of which `length` are filled."""
+    """Keys and values of one layer: each (B, heads, capacity, D), of which `length` tokens are filled."""
 
     def __init__(self, keys: Tensor, values: Tensor, length: int) -> None:
         self._keys, self._values, self._length = keys, values, length
@@ -66,4 +67,4 @@ class LayerCache:
 
 def _check_room(new: Tensor, end: int, rows: int, capacity: int) -> None:
     if end > capacity or len(new) != rows:
-        raise ValueError(f"{len(new)} rows of {end} tokens in a cache for {rows} of {capacity}")
+        raise ValueError(f"{len(new)} rows of {end} tokens do not fit a cache of {rows} rows of {capacity}")

@@ -1,4 +1,4 @@
-"""Products and norms in the precision of what goes in: x alone decides how a model computes.
+"""RMSNorm, SwiGLU and linear layers that compute in the precision of their input (mixed precision without autocast).
 
 Weights are fp32, always; x in bf16 or fp16 takes a copy of them in its own precision, and their gradients come
 back in fp32.
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
 
-FEW = 64  # vectors
+FEW_ROWS = 64  # vectors up to which several weights cost more to concatenate than to multiply with
 
 
 def linear(x: Tensor, *weights: Tensor) -> Tensor:
@@ -20,7 +20,7 @@ def linear(x: Tensor, *weights: Tensor) -> Tensor:
     if x.numel() == x.shape[-1] and x.device.type == "cpu":  # generating: the kernel for one vector reads faster
         products = [torch.mv(weight.to(x.dtype), x.flatten()) for weight in weights]
         return (products[0] if len(products) == 1 else torch.cat(products)).view(*x.shape[:-1], -1)
-    if len(weights) > 1 and x.numel() < FEW * x.shape[-1]:  # putting them together would cost more than the products
+    if len(weights) > 1 and x.numel() < FEW_ROWS * x.shape[-1]:
         return torch.cat([F.linear(x, weight.to(x.dtype)) for weight in weights], dim=-1)
     weight = weights[0] if len(weights) == 1 else torch.cat(weights)
     return F.linear(x, weight.to(x.dtype))
@@ -34,7 +34,7 @@ class RMSNorm(nn.RMSNorm):
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate x) · up x). Returns the output and a balance loss of 0."""
+    """Feed-forward layer down(silu(gate x) · up x) (Shazeer 2020). Returns the output and a balance loss of 0."""
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""The loss, and the only place in the project that shifts tokens against predictions.
+"""Cross-entropy loss: next-token prediction. The only place in the project that shifts tokens against predictions.
 
-Data hands out `tokens`; training, evaluation and every test call this. Nobody else writes `[:, 1:]` on
+Data hands out `tokens`; training, evaluation and every test call this. No other file writes `[:, 1:]` on
 targets, so a target shifted twice cannot be written by accident.
 
-B batch, T time, C hidden, V vocabulary, N tokens at a time.
+B batch, T time, C hidden, V vocabulary.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def next_token_loss(logits: Tensor, tokens: Tensor, weight: Tensor | None = None
     losses = token_losses(logits, tokens)
     if weight is None:
         return losses.mean()
-    kept = weight[:, 1:].to(losses.dtype)
-    return (losses * kept).sum() / kept.sum()
+    of_targets = weight[:, 1:].to(losses.dtype)
+    return (losses * of_targets).sum() / of_targets.sum()
 
 
 def head_loss(hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | None = None) -> Tensor:
-    """next_token_loss of the logits hidden @ headᵀ, which never exist whole: only some tokens' at a time.
+    """next_token_loss of the logits hidden @ headᵀ, which never exist whole: kernels/head_loss.py.
 
     hidden (B, T, C); head (V, C) in fp32, computed with in hidden's precision; tokens and weight (B, T).
     """
@@ -56,8 +56,8 @@ def head_losses(hidden: Tensor, head: Tensor, tokens: Tensor) -> Tensor:
     head, rows = head.to(hidden.dtype), max(1, rows_of_logits(len(head)) // tokens.shape[1])
     return torch.cat(
         [
-            token_losses(F.linear(part, head), read)
-            for part, read in zip(hidden.split(rows), tokens.split(rows), strict=True)
+            token_losses(F.linear(hidden_part, head), token_part)
+            for hidden_part, token_part in zip(hidden.split(rows), tokens.split(rows), strict=True)
         ]
     )
 

@@ -1,7 +1,7 @@
-"""The decoder: tokens -> logits. Ten contestants and two presets are values of one config, not classes.
+"""Decoder-only transformer: tokens -> logits. Ten contestants and two presets are values of one config, not classes.
 
 B batch, T time, C hidden, V vocabulary, L layers.
-Pre-norm blocks, RMSNorm, rotary positions, no biases, output head tied to the embedding.
+Pre-norm blocks, RMSNorm, rotary positions (RoPE), no biases, output head tied to the embedding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import ModelConfig
-from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
+from hamner.model.attention import attention_class, rotary_table
+from hamner.model.attention_check import own_attention_problems
 from hamner.model.document_mask import document_mask
 from hamner.model.experts import MixtureOfExperts
 from hamner.model.kv_cache import KVCache, LayerCache
@@ -39,29 +40,28 @@ class Block(nn.Module):
 
     def __init__(self, model: ModelConfig, layer: int) -> None:
         super().__init__()
-        attention = DifferentialAttention if model.attention == "differential" else GroupedQueryAttention
         self.attention_norm = RMSNorm(model.hidden_size, eps=model.norm_eps)
-        self.attention = attention(model, layer)
+        self.attention = attention_class(model.attention)(model, layer)
         self.mlp_norm = RMSNorm(model.hidden_size, eps=model.norm_eps)
         self.mlp: nn.Module = MixtureOfExperts(model) if model.num_experts > 1 else SwiGLU(model)
 
     def enter(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Up to queries, keys and values."""
+        """The first region: queries, keys and values of x."""
         return self.attention.project(self.attention_norm(x), cos, sin)
 
     def leave(self, x: Tensor, attended: Tensor) -> tuple[Tensor, Tensor]:
-        """From what was attended to the block's end; returns the stream and the balance loss."""
+        """The second region, from attention's output to the block's end; returns the stream and the balance loss."""
         x = x + self.attention.merge(attended)
         update, balance = self.mlp(self.mlp_norm(x))
         return x + update, balance
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: LayerCache | None = None, mask: Tensor | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: LayerCache | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         enter, leave = self.regions if self.regions and self.training else (Block.enter, Block.leave)
         q, k, v = enter(self, x, cos, sin)
-        if seen is not None:
-            k, v = seen.append(k, v)
+        if cache is not None:
+            k, v = cache.append(k, v)
         return leave(self, x, self.attention.attend(q, k, v, mask))
 
 
@@ -86,17 +86,17 @@ class Hamner(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
 
     def compile_regions(self) -> None:
-        """From now on training runs the blocks' regions compiled: once, whatever the depth. Evaluation does not.
+        """Compile the blocks' regions for training: once, whatever the depth. Evaluation stays eager.
 
-        What this process has compiled for other models is forgotten: after eight PyTorch would quietly compile no
-        more, and the sums of a contestant would depend on who was trained before it.
+        Resets what this process has compiled for other models: after eight PyTorch would silently compile no more,
+        and the sums of a contestant would depend on who was trained before it.
         """
         torch._dynamo.reset()
         regions = torch.compile(Block.enter, dynamic=False), torch.compile(Block.leave, dynamic=False)
         for block in cast("list[Block]", list(self.blocks)):
             block.regions = regions
             if isinstance(block.mlp, MixtureOfExperts):  # whose counts change with every batch
-                block.mlp.in_turn = torch.compiler.disable(block.mlp.in_turn)  # type: ignore[method-assign]
+                block.mlp.sequential = torch.compiler.disable(block.mlp.sequential)  # type: ignore[method-assign]
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(B, T) -> (B, T, C) of unit root mean square, in the model's dtype.
@@ -110,7 +110,7 @@ class Hamner(nn.Module):
     def hidden_states(self, tokens: Tensor, cache: KVCache | None = None) -> tuple[Tensor, Tensor]:
         """Tokens (B, T) -> the last hidden states (B, T, C), normed, and the weighted balance loss.
 
-        cache: of the tokens that came before these, to which these are added.
+        cache: of the tokens before these, which are added to it.
         """
         start = cache.length if cache else 0
         end = start + tokens.shape[-1]
@@ -131,7 +131,7 @@ class Hamner(nn.Module):
         return self.final_norm(x), balance * self.config.balance_coefficient
 
     def _mask(self, tokens: Tensor, cache: KVCache | None) -> Tensor:
-        """(B, 1, T, T with those of the cache): one for all layers."""
+        """(B, 1, T, T and those of the cache): one for all layers."""
         return document_mask(cache.append(tokens) if cache else tokens, tokens.shape[1], self.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -144,24 +144,29 @@ class Hamner(nn.Module):
 
 
 def build(model: ModelConfig, seed: int, *, activation_checkpointing: bool = False) -> Hamner:
-    """A model with seeded weights, the same on every machine: they are drawn on the CPU."""
+    """A model with seeded weights, the same on every machine: they are drawn on the CPU.
+
+    Raises BadInput for a config that cannot be built, or an attention of your own that its row does not describe.
+    """
+    problems = own_attention_problems(model)
+    if problems:
+        raise BadInput(problems)
     with torch.device("meta"):
         hamner = Hamner(model, activation_checkpointing=activation_checkpointing)
     hamner.to_empty(device="cpu")
     hamner.cos, hamner.sin = rotary_table(model)
-    for block in hamner.blocks:
-        if isinstance(block.attention, DifferentialAttention):
-            block.attention.scale = block.attention.output_scale()
-    initialise(hamner, torch.Generator().manual_seed(seed))
+    for block in cast("list[Block]", list(hamner.blocks)):
+        block.attention.fill_buffers()
+    initialize(hamner, torch.Generator().manual_seed(seed))
     return hamner
 
 
 @torch.no_grad()
-def initialise(hamner: Hamner, generator: torch.Generator) -> None:
+def initialize(hamner: Hamner, generator: torch.Generator) -> None:
     """Draw all weights so that every kind of block starts from a residual stream of unit scale.
 
-    Linear maps get 1/√fan-in, those that write into the stream a further 1/√(2L) (GPT-2's rule), so that all
-    blocks together add about as much as the embedding brings. Embedding: 4/C, which keeps the logit that the
+    Linear maps get 1/√fan-in, those that write into the stream (`o`, `down`) a further 1/√(2L) (GPT-2's rule), so
+    that all blocks together add about as much as the embedding brings. Embedding: 4/C, which keeps the logit that the
     tied head gives a token for itself near 4 at any width (a fixed 0.02 would make it 16 at C = 1024).
     """
     depth = 1 / math.sqrt(2 * hamner.config.num_layers)

@@ -1,15 +1,8 @@
-"""The matrix of a run: what each stage can do. Which skills a stage lost, how sure that is, a file and a picture.
+"""Skills matrix (heat map): exact match and held-out loss after every stage of a run, and what each stage lost.
 
-In: `records`, one per finished stage, oldest first: "number", "stage", "skills" (cell -> "0110...", one character per
-item), "heldout_loss" (source -> nats per token), "documents" (source -> "nats" and "tokens" of each held-out
-document); items and documents are the same in every stage. Out: drops, FOLDER/skills.json and FOLDER/skills.png.
-
-A drop is measured from the best earlier stage, on the same items or documents, and counts when it exceeds
-
-    z · standard_error,   z = Φ⁻¹(1 - 0.05 / comparisons)
-
-one-sided; Bonferroni over the skills and sources, which are looked at together, times the earlier stages, of which the
-best was chosen.
+In: `records`, one per finished stage, oldest first, as hamner/evaluation/forgetting.py describes them, with
+"heldout_loss" (source -> nats per token) too; the chance baseline of each cell. Out: FOLDER/skills.json and
+FOLDER/skills.png, and the picture's pixels for TensorBoard. A cell that dropped has a red frame.
 """
 
 from __future__ import annotations
@@ -34,7 +27,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
 
 
 def write_matrix(folder: Path, records: Sequence[Record], chance: Mapping[str, float], run: str) -> Path | None:
-    """skills.json and skills.png, each written whole or not at all. Returns the picture; None before any stage."""
+    """Write skills.json and skills.png; returns the picture's path, None where no stage is finished."""
     if not records:
         return None
     newest = records[-1]["skills"]
@@ -66,7 +59,7 @@ def write_matrix(folder: Path, records: Sequence[Record], chance: Mapping[str, f
     return path
 
 
-# --- the picture, 1600 pixels wide; lengths in inches of 100 pixels ---------------------------------------------------
+# --- the picture, 1600 pixels wide; lengths in inches of 100 pixels ---
 
 WIDTH, ROW, LEFT, RIGHT = 16.0, 0.3, 1.7, 0.15
 TOP, BETWEEN = 1.1, 0.95  # above the boxes of the two tables: headings
@@ -76,7 +69,7 @@ RED, INK, PALE = "#e31a1c", "#222222", "#666666"
 
 
 def picture(records: Sequence[Record], chance: Mapping[str, float]) -> Figure:
-    """Above, exact match of every skill after each stage, and chance; below, held-out losses and the newest drops."""
+    """Two tables: exact match of every skill after each stage, and chance; held-out losses, and the newest drops."""
     lost = [{drop.skill for drop in drops(records[:count])} for count in range(1, len(records) + 1)]
     above, below = ROW * (len(records) + 1.3), ROW * max(len(records), 4)
     height = TOP + above + BETWEEN + below + 0.15
@@ -98,7 +91,10 @@ def picture(records: Sequence[Record], chance: Mapping[str, float]) -> Figure:
         ha="right",
     )
     _skills(figure, records, chance, lost, (LEFT, TOP, WIDTH - LEFT - RIGHT, above))
-    _losses(figure, records, lost, (LEFT, TOP + above + BETWEEN, below))
+    top, losses_width = TOP + above + BETWEEN, SOURCE_WIDTH * len(records[-1]["heldout_loss"])
+    _losses(figure, records, lost, (LEFT, top, losses_width, below))
+    beside = LEFT + losses_width + 0.6
+    _newest_drops(figure, records, (beside, top, WIDTH - beside - RIGHT, below))
     return figure
 
 
@@ -109,7 +105,7 @@ def _skills(
     lost: Sequence[set[str]],
     box: tuple[float, float, float, float],
 ) -> None:
-    """Rows are stages, columns levels within tasks."""
+    """Draw the table of exact match: rows are stages, columns levels within tasks."""
     tasks = list(dict.fromkeys(cell.rsplit(" ", 1)[0] for cell in chance))
     starts = [column + TASK_GAP * tasks.index(cell.rsplit(" ", 1)[0]) for column, cell in enumerate(chance)]
     axes = _panel(figure, box, columns=starts[-1] + 1, rows=len(records) + 1.3)
@@ -120,7 +116,7 @@ def _skills(
         axes.text(x + 0.5, -0.2, cell.rsplit(" ", 1)[1], ha="center", fontsize=9, color=PALE)
         for y, record in enumerate(records):
             value = accuracy(record["skills"][cell])
-            _cell(axes, x, y, "Blues", 0.92 * value, f"{100 * value:.0f}", dropped=cell in lost[y])
+            _cell(axes, x, y, "Blues", 0.92 * value, f"{100 * value:.0f}", is_dropped=cell in lost[y])
         _cell(axes, x, len(records) + 0.3, "Greys", 0.6 * chance[cell], f"{100 * chance[cell]:.0f}")
     axes.text(-0.3, -0.2, "level", ha="right", fontsize=9, color=PALE)
     _row_names(axes, records)
@@ -128,13 +124,11 @@ def _skills(
 
 
 def _losses(
-    figure: Figure, records: Sequence[Record], lost: Sequence[set[str]], box: tuple[float, float, float]
+    figure: Figure, records: Sequence[Record], lost: Sequence[set[str]], box: tuple[float, float, float, float]
 ) -> None:
-    """Rows are stages, columns sources; beside them what the newest stage lost."""
-    left, top, height = box
+    """Draw the table of held-out losses: rows are stages, columns sources."""
     sources = list(records[-1]["heldout_loss"])
-    width = SOURCE_WIDTH * len(sources)
-    axes = _panel(figure, (left, top, width, height), columns=len(sources), rows=height / ROW)
+    axes = _panel(figure, box, columns=len(sources), rows=box[3] / ROW)
     axes.text(
         0,
         -1.2,
@@ -149,28 +143,32 @@ def _losses(
         axes.text(x + 0.5, -0.25, source, ha="center", fontsize=9, color=PALE)
         for y, loss in enumerate(losses):
             shade = 0.1 + 0.6 * (max(losses) - loss) / spread if spread else 0.4
-            _cell(axes, x, y, "Greens", shade, f"{loss:.3f}", dropped=source in lost[y])
+            _cell(axes, x, y, "Greens", shade, f"{loss:.3f}", is_dropped=source in lost[y])
     _row_names(axes, records)
-    beside = left + width + 0.6
-    lines = height / LINE
-    note = _panel(figure, (beside, top, WIDTH - beside - RIGHT, height), columns=1, rows=lines)
+
+
+def _newest_drops(figure: Figure, records: Sequence[Record], box: tuple[float, float, float, float]) -> None:
+    """Write what the newest stage lost, as many lines as fit."""
+    lines = box[3] / LINE
+    note = _panel(figure, box, columns=1, rows=lines)
     newest = f"{records[-1]['number']} {records[-1]['stage']}"
-    told = [drop.told for drop in drops(records)]
+    dropped = [drop.line for drop in drops(records)]
     note.text(
         0,
         -1.2 * ROW / LINE,
-        f"Lost in {newest}" if told else f"Nothing lost in {newest}",
+        f"Lost in {newest}" if dropped else f"Nothing lost in {newest}",
         fontsize=11,
         weight="bold",
-        color=RED if told else INK,
+        color=RED if dropped else INK,
     )
-    shown = told if len(told) <= int(lines) else [*told[: int(lines) - 1], f"and {len(told) - int(lines) + 1} more"]
-    for y, line in enumerate(shown):
+    if len(dropped) > int(lines):
+        dropped = [*dropped[: int(lines) - 1], f"and {len(dropped) - int(lines) + 1} more"]
+    for y, line in enumerate(dropped):
         note.text(0, y - 0.3, line, fontsize=9.5, va="center", color=INK)
 
 
 def _panel(figure: Figure, box: tuple[float, float, float, float], *, columns: float, rows: float) -> Axes:
-    """Axes without a frame; box: left, top, width, height in inches from the upper left corner."""
+    """Axes without a frame. box: left, top, width, height in inches from the upper left corner."""
     left, top, width, height = box
     whole = figure.get_figheight()
     axes = figure.add_axes((left / WIDTH, 1 - (top + height) / whole, width / WIDTH, height / whole))
@@ -180,6 +178,7 @@ def _panel(figure: Figure, box: tuple[float, float, float, float], *, columns: f
 
 
 def _row_names(axes: Axes, records: Sequence[Record]) -> None:
+    """Write the stages' numbers and names to the left of their rows."""
     for y, record in enumerate(records):
         axes.annotate(
             f"{record['number']} {record['stage']}",
@@ -193,15 +192,16 @@ def _row_names(axes: Axes, records: Sequence[Record]) -> None:
         )
 
 
-def _cell(axes: Axes, x: float, y: float, colours: str, shade: float, text: str, *, dropped: bool = False) -> None:
+def _cell(axes: Axes, x: float, y: float, colours: str, shade: float, text: str, *, is_dropped: bool = False) -> None:
+    """Draw one cell; shade: 0 to 1 of the colour map."""
     axes.add_patch(Rectangle((x + 0.03, y + 0.03), 0.94, 0.94, facecolor=colormaps[colours](shade), linewidth=0))
     axes.text(x + 0.5, y + 0.53, text, ha="center", va="center", fontsize=9, color="white" if shade > 0.55 else INK)
-    if dropped:
+    if is_dropped:
         axes.add_patch(Rectangle((x + 0.06, y + 0.06), 0.88, 0.88, fill=False, edgecolor=RED, linewidth=2))
 
 
 def render(figure: Figure) -> Pixels:
-    """Pixels (H, W, 3) for TensorBoard."""
+    """The figure's pixels (H, W, 3)."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

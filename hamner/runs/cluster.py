@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from hamner.config.attention_kinds import OWN_MODULES
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
 
@@ -25,7 +26,8 @@ CARD_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA,
 def worker_environment(threads_per_process: int) -> dict[str, str]:
     """Environment variables of the processes that train: PyTorch reads thread counts before its first operation."""
     threads = str(threads_per_process)
-    return {
+    own_modules = {OWN_MODULES: os.environ[OWN_MODULES]} if OWN_MODULES in os.environ else {}
+    return own_modules | {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "TOKENIZERS_PARALLELISM": "false",

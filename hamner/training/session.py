@@ -35,7 +35,7 @@ from hamner.data.mixer import Mixer
 from hamner.data.prefetch import PrefetchingMixer
 from hamner.data.text_rows import training_rows
 from hamner.data.tokenizer import Tokenizer
-from hamner.model.distributed import broadcast, rank, world_size
+from hamner.model.distributed import broadcast_object, rank, world_size
 from hamner.model.transformer import Hamner, build
 from hamner.runs.resume_log import StepFile
 from hamner.training import checkpoint
@@ -123,7 +123,7 @@ class Session:
         setup = self.setup
         rows = training_rows(self.corpus, self.tokenizer, list(setup.sources), setup.seq_len, setup.data_order_seed)
         kind = PrefetchingMixer if setup.prefetch else Mixer
-        mixer = kind(rows, setup.batch_size, rank=self.rank, world=self.world_size, max_epochs=setup.max_epochs)
+        mixer = kind(rows, setup.batch_size, rank=self.rank, world_size=self.world_size, max_epochs=setup.max_epochs)
         return Trainer(
             build(setup.model, setup.seed, activation_checkpointing=setup.activation_checkpointing),
             mixer,
@@ -214,7 +214,7 @@ class Session:
             for path in paths if newest else ():
                 if path.name > name:
                     _move_aside(path)  # torn: out of the way of those to come
-        name = broadcast(name)
+        name = broadcast_object(name)
         if name == "none":
             problem = f"no checkpoint in {self.checkpoints} is whole: begin a new run, with --from a checkpoint that is"
             self._say(problem)

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hamner.config.schema import Compute, Optimizer, ParameterGroup
 from hamner.data.mixer import Mixer
-from hamner.model.distributed import world_size
+from hamner.model.distributed import sum_over_workers, world_size
 from hamner.model.kernels.dispatch import DTYPES
 from hamner.model.loss import head_loss
 from hamner.model.transformer import Hamner
@@ -137,8 +137,7 @@ class Trainer:
                 self._scaler.scale((cross_entropy + balance) / len(parts)).backward()
             total += torch.stack((cross_entropy.detach(), balance.detach())) / len(parts)
         if self._world > 1:
-            torch.distributed.all_reduce(total)
-            total /= self._world
+            total = sum_over_workers(total) / self._world
         return total[0], total[1]
 
     def _update(self, loss: Tensor) -> float:

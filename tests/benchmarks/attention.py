@@ -11,9 +11,8 @@ import torch
 from timing import like_a_worker, machine, medians, show
 
 from hamner.config.schema import ModelConfig
-from hamner.model import attention as module
 from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
-from hamner.model.kernels.dispatch import use_block_attention
+from hamner.model.kernels import dispatch
 
 #        name                      hidden, heads, KV heads, batch, time
 SIZES = [("tiny 16 × 256", 256, 8, 2, 16, 256), ("V3 2 × 1024", 512, 8, 2, 2, 1024), ("v03 4 × 512", 512, 8, 4, 4, 512)]
@@ -58,8 +57,8 @@ def main() -> None:
 
             def run(made: torch.nn.Module, blocks: bool = True, args: tuple = (x, cos, sin)) -> None:
                 made.zero_grad(set_to_none=True)
-                module.use_block_attention = use_block_attention if blocks else lambda q, k: False
-                made(*args).float().sum().backward()
+                with dispatch.force(block_attention=None if blocks else False):
+                    made(*args).float().sum().backward()
 
             found = medians(
                 {

@@ -1,4 +1,4 @@
-"""Nothing lost: kill -9 a curriculum again and again, resume it, and compare every loss with one that was left alone.
+"""Fault tolerance (kill -9 and resume): a curriculum killed again and again has every loss of one left alone.
 
     python tests/benchmarks/curriculum_kills.py [--kills 20] [--seed 0] [--who v3] [--config smoke] [key=value ...]
     python tests/benchmarks/curriculum_kills.py --after 0.5 --before 0.9    # while it trains, at smoke size
@@ -48,7 +48,8 @@ def losses(folder: Path) -> list[list[str]]:
         return [[row[key] for key in SAME] for row in csv.DictReader(file)]
 
 
-def told(folder: Path) -> object:
+def stage_records(folder: Path) -> object:
+    """Losses and skills at each stage's end."""
     return [json.loads((folder / name).read_text())["stages"] for name in ("stages.json", "skills.json")]
 
 
@@ -60,10 +61,10 @@ def one_kill(results: Path, number: int, fraction: float, target: str, duration:
     while not (folder / "config.json").exists():
         time.sleep(0.02)
     time.sleep(fraction * duration)
-    hit = "nobody: it had ended"
+    victim = "none: it had ended"
     if process.poll() is None:
         workers = children(process.pid, "RayTrainWorker") if target == "worker" else []
-        hit = target if workers or target == "driver" else f"driver (no {target} yet)"
+        victim = target if workers or target == "driver" else f"driver (no {target} yet)"
         os.kill(workers[0] if workers else process.pid, signal.SIGKILL)
     before = len(list((folder / "checkpoints").glob("step_*"))) if (folder / "checkpoints").is_dir() else 0
     process.wait(300)
@@ -75,11 +76,11 @@ def one_kill(results: Path, number: int, fraction: float, target: str, duration:
     notes = [json.loads(line) for line in lines.read_text().splitlines()] if lines.is_file() else []
     stages = (folder / "stages.json").is_file() and json.loads((folder / "stages.json").read_text())["stages"]
     return {
-        "hit": hit,
+        "victim": victim,
         "rc": process.returncode,
         "redone": max((note["steps_redone"] for note in notes), default=0),
         "from_zero": bool(before) and any(note["step_found"] == 0 for note in notes),
-        "found": [note["step_found"] for note in notes],
+        "resumed_at": [note["step_found"] for note in notes],
         "stages": len(stages or []),
     }
 
@@ -103,28 +104,29 @@ def main() -> None:
         if first is None and (whole / "config.json").exists():
             first = time.monotonic()
     duration = time.monotonic() - first
-    wanted, every = losses(whole), json.loads((whole / "config.json").read_text())["config"]["curriculum"]
+    expected, settings = losses(whole), json.loads((whole / "config.json").read_text())["config"]["curriculum"]
+    stages = len(stage_records(whole)[0])
     print(
-        f"undisturbed: {time.monotonic() - began:.1f} s, {len(wanted)} steps in {len(told(whole)[0])} stages, a "
-        f"checkpoint every {every['checkpoint_every']} steps",
+        f"undisturbed: {time.monotonic() - began:.1f} s, {len(expected)} steps in {stages} stages, "
+        f"a checkpoint every {settings['checkpoint_every']} steps",
         flush=True,
     )
     for number in range(options.kills):
         fraction, target = rng.uniform(options.after, options.before), ("driver", "worker")[number % 2]
-        found = one_kill(results, number, fraction, target, duration, words)
+        outcome = one_kill(results, number, fraction, target, duration, words)
         folder = results / "curriculum" / f"kill{number:02}"
-        finished = found["rc"] == 0 and (folder / "final").is_dir()
-        differ = sum(a != b for a, b in zip(losses(folder), wanted, strict=False)) if finished else -1
-        same = finished and losses(folder) == wanted and told(folder) == told(whole)
-        good += same and found["redone"] <= every["checkpoint_every"] and not found["from_zero"]
+        finished = outcome["rc"] == 0 and (folder / "final").is_dir()
+        differ = sum(a != b for a, b in zip(losses(folder), expected, strict=False)) if finished else -1
+        same = finished and losses(folder) == expected and stage_records(folder) == stage_records(whole)
+        good += same and outcome["redone"] <= settings["checkpoint_every"] and not outcome["from_zero"]
         print(
-            f"{number + 1:>2} {found['hit']:<24} at {fraction:4.0%}, resumed at step {found['found']}: "
-            f"{'finished' if finished else 'NOT FINISHED'}, {differ} of {len(wanted)} losses differ, "
-            f"{'stages and skills identical' if same else 'DIFFERENT'}, at most {found['redone']} steps redone"
-            f"{', FROM ZERO' if found['from_zero'] else ''}",
+            f"{number + 1:>2} {outcome['victim']:<24} at {fraction:4.0%}, resumed at step {outcome['resumed_at']}: "
+            f"{'finished' if finished else 'NOT FINISHED'}, {differ} of {len(expected)} losses differ, "
+            f"{'stages and skills identical' if same else 'DIFFERENT'}, at most {outcome['redone']} steps redone"
+            f"{', FROM ZERO' if outcome['from_zero'] else ''}",
             flush=True,
         )
-    print(f"{good} of {options.kills} identical and within {every['checkpoint_every']} steps redone; {results}")
+    print(f"{good} of {options.kills} identical and within {settings['checkpoint_every']} steps redone; {results}")
 
 
 if __name__ == "__main__":

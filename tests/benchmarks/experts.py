@@ -9,8 +9,8 @@ import torch
 from timing import like_a_worker, machine, medians, show
 
 from hamner.config.schema import ModelConfig
-from hamner.model import experts
 from hamner.model.experts import MixtureOfExperts
+from hamner.model.kernels import dispatch
 from hamner.model.layers import SwiGLU
 
 #        name            hidden, width of an expert, precision
@@ -59,9 +59,9 @@ def main() -> None:
 
         def run(module: torch.nn.Module, grouped: bool = True, x: torch.Tensor = x) -> None:
             module.zero_grad(set_to_none=True)
-            experts.use_grouped_experts = lambda tokens: grouped and tokens.dtype == torch.bfloat16
-            out, balance = module(x)
-            (out.float().sum() + balance).backward()
+            with dispatch.force(grouped_experts=grouped and x.dtype == torch.bfloat16):
+                out, balance = module(x)
+                (out.float().sum() + balance).backward()
 
         found = medians(
             {

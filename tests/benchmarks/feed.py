@@ -29,7 +29,7 @@ from hamner.config.presets import model_named
 from hamner.data import split
 from hamner.data.mixer import Mixer
 from hamner.data.prefetch import PrefetchingMixer
-from hamner.data.synthetic_rows import PACKED, SyntheticRows, WordCache
+from hamner.data.synthetic_rows import ENCODE_BATCH, SyntheticRows, WordCache
 from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, generate
 from hamner.data.text_rows import Rows, TextRows
 from hamner.data.tokenizer import Tokenizer
@@ -46,7 +46,7 @@ MIXES = {
     "synthetic": {"synthetic": 1.0},
 }
 SHARDS, SHARD_TOKENS, VOCAB_SIZE = 8, 1_250_000, 2048
-MEASURED = 400_000  # tokens a turn: many lots of synthetic rows (rows.CHUNK_TOKENS)
+MEASURED = 400_000  # tokens a turn: many chunks of synthetic rows (CHUNK_TOKENS)
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def _parts(task: str, level: int, tokenizer: Tokenizer, words: WordCache) -> dic
         "drawn": lambda: _seconds(lambda: [generate(rng, level, task).text for _ in range(count)]) / count,
         "hashed": lambda: _seconds(lambda: [split.unit_hash(item) for item in items]) / count,
         "library": lambda: _seconds(lambda: tokenizer.encode_batch(items)) / count,
-        "by word": lambda: _seconds(lambda: words.pack(items[:PACKED])) / PACKED,
+        "by word": lambda: _seconds(lambda: words.pack(items[:ENCODE_BATCH])) / ENCODE_BATCH,
     }
 
 

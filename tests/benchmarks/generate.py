@@ -11,7 +11,7 @@ import torch
 from timing import like_a_worker, machine, medians, show
 
 from hamner.config.schema import ModelConfig
-from hamner.inference.generate import Sampling, _draw, stream
+from hamner.inference.generate import Sampling, draw_token, stream
 from hamner.model.transformer import Hamner, build
 
 SIZES = {
@@ -29,7 +29,7 @@ def uncached(hamner: Hamner, count: int, plain: bool) -> list[int]:
         for _ in range(count):
             tokens = torch.tensor([[*PROMPT, *new]])
             last = hamner(tokens).logits[0, -1] if plain else hamner.logits(hamner.hidden_states(tokens)[0][0, -1])
-            new.append(_draw(last.float(), new, Sampling(), generator))
+            new.append(draw_token(last.float(), new, Sampling(), generator))
     return new
 
 

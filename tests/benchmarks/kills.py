@@ -1,4 +1,4 @@
-"""Nothing lost: kill -9 a smoke league again and again, resume it, and compare with one that was left alone.
+"""Fault tolerance (kill -9 and resume): a smoke league killed again and again has the standings of one left alone.
 
     python tests/benchmarks/kills.py [--kills 20] [--seed 0]
     python tests/benchmarks/kills.py --kills 6 --after 0.8 --targets driver raylet    # how fast is a late resume
@@ -57,15 +57,15 @@ class League:
 
 def children(pid: int, words: str) -> list[int]:
     """Processes below this one whose command line has these words."""
-    found, todo = [], [pid]
+    matching, todo = [], [pid]
     while todo:
-        told = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(todo.pop())], capture_output=True, text=True)
-        for line in told.stdout.splitlines():
+        listing = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(todo.pop())], capture_output=True, text=True)
+        for line in listing.stdout.splitlines():
             pid, _, args = line.strip().partition(" ")
             todo.append(int(pid))
             if words in args:
-                found.append(int(pid))
-    return found
+                matching.append(int(pid))
+    return matching
 
 
 def standings(folder: Path) -> object:
@@ -115,23 +115,23 @@ def one_kill(results: Path, number: int, fraction: float, target: str, duration:
     while not (league.folder / "config.json").exists():
         time.sleep(0.02)
     time.sleep(fraction * duration)
-    told = {"fraction": fraction, "target": "nobody: it had ended", "resumed": 0.0, "start": 0.0}
+    outcome = {"fraction": fraction, "target": "none: it had ended", "resumed": 0.0, "start": 0.0}
     if league.process.poll() is None:
-        told["target"] = kill(league, target, rng)
+        outcome["target"] = kill(league, target, rng)
     before = {p.parent.parent.name for p in league.folder.glob("*/checkpoints/step_*")}
-    if told["target"] == "trial" and league.wait() and league.process.returncode == 0:
+    if outcome["target"] == "trial" and league.wait() and league.process.returncode == 0:
         pass
     else:
         league.wait(60)
         time.sleep(1)
         again = League(results, name, "--resume")
-        told["start"] = again.wait_for_a_run()
-        told["resumed"] = again.wait()
+        outcome["start"] = again.wait_for_a_run()
+        outcome["resumed"] = again.wait()
     lines = league.folder / "resume.jsonl"
     notes = [json.loads(line) for line in lines.read_text().splitlines()] if lines.is_file() else []
-    told["redone"] = max((note["steps_redone"] for note in notes), default=0)
-    told["from_zero"] = [n["contestant"] for n in notes if n["step_found"] == 0 and n["contestant"] in before]
-    return told
+    outcome["redone"] = max((note["steps_redone"] for note in notes), default=0)
+    outcome["from_zero"] = [n["contestant"] for n in notes if n["step_found"] == 0 and n["contestant"] in before]
+    return outcome
 
 
 def main() -> None:
@@ -152,7 +152,7 @@ def main() -> None:
         start = league.wait_for_a_run()
         times.append((league.wait(), first, start))
     fresh, first, start = sorted(times)[1]
-    wanted, good = standings(league.folder), 0
+    expected, good = standings(league.folder), 0
     print(
         f"undisturbed: {[round(t[0], 1) for t in times]} s, config.json after {first:.1f} s, the first run opened "
         f"after {start:.1f} s",
@@ -160,16 +160,18 @@ def main() -> None:
     )
     for number in range(options.kills):
         target = options.targets[number % len(options.targets)]
-        told = one_kill(results, number, options.after + (1 - options.after) * rng.random(), target, fresh - first, rng)
+        outcome = one_kill(
+            results, number, options.after + (1 - options.after) * rng.random(), target, fresh - first, rng
+        )
         folder = results / "tournament" / f"kill{number:02}"
-        same = (folder / "winner.json").is_file() and standings(folder) == wanted
-        good += same and told["redone"] <= CHECKPOINT_EVERY and not told["from_zero"]
-        share = (told["resumed"] - told["start"]) / (fresh - start) if told["resumed"] else float("nan")
+        same = (folder / "winner.json").is_file() and standings(folder) == expected
+        good += same and outcome["redone"] <= CHECKPOINT_EVERY and not outcome["from_zero"]
+        share = (outcome["resumed"] - outcome["start"]) / (fresh - start) if outcome["resumed"] else float("nan")
         print(
-            f"{number + 1:>2} {told['target']:<24} at {100 * told['fraction']:3.0f} %: "
-            f"{'identical' if same else 'DIFFERENT'}, at most {told['redone']} steps redone"
-            f"{', FROM ZERO ' + str(told['from_zero']) if told['from_zero'] else ''}; resumed in "
-            f"{told['resumed']:.1f} s, {100 * share:.0f} % of a fresh run without Ray's start-up",
+            f"{number + 1:>2} {outcome['target']:<24} at {100 * outcome['fraction']:3.0f} %: "
+            f"{'identical' if same else 'DIFFERENT'}, at most {outcome['redone']} steps redone"
+            f"{', FROM ZERO ' + str(outcome['from_zero']) if outcome['from_zero'] else ''}; resumed in "
+            f"{outcome['resumed']:.1f} s, {100 * share:.0f} % of a fresh run without Ray's start-up",
             flush=True,
         )
     print(f"{good} of {options.kills} identical, nothing redone beyond {CHECKPOINT_EVERY} steps; {results}")

@@ -1,4 +1,4 @@
-"""The league's wall clock beside other ways to play the same rounds, and the time to its first training step.
+"""Wall-clock time of the league beside other ways to play the same rounds, and the time to its first training step.
 
     python tests/benchmarks/league.py [--steps 50 50 100] [--ways ours turn1 turn2 tuner] [--config laptop]
 
@@ -6,7 +6,7 @@ ours    `tournament`, as it comes: as many trials at a time as there are cores, 
 turn1   one process that trains the contestants one after the other, with one thread; turn2: with two
 tuner   three plain Tuner runs, one a round, with nothing between them but a sort
 
-Everybody plays the same contestants, seeds, steps and held-out rows with the same training code, on data prepared
+Every way plays the same contestants, seeds, steps and held-out rows with the same training code, on data prepared
 beforehand, and each is timed whole, from the command to the winner. `first`: our command again on an empty results
 folder, data included, until its first training step.
 """
@@ -32,16 +32,16 @@ def prepared(results: Path, name: str, config: str, words: list[str]) -> Path:
     """A league's folder with its config and a copy of the data."""
     from hamner.data.preparation.for_run import prepare
 
-    folder, told = results / "tournament" / name, load_config(config, words, "tournament")
-    write_config(folder, told, {"kind": "tournament"})
+    folder, settings = results / "tournament" / name, load_config(config, words, "tournament")
+    write_config(folder, settings, {"kind": "tournament"})
     data = results / "data"
     if not data.is_dir():
         prepare(
-            told,
+            settings,
             data,
-            list(dict.fromkeys([*told.tournament.mix, *told.tournament.report])),
+            list(dict.fromkeys([*settings.tournament.mix, *settings.tournament.report])),
             tokenizer=None,
-            seq_len=told.tournament.seq_len,
+            seq_len=settings.tournament.seq_len,
             hub_tokens=0,
             say=lambda line: None,
         )
@@ -103,8 +103,8 @@ def plain_tuner(folder: Path) -> str:
     ray.init(**ray_settings(1))
 
     def losses_of(names: list[str], index: int) -> dict[str, float]:
-        def trainable(given: dict) -> None:
-            tune.report({"name": given["name"], "loss": play_a_round(folder, given["name"], index)})
+        def trainable(row: dict) -> None:
+            tune.report({"name": row["name"], "loss": play_a_round(folder, row["name"], index)})
 
         results = tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1}),
@@ -126,17 +126,17 @@ def run(way: str, results: Path, config: str, words: list[str]) -> tuple[float, 
     if way != "ours":
         command = [__file__, "--child", way, str(folder)]
     began = time.monotonic()
-    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
+    process = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
     seconds = time.monotonic() - began
-    if done.returncode:
-        raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
+    if process.returncode:
+        raise SystemExit(process.stdout[-2000:] + process.stderr[-2000:])
     if way == "ours":
         return seconds, json.loads((folder / "winner.json").read_text())["contestant"]
-    return seconds, done.stdout.split()[-1]
+    return seconds, process.stdout.split()[-1]
 
 
 def first_step(results: Path, config: str) -> float:
-    """Seconds from the command to the first row of anybody's metrics, on an empty results folder."""
+    """Seconds from the command to the first row of any run's metrics, on an empty results folder."""
     environment = os.environ | {"HAMNER_RESULTS": str(results)}
     environment.pop("RAY_ADDRESS", None)
     began = time.monotonic()
@@ -182,8 +182,8 @@ def main() -> None:
         walls = {}
         for way in options.ways:
             walls[way], winner = run(way, Path(folder) / "leagues", options.config, words)
-            beside = f"; ours is {walls['ours'] / walls[way]:.2f} of it" if "ours" in walls and way != "ours" else ""
-            print(f"{way}: {walls[way]:.1f} s, winner {winner}{beside}", flush=True)
+            ratio = f"; ours is {walls['ours'] / walls[way]:.2f} of it" if "ours" in walls and way != "ours" else ""
+            print(f"{way}: {walls[way]:.1f} s, winner {winner}{ratio}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Real leagues whose right answer is known: does the verdict say it?
+"""False positives and power of the verdict (significance) in real leagues whose right answer is known.
 
 python tests/benchmarks/leagues.py same [--leagues 30]     ten identical contestants (smoke, two seeds each)
 python tests/benchmarks/leagues.py slow [--leagues 20]     one of two learns at 1/30 of the rate (laptop)
@@ -30,14 +30,14 @@ def play(results: Path, name: str, config: str, words: list[str], rows: list[dic
         (folder / "data").symlink_to(data)
     environment = os.environ | {"HAMNER_RESULTS": str(results), "RAY_USAGE_STATS_ENABLED": "0"}
     environment.pop("RAY_ADDRESS", None)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tournament", "--resume", "--name", name],
         env=environment,
         capture_output=True,
         text=True,
     )
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
+    if process.returncode:
+        raise SystemExit(process.stdout + process.stderr)
     if not data.is_dir():
         (folder / "data").rename(data)
     return json.loads((folder / "standings.json").read_text())
@@ -50,14 +50,16 @@ def same(results: Path, leagues: int) -> None:
             {"name": f"c{i}", "base": base, "seeds": [20 * number + 2 * i + 1, 20 * number + 2 * i + 2]}
             for i in range(10)
         ]
-        told = play(results, f"same{number:02}", "smoke", [], rows)
-        verdicts = [[row["verdict"] for row in p["standings"] if row["status"] == "eliminated"] for p in told["rounds"]]
-        clean += sum("settled" not in found for found in verdicts)
+        league = play(results, f"same{number:02}", "smoke", [], rows)
+        verdicts = [
+            [row["verdict"] for row in p["standings"] if row["status"] == "eliminated"] for p in league["rounds"]
+        ]
+        clean += sum("settled" not in cuts for cuts in verdicts)
         rounds += len(verdicts)
-        winners[int(told["winner"][1:])] += 1
+        winners[int(league["winner"][1:])] += 1
         print(
-            f"{number + 1:>2}: seed_sd {[round(p['seed_sd'], 4) for p in told['rounds']]}, cuts called settled "
-            f"{[found.count('settled') for found in verdicts]}; so far no cut settled in {clean} of {rounds} rounds "
+            f"{number + 1:>2}: seed_sd {[round(p['seed_sd'], 4) for p in league['rounds']]}, cuts called settled "
+            f"{[cuts.count('settled') for cuts in verdicts]}; so far no cut settled in {clean} of {rounds} rounds "
             f"({100 * clean / rounds:.1f} %)",
             flush=True,
         )
@@ -73,13 +75,13 @@ def slow(results: Path, leagues: int) -> None:
             {"name": "plain", "base": "v01_dense_small", "seeds": seeds},
             {"name": "slow", "base": "v01_dense_small", "learning_rate": rate / 30, "seeds": seeds},
         ]
-        told = play(results, f"slow{number:02}", "laptop", ["steps=[100]", "keep=[1]"], rows)
-        row = next(row for row in told["rounds"][0]["standings"] if row["contestant"] == "slow")
+        league = play(results, f"slow{number:02}", "laptop", ["steps=[100]", "keep=[1]"], rows)
+        row = next(row for row in league["rounds"][0]["standings"] if row["contestant"] == "slow")
         cut += row["status"] == "eliminated"
         settled += row["verdict"] == "settled"
         print(
             f"{number + 1:>2}: slow is {row['status']}, {row['difference']:+.3f} ± {row['standard_error']:.4f} to "
-            f"the last that goes on (seed_sd {row['seed_sd']:.4f}): {row['verdict']}; so far cut {cut}, "
+            f"the last that is kept (seed_sd {row['seed_sd']:.4f}): {row['verdict']}; so far cut {cut}, "
             f"settled {settled} of {number + 1}",
             flush=True,
         )
@@ -95,14 +97,15 @@ def power(results: Path, leagues: int) -> None:
             | ({"learning_rate": part * rate} if i >= 5 else {})
             for i in range(10)
         ]
-        told = play(results, f"power{number}", "smoke", ["steps=[60, 1]", "keep=[5, 1]"], rows)["rounds"][0]
-        loss = {row["contestant"]: row["heldout_loss"] for row in told["standings"]}
+        first_round = play(results, f"power{number}", "smoke", ["steps=[60, 1]", "keep=[5, 1]"], rows)["rounds"][0]
+        loss = {row["contestant"]: row["heldout_loss"] for row in first_round["standings"]}
         gap = sum(loss[f"c{i}"] for i in range(5, 10)) / 5 - sum(loss[f"c{i}"] for i in range(5)) / 5
-        cuts = [row for row in told["standings"] if row["status"] == "eliminated"]
+        cuts = [row for row in first_round["standings"] if row["status"] == "eliminated"]
         print(
-            f"five of ten at {part} of the rate: worse by {gap:.3f} nats = {gap / told['seed_sd']:.1f} seed_sd "
-            f"({told['seed_sd']:.4f}, {told['seed_df']} df); cut {sum(r['contestant'] > 'c4' for r in cuts)} of 5, "
-            f"called settled {sum(r['verdict'] == 'settled' for r in cuts)}",
+            f"five of ten at {part} of the rate: worse by {gap:.3f} nats = {gap / first_round['seed_sd']:.1f} seed_sd "
+            f"({first_round['seed_sd']:.4f}, {first_round['seed_df']} df); cut "
+            f"{sum(r['contestant'] > 'c4' for r in cuts)} of 5, called settled "
+            f"{sum(r['verdict'] == 'settled' for r in cuts)}",
             flush=True,
         )
 

@@ -1,9 +1,9 @@
-"""Was it a plateau? Continue each stage that ended by plateau for two more windows with the stopper off.
+"""Early stopping checked: continue each stage that ended by plateau for two more windows with the stopper off.
 
     python tests/benchmarks/plateau_holds.py results/curriculum/RUN
 
-The stage goes on from its own last checkpoint: same optimizer, rate, batches. It prints the gain per window
-beside the config's threshold plus two standard errors. It needs stages kept in full (`keep_stages = "full"`).
+The stage resumes from its own last checkpoint: same optimizer, rate, batches. It prints the gain per window beside the
+config's threshold plus two standard errors. The run must have kept its stages in full (`keep_stages = "full"`).
 """
 
 import argparse
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from curriculum.plateau import gain_per_window
-from curriculum.stage_schedule import StageEnd
+from curriculum.stage_schedule import StageSchedule
 from curriculum.train_loop import CurriculumRun
 from hamner.runs.files import read_json
 from hamner.training import checkpoint
@@ -26,14 +26,14 @@ def continue_stage(run: Path, record: dict) -> dict:
         copy = Path(folder)
         shutil.copy(run / "config.json", copy)
         (copy / "data").symlink_to((run / "data").resolve())
-        course = CurriculumRun(copy)
-        course.load(checkpoint.load(run / record["checkpoint"]), before_border=True)
-        rule, losses = course.settings.plateau, []
-        course.judge.stopper.rule = rule.model_copy(update={"strikes": 10**9})
-        on = course.settings.model_copy(update={"max_steps": 10**9, "decay": "none"})
-        course.end = StageEnd(course.stages[course.stage_index], on, last=False)
+        curriculum = CurriculumRun(copy)
+        curriculum.load(checkpoint.load(run / record["checkpoint"]), before_border=True)
+        rule, losses = curriculum.settings.plateau, []
+        curriculum.judge.stopper.rule = rule.model_copy(update={"strikes": 10**9})
+        endless = curriculum.settings.model_copy(update={"max_steps": 10**9, "decay": "none"})
+        curriculum.stage_end = StageSchedule(curriculum.stages[curriculum.place.stage_index], endless, is_last=False)
         for _ in range(WINDOWS * rule.window_steps):
-            row = course.step()
+            row = curriculum.step()
             if row["heldout_loss"] is not None:
                 losses.append(row["heldout_loss"])
         gain, error = gain_per_window(losses, rule.window_steps // rule.evaluation_steps)
@@ -48,16 +48,16 @@ def continue_stage(run: Path, record: dict) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, help="a finished run's folder")
     run = parser.parse_args().run
     ended = [r for r in read_json(run / "stages.json")["stages"] if r["reason"] == "plateau"]
     print(f"{len(ended)} stages of {run.name} ended by plateau")
     for record in ended:
-        found = continue_stage(run, record)
-        verdict = "holds" if found["gain"] < found["limit"] else "DOES NOT HOLD"
+        row = continue_stage(run, record)
+        answer = "holds" if row["gain"] < row["limit"] else "DOES NOT HOLD"
         print(
-            f"{found['stage']:<16} gain {100 * found['gain']:+.2f} ± {100 * found['standard_error']:.2f} % a window "
-            f"({found['evaluations']} evaluations), limit {100 * found['limit']:.2f} %: {verdict}"
+            f"{row['stage']:<16} gain {100 * row['gain']:+.2f} ± {100 * row['standard_error']:.2f} % a window "
+            f"({row['evaluations']} evaluations), limit {100 * row['limit']:.2f} %: {answer}"
         )
 
 

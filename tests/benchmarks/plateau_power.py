@@ -1,4 +1,4 @@
-"""How often does the plateau stopper err? Its rules on residuals of curves that were really recorded.
+"""Power analysis of early stopping: how often the plateau rules err, on residuals of curves that were recorded.
 
     python tests/benchmarks/plateau_power.py record RESULTS [--data DIR]        # a long run that nothing stops
     python tests/benchmarks/plateau_power.py table RESULTS/curriculum/power     # the power table
@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from curriculum.plateau import gain_per_window, stopper
+from curriculum.plateau import gain_per_window, make_stopper
 from curriculum.train_loop import CurriculumRun
 from hamner.config.schema import Plateau
-from hamner.evaluation.heldout import document_losses, heldout_text
+from hamner.evaluation.heldout import evaluate_text, heldout_text
 from hamner.evaluation.statistics import clustered_error, row_counts
 from hamner.runs.files import read_json
 from hamner.training import checkpoint
@@ -93,13 +93,13 @@ def residuals(run: Path, column: str) -> dict[str, np.ndarray]:
     """Stage -> relative residuals of a column of metrics.csv around its trend."""
     with (run / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row[column]]
-    found = {}
+    residuals_of = {}
     for phase in dict.fromkeys(row["phase"] for row in rows):
         steps, losses = np.array([(int(r["stage_step"]), float(r[column])) for r in rows if r["phase"] == phase]).T
-        kept = steps > 3 * WINDOW
-        trend = np.polynomial.Polynomial.fit(np.log(steps[kept]), losses[kept], 3)(np.log(steps[kept]))
-        found[phase] = losses[kept] / trend - 1
-    return found
+        late = steps > 3 * WINDOW
+        trend = np.polynomial.Polynomial.fit(np.log(steps[late]), losses[late], 3)(np.log(steps[late]))
+        residuals_of[phase] = losses[late] / trend - 1
+    return residuals_of
 
 
 def blocks(rng: np.random.Generator, pool: np.ndarray, count: int, length: int) -> np.ndarray:
@@ -110,12 +110,12 @@ def blocks(rng: np.random.Generator, pool: np.ndarray, count: int, length: int) 
 
 def end(rule: Plateau, gains: list[float], noise: np.ndarray, every: int) -> tuple[int | None, str]:
     """Step and reason of the end of one simulated stage; gains: of each window."""
-    held = stopper(rule)
-    take = held.trained if rule.rule == "recorded" else held.evaluated
+    stopper = make_stopper(rule)
+    add_loss = stopper.add_training_loss if rule.rule == "recorded" else stopper.add_heldout_loss
     level = np.cumsum(np.repeat(np.log1p(-np.asarray(gains)) * every / rule.window_steps, rule.window_steps // every))
     for number, loss in enumerate(3 * np.exp(level) * (1 + noise[: len(level)]), start=1):
-        look = take(number * every, float(loss))
-        if reason := held.ended(look):
+        look = add_loss(number * every, float(loss))
+        if reason := stopper.stop_reason(look):
             return number * every, reason
     return None, ""
 
@@ -143,9 +143,9 @@ def looks_until_the_end(pool: np.ndarray, gain: float) -> tuple[float, float, st
             )
             / WINDOW
         )
-        held, noise = stopper(RULE), blocks(rng, pool, len(steps), 3 * WINDOW // EVERY)
+        stopper, noise = make_stopper(RULE), blocks(rng, pool, len(steps), 3 * WINDOW // EVERY)
         for step, loss in zip(steps.tolist(), (level * (1 + noise)).tolist(), strict=True):
-            if reason := held.ended(held.evaluated(step, loss)):
+            if reason := stopper.stop_reason(stopper.add_heldout_loss(step, loss)):
                 break
         looks.append(math.ceil((step - begin) / WINDOW) if reason else math.inf)
         reasons.append(reason)
@@ -166,12 +166,12 @@ def table(run: Path) -> None:
     heldout, training = residuals(run, "heldout_loss"), residuals(run, "loss")
     recorded = RULE.model_copy(update={"rule": "recorded"})
     for phase, pool in heldout.items():
-        alike = np.corrcoef(pool[1:], pool[:-1])[0, 1]
+        autocorrelation = np.corrcoef(pool[1:], pool[:-1])[0, 1]
         spread, claimed = look_error(pool, RULE)
         print(
-            f"\n{phase}: {len(pool)} evaluations, scatter {100 * pool.std():.3f} %, autocorrelation {alike:.2f}; a "
-            f"look at a flat curve: gain spreads by {spread:.3f} %, claimed standard error {claimed:.3f} %; training "
-            f"loss scatters by {100 * training[phase].std():.1f} % a step"
+            f"\n{phase}: {len(pool)} evaluations, scatter {100 * pool.std():.3f} %, autocorrelation "
+            f"{autocorrelation:.2f}; a look at a flat curve: gain spreads by {spread:.3f} %, claimed standard error "
+            f"{claimed:.3f} %; training loss scatters by {100 * training[phase].std():.1f} % a step"
         )
         print("confirmed: gain a window -> stages stopped by look 10, by look 50")
         for gain in (0.02, 0.01, 0.005, 0.0025, 0.001, 0.0, -0.005):
@@ -201,25 +201,25 @@ def table(run: Path) -> None:
 
 def rows(run: Path) -> None:
     """Error that the choice of held-out rows adds to a gain: two averaged models two windows apart, by document."""
-    course = CurriculumRun(run)
-    settings = course.config.curriculum
+    curriculum = CurriculumRun(run)
+    session, settings = curriculum.session, curriculum.settings
     for record in read_json(run / "stages.json")["stages"]:
-        stage = course.stages[record["number"] - 1]
+        stage = curriculum.stages[record["number"] - 1]
         last = int(record["checkpoint"].split("_")[1])
         pair = [last - 3 * WINDOW, last - WINDOW]
         variance, tokens_read, mean = 0.0, 0, 0.0
         for name, count in row_counts(stage.mix, settings.eval_sequences).items():
-            text = heldout_text(course.corpus, course.tokenizer, name, settings.seq_len, count, stage.levels)
+            text = heldout_text(session.corpus, session.tokenizer, name, settings.seq_len, count, stage.levels)
             nats = []
             for step in pair:
-                found = checkpoint.load(run / "checkpoints" / checkpoint.step_name(step))
-                course.trainer.hamner.load_state_dict(found.tensors("average"))
-                values, tokens = document_losses(course.trainer.hamner, text, course.config.compute, batch_size=8)
-                nats.append(values)
+                averaged = checkpoint.load(run / "checkpoints" / checkpoint.step_name(step)).tensors("average")
+                session.trainer.hamner.load_state_dict(averaged)
+                result = evaluate_text(session.trainer.hamner, text, curriculum.config.compute, batch_size=8)
+                nats.append(result.nats)
             gaps = [a - b for a, b in zip(*nats, strict=True)]
-            variance += stage.mix[name] ** 2 * clustered_error(gaps, tokens) ** 2
-            mean += stage.mix[name] * sum(nats[1]) / sum(tokens)
-            tokens_read += sum(tokens)
+            variance += stage.mix[name] ** 2 * clustered_error(gaps, result.tokens) ** 2
+            mean += stage.mix[name] * sum(nats[1]) / sum(result.tokens)
+            tokens_read += sum(result.tokens)
         error = 100 * math.sqrt(variance) / mean / 2  # of the gain a window: two windows lie between
         print(
             f"{stage.name}: {tokens_read:,} held-out tokens: the choice of text adds {error:.3f} % to the gain of a "
@@ -230,8 +230,8 @@ def rows(run: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("record", "table", "rows"))
-    parser.add_argument("place", type=Path)
-    parser.add_argument("--data", default="builtin")
+    parser.add_argument("place", type=Path, help="record: the results folder; else the recorded run's folder")
+    parser.add_argument("--data", default="builtin", help="record: builtin, hub or a folder (default: builtin)")
     options = parser.parse_args()
     if options.what == "record":
         record(options.place.resolve(), options.data)

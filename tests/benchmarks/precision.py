@@ -32,7 +32,7 @@ def child(folder: Path, precision: str, seed: int, steps: int) -> None:
     from hamner.data.mixer import Mixer
     from hamner.data.text_rows import training_rows
     from hamner.data.tokenizer import Tokenizer
-    from hamner.evaluation.heldout import heldout_loss, heldout_rows
+    from hamner.evaluation.heldout import evaluate_rows, heldout_rows
     from hamner.model.transformer import build
     from hamner.training.trainer import Trainer
 
@@ -54,9 +54,9 @@ def child(folder: Path, precision: str, seed: int, steps: int) -> None:
     for step in range(1, steps + 1):
         trainer.step()
         if step % (steps // LOOKS) == 0:
-            losses.append(heldout_loss(trainer.hamner, rows, compute, batch_size=32))
+            losses.append(evaluate_rows(trainer.hamner, rows, compute, batch_size=32).loss)
     trainer.hamner.dtype = torch.float32  # the last weights once more, both read in fp32
-    print(json.dumps([*losses, heldout_loss(trainer.hamner, rows, compute, batch_size=32)]))
+    print(json.dumps([*losses, evaluate_rows(trainer.hamner, rows, compute, batch_size=32).loss]))
 
 
 def main() -> None:

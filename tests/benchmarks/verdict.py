@@ -1,4 +1,4 @@
-"""How often is the verdict wrong, and how often does it see? Simulations of the rule, without training.
+"""False positives and power of the verdict (significance): simulations of the rule, without training.
 
     python tests/benchmarks/verdict.py [--rounds 20000] [--orders 20000] [--tournaments 3000]
 
@@ -56,7 +56,7 @@ def orders(count: int) -> None:
 
 
 def _asha(names: list[str]) -> tuple[str, ...]:
-    """Who Ray's AsyncHyperBand lets go on when they arrive in this order."""
+    """The survivors of Ray's AsyncHyperBand (ASHA) when they arrive in this order."""
     from ray.tune.schedulers.async_hyperband import _Bracket
     from ray.tune.schedulers.trial_scheduler import TrialScheduler
 
@@ -66,12 +66,12 @@ def _asha(names: list[str]) -> tuple[str, ...]:
         def __init__(self, name: str) -> None:
             self.trial_id = name
 
-    survivors = [
+    kept = [
         name
         for name in names
         if RECORDED[name] is not None and rung.on_result(Trial(name), 5, -RECORDED[name]) != TrialScheduler.STOP
     ]
-    return tuple(sorted(survivors))
+    return tuple(sorted(kept))
 
 
 def play(rng: random.Random, rules: Rules, seeds: int, twins: int, gap: float = 0.0, common: float = 0.0) -> Bracket:
@@ -96,14 +96,14 @@ def same(count: int) -> None:
         "one seed, two twins, contested = cut": (Rules([5, 1], "cut"), 1, 2),
         "one seed, four twins, contested = seeds (the default)": (Rules([5, 1], "seeds", 3), 1, 4),
     }
-    for title, (rules, seeds, twins) in cases.items():
+    for case, (rules, seeds, twins) in cases.items():
         rng, clean, used = random.Random(1), 0, 0
         for _ in range(count):
             bracket = play(rng, rules, seeds, twins)
             clean += all(label.verdict != "settled" for label in bracket.labels(0).values())
             used += sum(map(len, bracket.seeds.values()))
         print(
-            f"identical contestants, {title}: no cut called settled in {100 * clean / count:.1f} % "
+            f"identical contestants, {case}: no cut called settled in {100 * clean / count:.1f} % "
             f"of {count:,} rounds ({used / count / 10:.2f} seeds a contestant)"
         )
 
@@ -117,7 +117,7 @@ def power(count: int) -> None:
         "1 seed, 4 twins": (Rules([5, 1], "cut"), 1, 4),
         "default (1 to 3)": (Rules([5, 1], "seeds", 3), 1, 4),
     }
-    for title, (rules, seeds, twins) in cases.items():
+    for case, (rules, seeds, twins) in cases.items():
         cells = []
         for gap in (1, 2, 4, 5, 6, 8):
             rng, settled, right, total = random.Random(2), 0, 0, 0
@@ -128,7 +128,7 @@ def power(count: int) -> None:
                 right += set(bracket.best(0)) == set(TEN[:5])
                 total += 5
             cells.append(f"{100 * settled / total:.0f} % ({100 * right / count:.0f} %)")
-        print(f"{title:<19}" + "".join(f"{cell:>16}" for cell in cells))
+        print(f"{case:<19}" + "".join(f"{cell:>16}" for cell in cells))
 
 
 def position(count: int) -> None:

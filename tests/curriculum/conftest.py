@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from curriculum.stages import Curriculum, Stage
+from curriculum.stages import Stage, StagePlan
 from curriculum.train_loop import CurriculumRun
 from hamner.config.load import load_config
 from hamner.config.presets import model_named
@@ -45,7 +45,7 @@ def course(smoke_data, tmp_path):
                         "from": None,
                         "first_stage": 0,
                         "model": model_named("v3", config.size).model_dump(),
-                        "curriculum": Curriculum(name="test", stages=stages).model_dump(mode="json"),
+                        "curriculum": StagePlan(name="test", stages=stages).model_dump(mode="json"),
                     }
                 )
             )

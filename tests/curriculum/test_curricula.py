@@ -1,15 +1,18 @@
 """Curricula by name, from a file, and as the control of another run."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 
-from curriculum.curricula import control, find_curriculum, read_curriculum
+from curriculum.curricula import CONTROLS, FinishedRun, control_plan, find_curriculum, read_curriculum
 from curriculum.stages import CURRICULA, SEED
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 
 CONFIG = load_config("smoke")
+OWN_STAGES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "own_stages.toml"
 FILE = """
 [[stages]]
 name = "stories"
@@ -24,45 +27,92 @@ steps = 40
 """
 
 
-def test_names_and_files(tmp_path):
+def test_a_curriculum_is_found_by_name_and_by_file(tmp_path):
     for name, stages in CURRICULA.items():
         assert find_curriculum(name, None, CONFIG, tmp_path).stages == stages
     assert [stage.name for stage in CURRICULA["v3"]] == ["structure", "knowledge", "dialogue", "voice"]
     (tmp_path / "mine.toml").write_text(FILE)
-    found = find_curriculum(str(tmp_path / "mine.toml"), None, CONFIG, tmp_path)
-    assert (found.name, [s.levels for s in found.stages], found.stages[1].steps) == ("mine", [(1.0,), (0.5, 0.5)], 40)
+    plan = find_curriculum(str(tmp_path / "mine.toml"), None, CONFIG, tmp_path)
+    assert (plan.name, [s.levels for s in plan.stages], plan.stages[1].steps) == ("mine", [(1.0,), (0.5, 0.5)], 40)
+
+
+def test_the_example_to_copy_is_the_shipped_curriculum():
+    plan = read_curriculum(OWN_STAGES)
+    assert plan.stages == SEED and plan.like is None
+    assert plan.name not in {*CURRICULA, *CONTROLS}  # compare groups runs by this name
+
+
+def test_the_example_shows_every_key_that_a_stage_has():
+    text = OWN_STAGES.read_text(encoding="utf-8")
+    shown = {line.lstrip("# ").split("=")[0].strip() for line in text.splitlines() if "=" in line}
+    assert set(type(SEED[0]).model_fields) <= shown
+    assert {key for stage in tomllib.loads(text)["stages"] for key in stage} == {
+        "name",
+        "mix",
+        "levels",
+        "learning_rate",
+    }
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "parts"),
     [
-        ("tinystories = 0.8", "tinystories = 0.9", "stage 'stories': ratios sum to 1.1, not 1"),
-        ("tinystories = 0.8", "tinystoris = 0.8", "did you mean 'tinystories'"),
-        ("tinystories = 0.8", "tinystories = -0.8", "the ratio of 'tinystories' is -0.8; it must be above 0"),
+        ("tinystories = 0.8", "tinystories = 0.9", ["stage 'stories'", "sum to 1.1"]),
+        ("tinystories = 0.8", "tinystoris = 0.8", ["'tinystoris'", "'tinystories'"]),
+        ("tinystories = 0.8", "tinystories = -0.8", ["'tinystories' is -0.8"]),
         (
             "tinystories = 0.4, synthetic = 0.2, sft = 0.4",
             "tinystories = 0.6, sft = 0.4",
-            "stage 'mixed' drops synthetic",
+            ["stage 'mixed'", "drops synthetic"],
         ),
-        ("levels = [0.5, 0.5]", "levels = [0.5, 0.6]", "must be shares of 0 or more that sum to 1"),
-        ("learning_rate = 1e-4", "learning_rte = 1e-4", "unknown key 'stages.1.learning_rte'"),
-        ("learning_rate = 1e-4", "learning_rate = 0", "greater than 0"),
-        ('name = "mixed"', 'name = "stories"', "the name stands 2 times"),
-        ('name = "mixed"', 'name = "../mixed"', "should match pattern"),
-        ("steps = 40", "steps = 0", "greater than 0"),
-        (FILE, "", "'stages' is missing"),
-        ("[[stages]]", "[[stages]", "is no valid curriculum"),
+        ("levels = [0.5, 0.5]", "levels = [0.5, 0.6]", ["stage 'mixed'", "[0.5, 0.6]"]),
+        ("learning_rate = 1e-4", "learning_rte = 1e-4", ["stage 2 'mixed'", "'learning_rte'", "'learning_rate'"]),
+        ("learning_rate = 1e-4", "learning_rate = 0", ["stage 2 'mixed'", "'learning_rate' = 0", "greater than 0"]),
+        ('name = "mixed"', 'name = "stories"', ["stage 'stories'", "2 stages"]),
+        ('name = "mixed"', 'name = "../mixed"', ["stage 2", "'../mixed'", "pattern"]),
+        ('name = "mixed"\n', "", ["stage 2", "'name' is missing"]),
+        ("steps = 40", "steps = 0", ["stage 2 'mixed'", "'steps' = 0", "greater than 0"]),
+        ("steps = 40", 'schedule = "cosine"', ["stage 'mixed'", "schedule", "give steps"]),
+        (FILE, "", ["'stages' is missing"]),
+        (FILE, "stages = []", ["'stages'"]),
+        (FILE, "stages = [1]", ["'stages.0'"]),
+        (FILE, 'nme = "mine"\n' + FILE, ["'nme'", "'name'"]),
+        ("[[stages]]", "[[stages]", ["is not valid TOML", "line 2"]),
     ],
 )
-def test_a_bad_file_is_told_what_is_wrong(tmp_path, old, new, message):
+def test_a_bad_file_gets_one_problem_with_its_place_and_value(tmp_path, old, new, parts):
     path = tmp_path / "mine.toml"
     path.write_text(FILE.replace(old, new))
     with pytest.raises(BadInput) as error:
         read_curriculum(path)
-    assert message in str(error.value)
+    problems = [line for line in error.value.problems if all(part in line for part in parts)]
+    assert problems and all(line.startswith(str(path)) for line in error.value.problems)
 
 
-def _finished(tmp_path, **changes):
+def test_all_problems_of_a_file_are_said_at_once(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        FILE.replace("learning_rate = 3e-4", "learning_rte = 0\nlevels = [0.4]")
+        .replace("tinystories = 0.4", "tinystories = 0.5")
+        .replace("steps = 40", "exact = true")
+        + '[[stages]]\nname = "third"\nmix = {tinystories = "much"}\nlearning_rate = 1e-4\n'
+    )
+    with pytest.raises(BadInput) as error:
+        read_curriculum(path)
+    wrong = [
+        "'learning_rte'",
+        "'learning_rate' is missing",
+        "[0.4]",
+        "sum to 1.1",
+        "exact = true",
+        "'mix.tinystories' = 'much'",
+    ]
+    assert len(error.value.problems) == len(wrong)
+    for part in wrong:
+        assert sum(part in line for line in error.value.problems) == 1, part
+
+
+def _finished_run(tmp_path):
     folder = tmp_path / "curriculum" / "base"
     (folder / "final").mkdir(parents=True)
     document = {
@@ -87,7 +137,7 @@ def _finished(tmp_path, **changes):
 
 
 def test_controls_repeat_the_tokens_of_their_run(tmp_path):
-    _finished(tmp_path)
+    _finished_run(tmp_path)
     joint = find_curriculum("joint", "base", CONFIG, tmp_path)
     (only,) = joint.stages
     assert (only.steps, only.exact, only.learning_rate, joint.like) == (40, True, 3e-4, "base")
@@ -101,29 +151,30 @@ def test_controls_repeat_the_tokens_of_their_run(tmp_path):
     assert all(stage.mix == only.mix and stage.levels == only.levels for stage in shuffled.stages)
 
 
-def test_what_changes_no_number_may_differ(tmp_path):
-    _finished(tmp_path)
+def test_keys_that_change_no_number_may_differ(tmp_path):
+    _finished_run(tmp_path)
     words = ["strikes=9", "curriculum.log_every=3", "worker_threads=2", "max_steps=7", "keep_every=2"]
     assert find_curriculum("joint", "base", load_config("smoke", words, "curriculum"), tmp_path).stages[0].steps == 40
 
 
-def test_a_control_leaves_out_what_was_never_read():
-    records = [
+def test_a_control_leaves_out_sources_and_stages_that_were_never_read():
+    records = (
         {"number": 1, "steps": 5, "rows": {"synthetic": 0, "tinystories": 20}},
         {"number": 2, "steps": 0, "rows": {"synthetic": 0, "tinystories": 0}},
-    ]
-    assert [stage.steps for stage in control("shuffled", "x", list(SEED), records).stages] == [5]
-    (only,) = control("joint", "x", list(SEED), records).stages
+    )
+    run = FinishedRun("x", SEED, records)
+    assert [stage.steps for stage in control_plan("shuffled", run).stages] == [5]
+    (only,) = control_plan("joint", run).stages
     assert only.mix == {"tinystories": 1.0} and only.levels == (1.0,)
 
 
 @pytest.mark.parametrize(
-    ("name", "like", "words", "message"),
+    ("name", "like", "words", "part"),
     [
-        ("joint", None, [], "name it with --like RUN"),
-        ("seed", "base", [], "--like base goes with --curriculum joint or shuffled"),
-        ("joint", "bose", [], "did you mean 'base'"),
-        ("joynt", None, [], "did you mean 'joint'"),
+        ("joint", None, [], "--like RUN"),
+        ("seed", "base", [], "--like base"),
+        ("joint", "bose", [], "'base'"),
+        ("joynt", None, [], "'joint'"),
         ("joint", "base", ["seed=3"], "seed: the run has 0, now 3"),
         ("joint", "base", ["weight_decay=0.0"], "optimizer.weight_decay: the run has 0.1, now 0.0"),
         (
@@ -135,8 +186,8 @@ def test_a_control_leaves_out_what_was_never_read():
         ("shuffled", "base", ["curriculum.batch_size=8", "decay=run"], "curriculum.batch_size: the run has 4, now 8"),
     ],
 )
-def test_what_is_refused(tmp_path, name, like, words, message):
-    _finished(tmp_path)
+def test_a_control_that_would_differ_in_more_is_refused(tmp_path, name, like, words, part):
+    _finished_run(tmp_path)
     with pytest.raises(BadInput) as error:
         find_curriculum(name, like, load_config("smoke", words, "curriculum"), tmp_path)
-    assert message in str(error.value)
+    assert part in str(error.value)

@@ -1,4 +1,4 @@
-"""The end of a stage: a line's gain with an honest error, strikes that agree, few false stops, short delays."""
+"""Early stopping: a line's gain with an honest error, strikes that agree, few false stops, short delays."""
 
 import json
 import math
@@ -7,24 +7,32 @@ import random
 import numpy as np
 import pytest
 
-from curriculum.plateau import Confirmed, Look, Recorded, delay_steps, gain_per_window, judge, stopper
+from curriculum.plateau import (
+    ConfirmedStopper,
+    Look,
+    RecordedStopper,
+    detection_delay_steps,
+    gain_per_window,
+    judge,
+    make_stopper,
+)
 from hamner.config.schema import Plateau
 
 RULE = Plateau(window_steps=100, evaluate_every=5, min_steps=500)  # the default rule, a tenth as long
 WINDOW = RULE.window_steps
 
 
-def _looks(stopper, curve, *, first=0, looks=200, noise=0.0, alike=0.0, seed=0):
-    """Looks at curve(step) + noise (an AR(1) process of standard deviation `noise`) until the stage ends."""
-    rng, error, found = random.Random(seed), 0.0, []
+def _looks(stopper, curve, *, first=0, looks=200, noise=0.0, correlation=0.0, seed=0):
+    """Looks at curve(step) + noise until the stage ends; the noise is AR(1) of standard deviation `noise`."""
+    rng, error, looks_so_far = random.Random(seed), 0.0, []
     every = stopper.rule.evaluation_steps
     for step in range(first + every, first + looks * WINDOW + 1, every):
-        error = alike * error + math.sqrt(1 - alike**2) * rng.gauss(0, noise)
-        look = stopper.evaluated(step, curve(step) + error)
-        found += [look] if look else []
-        if stopper.ended(look):
+        error = correlation * error + math.sqrt(1 - correlation**2) * rng.gauss(0, noise)
+        look = stopper.add_heldout_loss(step, curve(step) + error)
+        looks_so_far += [look] if look else []
+        if stopper.stop_reason(look):
             break
-    return found
+    return looks_so_far
 
 
 def _steady(gain):
@@ -32,9 +40,9 @@ def _steady(gain):
 
 
 def _end(curve, rule=RULE, **more):
-    stopper = Confirmed(rule)
+    stopper = ConfirmedStopper(rule)
     last = _looks(stopper, curve, **more)[-1]
-    return last.step, stopper.ended(last)
+    return last.step, stopper.stop_reason(last)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -43,8 +51,8 @@ def test_gain_is_the_slope_of_numpy(seed):
     losses = 3 - 0.002 * np.arange(60) + rng.normal(0, 0.01, 60)
     (slope, _), covariance = np.polyfit(np.arange(60), losses, 1, cov=True)
     residuals = losses - np.polyval(np.polyfit(np.arange(60), losses, 1), np.arange(60))
-    alike = max(0.0, (residuals[1:] * residuals[:-1]).sum() / (residuals**2).sum())
-    error = math.sqrt(covariance[0, 0] * (1 + alike) / (1 - alike))
+    r = max(0.0, (residuals[1:] * residuals[:-1]).sum() / (residuals**2).sum())
+    error = math.sqrt(covariance[0, 0] * (1 + r) / (1 - r))
     gain, standard_error = gain_per_window(losses.tolist(), 20)
     assert gain == pytest.approx(-slope * 20 / losses.mean(), rel=1e-9)
     assert standard_error == pytest.approx(error * 20 / losses.mean(), rel=1e-9)
@@ -83,7 +91,7 @@ def test_the_error_covers_the_truth_even_when_neighbours_are_alike():
 
 
 @pytest.mark.parametrize(
-    ("gain", "error", "verdict"),
+    ("gain", "error", "judgement"),
     [  # 1.645 errors to either side; 0.001 and 0.005
         (0.0, 0.0, "done"),
         (0.0009, 0.0, "done"),
@@ -107,8 +115,8 @@ def test_the_error_covers_the_truth_even_when_neighbours_are_alike():
         (0.1, math.inf, "worse"),
     ],
 )
-def test_what_one_look_says(gain, error, verdict):
-    assert judge(gain, error, RULE) == verdict
+def test_the_judgement_of_one_look(gain, error, judgement):
+    assert judge(gain, error, RULE) == judgement
 
 
 @pytest.mark.parametrize("corner", [540, 699, 700, 701, 1234, 1980])
@@ -116,8 +124,8 @@ def test_a_flat_curve_ends_within_the_promised_delay(corner):
     for seed in range(10):
         step, reason = _end(lambda step: 4 - min(step, corner) / 2000, noise=0.002, seed=seed)
         assert reason == "plateau"
-        assert corner < step <= corner + delay_steps(RULE)
-    assert delay_steps(RULE) == 600
+        assert corner < step <= corner + detection_delay_steps(RULE)
+    assert detection_delay_steps(RULE) == 600
 
 
 @pytest.mark.parametrize("noise", [0.0005, 0.002, 0.005])
@@ -131,61 +139,72 @@ def test_an_exponential_fall_to_a_floor_ends_near_it(noise):
     for seed in range(10):
         step, reason = _end(curve, noise=noise, seed=seed)
         assert reason == "plateau"
-        assert first_gain_below(RULE.go_on_gain) < step <= first_gain_below(RULE.done_gain) + delay_steps(RULE)
+        assert (
+            first_gain_below(RULE.go_on_gain) < step <= first_gain_below(RULE.done_gain) + detection_delay_steps(RULE)
+        )
 
 
-@pytest.mark.parametrize(("noise", "alike"), [(0.0, 0.0), (0.004, 0.0), (0.02, 0.0), (0.004, 0.5), (0.02, 0.5)])
-def test_steady_progress_is_hardly_ever_stopped(noise, alike):
+@pytest.mark.parametrize(("noise", "correlation"), [(0.0, 0.0), (0.004, 0.0), (0.02, 0.0), (0.004, 0.5), (0.02, 0.5)])
+def test_steady_progress_is_hardly_ever_stopped(noise, correlation):
     stopped = 0
     for seed in range(20):
-        stopped += _end(_steady(0.006), noise=noise, alike=alike, seed=seed)[1] is not None
+        stopped += _end(_steady(0.006), noise=noise, correlation=correlation, seed=seed)[1] is not None
     assert stopped <= 1  # 5 % of 20 stages of 200 looks
 
 
 def test_a_rising_loss_ends_as_worse():
     for seed in range(10):
         step, reason = _end(_steady(-0.004), noise=0.002, seed=seed)
-        assert reason == "worse" and step <= RULE.min_steps + delay_steps(RULE)
+        assert reason == "worse" and step <= RULE.min_steps + detection_delay_steps(RULE)
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_ends_as_worse(loss):
+def test_a_loss_that_is_not_finite_ends_as_worse(loss):
     assert _end(lambda step: 3.0 if step < 300 else loss) == (500, "worse")  # looks at 300, 400 and 500
 
 
 def test_only_agreeing_looks_in_a_row_are_strikes():
-    def told(slopes):
-        """Strikes when window after window the loss falls by these shares; each look sees one window."""
+    def judgements(slopes):
+        """Judgement and strikes of each look when the loss falls by these shares, window after window.
+
+        Each look sees one window.
+        """
         rule = RULE.model_copy(update={"windows": 1, "min_steps": 0, "strikes": 99})
-        stopper, loss, strikes = Confirmed(rule), 4.0, []
+        stopper, loss, looks = ConfirmedStopper(rule), 4.0, []
         for window, slope in enumerate(slopes):
             for n in range(1, 21):
                 loss -= 4.0 * slope / 20 if isinstance(slope, float) else 0
-                shown = loss + (0.1 * (-1) ** (n // 4) if slope == "noise" else 0)
-                look = stopper.evaluated(window * WINDOW + 5 * n, shown)
-            strikes.append((look.verdict, look.strikes))
-        return strikes
+                noisy = loss + (0.1 * (-1) ** (n // 4) if slope == "noise" else 0)
+                look = stopper.add_heldout_loss(window * WINDOW + 5 * n, noisy)
+            looks.append((look.judgement, look.strikes))
+        return looks
 
-    assert told([0.0, 0.0, 0.02, 0.0, 0.0]) == [("done", 1), ("done", 2), ("going", 0), ("done", 1), ("done", 2)]
-    assert told([0.0, "noise", 0.0]) == [("done", 1), ("undecided", 0), ("done", 1)]
-    assert told([0.0, 0.0, -0.02, -0.02, 0.0]) == [("done", 1), ("done", 2), ("worse", 1), ("worse", 2), ("done", 1)]
+    assert judgements([0.0, 0.0, 0.02, 0.0, 0.0]) == [("done", 1), ("done", 2), ("going", 0), ("done", 1), ("done", 2)]
+    assert judgements([0.0, "noise", 0.0]) == [("done", 1), ("undecided", 0), ("done", 1)]
+    assert judgements([0.0, 0.0, -0.02, -0.02, 0.0]) == [
+        ("done", 1),
+        ("done", 2),
+        ("worse", 1),
+        ("worse", 2),
+        ("done", 1),
+    ]
 
 
 @pytest.mark.parametrize("min_steps", [0, 500, 550, 2000])
 def test_no_strike_counts_before_min_steps(min_steps):
     rule = RULE.model_copy(update={"min_steps": min_steps})
     first = max(RULE.windows * WINDOW, math.ceil(min_steps / WINDOW) * WINDOW)
-    looks = _looks(Confirmed(rule), lambda step: 3.0)
+    looks = _looks(ConfirmedStopper(rule), lambda step: 3.0)
     assert looks[0].step == RULE.windows * WINDOW
     assert [look.step for look in looks if look.strikes] == [first, first + WINDOW, first + 2 * WINDOW]
-    assert all(look.verdict == "done" for look in looks)
+    assert all(look.judgement == "done" for look in looks)
 
 
 @pytest.mark.parametrize(("warmup", "first"), [(0, 300), (200, 300), (250, 400), (700, 800), (701, 900)])
 def test_worse_counts_from_a_window_after_the_warmup_whatever_min_steps_is(warmup, first):
-    stopper = Confirmed(RULE.model_copy(update={"min_steps": 10**6}), warmup)
+    stopper = ConfirmedStopper(RULE.model_copy(update={"min_steps": 10**6}), warmup)
     looks = _looks(stopper, _steady(-0.02))
-    assert {look.verdict for look in looks} == {"worse"}
+    assert {look.judgement for look in looks} == {"worse"}
     assert [look.step for look in looks if look.strikes] == [first, first + WINDOW, first + 2 * WINDOW]
 
 
@@ -201,46 +220,46 @@ def test_window_20_and_8_follow_the_window():
 @pytest.mark.parametrize("rule", ["confirmed", "recorded"])
 @pytest.mark.parametrize("min_steps", [0, 500, 1010])
 def test_the_earliest_stop_is_when_a_flat_curve_stops(rule, min_steps):
-    held = stopper(RULE.model_copy(update={"rule": rule, "min_steps": min_steps}))
-    promised, ended, step = [], None, 0
-    while not ended:
-        promised.append(held.earliest_stop(step))
+    stopper = make_stopper(RULE.model_copy(update={"rule": rule, "min_steps": min_steps}))
+    predictions, reason, step = [], None, 0
+    while not reason:
+        predictions.append(stopper.earliest_stop(step))
         step += 1
-        look = held.trained(step, 3.0)
+        look = stopper.add_training_loss(step, 3.0)
         if step % 5 == 0:
-            look = held.evaluated(step, 3.0) or look
-        ended = held.ended(look)
-    assert set(promised) == {step}
+            look = stopper.add_heldout_loss(step, 3.0) or look
+        reason = stopper.stop_reason(look)
+    assert set(predictions) == {step}
 
 
-def _recorded_naively(losses, window=1000, compare=2000, threshold=0.001, min_steps=5000, every=50, strikes=3):
+def _recorded_end_naively(losses, window=1000, compare=2000, threshold=0.001, min_steps=5000, every=50, strikes=3):
     """The facts of the recorded rule, written down once more: 0-based k, all losses of the stage kept."""
-    held = 0
+    strikes_in_a_row = 0
     for k in range(len(losses)):
         if k == 0 or k % every:
             continue
-        seen = losses[: k + 1]
+        so_far = losses[: k + 1]
         is_strike = False
-        if k >= min_steps and len(seen) >= window + compare:
-            recent, older = np.mean(seen[-window:]), np.mean(seen[-window - compare : -window])
+        if k >= min_steps and len(so_far) >= window + compare:
+            recent, older = np.mean(so_far[-window:]), np.mean(so_far[-window - compare : -window])
             is_strike = bool((older - recent) / older < threshold)
-        held = held + 1 if is_strike else 0
-        if held >= strikes:
+        strikes_in_a_row = strikes_in_a_row + 1 if is_strike else 0
+        if strikes_in_a_row >= strikes:
             return k + 1
     return None
 
 
-def _recorded(losses, rule=None):
-    held = Recorded(rule or Plateau(rule="recorded"))
+def _recorded_end(losses, rule=None):
+    stopper = RecordedStopper(rule or Plateau(rule="recorded"))
     for step, loss in enumerate(losses, start=1):
-        if held.ended(held.trained(step, loss)):
+        if stopper.stop_reason(stopper.add_training_loss(step, loss)):
             return step
     return None
 
 
 def test_the_recorded_rule_ends_a_flat_stage_after_5101_steps():
-    assert _recorded([2.0] * 6000) == _recorded_naively([2.0] * 6000) == 5101
-    assert _recorded([math.nan] * 9000) is None
+    assert _recorded_end([2.0] * 6000) == _recorded_end_naively([2.0] * 6000) == 5101
+    assert _recorded_end([math.nan] * 9000) is None
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -248,42 +267,42 @@ def test_the_recorded_rule_is_the_recorded_one(seed):
     rng = np.random.default_rng(seed)
     gain = rng.uniform(-0.002, 0.01)  # a 1,500 steps
     losses = (3 * (1 - gain) ** (np.arange(9000) / 1500) * (1 + rng.normal(0, 0.08, 9000))).tolist()
-    assert _recorded(losses) == _recorded_naively(losses)
+    assert _recorded_end(losses) == _recorded_end_naively(losses)
 
 
 def test_the_recorded_rule_resumes():
     losses = (3 + np.random.default_rng(0).normal(0, 0.2, 7000)).tolist()
-    whole, resumed = Recorded(RULE), Recorded(RULE)
-    told = []
+    whole, resumed = RecordedStopper(RULE), RecordedStopper(RULE)
+    looks = []
     for step, loss in enumerate(losses, start=1):
         if step == 777:
             resumed.load_state(json.loads(json.dumps(whole.state())))
-        look = whole.trained(step, loss)
+        look = whole.add_training_loss(step, loss)
         if step >= 777:
-            assert resumed.trained(step, loss) == look
-            told.append(look)
-    assert sum(look is not None for look in told) > 1000 and len(whole.losses) == 300
+            assert resumed.add_training_loss(step, loss) == look
+            looks.append(look)
+    assert sum(look is not None for look in looks) > 1000 and len(whole.losses) == 300
 
 
 def test_a_look_comes_once_a_window():
-    looks = _looks(Confirmed(RULE), _steady(0.05), looks=9)
+    looks = _looks(ConfirmedStopper(RULE), _steady(0.05), looks=9)
     assert [look.step for look in looks] == list(range(300, 901, 100))
-    assert isinstance(looks[0], Look) and looks[0].verdict == "going"
+    assert isinstance(looks[0], Look) and looks[0].judgement == "going"
     assert looks[0].gain == pytest.approx(0.051, abs=0.003)  # -ln 0.95, a little less for the curve's bend
 
 
 @pytest.mark.parametrize("cut", [5, 295, 300, 305, 1000, 1650])
-def test_state_goes_on_identically(cut):
+def test_a_stopper_resumes_identically(cut):
     def curve(step):
         return 2 + 2 * math.exp(-step / 300) + 0.004 * math.sin(step * step)
 
-    whole = Confirmed(RULE)
+    whole = ConfirmedStopper(RULE)
     expected = _looks(whole, curve)
-    first = Confirmed(RULE)
-    found = [look for step in range(5, cut + 1, 5) if (look := first.evaluated(step, curve(step)))]
-    resumed = Confirmed(RULE)
+    first = ConfirmedStopper(RULE)
+    looks = [look for step in range(5, cut + 1, 5) if (look := first.add_heldout_loss(step, curve(step)))]
+    resumed = ConfirmedStopper(RULE)
     resumed.load_state(json.loads(json.dumps(first.state())))
-    found += _looks(resumed, curve, first=cut)
-    assert found == expected and expected[-1].step == 2000
+    looks += _looks(resumed, curve, first=cut)
+    assert looks == expected and expected[-1].step == 2000
     assert resumed.state() == whole.state()
     assert len(whole.state()["losses"]) <= 60  # no more than a look needs

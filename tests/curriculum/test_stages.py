@@ -1,4 +1,4 @@
-"""The stage table and what is refused of it."""
+"""The table of stages: what it holds, and which stages are refused."""
 
 import pytest
 
@@ -50,10 +50,10 @@ def test_every_problem_of_a_bad_table_is_named():
         "levels [0.5, 0.4] must be shares",
         "levels has 6 shares",
         "drops fineweb_edu",
-        "the name stands 2 times",
-        "cosine needs to know its length",
+        "2 stages have this name",
+        "schedule = cosine",
         "levels [1.5, -0.5] must",
-        "exact goes with steps",
+        "exact = true needs",
     ):
         assert part in problems
 
@@ -63,7 +63,7 @@ def test_shipped_curricula_are_sound(name):
     assert list(stage_problems(CURRICULA[name])) == []
 
 
-def test_lengths():
+def test_a_stage_is_as_long_as_its_steps_and_the_cap_allow():
     pretrain = CURRICULA["pretrain_v2"][0]
     assert pretrain.steps * 24 * 1024 == 2_613_657_600  # the recorded 2.614 billion tokens
     assert (pretrain.length(200_000), pretrain.length(100), SEED[0].length(100)) == (106_350, 100, 100)
@@ -72,7 +72,7 @@ def test_lengths():
 
 def test_stages_count_from_one_or_go_by_name():
     assert (stage_index("1"), stage_index("8"), stage_index("voice")) == (0, 7, 7)
-    for word in ("0", "9", "-1", "voyce"):
+    for word in ("0", "9", "-1", "²", "voyce"):
         with pytest.raises(BadInput, match="unknown stage"):
             stage_index(word)
     with pytest.raises(BadInput, match="did you mean 'voice'"):

@@ -6,7 +6,7 @@ import torch
 
 from hamner.config.cost import GIB
 from hamner.config.schema import Config
-from tournament.gpu_memory import first_memory_plan, memory_bytes
+from tournament.gpu_memory import first_memory_plan, memory_estimate
 from tournament.training import Training
 from tournament.trial import Trial
 
@@ -35,7 +35,7 @@ class OnFakeCard(Training):
 
     def allocate(self) -> None:
         plan = self.memory.plan
-        needed = memory_bytes(self.contestant.model, self.card, plan)
+        needed = memory_estimate(self.contestant.model, self.card, plan).peak
         size = self.limits.get(self.folder.name, needed) * (plan.share / self.first_plan.share)
         if needed > size:
             raise torch.OutOfMemoryError(

@@ -11,7 +11,7 @@ from hamner.config.load import load_config
 from hamner.training import checkpoint
 from tournament.budget import Budget, budgets
 from tournament.entrants import entrants, flops_per_token
-from tournament.gpu_memory import MemoryPlan, memory_bytes
+from tournament.gpu_memory import MemoryPlan, memory_estimate
 from tournament.memory_fallbacks import NeedsMoreOfTheCard
 from tournament.training import Training, seed_of
 
@@ -140,7 +140,7 @@ def _rows(run):
 def _bytes(*plans):
     """Planned bytes of a step, as fallback follows fallback."""
     config = load_config("smoke", ["device=cuda", "gpu_memory_gib=3.0"])
-    return [memory_bytes(entrants(config)[NAME].model, config, MemoryPlan(*plan, 0.5)) for plan in plans]
+    return [memory_estimate(entrants(config)[NAME].model, config, MemoryPlan(*plan, 0.5)).peak for plan in plans]
 
 
 PLANNED, HALVED, CHECKPOINTED = _bytes((1, False), (2, False), (2, True))
@@ -150,8 +150,8 @@ PLANNED, HALVED, CHECKPOINTED = _bytes((1, False), (2, False), (2, True))
     ("limit", "taken"),
     [
         (PLANNED, []),
-        (HALVED, ["micro batches 1 -> 2"]),
-        (CHECKPOINTED, ["micro batches 1 -> 2", "activation checkpointing"]),
+        (HALVED, ["gradient accumulation steps 1 -> 2"]),
+        (CHECKPOINTED, ["gradient accumulation steps 1 -> 2", "activation checkpointing"]),
     ],
 )
 def test_out_of_memory_has_a_way_back_that_changes_no_token(start, monkeypatch, limit, taken):
@@ -176,7 +176,7 @@ def test_then_it_asks_for_more_of_the_card_and_only_then_gives_up(start, monkeyp
     again = start(kind=OnFakeCard, **CARD)  # in a new process, with what memory_fallbacks.json says
     assert again.memory.plan.share == pytest.approx(2 * share)
     assert _to_the_end(again)["facts"]["memory_fallbacks"] == [
-        "micro batches 1 -> 2",
+        "gradient accumulation steps 1 -> 2",
         "activation checkpointing",
         f"share of the card {share:g} -> {2 * share:g}",
     ]

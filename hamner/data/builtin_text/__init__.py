@@ -1,4 +1,4 @@
-"""Text written on the spot from a seed, for runs without a network: stories, facts, dialogues and a voice.
+"""Built-in text, generated from a seed for runs without a network: stories, facts, dialogues and a voice.
 
     rng = random.Random(7)
     stories.document(rng)          # a children's story                           -> str

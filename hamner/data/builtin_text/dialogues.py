@@ -31,15 +31,16 @@ _MOST_EXCHANGES = 4
 
 
 def conversation(rng: random.Random) -> list[dict[str, str]]:
+    """The turns of one conversation, in order."""
     details = _details(rng)
     exchanges = _exchanges(rng, details)
     messages: list[dict[str, str]] = []
     if rng.random() < _SYSTEM_FRACTION:
         messages.append({"role": "system", "content": finish(fill(rng, pick(rng, turns.SYSTEM_TURNS), details))})
-    for said, answered in exchanges:
+    for question, answer in exchanges:
         # A plain greeting stays as typed; people often leave out capitals there.
-        messages.append({"role": "user", "content": said if said in turns.GREETINGS else finish(said)})
-        messages.append({"role": "assistant", "content": finish(answered)})
+        messages.append({"role": "user", "content": question if question in turns.GREETINGS else finish(question)})
+        messages.append({"role": "assistant", "content": finish(answer)})
     return messages
 
 
@@ -60,7 +61,7 @@ def _exchanges(rng: random.Random, details: Mapping[str, str]) -> list[Exchange]
 
 
 def _greeting(rng: random.Random, details: Mapping[str, str], is_named: bool) -> list[Exchange]:
-    """Where the assistant asks how things are, the user says so next; else a topic may follow at once."""
+    """A greeting; where the assistant asks how things are, also the user's reply to that."""
     asks_how = rng.random() < 0.5
     state = fill(rng, pick(rng, turns.STATES), details)
     ask = fill(rng, pick(rng, turns.ASKS_HOW if asks_how else turns.ASKS_WHAT), details)
@@ -104,9 +105,9 @@ def _questions(rng: random.Random, details: Mapping[str, str]) -> list[Exchange]
     known = world()
     kinds = (known.towns, known.towns, known.people, known.rivers, known.mountains, known.animals, known.plants)
     entity = known.draw(rng, pick(rng, kinds))
-    asked = rng.sample(QUESTIONS[entity["kind"]], pick(rng, (1, 2, 2, 3)))
+    questions = rng.sample(QUESTIONS[entity["kind"]], pick(rng, (1, 2, 2, 3)))
     opening = pick(rng, QUESTION_STARTS).format_map(details)
-    exchanges = [_question(rng, entity, ways, is_first=number == 0) for number, ways in enumerate(asked)]
+    exchanges = [_question(rng, entity, ways, is_first=number == 0) for number, ways in enumerate(questions)]
     return [(opening + exchanges[0][0], exchanges[0][1]), *exchanges[1:]]
 
 

@@ -17,6 +17,7 @@ _TITLE_FRACTION = 0.3
 
 
 def document(rng: random.Random) -> str:
+    """An article."""
     kind = pick(rng, _KINDS)
     return finish(_WRITERS[kind](rng, world()))
 
@@ -42,8 +43,8 @@ def _entity_article(rng: random.Random, entity: Entity) -> str:
     paragraphs = [describe(rng, entity, rng.randint(4, 7))]
     others = list(known.related[entity["name"]])
     rng.shuffle(others)
-    wanted = rng.randint(1, 3)
-    while len(paragraphs) < wanted or _word_count(paragraphs) < _ENOUGH_WORDS:
+    least = rng.randint(1, 3)
+    while len(paragraphs) < least or _word_count(paragraphs) < _ENOUGH_WORDS:
         other = known.by_name[others.pop()] if others else known.draw(rng, known.towns)
         bridge = fill(rng, pick(rng, fact_sentences.BRIDGES[other["kind"]]), other)
         paragraph = f"{bridge} {describe(rng, other, rng.randint(3, 5))}".lstrip()

@@ -28,7 +28,7 @@ def pick(rng: random.Random, options: Sequence[T]) -> T:
 
 
 def fill(rng: random.Random, template: str, values: Mapping[str, Any]) -> str:
-    """One way to read `template`, with the values in it and a capital at its start."""
+    """A random reading of `template`, with the values in it and a capital at its start."""
     text = _choose(rng, _parse(template)).format_map(values)
     return text[:1].upper() + text[1:]
 

@@ -39,13 +39,15 @@ class Character:
 
 
 def document(rng: random.Random) -> str:
+    """A story of 60 to 200 words."""
     while True:
-        text = _tell(rng, pick(rng, _PLOT_NAMES))
+        text = tell(rng, pick(rng, _PLOT_NAMES))
         if _FEWEST_WORDS <= text.count(" ") + text.count("\n\n") + 1 <= _MOST_WORDS:
             return text
 
 
-def _tell(rng: random.Random, plot: str) -> str:
+def tell(rng: random.Random, plot: str) -> str:
+    """A story of one of PLOTS, of any length."""
     values = _cast_and_things(rng)
     introduction = [FRAME["opening"], FRAME["habit"], FRAME["friend"]]
     if rng.random() < 0.4:

@@ -245,6 +245,7 @@ _NUMBERS = ("two", "three", "four", "five", "six", "seven", "nine")
 
 
 def document(rng: random.Random) -> str:
+    """A monologue of 82 to 245 words."""
     while True:
         text = _talk(rng)
         if _FEWEST_WORDS <= text.count(" ") + text.count("\n\n") + 1 <= _MOST_WORDS:
@@ -260,7 +261,7 @@ def _talk(rng: random.Random) -> str:
     ways = [rng.sample(pool, len(troubles)) for pool in (_TROUBLES, _WRONG_TURNS, _CURES)]
     paragraphs += [list(sentences) for sentences in zip(*ways, strict=True)]
     values = {"thing": project.thing, "next_thing": next_project.thing, "purpose": project.purpose}
-    told: list[str] = []
+    texts: list[str] = []
     for number, paragraph in enumerate(paragraphs):
         if number:
             trouble, cure = troubles[number - 1]
@@ -268,9 +269,9 @@ def _talk(rng: random.Random) -> str:
         sentences = [fill(rng, template, _details(rng, project, values)) for template in paragraph]
         if digressions:
             sentences.append(fill(rng, digressions.pop(), _details(rng, project, values)))
-        told.append(" ".join(sentences))
-    told.append(fill(rng, pick(rng, _CLOSINGS), _details(rng, project, values)))
-    return finish("\n\n".join(told))
+        texts.append(" ".join(sentences))
+    texts.append(fill(rng, pick(rng, _CLOSINGS), _details(rng, project, values)))
+    return finish("\n\n".join(texts))
 
 
 def _details(rng: random.Random, project: Project, values: dict[str, str]) -> dict[str, str]:

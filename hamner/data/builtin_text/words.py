@@ -56,6 +56,7 @@ def first_names() -> tuple[tuple[str, Pronouns], ...]:
 
 @functools.cache
 def surnames() -> tuple[str, ...]:
+    """Family names, always in the same order."""
     return tuple(_shuffled(random.Random(_NAME_SEED), _SURNAME_STARTS, ("",), _SURNAME_ENDS))
 
 
@@ -69,7 +70,7 @@ def _shuffled(
 
 
 def _is_clumsy(name: str) -> bool:
-    """Four consonants in a row, or a doubled letter at the seam, are hard to read aloud."""
+    """Whether a name is hard to read aloud: four consonants in a row, or a doubled letter other than t."""
     run = 0
     for letter, following in zip(name, name[1:] + " ", strict=True):
         run = 0 if letter in "aeiouy" else run + 1

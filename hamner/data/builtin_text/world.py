@@ -38,12 +38,13 @@ class World:
     by_name: dict[str, Entity]
 
     def draw(self, rng: random.Random, entities: list[Entity]) -> Entity:
+        """One of the entities, the first of them most often."""
         return entities[int(len(entities) * rng.random() ** _SKEW)]
 
 
 @functools.cache
 def world() -> World:
-    """Built once, in some 50 ms, when the first text needs it."""
+    """The one world, built in some 50 ms when the first text needs it."""
     rng = random.Random(_SEED)
     mountains = [_mountain(rng, name) for name in _names(rng, pools.PEAK_STARTS, pools.PEAK_ENDS, "mountain")]
     rivers = [_river(rng, name, mountains) for name in _names(rng, pools.RIVER_STARTS, pools.RIVER_ENDS, "river")]
@@ -121,11 +122,11 @@ def _town(rng: random.Random, name: str, rivers: list[Entity]) -> Entity:
 
 
 def _people(rng: random.Random) -> list[Entity]:
-    """Sorted by birth while they are made, so that teachers are older than pupils; then in any order."""
+    """The people in random order; their teachers are older than they are."""
     births = sorted(rng.randrange(1380, 1880) for _ in range(_COUNTS["person"]))
-    given, family = words.first_names(), words.surnames()
-    names = rng.sample([f"{first} {last}" for first, _ in given for last in family], len(births))
-    pronouns = dict(given)
+    first_names, surnames = words.first_names(), words.surnames()
+    names = rng.sample([f"{first} {last}" for first, _ in first_names for last in surnames], len(births))
+    pronouns = dict(first_names)
     people: list[Entity] = []
     for name, born in zip(names, births, strict=True):
         who = pronouns[name.split()[0]]
@@ -196,7 +197,7 @@ def _animal(rng: random.Random, name: str, plants: list[Entity]) -> Entity:
 
 def _link(rng: random.Random, towns: list[Entity], rivers: list[Entity], mountains: list[Entity],
           people: list[Entity], animals: list[Entity], plants: list[Entity]) -> None:  # fmt: skip
-    """What needs more than one list: founders, birthplaces, neighbours, climbers, towns on a river."""
+    """Add what links two lists: founders, birthplaces, neighbours, climbers, towns on a river."""
     founders = [person for person in people if int(person["born"]) < 1560]
     for town in towns:
         founder = pick(rng, founders)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
-from hamner.data.hub_errors import permanent, reason
+from hamner.data.hub_errors import is_permanent, reason
 from hamner.data.sources.source import HubDataset
 from hamner.runs.background import Failed, Send
 
@@ -70,7 +70,7 @@ def read(send: Send, where: HubDataset, revision: str | None, state: dict[str, A
         wait=wait_exponential(multiplier=0.25, max=LONGEST_WAIT),
         before_sleep=tell,
         reraise=True,
-        retry=retry_if_exception(lambda error: not permanent(error)),
+        retry=retry_if_exception(lambda error: not is_permanent(error)),
     )
     send(Heartbeat())
     try:

@@ -1,12 +1,12 @@
-"""Nine kinds of small exercise with exact answers, each at five levels of difficulty.
+"""Synthetic tasks: nine kinds of small exercise with exact answers, each at five levels of difficulty.
 
 In: a `random.Random` and a level. Out: an `Example` (task, level, prompt, answer; `.text` is the line a model
-reads). The same generator state always gives the same items. Look at some with:
+reads). The same generator state always gives the same items; texts.py makes many at once. Look at some with:
 
     python -m hamner.show_tasks --show --type logic --level 4
 
-Labels are drawn before the item is built, so that yes/no, counts and comparisons carry no bias to learn
-instead of the task. Each file starts with a table of its levels. How many distinct items there are:
+Labels are drawn before the item is built, so that yes/no, counts and comparisons carry no bias that could be
+learnt instead of the task. Each file starts with a table of its levels. How many distinct items there are:
 
 | task           | level 1   | level 2   | level 3 | level 4 | level 5     |
 |----------------|-----------|-----------|---------|---------|-------------|
@@ -24,11 +24,8 @@ Arithmetic is as small as its numbers are. Half of the brackets are bare, of whi
 nouns among the others make its space large.
 """
 
-import itertools
 import random
-from collections.abc import Callable, Sequence
-
-import numpy as np
+from collections.abc import Callable
 
 from hamner.config.errors import did_you_mean
 from hamner.data.synthetic_tasks import (
@@ -45,7 +42,7 @@ from hamner.data.synthetic_tasks import (
 from hamner.data.synthetic_tasks.draws import Draws
 from hamner.data.synthetic_tasks.example import Example
 
-__all__ = ["LEVELS", "TASKS", "Draws", "Example", "generate", "generate_texts"]
+__all__ = ["LEVELS", "TASKS", "Draws", "Example", "generate"]
 
 LEVELS = (1, 2, 3, 4, 5)
 
@@ -66,26 +63,9 @@ _ALL = tuple(TASKS.values())
 def generate(rng: random.Random, level: int, task: str | None = None) -> Example:
     """One item of `task` at `level`; a task drawn uniformly when None."""
     if level not in LEVELS:
-        raise ValueError(f"synthetic level {level!r} does not exist; levels are 1..5")
+        raise ValueError(f"synthetic level {level!r} does not exist: use 1..5")
     if task is None:
         return rng.choice(_ALL)(rng, level)
     if task not in TASKS:
         raise ValueError(f"unknown synthetic task '{task}'; {did_you_mean(task, list(TASKS))}")
     return TASKS[task](rng, level)
-
-
-def generate_texts(rng: random.Random, levels: Sequence[float], count: int) -> list[str]:
-    """Texts of `count` items, of tasks drawn uniformly and of level 1, 2, ... by their shares, in random order.
-
-    How many are of each task and level is drawn first, and they are made kind after kind: a fifth less time than one
-    by one. `levels` sum to 1.
-    """
-    numbers = np.random.default_rng(rng.getrandbits(64))
-    shares = np.tile(np.asarray(levels, dtype=float) / sum(levels) / len(_ALL), len(_ALL))
-    kinds = itertools.product(_ALL, range(1, len(levels) + 1))
-    texts = [
-        task(rng, level).text
-        for (task, level), wanted in zip(kinds, numbers.multinomial(count, shares).tolist(), strict=True)
-        for _ in range(wanted)
-    ]
-    return [texts[place] for place in numbers.permutation(count).tolist()]

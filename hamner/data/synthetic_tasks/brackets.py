@@ -19,14 +19,14 @@ import random
 from hamner.data.synthetic_tasks.example import Example
 from hamner.data.synthetic_tasks.words import NOUNS
 
-_PAIRS = (("(", ")"), ("[", "]"), ("{", "}"), ("<", ">"))
-_CLOSER = dict(_PAIRS)
+PAIRS = (("(", ")"), ("[", "]"), ("{", "}"), ("<", ">"))
+_CLOSER = dict(PAIRS)
 _KINDS = {1: 1, 2: 2, 3: 3, 4: 3, 5: 4}
 _PAIR_COUNT = {1: (1, 5), 2: (2, 6), 3: (3, 7), 4: (3, 8), 5: (4, 9)}
 
 
 def generate(rng: random.Random, level: int) -> Example:
-    kinds = rng.sample(_PAIRS, _KINDS[level])
+    kinds = rng.sample(PAIRS, _KINDS[level])
     symbols = _balanced(rng, kinds, rng.randint(*_PAIR_COUNT[level]), most_depth=level + 1)
     answer = rng.choice(("yes", "no"))
     if answer == "no":

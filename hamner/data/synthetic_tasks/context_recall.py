@@ -8,7 +8,7 @@
 | 4     | 2-10  | the same                                                       |
 | 5     | 2-12  | the same                                                       |
 
-Names and properties are different within an item; the fact asked for stands anywhere.
+Names and properties are different within an item; the fact in question stands anywhere.
 """
 
 import random
@@ -24,7 +24,7 @@ _QUESTIONS = {
 }
 _GENERAL_QUESTIONS = ("Tell me about {name}.", "What do we know about {name}?", "What did it say about {name}?")
 
-_PROPERTIES = {
+_BY_KIND = {
     "does": """plays chess; plays the harp; bakes bread; paints boats; grows roses; mends clocks; rides a
     mule; sings at night; swims at dawn; collects stamps; keeps bees; writes letters; draws maps; climbs
     rocks; studies insects; teaches dancing; drives a tram; sells cheese; works at the mill; walks to school;
@@ -43,17 +43,17 @@ _PROPERTIES = {
     parrots; likes fast cars; likes silence; likes museums; likes spicy food; likes jokes; likes early
     mornings""",
 }
-_KIND_OF = {" ".join(text.split()): kind for kind, block in _PROPERTIES.items() for text in block.split(";")}
-_ALL_PROPERTIES = tuple(_KIND_OF)
+_KIND_OF = {" ".join(text.split()): kind for kind, block in _BY_KIND.items() for text in block.split(";")}
+PROPERTIES = tuple(_KIND_OF)
 
 
 def generate(rng: random.Random, level: int) -> Example:
     count = rng.randint(2, 2 * level + 2)
-    names, properties = rng.sample(FIRST_NAMES, count), rng.sample(_ALL_PROPERTIES, count)
+    names, properties = rng.sample(FIRST_NAMES, count), rng.sample(PROPERTIES, count)
     facts = [f"{name} {text}." for name, text in zip(names, properties, strict=True)]
-    asked = rng.randrange(count)
-    question = _QUESTIONS[_KIND_OF[properties[asked]]]
+    place = rng.randrange(count)
+    question = _QUESTIONS[_KIND_OF[properties[place]]]
     if level >= 3 and rng.random() < 0.5:
         question = rng.choice(_GENERAL_QUESTIONS)
-    prompt = f"{' '.join(facts)} {question.format(name=names[asked])} "
-    return Example("context_recall", level, prompt, facts[asked])
+    prompt = f"{' '.join(facts)} {question.format(name=names[place])} "
+    return Example("context_recall", level, prompt, facts[place])

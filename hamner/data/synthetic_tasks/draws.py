@@ -1,8 +1,8 @@
-"""`random.Random` for items by the million: the same generator and the same state, its small draws made quickly.
+"""Fast random numbers for items by the million: `random.Random` with the same state and quicker small draws.
 
-The standard methods check their arguments and reject bits until a draw is exactly uniform; an item is ten such draws,
-and they took most of its time. Here a draw is one multiplication: among n, no value is likelier than another by more
-than n / 2**53.
+The standard methods check their arguments and reject bits until a draw is exactly uniform; an item needs ten such
+draws, which took most of its time. Here a draw is one multiplication: of n values, none is likelier than another by
+more than n / 2**53.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Draws(random.Random):
-    """Draws that the tasks make, in a third of the time. Arguments are not checked."""
+    """The methods that the tasks use, in a third of the time. Arguments are not checked."""
 
     def randint(self, a: int, b: int) -> int:
         return a + int(self.random() * (b - a + 1))
@@ -29,8 +29,9 @@ class Draws(random.Random):
         return seq[int(self.random() * len(seq))]
 
     def sample(self, population: Sequence[T], k: int, *, counts: Any = None) -> list[T]:
-        """`k` different values in the order drawn; for small k. No value may be in `population` twice, and they must be
-        at least k: it would never end.
+        """`k` different values, in the order drawn; for small k.
+
+        It would not end if `population` had fewer than k different values.
         """
         draw, length = self.random, len(population)
         drawn: list[T] = []

@@ -1,10 +1,10 @@
-"""WebVTT captions to what was said, word by word, with times.
+"""WebVTT captions (subtitles): the words that were said, with their times.
 
 Data in: a .vtt file, as yt-dlp writes it or any other. Data out: `Captions`. Automatic captions roll: a line that was
 spoken moves up and is shown again while the next is spoken, so most of a file is repetition. What is new is decided
 by the times alone: lines that stand where the cue before left them, without a break, are carried over; everything else
 was said, however often it has been said before. Tags, entities, notes, marks in brackets such as [Music] and
-speaker marks (>>) are no words.
+speaker marks (>>) are not words.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import webvtt
 
 from hamner.config.errors import BadInput
 
-BRIDGE_SECONDS = 0.05  # cues as short as this only move lines up; a gap as short as this is none
-LONGEST_WORD_SECONDS = 1.0  # a cue stays on the screen through a pause, its last word does not last that long
+BRIDGE_SECONDS = 0.05  # a cue as short as this only moves lines up; a gap as short as this does not count
+LONGEST_WORD_SECONDS = 1.0  # a cue stays on the screen through a pause, longer than its last word lasts
 TAG = re.compile(r"<([^>]*)>")
 TIME = re.compile(r"(?:(\d+):)?(\d\d):(\d\d\.\d{3})")
 MARK = re.compile(r"\[[^\[\]]*\]|[♪♫♬]")
@@ -29,7 +29,7 @@ MARK = re.compile(r"\[[^\[\]]*\]|[♪♫♬]")
 
 @dataclass(frozen=True)
 class Word:
-    """One word. Times in seconds; `turn`: somebody else begins to speak with it."""
+    """One word. Times in seconds; `turn`: another speaker begins with it."""
 
     text: str
     start: float
@@ -39,7 +39,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Captions:
-    """What a file holds. `malformed` cues have been passed over; `language` is the header's, or empty."""
+    """What a file holds. malformed: the number of cues passed over; language: the header's, or empty."""
 
     words: list[Word]
     language: str
@@ -54,24 +54,24 @@ class _Cue:
 
 
 def read_captions(path: Path) -> Captions:
-    """Raises BadInput for a file that is half-written, is no WebVTT, or in which nobody says a word."""
+    """Read a caption file. Raises BadInput when it is half-written, not WebVTT, or without a word."""
     text = whole_text(path)
-    read = webvtt.from_string(text)  # which passes over what it cannot read; the header has been looked at
+    parsed = webvtt.from_string(text)  # passes over what it cannot read, so the header is checked before
     cues = [
         _Cue(c.start_time.in_milliseconds() / 1000, c.end_time.in_milliseconds() / 1000, c.raw_text.split("\n"))
-        for c in read.captions
+        for c in parsed.captions
     ]
     words = list(_words(cues))
     if not words:
         raise BadInput("captions without a word")
-    language = next((m.partition(":")[2].strip() for m in read.metadata if m.startswith("Language:")), "")
+    language = next((m.partition(":")[2].strip() for m in parsed.metadata if m.startswith("Language:")), "")
     return Captions(words, language, malformed=max(0, len(re.findall("^.*-->", text, flags=re.M)) - len(cues)))
 
 
 def whole_text(path: Path) -> str:
-    """A caption file's text. Raises BadInput when it is no WebVTT, or breaks off within a line or a cue.
+    """A caption file's text. Raises BadInput when it is not WebVTT, or breaks off within a line or a cue.
 
-    A file cut exactly between two cues looks whole; process_youtube's own are moved into place whole.
+    A file cut exactly between two cues passes for a whole one; download.py moves its files into place whole.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
@@ -82,15 +82,16 @@ def whole_text(path: Path) -> str:
     if not text.strip():
         raise BadInput("half-written: the file is empty")
     if not text.startswith("WEBVTT"):
-        raise BadInput(f"no WebVTT: begins with {text[:20]!r}")
+        raise BadInput(f"not WebVTT: it begins with {text[:20]!r}")
     if not text.endswith("\n"):
-        raise BadInput("half-written: ends in the middle of a line (if it is whole, end it with a line break)")
+        raise BadInput("half-written: ends in the middle of a line; if it is whole, end it with a line break")
     if "-->" in text.rstrip().rsplit("\n", 1)[-1]:
         raise BadInput("half-written: ends within a cue")
     return text
 
 
 def is_whole(path: Path) -> bool:
+    """Whether a caption file is WebVTT and does not break off."""
     try:
         whole_text(path)
     except BadInput:
@@ -99,6 +100,7 @@ def is_whole(path: Path) -> bool:
 
 
 def _words(cues: Iterable[_Cue]) -> Iterator[Word]:
+    """The words of the cues, each as often as it was said."""
     shown: list[str] = []
     shown_until, turn = 0.0, False
     for cue in cues:
@@ -108,22 +110,22 @@ def _words(cues: Iterable[_Cue]) -> Iterator[Word]:
         new = lines[_carried(cue, lines, shown) :]
         shown, shown_until = [_untagged(line) for line in lines], cue.end
         for word in _timed(new, cue):
-            said = word.text.lstrip(">") if word.text.startswith(">>") else word.text
+            text = word.text.lstrip(">") if word.text.startswith(">>") else word.text
             turn = turn or word.text.startswith(">>")
-            if said:
-                yield Word(said, word.start, word.end, turn)
+            if text:
+                yield Word(text, word.start, word.end, turn)
                 turn = False
 
 
 def _carried(cue: _Cue, lines: list[str], shown: list[str]) -> int:
-    """How many of a cue's first lines were on the screen already, said by the cue before."""
+    """The number of a cue's first lines that the cue before has left on the screen."""
     plain = [_untagged(line) for line in lines]
     own = next((i for i, line in enumerate(lines) if _has_times(line)), len(lines))  # a line with times is new
     carried = next((n for n in range(min(own, len(shown)), 0, -1) if plain[:n] == shown[-n:]), 0)
-    # The very same cue again, for longer than a bridge and without the empty line that a rolling display keeps
-    # for what comes next: it was said again.
-    said_again = plain == shown and cue.end - cue.start > BRIDGE_SECONDS and len(lines) == len(cue.lines)
-    return 0 if said_again else carried
+    # The same cue again, longer than a bridge and without the empty line that a rolling display keeps for the next
+    # line, was said again.
+    is_repeated = plain == shown and cue.end - cue.start > BRIDGE_SECONDS and len(lines) == len(cue.lines)
+    return 0 if is_repeated else carried
 
 
 def _timed(lines: list[str], cue: _Cue) -> Iterator[Word]:

@@ -1,10 +1,10 @@
-"""Captions of a channel, a playlist or a video, through yt-dlp, into a folder; nothing is fetched twice.
+"""Download of captions from YouTube (yt-dlp): of a channel, a playlist or a video, each fetched once.
 
 FOLDER/<id>_<title>.<language>.vtt    one video's automatic captions
-FOLDER/archive                        the videos that are done, as yt-dlp's --download-archive writes them
+FOLDER/archive                        the finished videos, as yt-dlp's --download-archive writes them
 
-yt-dlp writes to FOLDER/.partial and moves whole files out of it, so a kill leaves none half-written. A video that is in
-the archive is done, even when its captions have been deleted by hand; but captions that break off are fetched again.
+yt-dlp writes to FOLDER/.partial and moves whole files out of it, so a kill leaves none half-written. A video in the
+archive is finished, even when its captions have been deleted by hand; but captions that break off are fetched again.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from hamner.runs.files import write_text
 PARTIAL = ".partial"
 RETRIES = 5
 TOO_MANY_REQUESTS = "HTTP Error 429"
-LATER = "not asked for: too many requests; run the same command again in an hour or two"
+LATER = "not requested: the site has had too many requests; use the same command again in an hour or two"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video. `problem` is empty when its captions are done: `how` says since when."""
+    """The result for one video. problem: why it has no captions, or empty; how: how its captions came here."""
 
     video: str  # its id, or the address when nothing else is known
     problem: str = ""
@@ -40,7 +40,7 @@ class Outcome:
 
 
 class _Log:
-    """Takes what yt-dlp has to say; the last warning is often the reason why a video has no captions."""
+    """Logger for yt-dlp; the last warning is often the reason why a video has no captions."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -52,14 +52,14 @@ class _Log:
         self.warnings.append(message)
 
     def error(self, message: str) -> None:
-        pass  # raised as well
+        pass  # it is raised, too
 
 
 def fetch(target: str | Path, folder: Path, language: str, sleep_seconds: float) -> Iterator[Outcome]:
-    """One outcome a video, as they come. `target`: an address, or the Path of an info-json that yt-dlp wrote.
+    """Fetch captions; one outcome a video, as they come. target: an address, or the Path of yt-dlp's info-json.
 
-    `sleep_seconds` before each caption file, a seventh of it between other requests. When the site says that these
-    are too many requests, the rest is left for another time.
+    Sleeps `sleep_seconds` before each caption file and a seventh of it between other requests. After the site's
+    "too many requests" the remaining videos are not requested.
     """
     archive = _Archive(folder)
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
@@ -71,19 +71,19 @@ def fetch(target: str | Path, folder: Path, language: str, sleep_seconds: float)
             entry = todo.pop(0)
             log.warnings.clear()
             try:
-                if not archive.done(entry):
-                    found = _look_up(downloader, entry)
-                    if found.get("entries") is not None:  # a channel's tabs, a tab's or a playlist's videos
-                        todo = [e for e in found["entries"] if e and _name(e) not in seen] + todo
+                if not archive.has(entry):
+                    info = _look_up(downloader, entry)
+                    if info.get("entries") is not None:  # a channel's tabs, a tab's or a playlist's videos
+                        todo = [e for e in info["entries"] if e and _name(e) not in seen] + todo
                         continue
-                    entry = found
+                    entry = info
                 outcome = Outcome(_name(entry))
-                if not archive.done(entry):
-                    again = archive.broken(_name(entry))
+                if not archive.has(entry):
+                    is_again = bool(archive.broken(_name(entry)))
                     _fetch_one(downloader, entry, folder, language)
                     archive.add(entry)
-                    outcome = Outcome(_name(entry), how="fetched again" if again else "fetched")
-            except (YoutubeDLError, OSError, ValueError, LookupError, TypeError) as error:  # also yt-dlp's own slips
+                    outcome = Outcome(_name(entry), how="fetched again" if is_again else "fetched")
+            except (YoutubeDLError, OSError, ValueError, LookupError, TypeError) as error:  # also yt-dlp's own bugs
                 outcome = Outcome(_name(entry), _reason(error, log))
             if outcome.video not in seen:
                 yield outcome
@@ -102,7 +102,8 @@ def fetched_ids(folder: Path) -> set[str]:
 
 
 def _options(folder: Path, language: str, sleep_seconds: float, log: _Log) -> dict[str, Any]:
-    def wait(n: int) -> float:  # seconds, after n failures
+    def wait(n: int) -> float:
+        """Seconds after n failures."""
         return min(60.0, sleep_seconds / 5 * 2**n)
 
     return {
@@ -114,8 +115,8 @@ def _options(folder: Path, language: str, sleep_seconds: float, log: _Log) -> di
         "paths": {"home": str(folder), "temp": str(folder / PARTIAL)},
         "overwrites": True,
         "extract_flat": "in_playlist",
-        "noplaylist": True,  # a video's address may name the list it was seen in
-        "ignore_no_formats_error": True,  # no video is wanted, so none needs to be playable
+        "noplaylist": True,  # a video's address may name a list, too
+        "ignore_no_formats_error": True,  # captions alone are needed, so the video need not be playable
         "sleep_interval_subtitles": sleep_seconds,
         "sleep_interval_requests": sleep_seconds / 7,
         "retries": RETRIES,
@@ -129,7 +130,7 @@ def _options(folder: Path, language: str, sleep_seconds: float, log: _Log) -> di
 
 
 def _look_up(downloader: yt_dlp.YoutubeDL, entry: dict[str, Any]) -> dict[str, Any]:
-    """What yt-dlp knows of an entry: a video with its captions' addresses, or a list of further entries."""
+    """yt-dlp's info of an entry: a video with the addresses of its captions, or a list of further entries."""
     if entry.get("entries") is not None:
         return entry
     if entry.get("stored"):
@@ -138,10 +139,10 @@ def _look_up(downloader: yt_dlp.YoutubeDL, entry: dict[str, Any]) -> dict[str, A
         if missing or stored.get("_type", "video") != "video":
             raise BadInput(f"holds no video: {', '.join(missing) or stored['_type']}{' missing' if missing else ''}")
         return dict(downloader.process_ie_result(downloader.sanitize_info(stored), download=False))
-    found = downloader.extract_info(entry["url"], download=False, ie_key=entry.get("ie_key"))
-    if found is None:
-        raise ValueError("nothing there")
-    return dict(found)
+    info = downloader.extract_info(entry["url"], download=False, ie_key=entry.get("ie_key"))
+    if info is None:
+        raise ValueError("yt-dlp finds nothing there")
+    return dict(info)
 
 
 def _fetch_one(downloader: yt_dlp.YoutubeDL, info: dict[str, Any], folder: Path, language: str) -> None:
@@ -149,18 +150,18 @@ def _fetch_one(downloader: yt_dlp.YoutubeDL, info: dict[str, Any], folder: Path,
     spoken = [key.removesuffix("-orig") for key in info.get("automatic_captions") or {} if key.endswith("-orig")]
     if spoken and language not in spoken:
         raise BadInput(
-            f"spoken in '{spoken[0]}': captions in '{language}' would be a machine's translation "
-            f"(--language {spoken[0]} takes what was said)"
+            f"spoken in '{spoken[0]}': captions in '{language}' would be a machine's translation; "
+            f"use --language {spoken[0]}"
         )
-    found = (info.get("requested_subtitles") or {}).get(language)
-    if not found:
+    captions = (info.get("requested_subtitles") or {}).get(language)
+    if not captions:
         raise BadInput(f"no automatic captions in '{language}'")
-    if found["ext"] != "vtt":
-        raise BadInput(f"captions only as {found['ext']}, not as WebVTT")
+    if captions["ext"] != "vtt":
+        raise BadInput(f"captions only as {captions['ext']}, not as WebVTT")
     downloader.process_info(info)
-    if "filepath" not in found:
+    if "filepath" not in captions:
         raise BadInput("its captions could not be written")
-    path = folder / Path(found["filepath"]).name
+    path = folder / Path(captions["filepath"]).name
     try:
         whole_text(path)
     except BadInput:
@@ -173,16 +174,16 @@ def _name(info: dict[str, Any]) -> str:
 
 
 def _key(info: dict[str, Any]) -> str:
-    """A video's line in the archive; empty when too little is known of it to say."""
+    """A video's line in the archive; empty where its extractor or id is not known."""
     extractor = info.get("extractor_key") or info.get("ie_key")
     return make_archive_id(extractor, info["id"]) if extractor and info.get("id") else ""
 
 
 def _reason(error: Exception, log: _Log) -> str:
-    """One line of what went wrong, without yt-dlp's prefixes and its advice on reporting bugs."""
+    """What went wrong in one line, without yt-dlp's prefixes and its advice on reporting bugs."""
     line = re.split(r"; please report this issue| \(caused by ", " ".join(str(error).split()))[0]
     line = re.sub(r"ERROR: (\[[^\]]+\] (\S+: )?)?", "", line)
-    of_video = [found[1] for warning in log.warnings if (found := re.match(r"\[[^\]]+\] \S+: (.*)", warning))]
+    of_video = [match[1] for warning in log.warnings if (match := re.match(r"\[[^\]]+\] \S+: (.*)", warning))]
     return (f"{line} ({of_video[-1]})" if of_video and isinstance(error, BadInput) else line)[:300]
 
 
@@ -192,29 +193,30 @@ class _Archive:
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / "archive"
         lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else []
-        self._done = {line: None for line in lines if not self.broken(line.partition(" ")[2])}
-        if len(self._done) < len(lines):
+        self._keys = {line: None for line in lines if not self.broken(line.partition(" ")[2])}
+        if len(self._keys) < len(lines):
             self._write()
 
-    def done(self, info: dict[str, Any]) -> bool:
-        """Is a video done? A whole file that a kill kept from being noted, or that was put there by hand, is."""
+    def has(self, info: dict[str, Any]) -> bool:
+        """Whether a video is finished, which one with a whole file is: a kill may have come before its line."""
         key, video = _key(info), _name(info)
-        if key and key not in self._done and self._files(video) and not self.broken(video):
+        if key and key not in self._keys and self._files(video) and not self.broken(video):
             self.add(info)
-        return key in self._done
+        return key in self._keys
 
     def add(self, info: dict[str, Any]) -> None:
-        """Note a video as done; captions of it under an older title that break off are not needed any more."""
+        """Add a finished video, and remove captions of it that break off, under an older title."""
         for path in self.broken(_name(info)):
             path.unlink()
-        self._done[_key(info)] = None
+        self._keys[_key(info)] = None
         self._write()
 
     def broken(self, video: str) -> list[Path]:
+        """The video's caption files that break off."""
         return [path for path in self._files(video) if not is_whole(path)]
 
     def _files(self, video: str) -> list[Path]:
         return [path for path in self._folder.glob("*.vtt") if path.name.startswith(f"{video}_")]
 
     def _write(self) -> None:
-        write_text(self._path, "".join(f"{line}\n" for line in self._done))
+        write_text(self._path, "".join(f"{line}\n" for line in self._keys))

@@ -1,4 +1,4 @@
-"""What one person said in a video, cut into samples to train on.
+"""Chunking of transcripts: what one person said in a video, cut into training samples.
 
 Data in: the timed words of one video. Data out: records {"text", "title", "source", "video"}, as `personal` reads
 them. Three kinds, in the field `source`:
@@ -9,8 +9,8 @@ youtube_conversation   three sentences of more than 20 characters, one a line
 
 A pass over a video uses each of its words once: the opening, then windows and, where sentences are known,
 conversations, drawn with even odds. Each further pass cuts at other places. So no word is in more samples than there
-are passes. All samples of a video are on one side of the split, by their field `video`; of a single video they are
-split one by one, which one pass allows, for no two of its samples share text. So no held-out speech is trained on.
+are passes. No held-out speech is trained on: all samples of a video are on one side of the split, by their field
+`video`; of a single video they are split one by one, which one pass allows, since no two of its samples share text.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ from typing import Any
 
 from hamner.data.youtube.captions import Word
 
-OPENING_WORDS, WINDOW_WORDS, SLACK_WORDS = 150, 300, 50  # a piece goes on to the end of its sentence, if near
+OPENING_WORDS, WINDOW_WORDS = 150, 300
+SLACK_WORDS = 50  # a piece ends with its sentence where that is at most so many words longer
 MIN_OPENING_WORDS = 50
-MIN_CHARACTERS = 100  # of a video, a window and what is left over at the end
+MIN_CHARACTERS = 100  # of a video, a window, and the rest at the end
 CONVERSATION_SENTENCES, MIN_SENTENCE_CHARACTERS = 3, 20
 SENTENCE_END = re.compile(r"[.!?…][\"')\]”’»]*$")
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How to cut. `pause_seconds`: a silence this long ends a sentence too; None, only . ! ? and speakers do."""
+    """How to cut. pause_seconds: a silence this long ends a sentence too; with None, only . ! ? and speakers do."""
 
-    uses: int = 1
+    uses: int = 1  # passes over a video
     pause_seconds: float | None = None
     seed: int = 0
 
 
 def samples(video: str, title: str, words: list[Word], cut: Cut) -> Iterator[dict[str, Any]]:
-    """The samples of one video; they depend on that video and on `cut` alone. Too short a video gives none."""
+    """The samples of one video, which depend on that video and `cut` alone; none of too short a video."""
     ends = sentence_ends(words, cut.pause_seconds)
     if len(_text(words)) < MIN_CHARACTERS:
         return
-    given: set[str] = set()
+    texts: set[str] = set()
     for number in range(cut.uses):
         for kind, begin, end in _pieces(words, ends, number, random.Random(f"{cut.seed}/{video}/{number}")):
             text = _text(words[begin:end])
@@ -54,13 +55,13 @@ def samples(video: str, title: str, words: list[Word], cut: Cut) -> Iterator[dic
                 text = f"Topic: {title}\n\n{text}"
             elif kind == "youtube_conversation":
                 text = "\n".join(_text(words[b:e]) for b, e in pairwise(_conversation(words, ends, begin)))
-            if text not in given:  # of a short video two passes can cut the same
+            if text not in texts:  # of a short video two passes can cut the same
                 yield {"text": text, "title": title, "source": kind, "video": video}
-            given.add(text)
+            texts.add(text)
 
 
 def sentence_ends(words: list[Word], pause_seconds: float | None) -> list[int]:
-    """Positions just after each sentence. Automatic captions have no punctuation: give them `pause_seconds`."""
+    """Positions just after each sentence. Automatic captions, without punctuation, need `pause_seconds`."""
     ends = []
     for i, (word, following) in enumerate(pairwise(words), start=1):
         paused = pause_seconds is not None and following.start - word.end >= pause_seconds
@@ -70,7 +71,7 @@ def sentence_ends(words: list[Word], pause_seconds: float | None) -> list[int]:
 
 
 def _pieces(words: list[Word], ends: list[int], number: int, rng: random.Random) -> Iterator[tuple[str, int, int]]:
-    """One pass: (kind, begin, end) that share no word. Only what is too short to be a sample is left out."""
+    """The pieces (kind, begin, end) of pass `number`, which share no word; only what is too short is left out."""
     at = 0
     if number == 0 and len(words) > MIN_OPENING_WORDS:
         at = _end(words, ends, OPENING_WORDS)
@@ -89,17 +90,20 @@ def _pieces(words: list[Word], ends: list[int], number: int, rng: random.Random)
         at = end
 
 
-def _end(words: list[Word], ends: list[int], wanted: int) -> int:
-    """Where a piece that should end at `wanted` does: with its sentence if that is near, and never short of the end
-    by less than a sample."""
-    near = bisect_left(ends, wanted)
-    end = ends[near] if near < len(ends) and ends[near] <= wanted + SLACK_WORDS else wanted
+def _end(words: list[Word], ends: list[int], target: int) -> int:
+    """The end of a piece, near `target`: that of its sentence where it is near, and the video's where the rest would be
+    too short for a sample.
+    """
+    near = bisect_left(ends, target)
+    end = ends[near] if near < len(ends) and ends[near] <= target + SLACK_WORDS else target
     return len(words) if len(_text(words[end:])) <= MIN_CHARACTERS else end
 
 
 def _conversation(words: list[Word], ends: list[int], at: int) -> list[int]:
-    """The borders of three sentences from `at` on, empty when they do not fit a window; a sentence of few
-    characters is part of the next."""
+    """The borders of three sentences from `at` on, empty when they do not fit a window.
+
+    A sentence of few characters is part of the next.
+    """
     borders = [at]
     for end in ends[bisect_right(ends, at) :]:
         if end - at > WINDOW_WORDS:

@@ -1,10 +1,14 @@
-"""How a step is computed where there is a choice: decided here and nowhere else, by what was measured.
+"""Kernel dispatch: which way a step is computed where there is a choice, by device, precision and length.
 
-No choice changes what is computed, only in which order sums are taken and where they are rounded. docs/speed.md has
-the tables and the commands that make them.
+Data in: the tensors at hand. Data out: yes or no, or a number of rows. No choice changes what is computed, only in
+which order sums are taken and where they are rounded. docs/speed.md has the tables and the commands that make them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,18 +16,48 @@ from torch import Tensor
 from hamner.config.cost import LOGITS_AT_A_TIME
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-GRAIN = 16  # bytes: rows of a grouped product must be whole multiples of it
+LONG = 512  # tokens from which differential blocks win in fp32 too
+ROWS = 64  # tokens whose logits are computed at a time are a multiple of this
+
+_forced: dict[str, Any] = {}
+
+
+@contextmanager
+def force(
+    *,
+    block_attention: bool | None = None,
+    differential_blocks: bool | None = None,
+    grouped_experts: bool | None = None,
+    transposed_head: bool | None = None,
+    rows_of_logits: int | None = None,
+) -> Iterator[None]:
+    """Force choices within a `with` block, for tests and benchmarks; None leaves a choice to the measured rule."""
+    before = dict(_forced)
+    choices = {
+        "block_attention": block_attention,
+        "differential_blocks": differential_blocks,
+        "grouped_experts": grouped_experts,
+        "transposed_head": transposed_head,
+        "rows_of_logits": rows_of_logits,
+    }
+    _forced.update({name: choice for name, choice in choices.items() if choice is not None})
+    try:
+        yield
+    finally:
+        _forced.clear()
+        _forced.update(before)
 
 
 def use_block_attention(q: Tensor, k: Tensor) -> bool:
-    """Whether block_attention.py beats PyTorch's kernel: on a CPU in bf16 (twice as fast); in fp32 they are equal."""
-    return q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[2] == k.shape[2]
+    """Whether attention by blocks beats PyTorch's kernel: on a CPU in bf16 (twice as fast); in fp32 they are equal."""
+    measured = q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[2] == k.shape[2]
+    return _forced.get("block_attention", measured)
 
 
 def use_differential_blocks(q: Tensor, k: Tensor) -> bool:
     """The same for differential attention, whose blocks meet the values once on the way back: long ones in fp32 too."""
-    long = q.device.type == "cpu" and q.dtype == torch.float32 and q.shape[2] == k.shape[2] >= 512
-    return long or use_block_attention(q, k)
+    is_long = q.device.type == "cpu" and q.dtype == torch.float32 and q.shape[2] == k.shape[2] >= LONG
+    return _forced.get("differential_blocks", is_long or use_block_attention(q, k))
 
 
 def use_grouped_experts(tokens: Tensor) -> bool:
@@ -31,16 +65,17 @@ def use_grouped_experts(tokens: Tensor) -> bool:
 
     In bf16: on a CPU it saves a fifth, on a card the wait for each expert's count of tokens.
     """
-    return tokens.dtype == torch.bfloat16
+    return _forced.get("grouped_experts", tokens.dtype == torch.bfloat16)
 
 
 def rows_of_logits(vocab_size: int, most: int = LOGITS_AT_A_TIME) -> int:
     """How many tokens' logits exist at a time, of `most` entries."""
-    return max(64, most // vocab_size // 64 * 64)
+    return _forced.get("rows_of_logits", max(ROWS, most // vocab_size // ROWS * ROWS))
 
 
 def use_transposed_head(hidden: Tensor) -> bool:
-    """Whether the head's products take it as (C, V): two of the three need half the time on a CPU with AMX, and the
-    same time on one without.
+    """Whether the head's products take it as (C, V).
+
+    Two of the three need half the time so on a CPU with AMX, and the same time on one without.
     """
-    return hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16
+    return _forced.get("transposed_head", hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16)

@@ -152,7 +152,7 @@ def test_a_hub_that_does_not_answer_is_told_at_the_deadline(online, silent):
             Tokenizer.load("some/tokenizer", 2.0)
         else:
             next(hub_stream.HubStream(SOURCES["tinystories"], 2.0).batches())
-    assert {"tokenizer": "tokenizer 'some/tokenizer' is neither a folder nor to be had"}.get(
+    assert {"tokenizer": "tokenizer 'some/tokenizer' is not a folder"}.get(
         silent, "gave nothing for 2 s (no answer)"
     ) in str(told.value)
     assert time.monotonic() - began < 2 + 5  # the libraries are imported first
@@ -196,7 +196,7 @@ def _told_at_once(name):
 
 @pytest.mark.parametrize(
     ("answer", "why"),
-    [((404, "RepoNotFound"), "there is no such thing on the hub"), ((403, "GatedRepo"), "it is gated: ask for access")],
+    [((404, "RepoNotFound"), "it does not exist on the Hugging Face Hub"), ((403, "GatedRepo"), "it is gated")],
 )
 def test_a_data_set_that_cannot_be_had_is_told_at_once(online, answer, why):
     online(lambda kind, n: answer)

@@ -49,10 +49,10 @@ def test_ratios_hold_over_a_block_and_nearly_in_each_batch(batch_size, mix):
     blocks = torch.stack(_steps(mixer, 2 * BLOCK))[:, :, 0].view(2, BLOCK, batch_size)
     for block in blocks:
         for source, name in enumerate("abc"):
-            wanted = mix.get(name, 0) * batch_size
+            expected = mix.get(name, 0) * batch_size
             counts = (block == source).sum(dim=1)
-            assert abs(counts.sum().item() - wanted * BLOCK) < 1
-            assert (counts - wanted).abs().max().item() < 2
+            assert abs(counts.sum().item() - expected * BLOCK) < 1
+            assert (counts - expected).abs().max().item() < 2
     rows = [share * BLOCK * batch_size for share in mix.values()]
     assert torch.equal(blocks[0], blocks[1]) == all(abs(n - round(n)) < 1e-6 for n in rows)
 
@@ -125,7 +125,7 @@ def test_state_goes_on_bit_for_bit(step):
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_workers_together_read_the_one_worker_batch(world):
-    alone, workers = _mixer(), [_mixer(rank=rank, world=world) for rank in range(world)]
+    alone, workers = _mixer(), [_mixer(rank=rank, world_size=world) for rank in range(world)]
     for mixer in (alone, *workers):
         _steps(mixer, 30)
         mixer.start_stage({"c": 0.9, "b": 0.1})
@@ -135,15 +135,13 @@ def test_workers_together_read_the_one_worker_batch(world):
 
 
 def test_a_batch_that_workers_cannot_share_is_refused():
-    with pytest.raises(BadInput, match="a batch of 8 rows cannot be shared by 3 workers"):
-        _mixer(world=3)
+    with pytest.raises(BadInput, match="a batch of 8 rows cannot be shared by 3 workers: use a multiple of 3"):
+        _mixer(world_size=3)
     with pytest.raises(BadInput) as refused:
-        Mixer({}, 0, rank=2, world=2, max_epochs=0)
-    assert refused.value.problems == [
-        "a batch of 0 rows cannot be shared by 2 workers",
-        "worker 2 of 2 does not exist; workers are counted from 0",
-        "max_epochs = 0 must be above 0",
-    ]
+        Mixer({}, 0, rank=2, world_size=2, max_epochs=0)
+    starts = ("a batch of 0 rows cannot be shared by 2 workers", "worker 2 of 2 does not exist", "max_epochs = 0 must")
+    assert len(refused.value.problems) == 3
+    assert all(problem.startswith(start) for problem, start in zip(refused.value.problems, starts, strict=True))
 
 
 def test_ratios_and_levels_that_are_none_are_refused_and_change_nothing():
@@ -168,10 +166,9 @@ def test_a_saved_place_of_other_sources_is_refused():
     state = Mixer({"a": Named(0), "d": Named(1)}, 8).state() | {"mix": {"a": 0.5, "d": 0.5}}
     with pytest.raises(BadInput) as refused:
         _mixer().load_state(state)
-    assert [problem.split(";")[0].split(":")[0] for problem in refused.value.problems] == [
-        "saved mix",
-        "the saved place counts rows of a, d, these are of a, b, c",
-    ]
+    in_mix, in_place = refused.value.problems
+    assert in_mix.startswith("saved mix: ") and "'d'" in in_mix
+    assert "rows of a, d, not of a, b, c" in in_place
 
 
 def test_epochs_count_rows_read():
@@ -194,12 +191,12 @@ def _capped_steps(mixer, count):
 
 def test_a_source_read_often_enough_leaves_the_mix_and_the_others_keep_their_proportions():
     mixer = _capped(2.0)
-    told = _capped_steps(mixer, 40)
-    left = [(step, gone) for step, (gone, _) in enumerate(told) if gone]
+    steps = _capped_steps(mixer, 40)
+    left = [(step, names) for step, (names, _) in enumerate(steps) if names]
     assert left == [(6, ["a"])]  # 3 of 10 rows a batch, 20 allowed: six batches
     assert mixer.mix == {"b": 0.5, "c": 0.5}
     assert mixer.epochs() == {"a": 1.8, "b": pytest.approx((6 + 34 * 2.5) / 50, abs=0.03)}
-    later = torch.cat([batch for _, batch in told[6:]])
+    later = torch.cat([batch for _, batch in steps[6:]])
     counts = (later[:, 0] == 2).sum().item()  # of c, whose rows begin with 2
     assert abs(counts / len(later) - 0.5) < 0.1
     mixer.start_stage({"a": 0.5, "c": 0.5})  # read no further in a later stage either

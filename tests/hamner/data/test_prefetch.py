@@ -22,16 +22,16 @@ def tokenizer():
 
 def _both(tokenizer, **more):
     """The two kinds of mixer, each with rows of its own, at the beginning of the same stage."""
-    made = []
+    mixers = []
     for kind in (Mixer, PrefetchingMixer):
         rows = {
             "synthetic": SyntheticRows(tokenizer, WIDTH, 0, 0.05),
             "sft": TextRows(np.arange(40 * WIDTH), WIDTH, "sft", 0),
             "personal": TextRows(np.arange(400 * WIDTH), WIDTH, "personal", 0),
         }
-        made.append(kind(rows, 8, **more))
-        made[-1].start_stage({"synthetic": 0.5, "sft": 0.3, "personal": 0.2})
-    return made
+        mixers.append(kind(rows, 8, **more))
+        mixers[-1].start_stage({"synthetic": 0.5, "sft": 0.3, "personal": 0.2})
+    return mixers
 
 
 def _same(plain, ahead, steps):
@@ -84,7 +84,7 @@ def test_a_source_that_leaves_the_mix_takes_what_was_drawn_ahead_with_it(tokeniz
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_each_of_two_workers_draws_its_share_ahead(tokenizer, rank):
-    _same(*_both(tokenizer, rank=rank, world=2), 110)
+    _same(*_both(tokenizer, rank=rank, world_size=2), 110)
 
 
 class Failing:

@@ -319,7 +319,7 @@ def test_shards_in_a_row_read_as_one_array(tmp_path):
     paths = [tmp_path / str(n) for n in range(4)]
     for path, part in zip(paths, parts, strict=True):
         path.write_bytes(part.tobytes())
-    shards, flat = TokenShards.mapped(paths, lengths, np.dtype(np.uint16)), np.concatenate(parts)
+    shards, flat = TokenShards.from_files(paths, lengths, np.dtype(np.uint16)), np.concatenate(parts)
     assert len(shards) == 18 and shards[-1] == flat[-1] and shards[6] == flat[6]
     for start in range(19):
         for stop in range(19):

@@ -56,5 +56,5 @@ def test_all_orders_of_three_rows_come_equally_often():
 
 
 def test_an_order_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no order of 0 rows"):
+    with pytest.raises(ValueError, match="an order of 0 rows"):
         Shuffle(0, "")

@@ -8,18 +8,9 @@ from typing import Any
 
 import pytest
 
-from hamner.data.synthetic_tasks import (
-    LEVELS,
-    TASKS,
-    Draws,
-    Example,
-    brackets,
-    context_recall,
-    generate,
-    generate_texts,
-)
+from hamner.data.synthetic_tasks import LEVELS, TASKS, Draws, Example, brackets, context_recall, generate
+from hamner.data.synthetic_tasks.texts import generate_texts
 from hamner.data.synthetic_tasks.words import DESCRIBING, FIRST_NAMES, NOUNS
-from hamner.show_tasks import main
 
 EVERY_TASK_AND_LEVEL = [(task, level) for task in TASKS for level in LEVELS]
 SAMPLE = 20_000
@@ -240,7 +231,7 @@ EXACTLY = {("arithmetic", 1): 200, ("arithmetic", 2): 800, ("arithmetic", 3): 30
 
 @pytest.mark.parametrize(("task", "level"), EXACTLY)
 def test_small_spaces_are_as_large_as_is_said(task: str, level: int) -> None:
-    rng, count = random.Random(0), EXACTLY[task, level]
+    rng, count = Draws(0), EXACTLY[task, level]
     assert len({generate(rng, level, task).text for _ in range(20 * count)}) == count
 
 
@@ -248,13 +239,13 @@ def test_small_spaces_are_as_large_as_is_said(task: str, level: int) -> None:
 @pytest.mark.parametrize(("task", "level"), EVERY_TASK_AND_LEVEL)
 def test_distinct_items_are_at_least_as_many_as_promised(task: str, level: int) -> None:
     rng = random.Random(0)
-    wanted = EXACTLY.get((task, level), 10_000 if level < 3 else 100_000)
+    promised = EXACTLY.get((task, level), 10_000 if level < 3 else 100_000)
     seen: set[str] = set()
-    for _ in range(20 * wanted):
+    for _ in range(20 * promised):
         seen.add(generate(rng, level, task).text)
-        if len(seen) >= wanted:
+        if len(seen) >= promised:
             break
-    assert len(seen) >= wanted
+    assert len(seen) >= promised
 
 
 # What 20,000 draws from 1e4 (levels 1, 2) or 1e5 equally likely items would show, minus noise.
@@ -328,9 +319,9 @@ def _shuffled(rng: random.Random, values: list[int]) -> tuple[int, ...]:
 
 def test_no_value_that_is_sampled_stands_twice_in_its_pool() -> None:
     """Draws.sample would wait for values that are not there."""
-    for pool in (NOUNS, DESCRIBING, FIRST_NAMES, context_recall._ALL_PROPERTIES, brackets._PAIRS):
+    for pool in (NOUNS, DESCRIBING, FIRST_NAMES, context_recall.PROPERTIES, brackets.PAIRS):
         assert len(set(pool)) == len(pool)
-    assert min(len(NOUNS), len(FIRST_NAMES), len(context_recall._ALL_PROPERTIES)) > 12  # the most at level 5
+    assert min(len(NOUNS), len(FIRST_NAMES), len(context_recall.PROPERTIES)) > 12  # the most at level 5
 
 
 def test_unknown_task_and_level_are_named() -> None:
@@ -340,41 +331,3 @@ def test_unknown_task_and_level_are_named() -> None:
         generate(random.Random(0), 1, "xyz")
     with pytest.raises(ValueError, match=r"6.*1\.\.5"):
         generate(random.Random(0), 6, "sorting")
-
-
-def test_command_prints_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--show", "--type", "sorting", "--level", "2", "--count", "3"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "# sorting, level 2" and len(lines) == 4
-    assert all(line.startswith("Sort: ") for line in lines[1:])
-
-
-def test_command_shows_every_type_and_level_and_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
-    def shown(*words: str) -> list[str]:
-        assert main(["--show", "--count", "2", *words]) == 0
-        return capsys.readouterr().out.splitlines()
-
-    everything = shown()
-    assert everything[::3] == [f"# {task}, level {level}" for task, level in EVERY_TASK_AND_LEVEL]
-    assert len(everything) == 3 * 45
-    assert shown("--seed", "0") == everything != shown("--seed", "1")
-    first = everything.index("# logic, level 4")
-    assert shown("--type", "logic", "--level", "4") == everything[first : first + 3]
-
-
-def test_command_names_everything_wrong_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--show", "--type", "sort", "--level", "6", "--seed", "x", "--count", "0"]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.splitlines() == [
-        "error: --type: unknown synthetic task 'sort'; did you mean 'sorting'?",
-        "error: --level must be a whole number from 1 to 5, not '6'",
-        "error: --seed must be a whole number, not 'x'",
-        "error: --count must be a whole number of 1 or more, not '0'",
-    ]
-    assert main(["--show", "--level", "two"]) == 2
-    assert capsys.readouterr().err == "error: --level must be a whole number from 1 to 5, not 'two'\n"
-
-
-def test_command_without_show_says_how(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
-    assert "--show" in capsys.readouterr().out

@@ -29,10 +29,10 @@ def tokenizer():
 
 def test_training_is_the_same_in_every_process(tokenizer):
     code = (
-        "import json, sys; from hamner.tokenizer import Tokenizer;"
+        "import json, sys; from hamner.data.tokenizer import Tokenizer;"
         "print(Tokenizer.train(json.load(sys.stdin), 340).sha256)"
     )
-    told = {
+    hashes = {
         subprocess.run(
             [sys.executable, "-c", code],
             input=json.dumps(TEXTS),
@@ -43,7 +43,7 @@ def test_training_is_the_same_in_every_process(tokenizer):
         ).stdout.strip()
         for seed, threads in (("1", "1"), ("2", "2"))
     }
-    assert told == {tokenizer.sha256}
+    assert hashes == {tokenizer.sha256}
 
 
 def test_other_text_gives_another_tokenizer(tokenizer):
@@ -86,13 +86,13 @@ def test_chat_template_to_the_id(tokenizer):
 
     (newline,) = words("\n")
     head = [MESSAGE_START, *words("system"), newline, *words("be kind"), MESSAGE_END, newline]
-    asked = [MESSAGE_START, *words("user"), newline, *words("hello 42?"), MESSAGE_END, newline]
-    answered = [MESSAGE_START, *words("assistant"), newline, *words("hi!"), MESSAGE_END, newline]
+    question = [MESSAGE_START, *words("user"), newline, *words("hello 42?"), MESSAGE_END, newline]
+    answer = [MESSAGE_START, *words("assistant"), newline, *words("hi!"), MESSAGE_END, newline]
     messages = [("system", "be kind"), ("user", "  hello 42?\n"), ("assistant", "hi!")]
-    assert tokenizer.encode_chat(messages) == [*head, *asked, *answered, END_OF_TEXT]
+    assert tokenizer.encode_chat(messages) == [*head, *question, *answer, END_OF_TEXT]
     assert tokenizer.encode_chat(messages[:2], reply=True) == [
         *head,
-        *asked,
+        *question,
         MESSAGE_START,
         *words("assistant"),
         newline,

@@ -1,7 +1,6 @@
-"""Exact match in one pass is what greedy decoding writes; the items are held out; chance is what a guesser scores."""
+"""Exact match in one pass is what greedy decoding writes; the items are held out."""
 
 import dataclasses
-import random
 import re
 from itertools import pairwise
 
@@ -14,28 +13,15 @@ from hamner.config.schema import Compute, ModelConfig
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.synthetic_rows import SyntheticRows
-from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
-from hamner.data.tokenizer import Tokenizer
-from hamner.evaluation.chance import chance
-from hamner.evaluation.skills import CELLS, exact_match, next_token_hits, skill_items
+from hamner.data.synthetic_tasks import LEVELS, TASKS
+from hamner.evaluation.skills import CELLS, exact_match, skill_items
 from hamner.evaluation.statistics import accuracy
 from hamner.inference.generate import Sampling, stream
-from hamner.model.loss import next_token_loss
+from hamner.model.loss import next_token_hits, next_token_loss
 from hamner.model.transformer import Output, build
 
 CPU = Compute(device="cpu", precision="fp32")
 FRACTION = 0.05
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    rng = random.Random(0)
-    return Tokenizer.train([generate(rng, level).text for level in LEVELS for _ in range(400)], 500)
-
-
-@pytest.fixture(scope="module")
-def items(tokenizer):
-    return skill_items(tokenizer, seed=1, heldout_fraction=FRACTION, count=64)
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +46,19 @@ def half_taught(tokenizer, few):
     )
     lengths = (few.answer * torch.arange(1, few.answer.shape[1] + 1)).amax(dim=1)
     rows = lengths.argsort()[:100:2]
-    tokens, asked = few.tokens[rows, : lengths[rows].max()], few.answer[rows, : lengths[rows].max()]
-    adam = torch.optim.AdamW(hamner.parameters(), lr=4e-3)
-    for _ in range(80):
+    tokens, answer = few.tokens[rows, : lengths[rows].max()], few.answer[rows, : lengths[rows].max()]
+    adam = torch.optim.AdamW(hamner.parameters(), lr=6e-3)
+    for _ in range(50):
         adam.zero_grad()
-        next_token_loss(hamner(tokens).logits, tokens, asked).backward()
+        next_token_loss(hamner(tokens).logits, tokens, answer).backward()
         adam.step()
     return hamner
 
 
 def _row(items, row):
     """An item alone, without padding: its tokens and where its answer begins."""
-    asked = items.answer[row].nonzero().flatten()
-    return items.tokens[row, : asked[-1] + 1], int(asked[0])
+    answer = items.answer[row].nonzero().flatten()
+    return items.tokens[row, : answer[-1] + 1], int(answer[0])
 
 
 def _one_by_one(items, hits):
@@ -87,8 +73,8 @@ def test_exact_match_is_greedy_decoding(half_taught, few):
     for row in range(len(hits)):
         tokens, begin = _row(few, row)
         answer = tokens[begin:-1].tolist()  # the end token stops the stream and is not yielded
-        said = stream(half_taught, tokens[:begin].tolist(), len(answer) + 4, greedy, torch.Generator())
-        decoded += str(int(list(said) == answer))
+        written = stream(half_taught, tokens[:begin].tolist(), len(answer) + 4, greedy, torch.Generator())
+        decoded += str(int(list(written) == answer))
     assert hits == decoded
     assert 0.1 < accuracy(hits) < 0.9
 
@@ -118,11 +104,11 @@ def test_workers_share_the_items_and_agree(half_taught, few, monkeypatch):
     assert "".join(map(str, (parts[0] + parts[1]).tolist())) == _one_by_one(few, alone)
 
 
-class Writes:
-    """Stands where a model does: whatever it reads, it is sure of the next tokens given."""
+class FakeModel:
+    """Predicts the given next tokens, whatever it reads."""
 
-    def __init__(self, said, vocab_size):
-        self.training, self._said, self._vocab_size = True, said, vocab_size
+    def __init__(self, next_tokens, vocab_size):
+        self.training, self._next_tokens, self._vocab_size = True, next_tokens, vocab_size
 
     def eval(self):
         self.training = False
@@ -131,7 +117,7 @@ class Writes:
         self.training = mode
 
     def forward(self, tokens):
-        logits = F.one_hot(self._said[: len(tokens), : tokens.shape[1]], self._vocab_size).float()
+        logits = F.one_hot(self._next_tokens[: len(tokens), : tokens.shape[1]], self._vocab_size).float()
         return Output(logits, torch.zeros(()))
 
 
@@ -146,9 +132,9 @@ def test_an_answer_that_goes_on_or_stops_early_is_wrong(tokenizer, items):
     (digit,) = tokenizer.encode("3")
 
     def hits(change, place):
-        said = truth.clone()
-        said[0, place] = change
-        return exact_match(Writes(said, tokenizer.vocab_size), only, CPU, batch_size=4)[name]
+        next_tokens = truth.clone()
+        next_tokens[0, place] = change
+        return exact_match(FakeModel(next_tokens, tokenizer.vocab_size), only, CPU, batch_size=4)[name]
 
     assert hits(END_OF_TEXT, last - 1) == "1"
     assert hits(digit, last - 1) == "0"  # 12 -> 123
@@ -200,53 +186,3 @@ def test_answer_tokens_spell_the_answer_and_the_end(tokenizer, items):
 def test_a_cell_without_an_item_is_refused(tokenizer):
     with pytest.raises(BadInput, match=r"no item is held out of .*arithmetic 1"):
         skill_items(tokenizer, seed=1, heldout_fraction=2e-3, count=1)
-
-
-def _guess(rng, example):
-    """What a guesser says who reads the item, in code of its own."""
-    if example.task == "brackets":
-        return rng.choice(("yes", "no"))
-    if example.task == "sorting":
-        numbers = example.prompt.split(":")[1].split("->")[0].split()
-        rng.shuffle(numbers)
-        return " ".join(numbers)
-    if example.task == "context_recall":
-        facts = [f"{part}." for part in example.prompt.split(". ")]
-        facts = facts[:-1] if example.prompt.endswith("? ") else facts[:-2]
-        return rng.choice(facts)
-    if example.task == "copy_repeat":
-        times = rng.choice(range(2, example.level + 3))
-        text = example.prompt.split(": ")[1].removesuffix(" -> ")
-        return (" | " if " | " in example.answer else " ").join([text] * times)
-    if example.task == "logic":
-        clauses = {c for a, b in re.findall(r"If (.*?) then (.*?)\.", example.prompt) for c in (a, b)}
-        return rng.choice(sorted(clauses)) + "."
-    if example.level == 5:
-        return rng.choice([*re.findall(r"\S+[+*]\d+", example.prompt)])
-    return rng.choice(re.findall(r"\d+", example.prompt))
-
-
-@pytest.mark.parametrize("task", ["brackets", "sorting", "copy_repeat", "context_recall", "logic", "comparison"])
-def test_chance_is_what_a_guesser_scores(task, items):
-    rng, expected = random.Random(f"guess {task}"), chance(items)
-    for index, name in enumerate(items.cells):
-        if name.startswith(task):
-            of_cell = items.of(index)
-            trials = [_guess(rng, example) == example.answer for example in of_cell for _ in range(60)]
-            rate = sum(trials) / len(trials)
-            drawn = (0.5 if task == "brackets" or name == "comparison 5" else 0) / len(of_cell) ** 0.5  # of the items
-            error = (expected[name] * (1 - expected[name]) / len(trials) + drawn**2) ** 0.5
-            assert abs(rate - expected[name]) <= 4 * error + 0.01, name
-
-
-def test_chance_of_one_answer_for_all(items):
-    found = chance(items)
-    assert all(0.48 < found[f"brackets {level}"] < 0.55 for level in LEVELS)
-    assert abs(found["counting 1"] - 1 / 3) < 0.04 and abs(found["arithmetic 1"] - 10 / 200) < 0.02  # 0 of 1-1 ...
-    assert all(found[f"logic {level}"] == 0.5 for level in (1, 2)) and 0.15 < found["listops 1"] < 0.35
-    assert abs(found["comparison 5"] - 0.45) < 0.04 and found["copy_repeat 5"] == 1 / 6
-    assert found == chance(items)
-
-
-def test_accuracy():
-    assert accuracy("0110") == 0.5 and accuracy("1") == 1.0

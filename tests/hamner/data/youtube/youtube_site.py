@@ -32,14 +32,14 @@ class TestVideoIE(InfoExtractor):
 
     def _real_extract(self, url):
         base, video = self._match_valid_url(url).group("base", "id")
-        told = self._download_json(f"{base}/video/{video}.json", video)
-        if "private" in told:    # as the extractor of YouTube does
-            self.raise_no_formats(told["private"], expected=True, video_id=video)
-        if "gone" in told:
-            raise ExtractorError(told["gone"], expected=True)
-        return {"id": video, "title": told.get("title", video), "formats": [], "automatic_captions": {
+        info = self._download_json(f"{base}/video/{video}.json", video)
+        if "private" in info:    # as the extractor of YouTube does
+            self.raise_no_formats(info["private"], expected=True, video_id=video)
+        if "gone" in info:
+            raise ExtractorError(info["gone"], expected=True)
+        return {"id": video, "title": info.get("title", video), "formats": [], "automatic_captions": {
             key: [{"ext": "json3", "url": f"{base}/x.json3"}, {"ext": ext, "url": f"{base}/captions/{video}.vtt"}]
-            for key, ext in told.get("captions", {"en": "vtt", "en-orig": "vtt"}).items()}}
+            for key, ext in info.get("captions", {"en": "vtt", "en-orig": "vtt"}).items()}}
 """
 
 
@@ -59,26 +59,26 @@ class Site:
         self.cut: set[str] = set()
         self.status: dict[str, int] = {}
         self.delay = 0.0
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self.times: list[float] = []
 
-    def add(self, video, text, **told):
-        self.files[f"/video/{video}.json"] = json.dumps(told).encode()
+    def add(self, video, text, **info):
+        self.files[f"/video/{video}.json"] = json.dumps(info).encode()
         self.files[f"/captions/{video}.vtt"] = text.encode()
 
     def channel(self, name, entries):
         self.files[f"/@{name}.json"] = json.dumps(entries).encode()
         return f"{self.address}/@{name}"
 
-    def captions_asked(self):
-        return {path: n for path, n in self.asked.items() if path.startswith("/captions/")}
+    def caption_requests(self):
+        return {path: n for path, n in self.requests.items() if path.startswith("/captions/")}
 
     def __enter__(self):
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                site.asked[self.path] += 1
+                site.requests[self.path] += 1
                 site.times.append(time.monotonic())
                 body = site.files.get(self.path)
                 status = site.status.get(self.path, 404 if body is None else 200)

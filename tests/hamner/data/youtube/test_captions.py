@@ -59,8 +59,8 @@ def test_lines_that_roll_without_times_of_words_are_read_once(tmp_path):
 
 
 def test_a_line_held_on_the_screen_is_not_said_again(tmp_path):
-    held = cues((0, 2, " \nround<00:00:01.000><c> we</c><00:00:01.500><c> go</c>"), (2, 4, "round we go\n "))
-    assert said(tmp_path, held) == "round we go"
+    still = cues((0, 2, " \nround<00:00:01.000><c> we</c><00:00:01.500><c> go</c>"), (2, 4, "round we go\n "))
+    assert said(tmp_path, still) == "round we go"
     words, text = talk(0)
     assert said(tmp_path, text.replace("\n \n", "\n")) == " ".join(words)  # without the empty lines of a display
 
@@ -113,7 +113,7 @@ def test_malformed_cues_are_counted(tmp_path):
         (rolling([(0, 2, "some words here")])[:-20], "half-written: ends in the middle of a line"),
         (cues((0, 2, "hi"))[:-4] + "\n", "half-written: ends within a cue"),
         (cues((0, 2, "caf\u00e9")).encode()[:-3], "half-written, or not UTF-8 text"),
-        ("<html>sorry</html>\n", "no WebVTT: begins with '<html>sorry"),
+        ("<html>sorry</html>\n", "not WebVTT: it begins with '<html>sorry"),
         ("WEBVTT\n\n", "captions without a word"),
         (cues((0, 2, "[Music]")), "captions without a word"),
     ],

@@ -1,29 +1,29 @@
-"""The length of a stage and the end of its learning rate."""
+"""The length of a stage and the decay of its learning rate."""
 
 import itertools
 import json
 
 import pytest
 
-from curriculum.stage_schedule import StageEnd
+from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import SEED, Stage
 from hamner.config.schema import Curriculum
 
 MIX = {"fineweb_edu": 1.0}
 
 
-def _play(stage, plateau_at=None, *, last=True, ending="plateau", cut=None, **settings):
-    """Rates of all steps, and the reason; with `cut` resumed from its state there."""
+def _play(stage, plateau_at=None, *, is_last=True, stop_reason="plateau", cut=None, **settings):
+    """Factors of the learning rate at all steps, and the reason of the end; with `cut` resumed from its state there."""
     settings = Curriculum(**({"max_steps": 100} | settings))
-    end, rates, reason = StageEnd(stage, settings, last=last), [], None
+    schedule, rates, reason = StageSchedule(stage, settings, is_last=is_last), [], None
     while reason is None:
         step = len(rates)
         if step == cut:
-            state = json.loads(json.dumps(end.state()))
-            end = StageEnd(stage, settings, last=last)
-            end.load_state(state)
-        rates.append(end.rate_scale(step))
-        reason = end.after_step(step + 1, ending if plateau_at and step + 1 >= plateau_at else None)
+            state = json.loads(json.dumps(schedule.state()))
+            schedule = StageSchedule(stage, settings, is_last=is_last)
+            schedule.load_state(state)
+        rates.append(schedule.rate_scale(step))
+        reason = schedule.after_step(step + 1, stop_reason if plateau_at and step + 1 >= plateau_at else None)
         assert len(rates) < 1000
     return rates, reason
 
@@ -31,7 +31,7 @@ def _play(stage, plateau_at=None, *, last=True, ending="plateau", cut=None, **se
 def test_without_decay_the_first_reason_ends_it():
     assert _play(SEED[0]) == ([1.0] * 100, "cap")
     assert _play(SEED[0], 40) == ([1.0] * 40, "plateau")
-    assert _play(SEED[0], 40, ending="worse") == ([1.0] * 40, "worse")
+    assert _play(SEED[0], 40, stop_reason="worse") == ([1.0] * 40, "worse")
 
 
 @pytest.mark.parametrize("cut", [None, 39, 40, 45])
@@ -41,19 +41,19 @@ def test_a_decay_comes_after_the_plateau_and_within_the_cap(cut):
     assert _play(SEED[0], decay="run", decay_steps=10, cut=cut) == (pytest.approx([1.0] * 90 + falls), "cap")
     late, reason = _play(SEED[0], 95, decay="run", decay_steps=10, cut=cut)
     assert (len(late), reason) == (100, "cap")  # the decay before the cap had begun
-    assert _play(SEED[0], 40, ending="worse", decay="run", decay_steps=10)[1] == "worse"
+    assert _play(SEED[0], 40, stop_reason="worse", decay="run", decay_steps=10)[1] == "worse"
 
 
-def test_which_stages_decay():
+def test_decay_says_which_stages_decay():
     lengths = [
-        len(_play(SEED[0], 40, decay=decay, decay_steps=10, last=last)[0])
+        len(_play(SEED[0], 40, decay=decay, decay_steps=10, is_last=is_last)[0])
         for decay in ("none", "run", "stage")
-        for last in (False, True)
+        for is_last in (False, True)
     ]
     assert lengths == [40, 40, 40, 50, 50, 50]
 
 
-def test_a_fixed_length_knows_no_plateau():
+def test_a_stage_of_fixed_length_ignores_a_plateau():
     stage = Stage(name="a", mix=MIX, learning_rate=1e-3, steps=60)
     assert _play(stage, 20) == ([1.0] * 60, "steps")
     assert _play(stage, 20, max_steps=50) == ([1.0] * 50, "cap")

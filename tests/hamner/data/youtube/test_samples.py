@@ -20,10 +20,10 @@ def spoken(n, *, stops=0, breath=0, seed=0):
     return words
 
 
-def uses_of(found):
+def uses_of(cut):
     """How many samples each word is in."""
     return Counter(
-        word for sample in found for word in set(sample["text"].removeprefix(f"Topic: {sample['title']}").split())
+        word for sample in cut for word in set(sample["text"].removeprefix(f"Topic: {sample['title']}").split())
     )
 
 
@@ -31,8 +31,8 @@ def uses_of(found):
 @pytest.mark.parametrize(("n", "stops"), [(25, 0), (60, 0), (151, 0), (2000, 0), (3001, 9), (800, 30)])
 def test_no_word_is_in_more_samples_than_stated(uses, n, stops):
     words = spoken(n, stops=stops)
-    found = list(samples("v", "A title", words, Cut(uses=uses)))
-    used = uses_of(found)
+    of_video = list(samples("v", "A title", words, Cut(uses=uses)))
+    used = uses_of(of_video)
     assert set(used) <= {w.text for w in words} and max(used.values()) <= uses
     if n >= 800:
         # and as often as stated, but for leftovers, and pieces that a pass before has cut just so
@@ -42,12 +42,12 @@ def test_no_word_is_in_more_samples_than_stated(uses, n, stops):
 
 def test_the_three_kinds_are_what_they_are_called():
     words = spoken(6000, stops=8)
-    found = list(samples("v", "Why: a title", words, Cut(seed=3)))
-    kinds = Counter(sample["source"] for sample in found)
+    of_video = list(samples("v", "Why: a title", words, Cut(seed=3)))
+    kinds = Counter(sample["source"] for sample in of_video)
     assert kinds["youtube_topic"] == 1 and kinds["youtube_raw"] >= 10 and kinds["youtube_conversation"] >= 5
-    head, _, rest = found[0]["text"].partition("\n\n")
+    head, _, rest = of_video[0]["text"].partition("\n\n")
     assert head == "Topic: Why: a title" and rest.split() == [w.text for w in words][: len(rest.split())]
-    for sample in found:
+    for sample in of_video:
         assert sample["title"] == "Why: a title" and sample["video"] == "v"
         length = len(sample["text"].split())
         if sample["source"] == "youtube_raw":
@@ -57,7 +57,7 @@ def test_the_three_kinds_are_what_they_are_called():
             assert len(lines) == 3 and all(line.endswith(".") and len(line) > 20 for line in lines)
         else:
             assert 150 <= len(rest.split()) <= 200
-    windows = [s["text"] for s in found if s["source"] == "youtube_raw"]
+    windows = [s["text"] for s in of_video if s["source"] == "youtube_raw"]
     assert sum(text.endswith(".") for text in windows) > 0.9 * len(windows)
 
 

@@ -1,4 +1,4 @@
-"""The model against code we did not write: transformers' Llama and Mixtral, and plain float64 arithmetic."""
+"""The transformer against code we did not write, transformers' Llama and Mixtral; its weights as they are drawn."""
 
 import math
 
@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralFo
 from hamner.config.errors import BadInput
 from hamner.config.presets import CONTESTANTS, shrink
 from hamner.config.schema import ModelConfig, Size
-from hamner.model.attention import DifferentialAttention, GroupedQueryAttention, rotary_table
+from hamner.model.attention import ATTENTIONS
 from hamner.model.loss import next_token_loss
 from hamner.model.transformer import build, decayed_parameters
 
@@ -75,67 +75,6 @@ def test_logits_equal_mixtral():
     torch.testing.assert_close(next_token_loss(ours(TOKENS).logits, TOKENS), loss, atol=1e-4, rtol=0)
 
 
-def _plain_differential(layer: DifferentialAttention, x, model):
-    """The paper's formula with T × T matrices, one head at a time, in float64."""
-    cos, sin = (t.double()[: x.shape[1]] for t in rotary_table(model))
-    weight = {name: p.double() for name, p in layer.named_parameters()}
-    size, heads, kv = model.head_size, model.num_heads, model.num_kv_heads
-    x = x.double()
-    q, k, v = (x @ weight[f"{name}.weight"].T for name in "qkv")
-
-    def rope(z):
-        half = size // 2
-        return z * cos + torch.cat((-z[..., half:], z[..., :half]), -1) * sin
-
-    future = torch.triu(torch.ones(x.shape[1], x.shape[1], dtype=torch.bool), 1)
-
-    def attention_map(qs, ks):
-        return ((rope(qs) @ rope(ks).transpose(1, 2)) / math.sqrt(size)).masked_fill(future, -math.inf).softmax(-1)
-
-    lam = (
-        torch.exp(weight["lambda_q1"] @ weight["lambda_k1"])
-        - torch.exp(weight["lambda_q2"] @ weight["lambda_k2"])
-        + layer.lambda_init
-    )
-    out = []
-    for h in range(heads):
-        g = h // (heads // kv)
-        cut = lambda z, i: z[..., i * size : (i + 1) * size]  # noqa: E731
-        first = attention_map(cut(q, h), cut(k, g))
-        second = attention_map(cut(q, heads + h), cut(k, kv + g))
-        z = (first - lam * second) @ cut(v, g)
-        z = z / torch.sqrt((z**2).mean(-1, keepdim=True) + model.norm_eps) * weight["head_norm.weight"]
-        out.append(z * (1 - layer.lambda_init))
-    return torch.cat(out, -1) @ weight["o.weight"].T
-
-
-@torch.no_grad()
-def test_differential_attention_equals_the_formula_in_float64():
-    model = SMALL.model_copy(update={"attention": "differential"})
-    layer = build(model, seed=5).blocks[2].attention
-    assert layer.lambda_init == pytest.approx(0.8 - 0.6 * math.exp(-0.6))
-    layer.head_norm.weight.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(0))
-    x = torch.randn(2, 33, 64, generator=torch.Generator().manual_seed(2))
-    cos, sin = (t[:33] for t in rotary_table(model))
-    torch.testing.assert_close(layer(x, cos, sin).double(), _plain_differential(layer, x, model), atol=2e-5, rtol=0)
-
-
-@torch.no_grad()
-def test_without_lambda_and_norm_it_is_standard_attention():
-    model = SMALL.model_copy(update={"attention": "differential"})
-    layer = build(model, seed=5).blocks[0].attention
-    layer.lambda_value = lambda: torch.tensor(0.0)
-    layer.head_norm = torch.nn.Identity()
-    standard = GroupedQueryAttention(SMALL, 0)
-    half = {"q": model.hidden_size, "k": model.num_kv_heads * model.head_size}
-    for name in "qkvo":
-        weight = getattr(layer, name).weight
-        getattr(standard, name).weight.copy_(weight[: half.get(name, len(weight))])
-    x = torch.randn(2, 33, 64, generator=torch.Generator().manual_seed(2))
-    cos, sin = (t[:33] for t in rotary_table(model))
-    torch.testing.assert_close(layer(x, cos, sin) / (1 - layer.lambda_init), standard(x, cos, sin), atol=1e-5, rtol=0)
-
-
 @pytest.mark.parametrize("name", CONTESTANTS)
 def test_every_contestant_starts_at_unit_scale_and_trains_one_step(name):
     model = shrink(CONTESTANTS[name], Size(divide=4, vocab_size=2048))
@@ -153,7 +92,7 @@ def test_every_contestant_starts_at_unit_scale_and_trains_one_step(name):
 
 
 def test_no_position_sees_the_future():
-    for kind in ("grouped", "differential"):
+    for kind in ATTENTIONS:
         hamner = build(SMALL.model_copy(update={"attention": kind, "num_experts": 4, "num_active_experts": 2}), 1)
         changed = TOKENS.clone()
         changed[:, 20:] = (changed[:, 20:] + 7) % 320

@@ -24,7 +24,7 @@ from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.tokenizer import Tokenizer
 from hamner.data.youtube.captions import read_captions
-from hamner.data.youtube.gather import videos_of
+from hamner.data.youtube.download import LATER
 from hamner.process_youtube import main
 
 DATA = os.environ.get("HAMNER_DATA", "")
@@ -49,8 +49,10 @@ def command(plugin, tmp_path):
 
     def run(target, *options, out=tmp_path / "personal", sleep="0"):
         words = [sys.executable, "-m", "hamner.process_youtube", str(target), "--out", str(out), "--sleep", sleep]
-        done = subprocess.run([*words, *options], env=plugin, text=True, capture_output=True, timeout=120, check=False)
-        return done.returncode, done.stdout.splitlines(), done.stderr
+        process = subprocess.run(
+            [*words, *options], env=plugin, text=True, capture_output=True, timeout=120, check=False
+        )
+        return process.returncode, process.stdout.splitlines(), process.stderr
 
     return run
 
@@ -98,11 +100,11 @@ def test_a_channel_becomes_samples_that_personal_reads(site, command, tmp_path):
     assert code == 0 and said[-1] == "6 videos: 6 fetched" and "1,920 words, each in at most 1" in said[-2]
     names = sorted(path.name for path in (out / "youtube").glob("*.vtt"))
     assert names[0] == "id_-0000000_Part 0： what？ A⧸B.en.vtt" and len(names) == 6
-    found = records(out)
-    assert {record["title"] for record in found} == {f"Part {n}: what? A/B" for n in range(6)}
-    used = Counter(w for r in found for w in r["text"].removeprefix(f"Topic: {r['title']}").split())
+    samples = records(out)
+    assert {record["title"] for record in samples} == {f"Part {n}: what? A/B" for n in range(6)}
+    used = Counter(w for r in samples for w in r["text"].removeprefix(f"Topic: {r['title']}").split())
     assert set(used) <= set(words) and set(used.values()) == {1} and len(used) > 0.95 * len(words)
-    kinds = Counter(record["source"] for record in found)
+    kinds = Counter(record["source"] for record in samples)
     assert kinds["youtube_topic"] == 6 and kinds["youtube_conversation"] > 0 and kinds["youtube_raw"] > 0
     stats = json.loads((out / "stats.json").read_text())
     assert stats["sample_types"] == kinds and (stats["num_videos"], stats["total_words"]) == (6, 1920)
@@ -110,14 +112,14 @@ def test_a_channel_becomes_samples_that_personal_reads(site, command, tmp_path):
     source, tally = SOURCES["personal"], Tally()
     files = folder_files(source, tmp_path)
     assert [path.name for path in files] == ["training_samples.jsonl"]
-    assert [d.text for d in folder_documents(source, files, tally)] == [r["text"] for r in found]
-    assert (tally.malformed, tally.records) == (0, len(found))
+    assert [d.text for d in folder_documents(source, files, tally)] == [r["text"] for r in samples]
+    assert (tally.malformed, tally.records) == (0, len(samples))
     # again: nothing is asked for but the lists, and nothing changes
-    before, asked = (out / "training_samples.jsonl").read_bytes(), site.captions_asked()
-    assert set(asked.values()) == {1} and len(asked) == 6
+    before, requests = (out / "training_samples.jsonl").read_bytes(), site.caption_requests()
+    assert set(requests.values()) == {1} and len(requests) == 6
     code, said, _ = command(address, "--pauses", "0.5")
     assert code == 0 and said[-1] == "6 videos: 6 here already"
-    assert site.captions_asked() == asked and site.asked[f"/video/{video_id(0)}.json"] == 1
+    assert site.caption_requests() == requests and site.requests[f"/video/{video_id(0)}.json"] == 1
     assert (out / "training_samples.jsonl").read_bytes() == before
 
 
@@ -138,26 +140,26 @@ def test_what_is_wrong_with_a_video_is_said_and_the_rest_goes_on(site, command, 
     address = site.channel("me", [*videos, "lost_page01"])
     code, said, err = command(address)
     assert code == 0 and err == ""
-    told = {line.partition(": ")[0]: line.partition(": ")[2] for line in said}
-    assert told["good_video1"] == "fetched"
-    assert told["private_vid"] == "no automatic captions in 'en' (Private video. Sign in if you may see it)"
-    assert told["gone_video1"] == "Video unavailable. Its owner took it away"
-    assert told["silent_vid1"].startswith("no automatic captions in 'en'")
-    assert told["german_vid1"].startswith("spoken in 'de': captions in 'en' would be a machine's translation")
-    assert told["other_form1"].startswith("captions only as ttml, not as WebVTT")
-    assert "bytes read" in told["cut_by_net1"] and "5 retries" in told["cut_by_net1"]
-    assert told["cut_by_them"].startswith("half-written: ends in the middle of a line")
-    assert "404" in told["lost_page01"]
-    assert told["only_music1_only_music1.en.vtt"] == "captions without a word"
-    assert told["few_words01_few_words01.en.vtt"].startswith("too short: less than 100 characters")
+    lines = {line.partition(": ")[0]: line.partition(": ")[2] for line in said}
+    assert lines["good_video1"] == "fetched"
+    assert lines["private_vid"] == "no automatic captions in 'en' (Private video. Sign in if you may see it)"
+    assert lines["gone_video1"] == "Video unavailable. Its owner took it away"
+    assert lines["silent_vid1"].startswith("no automatic captions in 'en'")
+    assert lines["german_vid1"].startswith("spoken in 'de': captions in 'en' would be a machine's translation")
+    assert lines["other_form1"].startswith("captions only as ttml, not as WebVTT")
+    assert "bytes read" in lines["cut_by_net1"] and "5 retries" in lines["cut_by_net1"]
+    assert lines["cut_by_them"].startswith("half-written: ends in the middle of a line")
+    assert "404" in lines["lost_page01"]
+    assert lines["only_music1_only_music1.en.vtt"] == "captions without a word"
+    assert lines["few_words01_few_words01.en.vtt"].startswith("too short: less than 100 characters")
     assert said[-1] == "11 videos: 3 fetched, 8 without captions"
     assert {r["title"] for r in records(tmp_path / "personal")} == {"Fine"}
     # one that comes right later is fetched then, and only that
     site.cut.clear()
-    before = site.captions_asked()
+    before = site.caption_requests()
     code, said, _ = command(address)
     assert code == 0 and said[-1] == "11 videos: 1 fetched, 3 here already, 7 without captions"
-    changed = {path for path, n in site.captions_asked().items() if n != before.get(path)}
+    changed = {path for path, n in site.caption_requests().items() if n != before.get(path)}
     assert changed == {"/captions/cut_by_net1.vtt", "/captions/cut_by_them.vtt"}
 
 
@@ -178,7 +180,7 @@ def test_half_written_captions_are_fetched_again_and_deleted_ones_are_not(site, 
     assert code == 0 and said[-1] == "4 videos: 2 fetched again, 2 here already"
     assert [path.read_bytes() for path in paths] == whole
     assert (tmp_path / "personal" / "training_samples.jsonl").read_bytes() == samples
-    assert list(site.captions_asked().values()) == [2, 2, 1, 1]
+    assert list(site.caption_requests().values()) == [2, 2, 1, 1]
     paths[2].unlink()
     code, said, _ = command(address)
     assert said[-1] == "4 videos: 4 here already" and not paths[2].exists()
@@ -190,34 +192,34 @@ def test_killed_at_any_moment_it_ends_the_same_and_fetches_nothing_twice(site, p
         site.add(video, talk(number)[1], title=f"Part {number}")
     address = site.channel("me", videos)
     assert command(address, "--uses", "2", out=tmp_path / "whole")[0] == 0
-    site.asked.clear()
+    site.requests.clear()
     site.delay = 0.06  # each caption file comes in two halves
     out, rng = tmp_path / "killed", random.Random(0)
-    done: set[str] = set()
+    finished: set[str] = set()
     kills = 0
     for _ in range(5):
-        before = Counter(site.asked)
+        before = Counter(site.requests)
         process = subprocess.Popen(
             [sys.executable, "-m", "hamner.process_youtube", address, "--uses", "2", "--out", str(out), "--sleep", "0"],
             env=plugin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        while not any(site.asked[p] > before[p] for p in site.captions_asked()) and process.poll() is None:
+        while not any(site.requests[p] > before[p] for p in site.caption_requests()) and process.poll() is None:
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.35))
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert not {p for p in done if site.asked[f"/captions/{p}.vtt"] > before[f"/captions/{p}.vtt"]}
+        assert not {p for p in finished if site.requests[f"/captions/{p}.vtt"] > before[f"/captions/{p}.vtt"]}
         archive = out / "youtube" / "archive"
-        done = {line.split()[1] for line in archive.read_text().splitlines()} if archive.exists() else set()
+        finished = {line.split()[1] for line in archive.read_text().splitlines()} if archive.exists() else set()
         for path in (out / "youtube").glob("*.vtt"):
             assert path.read_bytes() == site.files[f"/captions/{path.name[:11]}.vtt"]  # whole, or not there
     assert kills >= 2
     site.delay = 0
     assert command(address, "--uses", "2", out=out)[0] == 0
-    assert sum(site.captions_asked().values()) <= len(videos) + kills
+    assert sum(site.caption_requests().values()) <= len(videos) + kills
     for name in ("training_samples.jsonl", "stats.json"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert set((out / "youtube" / "archive").read_text().split("\n")) == set(
@@ -233,8 +235,8 @@ def test_it_waits_between_requests_and_stops_when_they_are_too_many(site, comman
     site.status[f"/captions/{video_id(2)}.vtt"] = 429
     code, said, _ = command(address, sleep="0.7")
     assert code == 0 and said[-1] == "4 videos: 2 fetched, 2 without captions"
-    assert f"/video/{video_id(3)}.json" not in site.asked
-    assert said[3] == f"{video_id(3)}: not asked for: too many requests; run the same command again in an hour or two"
+    assert f"/video/{video_id(3)}.json" not in site.requests
+    assert said[3] == f"{video_id(3)}: {LATER}"
     gaps = [b - a for a, b in zip(site.times, site.times[1:], strict=False)]
     # list, video, captions, video, captions, ...: a seventh before a page, the whole before captions
     assert min(gaps) >= 0.1 and min(gaps[1::2]) >= 0.7
@@ -256,7 +258,7 @@ def test_captions_on_this_disk_are_taken_and_never_asked_for(site, command, tmp_
     assert {r["title"] for r in records(out)} == {"One: 1", "Intro.english", "How? Why: and/or"}
     site.add(video_id(0), talk(0)[1])
     code, said, _ = command(site.channel("me", [video_id(0)]))
-    assert code == 0 and said[-1] == "1 videos: 1 here already" and site.captions_asked() == {}
+    assert code == 0 and said[-1] == "1 videos: 1 here already" and site.caption_requests() == {}
     # other options, other samples, from what is there
     before = records(out)
     assert main([str(out / "youtube"), "--out", str(out), "--uses", "3"]) == 0
@@ -301,14 +303,14 @@ def test_of_one_video_each_word_is_used_once(tmp_path, capsys):
     assert "--uses 2 needs two videos or more" in capsys.readouterr().err
     assert main(words) == 0
     config = load_config("smoke", [f"data.path={tmp_path}", "vocab_size=320", "tournament.seq_len=16"])
-    told, tokenizer = [], Tokenizer.train((r["text"] for r in records(tmp_path / "personal")), 320)
+    lines, tokenizer = [], Tokenizer.train((r["text"] for r in records(tmp_path / "personal")), 320)
     corpus, _ = prepare(
-        config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0, say=told.append
+        config, tmp_path / "out", ["personal"], tokenizer=tokenizer, seq_len=16, hub_tokens=0, say=lines.append
     )
-    assert told[0].startswith("personal: cut from one video, so its samples are held out one by one")
+    assert lines[0].startswith("personal: cut from one video, so its samples are held out one by one")
     facts = corpus.manifest["sources"]["personal"]
-    held = sum(split.unit_hash(r["text"]) < facts["threshold"] for r in records(tmp_path / "personal"))
-    assert facts["heldout_documents"] == held >= 1 and facts["one_whole"] is True
+    heldout = sum(split.unit_hash(r["text"]) < facts["threshold"] for r in records(tmp_path / "personal"))
+    assert facts["heldout_documents"] == heldout >= 1 and facts["one_whole"] is True
 
 
 def test_no_file_takes_another_ones_place(tmp_path, capsys):
@@ -331,9 +333,9 @@ def test_no_file_takes_another_ones_place(tmp_path, capsys):
     out = tmp_path / "out"
     for said in ("7 copied, 1 without captions", "7 here already, 1 without captions"):
         assert main([str(tmp_path / "mine"), "--out", str(out)]) == 0
-        told = capsys.readouterr().out
-        assert told.splitlines()[-1] == f"8 videos: {said}"
-        assert f"9_z0XuElERM_Same.en.vtt: another caption file of 9_z0XuElERM, left out: {tmp_path}/mine/d" in told
+        output = capsys.readouterr().out
+        assert output.splitlines()[-1] == f"8 videos: {said}"
+        assert f"9_z0XuElERM_Same.en.vtt: another caption file of 9_z0XuElERM, left out: {tmp_path}/mine/d" in output
         assert {record["video"] for record in records(out)} == {
             "intro",
             "intro (2)",
@@ -347,29 +349,16 @@ def test_no_file_takes_another_ones_place(tmp_path, capsys):
         assert words == {f"v{n}" for n in range(7)}
 
 
-def test_names_of_caption_files():
-    def video_of(path, fetched=frozenset()):
-        return videos_of([path], fetched)[path]
-
-    assert video_of(Path("lecture_001_part1.en.vtt")) == ("lecture_001_part1", "001_part1")
-    assert video_of(Path("lecture_001_part1.en.vtt"), {"lecture_001"}) == ("lecture_001", "part1")
-    assert video_of(Path("12_3_Elsewhere.en.vtt"), {"12", "12_3"}) == ("12_3", "Elsewhere")
-    assert video_of(Path("9_z0XuElERM_librem5 kit_2.en.vtt")) == ("9_z0XuElERM", "librem5 kit_2")
-    assert video_of(Path("-154CWGhuAI_A： B？ C｜D⧸E.en-orig.vtt")) == ("-154CWGhuAI", "A: B? C|D/E")
-    assert video_of(Path("Intro.english.en.vtt")) == ("Intro.english", "Intro.english")
-    assert video_of(Path("12345_Elsewhere.en.vtt")) == ("12345_Elsewhere", "Elsewhere")
-
-
 def test_bad_input_is_said_all_at_once(tmp_path, capsys):
     assert main(["nowhere", "--uses", "0", "--pauses", "-1", "--sleep", "-1", "--language", "klingon!"]) == 2
     about = [line.split(" ")[1] for line in capsys.readouterr().err.splitlines()]
     assert about == ["--uses", "--pauses", "--sleep", "--language", "'nowhere'"]
     (tmp_path / "notes.md").write_text("x")
     assert main([str(tmp_path)]) == 2 and "no *.vtt or *.info.json in" in capsys.readouterr().err
-    assert main([str(tmp_path / "notes.md")]) == 2 and "is no caption file" in capsys.readouterr().err
+    assert main([str(tmp_path / "notes.md")]) == 2 and "is not a caption file" in capsys.readouterr().err
     info_json(tmp_path / "a.info.json", "")
     assert main([str(tmp_path), "--out", str(tmp_path / "notes.md")]) == 2
-    assert "cannot be made" in capsys.readouterr().err
+    assert "cannot be created" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -386,7 +375,7 @@ def test_nothing_that_comes_out_is_exit_code_one(tmp_path, capsys, content, prob
     out = tmp_path / "out"
     assert main([str(path), "--out", str(out)]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert problem in said[0] and said[-2:] == ["1 videos: 1 without captions", f"nothing came of {path}"]
+    assert problem in said[0] and said[-2:] == ["1 videos: 1 without captions", f"no samples from {path}"]
     assert not (out / "training_samples.jsonl").exists()
 
 
@@ -407,13 +396,13 @@ def test_only_one_process_works_on_a_folder_and_ctrl_c_says_how_to_go_on(tmp_pat
     site.delay = 20  # longer than another command takes to start and be refused; Ctrl-C does not wait for it
     out = tmp_path / "personal"
     words = [sys.executable, "-m", "hamner.process_youtube", site.channel("me", [video_id(0)]), "--out", str(out)]
-    first = subprocess.Popen(words, env=plugin, stdout=subprocess.PIPE, text=True)
-    while not site.asked:
+    first = subprocess.Popen(words, env=plugin, stderr=subprocess.PIPE, text=True)
+    while not site.requests:
         time.sleep(0.01)
     code, _, err = command("http://127.0.0.1:9/x")
     first.send_signal(signal.SIGINT)
-    said, _ = first.communicate()
-    assert first.returncode == 130 and "stopped; the same command goes on where it stood" in said
+    _, first_err = first.communicate()
+    assert first.returncode == 130 and "use the same command to continue" in first_err
     assert code == 2 and "another process_youtube is at work in" in err
 
 
@@ -450,12 +439,12 @@ def test_the_fixtures_of_the_data_folder_come_out_as_expected_text(tmp_path, cap
         assert code == 0 and said[-1] == "2 videos: 2 fetched", (said, err)
         assert {r["title"] for r in records(tmp_path / "fake")} == {"T:first", "T:second"}
         # the fixture that names its captions by an address, here the server's
-        told = (
+        info = (
             (extra / "yt_dlp_fixtures" / "example_video.info.json")
             .read_text()
             .replace("http://127.0.0.1:18765", site.address)
         )
-        (tmp_path / "example.info.json").write_text(told)
+        (tmp_path / "example.info.json").write_text(info)
         code, said, err = command(str(tmp_path / "example.info.json"), out=tmp_path / "example")
         assert code == 0, (said, err)
         assert {r["title"] for r in records(tmp_path / "example")} == {"Are Linux Phones Ready in 2025?"}

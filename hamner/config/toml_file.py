@@ -1,0 +1,51 @@
+"""Read a TOML file; what is wrong with its encoding or syntax is said in one line.
+
+Data in: a path. Data out: plain values, or a BadInput with the way out.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from hamner.config.errors import BadInput
+
+# Byte order marks, the longer ones first: UTF-32's begins with UTF-16's.
+BYTE_ORDER_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"\xef\xbb\xbf": "UTF-8 with a byte order mark",
+}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file. Raises BadInput when it cannot be read as one."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}; give the path of a TOML file") from None
+    problem = encoding_problem(data)
+    if problem:
+        raise BadInput(f"{path} {problem}: save it as plain UTF-8, without a byte order mark")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path} is not valid TOML: {error}") from None
+
+
+def encoding_problem(data: bytes) -> str:
+    """What keeps bytes from being plain UTF-8 text; empty when nothing does."""
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            return f"is {encoding}"
+    if b"\0" in data:
+        return "holds NUL bytes, as UTF-16 text does"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return f"is not UTF-8: line {line} holds the byte 0x{data[error.start]:02x}, as Latin-1 text may"
+    return ""

@@ -1,0 +1,156 @@
+"""The model that a curriculum raises: found by name, file or tournament, and refused with every problem."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from curriculum.starting_model import StartingModel, find_starting_model, with_checkpoint
+from hamner.config.errors import BadInput
+from hamner.config.load import load_config
+from hamner.config.presets import CONTESTANTS, PRESETS, model_named
+from hamner.data.tokenizer import Tokenizer
+from hamner.model.transformer import build
+from hamner.training import checkpoint
+
+SMOKE = load_config("smoke")
+SIZES = {"hidden_size": 64, "num_layers": 1, "num_heads": 4, "num_kv_heads": 2, "intermediate_size": 64}
+
+
+def _problems(call, *arguments):
+    with pytest.raises(BadInput) as error:
+        call(*arguments)
+    return error.value.problems
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory):
+    """Two folders of small tokenizers that differ."""
+    folders = []
+    for name, text in (("one", "a fox and an owl"), ("other", "fir trees, all alike")):
+        folder = tmp_path_factory.mktemp(name) / "tokenizer"
+        folder.mkdir()
+        Tokenizer.train([text] * 3, 300).save(folder)
+        folders.append(folder)
+    return folders
+
+
+def _winner(folder, tokenizer_folder, *, config=SMOKE, **changes):
+    """A tournament's folder with the winner v03, written as the tournament does."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    name = "v03_diffattn_small"
+    document = {
+        "contestant": name,
+        "run": folder.name,
+        "model": model_named(name, config.size).model_dump(),
+        "tokenizer": {"path": str(tokenizer_folder), "sha256": Tokenizer.load(tokenizer_folder).sha256},
+    }
+    (folder / "winner.json").write_text(json.dumps(document | changes))
+    return folder / "winner.json"
+
+
+@pytest.mark.parametrize("name", [*CONTESTANTS, *PRESETS])
+def test_contestants_and_presets_go_by_name_at_the_configs_size(tmp_path, name):
+    start = find_starting_model(name, SMOKE, tmp_path, None)
+    assert start == StartingModel(name, model_named(name, SMOKE.size))
+    assert start.facts() == {"name": name, "model": start.model.model_dump(), "tokenizer": None}
+
+
+def test_a_starting_model_is_read_only(tmp_path):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        find_starting_model("v3", SMOKE, tmp_path, None).name = "v2"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
+    (problem,) = _problems(find_starting_model, "v01_dense_smal", SMOKE, tmp_path, None)
+    assert "'v01_dense_small'" in problem
+
+
+def test_the_newest_winner_is_taken_or_that_of_the_named_tournament(tmp_path, tokenizers):
+    for number, name in enumerate(("early", "late")):
+        path = _winner(tmp_path / "tournament" / name, tokenizers[number])
+        os.utime(path, (1000 + number, 1000 + number))
+    late = find_starting_model("winner", SMOKE, tmp_path, None)
+    early = find_starting_model("winner", SMOKE, tmp_path, "early")
+    assert (late.tokenizer, early.tokenizer) == (tokenizers[1], tokenizers[0])
+    assert late.name == early.name == "v03_diffattn_small" and "early" in early.description
+    assert early == find_starting_model(str(tmp_path / "tournament" / "early" / "winner.json"), SMOKE, tmp_path, None)
+    assert early.facts()["tokenizer"] == {"path": str(tokenizers[0]), "sha256": Tokenizer.load(tokenizers[0]).sha256}
+
+
+def test_the_tokenizer_moves_with_its_tournament(tmp_path, tokenizers):
+    path = _winner(tmp_path / "tournament" / "moved", tokenizers[0])
+    document = json.loads(path.read_text())
+    document["tokenizer"]["path"] = str(tmp_path / "elsewhere" / "tokenizer")
+    path.write_text(json.dumps(document))
+    (path.parent / "tokenizer").symlink_to(tokenizers[0])
+    assert find_starting_model("winner", SMOKE, tmp_path, "moved").tokenizer == path.parent / "tokenizer"
+
+
+def test_no_winner_says_how_to_get_one(tmp_path, tokenizers):
+    (problem,) = _problems(find_starting_model, "winner", SMOKE, tmp_path, None)
+    assert "`tournament`" in problem
+    _winner(tmp_path / "tournament" / "league", tokenizers[0]).unlink()
+    (problem,) = _problems(find_starting_model, "winner", SMOKE, tmp_path, "league")
+    assert "--resume --name league" in problem
+    (problem,) = _problems(find_starting_model, "winner", SMOKE, tmp_path, "leage")
+    assert "'league'" in problem
+    (problem,) = _problems(find_starting_model, "v3", SMOKE, tmp_path, "league")
+    assert "--tournament league" in problem
+
+
+def test_another_size_and_another_tokenizer_of_a_winner_are_said_at_once(tmp_path, tokenizers):
+    forged = {"path": str(tokenizers[0]), "sha256": "0" * 64}
+    _winner(tmp_path / "tournament" / "forged", tokenizers[0], config=load_config("laptop"), tokenizer=forged)
+    size, tokenizer = _problems(find_starting_model, "winner", SMOKE, tmp_path, "forged")
+    assert "--config" in size and "0" * 12 in tokenizer
+
+
+def test_a_model_of_ones_own_is_read_from_its_fields(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(SIZES | {"vocab_size": 2048}))
+    start = find_starting_model(str(path), SMOKE, tmp_path, None)
+    assert (start.name, start.model.hidden_size, start.tokenizer) == ("mine", 64, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        (SIZES | {"num_heads": 5, "vocab_size": 300}, ["num_heads 5", "num_kv_heads 2", "vocab_size 300"]),
+        (SIZES | {"hiden_size": 64, "vocab_size": 300}, ["'hiden_size'", "vocab_size 300"]),
+        (SIZES | {"vocab_size": 0, "num_layers": "two"}, ["'vocab_size' = 0", "'num_layers'", "vocab_size 0 is"]),
+    ],
+)
+def test_every_problem_of_a_model_of_ones_own_is_said(tmp_path, fields, parts):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(fields))
+    problems = _problems(find_starting_model, str(path), SMOKE, tmp_path, None)
+    assert len(problems) == len(parts) and all(line.startswith(str(path)) for line in problems)
+    for part in parts:
+        assert any(part in line for line in problems)
+
+
+def test_a_model_must_have_the_document_mask_of_the_config(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(SIZES | {"vocab_size": 2048}))
+    (problem,) = _problems(find_starting_model, str(path), load_config("smoke", ["document_mask=true"]), tmp_path, None)
+    assert "size.document_mask" in problem
+
+
+def test_a_checkpoint_brings_its_tokenizer_and_must_be_of_the_same_model(tmp_path, tokenizers):
+    small = model_named("v01_dense_small", SMOKE.size)
+    state = {"step": 1}
+    groups = {"model": build(small, 0).state_dict()}
+    weights = checkpoint.save(tmp_path / "step_1", groups, state, small, Tokenizer.load(tokenizers[0]))
+    start = StartingModel("v01_dense_small", small, description="a line")
+    assert with_checkpoint(start, None) is start
+    assert with_checkpoint(start, str(weights)) == StartingModel("v01_dense_small", small, weights, "a line")
+    same = dataclasses.replace(start, tokenizer=tokenizers[0])
+    assert with_checkpoint(same, str(weights)).tokenizer == weights
+    other = StartingModel("v09", model_named("v09_deep_narrow", SMOKE.size), tokenizers[1])
+    model, tokenizer = _problems(with_checkpoint, other, str(weights))
+    assert "hidden size" in model and "tokenizer" in tokenizer
+    (problem,) = _problems(with_checkpoint, start, str(tmp_path / "nowhere"))
+    assert "nowhere" in problem

@@ -1,0 +1,83 @@
+"""Every choice of a kernel against the plain way: same numbers and gradients. The choices themselves."""
+
+import pytest
+import torch
+from model_kinds import KINDS, relative_error, small_model
+
+from hamner.model.kernels import dispatch
+from hamner.model.loss import head_loss
+from hamner.model.transformer import build
+
+
+def _gradients(hamner, tokens):
+    hamner.zero_grad()
+    hidden, balance = hamner.hidden_states(tokens)
+    loss = head_loss(hidden, hamner.embedding.weight, tokens)
+    (loss + balance).backward()
+    return loss.item(), {name: weight.grad for name, weight in hamner.named_parameters()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bf16_losses_and_gradients_are_near_those_of_fp32(kind):
+    hamner = build(small_model(**KINDS[kind]), seed=0).train()
+    tokens = torch.randint(0, 300, (4, 140), generator=torch.Generator().manual_seed(0))
+    loss, exact = _gradients(hamner, tokens)
+    hamner.dtype = torch.bfloat16
+    rounded_loss, rounded = _gradients(hamner, tokens)
+    assert abs(rounded_loss - loss) < 5e-3
+    assert all(gradient.dtype == torch.float32 for gradient in rounded.values())
+    errors = {
+        name: relative_error(rounded[name], exact[name])
+        for name in exact
+        if "lambda" not in name and "router" not in name
+    }
+    assert max(errors.values()) < 0.05, errors
+
+
+CHOICES = [
+    {"block_attention": True, "differential_blocks": True},
+    {"grouped_experts": False},
+    {"transposed_head": True},
+    {"rows_of_logits": 64},
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: next(iter(choice)))
+def test_a_forced_choice_changes_no_gradient_by_more_than_rounding(kind, choice):
+    hamner = build(small_model(**KINDS[kind]), seed=0).train()
+    tokens = torch.randint(0, 300, (2, 140), generator=torch.Generator().manual_seed(0))
+    loss, plain = _gradients(hamner, tokens)
+    with dispatch.force(**choice):
+        forced_loss, forced = _gradients(hamner, tokens)
+    assert forced_loss == pytest.approx(loss, abs=1e-5)
+    errors = {name: relative_error(forced[name], plain[name]) for name in plain}
+    assert max(errors.values()) < 1e-3, errors
+
+
+def test_a_choice_is_forced_within_its_block_alone():
+    wide = torch.zeros(4, 8)
+    assert not dispatch.use_grouped_experts(wide)
+    with dispatch.force(grouped_experts=True, rows_of_logits=128):
+        with dispatch.force(grouped_experts=False):
+            assert not dispatch.use_grouped_experts(wide)
+            assert dispatch.rows_of_logits(1000) == 128
+        assert dispatch.use_grouped_experts(wide)
+        with pytest.raises(ZeroDivisionError), dispatch.force(transposed_head=True):
+            assert dispatch.use_transposed_head(wide)
+            1 / 0  # noqa: B018
+        assert not dispatch.use_transposed_head(wide)
+    assert not dispatch.use_grouped_experts(wide)
+
+
+def test_an_unknown_choice_is_refused():
+    with pytest.raises(TypeError, match="grouped_expert"), dispatch.force(grouped_expert=True):
+        pass
+
+
+@pytest.mark.parametrize("most", [2**24, 2**27])
+@pytest.mark.parametrize("vocab", [300, 2048, 49_152, 300_000])
+def test_logits_at_a_time_stay_within_their_bound(vocab, most):
+    rows = dispatch.rows_of_logits(vocab, most)
+    assert rows % 64 == 0 and (rows == 64 or rows * vocab <= most)
+    assert dispatch.rows_of_logits(vocab) == dispatch.rows_of_logits(vocab, dispatch.LOGITS_AT_A_TIME)
