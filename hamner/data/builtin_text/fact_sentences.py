@@ -1,5 +1,4 @@
-"""Sentences about each kind of entity in `world.py`: how an article opens, and what else it may say,
-attribute by attribute.
+"""Sentences about each kind of entity in `world.py`: how an article opens, and what it may say of each attribute.
 
 `{S}` is the subject: the name, a pronoun or "the town". All verbs after it are singular.
 """

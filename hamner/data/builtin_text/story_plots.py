@@ -1,5 +1,4 @@
-"""Twelve plots made of beats, each beat told in several ways; `story_frame.py` holds what comes before and
-after.
+"""Twelve plots made of beats, each beat told in several ways; `story_frame.py` holds beginnings and ends.
 
 Values come from `stories.py`: {hero}, {friend} and {elder} with .name .kind .trait .he .him .his .himself,
 and things. A beat is complete sentences; a beat that opens with a quotation starts a new paragraph.
