@@ -1,4 +1,4 @@
-"""What is measured at a stage's end: validation losses and skills.
+"""What is measured at a stage's end: held-out losses and skills.
 
 Data in: the prepared corpus, its tokenizer, the model of now. Data out: the held-out loss of every source and the exact
 match of every skill, on texts and items that are fixed for the run, so that stages can be compared.

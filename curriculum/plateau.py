@@ -1,4 +1,4 @@
-"""Early stopping on a plateau of the validation (held-out) loss: when is a stage of the curriculum over?
+"""Early stopping on a plateau of the held-out loss: when is a stage of the curriculum over?
 
 Data in: losses of one stage, step by step. Data out: looks, each with a judgement, and the reason to stop. Pure rules
 on floats, no torch; curriculum/plateau_stopper.py measures the losses.

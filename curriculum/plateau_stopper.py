@@ -1,4 +1,4 @@
-"""Plateau stopper: measures the validation loss that plateau.py judges, of a running average (EMA) of the weights.
+"""Plateau stopper: measures the held-out loss that plateau.py judges, of a running average (EMA) of the weights.
 
 Averaging leaves training untouched and takes most of the scatter out of one evaluation.
 """

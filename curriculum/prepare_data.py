@@ -1,27 +1,28 @@
-"""The command that prepares text on a Ray cluster: `python -m hamner.prepare_data`, one task per part of the text.
+"""The command that prepares text on a Ray cluster: `hamner.prepare_data` with one task per part of the text.
 
     python -m curriculum.prepare_data [the options of hamner.prepare_data]
 
 Surveying and writing a part are tasks of one core each; what concerns all of the text is decided here, between the
 two. The files are those of the one-process command, byte for byte. Text and --out must be readable from every node: a
-shared folder, or for --out any address that fsspec knows. A task that is lost with its node is done again elsewhere;
-the command that is started again goes on where the killed one stood.
+shared folder, or for --out any address that fsspec knows. A task that is lost with its node is repeated elsewhere; the
+command that is started again continues where the killed one stood.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
-from hamner.data.preparation.job import Runner, Work
-from hamner.data.preparation.part import Part
-from hamner.prepare_data import STOPPED, prepare_command, progress_bar
+from hamner.data.preparation.command import STOPPED, prepare_command, progress_bar
+from hamner.data.preparation.part import Part, Runner, Work
 from hamner.runs.cli import run_command
 from hamner.runs.cluster import join, ray_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MAX_RETRIES = 3  # of a task whose process or node died
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def on_ray(console: Console, config: Config) -> Iterator[Runner]:
-    """Raises BadInput when there is no cluster."""
+    """Does the work on the cluster that RAY_ADDRESS names, or on one of its own. Raises BadInput without one."""
     import ray
 
     join(ray, ray_settings(1), cpus=1, gpus=0)
@@ -43,26 +44,26 @@ def on_ray(console: Console, config: Config) -> Iterator[Runner]:
 
 
 def tasks(console: Console) -> Runner:
-    """Every part a task of the cluster, with a progress bar that moves when one is done."""
+    """Makes every part a task of the cluster, with a progress bar that moves when one is finished."""
     import ray
 
-    def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
-        task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_do)
+    def runner(step: str, work: Work, parts: Sequence[Part]) -> None:
+        task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_work_on)
         shared = ray.put(work)  # with the list of all parts in it
         waiting = {task.remote(shared, part): part for part in parts}
-        with progress_bar(console, what, sum(part.size for part in parts)) as advance:
+        with progress_bar(console, step, sum(part.size for part in parts)) as advance:
             while waiting:
-                done, _ = ray.wait(list(waiting), num_returns=1)
-                problems = ray.get(done[0])
+                (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
+                problems = ray.get(ready)
                 if problems:
                     raise BadInput(problems)
-                advance(waiting.pop(done[0]).size)
+                advance(waiting.pop(ready).size)
 
     return runner
 
 
-def _do(work: Work, part: Part) -> list[str]:
-    """The work on one part; returns what is wrong with it (exceptions would come back wrapped)."""
+def _work_on(work: Work, part: Part) -> list[str]:
+    """Do the work on one part; returns what is wrong with it (exceptions would come back wrapped)."""
     try:
         work(part, lambda _: None)
     except BadInput as error:

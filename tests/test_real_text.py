@@ -11,12 +11,12 @@ from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS
 from hamner.data.preparation.deduplicate import WORD, shingles
+from hamner.data.preparation.dispositions import HELD_OUT, TRAIN, read_dispositions
 from hamner.data.preparation.for_run import choose_tokenizer, prepare
-from hamner.data.preparation.part import documents
-from hamner.data.preparation.pipeline import run
-from hamner.data.preparation.plan import open_job
+from hamner.data.preparation.part import part_documents
+from hamner.data.preparation.pipeline import SURVEY, WRITE, run
+from hamner.data.preparation.plan import make_plan
 from hamner.data.preparation.store import Store
-from hamner.data.preparation.write_shards import HELD_OUT, TRAIN
 from hamner.data.sources import Tally
 
 DATA = os.environ.get("HAMNER_DATA", "")
@@ -36,9 +36,9 @@ def test_all_five_kinds_are_read_split_and_tokenised(tmp_path):
         "sft": 5182 + 1295 + 20 + 611,
         "personal": 79,
     }
-    for source in facts.values():
-        documents = source["documents"] + source["heldout_documents"]
-        assert documents == source["records"] - sum(source["dropped"].values()) and documents > 0.85 * source["records"]
+    for told in facts.values():
+        kept = told["documents"] + told["heldout_documents"]
+        assert kept == told["records"] - sum(told["dropped"].values()) and kept > 0.85 * told["records"]
     for name in NAMES:
         total = facts[name]["documents"] + facts[name]["heldout_documents"]
         assert 0.02 < facts[name]["heldout_documents"] / total <= 0.2
@@ -80,25 +80,23 @@ def test_what_is_held_out_was_hardly_ever_read_in_training(tmp_path):
     for duplicates in ("drop", "keep"):
         config = load_config("rtx3090", [f"data.path={DATA}", "device=cpu", f"duplicates={duplicates}"])
         tokenizer = choose_tokenizer(config)
-        job = open_job(
-            config, str(tmp_path / duplicates), NAMES, tokenizer, tokens=None, runner=lambda *_: None, say=print
-        )
+        store, silent = Store(tmp_path / duplicates), lambda *_: None
+        plan = make_plan(config, store, NAMES, tokenizer, seq_len=64, runner=silent, say=print)
         sides = {}
 
-        def runner(what, work, parts, job=job, config=config, sides=sides, drops=duplicates == "drop"):
-            for part in parts if what == "reading" else []:
+        def runner(step, work, parts, plan=plan, sides=sides, drops=duplicates == "drop"):
+            for part in parts if step == SURVEY else []:
                 work(part, lambda _: None)
-            if what == "tokenising":  # what each side would get, without the tokens
+            if step == WRITE:  # what each side would get, without the tokens
                 for part in parts:
-                    verdicts = np.frombuffer(Store(job.place).read(f"unfinished/{part.name}.verdicts.bin"), np.uint8)
-                    for document, verdict in zip(documents(part, config, Tally()), verdicts, strict=True):
-                        alone = verdict == HELD_OUT and drops  # as write_shards.py writes it
-                        sides.setdefault((part.source, int(verdict)), []).append(
-                            document.without_system() if alone else document
-                        )
+                    dispositions = read_dispositions(plan.store, part).tolist()
+                    for document, side in zip(part_documents(part, Tally()), dispositions, strict=True):
+                        strips = side == HELD_OUT and drops  # as write_shards.py does
+                        text = document.without_system_prompt() if strips else document
+                        sides.setdefault((part.source, side), []).append(text)
 
         with pytest.raises(BadInput, match="less than one row"):  # for nothing was written
-            run(job, tokenizer, 64, runner, print)
+            run(plan, tokenizer, runner, print)
         training = np.sort(np.concatenate([_passages(sides[name, TRAIN]) for name in NAMES]))
         passages = {name: _passages(sides[name, HELD_OUT]) for name in NAMES}
         passages["all"] = np.concatenate(list(passages.values()))
@@ -111,8 +109,8 @@ def test_what_is_held_out_was_hardly_ever_read_in_training(tmp_path):
 @pytest.mark.slow
 def test_all_ten_learn_in_round_one(commands):
     """The laptop league on real text: everybody ends round 1 at least 0.3 nats below the unigram entropy."""
-    process = commands.run("tournament", "--config", "laptop", "--data", DATA, "--name", "real", timeout=1800)
-    assert process.returncode == 0, process.stdout + process.stderr
+    done = commands.run("tournament", "--config", "laptop", "--data", DATA, "--name", "real", timeout=1800)
+    assert done.returncode == 0, done.stdout + done.stderr
     folder = commands.results / "tournament" / "real"
     manifest = json.loads((folder / "data" / "manifest.json").read_text())
     unigram = manifest["sources"]["fineweb_edu"]["heldout_unigram_nats"]

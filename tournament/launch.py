@@ -43,6 +43,7 @@ def run_tournament(config: Config | None, results: Path, name: str | None, *, re
     console.print(f"results: {results}", soft_wrap=True)
     problems = Problems()
     if config is not None and not resume:
+        config = _report_available_sources(config, console)
         _check_new(config, results, problems)
     with problems.collect():
         facts = {"kind": "tournament"}
@@ -65,6 +66,21 @@ def run_tournament(config: Config | None, results: Path, name: str | None, *, re
         if not resume and slots:
             league.show_time(time.monotonic() - start, slots)
         return _print_result(console, folder, with_table=False)
+
+
+def _report_available_sources(config: Config, console: Console) -> Config:
+    """The config without the known sources of tournament.report that its data folder lacks; says which."""
+    from hamner.data.preparation.for_run import absent_sources
+
+    league = config.tournament
+    absent = [name for name in absent_sources(config, league.report) if name not in league.mix]
+    if not absent:
+        return config
+    console.print(
+        f"{config.data.path} has no {', '.join(absent)}: left out of tournament.report", soft_wrap=True, highlight=False
+    )
+    report = tuple(name for name in league.report if name not in absent)
+    return config.model_copy(update={"tournament": league.model_copy(update={"report": report})})
 
 
 def _check_new(config: Config, results: Path, problems: Problems) -> None:

@@ -1,7 +1,7 @@
 """A data source of your own: a folder DIR/wiki/ of text, read under the folder's name.
 
     python docs/examples/own_source.py text
-    python -m hamner.prepare_data --config smoke --data text --out shards 'mix={wiki=0.3,fineweb_edu=0.7}'
+    hamner prepare_data --config smoke --data text --out shards 'mix={wiki=0.3,fineweb_edu=0.7}'
 
 Data out: DIR/wiki/articles.jsonl and DIR/fineweb_edu/*.txt, a few hundred made-up documents each.
 """

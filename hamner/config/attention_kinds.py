@@ -11,15 +11,29 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from hamner.config.errors import BadInput, did_you_mean
 
-if TYPE_CHECKING:
-    from hamner.config.schema import ModelConfig
-
 HOW_TO = "docs/how_to/add_an_architecture.md"
 OWN_MODULES = "HAMNER_MODULES"  # environment variable: modules of your own, separated by commas
+
+
+class ModelSizes(Protocol):
+    """The fields of a ModelConfig that a row may read."""
+
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def num_heads(self) -> int: ...
+    @property
+    def num_kv_heads(self) -> int: ...
+    @property
+    def head_size(self) -> int: ...
+    @property
+    def num_layers(self) -> int: ...
+    @property
+    def max_seq_len(self) -> int: ...
 
 
 class CacheShape(NamedTuple):
@@ -35,17 +49,17 @@ class CacheShape(NamedTuple):
 class AttentionKind:
     """One layer of attention, in numbers. None has a default: a row without one of them cannot be written."""
 
-    parameters: Callable[[ModelConfig], int]
+    parameters: Callable[[ModelSizes], int]
     # forward, of one token among seq_len: scores and their products with the values, over the full T × T square
-    score_flops: Callable[[ModelConfig, int], int]
+    score_flops: Callable[[ModelSizes, int], int]
     # ... and over the keys a token may attend to alone, which is what MFU counts
-    useful_score_flops: Callable[[ModelConfig, int], int]
-    cache: Callable[[ModelConfig], CacheShape]
+    useful_score_flops: Callable[[ModelSizes, int], int]
+    cache: Callable[[ModelSizes], CacheShape]
     # entries of a token that are saved for the backward pass, from the normed input up to the output product
-    activations: Callable[[ModelConfig], int]
+    activations: Callable[[ModelSizes], int]
 
 
-def _kv_size(model: ModelConfig) -> int:
+def _kv_size(model: ModelSizes) -> int:
     return model.num_kv_heads * model.head_size
 
 

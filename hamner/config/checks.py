@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from hamner.config.errors import did_you_mean
 from hamner.config.schema import SOURCE_NAMES, Config
 
+SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
-def mix_problems(mix: Mapping[str, float], where: str, known: Sequence[str] = SOURCE_NAMES) -> Iterator[str]:
-    """What is wrong with the ratios of a mix of the `known` sources."""
+
+def source_problems(names: Iterable[str], where: str, data_path: str | None = None) -> Iterator[str]:
+    """Names that cannot be sources: hub and builtin text have the known ones, a folder any.
+
+    data_path: the config's data.path; None where it is not known.
+    """
+    for name in names:
+        if data_path in ("hub", "builtin") and name not in SOURCE_NAMES:
+            hint = did_you_mean(name, SOURCE_NAMES)
+            yield (
+                f"{where}: unknown source '{name}'; {hint + ' ' if hint.startswith('did') else ''}--data {data_path} "
+                f"has {', '.join(SOURCE_NAMES)}; in a folder of your own (--data DIR) any DIR/NAME/ is a source"
+            )
+        elif not SOURCE_NAME.fullmatch(name):
+            yield (
+                f"{where}: '{name}' cannot name a source, which is a folder DIR/NAME/: use letters, digits, '_' and "
+                "'-', beginning with a letter or digit"
+            )
+
+
+def mix_problems(
+    mix: Mapping[str, float], where: str, known: Sequence[str] | None = None, data_path: str | None = None
+) -> Iterator[str]:
+    """What is wrong with the names and ratios of a mix.
+
+    known: the sources there are to draw from; None: those that `data_path` can have.
+    """
+    if known is None:
+        yield from source_problems(mix, where, data_path)
     for name, share in mix.items():
-        if name not in known:
+        if known is not None and name not in known:
             yield f"{where}: unknown source '{name}'; {did_you_mean(name, known)}"
         if not (math.isfinite(share) and share > 0):
             yield f"{where}: the ratio of '{name}' is {share}; it must be above 0 (leave out what is not read)"
@@ -32,7 +61,7 @@ def relation_problems(config: Config) -> Iterator[str]:
         yield f"tournament.keep = {list(league.keep)}: each round must keep fewer than the one before, at least 1"
     elif league.keep and league.keep[-1] != 1:
         yield f"tournament.keep = {list(league.keep)}: the last round must keep 1, the winner"
-    yield from mix_problems(league.mix, "tournament.mix")
+    yield from mix_problems(league.mix, "tournament.mix", data_path=config.data.path)
     yield from _league_problems(config)
     for name, part in (("tournament", league), ("curriculum", stages)):
         if part.batch_size % part.gradient_accumulation_steps:
@@ -67,9 +96,7 @@ def relation_problems(config: Config) -> Iterator[str]:
 def _league_problems(config: Config) -> Iterator[str]:
     """Settings of the tournament that do not go together."""
     league = config.tournament
-    for name in league.report:
-        if name not in SOURCE_NAMES:
-            yield f"tournament.report: unknown source '{name}'; {did_you_mean(name, SOURCE_NAMES)}"
+    yield from source_problems(league.report, "tournament.report", config.data.path)
     if league.budget == "seconds" and (len(league.seconds) != len(league.keep) or any(s <= 0 for s in league.seconds)):
         yield (
             f"tournament.seconds = {list(league.seconds)}: budget = seconds needs one positive number a round, "

@@ -1,7 +1,7 @@
-"""The ten contestants of the tournament, and the rule that shrinks any model for a small machine.
+"""Model presets: the ten contestants of the tournament, v2 and v3; and the rule that shrinks any for a small machine.
 
-What a model is stands here and in presets.py; who enters a league stands in tournament/variants.py.
-Adding a contestant is one row. Counts are exact and tested: total / active per token.
+A contestant is one row; which of them enter a league is tournament/entrants.py. The counts beside the rows are exact
+and tested: total / active per token.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def _row(
     intermediate: int,
     *,
     experts: int = 1,
-    differential: bool = False,
+    attention: str = "grouped",
 ) -> ModelConfig:
+    """A model with the top 2 of its experts active."""
     return ModelConfig(
         hidden_size=hidden,
         num_layers=layers,
@@ -35,23 +36,23 @@ def _row(
         intermediate_size=intermediate,
         num_experts=experts,
         num_active_experts=min(experts, 2),
-        attention="differential" if differential else "grouped",
+        attention=attention,
     )
 
 
 # fmt: off
 CONTESTANTS: dict[str, ModelConfig] = {
-    #                          hidden layers heads kv intermediate           total / active parameters
-    "v01_dense_small":    _row(512, 16, 8, 4, 1536),                           # 75,514,368
-    "v02_dense_medium":   _row(768, 20, 12, 4, 2048),                          # 163,609,344
-    "v03_diffattn_small": _row(512, 16, 8, 4, 1536, differential=True),        # 81,810,944
-    "v04_diffattn_medium": _row(768, 20, 12, 4, 2048, differential=True),      # 179,344,384
-    "v05_moe_small":      _row(512, 12, 8, 4, 1024, experts=8),                # 185,659,904 / 72,413,696
-    "v06_moe_medium":     _row(768, 16, 12, 4, 1536, experts=8),               # 516,023,040 / 176,284,416
-    "v07_hybrid_small":   _row(512, 12, 8, 4, 1024, experts=8, differential=True),   # 190,382,336 / 77,136,128
-    "v08_hybrid_medium":  _row(768, 16, 12, 4, 1536, experts=8, differential=True),  # 528,611,072 / 188,872,448
-    "v09_deep_narrow":    _row(384, 32, 6, 3, 1024),                           # 70,803,840
-    "v10_wide_shallow":   _row(1024, 8, 16, 4, 2048),                          # 121,652,224
+    #                          hidden layers heads kv intermediate                       total / active parameters
+    "v01_dense_small":     _row(512, 16,  8, 4, 1536),                                     # 75,514,368
+    "v02_dense_medium":    _row(768, 20, 12, 4, 2048),                                     # 163,609,344
+    "v03_diffattn_small":  _row(512, 16,  8, 4, 1536, attention="differential"),           # 81,810,944
+    "v04_diffattn_medium": _row(768, 20, 12, 4, 2048, attention="differential"),           # 179,344,384
+    "v05_moe_small":       _row(512, 12,  8, 4, 1024, experts=8),                          # 185,659,904 / 72,413,696
+    "v06_moe_medium":      _row(768, 16, 12, 4, 1536, experts=8),                          # 516,023,040 / 176,284,416
+    "v07_hybrid_small":    _row(512, 12,  8, 4, 1024, experts=8, attention="differential"),  # 190,382,336 / 77,136,128
+    "v08_hybrid_medium":   _row(768, 16, 12, 4, 1536, experts=8, attention="differential"),  # 528,611,072 / 188,872,448
+    "v09_deep_narrow":     _row(384, 32,  6, 3, 1024),                                     # 70,803,840
+    "v10_wide_shallow":    _row(1024, 8, 16, 4, 2048),                                     # 121,652,224
 }
 # fmt: on
 
@@ -71,9 +72,9 @@ def shrink(model: ModelConfig, size: Size) -> ModelConfig:
     be rounded up (v09 at ÷ 8: 48 wide becomes 64, since its 2:1 heads need an even number of 16).
     Vocabulary and document mask are the size's.
     """
-    for_all = {"vocab_size": size.vocab_size, "document_mask": size.document_mask}
+    of_the_size = {"vocab_size": size.vocab_size, "document_mask": size.document_mask}
     if size.divide == 1:
-        return model.model_copy(update=for_all)
+        return model.model_copy(update=of_the_size)
     ratio = model.num_heads // model.num_kv_heads
     hidden = round(model.hidden_size / size.divide)
     if hidden // model.num_heads >= size.min_head_size and hidden % model.num_heads == 0:
@@ -83,7 +84,7 @@ def shrink(model: ModelConfig, size: Size) -> ModelConfig:
         hidden = heads * size.min_head_size
     return model.model_copy(
         update={
-            **for_all,
+            **of_the_size,
             "hidden_size": hidden,
             "num_layers": _half_up(model.num_layers / size.divide),
             "num_heads": heads,
@@ -94,4 +95,5 @@ def shrink(model: ModelConfig, size: Size) -> ModelConfig:
 
 
 def _half_up(value: float) -> int:
+    """Rounded, halves up, at least 1."""
     return max(1, int(value + 0.5))

@@ -17,7 +17,7 @@ from hamner.config.attention_kinds import attention_kind
 from hamner.config.errors import BadInput
 
 HUB_DEADLINE = 20.0  # seconds without a row
-SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")
+SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")  # known; a folder can hold any other
 
 
 class Strict(BaseModel):

@@ -1,4 +1,4 @@
-"""Trainer: one optimizer step with gradient accumulation, mixed precision and data parallelism (DDP).
+"""Trainer: one optimizer step (global step) with gradient accumulation, mixed precision and DDP.
 
 Data in: batches of tokens (B, T) from a mixer. Data out: one row of numbers a step. The loop belongs to whoever
 trains, on a session (session.py):

@@ -27,10 +27,10 @@ from hamner.config.load import load_config
 from hamner.config.schema import Config
 from hamner.data.mixer import Mixer
 from hamner.data.preparation.for_run import choose_tokenizer, prepare
-from hamner.data.preparation.job import Work
-from hamner.data.preparation.part import Part
+from hamner.data.preparation.part import Part, Work
 from hamner.data.preparation.pipeline import run
-from hamner.data.preparation.plan import open_job
+from hamner.data.preparation.plan import make_plan
+from hamner.data.preparation.store import Store
 from hamner.data.sources import SOURCES, Tally
 from hamner.data.sources.local_files import folder_documents, folder_files
 from hamner.data.text_rows import training_rows
@@ -55,8 +55,8 @@ def prepared(
     shutil.rmtree(out, ignore_errors=True)
     tokenizer = choose_tokenizer(config)
     began = clock()
-    job = open_job(config, str(out), names, tokenizer, tokens=None, runner=in_turn, say=print)
-    run(job, tokenizer, 64, runner, print)
+    plan = make_plan(config, Store(out), names, tokenizer, seq_len=64, runner=in_turn, say=print)
+    run(plan, tokenizer, runner, print)
     return clock() - began
 
 
@@ -113,17 +113,11 @@ def read(data: Path, folder: Path) -> None:
     mix = dict.fromkeys(NAMES, 0.25)
     for shard_tokens in (2**26, 2**16):
         config = config_of(data)
-        job = open_job(
-            config,
-            str(folder / f"{shard_tokens}"),
-            NAMES,
-            choose_tokenizer(config),
-            tokens=None,
-            shard_tokens=shard_tokens,
-            runner=in_turn,
-            say=print,
+        tokenizer, store = choose_tokenizer(config), Store(folder / f"{shard_tokens}")
+        plan = make_plan(
+            config, store, NAMES, tokenizer, seq_len=64, shard_tokens=shard_tokens, runner=in_turn, say=print
         )
-        run(job, choose_tokenizer(config), 64, in_turn, print)
+        run(plan, tokenizer, in_turn, print)
         corpus, tokenizer = prepare(
             config_of(folder / f"{shard_tokens}"),
             folder / f"run{shard_tokens}",

@@ -11,8 +11,14 @@ position  tournaments of identical contestants through the scheduler: does the o
 import argparse
 import collections
 import random
+import sys
+from pathlib import Path
 
 from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tournament"))
+
+from fakes import play_fake
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
 
@@ -125,50 +131,11 @@ def power(count: int) -> None:
         print(f"{case:<19}" + "".join(f"{cell:>16}" for cell in cells))
 
 
-class _Controller:
-    """As much of Tune as the scheduler sees: slots, statuses, one report at a time in random order."""
-
-    def __init__(self, scheduler, trials, slots, rng) -> None:
-        self.scheduler, self.trials, self.slots, self.rng = scheduler, trials, slots, rng
-
-    def stop_trial(self, trial) -> None:
-        trial.status = "TERMINATED"
-
-    def play(self, outcome) -> None:
-        for trial in self.trials:
-            self.scheduler.on_trial_add(self, trial)
-        while True:
-            running = [t for t in self.trials if t.status == "RUNNING"]
-            while len(running) < self.slots and (trial := self.scheduler.choose_trial_to_run(self)):
-                trial.status = "RUNNING"
-                running.append(trial)
-            if not running:
-                return
-            trial = self.rng.choice(running)
-            answer = self.scheduler.on_trial_result(self, trial, outcome(trial))
-            trial.status = {"CONTINUE": "RUNNING", "PAUSE": "PAUSED", "STOP": "TERMINATED"}[answer]
-
-
-class _Trial:
-    def __init__(self, name: str) -> None:
-        self.config, self.status, self.is_saving = {"row": {"contestant": name, "seed": 0}}, "PENDING", False
-
-
 def position(count: int) -> None:
-    import json
-
-    from tournament.scheduler import EliminationScheduler, Hooks
-
     rng, wins = random.Random(3), collections.Counter()
     for _ in range(count):
         bracket = Bracket(Rules([5, 3, 1]), {n: 1.0 for n in TEN})
-        hooks = Hooks({Run(n, 0): 1.0 for n in TEN}, lambda run, share: {}, lambda *a: None, lambda *a: None)
-
-        def outcome(trial, bracket=bracket):
-            index = bracket.next_round(Run(trial.config["row"]["contestant"], 0))
-            return {"round": index, "round_done": True, "outcome": json.dumps({"heldout_loss": 5 + rng.gauss(0, SD)})}
-
-        _Controller(EliminationScheduler(bracket, hooks), [_Trial(n) for n in TEN], 2, rng).play(outcome)
+        play_fake(bracket, lambda run, index: Outcome(5 + rng.gauss(0, SD)), rng)
         wins[bracket.winner()] += 1
     p = stats.chisquare([wins[n] for n in TEN]).pvalue
     print(

@@ -39,13 +39,13 @@ def test_the_table_is_the_recorded_one():
 def test_every_problem_of_a_bad_table_is_named():
     bad = (
         SEED[1],
-        SEED[0].model_copy(update={"mix": {"synthetic": 0.5, "tinystorys": 0.6}, "levels": (0.5, 0.4)}),
+        SEED[0].model_copy(update={"mix": {"synthetic": 0.5, "../wiki": 0.6}, "levels": (0.5, 0.4)}),
         SEED[1].model_copy(update={"levels": (0.1,) * 6, "schedule": "cosine"}),
         SEED[2].model_copy(update={"levels": (1.5, -0.5), "exact": True}),
     )
     problems = "\n".join(stage_problems(bad))
     for part in (
-        "did you mean 'tinystories'",
+        "'../wiki' cannot name a source",
         "sum to 1.1",
         "levels [0.5, 0.4] must be shares",
         "levels has 6 shares",

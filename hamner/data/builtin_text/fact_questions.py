@@ -1,4 +1,4 @@
-"""Questions about the entities of `world.py`, and short answers: (how to ask, how to answer) for each attribute.
+"""Questions about the entities of `world.py` and short answers, attribute by attribute: (how to ask, how to answer).
 
 `{it}`, `{him}` and `{his}` in a question are the entity's name at first and pronouns in a follow-up; answers
 say the same as the articles.

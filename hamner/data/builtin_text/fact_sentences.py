@@ -1,4 +1,4 @@
-"""Sentences about each kind of entity in `world.py`: how an article opens, and what it may say of each attribute.
+"""Sentences about each kind of entity in `world.py`, attribute by attribute: openings of an article, and the rest.
 
 `{S}` is the subject: the name, a pronoun or "the town". All verbs after it are singular.
 """

@@ -1,4 +1,4 @@
-"""Short children's stories: a wish, something in the way, somebody who helps, and a happy end.
+"""Short children's stories: somebody wants something, something is in the way, somebody helps, all ends well.
 
 `document(rng)` draws a plot from `story_plots.py`, a cast with names, kinds and pronouns, and the things of
 the story, and tells the plot's beats with them. A character, a thing or a place is the same from the first

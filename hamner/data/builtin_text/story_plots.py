@@ -1,4 +1,4 @@
-"""Twelve plots made of beats, each beat told in several ways; `story_frame.py` holds beginnings and ends.
+"""Twelve plots of stories, made of beats with several wordings each; `story_frame.py` holds openings and endings.
 
 Values come from `stories.py`: {hero}, {friend} and {elder} with .name .kind .trait .he .him .his .himself,
 and things. A beat is complete sentences; a beat that opens with a quotation starts a new paragraph.

@@ -1,12 +1,14 @@
-"""Which documents say again what another one says: MinHash with banding (Broder 1997; Leskovec et al., ch. 3).
+"""Deduplication (dedup): near-duplicates by MinHash and LSH with banding (Broder 1997; Leskovec et al., ch. 3).
 
 The numbers are those of FineWeb (Penedo et al. 2024): 112 hashes of the 5-word shingles in 14 bands of 8. Two
 texts that share a band are near-duplicates: at a Jaccard similarity s with probability 1 - (1 - s⁸)¹⁴, which is
 0.05 at s = 0.5, 0.56 at 0.7, 0.92 at 0.8. Near-duplicates of near-duplicates are one cluster.
 
-Of a cluster one document stays: the one whose text has the smallest hash, so that neither the order of the files
+Of a cluster one document is kept: the one whose text has the smallest hash, so that neither the order of the files
 nor the number of processes matters. The index of bands lies on disk; in memory a document costs some ten bytes, one
-that has duplicates some 40, and the keys being compared are 4 million at a time.
+that has duplicates some 40, and 4 million keys are compared at a time.
+
+Data in: documents. Data out: of each, whether it is kept, an exact or a near-duplicate.
 """
 
 from __future__ import annotations
@@ -19,24 +21,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from hamner.data.sources.source import Document
 
 BANDS, ROWS = 14, 8
 SHINGLE_WORDS = 5
 SEED = 1
-AT_ONCE = 2**22  # keys sorted at a time
-KEPT, EXACT, NEAR = 0, 1, 2
+KEYS_AT_ONCE = 2**22  # sorted at a time
+KEPT, EXACT, NEAR = range(3)  # kinds of documents
 WORD = re.compile(r"\w+")
 
 Keys = npt.NDArray[np.uint64]
 
 
 def words(document: Document) -> list[str]:
-    """The words that count: lower case, without punctuation, and of a conversation without the system's turn."""
-    text = document.without_system().text
+    """The words that are compared: lower case, without punctuation, of a conversation without its system prompt."""
+    text = document.without_system_prompt().text
     return WORD.findall(text.lower()) or list(text)
 
 
@@ -79,53 +79,52 @@ def band_keys(documents: Sequence[Document]) -> Keys:
 class Index:
     """The keys of all documents on disk, in the documents' order, one file a band."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keys_at_once: int = KEYS_AT_ONCE) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._files = [folder / "text", *(folder / f"band{band:02}" for band in range(BANDS))]
         for path in self._files:
             path.write_bytes(b"")
-        self._count = 0
+        self._count, self._keys_at_once = 0, keys_at_once
 
     def add(self, texts: Keys, bands: Keys) -> None:
-        """texts (n,): a hash of each whole text; bands (n, BANDS)."""
+        """Add n documents. texts (n,): a hash of each whole text; bands (n, BANDS)."""
         for path, keys in zip(self._files, (texts, *bands.T), strict=True):
             with path.open("ab") as file:
                 file.write(np.ascontiguousarray(keys).tobytes())
         self._count += len(texts)
 
-    def verdicts(self, preferred: int | None = None) -> npt.NDArray[np.uint8]:
-        """(n,) KEPT, EXACT or NEAR of each document: what it is to one that stays.
+    def kinds(self, preferred: int) -> npt.NDArray[np.uint8]:
+        """(n,) KEPT, EXACT or NEAR: each document's relation to the one of its cluster that is kept.
 
-        Of a cluster that has some of the first `preferred` documents, one of these stays. None: all are alike.
+        Of a cluster with some of the first `preferred` documents, one of these is kept.
         """
         n = self._count
-        preferred = n if preferred is None else preferred
         cluster = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)  # of each document, the first in it
-        found = np.zeros(n, dtype=np.uint8)
-        for again, first in self._equal(self._files[0]):
-            found[again] = EXACT
-            cluster[again] = first
+        kinds = np.zeros(n, dtype=np.uint8)
+        for repeats, first in self._equal(self._files[0]):
+            kinds[repeats] = EXACT
+            cluster[repeats] = first
         for path in self._files[1:]:
-            for again, first in self._equal(path):
-                cluster = _join(cluster, again, first)
+            for repeats, first in self._equal(path):
+                cluster = _join(cluster, repeats, first, self._keys_at_once)
         moved = np.flatnonzero(cluster != np.arange(n))
         members = np.union1d(moved, cluster[moved])
         texts = np.memmap(self._files[0], dtype=np.uint64, mode="r")[members] if len(members) else members
         order = members[np.lexsort((members, texts, members >= preferred, cluster[members]))]
-        again = np.concatenate([[False], cluster[order][1:] == cluster[order][:-1]])[: len(order)]
-        dropped = order[again]
-        found[dropped] = np.where(found[dropped] == EXACT, EXACT, NEAR)
-        return found
+        is_repeat = np.concatenate([[False], cluster[order][1:] == cluster[order][:-1]])[: len(order)]
+        dropped = order[is_repeat]
+        kinds[dropped] = np.where(kinds[dropped] == EXACT, EXACT, NEAR)
+        return kinds
 
     def _equal(self, path: Path) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-        """Documents whose key an earlier document has, and the first such, a part of the keys at a time."""
+        """Documents whose key an earlier document has, and the first such, some of the keys at a time."""
         if not self._count:
             return
-        bits = max(0, (self._count - 1) // AT_ONCE).bit_length()
+        bits = max(0, (self._count - 1) // self._keys_at_once).bit_length()
         for part in range(2**bits):
             keys, places = [], []
-            for start in range(0, self._count, AT_ONCE):
-                block = np.fromfile(path, dtype=np.uint64, count=AT_ONCE, offset=8 * start)
+            for start in range(0, self._count, self._keys_at_once):
+                block = np.fromfile(path, dtype=np.uint64, count=self._keys_at_once, offset=8 * start)
                 here = np.flatnonzero(block >> np.uint64(64 - bits) == part) if bits else np.arange(len(block))
                 keys.append(block[here])
                 places.append(here + start)
@@ -134,17 +133,22 @@ class Index:
                 continue
             order = np.argsort(key, kind="stable")  # so the first of equals is the first document
             key, place = key[order], place[order]
-            new = np.concatenate([[True], key[1:] != key[:-1]])
-            first = place[new][new.cumsum() - 1]
-            yield place[~new], first[~new]
+            is_new = np.concatenate([[True], key[1:] != key[:-1]])
+            first = place[is_new][is_new.cumsum() - 1]
+            yield place[~is_new], first[~is_new]
 
 
-def _join(cluster: npt.NDArray[Any], one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Clusters after one[i] and other[i] are found to belong together; each is named by its first document."""
+def _join(
+    cluster: npt.NDArray[Any], one: npt.NDArray[Any], other: npt.NDArray[Any], keys_at_once: int
+) -> npt.NDArray[Any]:
+    """Clusters once one[i] and other[i] are joined; each is named by its first document."""
     a, b = cluster[one], cluster[other]
     a, b = a[a != b], b[a != b]
     if not len(a):
         return cluster
+    from scipy.sparse import coo_array  # 0.4 s, which only text with duplicates has to wait for
+    from scipy.sparse.csgraph import connected_components
+
     names, index = np.unique(np.concatenate([a, b]), return_inverse=True)
     pairs = coo_array((np.ones(len(a), dtype=bool), (index[: len(a)], index[len(a) :])), shape=(len(names),) * 2)
     count, group = connected_components(pairs, directed=False)
@@ -152,6 +156,6 @@ def _join(cluster: npt.NDArray[Any], one: npt.NDArray[Any], other: npt.NDArray[A
     np.minimum.at(least, group, names)
     renamed = np.arange(len(cluster), dtype=cluster.dtype)
     renamed[names] = least[group]
-    for start in range(0, len(cluster), AT_ONCE):
-        cluster[start : start + AT_ONCE] = renamed[cluster[start : start + AT_ONCE]]
+    for start in range(0, len(cluster), keys_at_once):
+        cluster[start : start + keys_at_once] = renamed[cluster[start : start + keys_at_once]]
     return cluster

@@ -1,4 +1,4 @@
-"""Prepare the data of one run: check its sources, choose its tokenizer, make or link its shards."""
+"""Data of one run: check its sources, choose its tokenizer, make or link its token shards."""
 
 from __future__ import annotations
 
@@ -6,45 +6,58 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hamner.config.errors import BadInput, Problems
-from hamner.config.schema import SOURCE_NAMES, Config, Data
+from hamner.config.checks import source_problems
+from hamner.config.errors import BadInput
+from hamner.config.schema import Config, Data
 from hamner.data.corpus import Corpus
-from hamner.data.preparation.job import Runner, Work
-from hamner.data.preparation.manifest import held_sources, is_prepared
-from hamner.data.preparation.part import Part
+from hamner.data.preparation.inputs import available_sources, check_data_path, find_inputs, sources_to_read, text_names
+from hamner.data.preparation.manifest import MANIFEST, is_prepared, prepared_sources, short_sources
+from hamner.data.preparation.part import Part, Runner, Work
 from hamner.data.preparation.pipeline import run
-from hamner.data.preparation.plan import COPY_FIRST, SPARE, STAGED, Say, _folder_of, open_job
+from hamner.data.preparation.plan import SPARE, PrintLine, make_plan
 from hamner.data.preparation.store import Store
 from hamner.data.sources import SOURCES
-from hamner.data.sources.local_files import folder_files
 from hamner.data.split import CHARACTERS_PER_TOKEN
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import write_json
 
+PROGRESS_SECONDS = 20
 
-def check_sources(config: Config, names: Iterable[str]) -> None:
-    """Everything about the sources that can be found wrong without reading them. Raises BadInput."""
-    problems = Problems()
-    path = config.data.path
-    if "://" in path:
-        raise BadInput(f"--data {path} is an address, and text and shards are read from a folder: {COPY_FIRST}")
-    if path not in ("hub", "builtin") and not Path(path).expanduser().is_dir():
-        raise BadInput(f"no data folder '{path}': --data takes hub, builtin, or a folder with DIR/<source>/ in it")
+
+def check_sources(config: Config, names: Iterable[str], where: str = "mix") -> None:
+    """Raises BadInput for everything about the sources that is wrong before any is read.
+
+    names: of the sources that are demanded, and `where` they stand; a source outside them may be missing.
+    """
+    names, path = tuple(names), config.data.path
+    check_data_path(path)
     if is_prepared(path):
-        held = held_sources(path)
-        missing = [name for name in dict.fromkeys(names) if SOURCES[name].builtin and name not in held]
-        if missing:
-            raise BadInput(
-                f"{path} was prepared without {', '.join(missing)}: it holds {', '.join(held)}; prepare "
-                "again with --sources, or change the mix"
-            )
+        _check_prepared(path, names)
         return
-    for name in sorted({*names, *(SOURCE_NAMES if config.data.tokenizer == "train" else ())}):
-        folder = _folder_of(SOURCES[name], config)
-        if folder is not None:
-            with problems.collect():
-                folder_files(SOURCES[name], folder)
-    problems.raise_all()
+    problems = list(source_problems(names, where, path))
+    if problems:
+        raise BadInput(problems)
+    find_inputs(config, sources_to_read(config, names, trains_tokenizer=config.data.tokenizer == "train"))
+
+
+def absent_sources(config: Config, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the known sources of text `names` that a config's data does not hold."""
+    path = config.data.path
+    if path not in ("hub", "builtin") and not Path(path).expanduser().is_dir():
+        return ()  # an error of check_sources
+    present = prepared_sources(path) if is_prepared(path) else available_sources(config)
+    return tuple(name for name in text_names(names) if name in SOURCES and name not in present)
+
+
+def _check_prepared(path: str, names: Iterable[str]) -> None:
+    """Raises BadInput when a prepared folder lacks one of the sources."""
+    sources = prepared_sources(path)
+    missing = [name for name in text_names(names) if name not in sources]
+    if missing:
+        raise BadInput(
+            f"{path} was prepared without {', '.join(missing)}: it holds {', '.join(sources)}; prepare "
+            "again with --sources, or change the mix"
+        )
 
 
 def choose_tokenizer(config: Config) -> Tokenizer | None:
@@ -56,8 +69,8 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
     else:
         name = config.data.tokenizer
         beside_data = Path(config.data.path).expanduser() / "tokenizer"  # a data folder may bring cosmo2's copy
-        usual = name == Data().tokenizer and config.data.path != "hub"
-        if usual and (beside_data / "tokenizer.json").is_file():
+        is_default = name == Data().tokenizer and config.data.path != "hub"
+        if is_default and (beside_data / "tokenizer.json").is_file():
             name = beside_data
     tokenizer = Tokenizer.load(name, config.data.hub_deadline)
     if tokenizer.vocab_size != config.size.vocab_size:
@@ -66,20 +79,20 @@ def choose_tokenizer(config: Config) -> Tokenizer | None:
             f"{config.size.vocab_size}: use the tokenizer the config means, or change size.vocab_size"
         )
     if is_prepared(config.data.path):
-        _check_asked_for(config, tokenizer)
+        _check_same_tokenizer(config, tokenizer)
     return tokenizer
 
 
-def _check_asked_for(config: Config, own: Tokenizer) -> None:
+def _check_same_tokenizer(config: Config, own: Tokenizer) -> None:
     """Raises BadInput when the config names another tokenizer than a prepared folder's own."""
-    asked = config.data.tokenizer
-    if asked in ("train", Data().tokenizer):  # what a config says by itself; nobody has asked for one
+    name = config.data.tokenizer
+    if name in ("train", Data().tokenizer):  # what configs say by default; the user has not named one
         return
-    sha256 = Tokenizer.load(asked).sha256
+    sha256 = Tokenizer.load(name).sha256
     if sha256 != own.sha256:
         raise BadInput(
             f"{config.data.path} was made with another tokenizer ({own.sha256[:12]}) than data.tokenizer = "
-            f"{asked} ({sha256[:12]}): leave that out, or prepare the data again with it"
+            f"{name} ({sha256[:12]}): leave that out, or prepare the data again with it"
         )
 
 
@@ -91,68 +104,73 @@ def prepare(
     tokenizer: Tokenizer | None,
     seq_len: int,
     hub_tokens: int,
-    say: Say = print,
+    say: PrintLine = print,
 ) -> tuple[Corpus, Tokenizer]:
-    """For one run: write the tokens of the sources `names` to `folder`; train a tokenizer first when None is given.
+    """Write the tokens of the sources `names` to the folder of a run; train a tokenizer first when None is given.
 
     seq_len: of the run's rows, of which each source must fill at least one to train on and one held out.
     hub_tokens: how far each hub source is streamed. Raises BadInput when a source is missing, too small or
-    unreadable. A finished folder is taken as it is: preparing twice costs nothing, and a folder that was prepared
-    beforehand is only pointed at.
+    unreadable. A finished folder is taken as it is, so preparing twice costs nothing; where the config's data was
+    prepared beforehand, the run's folder only points at it.
     """
-    if not (folder / "manifest.json").is_file():
+    if not (folder / MANIFEST).is_file():
         if is_prepared(config.data.path):
-            _point_at(config, folder, names, tokenizer, seq_len)
+            _point_at_prepared(config, folder, names, tokenizer, seq_len)
         else:
-            hub = config.data.path == "hub"
-            if hub:
-                say(
-                    f"streaming some {hub_tokens:,} tokens of each hub source for this run alone, about "
-                    f"{hub_tokens * CHARACTERS_PER_TOKEN * SPARE / 1e6:,.0f} MB each; prepared once with `python -m "
-                    "hamner.prepare_data`, no run waits for it again"
-                )
-            runner = told_now_and_then(say)
-            job = open_job(
-                config, str(folder), names, tokenizer, tokens=hub_tokens if hub else None, runner=runner, say=say
-            )
-            run(job, tokenizer, seq_len, runner, say)
-            Store(job.place).remove(STAGED)
+            _prepare_text(config, folder, names, tokenizer, seq_len, hub_tokens, say)
     tokenizer = Tokenizer.load(folder)
     return Corpus(folder, tokenizer.sha256), tokenizer
 
 
-def _point_at(config: Config, folder: Path, names: Sequence[str], tokenizer: Tokenizer | None, seq_len: int) -> None:
+def _prepare_text(
+    config: Config,
+    folder: Path,
+    names: Sequence[str],
+    tokenizer: Tokenizer | None,
+    seq_len: int,
+    hub_tokens: int,
+    say: PrintLine,
+) -> None:
+    is_hub = config.data.path == "hub"
+    if is_hub:
+        say(
+            f"streaming some {hub_tokens:,} tokens of each hub source for this run alone, about "
+            f"{hub_tokens * CHARACTERS_PER_TOKEN * SPARE / 1e6:,.0f} MB each; prepare them once with `python -m "
+            "hamner.prepare_data` to spare every run the wait"
+        )
+    tokens, runner = hub_tokens if is_hub else None, periodic_progress(say)
+    plan = make_plan(config, Store(folder), names, tokenizer, seq_len=seq_len, tokens=tokens, runner=runner, say=say)
+    run(plan, tokenizer, runner, say)
+
+
+def _point_at_prepared(
+    config: Config, folder: Path, names: Sequence[str], tokenizer: Tokenizer | None, seq_len: int
+) -> None:
     """Make `folder` stand for the prepared one that the config names."""
     check_sources(config, names)
     place = Path(config.data.path).expanduser().resolve()
     own = Tokenizer.load(place)
     corpus = Corpus(place, (tokenizer or own).sha256)
-    short = [
-        f"source '{name}' of {place} has {corpus.manifest['sources'][name][key]} tokens {use}, less than one row "
-        f"of {seq_len}: prepare more text"
-        for name in dict.fromkeys(names)
-        if SOURCES[name].builtin
-        for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
-        if corpus.manifest["sources"][name][key] < seq_len
-    ]
-    if short:
-        raise BadInput(short)
+    sources = {name: corpus.manifest["sources"][name] for name in dict.fromkeys(names) if name in text_names(names)}
+    problems = short_sources(sources, seq_len, "prepare more text", where=f" of {place}")
+    if problems:
+        raise BadInput(problems)
     own.save(folder)
-    write_json(folder / "manifest.json", corpus.manifest | {"folder": str(place), "seed": config.seed})
+    write_json(folder / MANIFEST, corpus.manifest | {"folder": str(place), "seed": config.seed})
 
 
-def told_now_and_then(say: Say) -> Runner:
-    """Part by part in this process, with a line every 20 seconds."""
+def periodic_progress(say: PrintLine) -> Runner:
+    """Does the work part by part in this process, with a line every PROGRESS_SECONDS."""
 
-    def runner(what: str, work: Work, parts: Sequence[Part]) -> None:
-        done, told, total = 0, time.monotonic(), sum(part.size for part in parts)
+    def runner(step: str, work: Work, parts: Sequence[Part]) -> None:
+        total, finished, last = sum(part.size for part in parts), 0, time.monotonic()
 
         def advance(size: int) -> None:
-            nonlocal done, told
-            done += size
-            if time.monotonic() > told + 20:
-                told = time.monotonic()
-                say(f"{what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB so far")
+            nonlocal finished, last
+            finished += size
+            if time.monotonic() > last + PROGRESS_SECONDS:
+                last = time.monotonic()
+                say(f"{step}: {finished / 1e6:,.0f} of {total / 1e6:,.0f} MB so far")
 
         for part in parts:
             work(part, advance)

@@ -1,4 +1,8 @@
-"""Folders that were prepared before: whether one is, what it holds, and whether it is what a command asks for."""
+"""Manifest of a prepared folder: written last, and checked before the folder is used or called finished.
+
+Data in: a plan, the facts that decide.py found and the records of the shards. Data out: manifest.json (corpus.py says
+what it holds); of a folder prepared before, whether it is whole and what a command would write.
+"""
 
 from __future__ import annotations
 
@@ -12,51 +16,142 @@ import numpy as np
 from hamner.config.errors import BadInput
 from hamner.data.corpus import broken_shards, unigram_entropy
 from hamner.data.preparation import deduplicate
-from hamner.data.preparation.job import Inputs, Job, _stored_tokenizer, settings
-from hamner.data.preparation.part import WORK
+from hamner.data.preparation.dispositions import HELD_OUT, SIDES, TRAIN
+from hamner.data.preparation.inputs import InputFiles
+from hamner.data.preparation.plan import Plan
 from hamner.data.preparation.store import Store
-from hamner.data.preparation.write_shards import HELD_OUT, SIDES, TRAIN, shard_records, token_type
+from hamner.data.preparation.write_shards import shard_records, stored_tokenizer, token_type
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json_as
 
+MANIFEST = "manifest.json"
+
 
 def is_prepared(path: str) -> bool:
-    """Whether a data folder is one that prepare_data finished."""
-    return path not in ("hub", "builtin") and (Path(path).expanduser() / "manifest.json").is_file()
+    """Whether a data folder is one that a preparation finished."""
+    return path not in ("hub", "builtin") and (Path(path).expanduser() / MANIFEST).is_file()
 
 
-def held_sources(path: str) -> dict[str, Any]:
-    """What the manifest of a prepared folder says of its sources. Raises BadInput for a broken one."""
-    return read_json_as(Path(path).expanduser() / "manifest.json", lambda manifest: dict(manifest["sources"]))
+def prepared_sources(path: str) -> dict[str, Any]:
+    """The facts of each source of a prepared folder. Raises BadInput for a broken manifest."""
+    return read_json_as(Path(path).expanduser() / MANIFEST, lambda manifest: dict(manifest["sources"]))
+
+
+def write_manifest(plan: Plan, facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Write what the shards hold, and return it. Raises BadInput when a source does not fill one row on each side.
+
+    facts: of each source, as decide() returned them.
+    """
+    tokenizer = stored_tokenizer(plan.store)
+    dtype = token_type(tokenizer.vocab_size)
+    sources = {name: _source_entry(plan, name, facts[name], tokenizer.vocab_size) for name in plan.names}
+    problems = short_sources(sources, plan.seq_len, "give more text")
+    if problems:
+        raise BadInput(problems)
+    manifest = {
+        "data": plan.config.data.path,
+        "seed": plan.config.seed,
+        "tokenizer_sha256": tokenizer.sha256,
+        "tokenizer": f"trained on {', '.join(plan.sources)} and synthetic items" if plan.trains_tokenizer else "given",
+        "dtype": dtype.name,
+        "normalization": "NFC; LF line ends; control characters removed",
+        "duplicates": f"dropped over all sources: {deduplicate.BANDS} bands of {deduplicate.ROWS} MinHashes of "
+        f"{deduplicate.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
+        "conversations without their system prompt"
+        if any(map(plan.drops_duplicates, plan.parts))
+        else "kept",
+        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
+        "heldout_fraction": plan.config.data.heldout_fraction,
+        "settings": plan.settings,
+        "inputs": plan.inputs,
+        "sources": sources,
+    }
+    plan.store.write_json(MANIFEST, manifest)
+    return manifest
+
+
+def _source_entry(plan: Plan, name: str, facts: dict[str, Any], vocab_size: int) -> dict[str, Any]:
+    """The manifest's entry of one source."""
+    records = (record for part in plan.parts_of(name) for record in shard_records(plan.store, part))
+    shards = [shard for record in records for shard in record["files"]]
+    train, heldout = (
+        {
+            key: sum(shard[key] for shard in shards if shard["side"] == SIDES[side])
+            for key in ("documents", "tokens", "characters", "text_bytes")
+        }
+        for side in (TRAIN, HELD_OUT)
+    )
+    return {
+        **{key: facts[key] for key in ("origin", "revision", "license", "text_hash")},
+        "documents": train["documents"],
+        "heldout_documents": heldout["documents"],
+        "tokens": train["tokens"],
+        "heldout_tokens": heldout["tokens"],
+        "characters": train["characters"],
+        "heldout_characters": heldout["characters"],
+        "bytes": train["text_bytes"],
+        "heldout_bytes": heldout["text_bytes"],
+        "threshold": facts["threshold"],
+        "one_whole": facts["one_whole"],
+        "heldout_unigram_nats": _heldout_entropy(plan.store, shards, vocab_size) if heldout["tokens"] else None,
+        "records": facts["records"],
+        "dropped": facts["dropped"],
+        "skipped": facts["skipped"],
+        "shards": shards,
+    }
+
+
+def _heldout_entropy(store: Store, shards: list[dict[str, Any]], vocab_size: int) -> float:
+    """Nats per held-out token of a model that knows the tokens' frequencies alone."""
+    counts = np.zeros(vocab_size, dtype=np.int64)
+    for shard in shards:
+        if shard["side"] == SIDES[HELD_OUT]:
+            ids = np.frombuffer(store.read(shard["file"]) or b"", dtype=token_type(vocab_size))
+            counts += np.bincount(ids, minlength=vocab_size)
+    return unigram_entropy(counts)
+
+
+def short_sources(sources: dict[str, dict[str, Any]], seq_len: int, way_out: str, where: str = "") -> list[str]:
+    """A line for each side of a source that does not fill one row of `seq_len` tokens."""
+    return [
+        f"source '{name}'{where} has {facts[key]} tokens {use}, less than one row of {seq_len}: {way_out}"
+        for name, facts in sources.items()
+        for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
+        if facts[key] < seq_len
+    ]
 
 
 def check_finished(
-    store: Store, manifest: dict[str, Any], settings: dict[str, Any], inputs: Inputs, tokenizer: Tokenizer | None
+    store: Store,
+    manifest: dict[str, Any],
+    settings: dict[str, Any],
+    inputs: dict[str, InputFiles],
+    tokenizer: Tokenizer | None,
 ) -> None:
     """Raises BadInput when a finished folder is not what the same command would write, or is not whole.
 
     Files are compared by name and size: their text is read only when it is prepared.
     """
     way_out = "choose another --out, or delete it to prepare again"
+    listings = {name: files.listing() for name, files in inputs.items()}
     try:
         shards = [shard for facts in manifest["sources"].values() for shard in facts["shards"]]
-        broken, made_with = broken_shards(shards, store.size), manifest["tokenizer_sha256"]
-        other_settings, differs = manifest["settings"] != settings, _difference(manifest["inputs"], inputs)
+        broken, sha256 = broken_shards(shards, store.size), manifest["tokenizer_sha256"]
+        has_other_settings, difference = manifest["settings"] != settings, _difference(manifest["inputs"], listings)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadInput(
-            f"{store.place}/manifest.json is broken, or of an earlier version: {type(error).__name__} "
-            f"{error}; {way_out}"
+            f"{store.place}/{MANIFEST} is broken, or of an earlier version: {type(error).__name__} {error}; {way_out}"
         ) from None
-    if other_settings:
+    if has_other_settings:
         raise BadInput(f"{store.place} is finished, with other settings: {way_out}")
-    if differs:
-        raise BadInput(f"{store.place} is finished, from other files: {differs}; {way_out}")
-    if tokenizer is not None and tokenizer.sha256 != made_with:
+    if difference:
+        raise BadInput(f"{store.place} is finished, from other files: {difference}; {way_out}")
+    if tokenizer is not None and tokenizer.sha256 != sha256:
         raise BadInput(
-            f"{store.place} is finished, with another tokenizer ({made_with[:12]}) than the one to be used "
+            f"{store.place} is finished, with another tokenizer ({sha256[:12]}) than the one to be used "
             f"({tokenizer.sha256[:12]}): {way_out}"
         )
-    if hashlib.sha256(store.read("tokenizer.json") or b"").hexdigest() != made_with:
+    if hashlib.sha256(store.read("tokenizer.json") or b"").hexdigest() != sha256:
         broken.insert(0, "tokenizer.json")
     if broken:
         raise BadInput(
@@ -65,81 +160,15 @@ def check_finished(
         )
 
 
-def _difference(held: Inputs, given: Inputs) -> str:
-    """The first file in which two lists of inputs differ, in words; empty when none does."""
-    before, now = (
-        {f"{source}/{name}": size for source, files in inputs.items() for name, size in files}
-        for inputs in (held, given)
+def _difference(before: dict[str, list[list[Any]]], now: dict[str, list[list[Any]]]) -> str:
+    """The first file in which two listings of inputs differ, in words; empty when they are equal."""
+    earlier, present = (
+        {f"{source}/{name}": size for source, files in listing.items() for name, size in files}
+        for listing in (before, now)
     )
-    changed = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
+    changed = sorted(path for path in earlier.keys() | present.keys() if earlier.get(path) != present.get(path))
     if not changed:
         return ""
     first = changed[0]
-    what = "is new" if first not in before else "is gone" if first not in now else "has another size"
+    what = "is new" if first not in earlier else "is gone" if first not in present else "has another size"
     return f"{first} {what}" + (f", and {len(changed) - 1} more differ" if len(changed) > 1 else "")
-
-
-def _manifest(job: Job, store: Store, seq_len: int) -> dict[str, Any]:
-    """What the shards hold. Raises BadInput when a source does not fill one row on each side."""
-    config, tokenizer = job.config, _stored_tokenizer(store)
-    dtype = token_type(tokenizer.vocab_size)
-    read, sources = store.read_json(f"{WORK}/decided.json")["sources"], {}
-    for name in job.names:
-        shards = [shard for part in job.of(name) for record in shard_records(store, part) for shard in record["files"]]
-        total = {
-            side: {
-                key: sum(s[key] for s in shards if s["side"] == side)
-                for key in ("documents", "tokens", "characters", "text_bytes")
-            }
-            for side in SIDES.values()
-        }
-        counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
-        for shard in shards:
-            if shard["side"] == SIDES[HELD_OUT]:
-                ids = np.frombuffer(store.read(shard["file"]) or b"", dtype=dtype)
-                counts += np.bincount(ids, minlength=len(counts))
-        train, held = total[SIDES[TRAIN]], total[SIDES[HELD_OUT]]
-        sources[name] = {
-            **{key: read[name][key] for key in ("origin", "revision", "licence", "text_hash")},
-            "documents": train["documents"],
-            "heldout_documents": held["documents"],
-            "tokens": train["tokens"],
-            "heldout_tokens": held["tokens"],
-            "characters": train["characters"],
-            "heldout_characters": held["characters"],
-            "bytes": train["text_bytes"],
-            "heldout_bytes": held["text_bytes"],
-            "threshold": read[name]["threshold"],
-            "one_whole": read[name]["one_whole"],
-            "heldout_unigram_nats": unigram_entropy(counts) if held["tokens"] else None,
-            "records": read[name]["records"],
-            "dropped": read[name]["dropped"],
-            "skipped": read[name]["skipped"],
-            "shards": shards,
-        }
-    short = [
-        f"source '{name}' has {facts[key]} tokens {use}, less than one row of {seq_len}: give more text"
-        for name, facts in sources.items()
-        for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
-        if facts[key] < seq_len
-    ]
-    if short:
-        raise BadInput(short)
-    return {
-        "data": config.data.path,
-        "seed": config.seed,
-        "tokenizer_sha256": tokenizer.sha256,
-        "tokenizer": "trained on all five sources" if job.trains_tokenizer else "given",
-        "dtype": dtype.name,
-        "normalisation": "NFC; LF line ends; control characters removed",
-        "duplicates": f"dropped over all sources: {deduplicate.BANDS} bands of {deduplicate.ROWS} MinHashes of "
-        f"{deduplicate.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
-        "conversations without their system prompt"
-        if any(map(job.drops_duplicates, job.parts))
-        else "kept",
-        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
-        "heldout_fraction": config.data.heldout_fraction,
-        "settings": settings(config, job.names, job.tokens, job.shard_tokens),
-        "inputs": job.inputs,
-        "sources": sources,
-    }

@@ -1,61 +1,120 @@
-"""One part of the text that is prepared: which files it is, and its documents in batches."""
+"""One part of the text, the unit of work: its files, its documents in batches, and the skeleton of both its readings.
+
+A part is an input file, several small ones, or the builtin text of a source; it is one task on a cluster. It is read
+twice (survey.py, write_shards.py), each time into numbered pieces that are stored whole: a killed reading continues
+after the last piece.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
-from hamner.config.schema import Config
-from hamner.data.sources import SOURCES, Document, Tally
+from hamner.data.sources import Document, Tally, find_source
 from hamner.data.sources.local_files import builtin_documents, folder_documents
 
 BATCH_CHARACTERS, BATCH_DOCUMENTS = 2**21, 2000  # handled at a time
-WORK = "unfinished"  # folder of what is needed until the manifest is written
-Advance = Callable[[int], None]  # told how many bytes of input were done
+PART_BYTES = 2**23  # small files are read together up to this size
+SHARD_TOKENS = 2**26  # of a shard, unless a command says otherwise
 
 
 @dataclass(frozen=True)
 class Part:
-    """A task: some files of one source, or the builtin text of it (no files)."""
+    """Some files of one source, or its builtin text (no files)."""
 
     source: str
     number: int
     files: tuple[Path, ...] = ()
     size: int = 0  # bytes on disk; of builtin text, characters
     folder: Path | None = None  # DIR/<source>, above the files
+    seed: int = 0  # of builtin text
 
     @property
     def name(self) -> str:
         return f"{self.source}.{self.number:05}"
 
 
-def documents(part: Part, config: Config, tally: Tally) -> Iterator[Document]:
+Advance = Callable[[int], None]  # called with the bytes of input read since the last call
+Work = Callable[[Part, Advance], None]
+Runner = Callable[[str, Work, Sequence[Part]], None]  # does the work on every part; the word names the step
+
+
+class PieceWriter(Protocol):
+    """What one reading makes of a part's documents: numbered pieces, each stored whole."""
+
+    documents_read: int  # by the stored pieces
+    is_complete: bool  # the last piece is stored
+
+    def add(self, batch: list[Document]) -> None:
+        """Take a batch, and store each piece that is full."""
+
+    def close(self) -> None:
+        """Store the last piece, at the end of the part."""
+
+
+def read_part(part: Part, documents: Iterator[Document], tally: Tally, writer: PieceWriter, advance: Advance) -> None:
+    """Read a part into `writer` from where its stored pieces end.
+
+    documents: of the whole part, counted by `tally`.
+    """
+    if writer.is_complete:
+        advance(part.size)
+        return
+    with closing(generator(documents)) as stream:
+        for _ in itertools.islice(stream, writer.documents_read):
+            pass
+        reported = 0
+        for batch in batches(stream):
+            writer.add(batch)
+            advance(tally.bytes_read - reported if part.files else sum(len(document.text) for document in batch))
+            reported = tally.bytes_read
+    writer.close()
+
+
+def file_parts(source: str, files: Sequence[Path], folder: Path, part_bytes: int = PART_BYTES) -> list[Part]:
+    """Files of `folder` in order; each a part of its own, small neighbours together."""
+    parts: list[Part] = []
+    group: list[Path] = []
+    size = 0
+    for path in files:
+        more = path.stat().st_size
+        if group and size + more > part_bytes:
+            parts.append(Part(source, len(parts), tuple(group), size, folder))
+            group, size = [], 0
+        group.append(path)
+        size += more
+    return [*parts, Part(source, len(parts), tuple(group), size, folder)]
+
+
+def part_documents(part: Part, tally: Tally) -> Iterator[Document]:
     """The part's documents, the same each time."""
-    source = SOURCES[part.source]
     if part.files:
-        return folder_documents(source, part.files, tally, part.folder)
-    return _counted(builtin_text(part.source, config.seed, config.data.builtin_characters), tally)
+        return folder_documents(find_source(part.source), part.files, tally, part.folder)
+    return _counted(builtin_text(part.source, part.seed, part.size), tally)
 
 
-def _counted(texts: Iterable[Document], tally: Tally) -> Iterator[Document]:
-    for document in texts:
+def _counted(documents: Iterable[Document], tally: Tally) -> Iterator[Document]:
+    for document in documents:
         tally.records += 1
         yield document
 
 
 @lru_cache(maxsize=8)
 def builtin_text(name: str, seed: int, characters: int) -> list[Document]:
-    """Drawn once a process: writing it takes longer than reading it."""
-    return list(builtin_documents(SOURCES[name], seed, characters))
+    """Builtin documents, drawn once a process: drawing takes longer than reading."""
+    return list(builtin_documents(find_source(name), seed, characters))
 
 
-def batches(stream: Iterable[Document]) -> Iterator[list[Document]]:
+def batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
     """Documents a few megabytes at a time."""
     batch: list[Document] = []
     size = 0
-    for document in stream:
+    for document in documents:
         batch.append(document)
         size += len(document.text)
         if size >= BATCH_CHARACTERS or len(batch) >= BATCH_DOCUMENTS:
@@ -65,6 +124,6 @@ def batches(stream: Iterable[Document]) -> Iterator[list[Document]]:
         yield batch
 
 
-def generator(stream: Iterator[Document]) -> Generator[Document, None, None]:
+def generator(documents: Iterator[Document]) -> Generator[Document, None, None]:
     """An iterator that can be closed: files stay open while it is half read."""
-    yield from stream
+    yield from documents

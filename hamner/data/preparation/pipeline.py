@@ -1,29 +1,44 @@
-"""The data pipeline: survey every part, decide what is kept, write shards, seal them with a manifest."""
+"""Data pipeline: survey every part, decide what is kept, write shards, close with a manifest.
+
+Data in: a plan. Data out: the prepared folder. Each step continues from where an earlier process left it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from hamner.data.preparation.decide import _decide
-from hamner.data.preparation.job import Job, Runner
-from hamner.data.preparation.manifest import _manifest
-from hamner.data.preparation.part import WORK, builtin_text
-from hamner.data.preparation.store import Store
+from hamner.data.preparation.decide import decide
+from hamner.data.preparation.manifest import write_manifest
+from hamner.data.preparation.part import Runner, builtin_text
+from hamner.data.preparation.plan import DECIDED, STAGED, Plan, PrintLine
+from hamner.data.preparation.store import UNFINISHED, Store
+from hamner.data.preparation.survey import survey_part
+from hamner.data.preparation.write_shards import write_part
 from hamner.data.tokenizer import Tokenizer
 
+SURVEY, WRITE = "reading", "tokenising"  # the steps that work on parts, as the progress bar names them
 
-def run(job: Job, tokenizer: Tokenizer | None, seq_len: int, runner: Runner, say: Callable[[str], None]) -> None:
-    """All steps, each from where an earlier process left it; the manifest last. Raises BadInput.
 
-    tokenizer: None to train one. seq_len: of rows, of which each source must fill one on each side.
+def run(plan: Plan, tokenizer: Tokenizer | None, runner: Runner, say: PrintLine) -> dict[str, Any]:
+    """Prepare what is planned; returns the manifest. Raises BadInput.
+
+    tokenizer: None to train one. runner: does the work on the parts, here or on a cluster.
     """
-    store = Store(job.place)
-    store.remove_torn()
-    if store.read(f"{WORK}/decided.json") is None:
-        runner("reading", job.survey, job.parts)
-        decided = _decide(job, store, tokenizer, say)
-        store.write_json(f"{WORK}/decided.json", decided)  # after the verdicts and the tokenizer
-    runner("tokenising", job.write, job.written)
-    store.write_json("manifest.json", _manifest(job, store, seq_len))
-    store.remove(WORK)
+    plan.store.remove_temporary_files()
+    decided = plan.store.read_json(DECIDED)
+    if decided is None:
+        runner(SURVEY, partial(survey_part, plan), plan.parts)
+        decided = {"sources": decide(plan, tokenizer, say)}
+        plan.store.write_json(DECIDED, decided)  # after the dispositions and the tokenizer
+    runner(WRITE, partial(write_part, plan), plan.written_parts)
+    manifest = write_manifest(plan, decided["sources"])
+    remove_leftovers(plan.store)
     builtin_text.cache_clear()
+    return manifest
+
+
+def remove_leftovers(store: Store) -> None:
+    """Remove what is needed only until the manifest is written."""
+    for folder in (UNFINISHED, STAGED):
+        store.remove(folder)

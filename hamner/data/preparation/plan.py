@@ -1,145 +1,199 @@
-"""Plan a preparation: what is read, from where, into which folder; hub data is staged first."""
+"""Plan of a preparation: what is read, from where, into which store, with which settings.
+
+Data in: a config, the names of sources, a tokenizer or None to train one. Data out: a frozen `Plan`, which every
+process that takes part gets. Text that comes from the hub is on disk by then (OUT/from_hub/).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
-from hamner.config.schema import SOURCE_NAMES, Config
-from hamner.data.preparation.job import Inputs, Job, Runner, inputs_of, parts_of, settings
-from hamner.data.preparation.part import WORK, Part
-from hamner.data.preparation.store import Store
-from hamner.data.preparation.write_shards import SHARD_TOKENS
-from hamner.data.sources import SOURCES, Source
+from hamner.config.schema import Config
+from hamner.data.preparation.inputs import InputFiles, find_inputs, sources_to_read, text_names
+from hamner.data.preparation.part import PART_BYTES, SHARD_TOKENS, Advance, Part, Runner, file_parts
+from hamner.data.preparation.store import UNFINISHED, Store
+from hamner.data.sources import Source, find_source
 from hamner.data.sources.hub_stream import Staged, stage
-from hamner.data.sources.local_files import folder_files
 from hamner.data.split import CHARACTERS_PER_TOKEN
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json
-from hamner.runs.folders import home_folder
 
-STAGED = "from_hub"  # what was streamed, until the manifest is written
-COPY_FIRST = "copy it to a disk of the machine first, and give that folder to a run with --data"
+STAGED = "from_hub"  # folder of what was streamed, until the manifest is written
 SPARE = 1.3  # of a hub source, streamed for what is held out or dropped
-Say = Callable[[str], None]
+FORMAT = 2  # of the files in unfinished/: those of another format cannot be continued
+DECIDED = f"{UNFINISHED}/decided.json"  # facts of each source; from here on the plan cannot change
+
+PrintLine = Callable[[str], None]
 
 
-def open_job(
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the steps of a preparation need to know. Travels to other machines."""
+
+    config: Config
+    store: Store  # where the shards go
+    seq_len: int  # of rows, of which each source must fill one on each side of the split
+    names: tuple[str, ...]  # sources that are written; others are read to train the tokenizer
+    parts: tuple[Part, ...]  # of all sources that are read, in the sources' order
+    origins: dict[str, dict[str, Any]]  # of each source: origin, revision, license
+    inputs: dict[str, list[list[Any]]]  # of each source read from a folder: the listing of its files
+    trains_tokenizer: bool
+    tokens: int | None  # to train on, of each source, about; None: all
+    shard_tokens: int
+
+    def parts_of(self, name: str) -> list[Part]:
+        return [part for part in self.parts if part.source == name]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All that are read, in order."""
+        return tuple(dict.fromkeys(part.source for part in self.parts))
+
+    @property
+    def written_parts(self) -> list[Part]:
+        return [part for part in self.parts if part.source in self.names]
+
+    def drops_duplicates(self, part: Part) -> bool:
+        """Whether near-duplicates of a part are dropped; not of builtin text, whose grammar repeats itself."""
+        return bool(part.files) and self.config.data.duplicates == "drop"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return plan_settings(self.config, self.names, self.tokens, self.shard_tokens)
+
+
+def plan_settings(config: Config, names: Sequence[str], tokens: int | None, shard_tokens: int) -> dict[str, Any]:
+    """What decides the shards' bytes, beside the text and the tokenizer themselves."""
+    is_streamed = config.data.path == "hub" and tokens is None  # as far as hub_tokens says
+    return {
+        "data": config.data.model_dump(
+            mode="json", exclude={"hub_deadline", "own"} | (set() if is_streamed else {"hub_tokens"})
+        ),
+        "seed": config.seed,
+        "vocab_size": config.size.vocab_size,
+        "sources": list(names),
+        "seq_len": [config.tournament.seq_len, config.curriculum.seq_len],
+        "tokens": tokens,
+        "shard_tokens": shard_tokens,
+    }
+
+
+def make_plan(
     config: Config,
-    place: str,
+    store: Store,
     names: Iterable[str],
     tokenizer: Tokenizer | None,
     *,
-    tokens: int | None,
+    seq_len: int,
+    tokens: int | None = None,
     shard_tokens: int = SHARD_TOKENS,
+    part_bytes: int = PART_BYTES,
     runner: Runner,
-    say: Say,
-) -> Job:
-    """Find the text, streaming what comes from the hub (in this process, shown by `runner`). Raises BadInput, before
-    anything is streamed when `place` was begun with other settings or other files."""
-    trains, store = tokenizer is None, Store(place)
-    written = tuple(name for name in SOURCE_NAMES if name in names and SOURCES[name].builtin)
-    read = [SOURCES[name] for name in (SOURCE_NAMES if trains else written) if SOURCES[name].builtin]
-    folders = {source.name: folder for source in read if (folder := _folder_of(source, config)) is not None}
-    files = {name: folder_files(SOURCES[name], folder) for name, folder in folders.items()}
-    _begin(
+    say: PrintLine,
+) -> Plan:
+    """Find the text, and stream what comes from the hub (in this process, shown by `runner`).
+
+    Raises BadInput, before anything is streamed when `store` holds what was begun with other settings or files.
+    """
+    written = text_names(names)
+    read = sources_to_read(config, written, trains_tokenizer=tokenizer is None)
+    inputs = find_inputs(config, read)
+    _claim_store(
         store,
         {
-            "settings": settings(config, written, tokens, shard_tokens),
-            "inputs": [
-                [str(path), path.stat().st_size, path.stat().st_mtime_ns] for name in files for path in files[name]
-            ],
+            "settings": plan_settings(config, written, tokens, shard_tokens),
+            "inputs": [state for files in inputs.values() for state in files.state()],
             "tokenizer": tokenizer.sha256 if tokenizer else "train",
+            "format": FORMAT,
         },
         say,
     )
+    if tokenizer is None and read != written:
+        say(
+            f"the tokenizer is trained on {', '.join(read)} and synthetic items; "
+            f"{', '.join(name for name in read if name not in written)} only for that"
+        )
     parts: list[Part] = []
     origins: dict[str, dict[str, Any]] = {}
-    held: Inputs = {}  # what the manifest tells of them
-    for source in read:
-        name = source.name
-        if name in files:
-            origins[name] = {"origin": str(folders[name]), **_about(folders[name] / name / "about.json")}
-            held[name] = inputs_of(files[name], folders[name] / name)
-            parts += parts_of(name, files[name], folders[name] / name)
+    for name in read:
+        if name in inputs:
+            origins[name], text = _from_folder(name, inputs[name], part_bytes)
         elif config.data.path == "builtin":
-            origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "licence": "GPL-3.0-only"}
-            parts.append(Part(name, 0, size=config.data.builtin_characters))
+            origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "license": "GPL-3.0-only"}
+            text = [Part(name, 0, size=config.data.builtin_characters, seed=config.seed)]
         else:
-            staged = _stage(source, config, store, tokens, runner, say)
-            assert source.hub is not None
-            origins[name] = {
-                "origin": f"hub: {source.hub.dataset}",
-                "revision": staged.revision,
-                "licence": source.hub.licence,
-            }
-            assert store.local is not None
-            parts += parts_of(name, staged.pieces, store.local / STAGED / name)
-    return Job(config, place, tuple(parts), written, origins, trains, tokens, shard_tokens, held)
+            origins[name], text = _from_hub(find_source(name), config, store, tokens, part_bytes, runner, say)
+        parts += text
+    return Plan(
+        config=config,
+        store=store,
+        seq_len=seq_len,
+        names=written,
+        parts=tuple(parts),
+        origins=origins,
+        inputs={name: files.listing() for name, files in inputs.items()},
+        trains_tokenizer=tokenizer is None,
+        tokens=tokens,
+        shard_tokens=shard_tokens,
+    )
 
 
-def _begin(store: Store, plan: dict[str, Any], say: Say) -> None:
-    """Leave on disk only what belongs to `plan`. Raises BadInput when shards of another one may be there already."""
-    begun = store.read_json(f"{WORK}/plan.json")
-    if begun == plan:
+def _claim_store(store: Store, fingerprint: dict[str, Any], say: PrintLine) -> None:
+    """Leave in the store only what belongs to this plan. Raises BadInput when shards of another may be there."""
+    earlier = store.read_json(f"{UNFINISHED}/plan.json")
+    if earlier == fingerprint:
         return
-    if begun is not None:
-        differs = " and ".join(key for key in plan if begun.get(key) != plan[key])
-        if store.read(f"{WORK}/decided.json") is not None:
+    if earlier is not None:
+        differs = " and ".join(key for key, value in fingerprint.items() if earlier.get(key) != value)
+        if store.read(DECIDED) is not None:
             raise BadInput(
                 f"{store.place} was begun with other {differs}: give the same options again, choose another "
                 f"--out, or delete {store.place}"
             )
         say(f"{store.place} was begun with other {differs}, and nothing is written yet: beginning anew")
-    for left in (STAGED, WORK):  # pieces are cut by how much is streamed: another plan's would give other shards
-        store.remove(left)
-    store.write_json(f"{WORK}/plan.json", plan)
+    for folder in (STAGED, UNFINISHED):  # pieces are cut by how much is streamed: another plan's give other shards
+        store.remove(folder)
+    store.write_json(f"{UNFINISHED}/plan.json", fingerprint)
 
 
-def _inputs(config: Config, names: Sequence[str]) -> Inputs:
-    """The files that would be read for the sources `names`; all five's to train a tokenizer."""
-    folders = {
-        name: _folder_of(SOURCES[name], config)
-        for name in (SOURCE_NAMES if config.data.tokenizer == "train" else names)
-    }
-    return {
-        name: inputs_of(folder_files(SOURCES[name], folder), folder / name)
-        for name, folder in folders.items()
-        if folder is not None
-    }
+def _from_folder(name: str, files: InputFiles, part_bytes: int) -> tuple[dict[str, Any], list[Part]]:
+    """Origin and parts of a source in a folder. Raises BadInput for a broken about.json."""
+    origin = {"origin": str(files.folder.parent), **_about(files.folder / "about.json")}
+    return origin, file_parts(name, files.paths, files.folder, part_bytes)
 
 
 def _about(path: Path) -> dict[str, Any]:
-    """What a folder's owner says of its text; where nobody does, the manifest says so."""
-    told = read_json(path) if path.is_file() else {}
-    if not isinstance(told, dict) or not told.keys() <= {"revision", "licence"}:
-        raise BadInput(f'{path} must be {{"revision": ..., "licence": ...}}')
-    return {"revision": None, "licence": "not stated"} | told
+    """Revision and license of a folder's text as its owner states them."""
+    about = read_json(path) if path.is_file() else {}
+    if isinstance(about, dict) and "licence" in about:
+        raise BadInput(f"{path}: the key 'licence' is now called 'license'; rename it")
+    if not isinstance(about, dict) or not about.keys() <= {"revision", "license"}:
+        raise BadInput(f'{path} must be {{"revision": ..., "license": ...}}')
+    return {"revision": None, "license": "not stated"} | about
 
 
-def _stage(source: Source, config: Config, store: Store, tokens: int | None, runner: Runner, say: Say) -> Staged:
-    """The pieces of a hub source, streamed if they are not there yet. Raises BadInput."""
+def _from_hub(
+    source: Source, config: Config, store: Store, tokens: int | None, part_bytes: int, runner: Runner, say: PrintLine
+) -> tuple[dict[str, Any], list[Part]]:
+    """Origin and parts of a hub source, streamed as far as it is not yet. Raises BadInput."""
+    assert source.hub is not None
     if store.local is None:
         raise BadInput(
             f"what is streamed from the hub needs a folder of this machine, not {store.place}: download "
             "the data set's files and give them with --data DIR, or choose another --out"
         )
-    folder, told = store.local / STAGED, list[Staged]()
-    wanted = int((config.data.hub_tokens if tokens is None else tokens) * CHARACTERS_PER_TOKEN * SPARE)
+    folder, staged = store.local / STAGED, Staged()
+    tokens = config.data.hub_tokens if tokens is None else tokens
+    characters = int(tokens * CHARACTERS_PER_TOKEN * SPARE)
 
-    def work(part: Part, advance: Callable[[int], None]) -> None:
-        told.append(stage(source, folder, wanted, config.data.hub_deadline, say, advance))
+    def work(part: Part, advance: Advance) -> None:
+        nonlocal staged
+        staged = stage(source, folder, part.size, config.data.hub_deadline, say, advance)
 
-    runner(f"{source.name} from the hub", work, [Part(source.name, 0, size=wanted)])
-    return told[0]
-
-
-def _folder_of(source: Source, config: Config) -> Path | None:
-    """The folder a source is read from; None when it needs none."""
-    if config.data.path == "builtin" or source.builtin is None:
-        return None
-    if config.data.path == "hub":
-        return None if source.hub else (home_folder() / Path(config.data.local_path).expanduser()).resolve()
-    return Path(config.data.path).expanduser()
+    runner(f"{source.name} from the hub", work, [Part(source.name, 0, size=characters)])
+    origin = {"origin": f"hub: {source.hub.dataset}", "revision": staged.revision, "license": source.hub.license}
+    return origin, file_parts(source.name, staged.files(source, folder), folder / source.name, part_bytes)

@@ -1,4 +1,4 @@
-"""Where prepared files go: a folder of this machine, or any place that fsspec knows (s3://, gs://, hdfs://, memory://).
+"""Storage of prepared files (fsspec): a folder of this machine, or any address (s3://, gs://, hdfs://, memory://).
 
 A file is there whole or not at all: on a disk it is written beside its place and renamed; object stores do so
 themselves.
@@ -14,9 +14,14 @@ from typing import Any
 from hamner.config.errors import BadInput
 from hamner.runs.files import write_bytes
 
+UNFINISHED = "unfinished"  # folder of what is needed until the manifest is written
+
 
 class Store:
-    """Files by name below one place. Raises BadInput for a place that no installed library can reach."""
+    """Files by name below one place; travels to other machines.
+
+    Raises BadInput for a place that no installed library can reach.
+    """
 
     def __init__(self, place: str | Path) -> None:
         import fsspec
@@ -27,7 +32,8 @@ class Store:
         except (ImportError, ValueError) as error:
             raise BadInput(f"cannot write to {place}: {error}") from None
         protocol = self._files.protocol
-        self.local = Path(self._root) if "file" in ((protocol,) if isinstance(protocol, str) else protocol) else None
+        is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        self.local = Path(self._root) if is_local else None
 
     def write(self, name: str, data: bytes | bytearray) -> None:
         if self.local is not None:
@@ -40,14 +46,14 @@ class Store:
         self.write(name, (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
     def read(self, name: str) -> bytes | None:
-        """None when there is no such file."""
+        """The content of a file; None when there is no such file."""
         try:
             return bytes(self._files.cat_file(self._path(name)))
         except FileNotFoundError:
             return None
 
     def read_json(self, name: str) -> Any:
-        """None when there is no such file. Raises BadInput for a broken one."""
+        """The value in a file; None when there is no such file. Raises BadInput for a broken one."""
         data = self.read(name)
         try:
             return None if data is None else json.loads(data)
@@ -57,19 +63,19 @@ class Store:
             ) from None
 
     def size(self, name: str) -> int:
-        """In bytes; -1 when there is no such file."""
+        """Size of a file in bytes; -1 when there is no such file."""
         try:
             return int(self._files.size(self._path(name)))
         except FileNotFoundError:
             return -1
 
     def remove(self, name: str) -> None:
-        """A file or a whole folder, if it is there."""
+        """Remove a file or a whole folder, if it is there."""
         if self._files.exists(self._path(name)):
             self._files.rm(self._path(name), recursive=True)
 
-    def remove_torn(self) -> None:
-        """What killed writers left beside their places."""
+    def remove_temporary_files(self) -> None:
+        """Remove what killed writers left beside their places."""
         if self.local is not None:
             for path in self.local.glob(".*.tmp"):
                 path.unlink(missing_ok=True)  # its writer may be alive on another machine, and done with it

@@ -1,7 +1,6 @@
-"""The first reading of a part of the text: what the decisions about all of it need to know of each document.
+"""Survey, the first reading of a part: hashes, MinHash bands and lengths of every document, to decide from.
 
-A part is one input file, or several small ones; it is one task on a cluster. A block is a run of its documents,
-saved when it is whole: a killed survey reads from the last block on.
+A block is a run of a part's documents, stored when it is whole: a killed survey continues after the last block.
 
 unfinished/<source>.<part>.<block>.survey.npz     texts (n,) hash of each whole text; draws (n,), and of what it was
                                                   cut from, whole_draws (n,); characters (n,);
@@ -15,7 +14,6 @@ import io
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hamner.config.errors import BadInput
-from hamner.config.schema import Config
 from hamner.data import split
 from hamner.data.preparation.deduplicate import BANDS, band_keys
-from hamner.data.preparation.part import WORK, Advance, Part, batches, documents, generator
-from hamner.data.preparation.store import Store
+from hamner.data.preparation.part import Advance, Part, part_documents, read_part
+from hamner.data.preparation.plan import Plan
+from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.sources import Document, Tally
 
 BLOCK_CHARACTERS, BLOCK_DOCUMENTS = 2**26, 200_000  # a block ends with whichever comes first
@@ -35,47 +33,69 @@ BLOCK_CHARACTERS, BLOCK_DOCUMENTS = 2**26, 200_000  # a block ends with whicheve
 Columns = dict[str, npt.NDArray[Any]]
 
 
-@dataclass
-class Survey:
-    """Of n documents in order, and of the records they came from."""
+@dataclass(frozen=True)
+class Block:
+    """Survey of n documents in order, and of the records they came from."""
 
     texts: npt.NDArray[np.uint64]
     draws: npt.NDArray[np.float64]
-    whole_draws: npt.NDArray[np.float64]  # the same where a document is no piece of anything
+    whole_draws: npt.NDArray[np.float64]  # as draws, where a document is not a piece of anything
     characters: npt.NDArray[np.int64]
     bands: npt.NDArray[np.uint64]
     tally: Tally
+    is_last: bool
 
 
-def survey_part(store: Store, part: Part, config: Config, *, near: bool, advance: Advance) -> None:
-    """Write the part's missing blocks. near: whether near-duplicates are to be found."""
-    done, block, last = 0, 0, False
-    while (found := _read_block(store, part, block)) is not None:
-        done, block, last = done + len(found[0].texts), block + 1, found[1]
-    if last:
-        advance(part.size)
-        return
+def survey_part(plan: Plan, part: Part, advance: Advance, block_documents: int = BLOCK_DOCUMENTS) -> None:
+    """Write the part's missing blocks."""
     tally = Tally()
-    with closing(generator(documents(part, config, tally))) as stream:
-        for _ in itertools.islice(stream, done):
-            pass
-        seen, told = Tally(**asdict(tally)) if done else Tally(), 0
-        columns: list[Columns] = []
-        count = size = 0
-        for batch in itertools.chain(batches(stream), [None]):
-            if batch is not None:
-                columns.append(_columns(batch, near))
-                characters = sum(len(d.text) for d in batch)
-                count, size = count + len(batch), size + characters
-                advance(tally.bytes_read - told if part.files else characters)
-                told = tally.bytes_read
-            if batch is None or size >= BLOCK_CHARACTERS or count >= BLOCK_DOCUMENTS:
-                _write_block(store, part, block, columns, _since(tally, seen), last=batch is None)
-                seen, columns, count, size, block = Tally(**asdict(tally)), [], 0, 0, block + 1
+    writer = BlockWriter(plan, part, tally, block_documents)
+    read_part(part, part_documents(part, tally), tally, writer, advance)
 
 
-def _columns(batch: Sequence[Document], near: bool) -> Columns:
-    """What is kept of each document of a batch, one array a kind: a tuple a document would take ten times as much."""
+class BlockWriter:
+    """Surveys batches of documents and stores them block by block."""
+
+    def __init__(self, plan: Plan, part: Part, tally: Tally, block_documents: int) -> None:
+        """tally: of the reading; each block gets what has come to it since the block before."""
+        self._store, self._part, self._tally, self._block_documents = plan.store, part, tally, block_documents
+        self._finds_near_duplicates = plan.drops_duplicates(part)
+        self._number, self._before, self.documents_read, self.is_complete = 0, Tally(), 0, False
+        for block in blocks(self._store, part):
+            self._number += 1
+            self._before.add(block.tally)
+            self.documents_read += len(block.texts)
+            self.is_complete = block.is_last
+        self._batches: list[Columns] = []
+        self._documents = self._characters = 0
+
+    def add(self, batch: list[Document]) -> None:
+        self._batches.append(_columns(batch, self._finds_near_duplicates))
+        self._documents += len(batch)
+        self._characters += sum(len(document.text) for document in batch)
+        if self._characters >= BLOCK_CHARACTERS or self._documents >= self._block_documents:
+            self._store_block(is_last=False)
+
+    def close(self) -> None:
+        self._store_block(is_last=True)
+
+    def _store_block(self, *, is_last: bool) -> None:
+        batches = self._batches or [_columns([], True)]
+        columns = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+        counts = {"tally": asdict(_difference(self._tally, self._before)), "is_last": is_last}
+        buffer = io.BytesIO()
+        np.savez(
+            buffer, allow_pickle=False, counts=np.frombuffer(json.dumps(counts).encode(), dtype=np.uint8), **columns
+        )
+        self._store.write(_block_name(self._part, self._number), buffer.getvalue())
+        self._number += 1
+        self._before = Tally(**asdict(self._tally))
+        self._batches, self._documents, self._characters = [], 0, 0
+
+
+def _columns(batch: Sequence[Document], finds_near_duplicates: bool) -> Columns:
+    """The survey of a batch, one array a column: a tuple a document would take ten times as much memory."""
+    near = finds_near_duplicates
     return {
         "texts": np.array([_hash(d.text) for d in batch], dtype=np.uint64),
         "draws": np.array([split.unit_hash(d.text) for d in batch], dtype=np.float64),
@@ -90,7 +110,7 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, salt=b"document").digest(), "big")
 
 
-def _since(tally: Tally, before: Tally) -> Tally:
+def _difference(tally: Tally, before: Tally) -> Tally:
     return Tally(
         tally.records - before.records,
         tally.too_short - before.too_short,
@@ -99,43 +119,32 @@ def _since(tally: Tally, before: Tally) -> Tally:
     )
 
 
-def _write_block(store: Store, part: Part, block: int, found: Sequence[Columns], tally: Tally, *, last: bool) -> None:
-    found = found or [_columns([], True)]
-    columns = {key: np.concatenate([batch[key] for batch in found]) for key in found[0]}
-    told = np.frombuffer(json.dumps({"tally": asdict(tally), "last": last}).encode(), dtype=np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, told=told, **columns)
-    store.write(f"{WORK}/{part.name}.{block:03}.survey.npz", buffer.getvalue())
+def blocks(store: Store, part: Part) -> Iterator[Block]:
+    """The blocks of a part that are stored, in order."""
+    for number in itertools.count():
+        data = store.read(_block_name(part, number))
+        if data is None:
+            return
+        with np.load(io.BytesIO(data)) as file:
+            counts = json.loads(file["counts"].tobytes())
+            columns = {key: file[key] for key in ("texts", "draws", "whole_draws", "characters", "bands")}
+        yield Block(**columns, tally=Tally(**counts["tally"]), is_last=counts["is_last"])
 
 
-def _read_block(store: Store, part: Part, block: int) -> tuple[Survey, bool] | None:
-    data = store.read(f"{WORK}/{part.name}.{block:03}.survey.npz")
-    if data is None:
-        return None
-    with np.load(io.BytesIO(data)) as file:
-        told = json.loads(file["told"].tobytes())
-        return Survey(
-            file["texts"], file["draws"], file["whole_draws"], file["characters"], file["bands"], Tally(**told["tally"])
-        ), told["last"]
+def _block_name(part: Part, number: int) -> str:
+    return f"{UNFINISHED}/{part.name}.{number:03}.survey.npz"
 
 
-def unchanged_documents(store: Store, part: Part, config: Config, tally: Tally) -> Iterator[Document]:
-    """The documents of a surveyed part, read anew. Raises BadInput where one is not the text that was surveyed: what
-    was decided would be applied to another."""
-    texts = itertools.chain.from_iterable(survey.texts.tolist() for survey in surveyed(store, part))
-    for document, text in itertools.zip_longest(documents(part, config, tally), texts):
+def unchanged_documents(store: Store, part: Part, tally: Tally) -> Iterator[Document]:
+    """The documents of a surveyed part, read again.
+
+    Raises BadInput where one is not the text that was surveyed: what was decided would be applied to another.
+    """
+    texts = itertools.chain.from_iterable(block.texts.tolist() for block in blocks(store, part))
+    for document, text in itertools.zip_longest(part_documents(part, tally), texts):
         if document is None or text is None or _hash(document.text) != text:
             raise BadInput(
                 f"source '{part.source}': {part.files[0] if part.files else 'builtin text'} or what is read with it "
                 "has changed since it was first read: prepare again into another --out"
             )
         yield document
-
-
-def surveyed(store: Store, part: Part) -> Iterator[Survey]:
-    """The blocks of a surveyed part, in order."""
-    for block in itertools.count():
-        found = _read_block(store, part, block)
-        if found is None:
-            return
-        yield found[0]

@@ -1,11 +1,11 @@
-"""The second reading of a part: kept documents -> token ids -> shards.
+"""Tokenization into shards, the second reading of a part: kept documents -> token ids -> files of token ids.
 
 <source>.<part>.<shard>.train.bin           documents in reading order, each closed by <|endoftext|>
 <source>.<part>.<shard>.heldout.bin         the same for the held-out documents
 <source>.<part>.<shard>.heldout.ends.bin    int64 positions just after each held-out document, within the shard
 
 A shard ends with the document that fills it, both sides together, so that a killed preparation repeats at most one.
-Its record in unfinished/ is written last: what has none was not finished.
+Its record in unfinished/ is written last: a shard without one is written again.
 """
 
 from __future__ import annotations
@@ -13,26 +13,19 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hamner.config.schema import Config
-from hamner.data.preparation.part import WORK, Advance, Part, batches, generator
-from hamner.data.preparation.store import Store
+from hamner.data.preparation.dispositions import HELD_OUT, SIDES, read_dispositions
+from hamner.data.preparation.part import Advance, Part, read_part
+from hamner.data.preparation.plan import Plan
+from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.preparation.survey import unchanged_documents
 from hamner.data.sources import Document, Tally
 from hamner.data.tokenizer import Tokenizer
-
-SHARD_TOKENS = 2**26
-TRAIN, HELD_OUT, EXACT_DUPLICATE, NEAR_DUPLICATE, BEYOND_TOKENS = range(5)  # verdicts on a document
-DROPPED = {EXACT_DUPLICATE: "exact_duplicates", NEAR_DUPLICATE: "near_duplicates", BEYOND_TOKENS: "beyond_tokens"}
-SIDES = {TRAIN: "train", HELD_OUT: "heldout"}
-
-Verdicts = npt.NDArray[np.uint8]
 
 
 @dataclass
@@ -53,6 +46,79 @@ class Side:
         self.utf8_bytes += len(document.text.encode())
 
 
+def write_part(plan: Plan, part: Part, advance: Advance) -> None:
+    """Write the part's missing shards. Raises BadInput when its files are not those that were surveyed."""
+    tally = Tally()
+    documents = unchanged_documents(plan.store, part, tally)
+    read_part(part, documents, tally, ShardWriter(plan, part, stored_tokenizer(plan.store)), advance)
+
+
+class ShardWriter:
+    """Tokenizes batches of documents and stores them shard by shard."""
+
+    def __init__(self, plan: Plan, part: Part, tokenizer: Tokenizer) -> None:
+        records = list(shard_records(plan.store, part))
+        self.documents_read: int = records[-1]["documents_read"] if records else 0
+        self.is_complete: bool = bool(records) and records[-1]["is_last"]
+        self._store, self._part, self._tokenizer, self._shard_tokens = plan.store, part, tokenizer, plan.shard_tokens
+        self._dispositions = read_dispositions(plan.store, part)
+        # a system prompt stands in many conversations, so in training too
+        self._strip_system_prompt = plan.drops_duplicates(part)
+        self._dtype = token_type(tokenizer.vocab_size)
+        self._number, self._sides = len(records), {side: Side() for side in SIDES}
+
+    def add(self, batch: list[Document]) -> None:
+        dispositions = self._dispositions[self.documents_read : self.documents_read + len(batch)].tolist()
+        if self._strip_system_prompt:
+            batch = [
+                document.without_system_prompt() if disposition == HELD_OUT else document
+                for document, disposition in zip(batch, dispositions, strict=True)
+            ]
+        ids = iter(encode(self._tokenizer, [d for d, side in zip(batch, dispositions, strict=True) if side in SIDES]))
+        for document, side in zip(batch, dispositions, strict=True):
+            self.documents_read += 1
+            if side in SIDES:
+                self._sides[side].add(document, next(ids), self._dtype)
+                if self._is_full() and self.documents_read < len(self._dispositions):
+                    self._store_shard(is_last=False)
+
+    def close(self) -> None:
+        self._store_shard(is_last=True)
+
+    def _is_full(self) -> bool:
+        return sum(side.tokens for side in self._sides.values()) >= self._shard_tokens
+
+    def _store_shard(self, *, is_last: bool) -> None:
+        """Write the shard's files, then its record."""
+        files = [
+            self._store_side(f"{self._part.name}.{self._number:03}.{SIDES[code]}", code, side)
+            for code, side in self._sides.items()
+            if side.tokens
+        ]
+        record = {"documents_read": self.documents_read, "is_last": is_last, "files": files}
+        self._store.write_json(_record_name(self._part, self._number), record)
+        self._number, self._sides = self._number + 1, {side: Side() for side in SIDES}
+
+    def _store_side(self, name: str, code: int, side: Side) -> dict[str, Any]:
+        """Write one side of the shard; returns what the manifest says of it."""
+        self._store.write(f"{name}.bin", side.ids)
+        entry = {
+            "file": f"{name}.bin",
+            "side": SIDES[code],
+            "documents": len(side.ends),
+            "tokens": side.tokens,
+            "characters": side.characters,
+            "text_bytes": side.utf8_bytes,
+            "bytes": len(side.ids),
+            "sha256": hashlib.sha256(side.ids).hexdigest(),
+        }
+        if code == HELD_OUT:
+            ends = np.asarray(side.ends, dtype=np.int64).tobytes()
+            self._store.write(f"{name}.ends.bin", ends)
+            entry |= {"ends": f"{name}.ends.bin", "ends_sha256": hashlib.sha256(ends).hexdigest()}
+        return entry
+
+
 def encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[list[int]]:
     """Token ids of each document, conversations in the chat template, each closed by <|endoftext|>."""
     return tokenizer.encode_documents([document.messages or document.text for document in documents])
@@ -62,85 +128,24 @@ def token_type(vocab_size: int) -> np.dtype[Any]:
     return np.dtype(np.uint16 if vocab_size <= 65_536 else np.uint32)
 
 
-def write_part(
-    store: Store,
-    part: Part,
-    config: Config,
-    tokenizer: Tokenizer,
-    verdicts: Verdicts,
-    shard_tokens: int,
-    advance: Advance,
-    *,
-    apart: bool,
-) -> None:
-    """Write the part's missing shards. Raises BadInput when its files are not those that were surveyed.
-
-    apart: held-out conversations go without their system prompt, which stands in training too.
-    """
-    dtype = token_type(tokenizer.vocab_size)
-    records = list(shard_records(store, part))
-    done, number = (records[-1]["documents_read"], len(records)) if records else (0, 0)
-    if records and records[-1]["last"]:
-        advance(part.size)
-        return
-    tally, told = Tally(), 0
-    with closing(generator(unchanged_documents(store, part, config, tally))) as stream:
-        for _ in itertools.islice(stream, done):
-            pass
-        sides = {side: Side() for side in SIDES}
-        for batch in batches(stream):
-            if apart:
-                batch = [
-                    document.without_system() if verdict == HELD_OUT else document
-                    for document, verdict in zip(batch, verdicts[done:], strict=False)
-                ]
-            kept = [d for d, verdict in zip(batch, verdicts[done:], strict=False) if verdict in SIDES]
-            ids = iter(encode(tokenizer, kept))
-            for document in batch:
-                side = int(verdicts[done])
-                done += 1
-                if side in SIDES:
-                    sides[side].add(document, next(ids), dtype)
-                    if sum(s.tokens for s in sides.values()) >= shard_tokens and done < len(verdicts):
-                        _write_shard(store, part, number, sides, done, last=False)
-                        sides, number = {side: Side() for side in SIDES}, number + 1
-            advance(tally.bytes_read - told if part.files else sum(len(d.text) for d in batch))
-            told = tally.bytes_read
-        _write_shard(store, part, number, sides, done, last=True)
-
-
-def _write_shard(
-    store: Store, part: Part, number: int, sides: dict[int, Side], documents_read: int, *, last: bool
-) -> None:
-    """The shard's files, then its record."""
-    record: dict[str, Any] = {"documents_read": documents_read, "last": last, "files": []}
-    for side, filled in sides.items():
-        if not filled.tokens:
-            continue
-        name = f"{part.name}.{number:03}.{SIDES[side]}"
-        store.write(f"{name}.bin", filled.ids)
-        told = {
-            "file": f"{name}.bin",
-            "side": SIDES[side],
-            "documents": len(filled.ends),
-            "tokens": filled.tokens,
-            "characters": filled.characters,
-            "text_bytes": filled.utf8_bytes,
-            "bytes": len(filled.ids),
-            "sha256": hashlib.sha256(filled.ids).hexdigest(),
-        }
-        if side == HELD_OUT:
-            ends = np.asarray(filled.ends, dtype=np.int64).tobytes()
-            store.write(f"{name}.ends.bin", ends)
-            told |= {"ends": f"{name}.ends.bin", "ends_sha256": hashlib.sha256(ends).hexdigest()}
-        record["files"].append(told)
-    store.write_json(f"{WORK}/{part.name}.{number:03}.shard.json", record)
-
-
 def shard_records(store: Store, part: Part) -> Iterator[dict[str, Any]]:
-    """What was written of the part so far, in order."""
+    """The records of the part's shards that are stored, in order."""
     for number in itertools.count():
-        record = store.read_json(f"{WORK}/{part.name}.{number:03}.shard.json")
+        record = store.read_json(_record_name(part, number))
         if record is None:
             return
         yield record
+
+
+def _record_name(part: Part, number: int) -> str:
+    return f"{UNFINISHED}/{part.name}.{number:03}.shard.json"
+
+
+def stored_tokenizer(store: Store) -> Tokenizer:
+    """The tokenizer beside the shards; parsed once a process, unless it is another one by now."""
+    return _tokenizer_of((store.read("tokenizer.json") or b"").decode())
+
+
+@lru_cache(maxsize=1)
+def _tokenizer_of(json: str) -> Tokenizer:
+    return Tokenizer.from_json(json)

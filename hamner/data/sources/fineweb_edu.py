@@ -1,4 +1,4 @@
-"""fineweb_edu: educational web pages (Penedo et al. 2024); builtin, prose about an invented world."""
+"""FineWeb-Edu: educational web pages (Penedo et al. 2024); builtin, prose about an invented world."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ FINEWEB_EDU = Source(
     builtin=_builtin,
     min_characters=50,
     hub=HubDataset(
-        "HuggingFaceFW/fineweb-edu", config="sample-10BT", split="train", field="text", licence="ODC-By 1.0"
+        "HuggingFaceFW/fineweb-edu", config="sample-10BT", split="train", field="text", license="ODC-By 1.0"
     ),
 )

@@ -1,6 +1,7 @@
-"""Reading rows of a hub dataset, in a process of its own (hamner/child.py): the one place that calls `datasets`.
+"""Hugging Face Hub streaming, the reading side: rows of a dataset, in a process of its own (hamner/runs/background.py).
 
-Tries again for ever what can be tried again, from the last rows had. Whoever receives decides how long to wait.
+The one place that calls `datasets`. It retries for ever what can be retried, from the last rows sent; the receiver
+decides how long to wait.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LONGEST_WAIT = 5.0  # between two tries
 
 @dataclass(frozen=True)
 class Rows:
-    """Some hundred texts, None where there is none; empty at the end. state: of the stream after them."""
+    """Some hundred texts, None for a row without one; empty at the end. state: of the stream after them."""
 
     texts: list[str | None]
     state: dict[str, Any]
@@ -31,7 +32,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Retry:
-    """A try failed, the next comes in `wait` seconds."""
+    """A try failed; the next one comes in `wait` seconds."""
 
     reason: str
     wait: float
@@ -39,7 +40,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """Ready to begin; or more of a file has come than ever since the last rows, on the way to where they go on."""
+    """Ready to begin; or a block of the file came that no try since the last rows had reached."""
 
 
 def read(send: Send, where: HubDataset, revision: str | None, state: dict[str, Any] | None, rows_at_once: int) -> None:
@@ -55,20 +56,20 @@ def read(send: Send, where: HubDataset, revision: str | None, state: dict[str, A
     stream = _Stream(send, where, revision, state, rows_at_once)
     fetch = HfFileSystemFile._fetch_range
 
-    def fetch_and_tell(file: Any, start: int, end: int) -> bytes:
+    def fetch_and_count(file: Any, start: int, end: int) -> bytes:
         block: bytes = fetch(file, start, end)
-        stream.fetched()
+        stream.count_block()
         return block
 
-    HfFileSystemFile._fetch_range = fetch_and_tell  # type: ignore[assignment, method-assign]
+    HfFileSystemFile._fetch_range = fetch_and_count  # type: ignore[assignment, method-assign]
 
-    def tell(call: RetryCallState) -> None:
+    def send_retry(call: RetryCallState) -> None:
         error = call.outcome.exception() if call.outcome else None
         send(Retry(reason(error), call.next_action.sleep if call.next_action else 0.0))
 
     retrying = Retrying(
         wait=wait_exponential(multiplier=0.25, max=LONGEST_WAIT),
-        before_sleep=tell,
+        before_sleep=send_retry,
         reraise=True,
         retry=retry_if_exception(lambda error: not is_permanent(error)),
     )
@@ -114,15 +115,15 @@ class _Stream:
             self.close()
             raise
 
-    def fetched(self) -> None:
-        """A block has come: a sign of life unless an earlier try came as far and failed."""
+    def count_block(self) -> None:
+        """Count a fetched block; it is a sign of life unless an earlier try came as far and failed."""
         self._blocks += 1
         if self._blocks > self._most_blocks:
             self._most_blocks = self._blocks
             self._send(Heartbeat())
 
     def close(self) -> None:
-        """Of a parquet file left open the next try would inherit the threads."""
+        """Close the file: of a parquet file left open the next try would inherit the threads."""
         if self._rows is not None:
             self._rows.close()
             self._rows = self._stream = None
@@ -132,10 +133,10 @@ class _Stream:
         import datasets
 
         self._blocks = 0
-        folder = Path(self._where.dataset).is_dir()  # a folder of that name is read instead, as the library does
+        is_folder = Path(self._where.dataset).is_dir()  # a folder of that name is read instead, as the library does
         if self._revision is None:
-            self._revision = "folder" if folder else _commit(self._where.dataset)
-        pinned = {} if folder else {"revision": self._revision}
+            self._revision = "folder" if is_folder else _commit(self._where.dataset)
+        pinned = {} if is_folder else {"revision": self._revision}
         self._stream = datasets.load_dataset(
             self._where.dataset, self._where.config, split=self._where.split, streaming=True, **pinned
         )
@@ -145,7 +146,7 @@ class _Stream:
 
 
 def _commit(dataset: str) -> str:
-    """What the stream is pinned to."""
+    """The newest commit, to which the stream is pinned."""
     from huggingface_hub import HfApi
 
     return str(HfApi().dataset_info(dataset, timeout=ANSWER_SECONDS).sha)

@@ -1,7 +1,7 @@
-"""Streaming a source from the hub: retried with back-off, resumed where it stood, given up at a deadline.
+"""Hugging Face Hub streaming: retries with back-off, resumes where it stood, gives up at a deadline.
 
-`stage` puts what it streams into parquet pieces of a folder, each with the stream's state beside it, so that a
-killed preparation streams at most one piece again. From there the source is read as any folder's files are.
+`stage` puts the rows of a dataset into parquet pieces in a folder, each with the stream's state beside it, so that a
+killed preparation streams at most one piece again. From there the source is read as the files of any folder are.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ import io
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import pyarrow
-import pyarrow.parquet
 
 from hamner.config.errors import BadInput
 from hamner.data.sources.hub_reader import Retry, Rows, read
 from hamner.data.sources.source import Source
 from hamner.runs.background import Child, Failed
-from hamner.runs.files import read_json, write_bytes, write_json
+from hamner.runs.files import read_json_as, write_bytes, write_json
 
 ROWS_AT_ONCE = 256  # received at a time
 PIECE_CHARACTERS = 2**26  # of a staged file
 
 
 class HubStream:
-    """Rows of a hub dataset, from a state on, read by a process of its own, which is ended after `deadline` seconds
-    without a row (nor a block of the file on the way to where it goes on); then BadInput."""
+    """Rows of a hub dataset, from a state on.
+
+    They are read by a process of its own, which is ended after `deadline` seconds without a row (or a block of the file
+    on the way to the next row); then BadInput.
+    """
 
     def __init__(
         self,
@@ -38,21 +38,23 @@ class HubStream:
         *,
         revision: str | None = None,
         state: dict[str, Any] | None = None,
+        rows_at_once: int = ROWS_AT_ONCE,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         assert source.hub is not None
         self._name, self._where, self._deadline, self._say = source.name, source.hub, deadline, say
-        self.revision, self.state = revision, state  # state: of the stream after the rows had so far
+        self._rows_at_once = rows_at_once
+        self.revision, self.state = revision, state  # state: of the stream after the rows received so far
 
     def batches(self) -> Generator[list[str | None], None, None]:
-        """Texts, some hundred at a time; `state` is that after the batch just had. To be closed."""
-        with closing(Child(read, self._where, self.revision, self.state, ROWS_AT_ONCE)) as reader:
+        """Texts, some hundred at a time; `state` is that after the newest batch. To be closed."""
+        with closing(Child(read, self._where, self.revision, self.state, self._rows_at_once)) as reader:
             try:
-                reader.receive()  # its libraries are imported, which takes as long as it takes
+                reader.receive()  # its libraries are imported first, which takes as long as it takes
                 while texts := self._next(reader):
                     yield texts
             except Failed as error:
-                raise BadInput(f"{self._cannot} ({error}); use --data DIR or --data builtin") from None
+                raise BadInput(f"{self._failure} ({error}); use --data DIR or --data builtin") from None
 
     def _next(self, reader: Child) -> list[str | None]:
         """The next texts, none at the end. Raises BadInput at the deadline, Failed for what waiting cannot mend."""
@@ -62,9 +64,8 @@ class HubStream:
                 answer = reader.receive(max(0.0, until - time.monotonic()))
             except TimeoutError:
                 raise BadInput(
-                    f"{self._cannot}: it gave nothing for {self._deadline:g} s ({last}); check the network and run the "
-                    "same command again, which goes on where it stood, raise data.hub_deadline, or use --data DIR or "
-                    "--data builtin"
+                    f"{self._failure}: it gave nothing for {self._deadline:g} s ({last}); check the network and run "
+                    "the same command again to continue, raise data.hub_deadline, or use --data DIR or --data builtin"
                 ) from None
             if isinstance(answer, Rows):
                 self.revision, self.state = answer.revision, answer.state
@@ -77,16 +78,23 @@ class HubStream:
                 until = time.monotonic() + self._deadline
 
     @property
-    def _cannot(self) -> str:
+    def _failure(self) -> str:
         return f"source '{self._name}' cannot be streamed from hub dataset '{self._where.dataset}'"
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A hub source on disk: its commit, and its pieces in order."""
+    """How far a hub source is on disk; state.json of its folder."""
 
-    revision: str
-    pieces: list[Path]
+    revision: str | None = None  # the commit that is streamed
+    stream: dict[str, Any] | None = None  # state of the stream after the last piece
+    pieces: int = 0
+    characters: int = 0
+    complete: bool = False  # the dataset has no more rows
+
+    def files(self, source: Source, folder: Path) -> list[Path]:
+        """The pieces in order."""
+        return [_piece(folder / source.name, number) for number in range(self.pieces)]
 
 
 def stage(
@@ -96,53 +104,61 @@ def stage(
     deadline: float,
     say: Callable[[str], None],
     advance: Callable[[int], None] = lambda _: None,
+    *,
+    rows_at_once: int = ROWS_AT_ONCE,
+    piece_characters: int = PIECE_CHARACTERS,
 ) -> Staged:
-    """Stream until `characters` are on disk, or to the end. Raises BadInput.
+    """Stream a source into `folder` until `characters` are on disk, or to its end. Raises BadInput.
 
-    Goes on where a killed one stood: a piece counts when state.json, written after it, says so. To go on with
-    another number of characters would cut the pieces elsewhere than streaming anew would.
+    A killed one is continued: a piece counts when state.json, written after it, says so. To continue with another
+    number of characters would cut the pieces elsewhere than streaming anew would.
     """
-    place = folder / source.name
-    told: dict[str, Any] = {"revision": None, "stream": None, "pieces": 0, "characters": 0, "complete": False}
+    place, staged = folder / source.name, Staged()
     if (place / "state.json").is_file():
-        told = read_json(place / "state.json")
-    if not told["complete"] and told["characters"] < characters:
-        stream = HubStream(source, deadline, revision=told["revision"], state=told["stream"], say=say)
-        _stream(stream, place, told, characters, advance)
-    if not told["pieces"]:
+        staged = read_json_as(place / "state.json", lambda state: Staged(**state))
+    if not staged.complete and staged.characters < characters:
+        stream = HubStream(
+            source, deadline, revision=staged.revision, state=staged.stream, rows_at_once=rows_at_once, say=say
+        )
+        staged = _stream(stream, place, staged, characters, piece_characters, advance)
+    if not staged.pieces:
         raise BadInput(f"source '{source.name}' has no rows on the hub: use --data DIR or --data builtin")
-    return Staged(told["revision"], [_piece(place, number) for number in range(told["pieces"])])
+    return staged
 
 
 def _stream(
-    stream: HubStream, place: Path, told: dict[str, Any], characters: int, advance: Callable[[int], None]
-) -> None:
-    """Write pieces, and `told` of how far they go after each, until `characters` or the end."""
-    advance(told["characters"])
+    stream: HubStream,
+    place: Path,
+    staged: Staged,
+    characters: int,
+    piece_characters: int,
+    advance: Callable[[int], None],
+) -> Staged:
+    """Write pieces, and state.json after each, until `characters` or the end."""
+    advance(staged.characters)
     texts: list[str | None] = []
-    held = 0
-    batches = stream.batches()
-    try:
-        while not told["complete"] and told["characters"] < characters:
+    waiting = 0  # characters of the next piece
+    with closing(stream.batches()) as batches:
+        while not staged.complete and staged.characters < characters:
             batch = next(batches, None)
             texts += batch or []
-            grown = sum(len(text or "") for text in batch or [])
-            held += grown
-            advance(grown)
-            if batch is None or held >= min(PIECE_CHARACTERS, characters - told["characters"]):
+            size = sum(len(text or "") for text in batch or [])
+            waiting += size
+            advance(size)
+            if batch is None or waiting >= min(piece_characters, characters - staged.characters):
                 if texts:
-                    _write_piece(_piece(place, told["pieces"]), texts)
-                told |= {
-                    "revision": stream.revision,
-                    "stream": stream.state,
-                    "complete": batch is None,
-                    "pieces": told["pieces"] + bool(texts),
-                    "characters": told["characters"] + held,
-                }
-                write_json(place / "state.json", told)
-                texts, held = [], 0
-    finally:
-        batches.close()
+                    _write_piece(_piece(place, staged.pieces), texts)
+                staged = replace(
+                    staged,
+                    revision=stream.revision,
+                    stream=stream.state,
+                    complete=batch is None,
+                    pieces=staged.pieces + bool(texts),
+                    characters=staged.characters + waiting,
+                )
+                write_json(place / "state.json", asdict(staged))
+                texts, waiting = [], 0
+    return staged
 
 
 def _piece(place: Path, number: int) -> Path:
@@ -150,6 +166,9 @@ def _piece(place: Path, number: int) -> Path:
 
 
 def _write_piece(path: Path, texts: list[str | None]) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({"text": texts}), buffer, compression="zstd", row_group_size=ROWS_AT_ONCE)
     write_bytes(path, buffer.getvalue())

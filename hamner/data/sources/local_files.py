@@ -1,6 +1,6 @@
-"""Documents of a source from this machine, normalised and in one order: builtin, or the files of a folder.
+"""Local files (jsonl, parquet, txt) and builtin text: the documents of a source, normalized and in one order.
 
-The third way, the hub, first puts what it streams into a folder (hub.py).
+What is streamed from the hub is put into files first (hub_stream.py) and then read here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-
 from hamner.config.errors import BadInput
 from hamner.data.sources.source import Document, Source, Tally
 
@@ -27,11 +24,11 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
 ROWS_AT_ONCE = 256  # of a parquet file: web pages of megabytes must not meet in memory
 
-Records = Iterator[tuple[str, Any, int]]  # where it stands in the file, the record, bytes of the file read so far
+Records = Iterator[tuple[str, Any, int]]  # place in the file, the record, bytes of the file read so far
 
 
 def builtin_documents(source: Source, seed: int, characters: int) -> Iterator[Document]:
-    """Seeded text of our own, until `characters` are reached; document i depends on seed and i alone."""
+    """The project's own text, until `characters` are reached; document i depends on seed and i alone."""
     assert source.builtin is not None
     index = total = 0
     while total < characters:
@@ -40,16 +37,18 @@ def builtin_documents(source: Source, seed: int, characters: int) -> Iterator[Do
         yield document
 
 
+def text_files(folder: Path) -> list[Path]:
+    """The files of a source's folder and below, sorted; none where there is no such folder."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(SUFFIXES))
+
+
 def folder_files(source: Source, folder: Path) -> list[Path]:
     """The files of DIR/<source>/ and below, sorted. Raises BadInput when there are none."""
     place = folder / source.name
-    files = sorted(p for p in place.rglob("*") if p.is_file() and p.name.endswith(SUFFIXES))
+    files = text_files(place)
     if not files:
         what = "no such folder" if not place.is_dir() else f"no {', '.join('*' + s for s in SUFFIXES)} there"
-        raise BadInput(
-            f"source '{source.name}' is missing: looked in {place} ({what}); put its files there, give "
-            f"another folder with --data DIR, or use --data builtin"
-        )
+        raise BadInput(f"source '{source.name}' is missing: looked in {place} ({what})")
     return files
 
 
@@ -58,7 +57,7 @@ def folder_documents(
 ) -> Iterator[Document]:
     """One document a row (parquet), a line (jsonl) or a file (txt). Raises BadInput for an unreadable file.
 
-    folder: above the files; a malformed record is told by the path from there on.
+    folder: above the files; a malformed record is listed with its path below it.
     """
     for path in files:
         read: Callable[[Path], Records] = (
@@ -72,8 +71,8 @@ def folder_documents(
                 try:
                     document = source.parse(json.loads(record) if isinstance(record, bytes) else record)
                     document = Document(
-                        normalise(document.text),
-                        tuple((role, normalise(content)) for role, content in document.messages),
+                        normalize(document.text),
+                        tuple((role, normalize(content)) for role, content in document.messages),
                         document.cut_from,
                     )
                     document.text.encode()  # half a surrogate pair is no text
@@ -84,7 +83,7 @@ def folder_documents(
                     yield document
                 else:
                     tally.too_short += 1
-        except (OSError, EOFError, zlib.error, pyarrow.ArrowException, UnicodeError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeError) as error:
             raise BadInput(f"source '{source.name}': {path} cannot be read: {error}") from None
         tally.bytes_read = before + path.stat().st_size
 
@@ -101,18 +100,24 @@ def _text(path: Path) -> Records:
 
 
 def _parquet(path: Path) -> Records:
+    """Raises OSError for a broken file, BadInput for one without a column of text."""
+    import pyarrow.parquet  # a quarter of a second, which jsonl and builtin text need not wait for
+
     row, size = 0, path.stat().st_size
-    with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
-        if "text" not in file.schema_arrow.names:
-            raise BadInput(f"{path} has no column 'text'; its columns: {', '.join(file.schema_arrow.names)}")
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=["text"]):
-            for text in batch.column("text").to_pylist():
-                yield f", row {row}", {"text": text}, row * size // file.metadata.num_rows
-                row += 1
+    try:
+        with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
+            if "text" not in file.schema_arrow.names:
+                raise BadInput(f"{path} has no column 'text'; its columns: {', '.join(file.schema_arrow.names)}")
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=["text"]):
+                for text in batch.column("text").to_pylist():
+                    yield f", row {row}", {"text": text}, row * size // file.metadata.num_rows
+                    row += 1
+    except pyarrow.ArrowException as error:
+        raise OSError(str(error)) from None
 
 
-def normalise(text: str) -> str:
-    """Text by the rule above; applying it twice changes nothing."""
+def normalize(text: str) -> str:
+    """Unicode NFC, line ends LF, no control characters; applying it twice changes nothing."""
     if CONTROL.search(text):  # also finds CR
         text = CONTROL.sub("", LINE_ENDS.sub("\n", text))
     return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -1,6 +1,6 @@
-"""personal: one person talking, from transcripts of their own; builtin, an invented tinkerer.
+"""Personal voice: one person talking, from transcripts of their videos; builtin, an invented tinkerer.
 
-A record may name the `video` it was cut from, as process_youtube's do.
+A record may name the `video` it was cut from, as those of process_youtube do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hamner.data.sources.source import Document, Source, plain_document
 
 
 def parse(record: Any) -> Document:
-    """Raises ValueError for a record without text."""
+    """The document of a record {"text", "video"}. Raises ValueError for a record without text."""
     document, video = plain_document(record), record.get("video")
     return Document(document.text, cut_from="" if video is None else str(video))
 

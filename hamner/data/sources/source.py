@@ -1,4 +1,4 @@
-"""What a source is: how its documents look, and the three ways of getting them."""
+"""Text source: what its documents look like, its Hugging Face Hub dataset, and what reading it counted."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-LISTED = 1000  # malformed records told one by one; of more only the number is kept
+MAX_LISTED = 1000  # malformed records that are listed one by one; the rest are only counted
 
 
 @dataclass(frozen=True)
 class Document:
     """One text. A conversation also keeps its messages, which are written in the chat template.
 
-    cut_from: names the whole of which it is a piece, where another piece may say the same: all are on one side of the
-    split.
+    cut_from: the whole that the text is a piece of. Other pieces of it may say the same, so all of them are on one
+    side of the split.
     """
 
     text: str
     messages: tuple[tuple[str, str], ...] = ()  # role, content
     cut_from: str = ""
 
-    def without_system(self) -> Document:
-        """A conversation without the system's turn, which thousands share; another text as it is."""
-        said = tuple((role, content) for role, content in self.messages if role != "system")
-        return replace(self, text="\n".join(content for _, content in said), messages=said) if said else self
+    def without_system_prompt(self) -> Document:
+        """A conversation without its system prompt, which thousands share; any other text unchanged."""
+        turns = tuple((role, content) for role, content in self.messages if role != "system")
+        return replace(self, text="\n".join(content for _, content in turns), messages=turns) if turns else self
 
 
 @dataclass(frozen=True)
 class HubDataset:
-    """Where a source stands on the hub."""
+    """A dataset of the Hugging Face Hub: the arguments of `datasets.load_dataset`, and the column that is read."""
 
     dataset: str
     config: str | None
     split: str
     field: str
-    licence: str
+    license: str
 
 
 @dataclass
 class Tally:
-    """What was met while reading one source. Malformed records are passed over, counted and reported, never hidden."""
+    """Counts of one reading of a source. Malformed records are skipped, counted and listed, never hidden."""
 
     records: int = 0  # read, whatever became of them
     too_short: int = 0
@@ -51,19 +51,19 @@ class Tally:
 
     def skip(self, where: str, why: str) -> None:
         self.malformed += 1
-        if len(self.skipped) < LISTED:
+        if len(self.skipped) < MAX_LISTED:
             self.skipped.append(f"{where}: {why}")
 
     def add(self, other: Tally) -> None:
-        """Count what was met in another part too."""
+        """Add the counts of another part; bytes are each part's own."""
         self.records += other.records
         self.too_short += other.too_short
         self.malformed += other.malformed
-        self.skipped += other.skipped[: LISTED - len(self.skipped)]
+        self.skipped += other.skipped[: MAX_LISTED - len(self.skipped)]
 
 
 def plain_document(record: Any) -> Document:
-    """A record {"text": ...}. Raises ValueError when it is not one."""
+    """The document of a record {"text": ...}. Raises ValueError for any other record."""
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise ValueError("no 'text' in the record")
     return Document(record["text"])
@@ -71,10 +71,11 @@ def plain_document(record: Any) -> Document:
 
 @dataclass(frozen=True)
 class Source:
-    """A named source. `builtin` draws one document; None for a source whose items are drawn in training."""
+    """A named source of text, or of items that are drawn while training."""
 
     name: str
-    builtin: Callable[[random.Random], Document] | None
+    builtin: Callable[[random.Random], Document] | None = None  # draws one document of the project's own text
     hub: HubDataset | None = None
-    min_characters: int = 1  # shorter documents are no documents
+    min_characters: int = 1  # a shorter text is not a document
     parse: Callable[[Any], Document] = plain_document  # of one JSON record
+    is_text: bool = True  # False: there are no documents to prepare

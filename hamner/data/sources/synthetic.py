@@ -1,7 +1,7 @@
-"""synthetic: the nine tasks of hamner/synthetic_tasks at five levels, drawn while training, without end."""
+"""Synthetic (procedural) items: the nine tasks of synthetic_tasks at five levels, drawn while training, without end."""
 
 from __future__ import annotations
 
 from hamner.data.sources.source import Source
 
-SYNTHETIC = Source(name="synthetic", builtin=None)
+SYNTHETIC = Source(name="synthetic", is_text=False)

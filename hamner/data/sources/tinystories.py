@@ -1,4 +1,4 @@
-"""tinystories: short stories for small children (Eldan & Li 2023); builtin, a story grammar."""
+"""TinyStories: short stories for small children (Eldan & Li 2023); builtin, a story grammar."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ TINYSTORIES = Source(
     name="tinystories",
     builtin=_builtin,
     min_characters=30,
-    hub=HubDataset("roneneldan/TinyStories", config=None, split="train", field="text", licence="CDLA-Sharing-1.0"),
+    hub=HubDataset("roneneldan/TinyStories", config=None, split="train", field="text", license="CDLA-Sharing-1.0"),
 )

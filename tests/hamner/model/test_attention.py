@@ -97,7 +97,7 @@ def test_without_lambda_and_norm_it_is_standard_attention():
 def test_the_row_of_a_kind_is_what_its_class_does(kind, sizes):
     hidden, heads, kv_heads = sizes
     model = small_model(attention=kind, hidden_size=hidden, num_heads=heads, num_kv_heads=kv_heads)
-    assert list(attention_problems(model)) == []
+    assert attention_problems(model) == []
 
 
 @pytest.mark.parametrize("kind", ATTENTIONS)

@@ -5,8 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from hamner.data.preparation import deduplicate
-from hamner.data.preparation.deduplicate import BANDS, EXACT, KEPT, NEAR, Index, band_keys, shingles
+from hamner.data.preparation.deduplicate import BANDS, EXACT, KEPT, KEYS_AT_ONCE, NEAR, Index, band_keys, shingles
 from hamner.data.sources import Document
 
 WORDS = [f"w{n}" for n in range(2000)]
@@ -37,16 +36,16 @@ def test_how_often_a_pair_is_found_follows_its_similarity():
     """The formula of the docstring, at three similarities, 150 pairs each, within 4 standard deviations."""
     rng = random.Random(0)
     for replaced in (3, 7, 12):
-        found, wanted = 0, []
+        pairs, chances = 0, []
         for _ in range(150):
             text = _text(rng)
             other = _edited(text, replaced, rng)
             sets = [{tuple(t[i : i + 5]) for i in range(len(t) - 4)} for t in (text, other)]
             similarity = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-            wanted.append(1 - (1 - similarity**8) ** BANDS)
-            found += _share_a_band(text, other)
-        expected, variance = sum(wanted), sum(p * (1 - p) for p in wanted)
-        assert abs(found - expected) < 4 * variance**0.5 + 1, (replaced, found, expected)
+            chances.append(1 - (1 - similarity**8) ** BANDS)
+            pairs += _share_a_band(text, other)
+        expected, variance = sum(chances), sum(p * (1 - p) for p in chances)
+        assert abs(pairs - expected) < 4 * variance**0.5 + 1, (replaced, pairs, expected)
 
 
 def test_other_text_is_not_called_a_duplicate():
@@ -55,7 +54,7 @@ def test_other_text_is_not_called_a_duplicate():
     assert all(len(np.unique(keys[:, band])) == 2000 for band in range(BANDS))
 
 
-def test_case_punctuation_and_the_system_turn_do_not_count():
+def test_case_punctuation_and_the_system_prompt_do_not_count():
     turns = (("user", "Where is the red key, my friend?"), ("assistant", "Under the third stone, as ever."))
     other = (("user", "where is the RED key my friend"), ("assistant", "under the third stone -- as ever!"))
     system = ("system", "You are a kind and patient friend who never tires of questions. " * 9)
@@ -68,7 +67,7 @@ def test_case_punctuation_and_the_system_turn_do_not_count():
         ]
     )
     assert (one == two).all() and (one == three).all()
-    assert not (three == four).any()  # the same system turn, another conversation
+    assert not (three == four).any()  # the same system prompt, another conversation
 
 
 def test_shingles_never_reach_into_the_next_document():
@@ -84,11 +83,11 @@ def test_shingles_never_reach_into_the_next_document():
     assert (keys[0] == keys[1]).all() and not (keys[0] == keys[2]).any() and not (keys[3] == keys[4]).any()
 
 
-def _verdicts(folder, texts, bands):
-    index = Index(folder)
+def _kinds(folder, texts, bands, keys_at_once):
+    index = Index(folder, keys_at_once)
     for start in range(0, len(texts), 7):  # however it is cut
         index.add(texts[start : start + 7], bands[start : start + 7])
-    return index.verdicts()
+    return index.kinds(preferred=len(texts))
 
 
 def _planted(rng, n=400):
@@ -108,23 +107,30 @@ def _planted(rng, n=400):
     return texts, bands, np.array(cluster)
 
 
-@pytest.mark.parametrize("at_once", [2**22, 32])
-def test_one_of_each_cluster_stays_and_it_is_the_same_one_in_any_order(tmp_path, monkeypatch, at_once):
+@pytest.mark.parametrize("keys_at_once", [KEYS_AT_ONCE, 32])
+def test_one_of_each_cluster_is_kept_and_it_is_the_same_one_in_any_order(tmp_path, keys_at_once):
     """With 32 keys at a time the index is cut into 16 parts, as that of 64 million documents would be."""
-    monkeypatch.setattr(deduplicate, "AT_ONCE", at_once)
-    for seed in range(5):
+    for seed in range(3):
         rng = random.Random(seed)
         texts, bands, cluster = _planted(rng)
-        found = _verdicts(tmp_path, texts, bands)
-        kept = np.flatnonzero(found == KEPT)
+        kinds = _kinds(tmp_path, texts, bands, keys_at_once)
+        kept = np.flatnonzero(kinds == KEPT)
         assert sorted(cluster[kept]) == sorted(set(cluster))
         assert all(texts[place] == texts[cluster == cluster[place]].min() for place in kept)
-        assert (found == EXACT).sum() == len(texts) - len(set(texts.tolist()))
-        assert (found == NEAR).sum() == len(texts) - len(kept) - (found == EXACT).sum() > 50
+        assert (kinds == EXACT).sum() == len(texts) - len(set(texts.tolist()))
+        assert (kinds == NEAR).sum() == len(texts) - len(kept) - (kinds == EXACT).sum() > 50
         order = rng.sample(range(len(texts)), len(texts))
-        shuffled = _verdicts(tmp_path, texts[order], bands[order])
+        shuffled = _kinds(tmp_path, texts[order], bands[order], keys_at_once)
         assert set(texts[order][shuffled == KEPT].tolist()) == set(texts[kept].tolist())
 
 
-def test_no_documents_have_no_verdicts(tmp_path):
-    assert len(Index(tmp_path).verdicts()) == 0
+def test_of_a_cluster_a_preferred_document_is_kept(tmp_path):
+    """Whatever the hashes: the first two are preferred, the third is equal to the second."""
+    index = Index(tmp_path)
+    index.add(np.array([5, 9, 9, 1], dtype=np.uint64), np.array([[1], [2], [2], [1]], dtype=np.uint64).repeat(BANDS, 1))
+    assert index.kinds(preferred=2).tolist() == [KEPT, KEPT, EXACT, NEAR]
+    assert index.kinds(preferred=4).tolist() == [NEAR, KEPT, EXACT, KEPT]
+
+
+def test_no_documents_have_no_kinds(tmp_path):
+    assert len(Index(tmp_path).kinds(preferred=0)) == 0

@@ -81,15 +81,15 @@ def test_tasks_of_a_cluster_write_the_files_of_one_process(commands, texts, tmp_
     assert facts["records"] == 1200 and facts["dropped"]["exact_duplicates"] == 50 and len(facts["shards"]) > 8
 
 
-def test_bad_input_found_by_a_task_is_told_as_by_one_process(commands, texts, tmp_path):
+def test_bad_input_of_a_task_is_reported_as_by_one_process(commands, texts, tmp_path):
     (tmp_path / "data" / "fineweb_edu").mkdir(parents=True)
     (tmp_path / "data" / "fineweb_edu" / "a.jsonl.gz").write_bytes(b"no gzip")
     arguments = _arguments(texts, tmp_path / "out")
     arguments[arguments.index("--data") + 1] = str(tmp_path / "data")
     arguments[arguments.index("--sources") + 1] = "fineweb_edu"
-    done = commands.run("curriculum.prepare_data", *arguments)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "error: source 'fineweb_edu': " in done.stderr and "a.jsonl.gz cannot be read" in done.stderr
+    process = commands.run("curriculum.prepare_data", *arguments)
+    assert process.returncode == 2 and "Traceback" not in process.stderr
+    assert "error: source 'fineweb_edu': " in process.stderr and "a.jsonl.gz cannot be read" in process.stderr
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_real_text_nine_times_over_is_the_same_by_both(commands, tmp_path):
             shutil.copytree(data / source, texts / source / str(copy))
     shutil.copytree(data / "tokenizer", texts / "tokenizer")
     for module, out in (("hamner.prepare_data", "alone"), ("curriculum.prepare_data", "spread")):
-        done = commands.run(
+        process = commands.run(
             module,
             "--config",
             "rtx3090",
@@ -114,7 +114,7 @@ def test_real_text_nine_times_over_is_the_same_by_both(commands, tmp_path):
             "200000",
             timeout=1200,
         )
-        assert done.returncode == 0, done.stderr
+        assert process.returncode == 0, process.stderr
     assert _files(tmp_path / "alone") == _files(tmp_path / "spread")
     sources = json.loads((tmp_path / "alone" / "manifest.json").read_text())["sources"]
     assert sum(facts["records"] for facts in sources.values()) == 9 * (1358 + 1045 + 7108 + 79)
@@ -123,7 +123,7 @@ def test_real_text_nine_times_over_is_the_same_by_both(commands, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_driver_is_gone_on_with(commands, texts, tmp_path):
+def test_a_killed_driver_is_continued(commands, texts, tmp_path):
     """kill -9 of the driver as soon as a shard is there; its orphans may still write, the same bytes."""
     alone = commands.run("hamner.prepare_data", *_arguments(texts, tmp_path / "alone"))
     assert alone.returncode == 0
@@ -133,6 +133,6 @@ def test_a_killed_driver_is_gone_on_with(commands, texts, tmp_path):
     assert process.poll() is None
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    done = commands.run("curriculum.prepare_data", *_arguments(texts, tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
+    again = commands.run("curriculum.prepare_data", *_arguments(texts, tmp_path / "out"))
+    assert again.returncode == 0, again.stderr
     assert _files(tmp_path / "out") == _files(tmp_path / "alone")

@@ -1,8 +1,7 @@
-"""A hub on this machine: one data set of one parquet file, served by HTTP as the real one is, with faults on demand."""
+"""A hub on this machine: one dataset of one parquet file, served by HTTP as the real one is, with faults on demand."""
 
 import io
 import json
-import random
 import threading
 import time
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ ROW = 2**20  # characters of a row of `large_rows`: some five of them are fetche
 
 
 def large_rows(count):
-    return [random.Random(n).randbytes(ROW // 2).hex() for n in range(count)]
+    return [f"{n:08}" * (ROW // 8) for n in range(count)]
 
 
 def parquet(texts):
@@ -32,11 +31,11 @@ class Site:
     status with an error code, seconds to wait, or "torn" data."""
 
     def __init__(self, fault, data):
-        self.fault, self.data, self.asked, self.over = fault, data, {}, threading.Event()
+        self.fault, self.data, self.requests, self.over = fault, data, {}, threading.Event()
 
     def count(self, kind):
-        self.asked[kind] = self.asked.get(kind, 0) + 1
-        return self.fault(kind, self.asked[kind])
+        self.requests[kind] = self.requests.get(kind, 0) + 1
+        return self.fault(kind, self.requests[kind])
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -113,7 +112,7 @@ def hub_site(fault=lambda kind, n: None, data=b""):
     """Yields the site and its address, which HF_ENDPOINT takes."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads, server.site = True, Site(fault, data)
-    server.handle_error = lambda *_: None  # whoever asked was ended meanwhile
+    server.handle_error = lambda *_: None  # the client was ended meanwhile
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server.site, f"http://127.0.0.1:{server.server_port}"

@@ -1,0 +1,105 @@
+"""Input files of each source of a config: the folder it is read from, and which sources are there.
+
+Data in: a config's data.path (hub, builtin, or a folder with DIR/<source>/ in it). Data out: the names of the sources
+to read, and the files of those that lie in a folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hamner.config.errors import BadInput, Problems, did_you_mean
+from hamner.config.schema import Config
+from hamner.data.sources import SOURCES, Source, find_source, in_order
+from hamner.data.sources.local_files import folder_files, text_files
+from hamner.runs.folders import home_folder
+
+COPY_FIRST = "copy it to a disk of the machine first, and give that folder to a run with --data"
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """The files of one source, in order."""
+
+    folder: Path  # DIR/<source>, above them
+    paths: tuple[Path, ...]
+
+    def listing(self) -> list[list[Any]]:
+        """[path below the folder, size] of each, for the manifest: a copy elsewhere, of another time, is the same."""
+        return [[path.relative_to(self.folder).as_posix(), path.stat().st_size] for path in self.paths]
+
+    def state(self) -> list[list[Any]]:
+        """[path, size, time of modification] of each: what must not change while a preparation is unfinished."""
+        return [[str(path), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in self.paths]
+
+
+def check_data_path(path: str) -> None:
+    """Raises BadInput when data.path is neither hub, builtin nor a folder."""
+    if "://" in path:
+        raise BadInput(f"--data {path} is an address, and text and shards are read from a folder: {COPY_FIRST}")
+    if path not in ("hub", "builtin") and not Path(path).expanduser().is_dir():
+        raise BadInput(f"no data folder '{path}': --data takes hub, builtin, or a folder with DIR/<source>/ in it")
+
+
+def source_folder(source: Source, config: Config) -> Path | None:
+    """The folder that holds DIR/<source>/; None for a source that is read from no folder."""
+    if config.data.path == "builtin" or not source.is_text:
+        return None
+    if config.data.path == "hub":
+        return None if source.hub else (home_folder() / Path(config.data.local_path).expanduser()).resolve()
+    return Path(config.data.path).expanduser()
+
+
+def available_sources(config: Config) -> tuple[str, ...]:
+    """The known sources of text that are there: those with files, and those that need none."""
+    folders = {name: source_folder(source, config) for name, source in SOURCES.items() if source.is_text}
+    return tuple(name for name, folder in folders.items() if folder is None or text_files(folder / name))
+
+
+def default_sources(config: Config) -> tuple[str, ...]:
+    """The sources of text that are prepared when none are named: the available ones and those of tournament.mix."""
+    return in_order([*available_sources(config), *text_names(config.tournament.mix)])
+
+
+def sources_to_read(config: Config, names: Iterable[str], *, trains_tokenizer: bool) -> tuple[str, ...]:
+    """The sources of text of a preparation of `names`; to train a tokenizer the other available ones too."""
+    return in_order([*text_names(names), *(available_sources(config) if trains_tokenizer else ())])
+
+
+def text_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the sources that are text, each once, in order."""
+    return tuple(name for name in in_order(names) if find_source(name).is_text)
+
+
+def find_inputs(config: Config, names: Iterable[str]) -> dict[str, InputFiles]:
+    """The files of those sources that are read from a folder. Raises BadInput with every source that is missing."""
+    inputs: dict[str, InputFiles] = {}
+    problems = Problems()
+    for name in names:
+        source = find_source(name)
+        folder = source_folder(source, config)
+        if folder is not None:
+            with problems.collect():
+                inputs[name] = InputFiles(folder / name, tuple(_files(source, folder)))
+    problems.raise_all()
+    return inputs
+
+
+def _files(source: Source, folder: Path) -> list[Path]:
+    """The files of one source. Raises BadInput, with the way out, when there are none."""
+    try:
+        return folder_files(source, folder)
+    except BadInput as error:
+        if source.name in SOURCES:
+            way_out = (
+                "put its files there, give another folder with --data DIR, use --data builtin, or leave it out of the "
+                "mix and of --sources"
+            )
+        else:
+            folders = sorted(path.name for path in folder.glob("*") if path.is_dir())
+            hint = did_you_mean(source.name, sorted({*folders, *SOURCES} - {source.name}))
+            way_out = hint if hint.startswith("did") else f"put its files there; {folder} has {', '.join(folders)}"
+        raise BadInput([f"{problem}; {way_out}" for problem in error.problems]) from None
