@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput, Problems
 from hamner.data.youtube.caption_files import caption_files, is_address
-from hamner.runs.cli import run_command
+from hamner.runs.cli import Parser, run_command
 
 if TYPE_CHECKING:
     from hamner.data.youtube.samples import Cut
@@ -37,13 +37,12 @@ EXAMPLES = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options of the command."""
-    options = argparse.ArgumentParser(
-        prog="python -m hamner.process_youtube",
-        description="Captions of videos to samples of one person's speech, for the source `personal`.",
-        epilog="\n  ".join(("examples:", *EXAMPLES)) + "\n\nall keys of a config: docs/configuration.md",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    options = Parser(
+        "python -m hamner.process_youtube",
+        "Captions of videos to samples of one person's speech, for the source `personal`.",
+        EXAMPLES,
     )
     options.add_argument(
         "target",
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    options = parser().parse_args(arguments)
+    options = parser().read(arguments)
     _check(options)
     from hamner.data.youtube.samples import Cut
     from hamner.runs.folders import home_folder

@@ -7,13 +7,12 @@ Data in: a seed. Data out: items, one a line, under a heading for each task and 
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Sequence
 
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
-from hamner.runs.cli import run_command
+from hamner.runs.cli import Parser, run_command
 
 COUNT = 5  # examples of each task and level
 EXAMPLES = (
@@ -23,13 +22,10 @@ EXAMPLES = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options of the command, as words: so that one message can have all that is wrong with them."""
-    options = argparse.ArgumentParser(
-        prog="python -m hamner.show_tasks",
-        description="Examples of the synthetic tasks, small exercises with exact answers.",
-        epilog="\n  ".join(("examples:", *EXAMPLES)) + "\n\nall keys of a config: docs/configuration.md",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def parser() -> Parser:
+    """The options of the command, numbers as words, so that one message can have all that is wrong with them."""
+    options = Parser(
+        "python -m hamner.show_tasks", "Examples of the synthetic tasks, small exercises with exact answers.", EXAMPLES
     )
     options.add_argument("--show", action="store_true", help="print examples")
     options.add_argument("--type", metavar="T", help=f"one of {', '.join(TASKS)} (default: all nine)")
@@ -46,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    options = parser().parse_args(arguments)
+    options = parser().read(arguments)
     problems = Problems()
     if options.type is not None and options.type not in TASKS:
         problems.found.append(

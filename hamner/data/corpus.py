@@ -159,8 +159,7 @@ def row_problems(
 ) -> Iterator[str]:
     """A problem for each side of a source that does not fill one row of `seq_len` tokens.
 
-    train, heldout: tokens of the side; None for a side that is not asked about. place: the folder, if the problem
-    should name it.
+    train, heldout: tokens of the side; None for a side that is not checked. place: the folder to name, if any.
     """
     where = f" of {place}" if place else ""
     for tokens, use in ((train, "to train on"), (heldout, "held out")):

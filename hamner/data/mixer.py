@@ -2,7 +2,7 @@
 
 In: the rows of each source (text_rows.py, synthetic_rows.py), the ratios of a stage. Out: batches of tokens, with
 batch t a plain function of (seed, stage, t): nothing is replayed or buffered, and a run that resumes at step t reads
-batch t. A checkpoint keeps how many rows of each source had been read when the present ratios began, and t.
+batch t. A checkpoint keeps how many rows of each source had been read when the present ratios began, these, and t.
 
 The ratios are stratified, not drawn: over every block of BLOCK batches they hold to one row, over any number of blocks
 to two, and within a block each source's rows are spread evenly, so one batch is composed almost like the next.

@@ -63,7 +63,7 @@ class HeldoutResult:
 
     @property
     def documents(self) -> dict[str, list[float] | list[int]]:
-        """ "nats" and "tokens" of each document, as they stand in a run's records."""
+        """The numbers of each document, as they stand in a run's records."""
         return {"nats": list(self.nats), "tokens": list(self.tokens)}
 
 

@@ -152,7 +152,7 @@ def _point_at_prepared(
     own = Tokenizer.load(place)
     corpus = Corpus(place, (tokenizer or own).sha256)
     sources = {name: corpus.manifest["sources"][name] for name in dict.fromkeys(names) if name in text_names(names)}
-    problems = short_sources(sources, seq_len, "prepare more text", where=f" of {place}")
+    problems = short_sources(sources, seq_len, place)
     if problems:
         raise BadInput(problems)
     own.save(folder)

@@ -1,4 +1,4 @@
-"""One synthetic item: what the model reads (`prompt`) and what it should say next (`answer`)."""
+"""One item of a synthetic task: what the model reads (`prompt`) and what it should say next (`answer`)."""
 
 from typing import NamedTuple
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hamner.config.checks import mix_problems
 from hamner.config.errors import BadInput
 from hamner.data.mixer import BLOCK, Exhausted, Mixer
+from hamner.data.synthetic_rows import level_problems
 from hamner.data.text_rows import TextRows
 
 WIDTH = 4
@@ -150,15 +152,14 @@ def test_ratios_and_levels_that_are_none_are_refused_and_change_nothing():
     with pytest.raises(BadInput) as refused:
         mixer.start_stage({"a": 0.5, "bb": -0.2}, levels=(0.5, 0.6))
     assert refused.value.problems == [
-        "mix: unknown source 'bb'; did you mean 'b'?",
-        "mix: the ratio of 'bb' is -0.2; it must be above 0 (leave out what is not read)",
-        "mix: ratios sum to 0.3, not 1",
-        "levels [0.5, 0.6] must be shares of 0 or more that sum to 1",
+        *mix_problems({"a": 0.5, "bb": -0.2}, "mix", list("abc")),
+        *level_problems((0.5, 0.6)),
     ]
+    assert len(refused.value.problems) == 4  # an unknown source, its ratio, two sums
     for mix in ({}, {"a": float("nan")}, {"a": 0.0, "b": 1.0}):
         with pytest.raises(BadInput):
             mixer.start_stage(mix)
-    assert mixer.state() == {"before": {"a": 0, "b": 0, "c": 0}, "step": 3, "mix": MIX}
+    assert mixer.state() == {"before": {"a": 0, "b": 0, "c": 0}, "step": 3, "mix": MIX, "levels": [1.0]}
     assert torch.equal(torch.cat([*before, mixer.next()]), torch.cat(_steps(_mixer(), 4)))
 
 
