@@ -5,27 +5,39 @@ Data in: a run or checkpoint folder; a message on a pipe, or lines typed at a te
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import run_command
+from hamner.runs.cli import Parser, add_results_option, run_command
 from hamner.runs.folders import results_folder
 
 if TYPE_CHECKING:
     from hamner.inference.conversation import Conversation
 
-EXAMPLES = """examples:
-  hamner chat                               talk to the newest curriculum run
-  hamner chat mine --temperature 0          talk to the run `mine`, always the likeliest token
-  echo "Hello" | hamner chat DIR/final      one reply of a checkpoint folder
+DESCRIPTION = """Chat with a trained model.
 
-A message on a pipe is answered once; at a terminal /quit, an empty line or Ctrl-D ends the conversation.
-docs/curriculum.md says how a run gets there; docs/configuration.md lists all config keys.
-"""
+A message on a pipe is answered once; at a terminal /quit, an empty line or Ctrl-D ends the conversation."""
+EXAMPLES = (
+    "hamner chat                               # talk to the newest curriculum run",
+    "hamner chat mine --temperature 0          # talk to the run `mine`, always the likeliest token",
+    'echo "Hello" | hamner chat DIR/final      # one reply of a checkpoint folder',
+)
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    options = Parser("hamner chat", DESCRIPTION, EXAMPLES)
+    options.add_argument(
+        "run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder (default: the newest run)"
+    )
+    options.add_argument("--system", metavar="TEXT", help="system message: what the model is told about itself")
+    options.add_argument("--temperature", type=float, default=0.7, help="0: always the likeliest token (default: 0.7)")
+    options.add_argument("--seed", type=int, default=0, help="the same seed, the same replies (default: 0)")
+    add_results_option(options)
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser().read(arguments)
     if options.temperature < 0:
         raise BadInput(f"--temperature {options.temperature} is below 0: give 0 (always the likeliest token) or above")
     folder = model_folder(options.run, results_folder(options.results))
@@ -50,23 +62,6 @@ def _command(arguments: Sequence[str]) -> int:
         return 0
     print(f"talking to {loaded.folder}; /quit, an empty line or Ctrl-D ends", file=sys.stderr)
     return _talk(conversation)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="hamner chat",
-        description="Chat with a trained model.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder (default: the newest run)"
-    )
-    parser.add_argument("--system", metavar="TEXT", help="system message: what the model is told about itself")
-    parser.add_argument("--temperature", type=float, default=0.7, help="0: always the likeliest token (default: 0.7)")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same replies (default: 0)")
-    parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
-    return parser
 
 
 def _talk(conversation: Conversation) -> int:

@@ -1,4 +1,7 @@
-"""Helpers for tests that run the real commands."""
+"""Helpers for tests that run the real commands.
+
+A test that uses one of the fixtures below is marked `end_to_end`: it starts processes of its own, most of them Ray's.
+"""
 
 import os
 import signal
@@ -12,6 +15,14 @@ import pytest
 # Tests send the signal to commands of their own, which must hear it as in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+END_TO_END = {"commands", "league", "raised", "cluster"}  # fixtures
+
+
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        if END_TO_END & set(getattr(item, "fixturenames", ())):
+            item.add_marker("end_to_end")
+
 
 class Commands:
     """Runs the project's commands as a user would, in processes of their own, with their own results folder."""
@@ -22,6 +33,7 @@ class Commands:
         self.environment.pop("RAY_ADDRESS", None)
 
     def start(self, module: str, *arguments: str, **options) -> subprocess.Popen:
+        """Start `python -m MODULE ARGUMENTS`."""
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             env=self.environment,
@@ -34,6 +46,7 @@ class Commands:
         )
 
     def run(self, module: str, *arguments: str, stdin: str = "", timeout: float = 300) -> subprocess.CompletedProcess:
+        """Run it to its end, with text on its stdin."""
         process = self.start(module, *arguments)
         out, err = process.communicate(stdin, timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -46,15 +59,15 @@ def commands(tmp_path_factory) -> Commands:
 
 @pytest.fixture(scope="session")
 def league(commands) -> Path:
-    """A finished smoke tournament."""
-    done = commands.run("tournament", "--config", "smoke", "--name", "league")
-    assert done.returncode == 0, done.stdout + done.stderr
+    """The folder of a finished smoke tournament."""
+    process = commands.run("tournament", "--config", "smoke", "--name", "league")
+    assert process.returncode == 0, process.stdout + process.stderr
     return commands.results / "tournament" / "league"
 
 
 @pytest.fixture(scope="session")
 def raised(commands, league) -> Path:
-    """A finished smoke curriculum of that tournament's winner."""
-    done = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "raised")
-    assert done.returncode == 0, done.stdout + done.stderr
+    """The folder of a finished smoke curriculum of that tournament's winner."""
+    process = commands.run("curriculum.run", "winner", "--config", "smoke", "--name", "raised")
+    assert process.returncode == 0, process.stdout + process.stderr
     return commands.results / "curriculum" / "raised"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict
+from hamner.config.toml_file import read_toml
 from tournament.bracket import Run
 
 BASES = CONTESTANTS | PRESETS
@@ -160,12 +160,7 @@ class _League(Strict):
 
 def read_league(path: str) -> list[dict[str, Any]]:
     """The rows of a league file (TOML, one [[contestant]] each). Raises BadInput with all problems."""
-    try:
-        rows = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{path} cannot be read as a league file: {error}. Give a TOML file with one [[contestant]] each"
-        ) from None
+    rows = read_toml(Path(path).expanduser())
     return [row.model_dump() for row in parse(_League, rows, path).contestant]
 
 

@@ -1,4 +1,7 @@
-"""Checks between the keys of a config: relation_problems that no single field can state."""
+"""Cross-field checks of a config: relations between keys, which no single field can state.
+
+Data in: a Config. Data out: one line for each relation that does not hold.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def mix_problems(
 
 
 def relation_problems(config: Config) -> Iterator[str]:
-    """Settings that are each fine but impossible together."""
+    """One line for each combination of settings that are valid alone and impossible together."""
     league, stages = config.tournament, config.curriculum
     if any(s <= 0 for s in league.steps) or not league.steps:
         yield f"tournament.steps = {list(league.steps)}: every round needs at least 1 step"
@@ -72,7 +75,7 @@ def relation_problems(config: Config) -> Iterator[str]:
     if stages.batch_size % (stages.gradient_accumulation_steps * config.compute.workers):
         yield (
             f"curriculum.batch_size {stages.batch_size} cannot be shared by {config.compute.workers} workers "
-            f"in {stages.gradient_accumulation_steps} micro batches"
+            f"in {stages.gradient_accumulation_steps} gradient accumulation steps"
         )
     rule, every = stages.plateau, stages.plateau.evaluation_steps
     if rule.done_gain >= rule.go_on_gain:
@@ -94,7 +97,7 @@ def relation_problems(config: Config) -> Iterator[str]:
 
 
 def _league_problems(config: Config) -> Iterator[str]:
-    """Settings of the tournament that do not go together."""
+    """One line for each combination of the tournament's settings that is impossible."""
     league = config.tournament
     yield from source_problems(league.report, "tournament.report", config.data.path)
     if league.budget == "seconds" and (len(league.seconds) != len(league.keep) or any(s <= 0 for s in league.seconds)):
@@ -103,15 +106,18 @@ def _league_problems(config: Config) -> Iterator[str]:
             f"{len(league.keep)}"
         )
     if league.seconds and league.budget != "seconds":
-        yield f"tournament.seconds = {list(league.seconds)} goes with budget = seconds, not {league.budget}"
+        yield (
+            f"tournament.seconds = {list(league.seconds)} goes with budget = seconds, not {league.budget}: leave it "
+            "out, or use budget=seconds"
+        )
     if league.budget == "seconds" and league.cooldown:
-        yield "tournament.cooldown needs to know where a round ends: not with budget = seconds"
+        yield "tournament.cooldown needs rounds of known length: use budget=tokens or flops, or cooldown=0"
     if league.contested == "seeds" and league.max_seeds < league.seeds:
         yield f"tournament.max_seeds {league.max_seeds} is below tournament.seeds {league.seeds}"
     if league.mode == "async" and league.contested != "cut":
         yield (
-            f"tournament.contested = {league.contested} waits for everybody, mode = async for nobody: "
-            "write contested=cut, or mode=sync"
+            f"tournament.contested = {league.contested} decides when all runs are in, mode = async before: "
+            "use contested=cut or mode=sync"
         )
     if league.lr_probe_steps and league.lr_probe_steps < 3 * league.warmup_steps:
         yield (
@@ -119,4 +125,4 @@ def _league_problems(config: Config) -> Iterator[str]:
             f"tournament.warmup_steps {league.warmup_steps}: too short to compare rates"
         )
     if league.league and league.contestants:
-        yield "tournament.contestants and a league's own rows cannot both say who enters"
+        yield "tournament.contestants and tournament.league both say who enters: leave one of them out"

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.schema import Config, Strict
+from hamner.config.toml_file import read_toml
 
 S = TypeVar("S", bound=Strict)
 
@@ -109,18 +110,18 @@ def _read_file(name_or_path: str) -> dict[str, Any]:
     """The nested values of a shipped config, a TOML file or the config.json of a run."""
     shipped = _shipped() / f"{name_or_path}.toml"
     path = Path(name_or_path).expanduser()
-    file = shipped if shipped.is_file() else path
-    if not file.is_file():
+    if shipped.is_file():
+        return tomllib.loads(shipped.read_text(encoding="utf-8"))
+    if not path.is_file():
         raise BadInput(
             f"--config '{name_or_path}' is neither a file nor a name; {did_you_mean(name_or_path, config_names())}"
         )
+    if path.suffix != ".json":
+        return read_toml(path)
     try:
-        text = file.read_text(encoding="utf-8")
-        if path.suffix == ".json":  # the config.json of a run
-            return dict(json.loads(text)["config"])
-        return tomllib.loads(text)
-    except (OSError, ValueError, KeyError, TypeError) as error:  # broken TOML and text are ValueErrors
-        raise BadInput(f"{name_or_path} is not a valid config: {error}") from None
+        return dict(json.loads(path.read_text(encoding="utf-8"))["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is not the config.json of a run: {type(error).__name__} {error}") from None
 
 
 def _parse_override(word: str, section: str) -> tuple[list[str], Any]:

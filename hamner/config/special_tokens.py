@@ -1,4 +1,4 @@
-"""Special tokens: their reserved ids, the same in every tokenizer, and the roles of a chat."""
+"""Special tokens: the reserved ids of every tokenizer, and the roles of a chat (system, user, assistant)."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_a_league_of_ones_own_may_be_smaller_than_what_round_one_keeps(tmp_path)
         ("[[contestant]]\nname = 'x'", "base' is missing"),
         ("[[contestant]]\nname = 'x'\nbase = 'v2'\noverride = {num_layers = 2}", "did you mean|unknown key"),
         ("[[contestant]]\nname = 'x'\nbase = 'v2'\nlearning_rate = 0", "greater than 0"),
-        ("[[contestant]]\nname = x", "cannot be read as a league file"),
+        ("[[contestant]]\nname = x", "is not valid TOML"),
     ],
 )
 def test_a_file_that_is_not_a_league_is_refused(tmp_path, text, message):

@@ -108,7 +108,7 @@ def test_a_survivors_weights_are_those_of_the_same_contestant_trained_alone(leag
     kept = checkpoint.load(Path(winner["checkpoint"])).tensors("model")
     trained = alone.trainer.hamner.state_dict()
     assert set(kept) == set(trained) and all(torch.equal(kept[name], trained[name]) for name in kept)
-    assert alone.progress["latest"]["loss"] == winner["heldout_loss"]
+    assert alone.progress.latest.loss == winner["heldout_loss"]
     shutil.rmtree(league / "alone")
 
 
@@ -254,8 +254,8 @@ REFUSED = {
     "sweep of nothing": (["--sweep", "lrate=1"], "known: lr, hidden_size"),
     "sweep of a word": (["--sweep", "lr=fast"], "must be a number"),
     "league and sweep": (["--league", "x.toml", "--sweep", "lr=1"], "choose one"),
-    "no league": (["--league", "x.toml"], "cannot be read as a league file"),
-    "async and patient": (["mode=async", "contested=seeds"], "waits for everybody"),
+    "no league": (["--league", "x.toml"], "x.toml cannot be read"),
+    "async and patient": (["mode=async", "contested=seeds"], "contested=cut or mode=sync"),
     "no seconds": (["budget=seconds"], "one positive number a round"),
     "short probe": (["lr=probe", "lr_probe_steps=5"], "three times"),
     "unknown report": (['report=["fineweb"]'], "did you mean 'fineweb_edu'"),
@@ -384,6 +384,8 @@ def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
         "tokens",
         "flops",
         "memory_gib",
+        "memory_terms_gib",
+        "memory_moment",
         "gpu_share",
         "disk_gib",
     }

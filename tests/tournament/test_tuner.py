@@ -47,6 +47,7 @@ def _text(path):
         return ""
 
 
+@pytest.mark.end_to_end
 def test_the_first_processes_of_ray_become_the_trials_and_have_loaded_what_they_need(tmp_path):
     """Else each trial waits until a process of its own has started and loaded everything."""
     from ray.tune.execution.class_cache import _ActorClassCache
