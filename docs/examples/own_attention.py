@@ -1,5 +1,6 @@
 """An attention kind of your own: gated attention. Plan a league with it: python docs/examples/own_attention.py"""
 
+import os
 from dataclasses import replace
 
 import torch
@@ -33,9 +34,7 @@ class GatedAttention(GroupedQueryAttention):
 
 
 if __name__ == "__main__":
-    import os
-
     import tournament.run
 
-    os.environ["HAMNER_MODULES"] = "own_attention"
+    os.environ["HAMNER_MODULES"] = "own_attention"  # its code may run
     tournament.run.main(["--config", "smoke", "--league", "docs/examples/own_attention.toml", "--plan"])

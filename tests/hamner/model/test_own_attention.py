@@ -22,6 +22,7 @@ NAME = "own_attention.GatedAttention"
 @pytest.fixture(autouse=True)
 def example_on_the_path(monkeypatch):
     monkeypatch.syspath_prepend(REPO / "docs" / "examples")
+    monkeypatch.setenv("HAMNER_MODULES", "own_attention")
 
 
 def test_the_example_plans_a_league_of_both():
