@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from hamner.data.youtube.samples import Cut
 
 EXAMPLES = (
-    "python -m hamner.process_youtube @CHANNEL --pauses 0.5             # automatic captions have no punctuation",
-    "python -m hamner.process_youtube https://youtu.be/VIDEO --language de",
-    "python -m hamner.process_youtube ~/captions --uses 2 --out ~/text/personal",
+    "hamner process_youtube @CHANNEL --pauses 0.5             # automatic captions have no punctuation",
+    "hamner process_youtube https://youtu.be/VIDEO --language de",
+    "hamner process_youtube ~/captions --uses 2 --out ~/text/personal",
 )
 
 
 def parser() -> Parser:
     """The options of the command."""
     options = Parser(
-        "python -m hamner.process_youtube",
+        "hamner process_youtube",
         "Captions of videos to samples of one person's speech, for the source `personal`.",
         EXAMPLES,
     )

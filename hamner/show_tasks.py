@@ -16,16 +16,16 @@ from hamner.runs.cli import Parser, run_command
 
 COUNT = 5  # examples of each task and level
 EXAMPLES = (
-    "python -m hamner.show_tasks --show                          # five of each of the nine tasks and five levels",
-    "python -m hamner.show_tasks --show --type logic --level 4",
-    "python -m hamner.show_tasks --show --type listops --seed 7 --count 20",
+    "hamner show_tasks --show                          # five of each of the nine tasks and five levels",
+    "hamner show_tasks --show --type logic --level 4",
+    "hamner show_tasks --show --type listops --seed 7 --count 20",
 )
 
 
 def parser() -> Parser:
     """The options of the command, numbers as words, so that one message can have all that is wrong with them."""
     options = Parser(
-        "python -m hamner.show_tasks", "Examples of the synthetic tasks, small exercises with exact answers.", EXAMPLES
+        "hamner show_tasks", "Examples of the synthetic tasks, small exercises with exact answers.", EXAMPLES
     )
     options.add_argument("--show", action="store_true", help="print examples")
     options.add_argument("--type", metavar="T", help=f"one of {', '.join(TASKS)} (default: all nine)")
