@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hamner.config.errors import BadInput
-from hamner.data.corpus import broken_shards, unigram_entropy
+from hamner.data.corpus import broken_shards, row_problems, unigram_entropy
 from hamner.data.preparation import deduplicate
 from hamner.data.preparation.dispositions import HELD_OUT, SIDES, TRAIN
 from hamner.data.preparation.inputs import InputFiles
@@ -45,9 +45,7 @@ def write_manifest(plan: Plan, facts: dict[str, dict[str, Any]]) -> dict[str, An
     tokenizer = stored_tokenizer(plan.store)
     dtype = token_type(tokenizer.vocab_size)
     sources = {name: _source_entry(plan, name, facts[name], tokenizer.vocab_size) for name in plan.names}
-    problems = short_sources(sources, plan.seq_len, "give more text")
-    if problems:
-        raise BadInput(problems)
+    check_rows(sources, plan.seq_len)
     manifest = {
         "data": plan.config.data.path,
         "seed": plan.config.seed,
@@ -111,14 +109,18 @@ def _heldout_entropy(store: Store, shards: list[dict[str, Any]], vocab_size: int
     return unigram_entropy(counts)
 
 
-def short_sources(sources: dict[str, dict[str, Any]], seq_len: int, way_out: str, where: str = "") -> list[str]:
-    """A line for each side of a source that does not fill one row of `seq_len` tokens."""
-    return [
-        f"source '{name}'{where} has {facts[key]} tokens {use}, less than one row of {seq_len}: {way_out}"
-        for name, facts in sources.items()
-        for key, use in (("tokens", "to train on"), ("heldout_tokens", "held out"))
-        if facts[key] < seq_len
+def check_rows(sources: dict[str, dict[str, Any]], seq_len: int, place: Path | None = None) -> None:
+    """Raises BadInput for each side of a source that does not fill one row of `seq_len` tokens.
+
+    sources: entries of a manifest; place: of the prepared folder, if the problem should name it.
+    """
+    problems = [
+        problem
+        for name, entry in sources.items()
+        for problem in row_problems(name, seq_len, train=entry["tokens"], heldout=entry["heldout_tokens"], place=place)
     ]
+    if problems:
+        raise BadInput(problems)
 
 
 def check_finished(
