@@ -1,6 +1,6 @@
-"""The command that prepares text on a Ray cluster: `hamner.prepare_data` with one task per part of the text.
+"""Command `curriculum prepare_data`: prepare text on a Ray cluster, `hamner prepare_data` with one task per part.
 
-    python -m curriculum.prepare_data [the options of hamner.prepare_data]
+    curriculum prepare_data [the options of hamner prepare_data]
 
 Surveying and writing a part are tasks of one core each; what concerns all of the text is decided here, between the
 two. The files are those of the one-process command, byte for byte. Text and --out must be readable from every node: a
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
-from hamner.data.preparation.command import STOPPED, prepare_command, progress_bar
+from hamner.data.preparation.command import STOPPED, prepare_command, prepare_parser, progress_bar
 from hamner.data.preparation.part import Part, Runner, Work
-from hamner.runs.cli import run_command
+from hamner.runs.cli import Parser, run_command
 from hamner.runs.cluster import join, ray_settings
 
 if TYPE_CHECKING:
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 MAX_RETRIES = 3  # of a task whose process or node died
 
 
+def parser() -> Parser:
+    """The options of the command, those of hamner prepare_data."""
+    return prepare_parser("curriculum prepare_data")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(lambda words: prepare_command(words, "curriculum.prepare_data", on_ray), arguments, STOPPED)
+    return run_command(lambda words: prepare_command(words, parser(), on_ray), arguments, STOPPED)
 
 
 @contextmanager

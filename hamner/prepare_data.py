@@ -1,7 +1,7 @@
-"""The command that turns text into token shards (data preparation), in one process.
+"""Command `hamner prepare_data`: turn text into token shards (data preparation), in one process.
 
-    python -m hamner.prepare_data [--config NAME|PATH] [--data hub|builtin|DIR] [--sources NAME,NAME] [--out DIR]
-                                  [--tokens N] [--shard-tokens N] [key=value ...]
+    hamner prepare_data [--config NAME|PATH] [--data hub|builtin|DIR] [--sources NAME,NAME] [--out DIR]
+                        [--tokens N] [--shard-tokens N] [key=value ...]
 
 Data in: the config's `data` section and the sources that are named. Data out: a folder of shards (see corpus.py) with
 their tokenizer, which any number of runs read as their --data. Everything missing or broken is refused here, before a
@@ -15,16 +15,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hamner.config.schema import Config
-from hamner.data.preparation.command import STOPPED, in_this_process, prepare_command
+from hamner.data.preparation.command import STOPPED, in_this_process, prepare_command, prepare_parser
 from hamner.data.preparation.part import Runner
-from hamner.runs.cli import run_command
+from hamner.runs.cli import Parser, run_command
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+def parser() -> Parser:
+    """The options of the command."""
+    return prepare_parser("hamner prepare_data")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(lambda words: prepare_command(words, "hamner.prepare_data", one_process), arguments, STOPPED)
+    return run_command(lambda words: prepare_command(words, parser(), one_process), arguments, STOPPED)
 
 
 @contextmanager

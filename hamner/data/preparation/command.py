@@ -27,31 +27,60 @@ from hamner.data.preparation.part import SHARD_TOKENS, Part, Runner, Work
 from hamner.data.preparation.store import Store
 from hamner.data.sources import SOURCES, find_source, in_order
 from hamner.runs import cli
+from hamner.runs.cli import Parser
 from hamner.runs.folders import home_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 STOPPED = "run the same command again to continue"
-EPILOG = """examples:
-  python -m {module} --data DIR --out OUT
-  python -m {module} --config laptop --data DIR --sources wiki,sft --out OUT
-  python -m {module} --config rtx3090 --data hub --tokens 1e9 --out OUT
-
-Text of your own is a folder DIR/NAME/ of *.parquet, *.jsonl, *.jsonl.gz or *.txt files, with any NAME.
-docs/configuration.md lists all keys that key=value can override."""
+EXAMPLES = (
+    "{prog} --data text --out shards                       # the known sources in text/, such as text/sft/",
+    "{prog} --data text --out shards --sources wiki,sft    # text/wiki/ is a source of your own",
+    "{prog} --data hub --out shards --tokens 1e9           # streams about 6.5 GB of each hub dataset",
+)
 
 Runners = Callable[["Console", Config], AbstractContextManager[Runner]]
 
 
+def prepare_parser(prog: str) -> Parser:
+    """The options of a prepare_data command."""
+    options = Parser(prog, "Text in, token shards out.", [example.format(prog=prog) for example in EXAMPLES])
+    cli.add_config_options(options)
+    options.add_argument(
+        "--sources",
+        metavar="NAME,NAME",
+        type=lambda words: [word.strip() for word in words.split(",")],
+        help="default: those of tournament.mix, and all that the project knows and that are there",
+    )
+    options.add_argument(
+        "--out",
+        metavar="DIR",
+        default=str(home_folder() / "data" / "prepared"),
+        help="where shards go, a folder or any address fsspec knows (default: %(default)s)",
+    )
+    options.add_argument("--tokens", metavar="N", type=_count, help="stop each source after about N training tokens")
+    options.add_argument(
+        "--shard-tokens",
+        metavar="N",
+        type=_count,
+        default=SHARD_TOKENS,
+        help="length of a shard, and the most that a kill can cost (default: %(default)s)",
+    )
+    options.add_settings()
+    options.set_defaults(resume=False)  # the command has no such option: it always continues
+    return options
+
+
 def prepare_command(
-    arguments: Sequence[str], module: str, runners: Runners, open_store: Callable[[str], Store] = Store
+    arguments: Sequence[str], parser: Parser, runners: Runners, open_store: Callable[[str], Store] = Store
 ) -> int:
-    """Run the command of `module`; returns the exit code.
+    """Prepare what the options name; returns the exit code.
 
     runners: opens what does the work on the parts. open_store: opens the store at --out.
     """
-    options = _parse(arguments, module)
+    options = parser.read(arguments)
+    _check(options)
     config = cli.read_config(options, options.settings, "data")
     assert config is not None
     names = _names(options, config)
@@ -170,52 +199,9 @@ def _lock(store: Store) -> AbstractContextManager[None]:
     )
 
 
-def _parse(arguments: Sequence[str], module: str) -> argparse.Namespace:
-    """The options. Raises BadInput for what is wrong whatever the config says."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {module}",
-        description="Text in, token shards out.",
-        epilog=EPILOG.format(module=module),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--config",
-        metavar="NAME|PATH",
-        help="a name in ray_configs/ or a TOML file, as the run's "
-        "that will read it (default: rtx3090 where CUDA is, else laptop)",
-    )
-    parser.add_argument("--data", metavar="hub|builtin|DIR", help="where text comes from (default: the config's)")
-    parser.add_argument(
-        "--sources",
-        metavar="NAME,NAME",
-        type=lambda words: [word.strip() for word in words.split(",")],
-        help="default: all known ones that are there, and those of tournament.mix",
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        default=str(home_folder() / "data" / "prepared"),
-        help="where shards go, a folder or any address fsspec knows (default: %(default)s)",
-    )
-    parser.add_argument("--tokens", metavar="N", type=_count, help="stop each source after about N training tokens")
-    parser.add_argument(
-        "--shard-tokens",
-        metavar="N",
-        type=_count,
-        default=SHARD_TOKENS,
-        help="length of a shard, and the most that a kill can cost (default: %(default)s)",
-    )
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="override any key of the config")
-    options = parser.parse_intermixed_args(arguments)
-    options.resume = False  # the command has no such option: it always continues
-    _check(options)
-    return options
-
-
 def _check(options: argparse.Namespace) -> None:
     """Raises BadInput, with every problem, for options that are wrong whatever the config says."""
     problems = Problems()
-    problems.found += [f"'{word}' is not key=value" for word in options.settings if "=" not in word]
     if options.data:
         with problems.collect():
             check_data_path(options.data)

@@ -11,7 +11,7 @@ from hamner.config.errors import BadInput
 from hamner.config.schema import Config, Data
 from hamner.data.corpus import Corpus
 from hamner.data.preparation.inputs import available_sources, check_data_path, find_inputs, sources_to_read, text_names
-from hamner.data.preparation.manifest import MANIFEST, is_prepared, prepared_sources, short_sources
+from hamner.data.preparation.manifest import MANIFEST, check_rows, is_prepared, prepared_sources
 from hamner.data.preparation.part import Part, Runner, Work
 from hamner.data.preparation.pipeline import run
 from hamner.data.preparation.plan import SPARE, PrintLine, make_plan
@@ -135,8 +135,8 @@ def _prepare_text(
     if is_hub:
         say(
             f"streaming some {hub_tokens:,} tokens of each hub source for this run alone, about "
-            f"{hub_tokens * CHARACTERS_PER_TOKEN * SPARE / 1e6:,.0f} MB each; prepare them once with `python -m "
-            "hamner.prepare_data` to spare every run the wait"
+            f"{hub_tokens * CHARACTERS_PER_TOKEN * SPARE / 1e6:,.0f} MB each; prepare them once with `hamner "
+            "prepare_data` to spare every run the wait"
         )
     tokens, runner = hub_tokens if is_hub else None, periodic_progress(say)
     plan = make_plan(config, Store(folder), names, tokenizer, seq_len=seq_len, tokens=tokens, runner=runner, say=say)
@@ -152,9 +152,7 @@ def _point_at_prepared(
     own = Tokenizer.load(place)
     corpus = Corpus(place, (tokenizer or own).sha256)
     sources = {name: corpus.manifest["sources"][name] for name in dict.fromkeys(names) if name in text_names(names)}
-    problems = short_sources(sources, seq_len, place)
-    if problems:
-        raise BadInput(problems)
+    check_rows(sources, seq_len, place)
     own.save(folder)
     write_json(folder / MANIFEST, corpus.manifest | {"folder": str(place), "seed": config.seed})
 

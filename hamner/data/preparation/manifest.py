@@ -45,9 +45,7 @@ def write_manifest(plan: Plan, facts: dict[str, dict[str, Any]]) -> dict[str, An
     tokenizer = stored_tokenizer(plan.store)
     dtype = token_type(tokenizer.vocab_size)
     sources = {name: _source_entry(plan, name, facts[name], tokenizer.vocab_size) for name in plan.names}
-    problems = short_sources(sources, plan.seq_len)
-    if problems:
-        raise BadInput(problems)
+    check_rows(sources, plan.seq_len)
     manifest = {
         "data": plan.config.data.path,
         "seed": plan.config.seed,
@@ -111,13 +109,18 @@ def _heldout_entropy(store: Store, shards: list[dict[str, Any]], vocab_size: int
     return unigram_entropy(counts)
 
 
-def short_sources(sources: dict[str, dict[str, Any]], seq_len: int, place: Path | None = None) -> list[str]:
-    """A line for each side of a source that does not fill one row of `seq_len` tokens; place: the folder to name."""
-    return [
+def check_rows(sources: dict[str, dict[str, Any]], seq_len: int, place: Path | None = None) -> None:
+    """Raises BadInput for each side of a source that does not fill one row of `seq_len` tokens.
+
+    sources: entries of a manifest; place: of the prepared folder, if the problem should name it.
+    """
+    problems = [
         problem
-        for name, facts in sources.items()
-        for problem in row_problems(name, seq_len, train=facts["tokens"], heldout=facts["heldout_tokens"], place=place)
+        for name, entry in sources.items()
+        for problem in row_problems(name, seq_len, train=entry["tokens"], heldout=entry["heldout_tokens"], place=place)
     ]
+    if problems:
+        raise BadInput(problems)
 
 
 def check_finished(

@@ -28,6 +28,7 @@ FORMAT = 2  # of the files in unfinished/: those of another format cannot be con
 DECIDED = f"{UNFINISHED}/decided.json"  # facts of each source; from here on the plan cannot change
 
 PrintLine = Callable[[str], None]
+Text = tuple[dict[str, Any], list[Part]]  # of one source: its origin, and its parts
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def plan_settings(config: Config, names: Sequence[str], tokens: int | None, shar
     is_streamed = config.data.path == "hub" and tokens is None  # as far as hub_tokens says
     return {
         "data": config.data.model_dump(
-            mode="json", exclude={"hub_deadline", "own"} | (set() if is_streamed else {"hub_tokens"})
+            mode="json", exclude={"hub_deadline", "local_path"} | (set() if is_streamed else {"hub_tokens"})
         ),
         "seed": config.seed,
         "vocab_size": config.size.vocab_size,
@@ -102,44 +103,43 @@ def make_plan(
     written = text_names(names)
     read = sources_to_read(config, written, trains_tokenizer=tokenizer is None)
     inputs = find_inputs(config, read)
-    _claim_store(
-        store,
-        {
-            "settings": plan_settings(config, written, tokens, shard_tokens),
-            "inputs": [state for files in inputs.values() for state in files.state()],
-            "tokenizer": tokenizer.sha256 if tokenizer else "train",
-            "format": FORMAT,
-        },
-        say,
-    )
-    if tokenizer is None and read != written:
-        say(
-            f"the tokenizer is trained on {', '.join(read)} and synthetic items; "
-            f"{', '.join(name for name in read if name not in written)} only for that"
-        )
-    parts: list[Part] = []
-    origins: dict[str, dict[str, Any]] = {}
-    for name in read:
+    fingerprint = {
+        "settings": plan_settings(config, written, tokens, shard_tokens),
+        "inputs": [state for files in inputs.values() for state in files.state()],
+        "tokenizer": tokenizer.sha256 if tokenizer else "train",
+        "format": FORMAT,
+    }
+    _claim_store(store, fingerprint, say)
+    if tokenizer is None:
+        _say_what_it_is_trained_on(read, written, say)
+
+    def find_text(name: str) -> Text:
         if name in inputs:
-            origins[name], text = _from_folder(name, inputs[name], part_bytes)
-        elif config.data.path == "builtin":
-            origins[name] = {"origin": "builtin", "revision": f"seed {config.seed}", "license": "GPL-3.0-only"}
-            text = [Part(name, 0, size=config.data.builtin_characters, seed=config.seed)]
-        else:
-            origins[name], text = _from_hub(find_source(name), config, store, tokens, part_bytes, runner, say)
-        parts += text
+            return _from_folder(name, inputs[name], part_bytes)
+        if config.data.path == "builtin":
+            return _builtin(name, config)
+        return _from_hub(find_source(name), config, store, tokens, part_bytes, runner, say)
+
+    texts = {name: find_text(name) for name in read}
     return Plan(
         config=config,
         store=store,
         seq_len=seq_len,
         names=written,
-        parts=tuple(parts),
-        origins=origins,
+        parts=tuple(part for _, parts in texts.values() for part in parts),
+        origins={name: origin for name, (origin, _) in texts.items()},
         inputs={name: files.listing() for name, files in inputs.items()},
         trains_tokenizer=tokenizer is None,
         tokens=tokens,
         shard_tokens=shard_tokens,
     )
+
+
+def _say_what_it_is_trained_on(read: Sequence[str], written: Sequence[str], say: PrintLine) -> None:
+    """Say which sources the tokenizer is trained on where they are not those that are written."""
+    others = [name for name in read if name not in written]
+    if others:
+        say(f"the tokenizer is trained on {', '.join(read)} and synthetic items; {', '.join(others)} only for that")
 
 
 def _claim_store(store: Store, fingerprint: dict[str, Any], say: PrintLine) -> None:
@@ -160,7 +160,13 @@ def _claim_store(store: Store, fingerprint: dict[str, Any], say: PrintLine) -> N
     store.write_json(f"{UNFINISHED}/plan.json", fingerprint)
 
 
-def _from_folder(name: str, files: InputFiles, part_bytes: int) -> tuple[dict[str, Any], list[Part]]:
+def _builtin(name: str, config: Config) -> Text:
+    """Origin and part of the project's own text of a source."""
+    origin = {"origin": "builtin", "revision": f"seed {config.seed}", "license": "GPL-3.0-only"}
+    return origin, [Part(name, 0, size=config.data.builtin_characters, seed=config.seed)]
+
+
+def _from_folder(name: str, files: InputFiles, part_bytes: int) -> Text:
     """Origin and parts of a source in a folder. Raises BadInput for a broken about.json."""
     origin = {"origin": str(files.folder.parent), **_about(files.folder / "about.json")}
     return origin, file_parts(name, files.paths, files.folder, part_bytes)
@@ -178,7 +184,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 def _from_hub(
     source: Source, config: Config, store: Store, tokens: int | None, part_bytes: int, runner: Runner, say: PrintLine
-) -> tuple[dict[str, Any], list[Part]]:
+) -> Text:
     """Origin and parts of a hub source, streamed as far as it is not yet. Raises BadInput."""
     assert source.hub is not None
     if store.local is None:

@@ -26,7 +26,7 @@ def test_a_second_process_is_refused_and_a_killed_one_leaves_nothing_locked(tmp_
     with pytest.raises(BadInput, match="busy"), only_one(path, "busy"):
         pass
     holder.kill()
-    holder.wait()
+    holder.communicate()
     with only_one(path, "busy"):  # its lease is of this machine, where the lock has the last word
         pass
     assert not (tmp_path / ".driver.lease").exists()

@@ -26,7 +26,7 @@ from hamner.config.errors import BadInput
 from hamner.config.schema import SOURCE_NAMES, Data
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
-from hamner.data.corpus import Corpus, TokenShards
+from hamner.data.corpus import Corpus
 from hamner.data.preparation.for_run import absent_sources, check_sources, choose_tokenizer, prepare
 from hamner.data.preparation.write_shards import token_type
 from hamner.data.text_rows import TextRows, training_rows
@@ -270,19 +270,6 @@ def test_a_run_takes_a_prepared_folder_as_its_data(prepared, tmp_path):
     read = np.stack([rows.row(i) for i in range(rows.count)])
     flat = np.asarray(whole.train("fineweb_edu"))[: rows.count * 16].reshape(-1, 16)
     assert sorted(map(tuple, read.tolist())) == sorted(map(tuple, flat.tolist()))
-
-
-def test_shards_in_a_row_read_as_one_array(tmp_path):
-    rng, lengths = np.random.default_rng(0), [5, 1, 9, 3]
-    parts = [rng.integers(0, 99, n, dtype=np.uint16) for n in lengths]
-    paths = [tmp_path / str(n) for n in range(4)]
-    for path, part in zip(paths, parts, strict=True):
-        path.write_bytes(part.tobytes())
-    shards, flat = TokenShards.from_files(paths, lengths, np.dtype(np.uint16)), np.concatenate(parts)
-    assert len(shards) == 18 and shards[-1] == flat[-1] and shards[6] == flat[6]
-    for start in range(19):
-        for stop in range(19):
-            assert np.array_equal(shards[start:stop], flat[start:stop])
 
 
 def test_a_prepared_folder_that_does_not_fit_the_run_is_refused(prepared, tmp_path):

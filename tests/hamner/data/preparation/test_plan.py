@@ -10,7 +10,7 @@ from hamner.data.preparation.command import prepare_command
 from hamner.data.preparation.plan import plan_settings
 from hamner.data.preparation.store import Store
 from hamner.data.tokenizer import Tokenizer
-from hamner.prepare_data import one_process
+from hamner.prepare_data import one_process, parser
 from hamner.runs.cli import run_command
 
 
@@ -39,6 +39,8 @@ def test_how_far_the_hub_is_streamed_decides_the_bytes_only_without_a_number_of_
     few, many = (config_of("hub", f"data.hub_tokens={tokens}") for tokens in (1000, 2000))
     assert plan_settings(few, ["tinystories"], None, 9) != plan_settings(many, ["tinystories"], None, 9)
     assert plan_settings(few, ["tinystories"], 500, 9) == plan_settings(many, ["tinystories"], 500, 9)
+    here, there = (config_of("hub", f"data.local_path={folder}") for folder in ("here", "there"))
+    assert plan_settings(here, ["tinystories"], None, 9) == plan_settings(there, ["tinystories"], None, 9)
     near, far = (config_of("hub", f"data.hub_deadline={seconds}") for seconds in (1.0, 2.0))
     assert plan_settings(near, ["tinystories"], None, 9) == plan_settings(far, ["tinystories"], None, 9)
 
@@ -60,7 +62,7 @@ def _command(out, *words, interrupted_at=""):
     arguments += ["--shard-tokens", "20000", "vocab_size=320", "heldout_sequences=2", "tournament.seq_len=16"]
     arguments += ["curriculum.seq_len=16", f"data.tokenizer={Path('tokenizer').resolve()}", *words]
     store = type("Interrupted", (Interrupted,), {"name": interrupted_at})
-    return run_command(lambda given: prepare_command(given, "hamner.prepare_data", one_process, store), arguments)
+    return run_command(lambda given: prepare_command(given, parser(), one_process, store), arguments)
 
 
 @pytest.fixture
