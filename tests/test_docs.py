@@ -69,6 +69,18 @@ def test_broken_links_are_seen(tmp_path):
     assert broken_links(tmp_path) == ["a.md: b.md leads to no file", "a.md: a.md#two leads to no heading of a.md"]
 
 
+def test_every_path_that_pages_and_modules_name_exists():
+    path = re.compile(r"(?<![\w/.])((?:hamner|tournament|curriculum|tests|docs|ray_configs)/[\w/]+\.(?:py|toml|md))\b")
+    sources = [source for folder in (*CODE, "ray_configs") for source in (REPO / folder).rglob("*.[pt]*[yl]")]
+    named = {
+        (source.relative_to(REPO).as_posix(), name)
+        for source in (*pages(REPO), *sources)
+        for name in path.findall(source.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 40
+    assert sorted((source, name) for source, name in named if not (REPO / name).exists()) == []
+
+
 def test_every_identifier_of_the_glossary_is_in_the_code():
     text = "\n".join(path.read_text(encoding="utf-8") for folder in CODE for path in (REPO / folder).rglob("*.py"))
     rows = [line.split("|") for line in (DOCS / "glossary.md").read_text().splitlines() if line.startswith("| ")]

@@ -124,14 +124,15 @@ def private_problems(root: Path) -> list[str]:
         for module, line, source, name in imports(root)
         if is_ours(source) and any(p.startswith("_") and not p.startswith("__") for p in (name, *source.split(".")))
     ]
-    for module, path in modules(root).items():
+    known = modules(root)
+    for module, path in known.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         bound = {
             alias.asname or alias.name
             for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom) and is_ours(node.module or "")
             for alias in node.names
-            if f"{node.module}.{alias.name}" in modules(root)
+            if f"{node.module}.{alias.name}" in known
         }
         problems += [
             f"{module}:{node.lineno} reads {ast.unparse(node)}; give it a public name"
