@@ -119,7 +119,7 @@ def finished_folder(results: Path, name: str) -> Path:
         known = [path.name for path in runs(results, "curriculum") if (path / "final").is_dir()]
         raise BadInput(
             f"no finished curriculum '{name}' in {results}; "
-            + (did_you_mean(name, known) if known else "there is none yet: finish one with `python -m curriculum.run`")
+            + (did_you_mean(name, known) if known else "there is none yet: finish one with `curriculum run`")
         )
     return folder
 

@@ -1,6 +1,6 @@
 """Command: YouTube captions of somebody's own videos to training samples, which the source `personal` reads.
 
-    python -m hamner.process_youtube CHANNEL_OR_VIDEO_OR_FOLDER [--pauses 0.5] [--uses 1] [--out data/personal]
+    hamner process_youtube CHANNEL_OR_VIDEO_OR_FOLDER [--pauses 0.5] [--uses 1] [--out data/personal]
 
 Data in: an address (https://..., @channel) whose automatic captions yt-dlp fetches, or something on this disk: a .vtt
 file, an info-json that yt-dlp wrote, or a folder of them. Data out:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from hamner.data.youtube.samples import Cut
 
 EXAMPLES = (
-    "hamner process_youtube @CHANNEL --pauses 0.5             # automatic captions have no punctuation",
-    "hamner process_youtube https://youtu.be/VIDEO --language de",
-    "hamner process_youtube ~/captions --uses 2 --out ~/text/personal",
+    "hamner process_youtube @CHANNEL --pauses 0.5                      # automatic captions have no punctuation",
+    "hamner process_youtube https://youtu.be/VIDEO --language de       # one video, of German speech",
+    "hamner process_youtube ~/captions --uses 2 --out ~/text/personal  # caption files that are here already",
 )
 
 

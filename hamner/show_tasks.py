@@ -1,6 +1,6 @@
 """Command: print examples of the synthetic tasks.
 
-    python -m hamner.show_tasks --show [--type T] [--level L] [--seed S] [--count N]
+    hamner show_tasks --show [--type T] [--level L] [--seed S] [--count N]
 
 Data in: a seed. Data out: items, one a line, under a heading for each task and level.
 """
@@ -16,9 +16,9 @@ from hamner.runs.cli import Parser, run_command
 
 COUNT = 5  # examples of each task and level
 EXAMPLES = (
-    "hamner show_tasks --show                          # five of each of the nine tasks and five levels",
-    "hamner show_tasks --show --type logic --level 4",
-    "hamner show_tasks --show --type listops --seed 7 --count 20",
+    "hamner show_tasks --show                                 # five of each of the nine tasks and five levels",
+    "hamner show_tasks --show --type logic --level 4          # one task at one level",
+    "hamner show_tasks --show --type listops --count 20       # more of them",
 )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # What a folder with a model holds one of: a checkpoint's state (training/checkpoint.py), a run's weights
 MODEL_PARTS = ("state.json", "final", "checkpoints")
-START_A_RUN = "use `python -m curriculum.run winner` to make one"
+START_A_RUN = "use `curriculum run winner` to make one"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 In: a `random.Random` and a level. Out: an `Example` (task, level, prompt, answer; `.text` is the line a model
 reads). The same generator state always gives the same items; texts.py makes many at once. Look at some with:
 
-    python -m hamner.show_tasks --show --type logic --level 4
+    hamner show_tasks --show --type logic --level 4
 
 Labels are drawn before the item is built, so that yes/no, counts and comparisons carry no bias that could be
 learnt instead of the task. Each file starts with a table of its levels. How many distinct items there are:
