@@ -43,7 +43,7 @@ def test_an_unknown_name_gets_the_nearest(model_results, name, words):
 
 def test_without_any_run_the_way_to_one_is_said(tmp_path):
     for name in (None, "mine"):
-        with pytest.raises(BadInput, match=r"no curriculum run in .*use `python -m curriculum.run winner`"):
+        with pytest.raises(BadInput, match=r"no curriculum run in .*use `curriculum run winner`"):
             load(name, results=tmp_path)
 
 
