@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test slow lint bench clean
+.PHONY: demo test unit slow lint bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,11 +19,16 @@ help:
 demo: .venv/installed
 	@DEMO=demo-$$(date +%Y%m%d-%H%M%S) && \
 	$(BIN)/tournament --config laptop --name $$DEMO && \
-	$(BIN)/python -m curriculum.run winner --tournament $$DEMO --config laptop --name $$DEMO && \
-	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/python -m hamner.chat $$DEMO --temperature 0
+	$(BIN)/curriculum run winner --tournament $$DEMO --config laptop --name $$DEMO && \
+	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/hamner chat $$DEMO --temperature 0
 
 test: .venv/installed
+	@echo "the quick tests: about 10 minutes on two idle cores"
 	$(BIN)/python -m pytest
+
+# without the tests that run whole leagues and curricula
+unit: .venv/installed
+	$(BIN)/python -m pytest -m "not slow and not end_to_end"
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow

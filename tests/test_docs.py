@@ -183,6 +183,7 @@ def test_the_commands_of_a_how_to_run(page, sandbox):
     assert play(page, sandbox, timeout=120, end_to_end=False)
 
 
+@pytest.mark.slow
 @pytest.mark.end_to_end
 @pytest.mark.parametrize("page", LONG, ids=lambda page: page.stem)
 def test_a_how_to_runs_from_end_to_end(page, sandbox):

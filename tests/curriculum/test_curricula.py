@@ -58,7 +58,7 @@ def test_the_example_shows_every_key_that_a_stage_has():
     ("old", "new", "parts"),
     [
         ("tinystories = 0.8", "tinystories = 0.9", ["stage 'stories'", "sum to 1.1"]),
-        ("tinystories = 0.8", "tinystoris = 0.8", ["'tinystoris'", "'tinystories'"]),
+        ("tinystories = 0.8", '"../stories" = 0.8', ["'../stories'"]),
         ("tinystories = 0.8", "tinystories = -0.8", ["'tinystories' is -0.8"]),
         (
             "tinystories = 0.4, synthetic = 0.2, sft = 0.4",

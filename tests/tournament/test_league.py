@@ -79,6 +79,7 @@ def test_the_messages_of_a_league_without_winner_say_what_to_do(tmp_path):
     assert "every contestant failed" in _printed(league)
 
 
+@pytest.mark.slow
 def test_probe_further_seeds_and_cooldown_through_the_command(commands):
     """Three contestants, each at its own rate; contested cuts lead to a second seed."""
     ended = commands.run(

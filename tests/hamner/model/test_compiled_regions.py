@@ -21,7 +21,7 @@ def _gradients(hamner, tokens):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.slow), "bf16"])
 def test_compiled_regions_give_the_gradients_of_the_eager_ones(kind, precision):
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
