@@ -5,6 +5,7 @@ import math
 import model_kinds
 import pytest
 import torch
+from hugging_face import hugging_face
 from model_kinds import relative_error
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -93,34 +94,7 @@ def test_in_bf16_by_blocks_a_row_is_its_documents_too(kind):
 def test_logits_equal_those_of_llama_told_where_documents_begin():
     """transformers masks documents by itself where a row's positions begin anew."""
     ours = build(_config(document_mask=True), seed=3)
-    c = ours.config
-    theirs = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=c.vocab_size,
-            hidden_size=c.hidden_size,
-            intermediate_size=c.intermediate_size,
-            num_hidden_layers=c.num_layers,
-            num_attention_heads=c.num_heads,
-            num_key_value_heads=c.num_kv_heads,
-            rms_norm_eps=c.norm_eps,
-            max_position_embeddings=c.max_seq_len,
-            tie_word_embeddings=False,
-            rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta},
-        )
-    ).eval()
-    state = {
-        "model.embed_tokens.weight": ours.embed(torch.arange(c.vocab_size)),
-        "lm_head.weight": ours.embedding.weight,
-        "model.norm.weight": ours.final_norm.weight,
-    }
-    for i, block in enumerate(ours.blocks):
-        state |= {
-            f"model.layers.{i}.input_layernorm.weight": block.attention_norm.weight,
-            f"model.layers.{i}.post_attention_layernorm.weight": block.mlp_norm.weight,
-        }
-        state |= {f"model.layers.{i}.self_attn.{n}_proj.weight": getattr(block.attention, n).weight for n in "qkvo"}
-        state |= {f"model.layers.{i}.mlp.{n}_proj.weight": getattr(block.mlp, n).weight for n in ("gate", "up", "down")}
-    theirs.load_state_dict(state, strict=True)
+    theirs = hugging_face(ours, LlamaConfig, LlamaForCausalLM)
     row = torch.cat(_documents(rows=1), dim=1)
     packed = theirs(row, position_ids=document_positions(row), use_cache=False).logits
     assert (packed - theirs(row).logits).abs().max() > 0.1

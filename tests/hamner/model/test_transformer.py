@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from hugging_face import hugging_face
 from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from hamner.config.errors import BadInput
@@ -17,57 +18,17 @@ SMALL = ModelConfig(vocab_size=320, hidden_size=64, num_layers=3, num_heads=4, n
 TOKENS = torch.randint(0, 320, (2, 40), generator=torch.Generator().manual_seed(1))
 
 
-def _hugging_face(ours, config_kind, model_kind, **extra):
-    """The same weights in transformers; our unit-scale embedding becomes an untied input embedding."""
-    c = ours.config
-    theirs = model_kind(
-        config_kind(
-            vocab_size=c.vocab_size,
-            hidden_size=c.hidden_size,
-            intermediate_size=c.intermediate_size,
-            num_hidden_layers=c.num_layers,
-            num_attention_heads=c.num_heads,
-            num_key_value_heads=c.num_kv_heads,
-            rms_norm_eps=c.norm_eps,
-            max_position_embeddings=c.max_seq_len,
-            tie_word_embeddings=False,
-            rope_parameters={"rope_type": "default", "rope_theta": c.rope_theta},
-            **extra,
-        )
-    ).eval()
-    state = {
-        "model.embed_tokens.weight": ours.embed(torch.arange(c.vocab_size)),
-        "lm_head.weight": ours.embedding.weight,
-        "model.norm.weight": ours.final_norm.weight,
-    }
-    for i, block in enumerate(ours.blocks):
-        at = f"model.layers.{i}."
-        state[at + "input_layernorm.weight"] = block.attention_norm.weight
-        state[at + "post_attention_layernorm.weight"] = block.mlp_norm.weight
-        for name in "qkvo":
-            state[at + f"self_attn.{name}_proj.weight"] = getattr(block.attention, name).weight
-        if c.num_experts > 1:
-            state[at + "mlp.gate.weight"] = block.mlp.router.weight
-            state[at + "mlp.experts.gate_up_proj"] = torch.cat((block.mlp.gate, block.mlp.up), dim=1)
-            state[at + "mlp.experts.down_proj"] = block.mlp.down
-        else:
-            for name in ("gate", "up", "down"):
-                state[at + f"mlp.{name}_proj.weight"] = getattr(block.mlp, name).weight
-    theirs.load_state_dict(state, strict=True)
-    return theirs
-
-
 @torch.no_grad()
 def test_logits_equal_llama():
     ours = build(SMALL, seed=3)
-    theirs = _hugging_face(ours, LlamaConfig, LlamaForCausalLM)
+    theirs = hugging_face(ours, LlamaConfig, LlamaForCausalLM)
     torch.testing.assert_close(ours(TOKENS).logits, theirs(TOKENS).logits, atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
 def test_logits_equal_mixtral():
     ours = build(SMALL.model_copy(update={"num_experts": 8, "num_active_experts": 2}), seed=3)
-    theirs = _hugging_face(
+    theirs = hugging_face(
         ours, MixtralConfig, MixtralForCausalLM, num_local_experts=8, num_experts_per_tok=2, sliding_window=None
     )
     torch.testing.assert_close(ours(TOKENS).logits, theirs(TOKENS).logits, atol=1e-4, rtol=0)
