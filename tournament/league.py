@@ -184,9 +184,10 @@ class League:
         self._write_standings()
         if self.bracket.winner() is None:
             self.console.print(
-                "[red]no winner: every contestant failed. Read the reasons in the table above[/red]"
+                "no winner: every contestant failed. Read the reasons below the table above"
                 if self.bracket.is_over()
-                else "[red]the league was stopped. Use --resume to continue[/red]"
+                else "the league was stopped. Use --resume to continue",
+                style="red",
             )
             return False
         self._prune_checkpoints()

@@ -75,7 +75,7 @@ def test_the_example_shows_every_key_that_a_stage_has():
         ("steps = 40", 'schedule = "cosine"', ["stage 'mixed'", "schedule", "give steps"]),
         (FILE, "", ["'stages' is missing"]),
         (FILE, "stages = []", ["'stages'"]),
-        (FILE, "stages = [1]", ["'stages.0'"]),
+        (FILE, "stages = [1]", ["'stages 1'"]),
         (FILE, 'nme = "mine"\n' + FILE, ["'nme'", "'name'"]),
         ("[[stages]]", "[[stages]", ["is not valid TOML", "line 2"]),
     ],
