@@ -174,7 +174,7 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
         if key == "lr":
             raise BadInput(
                 f"--sweep {word}: lr says how the learning rate is chosen; the rate itself is learning_rate. "
-                f"Use --sweep learning_rate={values or 'VALUE,VALUE'}"
+                f"Use --sweep learning_rate={values.strip('[]') or 'VALUE,VALUE'}"
             )
         if key not in known or not values:
             raise BadInput(f"--sweep {word}: write KEY=VALUE,VALUE with one of these keys; {did_you_mean(key, known)}")

@@ -53,7 +53,7 @@ class League:
     def describe(self) -> str:
         """One line: contestants, seeds, twins."""
         seeds = {len(c.seeds) for c in self.contestants.values()}
-        line = f"{len(self.contestants)} contestants"
+        line = f"{len(self.contestants)} contestant{'s' * (len(self.contestants) > 1)}"
         if max(seeds) > 1:
             line += f", {min(seeds)}" + (f" to {max(seeds)}" if len(seeds) > 1 else "") + " seeds each"
         if self.bracket.twins:

@@ -228,14 +228,12 @@ def round_report(console: Console, document: Mapping[str, Any], index: int) -> l
     """One round of standings.json to be printed: the table, as wide as the console, and why contestants failed."""
     round_row = document["rounds"][index]
     rows = round_row["standings"]
-    budget = {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}
     styles = {"winner": "bold green", "advanced": "green", "eliminated": "dim"}
     table = fitted_table(
         console,
         COLUMNS,
         [_cells(row) for row in rows],
-        title=f"round {round_row['round']}: {len(rows)} contestants, {round_row['tokens']:,} tokens each so far"
-        + budget.get(round_row["budget"], ""),
+        title=_title(round_row),
         captions=_captions(round_row),
         styles=[styles.get(row["status"], "red") for row in rows],
     )
@@ -260,6 +258,15 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         *at_equal,
         f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "",
     ]
+
+
+def _title(round_row: Mapping[str, Any]) -> str:
+    count, tokens = len(round_row["standings"]), round_row["tokens"]
+    budget = {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}
+    contestants = f"{count} contestant{'s' * (count > 1)}"
+    return (
+        f"round {round_row['round']}: {contestants}, {tokens:,} tokens each so far{budget.get(round_row['budget'], '')}"
+    )
 
 
 def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -99,7 +99,7 @@ def _validated(
     These are added to `problems` and removed from `values`. words: the paths that the command line set, of which the
     file at `where` is innocent.
     """
-    removed = set()
+    removed: set[str] = set()
     while True:
         try:
             return Config.model_validate_json(json.dumps(values, default=str)), removed

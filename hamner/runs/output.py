@@ -97,7 +97,8 @@ class GuardedOutput:
     """Standard output whose errors end the command as this module says, whoever prints."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
-        self._stream, self._failure = stream, None  # type: ignore[var-annotated]
+        self._stream = stream
+        self._failure: OSError | None = None  # of another thread
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
