@@ -89,6 +89,14 @@ def test_a_bad_file_gets_one_problem_with_its_place_and_value(tmp_path, old, new
     assert problems and all(line.startswith(str(path)) for line in error.value.problems)
 
 
+@pytest.mark.mended("newcomer: a key where WHO belongs")
+def test_a_key_in_the_place_of_who_is_not_a_model(capsys):
+    from curriculum.run import main
+
+    assert main(["--config", "smoke", "seed=3"]) == 2
+    assert "WHO is missing before 'seed=3': give winner" in capsys.readouterr().err
+
+
 def test_all_problems_of_a_file_are_said_at_once(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
