@@ -4,25 +4,39 @@ BIN = .venv/bin
 # Test files at a time. Most of a test's time is the start of processes, which leaves half of two cores idle.
 WORKERS ?= 2
 
-.PHONY: demo test unit slow lint bench clean
+.PHONY: install demo test unit slow lint bench clean
 .DEFAULT_GOAL := help
 
 help:
+	@echo "make install  .venv with everything; prints how to go on"
 	@echo "make demo   the miniature league, the eight stages and a reply (about ten minutes on two cores)"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
 .venv/installed: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[test]'
-	touch $@
+	@echo "1 of 3: a virtual environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@echo "2 of 3: pip itself"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	@echo "3 of 3: PyTorch, Ray and the rest: some gigabytes, 3 to 10 minutes by the connection"
+	@$(BIN)/pip install --editable '.[test]'
+	@touch $@
+	@echo "installed in .venv"
+
+install: .venv/installed
+	@echo "source .venv/bin/activate     # then, in this shell: hamner, tournament, curriculum"
+	@echo "make demo                     # a miniature league, the eight stages and a reply: about ten minutes"
 
 demo: .venv/installed
 	@DEMO=demo-$$(date +%Y%m%d-%H%M%S) && \
+	echo "a miniature league, then the eight stages: about ten minutes on two idle cores" && \
 	$(BIN)/tournament --config laptop --name $$DEMO && \
 	$(BIN)/curriculum run winner --tournament $$DEMO --config laptop --name $$DEMO && \
-	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/hamner chat $$DEMO --temperature 0
+	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/hamner chat $$DEMO --temperature 0 && \
+	echo && echo "to go on in this shell:" && \
+	echo "    source .venv/bin/activate" && \
+	echo "    hamner chat $$DEMO              # talk to it" && \
+	echo "    tournament --plan               # what a league on this machine would cost"
 
 test: .venv/installed
 	@echo "the quick tests: about 7 minutes on two idle cores"

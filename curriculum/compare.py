@@ -41,7 +41,7 @@ def _command(arguments: Sequence[str]) -> int:
     groups = group_by_curriculum([read_run(results, name) for name in dict.fromkeys(options.runs)])
     output = console()
     for one, other in combinations(groups, 2):
-        output.print(comparison_table(one, other, groups))
+        output.print(comparison_table(output, one, other, groups))
     seeds = len(next(iter(groups.values())))
     if seeds < FEWEST_SEEDS:
         output.print(f"{seeds} seed(s): with fewer than {FEWEST_SEEDS} a difference says little", soft_wrap=True)

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from curriculum.curricula import finished_folder
 from hamner.config.errors import BadInput
 from hamner.runs.files import read_json, read_json_as
+from hamner.runs.tables import Column, fitted_table
 
 CONFIDENCE = 0.95
 SKILLS = "exact match"  # of all synthetic tasks and levels; here alone, more is better
@@ -128,28 +130,37 @@ def difference(one: Sequence[float], other: Sequence[float]) -> Difference:
     return Difference(statistics.mean(gaps), error, float(t.ppf((1 + CONFIDENCE) / 2, len(gaps) - 1)) * error)
 
 
-def comparison_table(one: str, other: str, groups: dict[str, dict[int, ComparedRun]]) -> Table:
+def comparison_table(console: Console, one: str, other: str, groups: dict[str, dict[int, ComparedRun]]) -> Table:
     """Two curricula, one row a source: means, difference, interval, and which is better."""
     seeds = sorted(groups[one])
     tokens = ", ".join(f"{groups[one][seed].tokens:,}" for seed in seeds)
-    table = Table(
-        title=f"{one} and {other}, {len(seeds)} seed(s), {tokens} tokens: held-out loss, nats per token",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    for heading in ("", one, other, "difference ± standard error", "95 % interval", "better"):
-        table.add_column(heading, justify="left" if heading in ("", "better") else "right", no_wrap=True)
+    rows = []
     for key in groups[one][seeds[0]].measurements:
         a, b = ([groups[name][seed].measurements[key] for seed in seeds] for name in (one, other))
         gap = difference(a, b)
         lower = one if gap.mean < 0 else other
         better = lower if key != SKILLS else {one: other, other: one}[lower]
-        table.add_row(
-            key,
-            f"{statistics.mean(a):.4f}",
-            f"{statistics.mean(b):.4f}",
-            f"{gap.mean:+.4f} ± {gap.standard_error:.4f}",
-            f"{gap.mean - gap.interval:+.4f} … {gap.mean + gap.interval:+.4f}",
-            better if gap.is_significant else "cannot tell",
+        rows.append(
+            [
+                key,
+                f"{statistics.mean(a):.4f}",
+                f"{statistics.mean(b):.4f}",
+                f"{gap.mean:+.4f} ± {gap.standard_error:.4f}",
+                f"{gap.mean - gap.interval:+.4f} … {gap.mean + gap.interval:+.4f}",
+                better if gap.is_significant else "cannot tell",
+            ]
         )
-    return table
+    return fitted_table(
+        console,
+        (
+            Column("", justify="left", may_wrap=True),
+            Column(one, 2),
+            Column(other, 1),
+            Column("difference ± standard error"),
+            Column("95 % interval", 3),
+            Column("better", justify="left", may_wrap=True),
+        ),
+        rows,
+        title=f"{one} and {other}, {len(seeds)} seed(s), {tokens} tokens: held-out loss, nats per token",
+        frame=box.SIMPLE_HEAD,
+    )

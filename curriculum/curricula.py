@@ -22,7 +22,8 @@ from pydantic import ValidationError
 
 from curriculum.stages import CURRICULA, Stage, StagePlan, stage_problems
 from hamner.config.errors import BadInput, Problems, did_you_mean
-from hamner.config.load import explain, parse
+from hamner.config.explain import explain
+from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.config.toml_file import read_toml
 from hamner.runs.files import read_json_as

@@ -31,6 +31,7 @@ from hamner.runs.cluster import check_machine, join, ray_settings
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import open_run, write_config
 from hamner.runs.lock import only_one
+from hamner.runs.tables import Column, fitted_table
 
 
 @dataclass(frozen=True)
@@ -225,36 +226,40 @@ def _train(console: Console, run: Opened) -> int:
     if (run.folder / "final").is_dir():
         return _print_result(console, run.folder)
     if failure:
-        console.print(f"[red]{failure}[/red]", soft_wrap=True)
-    console.print(f"[red]not finished; see {run.folder / 'run.log'}[/red]", soft_wrap=True)
+        console.print(str(failure), style="red", soft_wrap=True)
+    console.print(f"not finished; see {run.folder / 'run.log'}", style="red", soft_wrap=True)
     return 1
 
 
 def _print_result(console: Console, folder: Path) -> int:
     """Print the held-out losses at each stage's end, and how to talk to the model; returns exit code 0."""
-    table = Table(
-        title=f"curriculum {folder.name}: held-out loss in nats per token at each stage's end",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    read_json_as(folder / "stages.json", lambda document: _add_rows(table, document["stages"]))
+    title = f"curriculum {folder.name}: held-out loss in nats per token at each stage's end"
+    # printed once the file is read: what goes wrong in printing is not the file's fault
+    table = read_json_as(folder / "stages.json", lambda document: _stages_table(console, title, document["stages"]))
     console.print(table)
     console.print(f"finished: {folder / 'final'}", soft_wrap=True)
     console.print(f"talk to it: hamner chat {folder.name}", soft_wrap=True)
     return 0
 
 
-def _add_rows(table: Table, records: list[dict[str, Any]]) -> None:
-    """Fill the table, one row a stage that is over."""
+def _stages_table(console: Console, title: str, records: list[dict[str, Any]]) -> Table:
+    """A table with one row a stage that is over."""
     sources = list(dict.fromkeys(name for record in records for name in record["heldout_loss"]))
-    table.add_column("stage", no_wrap=True)
-    for heading in ("steps", "tokens", "ended by", *sources):
-        table.add_column(heading, justify="right")
-    for record in records:
-        table.add_row(
+    rows = [
+        [
             f"{record['number']} {record['stage']}",
             f"{record['steps']:,}",
             f"{record['tokens']:,}",
             record["reason"],
             *(f"{record['heldout_loss'][name]:.3f}" for name in sources),
-        )
+        ]
+        for record in records
+    ]
+    columns = (
+        Column("stage", justify="left", may_wrap=True),
+        Column("steps", 8),
+        Column("tokens", 9),
+        Column("ended by"),
+        *(Column(name, place) for place, name in enumerate(sources)),
+    )
+    return fitted_table(console, columns, rows, title=title, frame=box.SIMPLE_HEAD)

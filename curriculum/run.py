@@ -13,6 +13,7 @@ Data in: words of a command line. Data out: exit code; launch.py does the work o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hamner.config.errors import BadInput
 from hamner.runs.cli import Parser, add_run_options, read_config, run_command
@@ -50,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
+    if "=" in options.who and not Path(options.who).exists():
+        raise BadInput(
+            f"WHO is missing before '{options.who}': give winner, a contestant, v2, v3 or a file, "
+            f"as in `curriculum run winner {options.who}`"
+        )
     if options.resume and (options.checkpoint or options.tournament or options.curriculum or options.like):
         raise BadInput(
             "--resume keeps what the run was started with: leave out --from, --tournament, --curriculum and --like"

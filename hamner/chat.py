@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput
+from hamner.config.toml_file import UTF8_MARK, encoding_problem
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import Parser, add_results_option, run_command
+from hamner.runs.cli import Parser, add_results_option, number, run_command, whole_number
 from hamner.runs.folders import results_folder
+from hamner.runs.output import print_error
 
 if TYPE_CHECKING:
     from hamner.inference.conversation import Conversation
@@ -34,8 +37,12 @@ def parser() -> Parser:
         "run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder (default: the newest run)"
     )
     options.add_argument("--system", metavar="TEXT", help="system message: what the model is told about itself")
-    options.add_argument("--temperature", type=float, default=0.7, help="0: always the likeliest token (default: 0.7)")
-    options.add_argument("--seed", type=int, default=0, help="the same seed, the same replies (default: 0)")
+    options.add_argument(
+        "--temperature", type=number(0), default=0.7, help="0: always the likeliest token (default: 0.7)"
+    )
+    options.add_argument(
+        "--seed", type=whole_number(0, 2**63 - 1), default=0, help="the same seed, the same replies (default: 0)"
+    )
     add_results_option(options)
     return options
 
@@ -46,12 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    if options.temperature < 0:
-        raise BadInput(f"--temperature {options.temperature} is below 0: give 0 (always the likeliest token) or above")
     folder = model_folder(options.run, results_folder(options.results))
-    message = None if sys.stdin.isatty() else sys.stdin.read().strip()
-    if message == "":
-        raise BadInput("the pipe holds no message: give one, as in `echo Hello | hamner chat`")
+    message = None if sys.stdin is not None and sys.stdin.isatty() else _piped_message()
+    if options.system and not _is_text(options.system):
+        raise BadInput("--system is not UTF-8 text: give it in UTF-8")
 
     from hamner.inference.conversation import Conversation  # torch: seconds, after all that needs none
 
@@ -64,17 +69,52 @@ def _command(arguments: Sequence[str]) -> int:
     return _talk(conversation)
 
 
+def _piped_message() -> str:
+    """The message on standard input, which is UTF-8 whatever the terminal's encoding is."""
+    if sys.stdin is None:
+        raise BadInput("standard input is closed: give a message, as in `echo Hello | hamner chat`")
+    try:
+        data = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
+    except OSError as error:
+        raise BadInput(
+            f"the message cannot be read: {error.strerror}; give one as in `echo Hello | hamner chat`"
+        ) from None
+    data = data.removeprefix(UTF8_MARK)
+    problem = encoding_problem(data)
+    if problem:
+        raise BadInput(f"the message on the pipe {problem}: give it in UTF-8")
+    message = data.decode().strip()
+    if not message:
+        raise BadInput("the pipe holds no message: give one, as in `echo Hello | hamner chat`")
+    return message
+
+
 def _talk(conversation: Conversation) -> int:
-    """Messages from the terminal, until one is empty or /quit."""
+    """Messages from the terminal, until one is empty or /quit. One that cannot be answered is said so, and passed."""
     while True:
         try:
             message = input("you: ").strip()
         except EOFError:
             return 0
+        except UnicodeDecodeError:
+            message = "\udc80"  # no text either
         if not message or message == "/quit":
             return 0
+        try:
+            if not _is_text(message):
+                raise BadInput("the message is not UTF-8 text: type it on a terminal that is set to UTF-8")
+            reply = conversation.stream_reply(message)
+            first = next(reply, "")  # a message that is too long is refused here, before the name is printed
+        except BadInput as error:
+            print_error(f"error: {error}")
+            continue
         print("hamner: ", end="", flush=True)
-        _print_reply(conversation.stream_reply(message))
+        _print_reply(chain([first], reply))
+
+
+def _is_text(text: str) -> bool:
+    """Whether a text holds no bytes that the terminal's encoding could not read."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _print_reply(pieces: Iterator[str]) -> None:

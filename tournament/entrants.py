@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def entrants(config: Config) -> dict[str, Contestant]:
     if league.keep[0] >= len(names) and not league.league:
         problems.found.append(
             f"round 1 keeps {league.keep[0]} of {len(names)} contestants; it must cut at least one. "
-            "Enter more, or lower tournament.keep"
+            "Enter more, lower tournament.keep, or use --only NAME to let few play without a cut"
         )
     contestants: dict[str, Contestant] = {}
     for row in rows:
@@ -165,11 +166,16 @@ def read_league(path: str) -> list[dict[str, Any]]:
 
 
 def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of a league that enters each setting: words such as `lr=1e-4,3e-4` or `num_layers=2,4`."""
+    """Rows of a league that enters each setting: words such as `learning_rate=1e-4,3e-4` or `num_layers=2,4`."""
     axes = []
+    known = ("learning_rate", *(name for name in ModelConfig.model_fields if name not in ("vocab_size", "attention")))
     for word in words:
         key, _, values = word.partition("=")
-        known = ("lr", *(name for name in ModelConfig.model_fields if name not in ("vocab_size", "attention")))
+        if key == "lr":
+            raise BadInput(
+                f"--sweep {word}: lr says how the learning rate is chosen; the rate itself is learning_rate. "
+                f"Use --sweep learning_rate={values.strip('[]') or 'VALUE,VALUE'}"
+            )
         if key not in known or not values:
             raise BadInput(f"--sweep {word}: write KEY=VALUE,VALUE with one of these keys; {did_you_mean(key, known)}")
         try:
@@ -177,15 +183,18 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
         except ValueError:
             axes.append([(key, values, None)])
         kinds = (bool,) if key == "document_mask" else (int, float)
-        if not all(type(value) in kinds for _, _, value in axes[-1]):
-            raise BadInput(f"--sweep {word}: each value must be {'true or false' if bool in kinds else 'a number'}")
+        if not all(type(value) in kinds and math.isfinite(value) for _, _, value in axes[-1]):
+            kind = "true or false" if bool in kinds else "a number"
+            raise BadInput(
+                f"--sweep {word}: each value must be {kind}, as in --sweep {key}=VALUE,VALUE without brackets"
+            )
     rows: list[dict[str, Any]] = []
     for name in names:
         for setting in itertools.product(*axes):
             full_name = "-".join([name, *(f"{key}={text}" for key, text, _ in setting)])
             row: dict[str, Any] = {"name": full_name, "base": name}
-            overrides = {key: value for key, _, value in setting if key != "lr"}
-            rates = [value for key, _, value in setting if key == "lr"]
+            overrides = {key: value for key, _, value in setting if key != "learning_rate"}
+            rates = [value for key, _, value in setting if key == "learning_rate"]
             rows.append(
                 row
                 | ({"overrides": overrides} if overrides else {})

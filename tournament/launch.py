@@ -11,9 +11,10 @@ import shutil
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
 
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
@@ -153,18 +154,21 @@ def _run_rounds(league: League, tokenizer_sha256: str) -> bool:
 def _print_result(console: Console, folder: Path, *, with_table: bool = True) -> int:
     """Print the winner, with the last round's table where it was not printed just now; returns exit code 0."""
     if with_table:
-        from tournament.standings import show_round
+        from tournament.standings import round_report
 
-        read_json_as(
-            folder / "standings.json", lambda document: show_round(console, document, len(document["rounds"]) - 1)
+        # printed once the file is read: what goes wrong in printing is not the file's fault
+        report = read_json_as(
+            folder / "standings.json", lambda document: round_report(console, document, len(document["rounds"]) - 1)
         )
-    read_json_as(
-        folder / "winner.json",
-        lambda winner: console.print(
-            f"winner: [bold green]{winner['contestant']}[/bold green], {winner['heldout_loss']:.4f} nats/token held "
-            f"out; {VERDICTS.get(winner.get('verdict'), 'the only one left')}; {folder / 'winner.json'}",
-            soft_wrap=True,
-            highlight=False,
-        ),
-    )
+        for part in report:
+            console.print(part, soft_wrap=isinstance(part, Text))
+    winner = read_json_as(folder / "winner.json", lambda winner: (winner["contestant"], _winner_line(winner)))
+    line = Text.assemble("winner: ", (winner[0], "bold green"), winner[1], f"; {folder / 'winner.json'}")
+    console.print(line, soft_wrap=True, highlight=False)
     return 0
+
+
+def _winner_line(winner: dict[str, Any]) -> str:
+    """What is said of the winner beside its name."""
+    verdict = VERDICTS.get(winner.get("verdict") or "", "the only one left")
+    return f", {winner['heldout_loss']:.4f} nats/token held out; {verdict}"

@@ -53,7 +53,7 @@ class League:
     def describe(self) -> str:
         """One line: contestants, seeds, twins."""
         seeds = {len(c.seeds) for c in self.contestants.values()}
-        line = f"{len(self.contestants)} contestants"
+        line = f"{len(self.contestants)} contestant{'s' * (len(self.contestants) > 1)}"
         if max(seeds) > 1:
             line += f", {min(seeds)}" + (f" to {max(seeds)}" if len(seeds) > 1 else "") + " seeds each"
         if self.bracket.twins:
@@ -184,9 +184,10 @@ class League:
         self._write_standings()
         if self.bracket.winner() is None:
             self.console.print(
-                "[red]no winner: every contestant failed. Read the reasons in the table above[/red]"
+                "no winner: every contestant failed. Read the reasons below the table above"
                 if self.bracket.is_over()
-                else "[red]the league was stopped. Use --resume to continue[/red]"
+                else "the league was stopped. Use --resume to continue",
+                style="red",
             )
             return False
         self._prune_checkpoints()

@@ -10,11 +10,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config
 from hamner.runs.cli import console
+from hamner.runs.tables import Column, fitted_table
 from tournament.budget import budgets, probe_steps, reference_end
 from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import entrants, flops_per_token, twins
@@ -70,22 +72,17 @@ def print_plan(config: Config, *, as_json: bool) -> None:
         for row in rows:
             print(json.dumps(row))
         return
-    console().print(_cost_table(config, rows))
-    console().print(_memory_table(rows))
+    screen = console()
+    screen.print(_cost_table(screen, config, rows))
+    screen.print(_memory_table(screen, rows))
     for line in _cost_lines(config):
-        console().print(line, soft_wrap=True)
+        screen.print(line, soft_wrap=True)
 
 
-def _cost_table(config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _cost_table(screen: Console, config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:
     league, survivors = config.tournament, (len(rows), *(min(keep, len(rows)) for keep in config.tournament.keep))
-    table = _table(
-        f"{len(rows)} contestants, rounds of {' / +'.join(map(str, league.steps))} steps of "
-        f"{league.batch_size} × {league.seq_len} tokens, {' → '.join(map(str, survivors))}",
-        "tokens and FLOPs: of a contestant that goes all the way; disk: one checkpoint of it",
-        ("contestant", "parameters", "active", "tokens", "FLOPs", "GPU share", "disk GiB"),
-    )
-    for row in rows:
-        table.add_row(
+    cells = [
+        [
             row["contestant"],
             f"{row['parameters']:,}",
             f"{row['active_parameters']:,}",
@@ -93,30 +90,47 @@ def _cost_table(config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:
             _flop(row["flops"]),
             f"{row['gpu_share']:.2f}" if row["gpu_share"] else "–",
             f"{row['disk_gib']:.2f}",
-        )
-    return table
+        ]
+        for row in rows
+    ]
+    count, rounds = f"{len(rows)} contestant{'s' * (len(rows) > 1)}", " / +".join(map(str, league.steps))
+    return fitted_table(
+        screen,
+        (
+            Column("contestant", justify="left", may_wrap=True),
+            Column("parameters", 1),
+            Column("active", 5),
+            Column("tokens", 4),
+            Column("FLOPs"),
+            Column("GPU share", 3),
+            Column("disk GiB", 2),
+        ),
+        cells,
+        title=f"{count}, rounds of {rounds} steps of {league.batch_size} × {league.seq_len} tokens, "
+        + " → ".join(map(str, survivors)),
+        captions=[("", "tokens and FLOPs: of a contestant that goes all the way; disk: one checkpoint of it")],
+    )
 
 
-def _memory_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _memory_table(screen: Console, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = [column for column in MEMORY_COLUMNS if any(row["memory_terms_gib"][column] for row in rows)]
     unit, units = ("GiB", 1) if max(row["memory_gib"] for row in rows) >= 1 else ("MiB", 1024)
-    table = _table(
-        f"memory of a training step at its fullest moment, {unit}",
-        "head: gradients and copies of the output head; fullest: at the loss, or in a block on the way back",
-        ("contestant", *columns, "all", "fullest"),
-    )
+    cells = []
     for row in rows:
         terms = row["memory_terms_gib"]
         numbers = (*(terms[column] for column in columns), sum(terms.values()))
-        table.add_row(row["contestant"], *(f"{units * number:.2f}" for number in numbers), row["memory_moment"])
-    return table
-
-
-def _table(title: str, caption: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "contestant" else "right")
-    return table
+        cells.append([row["contestant"], *(f"{units * number:.2f}" for number in numbers), row["memory_moment"]])
+    terms_of_memory = [Column(column, 2 + place) for place, column in enumerate(columns)]
+    return fitted_table(
+        screen,
+        (Column("contestant", justify="left", may_wrap=True), *terms_of_memory, Column("all"), Column("fullest", 1)),
+        cells,
+        title=f"memory of a training step at its fullest moment, {unit}",
+        captions=[
+            ("head", "head: gradients and copies of the output head"),
+            ("fullest", "fullest: at the loss, or in a block on the way back"),
+        ],
+    )
 
 
 def _flop(number: float) -> str:

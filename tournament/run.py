@@ -33,7 +33,7 @@ def parser() -> Parser:
         metavar="KEY=VALUE,VALUE",
         action="append",
         default=[],
-        help="enter each value of lr, or of a key of the model, as a contestant; repeat it for a grid",
+        help="enter each value of learning_rate, or of a key of the model, as a contestant; repeat it for a grid",
     )
     options.add_argument("--only", metavar="NAME", action="append", default=[], help="enter this one alone; repeatable")
     options.add_argument("--plan", action="store_true", help="print what the league would cost, and stop")
@@ -78,11 +78,13 @@ def _entry_settings(options: argparse.Namespace) -> dict[str, Any]:
     unknown = [name for name in options.only if name not in names]
     if unknown:
         raise BadInput([f"--only {name}: unknown contestant; {did_you_mean(name, names)}" for name in unknown])
-    only = options.only or names
+    only = list(dict.fromkeys(options.only)) or names
     if options.sweep:
+        entered = sweep(options.sweep, only)
         print("a sweep has no learning-rate round: each entrant trains at the rate its setting says", file=sys.stderr)
-        return {"league": sweep(options.sweep, only), "lr": "shared"}
-    return {"league": [row for row in rows if row["name"] in only]} if rows else {"contestants": only}
+        return {"league": entered, "lr": "shared"}
+    rows = rows or [{"name": name, "base": name} for name in names]
+    return {"league": [row for row in rows if row["name"] in only]}
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hamner.config.cost import count_parameters
 from hamner.config.schema import Config
 from hamner.runs.files import write_json
+from hamner.runs.tables import Column, fitted_table
 from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
 from tournament.entrants import Contestant, run_name
@@ -204,71 +206,93 @@ def write_winner(
 
 def show_round(console: Console, document: Mapping[str, Any], index: int) -> None:
     """Print one round of standings.json as a table."""
+    for part in round_report(console, document, index):
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+# In the order of the table. Rank, contestant, loss and verdict stay; on a narrow terminal the rest leaves from the end.
+COLUMNS = (
+    Column(""),
+    Column("contestant", justify="left", may_wrap=True),
+    Column("loss"),
+    Column("Δ to cut", 2),
+    Column("±", 1),
+    Column("verdict", justify="left", may_wrap=True),
+    Column("at equal FLOPs", 3),
+    Column("at equal seconds", 4),
+    Column("tokens/s", 5),
+)
+
+
+def round_report(console: Console, document: Mapping[str, Any], index: int) -> list[Table | Text]:
+    """One round of standings.json to be printed: the table, as wide as the console, and why contestants failed."""
     round_row = document["rounds"][index]
     rows = round_row["standings"]
-    budget = {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}
-    table = Table(
-        title=f"round {round_row['round']}: {len(rows)} contestants, {round_row['tokens']:,} tokens each so far"
-        + budget.get(round_row["budget"], ""),
-        title_justify="left",
-        caption=_caption(round_row),
-        caption_justify="left",
+    styles = {"winner": "bold green", "advanced": "green", "eliminated": "dim"}
+    table = fitted_table(
+        console,
+        COLUMNS,
+        [_cells(row) for row in rows],
+        title=_title(round_row),
+        captions=_captions(round_row),
+        styles=[styles.get(row["status"], "red") for row in rows],
     )
-    for heading, side in (
-        ("", "right"),
-        ("contestant", "left"),
-        ("held-out", "right"),
-        ("Δ to cut", "right"),
-        ("±", "right"),
-        ("at equal FLOPs", "right"),
-        ("at equal seconds", "right"),
-        ("tokens/s", "right"),
-        ("", "left"),
-    ):
-        table.add_column(heading, justify=side, no_wrap=heading != "")  # type: ignore[arg-type]
-    for row in rows:
-        style = {"winner": "bold green", "advanced": "green", "eliminated": "dim"}.get(row["status"], "red")
-        status = {"advanced": "in", "eliminated": "out"}.get(row["status"], row["status"])
-        status += f", {row['verdict']}" if row["verdict"] else ""
-        table.add_row(
-            str(row["rank"]),
-            row["contestant"] + (f" × {row['seeds']}" if row["seeds"] > 1 else ""),
-            _number(row["heldout_loss"]),
-            _number(row["difference"], "+.4f"),
-            _number(row["standard_error"]),
-            *(
-                f"{row['rank_at_' + key]} ({row['loss_at_' + key]:.3f})" if row["rank_at_" + key] else "–"
-                for key in ("equal_flops", "equal_seconds")
-            ),
-            f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "",
-            status + (f": {row['reason']}" if row["reason"] else ""),
-            style=style,
-        )
-    console.print(table)
+    reasons = [Text(f"  {row['contestant']}: {row['status']}: {row['reason']}") for row in rows if row["reason"]]
+    return [table, *reasons]
 
 
-def _caption(round_row: Mapping[str, Any]) -> str:
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """A contestant's cells, one of each column."""
+    status = {"advanced": "in", "eliminated": "out"}.get(row["status"], row["status"])
+    at_equal = [
+        f"{row['rank_at_' + key]} ({row['loss_at_' + key]:.3f})" if row["rank_at_" + key] else "–"
+        for key in ("equal_flops", "equal_seconds")
+    ]
+    return [
+        str(row["rank"]),
+        row["contestant"] + (f" × {row['seeds']}" if row["seeds"] > 1 else ""),
+        _number(row["heldout_loss"]),
+        _number(row["difference"], "+.4f"),
+        _number(row["standard_error"]),
+        status + (f", {row['verdict']}" if row["verdict"] else ""),
+        *at_equal,
+        f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "",
+    ]
+
+
+def _title(round_row: Mapping[str, Any]) -> str:
+    count, tokens = len(round_row["standings"]), round_row["tokens"]
+    budget = {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}
+    contestants = f"{count} contestant{'s' * (count > 1)}"
+    return (
+        f"round {round_row['round']}: {contestants}, {tokens:,} tokens each so far{budget.get(round_row['budget'], '')}"
+    )
+
+
+def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Lines below the table, each with the heading of the column it explains; an empty one: it is always there."""
     ratios = [row["tokens_per_parameter"] for row in round_row["standings"] if row["tokens_per_parameter"]]
     lines = [
-        "held-out loss in nats per token; Δ to the last that is in, ± its standard error (documents and seeds)",
-        "at equal FLOPs, seconds: rank (and loss, on fewer rows) at the most of each that all have spent",
+        ("", "loss: held out, in nats per token"),
+        ("Δ to cut", "Δ to cut: loss less that of the last that is in"),
+        ("±", "±: standard error of the difference to the last that is in (documents and seeds)"),
+        (
+            "at equal FLOPs",
+            "at equal FLOPs, seconds: rank (and loss, on fewer rows) at the most of each that all have spent",
+        ),
     ]
     if round_row["seed_sd"] is None:
-        lines.append("seed noise: unknown, no contestant ran two seeds. Use twins or seeds to measure it")
+        lines.append(("", "seed noise: unknown, no contestant ran two seeds. Use twins or seeds to measure it"))
     else:
-        lines.append(
-            f"seed noise: another seed moves a contestant by {round_row['seed_sd']:.4f} (standard deviation, "
-            f"{round_row['seed_df']} degrees of freedom)"
-        )
+        noise = f"{round_row['seed_sd']:.4f} (standard deviation, {round_row['seed_df']} degrees of freedom)"
+        lines.append(("", f"seed noise: another seed moves a contestant by {noise}"))
     if ratios:
-        lines.append(
-            f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}"
-            + (": early training" if min(ratios) < 1 else "")
-        )
+        early = ": early training" if min(ratios) < 1 else ""
+        lines.append(("", f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}{early}"))
     if "cut_differs_without_cooldown" in round_row:
         others = "other contestants" if round_row["cut_differs_without_cooldown"] else "the same contestants"
-        lines.append(f"ranked after a cooldown; without it {others} would be in")
-    return "\n".join(lines)
+        lines.append(("", f"ranked after a cooldown; without it {others} would be in"))
+    return lines
 
 
 def _number(value: float | None, form: str = ".4f") -> str:

@@ -7,8 +7,9 @@ out: one frozen Config, or a BadInput that names each unknown key, wrong type an
 from __future__ import annotations
 
 import json
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,19 +18,12 @@ from pydantic import BaseModel, ValidationError
 
 from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, Problems, did_you_mean
+from hamner.config.explain import COMMAND_LINE, RENAMED_KEYS, explain_all, key_hint
 from hamner.config.schema import Config, Strict
 from hamner.config.toml_file import read_toml
 
 S = TypeVar("S", bound=Strict)
-
-RENAMED_KEYS = {  # old: new, in the same section
-    "micro_batches": "gradient_accumulation_steps",
-    "grid_points": "evaluations_per_round",
-    "own": "local_path",
-    "keep_cut": "keep_eliminated",
-    "after_worse": "after_rising_loss",
-    "optimizer_at_border": "optimizer_at_stage_start",
-}
+__all__ = ["RENAMED_KEYS", "check_overrides", "config_names", "key_names", "leaves", "load_config", "parse"]
 
 
 def config_names() -> list[str]:
@@ -51,9 +45,9 @@ def load_config(
     values, problems = _read_file(name_or_path), Problems()
     if extra:
         values.setdefault(section, {}).update(extra)
-    _lay_over(values, overrides, section, name_or_path, problems)
-    config = _validated(values, name_or_path, problems)
-    problems.found += list(relation_problems(config))
+    words = _lay_over(values, overrides, section, problems)
+    config, removed = _validated(values, name_or_path, words, problems)
+    problems.found += [line for line in relation_problems(config) if not any(_is_about(key, line) for key in removed)]
     problems.raise_all()
     return config
 
@@ -62,13 +56,28 @@ def check_overrides(overrides: Sequence[str], section: str) -> None:
     """Raise BadInput for key=value words that fit no config: unknown keys and wrong types."""
     values: dict[str, Any] = {}
     problems = Problems()
-    _lay_over(values, overrides, section, "command line", problems)
-    _validated(values, "command line", problems)
+    words = _lay_over(values, overrides, section, problems)
+    _validated(values, COMMAND_LINE, words, problems)
     problems.raise_all()
 
 
-def _lay_over(values: dict[str, Any], overrides: Sequence[str], section: str, where: str, problems: Problems) -> None:
-    """Write key=value words into nested values."""
+def _is_about(key: str, line: str) -> bool:
+    """Whether a line is about a key that was wrong in itself: what stands in its place then is nobody's choice."""
+    names = {key, key.partition(".")[2]} - {""}
+    return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", line) for name in names if "." in name or name == key)
+
+
+def key_names() -> list[str]:
+    """Every key of a config, with its section and without."""
+    names = leaves(Config)
+    return sorted({*names, *(name.split(".")[-1] for name in names)})
+
+
+def _lay_over(
+    values: dict[str, Any], overrides: Sequence[str], section: str, problems: Problems
+) -> set[tuple[str, ...]]:
+    """Write key=value words into nested values. Returns the paths that were set."""
+    paths = set()
     for word in overrides:
         with problems.collect():
             path, value = _parse_override(word, section)
@@ -76,17 +85,33 @@ def _lay_over(values: dict[str, Any], overrides: Sequence[str], section: str, wh
             for key in path[:-1]:
                 inner = inner.setdefault(key, {})
                 if not isinstance(inner, dict):
-                    raise BadInput(f"{where}: '{key}' must be a section, not a value")
+                    raise BadInput(f"{word}: '{key}' is a value in the config file, and must be a section")
             inner[path[-1]] = value
+            paths.add(tuple(path))
+    return paths
 
 
-def _validated(values: dict[str, Any], where: str, problems: Problems) -> Config:
-    """The config of nested values; settings that are wrong are added to `problems` and removed from `values`."""
+def _validated(
+    values: dict[str, Any], where: str, words: Collection[tuple[str, ...]], problems: Problems
+) -> tuple[Config, set[str]]:
+    """The config of nested values, and the dotted names of the settings that were wrong.
+
+    These are added to `problems` and removed from `values`. words: the paths that the command line set, of which the
+    file at `where` is innocent.
+    """
+    removed: set[str] = set()
     while True:
         try:
-            return Config.model_validate_json(json.dumps(values, default=str))
+            return Config.model_validate_json(json.dumps(values, default=str)), removed
         except ValidationError as error:
-            problems.found += [explain(Config, item, where) for item in error.errors()]
+            by_place: dict[str, list[Any]] = {}
+            for item in error.errors():
+                path = tuple(part for part in item["loc"] if isinstance(part, str))
+                is_word = any(path[: len(word)] == word for word in words)
+                by_place.setdefault(COMMAND_LINE if is_word else where, []).append(item)
+                removed.add(".".join(path))
+            for place, items in by_place.items():
+                problems.found += explain_all(Config, items, place, values)
             for item in error.errors():
                 _remove(values, [part for part in item["loc"] if isinstance(part, str)])
 
@@ -119,7 +144,7 @@ def _read_file(name_or_path: str) -> dict[str, Any]:
     if path.suffix != ".json":
         return read_toml(path)
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["config"])
+        return dict(json.loads(path.read_text(encoding="utf-8-sig"))["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is not the config.json of a run: {type(error).__name__} {error}") from None
 
@@ -133,8 +158,7 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
         matches = matches or [name for name in names if name == prefix + key]
     matches = matches or [name for name in names if name.split(".")[-1] == key]
     if not matches:
-        known = sorted({*names, *(name.split(".")[-1] for name in names)})
-        raise BadInput(f"unknown key '{key}' in '{word}'{_hint(key, key, known)}")
+        raise BadInput(f"unknown key '{key}' in '{word}'{key_hint(key, key, key_names())}")
     if len(matches) > 1:
         raise BadInput(f"'{key}' in '{word}' is ambiguous: write one of {', '.join(matches)}")
     try:
@@ -144,33 +168,12 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
     return matches[0].split("."), value
 
 
-def _hint(key: str, name: str, known: Sequence[str]) -> str:
-    """What to write instead of an unknown key: its new name, or the nearest to `name` of the known ones."""
-    section, dot, last = key.rpartition(".")
-    if last in RENAMED_KEYS:
-        return f": it is now '{section}{dot}{RENAMED_KEYS[last]}'"
-    return f"; {did_you_mean(name, known)}"
-
-
 def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     """Build a strict object from plain JSON values. Raises BadInput with each bad key, its value and the way out."""
     try:
         return kind.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        raise BadInput([explain(kind, item, where) for item in error.errors()]) from None
-
-
-def explain(kind: type[Strict], error: Any, where: str) -> str:
-    """One line for an error of pydantic: where, key, value, and what is wrong with it."""
-    path = [str(part) for part in error["loc"]]
-    key = ".".join(path)
-    if error["type"] == "extra_forbidden":
-        fields = [name.split(".")[-1] for name in leaves(kind) if name.split(".")[:-1] == path[:-1]]
-        sections = list(kind.model_fields) if len(path) == 1 else []
-        return f"{where}: unknown key '{key}'{_hint(key, path[-1], sorted({*fields, *sections}))}"
-    if error["type"] == "missing":
-        return f"{where}: '{key}' is missing"
-    return f"{where}: '{key}' = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+        raise BadInput(explain_all(kind, error.errors(), where, values)) from None
 
 
 def leaves(kind: type[BaseModel], prefix: str = "") -> list[str]:

@@ -11,25 +11,25 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 
-# Byte order marks, the longer ones first: UTF-32's begins with UTF-16's.
+UTF8_MARK = b"\xef\xbb\xbf"  # Windows editors write it; it says nothing and is skipped
+# Byte order marks of what is not UTF-8, the longer ones first: UTF-32's begins with UTF-16's.
 BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
-    b"\xef\xbb\xbf": "UTF-8 with a byte order mark",
 }
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The values of a TOML file. Raises BadInput when it cannot be read as one."""
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(UTF8_MARK)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}; give the path of a TOML file") from None
     problem = encoding_problem(data)
     if problem:
-        raise BadInput(f"{path} {problem}: save it as plain UTF-8, without a byte order mark")
+        raise BadInput(f"{path} {problem}: save it as plain UTF-8")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except tomllib.TOMLDecodeError as error:

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from hamner.config.errors import BadInput
 from hamner.config.special_tokens import Message
 from hamner.inference.find_model import LoadedModel
-from hamner.inference.generate import Sampling, stream
+from hamner.inference.generate import LEAST_REPLY, Sampling, stream, too_long
 
 MAX_REPLY = 256  # tokens
 
@@ -18,31 +19,49 @@ class Conversation:
     """A conversation with a model. All of it that fits is read again for each reply."""
 
     def __init__(self, loaded: LoadedModel, *, system: str | None = None, seed: int = 0, **sampling: Any) -> None:
-        """system: the message before all others. sampling: fields of generate.Sampling, such as temperature."""
+        """system: the message before all others, which stays however long the conversation becomes.
+
+        sampling: fields of generate.Sampling, such as temperature. Raises BadInput for a system message that leaves no
+        room for a conversation, and for impossible sampling.
+        """
         self._hamner, self._tokenizer = loaded.model, loaded.tokenizer
         self._sampling, self._generator = Sampling(**sampling), torch.Generator().manual_seed(seed)
         self._system: list[Message] = [("system", system)] if system else []
-        self._turns: list[Message] = []
+        self._exchanges: list[tuple[Message, Message]] = []  # of the user and the assistant
+        self._longest = loaded.model.config.max_seq_len
+        self._check_length("the system message", self._ids(("user", "")) if system else [])
 
     def reply(self, message: str) -> str:
-        """The model's reply to the next message."""
+        """The model's reply to the next message. Raises BadInput for one that is longer than the context."""
         return "".join(self.stream_reply(message))
 
     def stream_reply(self, message: str) -> Iterator[str]:
-        """Yield the reply to the next message piece by piece."""
-        self._turns.append(("user", message))
-        ids, pieces = self._context(), []
-        new = stream(self._hamner, ids, MAX_REPLY, self._sampling, self._generator)
-        for piece in self._tokenizer.stream(new):
-            pieces.append(piece)
-            yield piece
-        self._turns.append(("assistant", "".join(pieces)))
+        """Yield the reply to the next message piece by piece. Raises BadInput for one longer than the context."""
+        asked, pieces = ("user", message), list[str]()
+        ids = self._context(asked)
+        new = stream(self._hamner, ids, min(MAX_REPLY, self._longest - len(ids)), self._sampling, self._generator)
+        try:
+            for piece in self._tokenizer.stream(new):
+                pieces.append(piece)
+                yield piece
+        finally:  # a reply that is broken off is one too
+            self._exchanges.append((asked, ("assistant", "".join(pieces))))
 
-    def _context(self) -> list[int]:
-        """The conversation's ids, without its oldest exchanges where it would leave no room for a reply."""
-        room = self._hamner.config.max_seq_len - MAX_REPLY
-        while True:
-            ids = self._tokenizer.encode_chat([*self._system, *self._turns], reply=True)
-            if len(ids) <= room or len(self._turns) <= 1:
-                return ids
-            del self._turns[:2]
+    def _context(self, asked: Message) -> list[int]:
+        """The conversation's ids, without its oldest exchanges where these would leave no room for a whole reply.
+
+        Raises BadInput where the system message and the newest one alone leave none for the shortest.
+        """
+        self._check_length("the message", self._ids(asked, with_exchanges=False))
+        while len(ids := self._ids(asked)) > self._longest - MAX_REPLY and self._exchanges:
+            del self._exchanges[0]
+        return ids
+
+    def _ids(self, asked: Message, *, with_exchanges: bool = True) -> list[int]:
+        turns = [message for exchange in self._exchanges for message in exchange] if with_exchanges else []
+        return self._tokenizer.encode_chat([*self._system, *turns, asked], reply=True)
+
+    def _check_length(self, what: str, ids: list[int]) -> None:
+        if len(ids) > self._longest - LEAST_REPLY:
+            with_system = ", with the system message" if self._system and what == "the message" else ""
+            raise BadInput(too_long(f"{what}{with_system}", len(ids), self._longest))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput, did_you_mean
+from hamner.runs.files import read_json
 from hamner.runs.folders import results_folder, runs
 
 if TYPE_CHECKING:
@@ -50,21 +51,61 @@ def open_model(folder: Path) -> LoadedModel:
 def model_folder(name: str | None, results: Path) -> Path:
     """The folder of a run by name (None: the newest), or a path that is one. Raises BadInput where no model is."""
     known = [path.name for path in runs(results, "curriculum")]
-    if name and Path(name).is_dir():
-        folder = Path(name)
+    leagues = [path.name for path in runs(results, "tournament")]
+    if name and Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser()
     elif name and name in known:
         folder = results / "curriculum" / name
-    elif name and known:
-        raise BadInput(f"no run or folder '{name}'; {did_you_mean(name, known)}")
+    elif name and name.split("/")[0] in leagues and ".." not in Path(name).parts:
+        folder = results / "tournament" / name
+        _check_contestant(folder, results / "tournament" / name.split("/")[0])
+    elif name and (known or leagues):
+        raise BadInput(f"no run or folder '{name}'; {did_you_mean(name, [*known, *leagues])}")
     elif name:
         raise BadInput(f"no run or folder '{name}', and no curriculum run in {results}: {START_A_RUN}")
     elif known:
         folder = results / "curriculum" / known[0]
+    elif leagues:
+        raise BadInput(
+            f"no curriculum run in {results}: {START_A_RUN}, or {_how_to_talk(results / 'tournament' / leagues[0])}"
+        )
     else:
         raise BadInput(f"no curriculum run in {results}: {START_A_RUN}")
     if not any((folder / part).exists() for part in MODEL_PARTS):
-        raise BadInput(f"{folder} holds no model: it has none of {', '.join(MODEL_PARTS)}")
+        raise BadInput(_no_model(folder))
     return folder
+
+
+def _check_contestant(folder: Path, league: Path) -> None:
+    """Raise BadInput for a folder in a league that is not there."""
+    if not folder.is_dir():
+        raise BadInput(f"the league {league.name} has no contestant '{folder.name}'; {_how_to_talk(league)}")
+
+
+def _no_model(folder: Path) -> str:
+    """What is said of a folder without a model: which of those in it have one."""
+    if (folder / "bracket.json").is_file() or (folder / "winner.json").is_file():
+        return f"{folder} is a league, whose contestants are the models: {_how_to_talk(folder)}"
+    inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    models = [path for path in inside if any((path / part).exists() for part in MODEL_PARTS)]
+    leagues = [path for path in inside if (path / "bracket.json").is_file()]
+    hint = f"; {_how_to_talk(leagues[0])}" if leagues else ""
+    hint = f"; give a folder in it that holds one, such as {models[0]}" if models else hint
+    return f"{folder} holds no model: it has none of {', '.join(MODEL_PARTS)}{hint}"
+
+
+def _how_to_talk(league: Path) -> str:
+    """How to talk to a league's winner, or to its other contestants."""
+    names = sorted(path.parent.name for path in league.glob("*/checkpoints") if any(path.glob("step_*")))
+    try:
+        winner = str(read_json(league / "winner.json")["contestant"])
+    except (BadInput, KeyError, TypeError):
+        winner = ""
+    if winner in names:
+        return f"talk to its winner with `hamner chat {league / winner}`"
+    if names:
+        return f"talk to a contestant with `hamner chat {league / names[0]}`; there are {', '.join(names)}"
+    return "none of its contestants has a checkpoint yet: wait for the first, or use --resume to continue the league"
 
 
 def find_checkpoint(folder: Path) -> Checkpoint:
@@ -78,5 +119,7 @@ def find_checkpoint(folder: Path) -> Checkpoint:
     newest = checkpoint.newest(folder / "checkpoints", lambda line: print(line, file=sys.stderr))
     if newest is None:
         raise BadInput(f"{folder} holds no model yet: its first checkpoint is still to come")
-    print(f"{folder.name} is unfinished: using its step {newest.state['step']}", file=sys.stderr)
+    is_contestant = (folder.parent / "bracket.json").is_file()
+    state = f"a contestant of the league {folder.resolve().parent.name}" if is_contestant else "unfinished"
+    print(f"{folder.name} is {state}: using its step {newest.state['step']}", file=sys.stderr)
     return newest

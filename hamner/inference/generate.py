@@ -5,6 +5,7 @@ Data in: a model, ids or a prompt. Data out: new ids, or their text.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hamner.config.errors import BadInput
 from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Message
 from hamner.data.tokenizer import Tokenizer
 from hamner.inference.decode import next_hidden_states
@@ -20,15 +22,33 @@ from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.kv_cache import KVCache
 from hamner.model.transformer import Hamner
 
+COLDEST = 1e-6  # a temperature below it is the arg-max: dividing by it leaves the range of float32
+LEAST_REPLY = 16  # tokens that a prompt must leave of the context
+
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn. temperature 0 is the arg-max."""
+    """How the next token is drawn. temperature 0 is the arg-max. Raises BadInput for what is no such number."""
 
     temperature: float = 0.8
     top_k: int = 40  # the likeliest tokens ...
     top_p: float = 0.9  # ... and of these as many as reach this probability together
     repetition_penalty: float = 1.15  # of tokens that were generated before; 1 is none
+
+    def __post_init__(self) -> None:
+        right = {
+            "temperature": (math.isfinite(self.temperature) and self.temperature >= 0, "a number of 0 or more"),
+            "top_k": (self.top_k >= 1, "a whole number of 1 or more"),  # NaN fails every comparison
+            "top_p": (0 < self.top_p <= 1, "a number above 0, at most 1"),
+            "repetition_penalty": (0 < self.repetition_penalty < math.inf, "a number above 0"),
+        }
+        wrong = [
+            f"{key} = {getattr(self, key)} must be {needed}"
+            for key, (is_right, needed) in right.items()
+            if not is_right
+        ]
+        if wrong:
+            raise BadInput(wrong)
 
 
 # Seven fixed prompts, the same at every stage: their completions show what the model has learnt.
@@ -48,10 +68,24 @@ def generate(
 ) -> str:
     """The text that follows a prompt: a string, or the (role, content) messages of a chat.
 
-    sampling: fields of Sampling: temperature, top_k, top_p, repetition_penalty.
+    sampling: fields of Sampling: temperature, top_k, top_p, repetition_penalty. Raises BadInput for a prompt that is
+    longer than the context. Text beyond the context continues what was written last; messages are never cut, so a
+    reply ends where the context does.
     """
     text_or_messages = prompt if isinstance(prompt, str) else tuple(prompt)
-    return complete(loaded.model, loaded.tokenizer, text_or_messages, max_new_tokens, Sampling(**sampling), seed)
+    length, longest = len(prompt_ids(loaded.tokenizer, text_or_messages)), loaded.model.config.max_seq_len
+    if length > longest - LEAST_REPLY:
+        raise BadInput(too_long("the prompt", length, longest))
+    most = max_new_tokens if isinstance(prompt, str) else min(max_new_tokens, longest - length)
+    return complete(loaded.model, loaded.tokenizer, text_or_messages, most, Sampling(**sampling), seed)
+
+
+def too_long(what: str, length: int, longest: int) -> str:
+    """What is said of a prompt that leaves no room for a reply."""
+    return (
+        f"{what} is {length:,} tokens long; the model reads {longest:,}, of which a reply needs {LEAST_REPLY}: "
+        f"use one of at most {longest - LEAST_REPLY:,}"
+    )
 
 
 def complete(
@@ -115,7 +149,7 @@ def draw_token(logits: Tensor, generated: Sequence[int], sampling: Sampling, gen
         logits[index] = torch.where(
             repeated > 0, repeated / sampling.repetition_penalty, repeated * sampling.repetition_penalty
         )
-    if sampling.temperature == 0:
+    if sampling.temperature < COLDEST:
         return int(logits.argmax())
     top, index = logits.topk(min(sampling.top_k, len(logits)))
     probability = (top / sampling.temperature).softmax(dim=-1)

@@ -7,21 +7,21 @@ FOLDER/skills.png, and the picture's pixels for TensorBoard. A cell that dropped
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from hamner.evaluation.forgetting import Record, drops
 from hamner.evaluation.statistics import accuracy
 from hamner.runs.files import replacing, write_json
+
+if TYPE_CHECKING:  # Matplotlib takes half a second to load: only what draws does
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3)
 
@@ -70,6 +70,10 @@ RED, INK, PALE = "#e31a1c", "#222222", "#666666"
 
 def picture(records: Sequence[Record], chance: Mapping[str, float]) -> Figure:
     """Two tables: exact match of every skill after each stage, and chance; held-out losses, and the newest drops."""
+    # where the home folder cannot be written it says so in two lines, and works all the same
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    from matplotlib.figure import Figure
+
     lost = [{drop.skill for drop in drops(records[:count])} for count in range(1, len(records) + 1)]
     above, below = ROW * (len(records) + 1.3), ROW * max(len(records), 4)
     height = TOP + above + BETWEEN + below + 0.15
@@ -194,6 +198,9 @@ def _row_names(axes: Axes, records: Sequence[Record]) -> None:
 
 def _cell(axes: Axes, x: float, y: float, colours: str, shade: float, text: str, *, is_dropped: bool = False) -> None:
     """Draw one cell; shade: 0 to 1 of the colour map."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Rectangle
+
     axes.add_patch(Rectangle((x + 0.03, y + 0.03), 0.94, 0.94, facecolor=colormaps[colours](shade), linewidth=0))
     axes.text(x + 0.5, y + 0.53, text, ha="center", va="center", fontsize=9, color="white" if shade > 0.55 else INK)
     if is_dropped:
@@ -202,6 +209,8 @@ def _cell(axes: Axes, x: float, y: float, colours: str, shade: float, text: str,
 
 def render(figure: Figure) -> Pixels:
     """The figure's pixels (H, W, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hamner.config.errors import BadInput, did_you_mean
+from hamner.runs import output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +33,7 @@ class Parser(argparse.ArgumentParser):
     """Options of a command. Its --help ends with examples; what is wrong is raised as one BadInput."""
 
     def __init__(self, prog: str, description: str, examples: Sequence[str]) -> None:
+        self._examples = examples
         lines = "\n".join(f"  {example}" for example in examples)
         super().__init__(
             prog=prog,
@@ -46,16 +49,90 @@ class Parser(argparse.ArgumentParser):
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The options of a command line. Raises BadInput with every unknown option and misplaced word."""
         options, unknown = self.parse_known_intermixed_args(arguments)
-        known = re.findall(r"--[\w-]+", self.format_usage())
-        problems = [f"unknown option '{word}'; {did_you_mean(word.partition('=')[0], known)}" for word in unknown]
-        problems += [f"'{word}' is not key=value" for word in getattr(options, "settings", ()) if "=" not in word]
+        words = [word for word in getattr(options, "settings", ()) if word]
+        problems = [
+            f"{self._typed(action)} is empty: give a value, or leave it out"
+            for action in self._actions
+            if "" in _as_list(getattr(options, action.dest, None))
+        ]
+        if unknown or not all(map(_is_whole, words)):
+            problems += self._slips(words, unknown, arguments)
         if problems:
             raise BadInput(problems)
         return options
 
+    def _slips(self, words: Sequence[str], unknown: Sequence[str], arguments: Sequence[str]) -> list[str]:
+        """One line for each word that is no option and no key=value, with what it was meant to be."""
+        from hamner.config.load import key_names
+        from hamner.runs.words import misplaced_words, unknown_options, values_of
+
+        known = re.findall(r"--[\w-]+", self.format_usage())
+        takes_keys = any(action.dest == "settings" for action in self._actions)
+        keys = key_names() if takes_keys else []
+        strays = values_of(unknown, arguments)
+        extra = [word for word in unknown if not word.startswith("-") and word not in strays]
+        words = [word for word in [*words, *(extra if takes_keys else [])] if word not in strays or "=" in word]
+        left = [word for word in unknown if word.startswith("-") or (word in extra and not takes_keys)]
+        return [*unknown_options(left, known, keys), *misplaced_words(words, known, keys)]
+
+    def _typed(self, action: argparse.Action) -> str:
+        """An option as it is typed, or the name of a word that is none."""
+        return action.option_strings[-1] if action.option_strings else str(action.metavar or action.dest)
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found wrong as a BadInput, instead of printing it and leaving."""
+        missing = message.removeprefix("the following arguments are required: ").split(", ")
+        lacking = [a for a in self._actions if a.metavar in missing and a.dest != "settings" and not a.option_strings]
+        if message.startswith("the following") and lacking:
+            example = self._examples[0].partition("#")[0].strip()
+            raise BadInput([f"{a.metavar} is missing: give {a.help}, as in `{example}`" for a in lacking])
+        message = message.replace("expected one argument", "needs a value").removeprefix("argument ")
         raise BadInput(f"{message}; use `{self.prog} --help`")
+
+
+def _is_whole(word: str) -> bool:
+    """Whether a word is key=value as far as can be seen without knowing the keys."""
+    key, equals, value = word.partition("=")
+    return bool(key and equals and value) and all(value.count(a) == value.count(b) for a, b in ("[]", "{}"))
+
+
+def _as_list(value: Any) -> list[Any]:
+    """The values of an option that may be repeated."""
+    return value if isinstance(value, list) else [value]
+
+
+def number(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """Reads an option's word as a finite number from low to high."""
+
+    def read(word: str) -> float:
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and low <= value <= high):
+            raise argparse.ArgumentTypeError(f"'{word}' must be {_range('a number', low, high)}")
+        return value
+
+    return read
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Reads an option's word as a whole number from low to high."""
+
+    def read(word: str) -> int:
+        try:
+            value = int(word)
+        except ValueError:
+            value = low - 1
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"'{word}' must be {_range('a whole number', low, high)}")
+        return value
+
+    return read
+
+
+def _range(kind: str, low: float, high: float | None) -> str:
+    return f"{kind} of {low:g} or more" if high in (None, math.inf) else f"{kind} from {low:g} to {high:g}"
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -119,10 +196,10 @@ def default_config_name() -> str:
 
 
 def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough for a table in a file."""
-    from rich.console import Console
+    """Where tables go: as wide as the terminal, or as wide as they need in a file."""
+    from hamner.runs import tables
 
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    return tables.console()
 
 
 def run_command(
@@ -133,14 +210,20 @@ def run_command(
     stopped: what Ctrl-C prints, the way to continue.
     """
     try:
-        return command(sys.argv[1:] if arguments is None else arguments)
+        output.open_streams()
+        code = command(sys.argv[1:] if arguments is None else arguments)
     except BadInput as error:
         for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 2
+            output.print_error(f"error: {problem}")
+        code = 2
     except KeyboardInterrupt:
-        print(f"\nstopped; {stopped}", file=sys.stderr)
-        return 130
+        output.print_error(f"\nstopped; {stopped}")
+        code = 130
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()  # what a full disk refuses is known here, not when the process ends
+    return code
 
 
 def run_verb(

@@ -75,7 +75,7 @@ def test_the_example_shows_every_key_that_a_stage_has():
         ("steps = 40", 'schedule = "cosine"', ["stage 'mixed'", "schedule", "give steps"]),
         (FILE, "", ["'stages' is missing"]),
         (FILE, "stages = []", ["'stages'"]),
-        (FILE, "stages = [1]", ["'stages.0'"]),
+        (FILE, "stages = [1]", ["'stages 1'"]),
         (FILE, 'nme = "mine"\n' + FILE, ["'nme'", "'name'"]),
         ("[[stages]]", "[[stages]", ["is not valid TOML", "line 2"]),
     ],
@@ -87,6 +87,14 @@ def test_a_bad_file_gets_one_problem_with_its_place_and_value(tmp_path, old, new
         read_curriculum(path)
     problems = [line for line in error.value.problems if all(part in line for part in parts)]
     assert problems and all(line.startswith(str(path)) for line in error.value.problems)
+
+
+@pytest.mark.mended("newcomer: a key where WHO belongs")
+def test_a_key_in_the_place_of_who_is_not_a_model(capsys):
+    from curriculum.run import main
+
+    assert main(["--config", "smoke", "seed=3"]) == 2
+    assert "WHO is missing before 'seed=3': give winner" in capsys.readouterr().err
 
 
 def test_all_problems_of_a_file_are_said_at_once(tmp_path):

@@ -110,7 +110,7 @@ V2 = {"name": "x", "base": "v2"}
         ({"base": "v02_dense"}, "unknown contestant 'v02_dense'; did you mean 'v02_dense_medium'?"),
         ({"overrides": {"num_layer": 2}}, "unknown key 'num_layer'; did you mean 'num_layers'?"),
         ({"overrides": {"num_layers": "two"}}, "'num_layers' = 'two'"),
-        ({"overrides": {"num_layers": True}}, "'num_layers' = True"),
+        ({"overrides": {"num_layers": True}}, "'num_layers' = true"),
         ({"overrides": {"document_mask": 1}}, "'document_mask' = 1"),
         ({"overrides": {"num_heads": 3}}, "x: num_heads 3 is not a multiple of num_kv_heads 2"),
         ({"overrides": {"max_seq_len": 32}}, "sequences of 64 tokens exceed the model's max_seq_len 32"),
@@ -184,15 +184,15 @@ def test_a_run_is_named_after_its_contestant_and_its_further_seeds():
 
 
 def test_a_sweep_enters_each_setting_of_each_contestant():
-    assert sweep(["lr=1e-4,3e-4"], ["v2", "v3"]) == [
-        {"name": f"{name}-lr={text}", "base": name, "learning_rate": rate}
+    assert sweep(["learning_rate=1e-4,3e-4"], ["v2", "v3"]) == [
+        {"name": f"{name}-learning_rate={text}", "base": name, "learning_rate": rate}
         for name in ("v2", "v3")
         for text, rate in (("1e-4", 1e-4), ("3e-4", 3e-4))
     ]
-    rows = sweep(["num_layers=2,4", "lr=1e-3", "num_heads=2"], ["v3"])
+    rows = sweep(["num_layers=2,4", "learning_rate=1e-3", "num_heads=2"], ["v3"])
     assert rows == [
         {
-            "name": f"v3-num_layers={n}-lr=1e-3-num_heads=2",
+            "name": f"v3-num_layers={n}-learning_rate=1e-3-num_heads=2",
             "base": "v3",
             "learning_rate": 1e-3,
             "overrides": {"num_layers": n, "num_heads": 2},
@@ -215,13 +215,14 @@ def test_a_sweep_enters_each_setting_of_each_contestant():
     ("word", "message"),
     [
         ("num_layer=2", "did you mean 'num_layers'"),
-        ("lr", "write KEY=VALUE"),
-        ("lr=", "write KEY=VALUE"),
-        ("lr=1e-4,", "must be a number"),
-        ("lr=fast", "must be a number"),
-        ('lr="a"', "must be a number"),
-        ("lr=[1]", "must be a number"),
-        ("lr=true", "must be a number"),
+        ("learning_rate", "write KEY=VALUE"),
+        ("learning_rate=", "write KEY=VALUE"),
+        ("lr=1e-4", "--sweep learning_rate=1e-4"),
+        ("learning_rate=1e-4,", "must be a number"),
+        ("learning_rate=fast", "must be a number"),
+        ('learning_rate="a"', "must be a number"),
+        ("learning_rate=[1]", "must be a number"),
+        ("learning_rate=true", "must be a number"),
         ("num_layers=true", "must be a number"),
         ("document_mask=1", "must be true or false"),
     ],
@@ -229,3 +230,53 @@ def test_a_sweep_enters_each_setting_of_each_contestant():
 def test_a_sweep_of_an_unknown_key_or_value_is_refused(word, message):
     with pytest.raises(BadInput, match=message):
         sweep([word], ["v2"])
+
+
+@pytest.mark.mended("newcomer: unknown keys inside lists of tables")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "[[contestant]]\nname = 'a'\nbase = 'v2'\n[[contestant]]\nname = 'b'\nbase = 'v2'\nlearning_rat = 1\n",
+            "contestant 2 'b': unknown key 'learning_rat'; did you mean 'learning_rate'?",
+        ),
+        (
+            "[[contestant]]\nname = 'a'\nbase = 'v2'\nparameter_groups = [{learning_rate_scal = 0.5}]\n",
+            "contestant 1 'a', parameter_groups 1: unknown key 'learning_rate_scal'; "
+            "did you mean 'learning_rate_scale'?",
+        ),
+        (
+            "[[contestant]]\nname = 'a'\nbase = 'v2'\nseeds = [1, 'x']\n",
+            "contestant 1 'a': 'seeds 2' = 'x': it must be a whole number (integer)",
+        ),
+        (
+            "[[contestant]]\nname = 'a'\nbase = 'v2'\nlearning_rate = inf\n",
+            "contestant 1 'a': 'learning_rate' = inf: it must be a number greater than 0, and finite",
+        ),
+        ("[[contestant]]\nbase = 'v2'\n", "contestant 1: 'name' is missing: it must be text"),
+        ("[[contestants]]\nname = 'a'\n", ": unknown key 'contestants'; did you mean 'contestant'?"),
+        ("contestant = 'v2'\n", "'contestant' = 'v2': it must be one table [[contestant]] for each"),
+    ],
+)
+def test_a_slip_in_a_row_is_one_line_with_the_row(tmp_path, text, problem):
+    with pytest.raises(BadInput) as error:
+        _league(tmp_path, text)
+    (line,) = error.value.problems
+    assert line.endswith(problem)
+
+
+@pytest.mark.mended("lr means two things")
+def test_the_learning_rate_has_one_name(tmp_path):
+    rows = sweep(["learning_rate=1e-3"], ["v3"])
+    assert rows == [{"name": "v3-learning_rate=1e-3", "base": "v3", "learning_rate": 1e-3}]
+    with pytest.raises(BadInput, match=r"Use --sweep learning_rate=1e-3,3e-3"):
+        sweep(["lr=1e-3,3e-3"], ["v3"])
+    with pytest.raises(BadInput, match=r"Use learning_rate=0.001"):
+        load_config("smoke", ["lr=1e-3"])
+
+
+@pytest.mark.mended("NaN passes range checks: --sweep")
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "nan"])
+def test_a_sweep_takes_finite_numbers(value):
+    with pytest.raises(BadInput, match="must be a number"):
+        sweep([f"learning_rate=1e-3,{value}"], ["v3"])

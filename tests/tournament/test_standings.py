@@ -1,11 +1,17 @@
 """Leaderboard: the rows of standings.json belong to the bracket's numbers, and the table says them in words."""
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from hamner.config.load import load_config
+from hamner.runs.files import write_json
+from hamner.runs.folders import write_config
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token
 from tournament.standings import show_round, standings
@@ -26,8 +32,8 @@ def _document(losses, twins=(), **facts):
     return standings("name", CONFIG, bracket, CONTESTANTS, {})
 
 
-def _table(document):
-    console = Console(file=io.StringIO(), width=250)
+def _table(document, width=250):
+    console = Console(file=io.StringIO(), width=width)
     show_round(console, document, 0)
     return console.file.getvalue()
 
@@ -57,3 +63,74 @@ def test_the_table_says_what_is_compared_and_how_far_another_seed_moves_a_contes
     table = _table(_document(losses, twins, grid=[[0, 0.0, 0.0, 7.0], [9, 9.0, 1.0, 4.0]]))
     for heading in ("Δ to cut", "at equal FLOPs", "at equal seconds", "tokens/s", words):
         assert heading in table
+
+
+LOSSES = {("v01_dense_small", 0): 5.0, ("v02_dense_medium", 0): 4.0, ("v03_diffattn_small", 0): 4.5}
+
+
+@pytest.mark.mended("cases/commands/pty40.py: the table at 40 and 80 columns")
+@pytest.mark.parametrize(
+    ("width", "present", "absent"),
+    [
+        (40, [], ["Δ to cut", "±", "at equal", "tokens/s"]),
+        (60, [], ["at equal", "tokens/s"]),
+        (80, ["Δ to cut", "±"], ["at equal", "tokens/s"]),
+        (120, ["Δ to cut", "±", "at equal FLOPs", "at equal seconds"], []),
+        (200, ["Δ to cut", "±", "at equal FLOPs", "at equal seconds", "tokens/s"], []),
+    ],
+)
+def test_rank_contestant_loss_and_verdict_stay_at_every_width(width, present, absent):
+    twins = {("v01_dense_small", 1): 4.9}
+    document = _document(LOSSES | twins, twins, grid=[[0, 0.0, 0.0, 7.0], [9, 9.0, 1.0, 4.0]], tokens_per_second=9999.0)
+    lines = _table(document, width).splitlines()
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert [heading for heading in present if heading not in text] == []
+    assert [heading for heading in absent if heading in text] == []
+    for rank, (name, loss) in enumerate((("v02_dense_medium", 4.0), ("v03_diffattn_small", 4.5)), start=1):
+        (row,) = (line for line in lines if name in line)
+        status = "winner" if rank == 1 else "out"
+        assert str(rank) in row.split(name)[0] and f"{loss:.4f}" in row and status in row
+    assert any(verdict in text for verdict in ("settled", "contested"))
+
+
+@pytest.mark.mended("reasons of failure inside the table")
+def test_why_a_contestant_failed_stands_below_the_table():
+    failed = Outcome(None, "error", "[Errno 5] a reason that is far longer than any column of a table may be" * 2)
+    lines = _table(_document(LOSSES | {("v01_dense_small", 0): failed}), 80).splitlines()
+    (row,) = (number for number, line in enumerate(lines) if "[Errno 5]" in line)
+    assert failed.reason in lines[row] and lines[row].startswith("  v01_dense_small: error: ")
+    assert row > max(number for number, line in enumerate(lines) if "│" in line)
+
+
+@pytest.mark.mended("output that cannot show Δ: standings.json is broken")
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_finished_league_is_printed_in_any_encoding(encoding, tmp_path):
+    folder = tmp_path / "tournament" / "name"
+    folder.mkdir(parents=True)
+    write_config(folder, CONFIG, {"kind": "tournament"})
+    write_json(folder / "standings.json", _document(LOSSES))
+    winner = {"contestant": "v02_dense_medium", "heldout_loss": 4.0, "verdict": "unknown"}
+    write_json(folder / "winner.json", winner)
+    answer = subprocess.run(
+        [sys.executable, "-m", "tournament", "--resume", "--results", str(tmp_path)],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (0, b"")
+    text = answer.stdout.decode(encoding)
+    assert ("Δ to cut" if encoding == "utf-8" else "delta to cut") in text and "winner: v02_dense_medium" in text
+    assert encoding == "utf-8" or text.isascii()
+
+
+def test_a_broken_document_is_still_named(tmp_path, capsys):
+    from tournament.run import main
+
+    folder = tmp_path / "tournament" / "name"
+    folder.mkdir(parents=True)
+    write_config(folder, CONFIG, {"kind": "tournament"})
+    write_json(folder / "standings.json", {"rounds": [{}]})
+    write_json(folder / "winner.json", {})
+    assert main(["--resume", "--results", str(tmp_path)]) == 2
+    assert "standings.json is broken: KeyError 'standings'" in capsys.readouterr().err

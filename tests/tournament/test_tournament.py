@@ -251,8 +251,8 @@ REFUSED = {
     "no card": (["device=cuda"], "has no CUDA card"),
     "word": (["reprot"], "'reprot' is not key=value"),
     "nobody of that name": (["--only", "v01_dense_smal"], "did you mean 'v01_dense_small'"),
-    "sweep of nothing": (["--sweep", "lrate=1"], "known: lr, hidden_size"),
-    "sweep of a word": (["--sweep", "lr=fast"], "must be a number"),
+    "sweep of nothing": (["--sweep", "lrate=1"], "learning_rate"),
+    "sweep of a word": (["--sweep", "learning_rate=fast"], "must be a number"),
     "league and sweep": (["--league", "x.toml", "--sweep", "lr=1"], "choose one"),
     "no league": (["--league", "x.toml"], "x.toml cannot be read"),
     "async and patient": (["mode=async", "contested=seeds"], "contested=cut or mode=sync"),
@@ -426,11 +426,27 @@ def test_a_league_file_and_a_sweep_say_who_enters(tmp_path, capsys):
     block = 2 * 64**2 + 2 * 64 * 32 + 3 * 64 * 192 + 2 * 64
     assert rows["deep"]["parameters"] - rows["plain"]["parameters"] == 2 * block
     assert list(_planned(capsys, "--league", str(league), "--only", "plain")) == ["plain"]
-    assert list(_planned(capsys, "--sweep", "lr=1e-4,3e-4", "--only", "v10_wide_shallow")) == [
-        "v10_wide_shallow-lr=1e-4",
-        "v10_wide_shallow-lr=3e-4",
+    assert list(_planned(capsys, "--sweep", "learning_rate=1e-4,3e-4", "--only", "v10_wide_shallow")) == [
+        "v10_wide_shallow-learning_rate=1e-4",
+        "v10_wide_shallow-learning_rate=3e-4",
     ]
-    assert len(_planned(capsys, "--sweep", "lr=1e-4,3e-4", "--sweep", "num_layers=1,2")) == 40
+    assert len(_planned(capsys, "--sweep", "learning_rate=1e-4,3e-4", "--sweep", "num_layers=1,2")) == 40
+
+
+@pytest.mark.mended("newcomer: --only X alone")
+@pytest.mark.parametrize("names", [["v10_wide_shallow"], ["v01_dense_small", "v02_dense_medium"]])
+def test_few_contestants_that_are_named_one_by_one_play(names, capsys):
+    words = [word for name in names for word in ("--only", name)]
+    assert list(_planned(capsys, *words)) == sorted(names)
+
+
+@pytest.mark.mended("--plan of three contestants prints rounds of ten")
+def test_the_plan_of_three_contestants_has_rounds_of_three(tmp_path, capsys):
+    from tournament.run import main
+
+    names = ("v01_dense_small", "v02_dense_medium", "v03_diffattn_small")
+    assert main(["--config", "smoke", "--plan", *(word for name in names for word in ("--only", name))]) == 0
+    assert "3 contestants, rounds of 20 / +40 / +80 steps of 4 × 64 tokens, 3 → 3 → 3 → 1" in capsys.readouterr().out
 
 
 def test_the_plan_says_what_certainty_costs(capsys):

@@ -115,7 +115,7 @@ def test_wrong_type_names_key_and_value(tmp_path):
 
 def test_no_silent_conversions():
     assert "'seed' = '1'" in _problems("smoke", 'seed="1"')[0]
-    assert "'seed' = True" in _problems("smoke", "seed=true")[0]
+    assert "'seed' = true" in _problems("smoke", "seed=true")[0]
     assert "'compute.compile' = 1" in _problems("smoke", "compile=1")[0]
 
 

@@ -14,10 +14,17 @@ def test_plain_utf8_is_read(tmp_path):
     assert read_toml(path) == {"name": "Müller"}
 
 
+@pytest.mark.mended("cases/commands/bom.toml")
+def test_a_byte_order_mark_of_utf8_is_skipped(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_bytes(TEXT.encode("utf-8-sig"))
+    assert read_toml(path) == {"name": "Müller"}
+
+
+@pytest.mark.mended("cases/commands/latin1.toml, utf16.toml")
 @pytest.mark.parametrize(
     ("encoding", "word"),
     [
-        ("utf-8-sig", "byte order mark"),
         ("utf-16", "UTF-16"),
         ("utf-16-le", "UTF-16"),
         ("utf-16-be", "UTF-16"),

@@ -56,3 +56,52 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 def test_finding_the_folder_imports_no_torch():
     script = "import sys, hamner.inference.find_model; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.fixture
+def league(model_results, tmp_path):
+    """A results folder with a finished league, `first`, of two contestants."""
+    folder = tmp_path / "tournament" / "first"
+    for name in ("v02", "v10"):
+        checkpoints = folder / name / "checkpoints"
+        checkpoints.mkdir(parents=True)
+        shutil.copytree(model_results / "curriculum" / "mine" / "final", checkpoints / "step_000000007")
+    (folder / "config.json").write_text("{}")
+    (folder / "bracket.json").write_text("{}")
+    (folder / "winner.json").write_text('{"contestant": "v10"}')
+    return folder
+
+
+@pytest.mark.mended("newcomer: chat LEAGUE")
+def test_a_league_is_answered_with_the_way_to_its_winner(league, tmp_path, capsys):
+    for name in ("first", str(league), str(league.parent), None):
+        with pytest.raises(BadInput) as error:
+            model_folder(name, tmp_path)
+        assert f"`hamner chat {league / 'v10'}`" in str(error.value)
+    (league / "winner.json").unlink()
+    with pytest.raises(BadInput, match="there are v02, v10"):
+        model_folder("first", tmp_path)
+    assert load(league / "v02", results=tmp_path).folder.parent.parent == league / "v02"
+    assert "v02 is a contestant of the league first: using its step 7" in capsys.readouterr().err
+
+
+def test_a_contestant_of_a_league_can_be_named_with_it(league, tmp_path):
+    assert model_folder("first/v02", tmp_path) == league / "v02"
+    with pytest.raises(BadInput, match=r"the league first has no contestant 'v03'; talk to its winner"):
+        model_folder("first/v03", tmp_path)
+    with pytest.raises(BadInput, match="no run or folder"):
+        model_folder("first/../../secret", tmp_path)
+    with pytest.raises(BadInput, match="did you mean 'first'"):
+        model_folder("frist", tmp_path)
+
+
+def test_a_league_without_checkpoints_says_so(league, tmp_path):
+    for name in ("v02", "v10"):
+        shutil.rmtree(league / name)
+    with pytest.raises(BadInput, match="none of its contestants has a checkpoint yet"):
+        model_folder("first", tmp_path)
+
+
+def test_a_folder_that_holds_runs_names_one(model_results, tmp_path):
+    with pytest.raises(BadInput, match=r"give a folder in it that holds one, such as .*/mine"):
+        model_folder(str(model_results / "curriculum"), tmp_path)

@@ -2,7 +2,13 @@
 
 import json
 import math
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from hamner.evaluation.forgetting import drops
 from hamner.evaluation.skills import CELLS
@@ -83,3 +89,27 @@ def test_a_picture_with_more_drops_than_lines_says_how_many_are_left():
     assert sum(text.startswith("and ") for text in texts) == 1
     shown = sum("(a drop of" in text for text in texts)
     assert f"and {count - shown} more" in texts
+
+
+DRAW = """
+import sys
+from pathlib import Path
+import curriculum.run_logger, hamner.reports.skills_matrix as matrix
+assert "matplotlib" not in sys.modules
+record = {"number": 1, "stage": "a", "skills": {"logic 1": "0110"}, "heldout_loss": {"sft": 2.0}, "documents": {}}
+matrix.write_matrix(Path(sys.argv[1]), [record], {"logic 1": 0.5}, "mine")
+assert "matplotlib" in sys.modules
+"""
+
+
+@pytest.mark.mended("matplotlib's two lines where HOME is not writable")
+def test_matplotlib_is_loaded_for_a_picture_alone_and_says_nothing_of_a_home_it_cannot_write(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key not in ("MPLCONFIGDIR", "XDG_CONFIG_HOME")}
+    answer = subprocess.run(
+        [sys.executable, "-c", DRAW, str(tmp_path)],
+        env=environment | {"HOME": "/proc/nowhere", "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (0, "") and (tmp_path / "skills.png").is_file()
