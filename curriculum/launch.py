@@ -27,10 +27,12 @@ from hamner.config.schema import Config
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
-from hamner.runs.cluster import check_machine, join, ray_settings
+from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import open_run, write_config
 from hamner.runs.lock import only_one
+from hamner.runs.ray_session import leave
+from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Opened:
     config: Config
     facts: dict[str, Any]
     stages: Sequence[Stage]
+    cores: int  # of each worker
 
 
 def run_curriculum(request: Request, config: Config | None, results: Path) -> int:
@@ -82,7 +85,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         finally:
             import ray
 
-            ray.shutdown()
+            leave(ray)
 
 
 def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:
@@ -103,7 +106,7 @@ def _open(request: Request, config: Config | None, results: Path) -> tuple[Opene
             f"--from {folder}/checkpoints/STEP to begin with its weights"
         )
     stages = parse(StagePlan, facts["curriculum"], str(folder / "config.json")).stages
-    return Opened(folder, config, facts, stages), description
+    return Opened(folder, config, facts, stages, cores_per_worker(config)), description
 
 
 def _check_new(request: Request, config: Config, results: Path, facts: dict[str, Any], problems: Problems) -> str:
@@ -134,7 +137,7 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
 
 def _cores(config: Config) -> int:
     """Cores of all workers."""
-    return config.compute.workers * config.compute.worker_threads
+    return config.compute.workers * cores_per_worker(config)
 
 
 def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
@@ -160,8 +163,10 @@ def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
         )
         import ray
 
-        settings, gpus = ray_settings(compute.worker_threads), float(compute.device == "cuda")
-        join(ray, settings, cpus=compute.worker_threads, gpus=gpus, processes=compute.workers)
+        if run.cores < compute.worker_threads:
+            console.print(f"{run.cores} of compute.worker_threads = {compute.worker_threads}: all cores there are")
+        settings, gpus = ray_settings(run.cores), float(compute.device == "cuda")
+        join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.workers)
     except BadInput:
         if is_new:
             shutil.rmtree(run.folder, ignore_errors=True)
@@ -212,16 +217,17 @@ def _restart_at(folder: Path, first_stage: int) -> None:
 
 def _train(console: Console, run: Opened) -> int:
     """Train all stages and show the worker's log meanwhile; returns the exit code."""
-    from curriculum.driver import Interrupted, log_shown, run_until_signal
+    from curriculum.driver import log_shown
     from curriculum.train_on_ray import train_on_ray
 
     try:
         with log_shown(console, run.folder):
-            failure = run_until_signal(lambda: train_on_ray(run.folder, run.config), run.folder)
-    except Interrupted as signal:
-        if not signal.is_saved:
+            stop = StopRequest(run.folder)
+            failure = run_until_stopped(lambda: train_on_ray(run.folder, run.config, run.cores), stop)
+    except Interrupted as interrupt:
+        if not interrupt.is_saved:
             console.print(f"not saved in time; {cli.RESUMABLE}")
-        return 128 + signal.number
+        return interrupt.exit_code
     if (run.folder / "final").is_dir():
         return _print_result(console, run.folder)
     if failure:

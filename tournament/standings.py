@@ -15,6 +15,7 @@ from rich.table import Table
 from hamner.config.cost import count_parameters
 from hamner.config.schema import Config
 from hamner.runs.files import write_json
+from hamner.runs.folders import FINISHED, now
 from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
 from tournament.entrants import Contestant, run_name
@@ -191,6 +192,7 @@ def write_winner(
         folder / "winner.json",
         {
             "run": folder.name,
+            FINISHED: now(),
             "contestant": name,
             "model": model.model_dump(),
             "tokenizer": {"path": str(folder / "data"), "sha256": tokenizer_sha256, "vocab_size": model.vocab_size},

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hamner.config.errors import BadInput, did_you_mean
+from hamner.runs.stopping import Interrupted, signals_raised
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,17 +131,26 @@ def run_command(
 ) -> int:
     """Run a command and return its exit code; bad input is printed on stderr, one line a problem, as exit code 2.
 
-    stopped: what Ctrl-C prints, the way to continue.
+    stopped: what Ctrl-C, SIGTERM and SIGHUP print, the way to continue.
     """
     try:
-        return command(sys.argv[1:] if arguments is None else arguments)
+        with signals_raised():
+            return command(sys.argv[1:] if arguments is None else arguments)
     except BadInput as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(f"\nstopped; {stopped}", file=sys.stderr)
-        return 130
+        return interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
+    except OSError as error:
+        from hamner.runs.trouble import machine_trouble
+
+        trouble = machine_trouble(error)
+        if trouble is None:
+            raise
+        print(f"error: trouble of this machine: {trouble}; {stopped}", file=sys.stderr)
+        return 1
 
 
 def run_verb(
