@@ -84,7 +84,7 @@ def _stopped(console: Console, folder: Path, error: BaseException) -> int:
     if trouble is None:
         raise error
     console.print(
-        f"stopped by trouble of this machine, which decides nothing: {trouble}",
+        f"stopped by trouble of the machine, which decides nothing: {trouble}",
         soft_wrap=True,
         markup=False,
         style="red",

@@ -193,14 +193,18 @@ def _outcome(result: dict[str, Any]) -> Outcome:
 
 
 def trial_error(trial: Trial) -> BaseException | None:
-    """What a trial's process ended with the last time, as Tune has kept it."""
+    """What a trial's process ended with the last time, as Tune has kept it; else why that cannot be read."""
     try:
-        error = trial.get_pickled_error()
-        if error is None and (path := trial.pickled_error_file) and Path(path).is_file():
-            error = cloudpickle.loads(Path(path).read_bytes())  # in the storage only once Tune has saved its own state
-    except OSError as unreadable:
-        return unreadable
-    return error
+        error = trial.get_pickled_error()  # in the storage, where a full disk cuts it short
+        if error is not None:
+            return error
+    except Exception as unreadable:
+        error = unreadable
+    try:
+        path = trial.pickled_error_file  # where the driver runs; it is copied only with Tune's own state
+        return cloudpickle.loads(Path(path).read_bytes()) if path and Path(path).is_file() else error
+    except Exception as unreadable:
+        return error or unreadable
 
 
 def failure_reason(trial: Trial) -> str:

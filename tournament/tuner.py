@@ -7,6 +7,7 @@ bracket and carried out by scheduler.py.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -150,12 +151,32 @@ def _rows(league: League, runs: Mapping[Run, int]) -> list[dict[str, Any]]:
 def _tune(league: League, runs: Mapping[Run, int], trial: type | None) -> None:
     """Play these runs in one Tuner. Trouble of the machine stops the league, wherever Tune meets it."""
     try:
-        _tuner(league, runs, trial).fit()
+        with _said_once(league):
+            _tuner(league, runs, trial).fit()
     except Exception as error:
-        trouble = machine_trouble(error)
-        if trouble is None:
+        # Tune may stumble over what a full disk has cut short: that is no error of its own
+        trouble = machine_trouble(error) or storage_trouble(league.folder)
+        if trouble is None and not league.stop:
             raise
-        league.stop.make(trouble)
+        league.stop.make(trouble or "")
+
+
+@contextmanager
+def _said_once(league: League) -> Iterator[None]:
+    """Keep Ray from printing a traceback for what the league says in a line: trouble of the machine, and its stop."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not (league.stop or machine_trouble(error or record.getMessage()))
+
+    handlers = [*logging.getLogger("ray").handlers, *logging.getLogger().handlers]
+    for handler in handlers:
+        handler.addFilter(is_news)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_news)
 
 
 def _tuner(league: League, runs: Mapping[Run, int], trial: type | None) -> Any:

@@ -1,6 +1,8 @@
 """Ray Tune scheduler: through the real Tuner, and alone with a stand-in for Tune; the losses are known beforehand."""
 
 import json
+import pickle
+from pathlib import Path
 
 import pytest
 import ray
@@ -8,7 +10,7 @@ from fakes import FakeTrial, FakeTune, play
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
-from tournament.scheduler import EliminationScheduler, Hooks, failure_reason
+from tournament.scheduler import EliminationScheduler, Hooks, failure_reason, trial_error
 
 NAMES = [f"v{i}" for i in range(10)]
 
@@ -216,6 +218,20 @@ def test_a_process_that_dies_without_a_word_where_nothing_can_be_written_is_no_v
     scheduler._hooks.storage_trouble = lambda: "results/x cannot be written"
     scheduler.on_trial_error(FakeTune(), trials["a"])  # KeyError: its own, as far as one can see
     assert scheduler._hooks.stop.trouble == "results/x cannot be written" and bracket.failure(0, "a") is None
+
+
+@pytest.mark.mended("a full disk cuts Tune's own files short")
+def test_what_a_process_ended_with_is_read_where_the_driver_runs_if_the_storage_has_but_half_of_it(tmp_path):
+    class Cut(FakeTrial):
+        pickled_error_file = str(tmp_path / "error.pkl")
+
+        def get_pickled_error(self):
+            raise EOFError("Ran out of input")
+
+    trial = Cut(Run("a", 0))
+    assert isinstance(trial_error(trial), EOFError)
+    Path(Cut.pickled_error_file).write_bytes(pickle.dumps(OSError(28, "No space left on device")))
+    assert trial_error(trial).errno == 28
 
 
 @pytest.mark.mended("a full disk where the ledger lies")
