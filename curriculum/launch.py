@@ -7,6 +7,7 @@ that can be wrong is found before anything is started or written; without --from
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,15 +78,15 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
     ):
         if description:
             console.print(description, soft_wrap=True)
-        _prepare(console, run, is_new=not request.is_resumed)
         try:
+            _prepare(console, run, is_new=not request.is_resumed)
             if restart_at is not None:
                 _restart_at(run.folder, restart_at)
             return _train(console, run)
         finally:
-            import ray
-
-            leave(ray)
+            ray = sys.modules.get("ray")
+            if hasattr(ray, "shutdown"):
+                leave(ray)
 
 
 def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:

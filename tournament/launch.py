@@ -151,9 +151,9 @@ def _league_on_ray(config: Config, folder: Path, console: Console) -> tuple[Leag
 
         league = League(folder, config, console)
         console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)
-        with problems.collect():
-            slots = connect(league)
         try:
+            with problems.collect():
+                slots = connect(league)
             with problems.collect():
                 tokenizer_sha256 = text.tokenizer_sha256()
             problems.raise_all()

@@ -86,10 +86,10 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def disconnect() -> None:
-    """Leave Ray, or end one of our own."""
-    import ray
-
-    leave(ray)
+    """Leave Ray, or end one of our own; nothing where it has not been loaded."""
+    ray = sys.modules.get("ray")
+    if hasattr(ray, "shutdown"):
+        leave(ray)
 
 
 def play_rounds(league: League, trial: type | None = None) -> None:

@@ -98,9 +98,12 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         place = "Ray did not start on this machine" if is_own else f"RAY_ADDRESS = {settings['address']}: Ray failed"
         raise BadInput(f"{place}: {type(error).__name__}: {first_line(error)}") from error
+    except KeyboardInterrupt:
+        leave(ray)
+        raise
     try:
         check_cluster(ray.nodes(), cpus, gpus, processes)
-    except BadInput:
+    except BaseException:
         leave(ray)
         raise
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.runs.stopping import signals_deferred
 
 LONGEST_SOCKET = 107  # bytes of a Unix socket's path on Linux; 103 on macOS
 # what Ray adds to its folder: the session with date, microseconds and process, and the longest name of a socket
@@ -76,24 +77,22 @@ def provide_token() -> None:
 def own_signals(ray: Any) -> Iterator[None]:
     """Keep this process's signal handlers while Ray starts, and Ray's processes from ending when a terminal does.
 
-    Ray's handlers for SIGTERM end the driver without a word, or with a C++ trace. Its processes inherit that SIGHUP is
-    blocked: a terminal that closes sends it to all of them, and the driver has yet to let them save.
+    Ray's handlers for SIGTERM end the driver without a word, or with a C++ trace, and a start that an exception breaks
+    off leaves processes behind: a signal is heard once Ray has started. Ray's processes inherit that SIGHUP is blocked:
+    a terminal that closes sends it to all of them, and the driver has yet to let them save.
     """
     private = getattr(ray, "_private", None)
     utils, constants = getattr(private, "utils", None), getattr(private, "ray_constants", None)
-    ours = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     with contextlib.ExitStack() as stack:
         if utils is not None:
             stack.enter_context(_replaced(utils, "set_sigterm_handler", lambda handler: None))
         if constants is not None:
             stack.enter_context(_replaced(constants, "RAY_DISABLE_FAILURE_SIGNAL_HANDLER", True))
+        stack.enter_context(signals_deferred())
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             yield
         finally:
-            with contextlib.suppress(ValueError):  # not the main thread, whose handlers these are
-                for number, handler in ours.items():
-                    signal.signal(number, handler)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

@@ -56,6 +56,33 @@ def signals_raised() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Hold back a signal that asks to end until the block has ended; a second one is heard at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if noted:
+            raise Interrupted(number)
+        noted.append(number)
+
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+    if noted:
+        signal.raise_signal(noted[0])
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
     if number == getattr(signal, "SIGHUP", None):
         _leave_dead_terminal()

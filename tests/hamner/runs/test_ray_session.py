@@ -13,6 +13,7 @@ import pytest
 from hamner.config.errors import BadInput
 from hamner.runs import ray_session
 from hamner.runs.cluster import join, ray_settings
+from hamner.runs.stopping import Interrupted, signals_raised
 
 
 @pytest.fixture(autouse=True)
@@ -134,17 +135,25 @@ def test_a_ray_that_does_not_start_is_said_in_one_line():
 
 
 @pytest.mark.mended("SIGTERM while Ray starts")
-def test_rays_handlers_do_not_replace_ours():
+def test_a_signal_is_heard_once_ray_has_started_and_by_our_handler():
     utils = SimpleNamespace(set_sigterm_handler=lambda handler: signal.signal(signal.SIGTERM, handler))
-    ray = SimpleNamespace(_private=SimpleNamespace(utils=utils))
-    ours = signal.getsignal(signal.SIGTERM)
-    with ray_session.own_signals(ray):
+    constants = SimpleNamespace(RAY_DISABLE_FAILURE_SIGNAL_HANDLER=False)
+    ray, steps = SimpleNamespace(_private=SimpleNamespace(utils=utils, ray_constants=constants)), []
+    before = signal.getsignal(signal.SIGTERM)
+    with signals_raised(), pytest.raises(Interrupted), ray_session.own_signals(ray):
         assert signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ())  # inherited by what Ray starts
+        assert constants.RAY_DISABLE_FAILURE_SIGNAL_HANDLER
+        os.kill(os.getpid(), signal.SIGTERM)
         utils.set_sigterm_handler(signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    assert signal.getsignal(signal.SIGTERM) is ours
+        steps.append("started")
+    assert steps == ["started"]
+    assert signal.getsignal(signal.SIGTERM) is before
     assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    utils.set_sigterm_handler(ours)
+    with signals_raised(), pytest.raises(Interrupted), ray_session.own_signals(ray):
+        for _ in range(2):  # who cannot wait
+            os.kill(os.getpid(), signal.SIGTERM)
+        steps.append("never")
+    assert steps == ["started"]
 
 
 def _ray(session, *, is_head=True):
