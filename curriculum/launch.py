@@ -6,6 +6,7 @@ that can be wrong is found before anything is started or written; without --from
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -30,10 +31,11 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
 from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, write_config
+from hamner.runs.folders import open_run, resume_command, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.ray_session import leave
 from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
+from hamner.runs.trouble import machine_trouble
 
 
 @dataclass(frozen=True)
@@ -231,10 +233,21 @@ def _train(console: Console, run: Opened) -> int:
         return interrupt.exit_code
     if (run.folder / "final").is_dir():
         return _print_result(console, run.folder)
-    if failure:
-        console.print(f"[red]{failure}[/red]", soft_wrap=True)
-    console.print(f"[red]not finished; see {run.folder / 'run.log'}[/red]", soft_wrap=True)
+    _print_failure(console, run, failure or "")
     return 1
+
+
+def _print_failure(console: Console, run: Opened, failure: str) -> None:
+    """Print why training did not finish: of trouble of the machine one line, and the command that continues."""
+    trouble = machine_trouble(failure)
+    if trouble:
+        console.print(f"stopped by trouble of the machine: {trouble}", soft_wrap=True, markup=False, style="red")
+        way_on = resume_command(f"curriculum run {shlex.quote(run.facts['who'])}", run.folder)
+        console.print(f"mend it (make room, mount it again), then continue with `{way_on}`", soft_wrap=True)
+        return
+    if failure:
+        console.print(failure, soft_wrap=True, markup=False, style="red")  # it may hold brackets
+    console.print(f"not finished; see {run.folder / 'run.log'}", soft_wrap=True, markup=False, style="red")
 
 
 def _print_result(console: Console, folder: Path) -> int:
