@@ -1,72 +1,23 @@
-"""Driver of a curriculum: shows the worker's log while it trains, and passes SIGTERM and Ctrl-C on to it.
+"""Driver of a curriculum: shows the worker's log while it trains.
 
-The worker writes run.log and a line of progress into the run's folder, wherever it runs; a file there asks it to save
-and leave. So a SIGTERM or a Ctrl-C loses nothing. `ray job stop` waits three seconds before it kills, and longer where
-the head was started with RAY_JOB_STOP_WAIT_TIME_S=10.
+The worker writes run.log and a line of progress into the run's folder, wherever it runs. How it is asked to save and
+leave stands in hamner/runs/stopping.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.status import Status
 
 from curriculum.run_logger import PROGRESS
 
-STOP = ".stop"  # the file that asks the worker to save and leave
-SECONDS_TO_SAVE = 7.0  # of the ten a stopped run may take; Ray's shutdown needs the rest
 QUIET_SECONDS = 15.0  # where no line can be rewritten, progress is printed after so long without another line
-
-
-class Interrupted(Exception):
-    """The run was stopped by this signal. is_saved: it ended by itself, at a checkpoint."""
-
-    def __init__(self, number: int, is_saved: bool) -> None:
-        self.number, self.is_saved = number, is_saved
-
-
-def run_until_signal(work: Callable[[], str], folder: Path) -> str:
-    """Do `work` in a thread; return what it returns, raise what it raises.
-
-    Raises Interrupted after a SIGTERM or SIGINT; the worker has then been asked to stop and has had SECONDS_TO_SAVE.
-    """
-    results, signals, errors = [""], list[int](), list[Exception]()
-    stop = folder / STOP
-    stop.unlink(missing_ok=True)
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        signals.append(number)
-
-    def target() -> None:
-        try:
-            results[0] = work()
-        except Exception as error:
-            errors.append(error)
-
-    handlers = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    thread = threading.Thread(target=target, daemon=True)
-    try:
-        thread.start()
-        while thread.is_alive() and not signals:
-            thread.join(0.1)
-        if signals:
-            stop.touch()
-            thread.join(SECONDS_TO_SAVE)
-            raise Interrupted(signals[0], is_saved=not thread.is_alive())
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        stop.unlink(missing_ok=True)
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 @contextlib.contextmanager

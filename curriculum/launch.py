@@ -6,7 +6,9 @@ that can be wrong is found before anything is started or written; without --from
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,11 +29,14 @@ from hamner.config.schema import Config
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
-from hamner.runs.cluster import check_machine, join, ray_settings
+from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, write_config
+from hamner.runs.folders import open_run, resume_command, write_config
 from hamner.runs.lock import only_one
+from hamner.runs.ray_session import leave
+from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
 from hamner.runs.tables import Column, fitted_table
+from hamner.runs.trouble import machine_trouble
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Opened:
     config: Config
     facts: dict[str, Any]
     stages: Sequence[Stage]
+    cores: int  # of each worker
 
 
 def run_curriculum(request: Request, config: Config | None, results: Path) -> int:
@@ -75,15 +81,15 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
     ):
         if description:
             console.print(description, soft_wrap=True)
-        _prepare(console, run, is_new=not request.is_resumed)
         try:
+            _prepare(console, run, is_new=not request.is_resumed)
             if restart_at is not None:
                 _restart_at(run.folder, restart_at)
             return _train(console, run)
         finally:
-            import ray
-
-            ray.shutdown()
+            ray = sys.modules.get("ray")
+            if hasattr(ray, "shutdown"):
+                leave(ray)
 
 
 def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:
@@ -104,7 +110,7 @@ def _open(request: Request, config: Config | None, results: Path) -> tuple[Opene
             f"--from {folder}/checkpoints/STEP to begin with its weights"
         )
     stages = parse(StagePlan, facts["curriculum"], str(folder / "config.json")).stages
-    return Opened(folder, config, facts, stages), description
+    return Opened(folder, config, facts, stages, cores_per_worker(config)), description
 
 
 def _check_new(request: Request, config: Config, results: Path, facts: dict[str, Any], problems: Problems) -> str:
@@ -135,7 +141,7 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
 
 def _cores(config: Config) -> int:
     """Cores of all workers."""
-    return config.compute.workers * config.compute.worker_threads
+    return config.compute.workers * cores_per_worker(config)
 
 
 def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
@@ -161,8 +167,10 @@ def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
         )
         import ray
 
-        settings, gpus = ray_settings(compute.worker_threads), float(compute.device == "cuda")
-        join(ray, settings, cpus=compute.worker_threads, gpus=gpus, processes=compute.workers)
+        if run.cores < compute.worker_threads:
+            console.print(f"{run.cores} of compute.worker_threads = {compute.worker_threads}: all cores there are")
+        settings, gpus = ray_settings(run.cores), float(compute.device == "cuda")
+        join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.workers)
     except BadInput:
         if is_new:
             shutil.rmtree(run.folder, ignore_errors=True)
@@ -213,22 +221,34 @@ def _restart_at(folder: Path, first_stage: int) -> None:
 
 def _train(console: Console, run: Opened) -> int:
     """Train all stages and show the worker's log meanwhile; returns the exit code."""
-    from curriculum.driver import Interrupted, log_shown, run_until_signal
+    from curriculum.driver import log_shown
     from curriculum.train_on_ray import train_on_ray
 
     try:
         with log_shown(console, run.folder):
-            failure = run_until_signal(lambda: train_on_ray(run.folder, run.config), run.folder)
-    except Interrupted as signal:
-        if not signal.is_saved:
+            stop = StopRequest(run.folder)
+            failure = run_until_stopped(lambda: train_on_ray(run.folder, run.config, run.cores), stop)
+    except Interrupted as interrupt:
+        if not interrupt.is_saved:
             console.print(f"not saved in time; {cli.RESUMABLE}")
-        return 128 + signal.number
+        return interrupt.exit_code
     if (run.folder / "final").is_dir():
         return _print_result(console, run.folder)
-    if failure:
-        console.print(str(failure), style="red", soft_wrap=True)
-    console.print(f"not finished; see {run.folder / 'run.log'}", style="red", soft_wrap=True)
+    _print_failure(console, run, failure or "")
     return 1
+
+
+def _print_failure(console: Console, run: Opened, failure: str) -> None:
+    """Print why training did not finish: of trouble of the machine one line, and the command that continues."""
+    trouble = machine_trouble(failure)
+    if trouble:
+        console.print(f"stopped by trouble of the machine: {trouble}", soft_wrap=True, markup=False, style="red")
+        way_on = resume_command(f"curriculum run {shlex.quote(run.facts['who'])}", run.folder)
+        console.print(f"mend it (make room, mount it again), then continue with `{way_on}`", soft_wrap=True)
+        return
+    if failure:
+        console.print(failure, soft_wrap=True, markup=False, style="red")  # it may hold brackets
+    console.print(f"not finished; see {run.folder / 'run.log'}", soft_wrap=True, markup=False, style="red")
 
 
 def _print_result(console: Console, folder: Path) -> int:

@@ -20,6 +20,7 @@ from hamner.data.preparation.command import STOPPED, prepare_command, prepare_pa
 from hamner.data.preparation.part import Part, Runner, Work
 from hamner.runs.cli import Parser, run_command
 from hamner.runs.cluster import join, ray_settings
+from hamner.runs.ray_session import leave
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +46,7 @@ def on_ray(console: Console, config: Config) -> Iterator[Runner]:
     try:
         yield tasks(console)
     finally:
-        ray.shutdown()
+        leave(ray)
 
 
 def tasks(console: Console) -> Runner:

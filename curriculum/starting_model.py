@@ -17,7 +17,7 @@ from hamner.config.presets import CONTESTANTS, PRESETS, model_named
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json, read_json_as
-from hamner.runs.folders import run_folder, runs
+from hamner.runs.folders import FINISHED, newest_first, run_folder, runs
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
                 f"tournament '{tournament}' has no winner yet: finish it with `tournament --resume --name {tournament}`"
             )
         return folder / "winner.json"
-    finished = sorted((results / "tournament").glob("*/winner.json"), key=lambda p: p.stat().st_mtime)
+    finished = newest_first((results / "tournament").glob("*/winner.json"), FINISHED)
     if not finished:
         raise BadInput(f"no winner yet in {results / 'tournament'}: run `tournament` first, or name a contestant")
-    return finished[-1]
+    return finished[0]
 
 
 def _winner(path: Path, config: Config) -> StartingModel:

@@ -19,7 +19,6 @@ from filelock import FileLock
 from torch import nn
 
 from curriculum.border import Border
-from curriculum.driver import STOP
 from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
@@ -34,7 +33,9 @@ from hamner.data.mixer import Exhausted
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
 from hamner.model.distributed import broadcast_tensor, rank, world_size
 from hamner.model.transformer import Hamner
+from hamner.runs.cluster import threads_here
 from hamner.runs.files import read_json
+from hamner.runs.stopping import STOP
 from hamner.training import checkpoint
 from hamner.training.checkpoint import Checkpoint
 from hamner.training.session import Row, Session, Setup
@@ -83,7 +84,7 @@ class CurriculumRun:
         self.folder, self.config = folder, parse(Config, document["config"], where)
         self.settings = self.config.curriculum
         self.stages = parse(StagePlan, document["curriculum"], where).stages
-        torch.set_num_threads(self.config.compute.worker_threads)
+        torch.set_num_threads(threads_here(self.config.compute.worker_threads, self.config.compute.device))
         self.log = RunLogger(folder, writes=rank() == 0)
         self.session = Session(
             self._setup(parse(ModelConfig, document["model"], "model"), objective),
@@ -225,7 +226,9 @@ class CurriculumRun:
 
     def _finish(self) -> None:
         if self.session.rank == 0:
-            checkpoint.save(self.folder / "final", *self.session.contents())
+            # what only training needs is in the newest checkpoint
+            groups, state, model, tokenizer = self.session.contents()
+            checkpoint.save(self.folder / "final", {"model": groups["model"]}, state, model, tokenizer)
             self.log.say(f"finished: {self.folder / 'final'}")
 
     # -- one step

@@ -15,10 +15,13 @@ from hamner.config.schema import Config
 from hamner.runs.folders import next_attempt
 
 
-def train_on_ray(folder: Path, config: Config) -> str:
-    """Train all stages; returns what Ray says of a failure, "" when the training ended by itself."""
+def train_on_ray(folder: Path, config: Config, cores: int) -> str:
+    """Train all stages; returns what Ray says of a failure, "" when the training ended by itself.
+
+    cores: of each worker.
+    """
     attempt, compute = next_attempt(folder), config.compute
-    resources = {"CPU": compute.worker_threads} | ({"GPU": 1} if compute.device == "cuda" else {})
+    resources = {"CPU": cores} | ({"GPU": 1} if compute.device == "cuda" else {})
     trainer = TorchTrainer(
         train,
         train_loop_config={"run": str(folder), "attempt": attempt},

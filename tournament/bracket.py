@@ -13,7 +13,7 @@ Cost: each answer comes from a table of the round (round_table.py), made once a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -296,6 +296,30 @@ class Bracket:
                 for round_ in self.rounds
             ],
         }
+
+    def reopen(self, is_void: Callable[[Outcome], bool] = lambda outcome: False) -> list[Run]:
+        """Take back errors that decide nothing; return the runs that play their round again.
+
+        Those of a round that no contestant survived, where a crash tells none from another; and those that are void, in
+        the round that is being played, as long as none is promoted there. No other decision is altered.
+        """
+        index = next((i for i, r in enumerate(self.rounds) if not r.is_decided or not r.survivors), None)
+        if index is None:
+            return []
+        round_ = self.rounds[index]
+        if round_.survivors:
+            return []
+        again = [
+            run
+            for run, outcome in round_.outcomes.items()
+            if outcome.failure == "error" and (round_.is_decided or is_void(outcome))
+        ]
+        for run in again:
+            del round_.outcomes[run]
+        if again:
+            round_.is_decided = False
+            self._set_rounds(self.rounds)
+        return again
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Raises ValueError for a ledger of another tournament."""

@@ -8,6 +8,7 @@ there is never made again, whichever process is killed.
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from contextlib import closing
 from pathlib import Path
@@ -22,8 +23,10 @@ from hamner.runs import cli
 from hamner.runs.background import Failed
 from hamner.runs.cluster import check_machine
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, write_config
+from hamner.runs.folders import open_run, resume_command, write_config
 from hamner.runs.lock import only_one
+from hamner.runs.stopping import Interrupted, run_until_stopped
+from hamner.runs.trouble import MachineTrouble, machine_trouble
 from tournament.disk import check_disk
 from tournament.entrants import entrants
 from tournament.prepare_in_background import BackgroundPreparation
@@ -61,12 +64,34 @@ def run_tournament(config: Config | None, results: Path, name: str | None, *, re
     ):
         if not resume:
             write_config(folder, config, facts)
-        league, slots, tokenizer_sha256 = _start(config, folder, console, is_new=not resume)
-        if not _run_rounds(league, tokenizer_sha256):
-            return 1
-        if not resume and slots:
-            league.show_time(time.monotonic() - start, slots)
-        return _print_result(console, folder, with_table=False)
+        try:
+            league, slots, tokenizer_sha256 = _start(config, folder, console, is_new=not resume)
+            if not _run_rounds(league, tokenizer_sha256):
+                return 1
+            if not resume and slots:
+                league.show_time(time.monotonic() - start, slots)
+            return _print_result(console, folder, with_table=False)
+        except (Interrupted, MachineTrouble, OSError) as error:
+            return _stopped(console, folder, error)
+
+
+def _stopped(console: Console, folder: Path, error: BaseException) -> int:
+    """Say how a league that was stopped is continued, unless the error is of another kind; returns the exit code."""
+    way_on = f"`{resume_command('tournament', folder)}`"
+    if isinstance(error, Interrupted):
+        console.print(f"stopped; continue with {way_on}", soft_wrap=True, highlight=False)
+        return error.exit_code
+    trouble = machine_trouble(error)
+    if trouble is None:
+        raise error
+    console.print(
+        f"stopped by trouble of the machine, which decides nothing: {trouble}",
+        soft_wrap=True,
+        markup=False,
+        style="red",
+    )
+    console.print(f"mend it (make room, mount it again), then continue with {way_on}", soft_wrap=True, highlight=False)
+    return 1
 
 
 def _report_available_sources(config: Config, console: Console) -> Config:
@@ -127,9 +152,9 @@ def _league_on_ray(config: Config, folder: Path, console: Console) -> tuple[Leag
 
         league = League(folder, config, console)
         console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)
-        with problems.collect():
-            slots = connect(league)
         try:
+            with problems.collect():
+                slots = connect(league)
             with problems.collect():
                 tokenizer_sha256 = text.tokenizer_sha256()
             problems.raise_all()
@@ -140,15 +165,30 @@ def _league_on_ray(config: Config, folder: Path, console: Console) -> tuple[Leag
 
 
 def _run_rounds(league: League, tokenizer_sha256: str) -> bool:
-    """Run the league's rounds to the end and shut Ray down; False when there is no winner."""
+    """Run the league's rounds to the end and shut Ray down; False when there is no winner.
+
+    Raises MachineTrouble, and Interrupted after a signal; each running contestant has then had time to save.
+    """
     from tournament.tuner import disconnect, play_rounds
 
     try:
         league.open()
-        play_rounds(league)
+        run_until_stopped(lambda: play_rounds(league), league.stop)
+    except Interrupted as interrupt:
+        _say_stopped(league, interrupt)
+        raise
     finally:
         disconnect()
+    if league.stop:
+        raise MachineTrouble(league.stop.trouble)
     return league.close(tokenizer_sha256)
+
+
+def _say_stopped(league: League, interrupt: Interrupted) -> None:
+    """Print which contestants have saved, and that the others have not where time was too short."""
+    saved = ", ".join(f"{league.name(run)} at step {step}" for run, step in league.saved.items()) or "none was running"
+    late = "" if interrupt.is_saved else "; not all in time: those continue from the checkpoint before"
+    league.console.print(f"stopped by {signal.Signals(interrupt.number).name}; saved: {saved}{late}", soft_wrap=True)
 
 
 def _print_result(console: Console, folder: Path, *, with_table: bool = True) -> int:

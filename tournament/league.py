@@ -16,6 +16,8 @@ from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.runs.files import read_json_as, write_json
 from hamner.runs.folders import next_attempt
+from hamner.runs.stopping import StopRequest
+from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, run_name, twins
 from tournament.standings import show_round, standings, write_winner
@@ -49,6 +51,8 @@ class League:
         self._seed_counts = self._count_seeds()  # as last printed
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
+        self.stop = StopRequest(folder)
+        self.saved: dict[Run, int] = {}  # runs that left at a checkpoint when a stop was requested, with its step
 
     def describe(self) -> str:
         """One line: contestants, seeds, twins."""
@@ -66,6 +70,10 @@ class League:
         path = self.folder / "bracket.json"
         if path.is_file():
             read_json_as(path, self._load)
+            again = self.bracket.reopen(lambda outcome: machine_trouble(outcome.reason) is not None)
+            if again:
+                names = ", ".join(map(self.name, again))
+                self.console.print(f"ended by the machine or with all others, so played again: {names}", soft_wrap=True)
         self._write_eval_rows()
         self._prune_checkpoints()
         self.attempt = next_attempt(self.folder)
@@ -184,7 +192,8 @@ class League:
         self._write_standings()
         if self.bracket.winner() is None:
             self.console.print(
-                "no winner: every contestant failed. Read the reasons below the table above"
+                "no winner: every contestant failed. Read the reasons below the table above; --resume plays those again "
+                "that ended with an error"
                 if self.bracket.is_over()
                 else "the league was stopped. Use --resume to continue",
                 style="red",

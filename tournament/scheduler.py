@@ -2,7 +2,8 @@
 
 In: the results of Tune's trials, one trial a run. Out: which trial trains, pauses or stops. A run that has come to
 the end of a round is paused (its slot is free, its checkpoint on disk) until it is known whether it is promoted.
-Nothing is decided here, and every decision is on disk before Tune hears of it.
+Nothing is decided here, and every decision is on disk before Tune hears of it. Trouble of the machine (a full disk, a
+lost node) is no result of a run: it stops the league, which can be resumed.
 
 Three of Tune's internals are relied on, as HyperBand and ResourceChangingScheduler do (Ray is pinned): a PAUSED
 trial is started by being returned from choose_trial_to_run, `is_saving` marks a trial on its way to PAUSED, and
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from hamner.runs.stopping import StopRequest
+from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Run
 from tournament.learning_rate_probe import PROBE_ROUND
 
@@ -36,6 +39,9 @@ class Hooks:
     record: Callable[[Run, Outcome, bool], None]  # called before any action an outcome causes
     record_rate: Callable[[Run, dict[str, Any]], None]  # the same for the result of a learning-rate search
     use_fresh_processes: bool = False  # a run's next round starts in a new process
+    stop: StopRequest = field(default_factory=StopRequest)  # of the league
+    storage_trouble: Callable[[], str | None] = lambda: None  # what is wrong with the league's folder
+    saved: dict[Run, int] = field(default_factory=dict)  # runs that have left at a checkpoint, with its step
 
 
 class EliminationScheduler(TrialScheduler):
@@ -59,8 +65,11 @@ class EliminationScheduler(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         run = _run(trial)
+        if result.get("stopped"):
+            self._hooks.saved[run] = result["step"]
+            return TrialScheduler.STOP
         if "probed" in result:
-            self._hooks.record_rate(run, json.loads(result["probed"]))
+            self._write(lambda: self._hooks.record_rate(run, json.loads(result["probed"])))
             if result.get("failure"):
                 self._report(tune_controller, run, 0, _outcome(result))
             return TrialScheduler.STOP
@@ -68,16 +77,16 @@ class EliminationScheduler(TrialScheduler):
             self._shares[run] = result["wants_share"]
             return TrialScheduler.PAUSE
         if result["round"] == PROBE_ROUND:
-            return TrialScheduler.CONTINUE
+            return TrialScheduler.STOP if self._hooks.stop else TrialScheduler.CONTINUE
         if result.get("round_done") or result.get("failure"):
             self._report(tune_controller, run, result["round"], _outcome(result))
-        elif self._bracket.next_round(run) is not None:
+        elif self._bracket.next_round(run) is not None and not self._hooks.stop:
             return TrialScheduler.CONTINUE  # in the middle of a round
         return self._answer(run)
 
     def _answer(self, run: Run) -> str:
         """What a run does that has just come to the end of a round, or that is out."""
-        if self._bracket.is_out(run) or self._needs_another_tuner():
+        if self._hooks.stop or self._bracket.is_out(run) or self._needs_another_tuner():
             return TrialScheduler.STOP
         here = self._bracket.next_round(run)
         if here is None or self._hooks.use_fresh_processes:
@@ -102,6 +111,11 @@ class EliminationScheduler(TrialScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status == Trial.ERROR:
             return  # Tune starts it again from its newest checkpoint
+        trouble = machine_trouble(trial_error(trial) or "") or self._hooks.storage_trouble()
+        if trouble or self._hooks.stop:
+            self._hooks.stop.make(trouble or "")
+            self._stop_parked(tune_controller)
+            return
         self._lost[_run(trial)] = failure_reason(trial)
         self._fail_lost_runs(tune_controller)
 
@@ -120,6 +134,9 @@ class EliminationScheduler(TrialScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Of the idle runs that may train now those of the earliest round, of these the longest."""
+        if self._hooks.stop:
+            self._stop_parked(tune_controller)
+            return None
         self._fail_lost_runs(tune_controller)
         idle = self._idle()
         if not idle:
@@ -136,12 +153,31 @@ class EliminationScheduler(TrialScheduler):
     def _report(self, tune_controller: Any, run: Run, index: int, outcome: Outcome) -> None:
         """Report an outcome to the bracket, record it, then stop the trials that are out and do not run."""
         is_decided = self._bracket.report(run, index, outcome)
-        self._hooks.record(run, outcome, is_decided)
-        is_last = self._needs_another_tuner()
+        self._write(lambda: self._hooks.record(run, outcome, is_decided))
+        is_last = self._needs_another_tuner() or bool(self._hooks.stop)
         for other, trial in self._trials.items():
-            is_parked = trial.status in (Trial.PAUSED, Trial.PENDING) or trial.is_saving
-            if other != run and is_parked and (is_last or self._bracket.is_out(other)):
+            if other != run and _is_parked(trial) and (is_last or self._bracket.is_out(other)):
                 tune_controller.stop_trial(trial)
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Record what was reported; where the machine does not let it be written, nothing may follow from it."""
+        try:
+            write()
+        except Exception as error:
+            trouble = machine_trouble(error)
+            if trouble is None:
+                raise
+            self._hooks.stop.make(trouble)
+
+    def _stop_parked(self, tune_controller: Any) -> None:
+        """Stop the trials that do not run; those that run save and report that they have."""
+        for trial in self._trials.values():
+            if _is_parked(trial):
+                tune_controller.stop_trial(trial)
+
+
+def _is_parked(trial: Trial) -> bool:
+    return trial.status in (Trial.PAUSED, Trial.PENDING) or trial.is_saving
 
 
 def _run(trial: Trial) -> Run:
@@ -156,11 +192,24 @@ def _outcome(result: dict[str, Any]) -> Outcome:
     return Outcome(**json.loads(result["outcome"]))
 
 
+def trial_error(trial: Trial) -> BaseException | None:
+    """What a trial's process ended with the last time, as Tune has kept it; else why that cannot be read."""
+    try:
+        error = trial.get_pickled_error()  # in the storage, where a full disk cuts it short
+        if error is not None:
+            return error
+    except Exception as unreadable:
+        error = unreadable
+    try:
+        path = trial.pickled_error_file  # where the driver runs; it is copied only with Tune's own state
+        return cloudpickle.loads(Path(path).read_bytes()) if path and Path(path).is_file() else error
+    except Exception as unreadable:
+        return error or unreadable
+
+
 def failure_reason(trial: Trial) -> str:
     """Why a run's process ended again and again: a crash in it, the process killed, or its node lost."""
-    error = trial.get_pickled_error()
-    if error is None and (path := trial.pickled_error_file) and Path(path).is_file():
-        error = cloudpickle.loads(Path(path).read_bytes())  # in the storage only once Tune has saved its own state
+    error = trial_error(trial)
     cause = getattr(error, "cause", None) or error
     lines = [line for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
     if isinstance(cause, exceptions.NodeDiedError) or "node has died" in str(cause):

@@ -16,6 +16,7 @@ from rich.text import Text
 from hamner.config.cost import count_parameters
 from hamner.config.schema import Config
 from hamner.runs.files import write_json
+from hamner.runs.folders import FINISHED, now
 from hamner.runs.tables import Column, fitted_table
 from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
@@ -193,6 +194,7 @@ def write_winner(
         folder / "winner.json",
         {
             "run": folder.name,
+            FINISHED: now(),
             "contestant": name,
             "model": model.model_dump(),
             "tokenizer": {"path": str(folder / "data"), "sha256": tokenizer_sha256, "vocab_size": model.vocab_size},

@@ -19,6 +19,7 @@ import torch
 from hamner.config.cost import GIB
 from hamner.config.schema import Config
 from hamner.runs.metrics import Curves, Metrics
+from hamner.runs.stopping import STOP
 from hamner.training import checkpoint
 from hamner.training.checkpoint_writer import checkpoint_due
 from hamner.training.session import Row, Session, Setup
@@ -48,6 +49,10 @@ FIELDS = (
 )
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The league was asked to stop; the run stands at a checkpoint."""
 
 
 def seed_of(config: Config, index: int) -> int:
@@ -167,7 +172,8 @@ class Training:
     def advance(self, round_index: int) -> bool:
         """Train to the next checkpoint or the round's end, where the run is evaluated; return True at the end.
 
-        Raises Diverged, OutOfMemoryError when no fallback is left, NeedsMoreOfTheCard.
+        Raises Stopped when the league was asked to stop, Diverged, OutOfMemoryError when no fallback is left,
+        NeedsMoreOfTheCard.
         """
         return self._within_memory(lambda: self._advance(round_index))
 
@@ -188,6 +194,8 @@ class Training:
             step = self.trainer.step_count
             if is_over or checkpoint_due(step, self.config.tournament.checkpoint_every) or step == fork:
                 break
+            if self._is_stop_requested():
+                self._leave(row, began)
             self._write(row)
         if is_over:
             progress.latest, progress.is_done = self.evaluate(), True
@@ -197,6 +205,17 @@ class Training:
         progress.busy_seconds += time.perf_counter() - began
         self.save(is_round_over=is_over)
         return is_over
+
+    def _is_stop_requested(self) -> bool:
+        return (self._league / STOP).exists()
+
+    def _leave(self, row: Row, began: float) -> None:
+        """Save and leave in the middle of a round. Raises Stopped."""
+        self._write(row)
+        self.progress.busy_seconds += time.perf_counter() - began
+        self.save()
+        self.session.wait()
+        raise Stopped
 
     def _enter(self, round_index: int) -> None:
         """Begin a round, unless the run is in it. Raises ValueError for a round that is behind."""
@@ -240,6 +259,9 @@ class Training:
         steps = self.budget.steps[round_index] - self.trainer.step_count
         for index in range(steps):
             self.trainer.step(1 - index / steps)
+            if self._is_stop_requested():  # the copy is lost, the run itself is not
+                self.session.wait()
+                raise Stopped
         annealed = self.evaluate()
         self.session.wait()
         newest = checkpoint.newest(self.session.checkpoints)

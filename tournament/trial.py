@@ -18,7 +18,9 @@ from ray import tune
 
 from hamner.config.load import parse
 from hamner.config.schema import Config
+from hamner.runs.cluster import threads_here
 from hamner.runs.files import read_json, write_json
+from hamner.runs.stopping import STOP
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps
@@ -26,7 +28,7 @@ from tournament.entrants import entrants, flops_per_token, run_name
 from tournament.league import EVAL_ROWS
 from tournament.learning_rate_probe import PROBE_ROUND, RATE_FACTOR, best_power, next_power
 from tournament.memory_fallbacks import FILE_NAME, NeedsMoreOfTheCard, fallback_names, needed_share
-from tournament.training import OUT_OF_MEMORY, Training
+from tournament.training import OUT_OF_MEMORY, Stopped, Training
 
 PROBE_LOSSES = "learning_rate.json"  # in the contestant's folder: power of RATE_FACTOR -> held-out loss
 
@@ -43,7 +45,7 @@ class Trial(tune.Trainable):
         row = config["row"]
         self._league, self._name = Path(row["run"]), row["contestant"]
         self._config = parse(Config, read_json(self._league / "config.json")["config"], "config.json")
-        torch.set_num_threads(self._config.compute.threads)
+        torch.set_num_threads(threads_here(self._config.compute.threads, self._config.compute.device))
         self._row, self._round, self._is_reported = row, int(row["round"]), bool(row["waiting"])
         self._is_waiting, self._probe_seconds = self._is_reported, 0.0
         contestants = entrants(self._config)
@@ -66,6 +68,9 @@ class Trial(tune.Trainable):
             return facts
         try:
             facts |= self._probe() if self._round == PROBE_ROUND else self._train()
+            facts |= self._saved_for_a_stop(facts)
+        except Stopped:
+            facts |= {"stopped": True}
         except Diverged as error:
             facts |= {"failure": "diverged", "reason": str(error)}
         except NeedsMoreOfTheCard:
@@ -78,6 +83,14 @@ class Trial(tune.Trainable):
         if self._training and self._training.is_open:
             facts["step"] = self._training.trainer.step_count
         return facts
+
+    def _saved_for_a_stop(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Where the league was asked to stop just after a checkpoint was begun: wait until it is on disk."""
+        if facts["round_done"] or not (self._league / STOP).exists():
+            return {}
+        if self._training:
+            self._training.session.wait()
+        return {"stopped": True}
 
     def _out_of_memory(self, message: str) -> str:
         """Return one line: the allocator's message, the peak, and what had been tried."""
@@ -129,8 +142,12 @@ class Trial(tune.Trainable):
         folder, began = self._folder / f"probe{power:+}", time.perf_counter()
         try:
             training = self._open(folder, Budget((probe_steps(self._config),)), self._rate(power))
-            while not training.advance(0):
-                pass
+            try:
+                while not training.advance(0):
+                    pass
+            except Stopped:
+                training.close()
+                raise
             losses[power] = training.progress.latest.loss
             training.close()
         except Diverged:

@@ -7,6 +7,7 @@ bracket and carried out by scheduler.py.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from hamner.runs.cluster import join, ray_settings
+from hamner.runs.cores import available_cores
 from hamner.runs.folders import next_attempt
+from hamner.runs.ray_session import leave
+from hamner.runs.trouble import machine_trouble, storage_trouble
 from tournament.bracket import Bracket, Run
 from tournament.gpu_memory import share
 from tournament.league import League
@@ -61,7 +65,7 @@ def preload_environment(settings: dict[str, Any], device: str, max_cores: int) -
     """
     variables = settings.pop("runtime_env")["env_vars"]
     variables |= {"PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}  # noqa: PTH109 (a word)
-    if (os.cpu_count() or 1) <= max_cores:
+    if available_cores() <= max_cores:
         # an optimizer loads dynamo, for a second; on a card not before the process knows which one is its own
         variables["RAY_preload_python_modules"] = TRIAL + (",torch._dynamo" if device == "cpu" else "")
     return dict(variables)
@@ -82,10 +86,10 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def disconnect() -> None:
-    """Leave Ray, or end one of our own."""
-    import ray
-
-    ray.shutdown()
+    """Leave Ray, or end one of our own; nothing where it has not been loaded."""
+    ray = sys.modules.get("ray")
+    if hasattr(ray, "shutdown"):
+        leave(ray)
 
 
 def play_rounds(league: League, trial: type | None = None) -> None:
@@ -97,7 +101,7 @@ def play_rounds(league: League, trial: type | None = None) -> None:
             league.console.print(f"learning-rate round: {len(names)} contestants try rates before round 1")
         runs = {run: PROBE_ROUND for name in names if (run := Run(name, league.contestants[name].seeds[0]))}
         _tune(league, runs or first_rounds(league.bracket), trial)
-        if (league.bracket.state(), league.rates) == before:
+        if league.stop or (league.bracket.state(), league.rates) == before:
             return
 
 
@@ -145,6 +149,37 @@ def _rows(league: League, runs: Mapping[Run, int]) -> list[dict[str, Any]]:
 
 
 def _tune(league: League, runs: Mapping[Run, int], trial: type | None) -> None:
+    """Play these runs in one Tuner. Trouble of the machine stops the league, wherever Tune meets it."""
+    try:
+        with _said_once(league):
+            _tuner(league, runs, trial).fit()
+    except Exception as error:
+        # Tune may stumble over what a full disk has cut short: that is no error of its own
+        trouble = machine_trouble(error) or storage_trouble(league.folder)
+        if trouble is None and not league.stop:
+            raise
+        league.stop.make(trouble or "")
+
+
+@contextmanager
+def _said_once(league: League) -> Iterator[None]:
+    """Keep Ray from printing a traceback for what the league says in a line: trouble of the machine, and its stop."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not (league.stop or machine_trouble(error or record.getMessage()))
+
+    handlers = [*logging.getLogger("ray").handlers, *logging.getLogger().handlers]
+    for handler in handlers:
+        handler.addFilter(is_news)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_news)
+
+
+def _tuner(league: League, runs: Mapping[Run, int], trial: type | None) -> Any:
     """One Tuner over these runs."""
     from ray import tune
 
@@ -158,9 +193,12 @@ def _tune(league: League, runs: Mapping[Run, int], trial: type | None) -> None:
         record=league.record,
         record_rate=league.record_rate,
         use_fresh_processes=config.compute.device == "cuda",
+        stop=league.stop,
+        storage_trouble=lambda: storage_trouble(folder),
+        saved=league.saved,
     )
     needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}  # pickled for other processes
-    tune.Tuner(
+    return tune.Tuner(
         tune.with_resources(
             trial or Trial,
             lambda space: tune.PlacementGroupFactory([needs[space["row"]["contestant"], space["row"]["seed"]]]),
@@ -182,4 +220,4 @@ def _tune(league: League, runs: Mapping[Run, int], trial: type | None) -> None:
             # writing it meets the copying of the one before, which prints a traceback
             checkpoint_config=tune.CheckpointConfig(num_to_keep=None),
         ),
-    ).fit()
+    )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.runs import output
+from hamner.runs.stopping import Interrupted, signals_raised
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -207,21 +208,30 @@ def run_command(
 ) -> int:
     """Run a command and return its exit code; bad input is printed on stderr, one line a problem, as exit code 2.
 
-    stopped: what Ctrl-C prints, the way to continue.
+    stopped: what Ctrl-C, SIGTERM and SIGHUP print, the way to continue.
     """
     try:
         output.open_streams()
-        code = command(sys.argv[1:] if arguments is None else arguments)
+        with signals_raised():
+            code = command(sys.argv[1:] if arguments is None else arguments)
     except BadInput as error:
         for problem in error.problems:
             output.print_error(f"error: {problem}")
         code = 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         output.print_error(f"\nstopped; {stopped}")
-        code = 130
+        code = interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
     except SystemExit:
         sys.stdout.flush()
         raise
+    except OSError as error:
+        from hamner.runs.trouble import machine_trouble
+
+        trouble = machine_trouble(error)
+        if trouble is None:
+            raise
+        output.print_error(f"error: trouble of this machine: {trouble}; {stopped}")
+        code = 1
     sys.stdout.flush()  # what a full disk refuses is known here, not when the process ends
     return code
 

@@ -19,6 +19,9 @@ from urllib.parse import urlsplit
 from hamner.config.attention_kinds import OWN_MODULES
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
+from hamner.runs.background import first_line
+from hamner.runs.cores import available_cores
+from hamner.runs.ray_session import check_answers, leave, own_signals, provide_token, temporary_folder
 
 CARD_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
 
@@ -82,15 +85,48 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
 
     ray: the module. Raises BadInput when no cluster answers, or when the processes would never fit it.
     """
+    is_own = settings["address"] == "local"
+    if is_own:
+        settings = _own_settings(settings)
+    else:
+        _check_answers(ray, settings["address"])
     try:
-        ray.init(**settings)
+        with own_signals(ray):
+            ray.init(**settings)
     except ConnectionError as error:
         raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        place = "Ray did not start on this machine" if is_own else f"RAY_ADDRESS = {settings['address']}: Ray failed"
+        raise BadInput(f"{place}: {type(error).__name__}: {first_line(error)}") from error
+    except KeyboardInterrupt:
+        leave(ray)
+        raise
     try:
         check_cluster(ray.nodes(), cpus, gpus, processes)
-    except BadInput:
-        ray.shutdown()
+    except BaseException:
+        leave(ray)
         raise
+
+
+def _own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a Ray on this machine alone: the cores it may use, a folder for its sockets, a token."""
+    provide_token()
+    folder = temporary_folder()
+    return {"num_cpus": available_cores()} | dict(settings) | ({"_temp_dir": folder} if folder else {})
+
+
+def _check_answers(ray: Any, address: str) -> None:
+    """Raise BadInput when no cluster answers at an address; of "auto" at the one that Ray finds on this machine."""
+    if address == "auto":
+        try:
+            address = ray._private.services.canonicalize_bootstrap_address("auto") or ""
+        except (ConnectionError, ValueError) as error:
+            raise BadInput(
+                f"RAY_ADDRESS: no Ray cluster runs on this machine ({first_line(error)}): `ray start --head` one, or "
+                "unset RAY_ADDRESS"
+            ) from None
+    if address:
+        check_answers(address)
 
 
 def check_cluster(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float, processes: int = 1) -> None:
@@ -112,12 +148,16 @@ def check_cluster(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float, 
 def check_machine(config: Config, cores: int) -> None:
     """Raise BadInput when the run would never fit this machine, whose cores or cards Ray would wait for.
 
-    cores: those of one process of the run. With a cluster in RAY_ADDRESS nothing is checked here; join() does.
+    cores: those of one process of the run. Of a cluster in RAY_ADDRESS it is checked that it answers; join() does the
+    rest.
     """
-    if ray_address() != "local":
+    address = ray_address()
+    if address != "local":
+        if address != "auto":
+            check_answers(address)
         return
     problems = Problems()
-    if cores > (available := os.cpu_count() or 1):
+    if cores > (available := available_cores()):
         problems.found.append(
             f"the config asks for {cores} cores at a time, this machine has {available}: "
             f"lower compute.threads, compute.worker_threads or compute.workers"
@@ -133,6 +173,19 @@ def check_machine(config: Config, cores: int) -> None:
             "name a cluster that has one in RAY_ADDRESS"
         )
     problems.raise_all()
+
+
+def threads_here(threads: int, device: str) -> int:
+    """Threads of a process that trains: as configured; of one with a card, which they feed, the cores there are."""
+    return min(threads, available_cores()) if device == "cuda" else threads
+
+
+def cores_per_worker(config: Config) -> int:
+    """Cores that each worker of a curriculum is given: one a thread; on one machine with cards at most its share."""
+    compute = config.compute
+    if compute.device != "cuda" or ray_address() != "local":
+        return compute.worker_threads
+    return min(compute.worker_threads, max(1, available_cores() // compute.workers))
 
 
 @functools.cache

@@ -6,10 +6,12 @@ begins with config.json, written before anything else is started: a folder that 
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator
-from datetime import datetime
+import shlex
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,40 @@ from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json_as, write_json
 
+LONGEST_NAME = 255  # letters of a folder's name
+NAME_TIME = "%Y-%m-%d_%H%M%S"
+STARTED, FINISHED = "started", "finished"  # when, in UTC: in config.json, and in a tournament's winner.json
+
 
 def results_folder(option: str | None = None) -> Path:
     """The folder of --results, else of $HAMNER_RESULTS, else results/ in home_folder()."""
     if option:
-        return Path(option).expanduser().resolve()
+        return absolute(option, "--results")
     if os.environ.get("HAMNER_RESULTS"):
-        return Path(os.environ["HAMNER_RESULTS"]).expanduser().resolve()
+        return absolute(os.environ["HAMNER_RESULTS"], "HAMNER_RESULTS")
     return (home_folder() / "results").resolve()
+
+
+def absolute(path: str, what: str) -> Path:
+    """A path that a user has given, absolute. Raises BadInput for one that cannot be.
+
+    what: where it was given, for the message.
+    """
+    try:
+        resolved = Path(path).expanduser().resolve()
+        resolved.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: an unknown user, or links in a circle
+        raise BadInput(f"{what} {_shortened(path)} cannot be used: {reason(error)}; name another folder") from None
+    return resolved
+
+
+def reason(error: BaseException) -> str:
+    """What the system says of an error, without the path, which the message names anyway."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} letters)"
 
 
 def home_folder() -> Path:
@@ -42,18 +70,43 @@ def run_folder(results: Path, kind: str, name: str) -> Path:
             f"run name '{name}' would leave {results / kind}: use letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit"
         )
+    if len(name) > LONGEST_NAME:
+        raise BadInput(f"run name '{_shortened(name)}' is too long for a folder: use at most {LONGEST_NAME} letters")
     return results / kind / name
 
 
 def new_name() -> str:
     """A name for a run: date and time."""
-    return datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    return datetime.now().strftime(NAME_TIME)
 
 
 def runs(results: Path, kind: str) -> list[Path]:
-    """Folders of the runs of a kind, newest first."""
-    configs = (results / kind).glob("*/config.json")
-    return [path.parent for path in sorted(configs, key=lambda path: path.stat().st_mtime, reverse=True)]
+    """Folders of the runs of a kind, newest first, by the time that config.json names."""
+    return [path.parent for path in newest_first((results / kind).glob("*/config.json"), STARTED)]
+
+
+def newest_first(files: Iterable[Path], key: str) -> list[Path]:
+    """JSON files of runs by the time they name themselves; copying, unpacking and git alter that of the file system.
+
+    A file of an older version names none: then the default name of its run's folder does, else the file system.
+    """
+    return sorted(files, key=lambda path: (_written_time(path, key), path.parent.name), reverse=True)
+
+
+def _written_time(path: Path, key: str) -> float:
+    try:
+        return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))[key]).timestamp()
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        pass
+    try:
+        return datetime.strptime(path.parent.name, NAME_TIME).timestamp()
+    except (ValueError, OverflowError):
+        return path.stat().st_mtime if path.is_file() else 0.0
+
+
+def now() -> str:
+    """The time, as JSON files of runs name it."""
+    return datetime.now(UTC).isoformat()
 
 
 def next_attempt(folder: Path) -> int:
@@ -75,7 +128,7 @@ def open_run(
         if config is None:
             raise ValueError("a new run needs a config")
         folder = run_folder(results, kind, name or new_name())
-        _check_creatable(folder)
+        _check_creatable(folder, config, facts)
         return folder, config, facts
     folder = _existing_run(results, kind, name)
     stored, stored_facts = _stored_config(folder / "config.json")
@@ -113,7 +166,7 @@ def _stored_config(path: Path) -> tuple[Config, dict[str, Any]]:
         path,
         lambda document: (
             parse(Config, document["config"], str(path)),
-            {key: value for key, value in document.items() if key not in ("config", "run")},
+            {key: value for key, value in document.items() if key not in ("config", "run", STARTED)},
         ),
     )
     problems = list(relation_problems(config))
@@ -122,18 +175,57 @@ def _stored_config(path: Path) -> tuple[Config, dict[str, Any]]:
     return config, facts
 
 
-def _check_creatable(folder: Path) -> None:
-    """Raise BadInput when a new run's folder holds files already, or could not be created."""
-    if folder.exists() and any(path.suffix not in (".lock", ".lease") for path in folder.iterdir()):
-        raise BadInput(f"{folder} exists already: use --resume to continue that run, or choose another --name")
-    parent = next(path for path in folder.parents if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise BadInput(f"{folder} cannot be created: {parent} is not a writable folder; choose another --results")
+def _check_creatable(folder: Path, config: Config, facts: dict[str, Any]) -> None:
+    """Raise BadInput when a new run's folder holds a run already, or could not be created.
+
+    One that a start has left, that came no further than the text, is used again with the same config.
+    """
+    try:
+        if folder.exists() and not _is_failed_start(folder, config, facts):
+            raise BadInput(f"{folder} exists already: use --resume to continue that run, or choose another --name")
+        parent = next(path for path in folder.parents if path.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise BadInput(f"{folder} cannot be created: {parent} is not a writable folder; choose another --results")
+        space = os.statvfs(parent)
+    except OSError as error:  # a folder one may not enter, a loop of links, a name too long
+        raise BadInput(f"{folder} cannot be created: {reason(error)}; choose another --results or --name") from None
+    if space.f_files and not space.f_ffree:
+        raise BadInput(
+            f"{folder} cannot be created: {parent} has no inodes left; remove files, or choose another --results"
+        )
+
+
+def _is_failed_start(folder: Path, config: Config, facts: dict[str, Any]) -> bool:
+    """Whether a folder is empty, or holds but the config, the same, and the text that were there before training."""
+    names = {path.name for path in folder.iterdir() if path.suffix not in (".lock", ".lease", ".tmp")}
+    if not names:
+        return True
+    if not names <= {"config.json", "data"} or "config.json" not in names:
+        return False
+    try:
+        stored, stored_facts = _stored_config(folder / "config.json")
+    except BadInput:
+        return False
+    # as JSON has them: a tuple is a list
+    return stored == config and stored_facts == json.loads(json.dumps(facts))
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
-    """Write config.json, the first file of a run."""
-    write_json(folder / "config.json", {"run": folder.name, **facts, "config": config.model_dump(mode="json")})
+    """Write config.json, the first file of a run. Raises BadInput where the folder takes none."""
+    document = {"run": folder.name, **facts, STARTED: now(), "config": config.model_dump(mode="json")}
+    try:
+        write_json(folder / "config.json", document)
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be written: {reason(error)}; make room there, or choose another --results"
+        ) from None
+
+
+def resume_command(command: str, folder: Path) -> str:
+    """The whole command that continues the run of a folder. command: `tournament`, or `curriculum run WHO`."""
+    results = folder.parents[1]
+    place = "" if results == results_folder() else f" --results {shlex.quote(str(results))}"
+    return f"{command} --resume --name {folder.name}{place}"
 
 
 def differences(stored: Any, requested: Any, path: str = "") -> Iterator[str]:

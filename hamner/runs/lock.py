@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from hamner.config.errors import BadInput
 from hamner.runs.files import write_json
 
 LEASE_SECONDS = 60.0  # a lease as old as this is void: another machine may take the run over
+RENEWALS = 4  # of a lease in that time
 
 
 @contextmanager
@@ -29,7 +31,8 @@ def only_one(
     """Hold a lock that ends with its process. Raises BadInput with `message` when another process holds it.
 
     On storage that machines share, a file lock may not reach the other machine. So a lease lies beside it, renewed
-    four times in `lease_seconds`, which other machines honour until it is that old.
+    four times in `lease_seconds`, which other machines honour until it is that old. wait_seconds: how long to wait for
+    the lock; if any, the lease of a machine that is no more (a container that was replaced) is waited for as well.
     """
     lock = FileLock(path, timeout=wait_seconds)
     lease = path.with_suffix(".lease")
@@ -37,20 +40,28 @@ def only_one(
         lock.acquire()
     except Timeout:
         raise BadInput(message) from None
+    except (OSError, NotImplementedError) as error:  # the latter: filelock's word for ENOSYS
+        raise BadInput(
+            f"{path} cannot be locked: {getattr(error, 'strerror', None) or error}; choose another --results, on "
+            "storage that can be written to and that takes file locks (NFS: with lockd)"
+        ) from None
     stopped = threading.Event()
     try:
-        holder = _lease_of_another(lease, lease_seconds)
+        holder = _holder(lease, lease_seconds, may_wait=wait_seconds > 0)
         if holder:
             raise BadInput(f"{message} (it was alive on {holder} within the last {lease_seconds:g} seconds)")
         _renew(lease)
-        heartbeat = threading.Thread(target=_keep_renewing, args=(lease, stopped, lease_seconds / 4), daemon=True)
+        heartbeat = threading.Thread(
+            target=_keep_renewing, args=(lease, stopped, lease_seconds / RENEWALS), daemon=True
+        )
         heartbeat.start()
         try:
             yield
         finally:
             stopped.set()
             heartbeat.join()
-            lease.unlink(missing_ok=True)
+            with suppress(OSError):
+                lease.unlink(missing_ok=True)
     finally:
         lock.release()
 
@@ -67,11 +78,56 @@ def _keep_renewing(lease: Path, stopped: threading.Event, every_seconds: float) 
             _renew(lease)
 
 
-def _lease_of_another(lease: Path, lease_seconds: float) -> str | None:
-    """The name of the other machine whose lease is fresh; None for this machine, where the lock itself decides."""
+def _holder(lease: Path, lease_seconds: float, *, may_wait: bool) -> str | None:
+    """The name of another machine that works on the run; None when there is none, or this machine's lock decides.
+
+    A lease that is old by both clocks, the one that wrote its time and the storage's, is void. Where they differ, its
+    writer's clock is not ours, and only one thing tells: whether it is renewed while we look.
+    """
+    found = _lease_of_another(lease)
+    if found is None:
+        return None
+    host, written = found
+    age, storage_age = time.time() - written, _storage_age(lease)
+    is_old, is_old_file = age >= lease_seconds, storage_age >= lease_seconds
+    if is_old_file and (is_old or age < 0):
+        return None
+    if 0 <= age < lease_seconds and not may_wait:
+        return host
+    # of a lease that seems old one missed renewal is enough; the others get what is left of their time
+    known_age = storage_age if age < 0 else min(age, storage_age)
+    seconds = lease_seconds * 1.5 / RENEWALS if is_old else lease_seconds - max(0.0, known_age)
+    if seconds > 2:
+        print(f"{host} worked on this run: waiting up to {seconds:.0f} s to see whether it still does", file=sys.stderr)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(min(0.5, lease_seconds / 20))
+        now = _lease_of_another(lease)
+        if now is None:
+            return None
+        if now != found:
+            return now[0]
+    return None
+
+
+def _storage_age(lease: Path) -> float:
+    """Seconds since the lease was written, by the clock of the storage: that of a server, for all machines the same."""
+    probe = lease.with_suffix(f".probe.{os.getpid()}.tmp")
+    try:
+        probe.write_bytes(b"x")
+        return probe.stat().st_mtime - lease.stat().st_mtime
+    except OSError:
+        return 0.0
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def _lease_of_another(lease: Path) -> tuple[str, float] | None:
+    """Name and written time of another machine's lease; None for this machine, where the lock itself decides."""
     try:
         document = json.loads(lease.read_text(encoding="utf-8"))
-        is_fresh = time.time() - document["time"] < lease_seconds
-        return str(document["host"]) if is_fresh and document["host"] != socket.gethostname() else None
+        host, written = str(document["host"]), float(document["time"])
+        return (host, written) if host != socket.gethostname() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

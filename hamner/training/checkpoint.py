@@ -78,16 +78,11 @@ def save(
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
-    for group, tensors in groups.items():
-        plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        safetensors.torch.save_file(plain, temporary / f"{group}.safetensors")
-    tokenizer.save(temporary)
-    sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
-    document = _sealed({**state, "model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums})
-    (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
-    for path in temporary.iterdir():
-        _flush(path)
-    _flush(temporary)
+    try:
+        _write_files(temporary, groups, state, model, tokenizer)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)  # on a full disk it is in the way of what comes next
+        raise
     # the same step again: a kill between the two renames leaves .old in its place, which `newest` finds
     if folder.exists():
         folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.old"))
@@ -96,6 +91,28 @@ def save(
         shutil.rmtree(old)
     _flush(folder.parent)
     return folder
+
+
+def _write_files(
+    temporary: Path,
+    groups: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    model: ModelConfig,
+    tokenizer: Tokenizer,
+) -> None:
+    """Write and flush all files of a checkpoint, readable to whom the umask lets."""
+    for group, tensors in groups.items():
+        plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        safetensors.torch.save_file(plain, temporary / f"{group}.safetensors")
+    tokenizer.save(temporary)
+    sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+    document = _sealed({**state, "model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums})
+    (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+    mode = (temporary / STATE).stat().st_mode & 0o777
+    for path in temporary.iterdir():
+        path.chmod(mode)  # safetensors' own are 0600
+        _flush(path)
+    _flush(temporary)
 
 
 def load(folder: Path) -> Checkpoint:

@@ -154,3 +154,13 @@ def test_a_checkpoint_brings_its_tokenizer_and_must_be_of_the_same_model(tmp_pat
     assert "hidden size" in model and "tokenizer" in tokenizer
     (problem,) = _problems(with_checkpoint, start, str(tmp_path / "nowhere"))
     assert "nowhere" in problem
+
+
+@pytest.mark.mended("cases/commands/newest.py, the winner")
+def test_the_newest_winner_is_that_which_says_so_whatever_the_file_system_says(tmp_path, tokenizers):
+    times = {"b": "2026-03-01T00:00:00+00:00", "a": "2026-05-01T12:00:00+02:00", "c": "2026-05-01T10:30:00+00:00"}
+    for seconds, name in enumerate("cba"):
+        folder = tmp_path / "tournament" / name
+        _winner(folder, tokenizers[0], finished=times[name])
+        os.utime(folder / "winner.json", (10**9 + seconds, 10**9 + seconds))  # as after cp -r
+    assert find_starting_model("winner", SMOKE, tmp_path, None).description.startswith("winner of tournament c")

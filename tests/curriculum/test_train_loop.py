@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from curriculum.driver import STOP
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
+from hamner.runs.stopping import STOP
 from hamner.training import checkpoint
 from hamner.training.trainer import Objective
 
@@ -65,6 +65,15 @@ def test_a_stage_with_nothing_left_to_read_ends_by_data(course):
     run = _run(course(only, words=(*LONG, "max_steps=30", "max_epochs=0.01")))
     (told,) = _told(run)
     assert told["reason"] == "data" and 0 < told["steps"] < 30 and (run.folder / "final").is_dir()
+
+
+@pytest.mark.mended("final/ holds the optimizer")
+def test_final_holds_what_talking_needs_and_the_newest_checkpoint_the_rest(course):
+    run = _run(course(stage("a"), words=("max_steps=2",)))
+    files = {path.name: path for path in (run.folder / "final").iterdir()}
+    assert set(files) == {"model.safetensors", "state.json", "tokenizer.json"}
+    newest = checkpoint.newest(run.folder / "checkpoints", complete=True)
+    assert (newest.path / "model.safetensors").read_bytes() == files["model.safetensors"].read_bytes()
 
 
 def test_a_rising_loss_goes_back_to_the_best_weights(course):

@@ -177,3 +177,30 @@ def test_the_ledger_restores_the_bracket_at_every_point(rules):
 def test_a_ledger_of_another_tournament_is_refused(names, keep):
     with pytest.raises(ValueError, match=r"2 rounds, of 1|1 rounds, of 2|other contestants"):
         _bracket("abc", [1] if keep == [2, 1] else keep).load_state(_bracket(names, keep).state())
+
+
+@pytest.mark.mended("VERDICT.md 6.1")
+def test_a_round_that_ended_with_errors_alone_is_played_again_and_other_decisions_stay():
+    bracket = Bracket(Rules([2, 1]), dict.fromkeys("abc", 1.0))
+    crash = Outcome(None, "error", "crash: lost")
+    for name, outcome in (("a", Outcome(1.0)), ("b", Outcome(2.0)), ("c", crash)):
+        bracket.report(Run(name, 0), 0, outcome)
+    assert bracket.reopen() == []
+    bracket.report(Run("a", 0), 1, crash)
+    bracket.report(Run("b", 0), 1, Outcome(None, "oom", "full"))
+    assert bracket.is_over() and bracket.winner() is None
+    again = Bracket(bracket.rules, bracket.flops)
+    again.load_state(bracket.state())
+    assert again.reopen() == [Run("a", 0)]  # c is out by round 1, b by its own need of memory
+    assert again.waiting_for() == [Run("a", 0)] and again.round == 1 and not again.is_over()
+    again.report(Run("a", 0), 1, Outcome(0.5))
+    assert again.winner() == "a"
+
+
+@pytest.mark.mended("VERDICT.md 6.1, a ledger of before")
+def test_errors_of_the_machine_in_the_round_that_is_played_are_taken_back():
+    bracket = Bracket(Rules([1]), dict.fromkeys("abc", 1.0))
+    bracket.report(Run("a", 0), 0, Outcome(None, "error", "crash: OSError: [Errno 28] No space left on device"))
+    bracket.report(Run("b", 0), 0, Outcome(None, "error", "crash: KeyError: 'x'"))
+    assert bracket.reopen(lambda outcome: "Errno 28" in outcome.reason) == [Run("a", 0)]
+    assert set(bracket.waiting_for()) == {Run("a", 0), Run("c", 0)}

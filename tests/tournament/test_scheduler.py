@@ -1,6 +1,8 @@
 """Ray Tune scheduler: through the real Tuner, and alone with a stand-in for Tune; the losses are known beforehand."""
 
 import json
+import pickle
+from pathlib import Path
 
 import pytest
 import ray
@@ -8,7 +10,7 @@ from fakes import FakeTrial, FakeTune, play
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
-from tournament.scheduler import EliminationScheduler, Hooks, failure_reason
+from tournament.scheduler import EliminationScheduler, Hooks, failure_reason, trial_error
 
 NAMES = [f"v{i}" for i in range(10)]
 
@@ -178,3 +180,83 @@ def test_a_probe_that_fails_takes_its_contestant_out():
     assert scheduler.on_trial_result(FakeTune(), trials["a"], result) == "STOP"
     assert bracket.failure(0, "a").failure == "oom" and rates["a"]["learning_rate"] is None
     assert not bracket.is_over()
+
+
+class _Full(FakeTrial):
+    """A trial whose process has ended for the last time, with an error of the machine."""
+
+    def get_pickled_error(self):
+        return OSError(28, "No space left on device")
+
+
+@pytest.mark.mended("cases/commands/enospc_rule.py")
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_trouble_of_the_machine_is_no_verdict(mode):
+    bracket = Bracket(Rules([2, 1], mode=mode), dict.fromkeys("abcd", 1.0))
+    trials = _trials(a="RUNNING", b="RUNNING", c="PAUSED", d="PENDING")
+    trials["a"] = _Full(Run("a", 0), "RUNNING")
+    scheduler, _ = _scheduler(bracket, trials)
+    tune = FakeTune()
+    scheduler.on_trial_error(tune, trials["a"])
+    trials["a"].status = "ERROR"
+    assert scheduler._hooks.stop and "No space left" in scheduler._hooks.stop.trouble
+    assert sorted(tune.stopped) == ["c", "d"]
+    # what trains comes to its end and is recorded, but nothing follows from it
+    assert scheduler.on_trial_result(tune, trials["b"], _round_end(0, 9.0)) == "STOP"
+    assert scheduler.choose_trial_to_run(tune) is None
+    assert bracket.failure(0, "a") is None and not bracket.is_over() and bracket.winner() is None
+    again = Bracket(bracket.rules, bracket.flops)
+    again.load_state(bracket.state())
+    assert Run("a", 0) in again.waiting_for() and Run("b", 0) not in again.rounds[1].outcomes
+
+
+@pytest.mark.mended("a lost mount")
+def test_a_process_that_dies_without_a_word_where_nothing_can_be_written_is_no_verdict():
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = _trials(a="RUNNING", b="RUNNING")
+    scheduler, _ = _scheduler(bracket, trials)
+    scheduler._hooks.storage_trouble = lambda: "results/x cannot be written"
+    scheduler.on_trial_error(FakeTune(), trials["a"])  # KeyError: its own, as far as one can see
+    assert scheduler._hooks.stop.trouble == "results/x cannot be written" and bracket.failure(0, "a") is None
+
+
+@pytest.mark.mended("a full disk cuts Tune's own files short")
+def test_what_a_process_ended_with_is_read_where_the_driver_runs_if_the_storage_has_but_half_of_it(tmp_path):
+    class Cut(FakeTrial):
+        pickled_error_file = str(tmp_path / "error.pkl")
+
+        def get_pickled_error(self):
+            raise EOFError("Ran out of input")
+
+    trial = Cut(Run("a", 0))
+    assert isinstance(trial_error(trial), EOFError)
+    Path(Cut.pickled_error_file).write_bytes(pickle.dumps(OSError(28, "No space left on device")))
+    assert trial_error(trial).errno == 28
+
+
+@pytest.mark.mended("a full disk where the ledger lies")
+def test_nothing_follows_from_an_outcome_that_could_not_be_written():
+    bracket = Bracket(Rules([1, 1]), dict.fromkeys("ab", 1.0))
+    trials = _trials(a="RUNNING", b="PAUSED")
+    bracket.report(Run("b", 0), 0, Outcome(2.0))
+    scheduler, _ = _scheduler(bracket, trials)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    scheduler._hooks.record = full
+    tune = FakeTune()
+    assert scheduler.on_trial_result(tune, trials["a"], _round_end(0, 1.0)) == "STOP"
+    assert scheduler._hooks.stop.trouble and tune.stopped == ["b"]
+    assert scheduler.choose_trial_to_run(tune) is None
+
+
+def test_contestants_that_have_saved_for_a_stop_are_counted_and_the_others_not_started():
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = _trials(a="RUNNING", b="PENDING")
+    scheduler, _ = _scheduler(bracket, trials)
+    scheduler._hooks.stop.make()
+    tune = FakeTune()
+    assert scheduler.choose_trial_to_run(tune) is None and tune.stopped == ["b"]
+    assert scheduler.on_trial_result(tune, trials["a"], {"round": 0, "step": 7, "stopped": True}) == "STOP"
+    assert scheduler._hooks.saved == {Run("a", 0): 7}

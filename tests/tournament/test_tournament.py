@@ -41,7 +41,8 @@ def test_ten_contestants_one_winner(league):
     last = standings["rounds"][-1]["standings"][0]
     assert standings["winner"] == winner["contestant"] == last["contestant"]
     assert winner["heldout_loss"] == last["heldout_loss"]
-    assert set(winner) == {"run", "contestant", "model", "tokenizer", "data", "heldout_loss", "verdict", "checkpoint"}
+    facts = {"run", "finished", "contestant", "model", "tokenizer", "data", "heldout_loss", "verdict", "checkpoint"}
+    assert set(winner) == facts
     assert winner["verdict"] == standings["winner_verdict"] == last["verdict"]
 
 

@@ -1,8 +1,11 @@
 """Lock: one process may work on a run, and on shared storage one machine."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -11,8 +14,12 @@ from hamner.config.errors import BadInput
 from hamner.runs.lock import LEASE_SECONDS, only_one
 
 
-def _lease(folder, host, age):
-    (folder / ".driver.lease").write_text(json.dumps({"host": host, "pid": 1, "time": time.time() - age}))
+def _lease(folder, host, age, file_age=None):
+    """A lease of another machine: its age by that machine's clock, and by the storage's."""
+    path = folder / ".driver.lease"
+    path.write_text(json.dumps({"host": host, "pid": 1, "time": time.time() - age}))
+    written = time.time() - (age if file_age is None else file_age)
+    os.utime(path, (written, written))
 
 
 def test_a_second_process_is_refused_and_a_killed_one_leaves_nothing_locked(tmp_path):
@@ -53,3 +60,62 @@ def test_the_lease_is_renewed_while_the_lock_is_held(tmp_path):
         first = json.loads((tmp_path / ".driver.lease").read_text())["time"]
         time.sleep(0.3)
         assert json.loads((tmp_path / ".driver.lease").read_text())["time"] > first
+
+
+def _renewed(folder, host, age):
+    """Another machine that renews its lease until the returned event is set."""
+    stopped = threading.Event()
+
+    def renew():
+        while not stopped.wait(0.05):
+            _lease(folder, host, age, 0)
+
+    threading.Thread(target=renew, daemon=True).start()
+    return stopped
+
+
+@pytest.mark.mended("a lease of a machine whose clock runs ahead")
+@pytest.mark.parametrize("age", [-86400.0, 86400.0])
+def test_a_machine_whose_clock_is_a_day_off_is_judged_by_whether_it_renews_its_lease(tmp_path, age):
+    _lease(tmp_path, "elsewhere", age, 0)
+    began = time.monotonic()
+    with only_one(tmp_path / ".driver.lock", "busy", lease_seconds=0.6):
+        assert time.monotonic() - began < 1.5
+    _lease(tmp_path, "elsewhere", -86400.0, LEASE_SECONDS + 1)  # old by the storage's clock
+    with only_one(tmp_path / ".driver.lock", "busy"):
+        pass
+    _lease(tmp_path, "elsewhere", age, 0)
+    stopped = _renewed(tmp_path, "elsewhere", age)
+    with pytest.raises(BadInput, match="alive on elsewhere"), only_one(tmp_path / ".driver.lock", "busy"):
+        pass
+    stopped.set()
+
+
+@pytest.mark.mended("a replaced container's --resume")
+def test_a_resume_waits_until_the_lease_of_a_container_that_is_gone_has_ended(tmp_path):
+    _lease(tmp_path, "4f1c2d", 0.1)
+    with only_one(tmp_path / ".driver.lock", "busy", wait_seconds=0.1, lease_seconds=0.6):
+        pass
+    _lease(tmp_path, "4f1c2d", 0.1)
+    stopped = _renewed(tmp_path, "4f1c2d", 0)
+    with (
+        pytest.raises(BadInput, match="alive on 4f1c2d"),
+        only_one(tmp_path / ".driver.lock", "busy", wait_seconds=0.1, lease_seconds=5),
+    ):
+        pass
+    stopped.set()
+
+
+@pytest.mark.mended("locks refused (ENOLCK)")
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOLCK, "No locks available"), OSError(errno.ENOSPC, "No space left"), NotImplementedError("flock")],
+)
+def test_storage_that_refuses_locks_is_said_in_one_line(tmp_path, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("hamner.runs.lock.FileLock.acquire", refuse)
+    with pytest.raises(BadInput, match="cannot be locked") as caught, only_one(tmp_path / ".driver.lock", "busy"):
+        pass
+    assert len(caught.value.problems) == 1 and "choose another --results" in str(caught.value)

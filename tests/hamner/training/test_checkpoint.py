@@ -240,3 +240,28 @@ def test_a_wrong_folder_is_bad_input(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match=r"no checkpoint .*file"):
         checkpoint.load(tmp_path / "file")
+
+
+@pytest.mark.mended("weights of mode 0600")
+def test_all_files_of_a_checkpoint_have_the_mode_that_the_umask_gives(tmp_path, tokenizer):
+    trained = _trained()
+    for umask, mode in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
+        before = os.umask(umask)
+        try:
+            folder = _save(tmp_path / str(umask), tokenizer, 1, trained)
+        finally:
+            os.umask(before)
+        assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == dict.fromkeys(
+            [*FILES, "state.json"], mode
+        )
+
+
+@pytest.mark.mended("a full disk keeps half a checkpoint")
+def test_a_checkpoint_that_could_not_be_written_leaves_its_room(tmp_path, tokenizer, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Tokenizer, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        _save(tmp_path, tokenizer)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,152 @@
+"""A Ray of our own on this machine: where its sockets and token lie, which signals reach it, what is left of it.
+
+Data in: environment, file system. Data out: settings for ray.init. Ray itself is an argument, as in cluster.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hamner.config.errors import BadInput
+from hamner.runs.stopping import signals_deferred
+
+LONGEST_SOCKET = 107  # bytes of a Unix socket's path on Linux; 103 on macOS
+# what Ray adds to its folder: the session with date, microseconds and process, and the longest name of a socket
+RAY_ADDS = len("/session_2026-11-28_23-04-12_123456_4194304/sockets/plasma_store")
+SECONDS_TO_ANSWER = 4.0  # for each of connecting and answering
+
+
+def temporary_folder() -> str | None:
+    """The folder for Ray's sessions, where Ray's own choice would not do; None where it does.
+
+    Ray takes RAY_TMPDIR, TMPDIR or /tmp. A long one makes the paths of its sockets longer than the system allows.
+    """
+    own = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    places = [own, "/tmp", "/var/tmp", "/dev/shm"]
+    folders = [f"{place}/ray" for place in places] + [f"{place}/ray-{os.getuid()}" for place in places]
+    longest = (103 if sys.platform == "darwin" else LONGEST_SOCKET) - RAY_ADDS
+    chosen = next((f for f in folders if len(os.fsencode(f)) <= longest and _is_writable(Path(f))), None)
+    if chosen is None:
+        raise BadInput(
+            f"Ray has no folder for its sockets: {own} is too long a path, or cannot be written to: set RAY_TMPDIR to "
+            f"a writable folder of at most {longest - len('/ray')} letters"
+        )
+    return None if chosen == folders[0] else chosen
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made where there is none, as Ray would."""
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            folder.chmod(0o777)  # as Ray does, for other users' sessions
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def provide_token() -> None:
+    """Give Ray a token for its processes where it could not write one to ~/.ray/auth_token (no writable HOME)."""
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        return
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+        return
+    try:
+        path = Path.home() / ".ray" / "auth_token"
+        if path.is_file() and path.read_bytes().strip():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            return
+    except (OSError, RuntimeError, KeyError):  # the latter two: a user that the system does not know
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+@contextlib.contextmanager
+def own_signals(ray: Any) -> Iterator[None]:
+    """Keep this process's signal handlers while Ray starts, and Ray's processes from ending when a terminal does.
+
+    Ray's handlers for SIGTERM end the driver without a word, or with a C++ trace, and a start that an exception breaks
+    off leaves processes behind: a signal is heard once Ray has started. Ray's processes inherit that SIGHUP is blocked:
+    a terminal that closes sends it to all of them, and the driver has yet to let them save.
+    """
+    private = getattr(ray, "_private", None)
+    utils, constants = getattr(private, "utils", None), getattr(private, "ray_constants", None)
+    with contextlib.ExitStack() as stack:
+        if utils is not None:
+            stack.enter_context(_replaced(utils, "set_sigterm_handler", lambda handler: None))
+        if constants is not None:
+            stack.enter_context(_replaced(constants, "RAY_DISABLE_FAILURE_SIGNAL_HANDLER", True))
+        stack.enter_context(signals_deferred())
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def session_folder(ray: Any) -> Path | None:
+    """The folder of the session that this process has started; None where it joined a cluster, or has none."""
+    node = getattr(getattr(getattr(ray, "_private", None), "worker", None), "_global_node", None)
+    return Path(node.get_session_dir_path()) if node is not None and node.is_head() else None
+
+
+def leave(ray: Any) -> None:
+    """Leave the cluster, or end a Ray of our own and remove its session, unless an error is on its way up.
+
+    With an error Ray's logs stay, for whoever looks for its cause.
+    """
+    error = sys.exc_info()[1]
+    is_clean = error is None or isinstance(error, (KeyboardInterrupt, BadInput))
+    folder = session_folder(ray)
+    ray.shutdown()
+    if folder and is_clean and folder.name.startswith("session_"):
+        shutil.rmtree(folder, ignore_errors=True)
+        newest = folder.parent / "session_latest"
+        with contextlib.suppress(OSError):
+            if newest.is_symlink() and not newest.exists():
+                newest.unlink()
+
+
+def check_answers(address: str) -> None:
+    """Raise BadInput, within ten seconds, when no Ray cluster answers at HOST:PORT. Ray would try for ten minutes."""
+    host, separator, port = address.rpartition(":")
+    way_out = "start it there, name one that runs, or unset RAY_ADDRESS to run on this machine"
+    if not separator or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise BadInput(f"RAY_ADDRESS = {address} is not HOST:PORT, auto or local: {way_out}")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+                return
+            # gRPC is HTTP/2: its server answers a client's first frame, SETTINGS, with its own
+            connection.settimeout(SECONDS_TO_ANSWER)
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+            answer = connection.recv(9)
+    except (OSError, UnicodeError) as error:
+        raise BadInput(f"RAY_ADDRESS = {address}: no Ray cluster answers ({error}): {way_out}") from None
+    if len(answer) < 4 or answer[3] != 4:
+        raise BadInput(
+            f"RAY_ADDRESS = {address}: what answers there is no Ray cluster: {way_out}; `ray start` prints the "
+            "address to use, and jobs are submitted to http://HOST:8265"
+        )

@@ -1,0 +1,170 @@
+"""Stopping a run from outside: SIGTERM, SIGHUP and Ctrl-C, or trouble of the machine; what runs is asked to save first.
+
+Data in: signals of the driver; a file in the run's folder tells its processes, wherever they run. Data out: an
+Interrupted with the signal's number, which the command line turns into a line and an exit code. `ray job stop` waits
+three seconds before it kills, and longer where the head was started with RAY_JOB_STOP_WAIT_TIME_S=10.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
+
+STOP = ".stop"  # the file that asks the processes of a run to save and leave
+SECONDS_TO_SAVE = 7.0  # of the ten a stopped run may take; Ray's shutdown needs the rest
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name))
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has asked the process to end. is_saved: what it ran has ended by itself, at a checkpoint."""
+
+    def __init__(self, number: int, is_saved: bool = False) -> None:
+        super().__init__()
+        self.number, self.is_saved = number, is_saved
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.number
+
+
+@contextlib.contextmanager
+def signals_raised() -> Iterator[None]:
+    """Raise Interrupted in the main thread for a signal that asks to end, unless the process was started to ignore it.
+
+    Nested blocks set the handlers again: libraries (Ray) put their own in place.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Hold back a signal that asks to end until the block has ended; a second one is heard at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if noted:
+            raise Interrupted(number)
+        noted.append(number)
+
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+    if noted:
+        signal.raise_signal(noted[0])
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    if number == getattr(signal, "SIGHUP", None):
+        _leave_dead_terminal()
+    raise Interrupted(number)
+
+
+def _leave_dead_terminal() -> None:
+    """Write to nowhere instead of to a terminal that is gone, where every line would be an error."""
+    import termios
+
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            try:
+                termios.tcgetattr(descriptor)
+            except termios.error as error:
+                if error.args[0] == 5:  # EIO; a file or a pipe is ENOTTY
+                    nowhere = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(nowhere, descriptor)
+                    os.close(nowhere)
+
+
+class StopRequest:
+    """Whether a run is to stop, and why; for the driver's threads, and as a file for the processes that train."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """folder: the run's; None for one whose processes are not told."""
+        self.file = folder and folder / STOP
+        self.trouble = ""  # of the machine; "" for a signal
+        self._is_made = threading.Event()
+
+    def __bool__(self) -> bool:
+        return self._is_made.is_set()
+
+    def make(self, trouble: str = "") -> None:
+        """Ask all processes of the run to save and leave. The first reason counts."""
+        if not self._is_made.is_set():
+            self.trouble = trouble
+        self._is_made.set()
+        with contextlib.suppress(OSError):  # on a full disk or a lost mount: they are ended without it
+            if self.file:
+                self.file.touch()
+
+    def clear(self) -> None:
+        """Take the file away that an earlier start left, or this one."""
+        with contextlib.suppress(OSError):
+            if self.file:
+                self.file.unlink(missing_ok=True)
+
+
+def run_until_stopped(work: Callable[[], T], stop: StopRequest, seconds: float = SECONDS_TO_SAVE) -> T | None:
+    """Do `work` in a thread; return what it returns, raise what it raises.
+
+    Raises Interrupted after a signal: the stop has then been requested, and `work` has had `seconds` to end. A stop
+    that is requested for another reason leaves it as long: None where it has not ended by then.
+    """
+    # an Event: Thread.join() that a signal interrupts takes the thread for ended (Python 3.11)
+    results, errors, is_over = list[T](), list[Exception](), threading.Event()
+
+    def target() -> None:
+        try:
+            results.append(work())
+        except Exception as error:
+            errors.append(error)
+        finally:
+            is_over.set()
+
+    stop.clear()
+    thread = threading.Thread(target=target, daemon=True)
+    try:
+        with signals_raised():
+            try:
+                thread.start()
+                while not (is_over.wait(0.1) or stop):
+                    pass
+                is_over.wait(seconds)
+            except KeyboardInterrupt as interrupt:
+                stop.make()
+                is_over.wait(seconds)
+                number = getattr(interrupt, "number", signal.SIGINT)
+                raise Interrupted(number, is_saved=is_over.is_set()) from None
+    finally:
+        stop.clear()
+    if errors:
+        raise errors[0]
+    return results[0] if results else None

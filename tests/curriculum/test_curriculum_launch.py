@@ -1,0 +1,31 @@
+"""What a curriculum prints when it could not be finished."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from curriculum import launch
+from hamner.config.load import load_config
+
+
+def _printed(failure, folder, monkeypatch):
+    """What is printed where Ray says this of a failure."""
+    monkeypatch.setattr("curriculum.train_on_ray.train_on_ray", lambda *_: failure)
+    run = launch.Opened(folder, load_config("smoke"), {"who": "my model.json"}, [], 1)
+    console = Console(file=io.StringIO(), width=200)
+    assert launch._train(console, run) == 1
+    return console.file.getvalue()
+
+
+@pytest.mark.mended("a full disk in a curriculum")
+def test_trouble_of_the_machine_is_a_line_with_the_command_that_continues(tmp_path, monkeypatch):
+    folder: Path = tmp_path / "curriculum" / "a"
+    folder.mkdir(parents=True)
+    text = "Training failed due to worker errors:\nTraceback ...\nOSError: [Errno 28] No space left on device\n"
+    out = _printed(text, folder, monkeypatch)
+    assert "stopped by trouble of the machine: OSError: [Errno 28] No space left on device" in out
+    assert f"`curriculum run 'my model.json' --resume --name a --results {tmp_path}`" in out
+    out = _printed("KeyError: '[/red]'", folder, monkeypatch)
+    assert "KeyError: '[/red]'" in out and "not finished; see" in out

@@ -1,0 +1,92 @@
+"""Signals and stop requests: what runs is asked to save, and has a while for it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from hamner.runs.cli import run_command
+from hamner.runs.stopping import STOP, Interrupted, StopRequest, run_until_stopped
+
+SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
+
+
+def _send(number):
+    threading.Timer(0.2, os.kill, [os.getpid(), number]).start()
+
+
+def _until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+@pytest.mark.mended("SIGHUP during a league or a curriculum")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_after_a_signal_the_file_asks_to_stop_and_the_work_has_time(tmp_path, number):
+    stop, seen = StopRequest(tmp_path), []
+
+    def work():
+        _until((tmp_path / STOP).exists)
+        time.sleep(0.3)
+        seen.append(stop.file.exists())
+
+    (tmp_path / STOP).touch()  # of an earlier start
+    _send(number)
+    with pytest.raises(Interrupted) as caught:
+        run_until_stopped(work, stop)
+    assert seen == [True] and caught.value.is_saved and caught.value.exit_code == 128 + number
+    assert not (tmp_path / STOP).exists()
+
+
+def test_work_that_does_not_end_is_left_after_its_time(tmp_path):
+    stop = StopRequest(tmp_path)
+    _send(signal.SIGTERM)
+    with pytest.raises(Interrupted) as caught:
+        run_until_stopped(lambda: time.sleep(5), stop, seconds=0.2)
+    assert not caught.value.is_saved
+    stop = StopRequest(tmp_path / "gone")  # where no file can be made
+    threading.Timer(0.2, stop.make, ["disk full"]).start()
+    assert run_until_stopped(lambda: time.sleep(5), stop, seconds=0.2) is None
+    assert stop.trouble == "disk full"
+
+
+def test_what_work_returns_or_raises_comes_through(tmp_path):
+    assert run_until_stopped(lambda: 3, StopRequest(tmp_path)) == 3
+    with pytest.raises(ZeroDivisionError):
+        run_until_stopped(lambda: 1 // 0, StopRequest(tmp_path))
+
+
+@pytest.mark.mended("SIGTERM at any moment")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_ends_with_a_line_and_the_signals_exit_code(capsys, number):
+    def command(words):
+        _send(number)
+        time.sleep(5)
+        return 0
+
+    assert run_command(command, [], "use --resume") == 128 + number
+    assert capsys.readouterr().err == "\nstopped; use --resume\n"
+
+
+@pytest.mark.mended("a full disk under any command")
+def test_trouble_of_the_machine_is_one_line_of_any_command(capsys):
+    def command(words):
+        raise OSError(28, "No space left on device", "x")
+
+    assert run_command(command, [], "use --resume") == 1
+    assert "No space left on device" in (err := capsys.readouterr().err) and len(err.splitlines()) == 1
+
+
+@pytest.mark.mended("nohup")
+def test_a_command_started_to_ignore_sighup_goes_on_ignoring_it():
+    code = (
+        "import os, signal, time\nfrom hamner.runs.cli import run_command\n"
+        "def command(words):\n    os.kill(os.getpid(), signal.SIGHUP)\n    time.sleep(0.1)\n    return 7\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nraise SystemExit(run_command(command, []))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 7
