@@ -192,8 +192,8 @@ class League:
         self._write_standings()
         if self.bracket.winner() is None:
             self.console.print(
-                "no winner: every contestant failed. Read the reasons below the table above; --resume plays those again "
-                "that ended with an error"
+                "no winner: every contestant failed. Read the reasons below the table above; --resume plays those "
+                "again that ended with an error"
                 if self.bracket.is_over()
                 else "the league was stopped. Use --resume to continue",
                 style="red",
