@@ -27,10 +27,15 @@ class Border:
     def __init__(self, session: Session, measurements: Measurements, log: RunLogger, settings: Curriculum) -> None:
         self._session, self._measurements, self._log, self._settings = session, measurements, log, settings
 
-    def end_stage(self, stage: Stage, place: Place, reason: str) -> Place:
-        """Measure and record the stage; return the place behind it. A worse end goes back to the best weights first."""
-        if reason == "worse":
-            self._go_back(stage, place)
+    def end_stage(self, stage: Stage, place: Place, reason: str, last_loss: float | None) -> Place:
+        """Measure and record the stage; return the place behind it.
+
+        last_loss: the newest held-out loss of the stage's mix. A stage that got worse, or that ran out of text past its
+        best, goes back to its best weights first.
+        """
+        has_passed_best = bool(place.best and last_loss is not None and last_loss > place.best["heldout_loss"])
+        if reason == "worse" or (reason == "data" and has_passed_best):
+            self._go_back(stage, place, "rises" if reason == "worse" else "was lower before its text ended")
         record = self._record(stage, place, reason)
         place = place.with_stage_over(record)
         self._log.say(
@@ -69,9 +74,9 @@ class Border:
             "best": place.best,
         }
 
-    def _go_back(self, stage: Stage, place: Place) -> None:
+    def _go_back(self, stage: Stage, place: Place, course: str) -> None:
         """Take the stage's best weights again, if the config says so. What was read since stays read."""
-        best, line = place.best, f"  the held-out loss of {stage.name} rises"
+        best, line = place.best, f"  the held-out loss of {stage.name} {course}"
         if self._settings.after_rising_loss != "best" or best is None or best["stage_step"] == place.stage_step:
             self._log.say(line)
             return

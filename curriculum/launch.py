@@ -19,6 +19,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from curriculum.budget import thin_problems
+from curriculum.budget_table import budget_of, print_budget
 from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
 from curriculum.stages import EIGHT_STAGES, Stage, StagePlan, stage_index
@@ -26,6 +28,7 @@ from curriculum.starting_model import find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
 from hamner.config.schema import Config
+from hamner.data.corpus import Corpus
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
@@ -51,6 +54,7 @@ class Request:
     checkpoint: str | None  # folder of the weights to begin with
     curriculum: str  # a name or a file
     like: str | None  # the run whose tokens a control repeats
+    allow_thin: bool = False  # train stages that get less than half of their main source
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         if description:
             console.print(description, soft_wrap=True)
         try:
-            _prepare(console, run, is_new=not request.is_resumed)
+            _prepare(console, run, is_new=not request.is_resumed, allow_thin=request.allow_thin)
             if restart_at is not None:
                 _restart_at(run.folder, restart_at)
             return _train(console, run)
@@ -144,7 +148,7 @@ def _cores(config: Config) -> int:
     return config.compute.workers * cores_per_worker(config)
 
 
-def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
+def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -> None:
     """Write config.json, prepare the text, join Ray, in that order. Bad input leaves nothing of a new run behind."""
     config, compute = run.config, run.config.compute
     try:
@@ -156,7 +160,7 @@ def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
             soft_wrap=True,
         )
         console.print(_evaluation_cost(config), soft_wrap=True)
-        prepare(
+        corpus, _ = prepare(
             config,
             run.folder / "data",
             sorted({name for stage in run.stages for name in stage.mix}),
@@ -165,6 +169,8 @@ def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
             hub_tokens=config.data.hub_tokens,
             say=lambda line: console.print(line, soft_wrap=True),
         )
+        if is_new:
+            _check_budget(console, run, corpus, allow_thin=allow_thin)
         import ray
 
         if run.cores < compute.worker_threads:
@@ -175,6 +181,16 @@ def _prepare(console: Console, run: Opened, *, is_new: bool) -> None:
         if is_new:
             shutil.rmtree(run.folder, ignore_errors=True)
         raise
+
+
+def _check_budget(console: Console, run: Opened, corpus: Corpus, *, allow_thin: bool) -> None:
+    """Print what each stage can have of each source. Raises BadInput for stages that starve, unless allowed."""
+    settings = run.config.curriculum
+    budgets = budget_of(corpus, run.stages[run.facts["first_stage"] :], settings)
+    print_budget(console, budgets, corpus, settings)
+    problems = thin_problems(budgets, settings.max_epochs)
+    if problems and not allow_thin:
+        raise BadInput(problems)
 
 
 def _tokenizer(folder: Path, origin: dict[str, str] | None) -> Tokenizer | None:

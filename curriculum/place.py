@@ -17,6 +17,7 @@ class Place:
     stage_step: int = 0  # steps trained in it; 0: it has not begun
     mix_index: int = 0  # of the stage whose mix is read: at a border still the one before
     rows_before: Mapping[str, int] | None = None  # rows of each source read before the stage
+    mix: Mapping[str, float] | None = None  # shares that the stage can have of what it asks for, see budget.py
     start_losses: Mapping[str, float] | None = None  # held-out loss of each source at the stage's beginning
     best: Mapping[str, Any] | None = None  # the stage's best window: stage_step, heldout_loss, checkpoint
     left_out: tuple[Mapping[str, Any], ...] = ()  # sources that left the mix: source, stage_step, mix
@@ -33,11 +34,14 @@ class Place:
         recent = (*self.recent_losses, *losses)[-MEAN_STEPS:]
         return replace(self, stage_step=self.stage_step + 1, recent_losses=recent)
 
-    def with_stage_begun(self, rows_before: Mapping[str, int], start_losses: Mapping[str, float]) -> Place:
+    def with_stage_begun(
+        self, mix: Mapping[str, float], rows_before: Mapping[str, int], start_losses: Mapping[str, float]
+    ) -> Place:
         """At the beginning of the stage `stage_index`."""
         return replace(
             self,
             mix_index=self.stage_index,
+            mix=mix,
             rows_before=rows_before,
             start_losses=start_losses,
             best=None,

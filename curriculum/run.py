@@ -41,6 +41,9 @@ def parser() -> Parser:
         help="seed (default), v3, pretrain_v2, a TOML file, or a control of another run: joint, shuffled",
     )
     options.add_argument("--like", metavar="RUN", help="the finished run whose tokens joint or shuffled repeats")
+    options.add_argument(
+        "--allow-thin", action="store_true", help="train stages that get less than half of their main source, too"
+    )
     options.add_settings()
     return options
 
@@ -77,6 +80,7 @@ def _command(arguments: Sequence[str]) -> int:
         checkpoint=options.checkpoint,
         curriculum=options.curriculum or "seed",
         like=options.like,
+        allow_thin=options.allow_thin,
     )
     return run_curriculum(request, config, results_folder(options.results))
 

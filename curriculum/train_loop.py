@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from filelock import FileLock
 from torch import nn
 
 from curriculum.border import Border
+from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, planned_steps
 from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
@@ -185,13 +186,14 @@ class CurriculumRun:
         while reason is None:
             try:
                 row = self.step()
-            except Exhausted:
+            except Exhausted as error:
                 reason = "data"
-                self.log.say(f"  every source of {stage.name} has been read {self.settings.max_epochs:g} times")
+                ended = f"{error} has ended" if str(error) else "every source has ended"
+                self.log.say(f"  {ended}, and stage {stage.name} with it")
                 break
             reason = row.pop("reason")
             self._after_step(stage, row, is_last=reason is not None)
-        self.place = self.border.end_stage(stage, self.place, reason)
+        self.place = self.border.end_stage(stage, self.place, reason, self.judge.last_loss)
         self._save(wait=True)
         self.log.write_stages(self.place.records)
         if self.border.must_stop(self.place):
@@ -199,22 +201,33 @@ class CurriculumRun:
         if self.place.stage_index < len(self.stages) and self._should_stop():
             raise Stopped
 
+    def budget(self) -> list[StageBudget]:
+        """The rows of each stage from the present one on, planned from what has been read so far."""
+        stages = self.stages[self.place.stage_index :]
+        steps = [planned_steps(stage, self.settings) for stage in stages]
+        return plan_budget(stages, steps, self.settings.batch_size, self.session.trainer.mixer.rows_left())
+
     def begin_stage(self, stage: Stage) -> None:
         """Start a new mix, warmup and average, and a fresh AdamW unless the config keeps it."""
+        budget = self.budget()
+        mix = dict(budget[0].mix)
         trainer, place, rate = self.session.trainer, self.place, stage.learning_rate * self.config.lr_scale
         rows_before = trainer.mixer.rows_read() if trainer.step_count else {}
-        trainer.mixer.start_stage(stage.mix, stage.levels)
+        trainer.mixer.start_stage(
+            mix, stage.levels, limits(budget, trainer.mixer.rows_read(), trainer.mixer.rows_left())
+        )
         keep = self.settings.optimizer_at_stage_start == "keep" and bool(place.records)
         trainer.begin(rate, self.settings.warmup_steps, keep_optimizer=keep)
-        self._open_stage(stage, place.stage_index)
+        self._open_stage(stage, place.stage_index, mix)
         start_losses = self._losses_at_border() or self.measurements.heldout_losses(trainer.hamner)
-        self.place = place.with_stage_begun(rows_before, start_losses)
+        self.place = place.with_stage_begun(mix, rows_before, start_losses)
         self.log.say(
-            f"stage {place.stage_index + 1} {stage.name} begins: {listed(stage.mix)}; learning rate {rate:.3g}"
+            f"stage {place.stage_index + 1} {stage.name} begins: {listed(mix)}; learning rate {rate:.3g}"
             + ("" if place.records else f"; held out {listed(start_losses)}")
         )
 
-    def _open_stage(self, stage: Stage, index: int) -> None:
+    def _open_stage(self, stage: Stage, index: int, mix: Mapping[str, float]) -> None:
+        stage = stage.model_copy(update={"mix": mix})  # judged by what it reads, not by what it asked for
         self.judge = StageJudge(self.session.trainer.hamner, stage, self.measurements.plateau_rows(stage), self.config)
         self.stage_end = StageSchedule(stage, self.settings, is_last=index == len(self.stages) - 1)
 
@@ -255,16 +268,18 @@ class CurriculumRun:
         }
 
     def _leave_out_exhausted(self) -> None:
-        """Say and record which sources have been read often enough."""
+        """Say and record which sources have no rows left for this stage. Raises Exhausted when the stage needs them."""
         mixer, place = self.session.trainer.mixer, self.place
         for name in mixer.leave_out_exhausted():
             mix = {source: round(share, 6) for source, share in mixer.mix.items()}
             record = {"source": name, "stage_step": place.stage_step, "mix": mix}
             self.place = replace(self.place, left_out=(*self.place.left_out, record))
             self.log.say(
-                f"  {name} has been read {self.settings.max_epochs:g} times and leaves the mix at stage step "
-                f"{place.stage_step}: {listed(mix)}"
+                f"  {name} has been read {mixer.epochs()[name]:.2f} times, as often as it may be by this stage, and "
+                f"leaves the mix at stage step {place.stage_step}: {listed(mix)}"
             )
+            if (place.mix or {}).get(name, 0.0) > LARGE_SHARE:
+                raise Exhausted(name)
 
     def _after_step(self, stage: Stage, row: Row, *, is_last: bool) -> None:
         """Do what is due: rows, samples, a checkpoint. The last step's checkpoint is the border's."""
@@ -342,7 +357,8 @@ class CurriculumRun:
 
     def _load_place(self, state: Any) -> None:
         self.place = Place.from_state(state)
-        self._open_stage(self.stages[self.place.mix_index], self.place.mix_index)
+        stage = self.stages[self.place.mix_index]
+        self._open_stage(stage, self.place.mix_index, self.place.mix or stage.mix)
 
     def load(self, saved: Checkpoint, *, before_border: bool = False) -> None:
         """Continue where a checkpoint stands. before_border: stay in the stage that it ended."""

@@ -8,6 +8,7 @@ The ratios are stratified, not drawn: over every block of BLOCK batches they hol
 to two, and within a block each source's rows are spread evenly, so one batch is composed almost like the next.
 
 With `max_epochs` a source that has been read so often leaves the mix, and the others share its place in proportion.
+A stage may be given less of a source than that, so that later stages find some (`limits` of `start_stage`).
 
 B rows of a batch, T tokens of a row, S sources of the mix.
 """
@@ -75,18 +76,23 @@ class Mixer:
         self._rows, self._batch_size, self._rank, self._world_size = rows, batch_size, rank, world_size
         self._before: dict[str, int] = dict.fromkeys(rows, 0)  # rows read before the present ratios began
         self._max_rows = {n: max_epochs * r.count for n, r in rows.items() if isinstance(r, TextRows)}
+        self._limits: dict[str, float] = dict(self._max_rows)  # rows of each source, at the present stage's end
         self._step = 0
         self._levels: Levels = LEVEL_1
         self.mix: dict[str, float] = {}  # the present ratios
 
-    def start_stage(self, mix: Mapping[str, float], levels: Levels = LEVEL_1) -> None:
+    def start_stage(
+        self, mix: Mapping[str, float], levels: Levels = LEVEL_1, limits: Mapping[str, float] | None = None
+    ) -> None:
         """Change ratios and synthetic levels; every source continues with its next row, and steps count from 0 again.
 
+        limits: rows of a source, counted over all stages, at which it leaves this stage's mix; default: `max_epochs`.
         Raises BadInput with all problems of the ratios and levels.
         """
         problems = [*mix_problems(mix, "mix", list(self._rows)), *level_problems(levels)]
         if problems:
             raise BadInput(problems)
+        self._limits = {name: min(rows, (limits or {}).get(name, math.inf)) for name, rows in self._max_rows.items()}
         self._begin(mix, levels)
 
     def _begin(self, mix: Mapping[str, float], levels: Levels) -> None:
@@ -102,14 +108,14 @@ class Mixer:
         self._block: _Block | None = None
 
     def leave_out_exhausted(self) -> list[str]:
-        """Take the sources that the next batch would read more than `max_epochs` times out of the mix.
+        """Take the sources of which the next batch would read more than the stage may have out of the mix.
 
         Returns their names. The others keep their proportions. Raises Exhausted when none is left.
         """
         exhausted: list[str] = []
         while True:
             after = self.rows_read(1)
-            over = [name for name in self._names if after[name] > self._max_rows.get(name, math.inf)]
+            over = [name for name in self._names if after[name] > self._limits.get(name, math.inf)]
             if not over:
                 return exhausted
             exhausted += over
@@ -148,10 +154,17 @@ class Mixer:
 
     def rows_read(self, more: int = 0) -> dict[str, int]:
         """Rows of each source read so far, over all stages; with `more` batches of the present ratios."""
+        if not self.mix:  # no stage has begun
+            return dict(self._before)
         number, batch = divmod(self._step + more, BLOCK)
         counts = self._block_at(number).rows_before[batch] if batch else self._read_in_blocks(number)
         read = dict(zip(self._names, counts.tolist(), strict=True))
         return {name: count + read.get(name, 0) for name, count in self._before.items()}
+
+    def rows_left(self) -> dict[str, float]:
+        """Rows of each tokenised source that may still be read within `max_epochs`."""
+        read = self.rows_read()
+        return {name: max(rows - read[name], 0.0) for name, rows in self._max_rows.items()}
 
     def epochs(self) -> dict[str, float]:
         """How often each tokenised source has been read so far, 1.0 for once as a whole."""
@@ -190,7 +203,13 @@ class Mixer:
 
     def state(self) -> dict[str, Any]:
         """The place, for a checkpoint."""
-        return {"before": dict(self._before), "step": self._step, "mix": dict(self.mix), "levels": list(self._levels)}
+        return {
+            "before": dict(self._before),
+            "step": self._step,
+            "mix": dict(self.mix),
+            "levels": list(self._levels),
+            "limits": {name: rows for name, rows in self._limits.items() if math.isfinite(rows)},
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go to a saved place. Raises BadInput for a place that counts rows of other sources."""
@@ -202,6 +221,7 @@ class Mixer:
             )
         if problems:
             raise BadInput(problems)
+        self._limits = self._max_rows | state["limits"]
         self._begin(state["mix"], tuple(state["levels"]))
         self._before, self._step = dict(state["before"]), int(state["step"])
 
