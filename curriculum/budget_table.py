@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from curriculum.budget import StageBudget, plan_budget, planned_steps
 from curriculum.stages import Stage
 from hamner.config.schema import Curriculum
 from hamner.data.corpus import Corpus
+from hamner.runs.tables import Column, fitted_table
 
 
 def budget_of(corpus: Corpus, stages: Sequence[Stage], settings: Curriculum) -> list[StageBudget]:
@@ -23,27 +23,29 @@ def budget_of(corpus: Corpus, stages: Sequence[Stage], settings: Curriculum) -> 
 
 
 def print_budget(console: Console, budgets: Sequence[StageBudget], corpus: Corpus, settings: Curriculum) -> None:
-    """Print one row a stage and one a source."""
+    """Print one row a stage, then the tokens and epochs of each source."""
     sources = list(dict.fromkeys(name for budget in budgets for name in budget.stage.mix))
-    table = Table(
-        title="data budget: the share of each source that a stage asks for (-> what it can have)",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    table.add_column("stage", no_wrap=True)
-    for heading in ("planned steps", *sources):
-        table.add_column(heading, justify="right")
-    for number, budget in enumerate(budgets, start=1):
-        shares = (share_text(budget.stage.mix.get(name, 0.0), budget.mix.get(name, 0.0)) for name in sources)
-        table.add_row(f"{number} {budget.stage.name}", f"{budget.steps:,}", *shares)
-    table.add_section()
     lengths = {name: math.inf if name == "synthetic" else len(corpus.train(name)) for name in sources}
-    table.add_row("tokens", "", *(_tokens_text(lengths[name]) for name in sources))
-    wanted = {name: sum(budget.wanted(name) for budget in budgets) * settings.seq_len for name in sources}
-    table.add_row(
-        f"epochs asked for, of {settings.max_epochs:g}", "", *(_epochs_text(name, wanted, lengths) for name in sources)
+    asked = {name: sum(budget.wanted(name) for budget in budgets) * settings.seq_len for name in sources}
+    rows = [
+        [
+            f"{number} {budget.stage.name}",
+            f"{budget.steps:,}",
+            *(share_text(budget.stage.mix.get(name, 0.0), budget.mix.get(name, 0.0)) for name in sources),
+        ]
+        for number, budget in enumerate(budgets, start=1)
+    ]
+    rows += [
+        ["tokens", "", *(_tokens_text(lengths[name]) for name in sources)],
+        [f"epochs, of {settings.max_epochs:g}", "", *(_epochs_text(asked[name], lengths[name]) for name in sources)],
+    ]
+    columns = (
+        Column("stage", justify="left", may_wrap=True),
+        Column("steps", 9),
+        *(Column(name, place) for place, name in enumerate(sources, start=1)),
     )
-    console.print(table)
+    title = "data budget: share of each source in each stage's planned steps, where it is scarce asked -> had"
+    console.print(fitted_table(console, columns, rows, title=title, frame=box.SIMPLE_HEAD))
 
 
 def share_text(asked: float, given: float) -> str:
@@ -57,5 +59,5 @@ def _tokens_text(count: float) -> str:
     return "no end" if math.isinf(count) else f"{count:,}"
 
 
-def _epochs_text(name: str, wanted: Mapping[str, float], lengths: Mapping[str, float]) -> str:
-    return "" if math.isinf(lengths[name]) else f"{wanted[name] / lengths[name]:.2g}"
+def _epochs_text(asked: float, length: float) -> str:
+    return "" if math.isinf(length) else f"{asked / length:.2g}"
