@@ -44,7 +44,7 @@ def print_budget(console: Console, budgets: Sequence[StageBudget], corpus: Corpu
         Column("steps", 9),
         *(Column(name, place) for place, name in enumerate(sources, start=1)),
     )
-    title = "data budget: share of each source in each stage's planned steps, where it is scarce asked -> had"
+    title = "data budget: share of each source in a stage, asked -> had where it is scarce"
     console.print(fitted_table(console, columns, rows, title=title, frame=box.SIMPLE_HEAD))
 
 
@@ -56,8 +56,8 @@ def share_text(asked: float, given: float) -> str:
 
 
 def _tokens_text(count: float) -> str:
-    return "no end" if math.isinf(count) else f"{count:,}"
+    return "no end" if math.isinf(count) else f"{count / 1e6:,.2f} M"
 
 
 def _epochs_text(asked: float, length: float) -> str:
-    return "" if math.isinf(length) else f"{asked / length:.2g}"
+    return "" if math.isinf(length) else f"{asked / length:,.2f}"
