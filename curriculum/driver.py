@@ -17,6 +17,7 @@ from types import FrameType
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from curriculum.run_logger import PROGRESS
 
@@ -108,7 +109,7 @@ class _LogView:
         with contextlib.suppress(OSError):
             line = self._progress.read_text(encoding="utf-8")
         if line != self._line and self._console.is_terminal:
-            self._status.update(line)
+            self._status.update(Text(line))
             self._line = line
         elif line != self._line and time.monotonic() > self._quiet_since + QUIET_SECONDS:
             self._console.print(f"  {line}", soft_wrap=True, markup=False)

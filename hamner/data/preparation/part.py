@@ -33,6 +33,7 @@ class Part:
     size: int = 0  # bytes on disk; of builtin text, characters
     folder: Path | None = None  # DIR/<source>, above the files
     seed: int = 0  # of builtin text
+    text_field: str = "text"  # key of the text in a record
 
     @property
     def name(self) -> str:
@@ -76,7 +77,9 @@ def read_part(part: Part, documents: Iterator[Document], tally: Tally, writer: P
     writer.close()
 
 
-def file_parts(source: str, files: Sequence[Path], folder: Path, part_bytes: int = PART_BYTES) -> list[Part]:
+def file_parts(
+    source: str, files: Sequence[Path], folder: Path, part_bytes: int = PART_BYTES, text_field: str = "text"
+) -> list[Part]:
     """Files of `folder` in order; each a part of its own, small neighbours together."""
     parts: list[Part] = []
     group: list[Path] = []
@@ -84,17 +87,17 @@ def file_parts(source: str, files: Sequence[Path], folder: Path, part_bytes: int
     for path in files:
         more = path.stat().st_size
         if group and size + more > part_bytes:
-            parts.append(Part(source, len(parts), tuple(group), size, folder))
+            parts.append(Part(source, len(parts), tuple(group), size, folder, text_field=text_field))
             group, size = [], 0
         group.append(path)
         size += more
-    return [*parts, Part(source, len(parts), tuple(group), size, folder)]
+    return [*parts, Part(source, len(parts), tuple(group), size, folder, text_field=text_field)]
 
 
 def part_documents(part: Part, tally: Tally) -> Iterator[Document]:
     """The part's documents, the same each time."""
     if part.files:
-        return folder_documents(find_source(part.source), part.files, tally, part.folder)
+        return folder_documents(find_source(part.source), part.files, tally, part.folder, part.text_field)
     return _counted(builtin_text(part.source, part.seed, part.size), tally)
 
 

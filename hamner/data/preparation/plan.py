@@ -13,7 +13,7 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
-from hamner.data.preparation.inputs import InputFiles, find_inputs, sources_to_read, text_names
+from hamner.data.preparation.inputs import InputFiles, find_inputs, say_passed_over, sources_to_read, text_names
 from hamner.data.preparation.part import PART_BYTES, SHARD_TOKENS, Advance, Part, Runner, file_parts
 from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.sources import Source, find_source
@@ -70,10 +70,11 @@ class Plan:
 def plan_settings(config: Config, names: Sequence[str], tokens: int | None, shard_tokens: int) -> dict[str, Any]:
     """What decides the shards' bytes, beside the text and the tokenizer themselves."""
     is_streamed = config.data.path == "hub" and tokens is None  # as far as hub_tokens says
+    unused = {"hub_deadline", "local_path"} | (set() if is_streamed else {"hub_tokens"})
+    if config.data.text_field == "text":
+        unused.add("text_field")  # folders finished before there was such a key stay finished
     return {
-        "data": config.data.model_dump(
-            mode="json", exclude={"hub_deadline", "local_path"} | (set() if is_streamed else {"hub_tokens"})
-        ),
+        "data": config.data.model_dump(mode="json", exclude=unused),
         "seed": config.seed,
         "vocab_size": config.size.vocab_size,
         "sources": list(names),
@@ -110,12 +111,12 @@ def make_plan(
         "format": FORMAT,
     }
     _claim_store(store, fingerprint, say)
-    if tokenizer is None:
-        _say_what_it_is_trained_on(read, written, say)
+    say_passed_over(inputs, say)
+    _say_what_it_is_trained_on(read, written, say)
 
     def find_text(name: str) -> Text:
         if name in inputs:
-            return _from_folder(name, inputs[name], part_bytes)
+            return _from_folder(name, inputs[name], part_bytes, config.data.text_field)
         if config.data.path == "builtin":
             return _builtin(name, config)
         return _from_hub(find_source(name), config, store, tokens, part_bytes, runner, say)
@@ -137,7 +138,7 @@ def make_plan(
 
 def _say_what_it_is_trained_on(read: Sequence[str], written: Sequence[str], say: PrintLine) -> None:
     """Say which sources the tokenizer is trained on where they are not those that are written."""
-    others = [name for name in read if name not in written]
+    others = [name for name in read if name not in written]  # none where a tokenizer is given
     if others:
         say(f"the tokenizer is trained on {', '.join(read)} and synthetic items; {', '.join(others)} only for that")
 
@@ -166,10 +167,10 @@ def _builtin(name: str, config: Config) -> Text:
     return origin, [Part(name, 0, size=config.data.builtin_characters, seed=config.seed)]
 
 
-def _from_folder(name: str, files: InputFiles, part_bytes: int) -> Text:
+def _from_folder(name: str, files: InputFiles, part_bytes: int, text_field: str) -> Text:
     """Origin and parts of a source in a folder. Raises BadInput for a broken about.json."""
     origin = {"origin": str(files.folder.parent), **_about(files.folder / "about.json")}
-    return origin, file_parts(name, files.paths, files.folder, part_bytes)
+    return origin, file_parts(name, files.paths, files.folder, part_bytes, text_field)
 
 
 def _about(path: Path) -> dict[str, Any]:

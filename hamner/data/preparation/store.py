@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
-from hamner.runs.files import write_bytes
+from hamner.runs.files import json_bytes, write_bytes
 
 UNFINISHED = "unfinished"  # folder of what is needed until the manifest is written
 
@@ -43,7 +43,7 @@ class Store:
             self._files.pipe_file(self._path(name), bytes(data))
 
     def write_json(self, name: str, value: Any) -> None:
-        self.write(name, (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
+        self.write(name, json_bytes(value))
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None when there is no such file."""

@@ -75,8 +75,8 @@ def test_a_malformed_record_is_listed_with_its_folder_and_a_deep_line_is_one(tmp
         write_lines(tmp_path / "fineweb_edu" / place / "b.jsonl", [{"text": prose("more", 1)}, line])
     assert _read(tmp_path, "fineweb_edu")[1].skipped == [
         "a/b.jsonl:2: nested too deeply",
-        "b/b.jsonl:2: no 'text' in the record",
-        "c/b.jsonl:2: no 'text' in the record",
+        "b/b.jsonl:2: no 'text' in the record; its keys: 'no'",
+        "c/b.jsonl:2: no 'text' in the record: it is a number",
     ]
 
 
@@ -103,7 +103,8 @@ def test_a_parquet_without_text_names_its_columns(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("sft/x.jsonl.gz", b"no gzip"), ("personal/x.txt", b"\xff\xfe"), ("sft/x.parquet", b"PAR0")]
+    ("name", "content"),
+    [("sft/x.jsonl.gz", b"no gzip"), ("personal/x.json", b'[{"text": "x"}, '), ("sft/x.parquet", b"PAR0")],
 )
 def test_an_unreadable_file_is_named(tmp_path, name, content):
     path = tmp_path / name
