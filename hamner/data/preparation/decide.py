@@ -109,17 +109,20 @@ def _split(plan: Plan, name: str, kinds: Dispositions) -> tuple[Dispositions, Fa
 
     kinds: KEPT, EXACT or NEAR of each document.
     """
-    draws, characters = np.empty(len(kinds)), np.empty(len(kinds), dtype=np.int32)
+    wholes, narrow = np.empty(len(kinds)), np.empty(len(kinds))
+    characters = np.empty(len(kinds), dtype=np.int32)
     tally, text_hash, end = Tally(), hashlib.blake2b(digest_size=16), 0
     for part in plan.parts_of(name):
         for block in blocks(plan.store, part):
             here = slice(end, end + len(block.texts))
-            draws[here], characters[here], end = block.whole_draws, block.characters, here.stop
+            wholes[here], narrow[here], characters[here] = block.whole_draws, block.narrow_draws, block.characters
+            end = here.stop
             text_hash.update(block.texts.tobytes())
             tally.add(block.tally)
     is_kept = kinds == deduplicate.KEPT
     _check_size(plan, name, tally, kept=int(is_kept.sum()), duplicates=int((~is_kept).sum()))
     longest = max(plan.config.tournament.seq_len, plan.config.curriculum.seq_len)
+    draws = split.narrowed(wholes, narrow, is_kept)
     one_whole = bool((draws[is_kept] == draws[is_kept][0]).all())  # all of it would be held out, or nothing
     if one_whole:
         draws = np.concatenate([block.draws for part in plan.parts_of(name) for block in blocks(plan.store, part)])
@@ -135,6 +138,8 @@ def _split(plan: Plan, name: str, kinds: Dispositions) -> tuple[Dispositions, Fa
         "threshold": threshold,
         "records": tally.records,
         "one_whole": one_whole,
+        "is_narrowed": bool((draws != wholes).any()) and not one_whole,
+        "pieces": "conversations" if (narrow != wholes).any() else "samples",
         "held_out_share": float((dispositions[is_kept] == HELD_OUT).mean()),
         "dropped": {"malformed": tally.malformed, "too_short": tally.too_short},
         "skipped": tally.skipped,
@@ -166,16 +171,28 @@ def _report_malformed(name: str, facts: Facts, say: PrintLine) -> None:
 
 
 def _report_split(name: str, facts: Facts, say: PrintLine) -> None:
-    """Say where whole videos cannot be held out, or where one is much of the text."""
-    if facts["one_whole"]:
+    """Say where whole videos or talks cannot be held out, or where one is much of the text."""
+    is_talk = facts["pieces"] == "conversations"
+    if facts["one_whole"] and is_talk:
+        say(
+            f"{name}: all conversations begin with the same exchange, so they are held out one by one; where they are "
+            "one talk, turn by turn, what is held out is trained on all the same: add other conversations"
+        )
+    elif facts["one_whole"]:
         say(
             f"{name}: cut from one video, so its samples are held out one by one; speech that is in several "
             "(process_youtube --uses) may be trained on all the same: add videos"
         )
-    elif facts["held_out_share"] > MUCH_HELD_OUT:
+    elif facts["is_narrowed"]:
         say(
-            f"{name}: {facts['held_out_share']:.0%} of the documents are held out, for all of a video is on one side "
-            "of the split: add videos"
+            f"{name}: more than a fifth of the conversations begin with the same message; they are held out by what "
+            "follows it"
+        )
+    if not facts["one_whole"] and facts["held_out_share"] > MUCH_HELD_OUT:
+        of, what = ("conversations that begin alike are", "conversations") if is_talk else ("of a video is", "videos")
+        say(
+            f"{name}: {facts['held_out_share']:.0%} of the documents are held out, for all {of} on one side "
+            f"of the split: add {what}"
         )
 
 

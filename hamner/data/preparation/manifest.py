@@ -58,7 +58,8 @@ def write_manifest(plan: Plan, facts: dict[str, dict[str, Any]]) -> dict[str, An
         "conversations without their system prompt"
         if any(map(plan.drops_duplicates, plan.parts))
         else "kept",
-        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
+        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video); "
+        "of conversations, blake2b(first message of the user)",
         "heldout_fraction": plan.config.data.heldout_fraction,
         "settings": plan.settings,
         "inputs": plan.inputs,

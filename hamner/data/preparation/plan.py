@@ -24,7 +24,7 @@ from hamner.runs.files import read_json
 
 STAGED = "from_hub"  # folder of what was streamed, until the manifest is written
 SPARE = 1.3  # of a hub source, streamed for what is held out or dropped
-FORMAT = 2  # of the files in unfinished/: those of another format cannot be continued
+FORMAT = 3  # of the files in unfinished/: those of another format cannot be continued
 DECIDED = f"{UNFINISHED}/decided.json"  # facts of each source; from here on the plan cannot change
 
 PrintLine = Callable[[str], None]

@@ -2,8 +2,8 @@
 
 A block is a run of a part's documents, stored when it is whole: a killed survey continues after the last block.
 
-unfinished/<source>.<part>.<block>.survey.npz     texts (n,) hash of each whole text; draws (n,), and of what it was
-                                                  cut from, whole_draws (n,); characters (n,);
+unfinished/<source>.<part>.<block>.survey.npz     texts (n,) hash of each whole text; draws (n,), and of what it is a
+                                                  piece of, whole_draws and narrow_draws (n,); characters (n,);
                                                   bands (n, BANDS), or (n, 0) where near-duplicates stay
 """
 
@@ -29,6 +29,7 @@ from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.sources import Document, Tally
 
 BLOCK_CHARACTERS, BLOCK_DOCUMENTS = 2**26, 200_000  # a block ends with whichever comes first
+DRAWS = ("draws", "whole_draws", "narrow_draws")
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -40,6 +41,7 @@ class Block:
     texts: npt.NDArray[np.uint64]
     draws: npt.NDArray[np.float64]
     whole_draws: npt.NDArray[np.float64]  # as draws, where a document is not a piece of anything
+    narrow_draws: npt.NDArray[np.float64]  # of the narrower whole, see split.wholes
     characters: npt.NDArray[np.int64]
     bands: npt.NDArray[np.uint64]
     tally: Tally
@@ -59,7 +61,7 @@ class BlockWriter:
     def __init__(self, plan: Plan, part: Part, tally: Tally, block_documents: int) -> None:
         """tally: of the reading; each block gets what has come to it since the block before."""
         self._store, self._part, self._tally, self._block_documents = plan.store, part, tally, block_documents
-        self._finds_near_duplicates = plan.drops_duplicates(part)
+        self._finds_near_duplicates, self._is_builtin = plan.drops_duplicates(part), not part.files
         self._number, self._before, self.documents_read, self.is_complete = 0, Tally(), 0, False
         for block in blocks(self._store, part):
             self._number += 1
@@ -70,7 +72,7 @@ class BlockWriter:
         self._documents = self._characters = 0
 
     def add(self, batch: list[Document]) -> None:
-        self._batches.append(_columns(batch, self._finds_near_duplicates))
+        self._batches.append(_columns(batch, self._finds_near_duplicates, self._is_builtin))
         self._documents += len(batch)
         self._characters += sum(len(document.text) for document in batch)
         if self._characters >= BLOCK_CHARACTERS or self._documents >= self._block_documents:
@@ -80,7 +82,7 @@ class BlockWriter:
         self._store_block(is_last=True)
 
     def _store_block(self, *, is_last: bool) -> None:
-        batches = self._batches or [_columns([], True)]
+        batches = self._batches or [_columns([], True, False)]
         columns = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
         counts = {"tally": asdict(_difference(self._tally, self._before)), "is_last": is_last}
         buffer = io.BytesIO()
@@ -93,16 +95,25 @@ class BlockWriter:
         self._batches, self._documents, self._characters = [], 0, 0
 
 
-def _columns(batch: Sequence[Document], finds_near_duplicates: bool) -> Columns:
+def _columns(batch: Sequence[Document], finds_near_duplicates: bool, is_builtin: bool) -> Columns:
     """The survey of a batch, one array a column: a tuple a document would take ten times as much memory."""
     near = finds_near_duplicates
+    draws = np.array([_draws(d, is_builtin) for d in batch], dtype=np.float64).reshape(-1, 3)
     return {
         "texts": np.array([_hash(d.text) for d in batch], dtype=np.uint64),
-        "draws": np.array([split.unit_hash(d.text) for d in batch], dtype=np.float64),
-        "whole_draws": np.array([split.unit_hash(d.cut_from or d.text) for d in batch], dtype=np.float64),
+        "draws": draws[:, 0],
+        "whole_draws": draws[:, 1],
+        "narrow_draws": draws[:, 2],
         "characters": np.array([len(d.text) for d in batch], dtype=np.int64),
         "bands": band_keys(batch) if near and batch else np.zeros((len(batch), BANDS if near else 0), dtype=np.uint64),
     }
+
+
+def _draws(document: Document, is_builtin: bool) -> tuple[float, float, float]:
+    """Draws of a document and of the wholes that it is a piece of; builtin conversations are each drawn anew."""
+    draw = split.unit_hash(document.text)
+    whole, narrow = ("", "") if is_builtin else split.wholes(document)
+    return draw, split.unit_hash(whole) if whole else draw, split.unit_hash(narrow) if narrow else draw
 
 
 def _hash(text: str) -> int:
@@ -127,7 +138,7 @@ def blocks(store: Store, part: Part) -> Iterator[Block]:
             return
         with np.load(io.BytesIO(data)) as file:
             counts = json.loads(file["counts"].tobytes())
-            columns = {key: file[key] for key in ("texts", "draws", "whole_draws", "characters", "bands")}
+            columns = {key: file[key] for key in ("texts", *DRAWS, "characters", "bands")}
         yield Block(**columns, tally=Tally(**counts["tally"]), is_last=counts["is_last"])
 
 
