@@ -52,7 +52,7 @@ def prepare_parser(prog: str) -> Parser:
         "--sources",
         metavar="NAME,NAME",
         type=lambda words: [word.strip() for word in words.split(",")],
-        help="default: those of tournament.mix, and all that the project knows and that are there",
+        help="default: all that the project knows and that are there, and those of a mix=... that is given",
     )
     options.add_argument(
         "--out",

@@ -34,10 +34,10 @@ from hamner.data.preparation.dispositions import (
 from hamner.data.preparation.part import batches, generator
 from hamner.data.preparation.plan import Plan, PrintLine
 from hamner.data.preparation.store import UNFINISHED
-from hamner.data.preparation.survey import blocks
+from hamner.data.preparation.survey_blocks import blocks
 from hamner.data.preparation.train_tokenizer import documents_of, train_tokenizer
 from hamner.data.preparation.write_shards import encode
-from hamner.data.sources import Tally
+from hamner.data.sources import Tally, find_source
 from hamner.data.tokenizer import Tokenizer
 
 MIN_DOCUMENTS = 5
@@ -62,10 +62,15 @@ def decide(plan: Plan, tokenizer: Tokenizer | None, say: PrintLine) -> dict[str,
     dispositions: dict[str, Dispositions] = {}
     problems = Problems()
     for name in plan.sources:
-        with problems.collect():
+        try:
             dispositions[name], facts[name] = _split(plan, name, duplicates[name])
+        except BadInput as error:
+            if name in plan.names:
+                problems.found += error.problems
+            else:  # nobody asked for it
+                say(f"the tokenizer is trained without {name}, which is not in the mix: {'; '.join(error.problems)}")
     problems.raise_all()
-    for name in plan.sources:
+    for name in facts:
         _report_malformed(name, facts[name], say)
         _report_split(name, facts[name], say)
     tokenizer = tokenizer or train_tokenizer(plan, dispositions)
@@ -74,6 +79,7 @@ def decide(plan: Plan, tokenizer: Tokenizer | None, say: PrintLine) -> dict[str,
         if plan.tokens is not None:
             _stop_at(plan, name, dispositions[name], tokenizer, plan.tokens)
         _store_dispositions(plan, name, dispositions[name])
+        facts[name]["tokenizer_sources"] = list(dispositions)
         facts[name]["dropped"] |= {why: int((dispositions[name] == code).sum()) for code, why in DROPPED.items()}
     return {name: facts[name] for name in plan.names}
 
@@ -115,7 +121,8 @@ def _split(plan: Plan, name: str, kinds: Dispositions) -> tuple[Dispositions, Fa
     for part in plan.parts_of(name):
         for block in blocks(plan.store, part):
             here = slice(end, end + len(block.texts))
-            wholes[here], narrow[here], characters[here] = block.whole_draws, block.narrow_draws, block.characters
+            wholes[here], narrow[here] = block.whole_draws, block.narrow_draws
+            characters[here] = block.heldout_characters
             end = here.stop
             text_hash.update(block.texts.tobytes())
             tally.add(block.tally)
@@ -155,11 +162,18 @@ def _check_size(plan: Plan, name: str, tally: Tally, *, kept: int, duplicates: i
             f"{MAX_MALFORMED:.0%} that may be skipped; mend them or take their files away: {examples}"
         )
     if kept < MIN_DOCUMENTS:
+        shortest = find_source(name).min_characters
+        dropped = {
+            "duplicates of others": duplicates,
+            f"texts of less than {shortest} characters, which do not count": tally.too_short,
+            "malformed": tally.malformed,
+        }
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
         raise BadInput(
             f"source '{name}' has {kept} documents in {plan.origins[name]['origin']}"
-            + (f" without {duplicates} duplicates" if duplicates else "")
-            + f"; at least {MIN_DOCUMENTS} are needed to hold some out"
-            + (f"; skipped {examples}" if examples else "")
+            + (f" (of {tally.records:,} records: {reasons})" if reasons else "")
+            + f"; at least {MIN_DOCUMENTS} are needed to hold some out: add text, or leave the source out of the mix, "
+            "the report and --sources" + (f"; skipped {examples}" if examples else "")
         )
 
 

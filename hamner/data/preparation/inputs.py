@@ -104,8 +104,14 @@ def available_sources(config: Config) -> tuple[str, ...]:
 
 
 def default_sources(config: Config) -> tuple[str, ...]:
-    """The sources of text that are prepared when none are named: the available ones and those of tournament.mix."""
-    return in_order([*available_sources(config), *text_names(config.tournament.mix)])
+    """The sources of text that are prepared when none are named: the available ones and those of tournament.mix.
+
+    Of a mix that nobody has set, only those that are there; where there is none at all, the mix says what is missing.
+    """
+    available, mix = available_sources(config), text_names(config.tournament.mix)
+    if available and "mix" not in config.tournament.model_fields_set:
+        return available
+    return in_order([*available, *mix])
 
 
 def sources_to_read(config: Config, names: Iterable[str], *, trains_tokenizer: bool) -> tuple[str, ...]:

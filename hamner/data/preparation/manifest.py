@@ -46,11 +46,12 @@ def write_manifest(plan: Plan, facts: dict[str, dict[str, Any]]) -> dict[str, An
     dtype = token_type(tokenizer.vocab_size)
     sources = {name: _source_entry(plan, name, facts[name], tokenizer.vocab_size) for name in plan.names}
     check_rows(sources, plan.seq_len)
+    read: list[str] = next((of_source["tokenizer_sources"] for of_source in facts.values()), [])
     manifest = {
         "data": plan.config.data.path,
         "seed": plan.config.seed,
         "tokenizer_sha256": tokenizer.sha256,
-        "tokenizer": f"trained on {', '.join(plan.sources)} and synthetic items" if plan.trains_tokenizer else "given",
+        "tokenizer": f"trained on {', '.join(read)} and synthetic items" if plan.trains_tokenizer else "given",
         "dtype": dtype.name,
         "normalization": "NFC; LF line ends; control characters removed",
         "duplicates": f"dropped over all sources: {deduplicate.BANDS} bands of {deduplicate.ROWS} MinHashes of "

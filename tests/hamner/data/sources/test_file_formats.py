@@ -236,7 +236,7 @@ def test_parquet_holds_conversations_in_every_shape(tmp_path):
 
 
 @pytest.mark.mended("text under another key")
-def test_text_may_stand_under_another_key(tmp_path):
+def test_a_column_of_another_name_may_hold_the_text(tmp_path):
     write_table(tmp_path, pyarrow.table({"content": LONG, "title": ["x"] * 6}))
     with pytest.raises(BadInput, match=r"its columns: content, title; .*data\.text_field=COLUMN"):
         read(tmp_path, "fineweb_edu")
