@@ -21,7 +21,7 @@ import yt_dlp
 from yt_dlp.utils import YoutubeDLError, make_archive_id
 
 from hamner.config.errors import BadInput
-from hamner.data.youtube.captions import is_whole, whole_text
+from hamner.data.youtube.caption_text import is_whole, whole_text
 from hamner.runs.files import write_text
 
 PARTIAL = ".partial"
@@ -163,7 +163,7 @@ def _fetch_one(downloader: yt_dlp.YoutubeDL, info: dict[str, Any], folder: Path,
         raise BadInput("its captions could not be written")
     path = folder / Path(captions["filepath"]).name
     try:
-        whole_text(path)
+        whole_text(path, is_strict=True)
     except BadInput:
         path.unlink(missing_ok=True)
         raise

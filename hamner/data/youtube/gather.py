@@ -13,7 +13,8 @@ from pathlib import Path
 
 from hamner.config.errors import BadInput
 from hamner.data.youtube.caption_files import caption_files, caption_stem, is_address, videos_of
-from hamner.data.youtube.captions import read_captions, whole_text
+from hamner.data.youtube.caption_text import whole_text
+from hamner.data.youtube.captions import read_captions
 from hamner.data.youtube.download import Outcome, fetch, fetched_ids
 from hamner.data.youtube.samples import MIN_CHARACTERS, Cut, samples
 from hamner.runs.files import write_json, write_text
