@@ -26,6 +26,7 @@ from hamner.data.preparation.deduplicate import BANDS, band_keys
 from hamner.data.preparation.part import Advance, Part, part_documents, read_part
 from hamner.data.preparation.plan import Plan
 from hamner.data.preparation.store import UNFINISHED, Store
+from hamner.data.preparation.wholes import wholes
 from hamner.data.sources import Document, Tally
 
 BLOCK_CHARACTERS, BLOCK_DOCUMENTS = 2**26, 200_000  # a block ends with whichever comes first
@@ -41,7 +42,7 @@ class Block:
     texts: npt.NDArray[np.uint64]
     draws: npt.NDArray[np.float64]
     whole_draws: npt.NDArray[np.float64]  # as draws, where a document is not a piece of anything
-    narrow_draws: npt.NDArray[np.float64]  # of the narrower whole, see split.wholes
+    narrow_draws: npt.NDArray[np.float64]  # of the narrower whole, see wholes.py
     characters: npt.NDArray[np.int64]
     bands: npt.NDArray[np.uint64]
     tally: Tally
@@ -112,7 +113,7 @@ def _columns(batch: Sequence[Document], finds_near_duplicates: bool, is_builtin:
 def _draws(document: Document, is_builtin: bool) -> tuple[float, float, float]:
     """Draws of a document and of the wholes that it is a piece of; builtin conversations are each drawn anew."""
     draw = split.unit_hash(document.text)
-    whole, narrow = ("", "") if is_builtin else split.wholes(document)
+    whole, narrow = ("", "") if is_builtin else wholes(document)
     return draw, split.unit_hash(whole) if whole else draw, split.unit_hash(narrow) if narrow else draw
 
 

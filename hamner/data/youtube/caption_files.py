@@ -22,14 +22,17 @@ YOUTUBE_ID = "[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]"  # 64 bits in eleven characte
 LIKE_DRAWN = re.compile(r"[0-9_-]|[a-z][A-Z]|[A-Z]{2}")  # "discussions" is no id
 FULL_WIDTH = str.maketrans("＂＊：＜＞？｜⧸⧹", '"*:<>?|/\\')  # what yt-dlp writes for signs no file name may have
 # ISO 639-1, and the longer codes that YouTube uses: "part.one" ends with a word.
-CODES = """
-aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en
-eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu iw ja ji
-jv jw ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mo mr ms mt my na nb
-nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr
-ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
-ast bho ceb ckb cmn doi fil gom gsw haw hmn ilo kok kri lus mai mni nan nso sat sdp und yue
-"""
+CODES = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce "
+    "ch co cr cs cu cv cy da de dv dz ee el en eo es et eu fa ff fi fj fo fr "  # codespell:ignore fo
+    "fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is "
+    "it iu iw ja ji jv jw ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb "
+    "lg li ln lo lt lu lv mg mh mi mk ml mn mo mr ms mt my na nb nd ne ng nl "  # codespell:ignore nd
+    "nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd "
+    "se sg sh si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn "  # codespell:ignore te
+    "to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu ast bho ceb "
+    "ckb cmn doi fil gom gsw haw hmn ilo kok kri lus mai mni nan nso sat sdp und yue "
+)
 LANGUAGES = frozenset(CODES.split())
 ENDING = re.compile(r"\.([a-z]{2,3})((?:-[A-Za-z0-9_]+)*)$")
 
