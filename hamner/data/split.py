@@ -1,15 +1,13 @@
 """Train / held-out (validation) split by a hash of the text, so that no order, run or machine changes it.
 
-Of texts cut from one video (Document.cut_from) the video's name is hashed, of conversations the first message of the
-user, so that all pieces of a whole are on one side: a talk is often shipped turn by turn, as one record of its first
-exchange, one of its first two and so on. The threshold depends on the size of a source: the same text can be held out
-in one source and trained on in another.
+Of a piece of a whole, such as a sample of a video, the whole is hashed, so that all pieces are on one side (see
+preparation/wholes.py). The threshold depends on the size of a source: the same text can be held out in one source and
+trained on in another.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -17,16 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hamner.data.sources.source import Document
-
 Numbers = npt.NDArray[Any]
 
 _NUMBER = struct.Struct(">Q").unpack
 _SALTED = hashlib.blake2b(digest_size=8, salt=b"heldout")
 CHARACTERS_PER_TOKEN = 5  # a cautious guess, needed before the tokenizer may see any text
-WORD = re.compile(r"\w+")
-BEGINNING_WORDS = 13  # at least, of what follows a message that many conversations begin with
-FEW = 5  # narrower wholes that a whole may have
 
 
 def unit_hash(text: str) -> float:
@@ -37,45 +30,6 @@ def unit_hash(text: str) -> float:
     hasher = _SALTED.copy()  # a third quicker than a new one, for millions of synthetic items
     hasher.update(text.encode())
     return float(_NUMBER(hasher.digest())[0] / 2**64)
-
-
-def wholes(document: Document) -> tuple[str, str]:
-    """What a document is a piece of, and a narrower whole for a source most of which is pieces of one; "" for none.
-
-    Conversations: the first message of the user, and what follows it, message by message, as far as BEGINNING_WORDS.
-    Both without case, space and punctuation, and whatever the system prompt says.
-    """
-    if document.cut_from or not document.messages:
-        return document.cut_from, document.cut_from
-    roles = [role for role, _ in document.messages]
-    first = roles.index("user") if "user" in roles else 0
-    following: list[str] = []
-    for role, content in document.messages[first + 1 :]:
-        if len(following) >= BEGINNING_WORDS:
-            break
-        following += _words(content) if role != "system" else []
-    return " ".join(_words(document.messages[first][1])), " ".join(following)
-
-
-def _words(text: str) -> list[str]:
-    return WORD.findall(text.casefold()) or [text]
-
-
-def narrowed(draws: Numbers, narrow_draws: Numbers, is_kept: npt.NDArray[np.bool_]) -> Numbers:
-    """draws (n,), with the narrow ones for each whole that is no whole but a message which many begin with.
-
-    That is one with more than a fifth of what is kept, and more than FEW narrow wholes in it: a talk turn by turn has
-    as many records as exchanges, but these begin alike.
-    """
-    kept = np.sort(draws[is_kept])
-    places = np.unique(kept[:: max(1, len(kept) // 6)])  # so large a whole stands at one of them
-    large = [
-        draw
-        for draw in places
-        if np.count_nonzero(kept == draw) > len(kept) // 5
-        and len(np.unique(narrow_draws[is_kept & (draws == draw)])) > FEW
-    ]
-    return np.where(np.isin(draws, large), narrow_draws, draws)
 
 
 def threshold(

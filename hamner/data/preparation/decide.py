@@ -36,6 +36,7 @@ from hamner.data.preparation.plan import Plan, PrintLine
 from hamner.data.preparation.store import UNFINISHED
 from hamner.data.preparation.survey_blocks import blocks
 from hamner.data.preparation.train_tokenizer import documents_of, train_tokenizer
+from hamner.data.preparation.wholes import narrowed
 from hamner.data.preparation.write_shards import encode
 from hamner.data.sources import Tally, find_source
 from hamner.data.tokenizer import Tokenizer
@@ -129,7 +130,7 @@ def _split(plan: Plan, name: str, kinds: Dispositions) -> tuple[Dispositions, Fa
     is_kept = kinds == deduplicate.KEPT
     _check_size(plan, name, tally, kept=int(is_kept.sum()), duplicates=int((~is_kept).sum()))
     longest = max(plan.config.tournament.seq_len, plan.config.curriculum.seq_len)
-    draws = split.narrowed(wholes, narrow, is_kept)
+    draws = narrowed(wholes, narrow, is_kept)
     one_whole = bool((draws[is_kept] == draws[is_kept][0]).all())  # all of it would be held out, or nothing
     if one_whole:
         draws = np.concatenate([block.draws for part in plan.parts_of(name) for block in blocks(plan.store, part)])

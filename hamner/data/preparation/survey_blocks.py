@@ -23,6 +23,7 @@ from hamner.data import split
 from hamner.data.preparation.deduplicate import BANDS, band_keys
 from hamner.data.preparation.part import Part
 from hamner.data.preparation.store import SURVEY, UNFINISHED, Store
+from hamner.data.preparation.wholes import wholes
 from hamner.data.sources import Document, Tally
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -45,7 +46,7 @@ class Block:
     texts: npt.NDArray[np.uint64]
     draws: npt.NDArray[np.float64]
     whole_draws: npt.NDArray[np.float64]  # as draws, where a document is not a piece of anything
-    narrow_draws: npt.NDArray[np.float64]  # of the narrower whole, see split.wholes
+    narrow_draws: npt.NDArray[np.float64]  # of the narrower whole, see wholes.py
     characters: npt.NDArray[np.int64]
     heldout_characters: npt.NDArray[np.int64]  # without the system prompt where that is not held out
     bands: npt.NDArray[np.uint64]
@@ -114,7 +115,7 @@ def survey_columns(batch: Sequence[Document], finds_near_duplicates: bool, is_bu
 def _draws(document: Document, is_builtin: bool) -> tuple[float, float, float]:
     """Draws of a document and of the wholes that it is a piece of; builtin conversations are each drawn anew."""
     draw = split.unit_hash(document.text)
-    whole, narrow = ("", "") if is_builtin else split.wholes(document)
+    whole, narrow = ("", "") if is_builtin else wholes(document)
     return draw, split.unit_hash(whole) if whole else draw, split.unit_hash(narrow) if narrow else draw
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sample_texts import documents, prepare_run, prose, write_lines
 
-from hamner.data import split
 from hamner.data.preparation.deduplicate import WORD
+from hamner.data.preparation.wholes import narrowed, wholes
 from hamner.data.sources import Document
 
 PASSAGE = 13  # words
@@ -102,21 +102,19 @@ def test_records_of_one_talk_alone_are_held_out_one_by_one_and_that_is_said(tmp_
 
 def test_what_a_document_is_a_piece_of():
     turns = (("user", "Hi, THERE "), ("assistant", "yes " * 20), ("user", "and then?"))
-    assert split.wholes(Document("x", turns)) == ("hi there", "yes " * 19 + "yes")
-    assert split.wholes(Document("x", (("system", "s"), ("assistant", "hey"), *turns))) == split.wholes(
-        Document("x", turns)
-    )
-    assert split.wholes(Document("x", (("user", "?!"), ("assistant", "a"))))[0] == "?!"
-    assert split.wholes(Document(prose("x", 1))) == ("", "")
-    assert split.wholes(Document("x", cut_from="video")) == ("video", "video")
+    assert wholes(Document("x", turns)) == ("hi there", "yes " * 19 + "yes")
+    assert wholes(Document("x", (("system", "s"), ("assistant", "hey"), *turns))) == wholes(Document("x", turns))
+    assert wholes(Document("x", (("user", "?!"), ("assistant", "a"))))[0] == "?!"
+    assert wholes(Document(prose("x", 1))) == ("", "")
+    assert wholes(Document("x", cut_from="video")) == ("video", "video")
 
 
 def test_a_video_is_never_narrowed_and_a_talk_with_few_pieces_is_not_either():
     kept = np.ones(12, dtype=bool)
-    wholes = np.array([0.5] * 6 + [0.1, 0.2, 0.3, 0.4, 0.6, 0.7])
-    assert (split.narrowed(wholes, wholes, kept) == wholes).all()
+    draws = np.array([0.5] * 6 + [0.1, 0.2, 0.3, 0.4, 0.6, 0.7])
+    assert (narrowed(draws, draws, kept) == draws).all()
     narrow = np.arange(12) / 12
-    assert (split.narrowed(wholes, narrow, kept)[:6] == narrow[:6]).all()
+    assert (narrowed(draws, narrow, kept)[:6] == narrow[:6]).all()
     narrow[:6] = [0.01, 0.02, 0.02, 0.02, 0.02, 0.02]
-    assert (split.narrowed(wholes, narrow, kept) == wholes).all()
-    assert (split.narrowed(wholes, np.arange(12) / 12, ~kept) == wholes).all()
+    assert (narrowed(draws, narrow, kept) == draws).all()
+    assert (narrowed(draws, np.arange(12) / 12, ~kept) == draws).all()
