@@ -161,6 +161,11 @@ def _check_size(plan: Plan, name: str, tally: Tally, *, kept: int, duplicates: i
         raise BadInput(
             f"source '{name}': {tally.malformed:,} of {tally.records:,} records are malformed, more than the "
             f"{MAX_MALFORMED:.0%} that may be skipped; mend them or take their files away: {examples}"
+            + (
+                "; data.text_field=KEY reads text under another key"
+                if "no 'text' in the record; its keys" in examples
+                else ""
+            )
         )
     if kept < MIN_DOCUMENTS:
         shortest = find_source(name).min_characters

@@ -17,7 +17,7 @@ from typing import IO, Any
 from hamner.config.errors import BadInput
 from hamner.data.sources.find_files import TABLE_SUFFIXES, TEXT_SUFFIXES, file_format, path_text
 from hamner.data.sources.json_values import json_records
-from hamner.data.sources.open_text import ByteStream, encoding_of, not_text, open_bytes
+from hamner.data.sources.open_text import ByteStream, check_is_text, encoding_of, not_text, open_bytes
 from hamner.data.sources.records import Malformed
 
 ROWS_AT_ONCE = 256  # of a parquet file: web pages of megabytes must not meet in memory
@@ -36,6 +36,7 @@ def file_records(path: Path, keys: Sequence[str]) -> Records:
         yield "", _whole_text(path), 0
         return
     with open_bytes(path) as stream:
+        check_is_text(stream.head)
         yield from _csv(stream, suffix) if suffix in TABLE_SUFFIXES else json_records(stream)
         if stream.trailing:
             yield "", Malformed("bytes after the end of the compressed text"), stream.position
@@ -63,7 +64,7 @@ def _csv(stream: ByteStream, suffix: str) -> Records:
     if delimiter not in header:
         delimiter = "\x1f"  # of one column: its commas are part of the text, quoted or not
     keys = next(csv.reader([header], delimiter=delimiter), [])
-    rows = csv.reader(text, delimiter=delimiter)
+    rows = csv.reader(text, delimiter=delimiter, strict=True)  # else an open quote swallows all that follows
     while True:
         try:
             row = next(rows)

@@ -85,7 +85,7 @@ def _goes_on(line: str) -> bool:
         json.loads(text)
     except json.JSONDecodeError as error:
         return bool(text) and text[0] in "[{" and error.pos >= len(text)
-    except RecursionError:
+    except (ValueError, RecursionError):
         pass
     return False
 
@@ -148,8 +148,9 @@ class _Text:
                 if is_early or not self._read():
                     raise
                 continue
-            except RecursionError:
-                raise json.JSONDecodeError("nested too deeply", self._text, self._place) from None
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError too
+                reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+                raise json.JSONDecodeError(reason, self._text, self._place) from None
             if end == len(self._text) and isinstance(value, int | float) and self._read():
                 continue  # a number may go on
             self._place = end

@@ -21,6 +21,13 @@ from typing import IO, Any
 from hamner.data.sources.find_files import COMPRESSED_SUFFIXES, file_format
 
 CHUNK = 2**17  # bytes decompressed at a time
+BEGINNINGS = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"PAR1": "parquet",
+    b"\xfd7zX": "xz",
+}
 
 
 @dataclass
@@ -90,6 +97,13 @@ def _decompressor(file: IO[bytes], suffix: str) -> Any:
     import pyarrow  # a quarter of a second, which other files need not wait for
 
     return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), COMPRESSED_SUFFIXES[suffix])
+
+
+def check_is_text(head: bytes) -> None:
+    """Raises OSError for a file whose first bytes are those of a format that its name does not tell."""
+    for beginning, name in BEGINNINGS.items():
+        if head.startswith(beginning):
+            raise OSError(f"it is a {name} file: let its name end so, or unpack it")
 
 
 def encoding_of(head: bytes) -> str:

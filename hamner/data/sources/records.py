@@ -6,6 +6,7 @@ has them; None for a record of no shape of a conversation. Raises ValueError wit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,9 @@ from hamner.config.special_tokens import ROLES
 Messages = list[tuple[str, str]]
 
 MESSAGE_KEYS = ("messages", "conversations", "conversation")  # of a list of messages
-USER_KEYS = ("instruction", "prompt", "question", "query")
+USER_KEYS = ("instruction", "prompt", "question", "query", "user", "inputs")
 CONTEXT_KEYS = ("input", "context")  # beside an instruction: what it is about
-ASSISTANT_KEYS = ("output", "completion", "response", "answer")
+ASSISTANT_KEYS = ("output", "completion", "response", "answer", "assistant", "targets")
 SYSTEM_KEYS = ("system", "system_prompt")
 CONVERSATION_KEYS = (*MESSAGE_KEYS, *USER_KEYS, *CONTEXT_KEYS, *ASSISTANT_KEYS, *SYSTEM_KEYS, "history")
 MOST_NAMED = 12  # keys in a message
@@ -75,9 +76,17 @@ def listed_messages(record: Any) -> Messages | None:
     if not isinstance(record, dict):
         return None
     for key in MESSAGE_KEYS:
-        if isinstance(record.get(key), list):
-            return [*_system(record), *(_message(message) for message in record[key])]
+        messages = _list_in_text(record.get(key))
+        if isinstance(messages, list):
+            return [*_system(record), *(_message(message) for message in messages)]
     return None
+
+
+def _list_in_text(value: Any) -> Any:
+    """A list that is written as JSON in a string, as tables hold it; any other value unchanged."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return value
+    return json.loads(value)
 
 
 def paired_messages(record: Any) -> Messages | None:

@@ -161,6 +161,24 @@ def test_half_a_surrogate_pair_and_a_bad_byte_cost_their_own_record(tmp_path):
     assert "half of a surrogate pair (\\ud83d)" in tally.skipped[1]
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv"])
+def test_a_compressed_file_under_another_name_is_told(tmp_path, name):
+    with pytest.raises(BadInput, match="it is a gzip file"):
+        read_bytes(tmp_path, name, gzip.compress(LINES))
+
+
+def test_numbers_quotes_and_depth_without_end_cost_their_own_record(tmp_path):
+    huge, deep = b'{"text": ' + b"9" * 5000 + b"}", b'{"text": ' + b"[" * 99_999
+    for name, first in (("a.json", huge), ("b.jsonl", deep)):
+        texts, tally = read_bytes(tmp_path, name, first + b"\n" + LINES)
+        assert texts[:4] == TEXTS and tally.skipped[-1].startswith(f"{name}:1: ")
+    with pytest.raises(BadInput, match="not JSON"):
+        read_bytes(tmp_path, "c.json", b'[\n{"text": "x"},\n' + huge + b"]")
+    (tmp_path / "personal" / "c.json").unlink()
+    texts, tally = read_bytes(tmp_path, "d.csv", b'id,text\n1,one\n2,"never closed\n3,three\n')
+    assert "one" in texts and tally.skipped[-1].startswith("d.csv:")
+
+
 @pytest.mark.mended("gzip with trailing bytes")
 def test_bytes_after_a_gzip_file_are_one_malformed_record(tmp_path):
     """All of the text is there: only what follows it is not. Zeros, as tapes pad with, are nothing at all."""

@@ -1,5 +1,7 @@
 """Shapes of records that people have: each becomes the same conversation, and the others say what they lack."""
 
+import json
+
 import pytest
 
 from hamner.data.sources import SOURCES, find_source
@@ -34,6 +36,9 @@ def parts(*texts):
         {"question": QUESTION, "answer": ANSWER},
         {"query": QUESTION, "response": ANSWER},
         {"input": QUESTION, "output": ANSWER},
+        {"user": QUESTION, "assistant": ANSWER},
+        {"inputs": QUESTION, "targets": ANSWER},  # FLAN
+        {"messages": json.dumps(LISTED), "id": "3"},  # a cell of a table
         {"messages": [{"role": "user", "content": parts(QUESTION)}, {"role": "assistant", "content": parts(ANSWER)}]},
         {"messages": [{"role": "User", "content": [QUESTION]}, {"role": "Assistant", "content": ANSWER + "\n"}]},
         {"text": f"<|user|>\n{QUESTION}\n<|assistant|>\n{ANSWER}"},
@@ -83,6 +88,7 @@ def test_an_instruction_is_read_with_its_input_and_its_history():
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "not text (image_url)"),
         ({"messages": [{"role": "user", "content": None}]}, "a message without role or content"),
         ({"messages": ["Hello"]}, "a message without role or content"),
+        ({"messages": "[{"}, "Expecting property name"),
         ({"messages": []}, "no turn of a user"),
         ({"messages": "Hello"}, "no 'messages' in the record: it is a string"),
         ({"chosen": "x", "rejected": "y"}, "in the record; its keys: 'chosen', 'rejected'"),
