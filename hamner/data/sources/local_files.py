@@ -8,18 +8,14 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import re
-import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.data.sources.normalization import normalize
 from hamner.data.sources.source import Document, Source, Tally
-
-LINE_ENDS = re.compile(r"\r\n?")
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
 ROWS_AT_ONCE = 256  # of a parquet file: web pages of megabytes must not meet in memory
@@ -114,10 +110,3 @@ def _parquet(path: Path) -> Records:
                     row += 1
     except pyarrow.ArrowException as error:
         raise OSError(str(error)) from None
-
-
-def normalize(text: str) -> str:
-    """Unicode NFC, line ends LF, no control characters; applying it twice changes nothing."""
-    if CONTROL.search(text):  # also finds CR
-        text = CONTROL.sub("", LINE_ENDS.sub("\n", text))
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
