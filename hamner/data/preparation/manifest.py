@@ -53,7 +53,7 @@ def write_manifest(plan: Plan, facts: dict[str, dict[str, Any]]) -> dict[str, An
         "tokenizer_sha256": tokenizer.sha256,
         "tokenizer": f"trained on {', '.join(read)} and synthetic items" if plan.trains_tokenizer else "given",
         "dtype": dtype.name,
-        "normalization": "NFC; LF line ends; control characters removed",
+        "normalization": "NFC; LF line ends; C1 controls as cp1252; control characters removed",
         "duplicates": f"dropped over all sources: {deduplicate.BANDS} bands of {deduplicate.ROWS} MinHashes of "
         f"{deduplicate.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
         "conversations without their system prompt"

@@ -7,8 +7,6 @@ the hub is put into files first (hub_stream.py) and then read here.
 from __future__ import annotations
 
 import random
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,11 @@ from typing import Any
 from hamner.config.errors import BadInput
 from hamner.data.sources.file_formats import file_records
 from hamner.data.sources.find_files import READABLE, FoundFiles, find_files, list_names, path_text
+from hamner.data.sources.normalization import normalize
 from hamner.data.sources.records import Malformed
 from hamner.data.sources.source import Document, Source, Tally
 
 TAKE_AWAY = "mend it or take it away, and run the same command again: what is read of the other files is kept"
-LINE_ENDS = re.compile(r"\r\n?")
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 
 
 def builtin_documents(source: Source, seed: int, characters: int) -> Iterator[Document]:
@@ -105,10 +102,3 @@ def _document(source: Source, record: Any, text_field: str) -> Document | Malfor
     except ValueError as error:
         return Malformed(str(error))
     return document
-
-
-def normalize(text: str) -> str:
-    """Unicode NFC, line ends LF, no control characters; applying it twice changes nothing."""
-    if CONTROL.search(text):  # also finds CR
-        text = CONTROL.sub("", LINE_ENDS.sub("\n", text))
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
