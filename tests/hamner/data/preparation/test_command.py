@@ -320,6 +320,9 @@ def test_names_of_any_bytes_are_prepared_and_printed(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "caf\\xe9/\\xff.jsonl:1: " in said and "caf\\xe9/\\xfd.pdf" in said
     assert main(arguments) == 0  # the manifest names the files as they are
+    (tmp_path / os.fsdecode(b"\xff")).mkdir()
+    assert main(command_arguments(tmp_path / os.fsdecode(b"\xff"), tmp_path / "other")) == 2
+    assert "\\xff: the name has a byte that is not UTF-8" in capsys.readouterr().err
     (folder / os.fsdecode(b"\xff.jsonl")).unlink()
     assert main(arguments) == 2
 
@@ -351,7 +354,9 @@ def test_a_folder_beside_the_one_that_is_meant_is_named(texts, tmp_path, capsys)
     assert f"itself: give the one above, --data {texts}\n" in error(texts / "fineweb_edu", "sft")
     (tmp_path / "up" / "sft" / "deep").mkdir(parents=True)
     assert f"give the one above, --data {tmp_path / 'up'}\n" in error(tmp_path / "up" / "sft" / "deep")
-    assert f"give that, --data {texts}\n" in error(texts.parent)
+    (tmp_path / "high").mkdir()
+    (tmp_path / "high" / "texts").symlink_to(texts)
+    assert f"give that, --data {tmp_path / 'high' / 'texts'}\n" in error(tmp_path / "high")
     assert "is a file: --data takes hub, builtin, or a folder" in error(texts / "sft" / "a.jsonl")
     assert f"give the one above, --data {texts}\n" in error(texts / "sft" / "a.jsonl")
     (tmp_path / "loose").mkdir()
