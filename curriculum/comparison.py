@@ -89,7 +89,7 @@ def group_by_curriculum(runs: Sequence[ComparedRun]) -> dict[str, dict[int, Comp
         first_run = groups.setdefault(run.curriculum, {}).setdefault(run.seed, run)
         if first_run is not run:
             problems.append(
-                f"{first_run.name} and {run.name} are both {run.curriculum} with seed {run.seed}: leave out one"
+                f"{first_run.name} and {run.name} are both {run.curriculum} with random seed {run.seed}: leave out one"
             )
     if len(groups) < 2:
         problems.append(f"all runs follow the curriculum {runs[0].curriculum}: give runs of another one as well")

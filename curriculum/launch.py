@@ -19,7 +19,7 @@ from rich.table import Table
 
 from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
-from curriculum.stages import SEED, Stage, StagePlan, stage_index
+from curriculum.stages import EIGHT_STAGES, Stage, StagePlan, stage_index
 from curriculum.starting_model import find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
@@ -111,7 +111,7 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
 
     Returns a line about its model.
     """
-    curriculum, start = StagePlan(name="seed", stages=SEED), None
+    curriculum, start = StagePlan(name="seed", stages=EIGHT_STAGES), None
     with problems.collect():
         curriculum = find_curriculum(request.curriculum, request.like, config, results)
     with problems.collect():

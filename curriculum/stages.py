@@ -76,7 +76,7 @@ def _stage(
 
 # The curriculum `seed`, the default. As TOML to copy: docs/examples/own_stages.toml, which a test compares with it.
 # fmt: off
-SEED: tuple[Stage, ...] = (
+EIGHT_STAGES: tuple[Stage, ...] = (
     _stage("structure",      UP_TO_1, 3e-4,   synthetic=.30, tinystories=.70),
     _stage("reasoning",      UP_TO_3, 2.5e-4, synthetic=.55, tinystories=.35, fineweb_edu=.10),
     _stage("knowledge",      UP_TO_3, 2e-4,   synthetic=.20, tinystories=.20, fineweb_edu=.60),
@@ -89,9 +89,9 @@ SEED: tuple[Stage, ...] = (
 # fmt: on
 
 CURRICULA: dict[str, tuple[Stage, ...]] = {
-    "seed": SEED,
+    "seed": EIGHT_STAGES,
     # The first recorded run had these four stages; its ratios are not on record, so they are those of the eight.
-    "v3": tuple(stage for stage in SEED if stage.name in ("structure", "knowledge", "dialogue", "voice")),
+    "v3": tuple(stage for stage in EIGHT_STAGES if stage.name in ("structure", "knowledge", "dialogue", "voice")),
     # The recorded pretraining of `v2`: 2.6 billion tokens of web text. Its peak rate is not on record.
     "pretrain_v2": (
         Stage(name="pretrain", mix={"fineweb_edu": 1.0}, learning_rate=3e-4, schedule="cosine", steps=106_350),
@@ -122,7 +122,7 @@ def stage_problems(stages: Sequence[Stage]) -> Iterator[str]:
         sources_so_far |= set(stage.mix)
 
 
-def stage_index(word: str, stages: Sequence[Stage] = SEED) -> int:
+def stage_index(word: str, stages: Sequence[Stage] = EIGHT_STAGES) -> int:
     """0-based index of a stage given by its number (from 1) or name. Raises BadInput for an unknown one."""
     names = [stage.name for stage in stages]
     if word in names:

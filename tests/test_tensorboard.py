@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.stages import SEED
+from curriculum.stages import EIGHT_STAGES
 from hamner.config.presets import CONTESTANTS
 
 
@@ -29,7 +29,7 @@ def test_ten_contestants_and_eight_stages(league, raised, commands):
         stderr=subprocess.DEVNULL,
     )
     expected = {f"tournament/league/{name}" for name in CONTESTANTS} | {
-        f"curriculum/raised/tensorboard/{i}_{stage.name}" for i, stage in enumerate(SEED, 1)
+        f"curriculum/raised/tensorboard/{i}_{stage.name}" for i, stage in enumerate(EIGHT_STAGES, 1)
     }
     try:
         listed: set[str] = set()

@@ -102,12 +102,22 @@ def own_attention(path: str) -> Any:
     if not module:
         hint = did_you_mean(path, list(ATTENTION_KINDS))
         raise BadInput(f"unknown attention kind '{path}' (module.Class is one of your own, see {HOW_TO}); {hint}")
-    if module not in sys.modules and module not in os.environ.get(OWN_MODULES, "").split(","):
-        raise BadInput(f"attention '{path}' is code that is not part of hamner: allow it with {OWN_MODULES}={module}")
+    allowed = [word for word in os.environ.get(OWN_MODULES, "").split(",") if word]
+    if module not in sys.modules and module not in allowed:
+        raise BadInput(
+            f"attention '{path}' is code that is not part of hamner: allow it with "
+            f"{OWN_MODULES}={','.join([*allowed, module])}"
+        )
     try:
-        return getattr(importlib.import_module(module), name)
+        loaded = importlib.import_module(module)
     except Exception as error:  # whatever a module of the user's raises
         raise BadInput(
             f"attention '{path}' cannot be imported ({type(error).__name__}: {error}); "
             f"put the folder of {module}.py on PYTHONPATH"
         ) from error
+    if not hasattr(loaded, name):
+        classes = [word for word, value in vars(loaded).items() if isinstance(value, type) and hasattr(value, "kind")]
+        raise BadInput(
+            f"attention '{path}': {module} has no {name}" + (f"; {did_you_mean(name, classes)}" if classes else "")
+        )
+    return getattr(loaded, name)

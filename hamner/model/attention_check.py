@@ -39,8 +39,23 @@ def attention_problems(model: ModelConfig) -> list[str]:
         layer, generator = attention_class(model.attention)(model, 0), torch.Generator().manual_seed(0)
         for weight in layer.parameters():
             torch.nn.init.normal_(weight, std=1 / math.sqrt(weight.shape[-1]), generator=generator)
-        problems = [*_row_problems(model, layer), *_attend_problems(model, layer)]
+        problems = [
+            *_initialization_problems(layer),
+            *_row_problems(model, layer),
+            *_attend_problems(model, layer),
+            *_path_problems(model, layer),
+        ]
     return [f"attention '{model.attention}': {problem}" for problem in problems]
+
+
+def _initialization_problems(layer: Attention) -> Iterator[str]:
+    """Vectors that no rule of transformer.initialize is meant for: it would draw them as if they were matrices."""
+    for name, weight in layer.named_parameters():
+        if weight.ndim < 2 and "norm" not in name and not name.startswith("lambda"):
+            yield (
+                f"the parameter {name} {tuple(weight.shape)} is a vector, and what __init__ puts into it is "
+                "overwritten: put norm into its name to start it at 1, or begin the name with lambda to start it near 0"
+            )
 
 
 def _row_problems(model: ModelConfig, layer: Attention) -> Iterator[str]:
@@ -62,9 +77,14 @@ def _row_problems(model: ModelConfig, layer: Attention) -> Iterator[str]:
         yield f"the row's score_flops are {scores:,} for {tokens} tokens, attend() takes {measured:,.0f}"
     if not 0 < useful <= scores:
         yield f"the row's useful_score_flops are {useful:,}, which is not above 0 and at most score_flops, {scores:,}"
-    saved = (_saved_entries(model, layer, tokens) - _saved_entries(model, layer, tokens // 2)) / (tokens // 2)
+    tensors = _saved_tensors(model, layer, tokens)
+    saved = (_entries(tensors) - _entries(_saved_tensors(model, layer, tokens // 2))) / (tokens // 2)
     if abs(kind.activations(model) - saved) > TOLERANCE * saved:
-        yield f"the row's activations are {kind.activations(model):,} entries a token, {saved:,.0f} are saved"
+        largest = sorted(tensors, key=lambda tensor: -tensor.numel())[:3]
+        yield (
+            f"the row's activations are {kind.activations(model):,} entries a token, {saved:,.0f} are saved in a row "
+            f"of {tokens} tokens, the largest of shape {', '.join(str(tuple(tensor.shape)) for tensor in largest)}"
+        )
 
 
 @torch.no_grad()
@@ -89,6 +109,28 @@ def _attend_problems(model: ModelConfig, layer: Attention) -> Iterator[str]:
         yield "attend() ignores the mask that separates documents"
 
 
+@torch.no_grad()
+def _path_problems(model: ModelConfig, layer: Attention) -> Iterator[str]:
+    """Where project() or merge() mix tokens, which a causal attend() cannot mend. x (1, T, C)."""
+    cos, sin = rotary_table(model.model_copy(update={"max_seq_len": TOKENS}))
+    x = torch.randn(1, TOKENS, model.hidden_size, generator=torch.Generator().manual_seed(1))
+    half, last = TOKENS // 2, TOKENS - 1
+    changed = torch.cat((x[:, :half], 3 - 2 * x[:, half:]), dim=1)  # the second half is another text
+    whole, shorter = layer(x, cos, sin), layer(x[:, :half], cos[:half], sin[:half])
+    if not whole.isfinite().all():
+        yield "project() or merge() return numbers that are not finite"
+        return
+    if _differ(layer(changed, cos, sin)[:, :half], whole[:, :half]) or _differ(shorter, whole[:, :half]):
+        yield "tokens see later ones through project() or merge(): each must treat a token by itself"
+        return
+    in_row, alone = layer.project(x, cos, sin), layer.project(x[:, last:], cos[last:], sin[last:])
+    if any(_differ(one, row[:, :, last:]) for one, row in zip(alone, in_row, strict=True)):
+        yield "project() gives the last token alone, as with a KV cache, other queries, keys or values than in its row"
+    attended = layer.attend(*in_row)
+    if _differ(layer.merge(attended[:, :, last:]), layer.merge(attended)[:, last:]):
+        yield "merge() gives the last token alone, as with a KV cache, another result than in its row"
+
+
 def _differ(one: Tensor, other: Tensor) -> bool:
     return not torch.allclose(one, other, atol=ATOL, rtol=ATOL)
 
@@ -110,8 +152,8 @@ def _measured_score_flops(model: ModelConfig, tokens: int) -> float:
     return counter.get_total_flops() / tokens - 2 * products
 
 
-def _saved_entries(model: ModelConfig, layer: Attention, tokens: int) -> int:
-    """Entries that PyTorch saves for the backward pass of a row of tokens, weights included."""
+def _saved_tensors(model: ModelConfig, layer: Attention, tokens: int) -> list[Tensor]:
+    """What PyTorch saves for the backward pass of a row of tokens, weights included."""
     saved: dict[int, Tensor] = {}  # by memory, since several operations may save the same
 
     def save(tensor: Tensor) -> Tensor:
@@ -120,4 +162,9 @@ def _saved_entries(model: ModelConfig, layer: Attention, tokens: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         layer.merge(layer.attend(*_projected(model, layer, tokens)))
-    return sum(tensor.untyped_storage().nbytes() // tensor.element_size() for tensor in saved.values())
+    return list(saved.values())
+
+
+def _entries(tensors: list[Tensor]) -> int:
+    """Entries of the tensors' memory, of which one may show a part."""
+    return sum(tensor.untyped_storage().nbytes() // tensor.element_size() for tensor in tensors)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from timing import in_turns, like_a_worker, machine
 
-from curriculum.stages import SEED
+from curriculum.stages import EIGHT_STAGES
 from hamner.config.load import load_config
 from hamner.config.presets import model_named
 from hamner.data import split
@@ -38,7 +38,9 @@ from hamner.training.trainer import Trainer
 
 TEXT = {"tinystories": 0.35, "fineweb_edu": 0.35, "sft": 0.2, "personal": 0.1}
 SHAPES = ((4, 256), (2, 1024), (24, 1024))
-STAGE = next(stage for stage in SEED if stage.name == "reasoning")  # the most synthetic rows of all stages: 55 %
+STAGE = next(
+    stage for stage in EIGHT_STAGES if stage.name == "reasoning"
+)  # the most synthetic rows of all stages: 55 %
 MIXES = {
     "text": TEXT,
     "20 % synthetic": {name: 0.8 * share for name, share in TEXT.items()} | {"synthetic": 0.2},

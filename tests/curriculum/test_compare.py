@@ -38,7 +38,7 @@ def test_groups_are_curricula_and_seeds():
     ("runs", "message"),
     [
         ([_run("seed", 0), _run("seed", 1)], "give runs of another one as well"),
-        ([_run("seed", 0), _run("seed", 0, name="again"), _run("joint", 0)], "are both seed with seed 0"),
+        ([_run("seed", 0), _run("seed", 0, name="again"), _run("joint", 0)], "are both seed with random seed 0"),
         ([_run("seed", 0), _run("joint", 1)], "each curriculum needs the same"),
         ([_run("seed", 0), _run("joint", 0, tokens=900)], "make it with --curriculum joint --like seed0"),
         ([_run("seed", 0), _run("joint", 0, conditions={"model": "n", "tokenizer": "t"})], "another model than seed0"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curriculum.curricula import CONTROLS, FinishedRun, control_plan, find_curriculum, read_curriculum
-from curriculum.stages import CURRICULA, SEED
+from curriculum.stages import CURRICULA, EIGHT_STAGES
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 
@@ -38,14 +38,14 @@ def test_a_curriculum_is_found_by_name_and_by_file(tmp_path):
 
 def test_the_example_to_copy_is_the_shipped_curriculum():
     plan = read_curriculum(OWN_STAGES)
-    assert plan.stages == SEED and plan.like is None
+    assert plan.stages == EIGHT_STAGES and plan.like is None
     assert plan.name not in {*CURRICULA, *CONTROLS}  # compare groups runs by this name
 
 
 def test_the_example_shows_every_key_that_a_stage_has():
     text = OWN_STAGES.read_text(encoding="utf-8")
     shown = {line.lstrip("# ").split("=")[0].strip() for line in text.splitlines() if "=" in line}
-    assert set(type(SEED[0]).model_fields) <= shown
+    assert set(type(EIGHT_STAGES[0]).model_fields) <= shown
     assert {key for stage in tomllib.loads(text)["stages"] for key in stage} == {
         "name",
         "mix",
@@ -117,7 +117,7 @@ def _finished_run(tmp_path):
     (folder / "final").mkdir(parents=True)
     document = {
         "config": CONFIG.model_dump(mode="json"),
-        "curriculum": {"name": "seed", "stages": [stage.model_dump(mode="json") for stage in SEED]},
+        "curriculum": {"name": "seed", "stages": [stage.model_dump(mode="json") for stage in EIGHT_STAGES]},
     }
     (folder / "config.json").write_text(json.dumps(document))
     (folder / "stages.json").write_text(
@@ -162,7 +162,7 @@ def test_a_control_leaves_out_sources_and_stages_that_were_never_read():
         {"number": 1, "steps": 5, "rows": {"synthetic": 0, "tinystories": 20}},
         {"number": 2, "steps": 0, "rows": {"synthetic": 0, "tinystories": 0}},
     )
-    run = FinishedRun("x", SEED, records)
+    run = FinishedRun("x", EIGHT_STAGES, records)
     assert [stage.steps for stage in control_plan("shuffled", run).stages] == [5]
     (only,) = control_plan("joint", run).stages
     assert only.mix == {"tinystories": 1.0} and only.levels == (1.0,)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.stages import SEED
+from curriculum.stages import EIGHT_STAGES
 from hamner.training import checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -31,7 +31,7 @@ def _rows(folder):
 def test_eight_stages_end_for_a_recorded_reason(raised):
     stages = _read(raised / "stages.json")["stages"]
     assert [s["number"] for s in stages] == list(range(1, 9))
-    assert [s["stage"] for s in stages] == [stage.name for stage in SEED]
+    assert [s["stage"] for s in stages] == [stage.name for stage in EIGHT_STAGES]
     for record in stages:
         assert record["reason"] in ("plateau", "worse", "cap")
         assert 0 < record["steps"] <= 15
@@ -60,7 +60,7 @@ def test_metrics_have_every_step_and_every_stage_warms_up(raised):
         "elapsed_hours",
         "phase",
     } <= set(rows[0])
-    for stage in SEED:
+    for stage in EIGHT_STAGES:
         mine = [r for r in rows if r["phase"] == stage.name]
         losses = [float(r["loss"]) for r in mine]
         assert float(mine[-1]["mean_loss"]) == pytest.approx(sum(losses) / len(losses))  # of this stage alone
@@ -72,9 +72,9 @@ def test_metrics_have_every_step_and_every_stage_warms_up(raised):
 def test_samples_curves_and_final_are_there(raised):
     lines = [json.loads(line) for line in (raised / "samples.jsonl").read_text().splitlines()]
     assert all(len(line["samples"]) == 7 for line in lines)
-    assert {line["stage"] for line in lines} == {stage.name for stage in SEED}
+    assert {line["stage"] for line in lines} == {stage.name for stage in EIGHT_STAGES}
     assert sorted(p.name for p in (raised / "tensorboard").iterdir()) == [
-        f"{i}_{stage.name}" for i, stage in enumerate(SEED, 1)
+        f"{i}_{stage.name}" for i, stage in enumerate(EIGHT_STAGES, 1)
     ]
     final = checkpoint.load(raised / "final")
     assert final.state["step"] == sum(s["steps"] for s in _read(raised / "stages.json")["stages"])

@@ -3,7 +3,7 @@
 import pytest
 
 from curriculum.disk import check_disk, checkpoints_gib
-from curriculum.stages import SEED, Stage
+from curriculum.stages import EIGHT_STAGES, Stage
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
@@ -15,7 +15,7 @@ WEIGHTS = 4 * count_parameters(MODEL).total / GIB
 FULL = 4 * WEIGHTS  # weights, two moments, averaged weights
 
 
-def _gib(*words, stages=SEED):
+def _gib(*words, stages=EIGHT_STAGES):
     return checkpoints_gib(MODEL, load_config("smoke", words, "curriculum"), stages)
 
 
@@ -34,10 +34,10 @@ def test_an_exact_stage_may_be_longer_than_the_cap():
 
 
 def test_checkpoints_that_cannot_fit_are_refused_with_the_keys_to_lower(tmp_path):
-    check_disk(MODEL, SMOKE, SEED, tmp_path / "not" / "yet" / "there")
+    check_disk(MODEL, SMOKE, EIGHT_STAGES, tmp_path / "not" / "yet" / "there")
     config = load_config("smoke", ["keep_every=1", "max_steps=1000000000"], "curriculum")
     with pytest.raises(BadInput) as error:
-        check_disk(MODEL, config, SEED, tmp_path)
+        check_disk(MODEL, config, EIGHT_STAGES, tmp_path)
     (problem,) = error.value.problems
     for key in ("--results", "curriculum.keep_checkpoints", "keep_every", "keep_stages"):
         assert key in problem

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from curriculum.stage_schedule import StageSchedule
-from curriculum.stages import SEED, Stage
+from curriculum.stages import EIGHT_STAGES, Stage
 from hamner.config.schema import Curriculum
 
 MIX = {"fineweb_edu": 1.0}
@@ -29,24 +29,24 @@ def _play(stage, plateau_at=None, *, is_last=True, stop_reason="plateau", cut=No
 
 
 def test_without_decay_the_first_reason_ends_it():
-    assert _play(SEED[0]) == ([1.0] * 100, "cap")
-    assert _play(SEED[0], 40) == ([1.0] * 40, "plateau")
-    assert _play(SEED[0], 40, stop_reason="worse") == ([1.0] * 40, "worse")
+    assert _play(EIGHT_STAGES[0]) == ([1.0] * 100, "cap")
+    assert _play(EIGHT_STAGES[0], 40) == ([1.0] * 40, "plateau")
+    assert _play(EIGHT_STAGES[0], 40, stop_reason="worse") == ([1.0] * 40, "worse")
 
 
 @pytest.mark.parametrize("cut", [None, 39, 40, 45])
 def test_a_decay_comes_after_the_plateau_and_within_the_cap(cut):
     falls = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
-    assert _play(SEED[0], 40, decay="run", decay_steps=10, cut=cut)[0] == pytest.approx([1.0] * 40 + falls)
-    assert _play(SEED[0], decay="run", decay_steps=10, cut=cut) == (pytest.approx([1.0] * 90 + falls), "cap")
-    late, reason = _play(SEED[0], 95, decay="run", decay_steps=10, cut=cut)
+    assert _play(EIGHT_STAGES[0], 40, decay="run", decay_steps=10, cut=cut)[0] == pytest.approx([1.0] * 40 + falls)
+    assert _play(EIGHT_STAGES[0], decay="run", decay_steps=10, cut=cut) == (pytest.approx([1.0] * 90 + falls), "cap")
+    late, reason = _play(EIGHT_STAGES[0], 95, decay="run", decay_steps=10, cut=cut)
     assert (len(late), reason) == (100, "cap")  # the decay before the cap had begun
-    assert _play(SEED[0], 40, stop_reason="worse", decay="run", decay_steps=10)[1] == "worse"
+    assert _play(EIGHT_STAGES[0], 40, stop_reason="worse", decay="run", decay_steps=10)[1] == "worse"
 
 
 def test_decay_says_which_stages_decay():
     lengths = [
-        len(_play(SEED[0], 40, decay=decay, decay_steps=10, is_last=is_last)[0])
+        len(_play(EIGHT_STAGES[0], 40, decay=decay, decay_steps=10, is_last=is_last)[0])
         for decay in ("none", "run", "stage")
         for is_last in (False, True)
     ]

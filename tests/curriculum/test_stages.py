@@ -2,12 +2,12 @@
 
 import pytest
 
-from curriculum.stages import CURRICULA, SEED, stage_index, stage_problems
+from curriculum.stages import CURRICULA, EIGHT_STAGES, stage_index, stage_problems
 from hamner.config.errors import BadInput
 
 
 def test_the_table_is_the_recorded_one():
-    assert [s.name for s in SEED] == [
+    assert [s.name for s in EIGHT_STAGES] == [
         "structure",
         "reasoning",
         "knowledge",
@@ -17,11 +17,12 @@ def test_the_table_is_the_recorded_one():
         "synthesis",
         "voice",
     ]
-    assert [len(s.levels) for s in SEED] == [1, 3, 3, 4, 4, 4, 5, 5]
-    assert all(s.levels[-1] == max(s.levels) and min(s.levels) > 0 for s in SEED)  # none is left out again
-    assert [s.learning_rate for s in SEED] == [3e-4, 2.5e-4, 2e-4, 1.5e-4, 1.2e-4, 8e-5, 5e-5, 3e-5]
+    assert [len(s.levels) for s in EIGHT_STAGES] == [1, 3, 3, 4, 4, 4, 5, 5]
+    assert all(s.levels[-1] == max(s.levels) and min(s.levels) > 0 for s in EIGHT_STAGES)  # none is left out again
+    assert [s.learning_rate for s in EIGHT_STAGES] == [3e-4, 2.5e-4, 2e-4, 1.5e-4, 1.2e-4, 8e-5, 5e-5, 3e-5]
     shares = [
-        tuple(s.mix.get(n, 0) for n in ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")) for s in SEED
+        tuple(s.mix.get(n, 0) for n in ("synthetic", "tinystories", "fineweb_edu", "sft", "personal"))
+        for s in EIGHT_STAGES
     ]
     assert shares == [
         (0.30, 0.70, 0, 0, 0),
@@ -33,15 +34,15 @@ def test_the_table_is_the_recorded_one():
         (0.20, 0.15, 0.25, 0.25, 0.15),
         (0.15, 0.10, 0.15, 0.25, 0.35),
     ]
-    assert list(stage_problems(SEED)) == []
+    assert list(stage_problems(EIGHT_STAGES)) == []
 
 
 def test_every_problem_of_a_bad_table_is_named():
     bad = (
-        SEED[1],
-        SEED[0].model_copy(update={"mix": {"synthetic": 0.5, "../wiki": 0.6}, "levels": (0.5, 0.4)}),
-        SEED[1].model_copy(update={"levels": (0.1,) * 6, "schedule": "cosine"}),
-        SEED[2].model_copy(update={"levels": (1.5, -0.5), "exact": True}),
+        EIGHT_STAGES[1],
+        EIGHT_STAGES[0].model_copy(update={"mix": {"synthetic": 0.5, "../wiki": 0.6}, "levels": (0.5, 0.4)}),
+        EIGHT_STAGES[1].model_copy(update={"levels": (0.1,) * 6, "schedule": "cosine"}),
+        EIGHT_STAGES[2].model_copy(update={"levels": (1.5, -0.5), "exact": True}),
     )
     problems = "\n".join(stage_problems(bad))
     for part in (
@@ -66,8 +67,8 @@ def test_shipped_curricula_are_sound(name):
 def test_a_stage_is_as_long_as_its_steps_and_the_cap_allow():
     pretrain = CURRICULA["pretrain_v2"][0]
     assert pretrain.steps * 24 * 1024 == 2_613_657_600  # the recorded 2.614 billion tokens
-    assert (pretrain.length(200_000), pretrain.length(100), SEED[0].length(100)) == (106_350, 100, 100)
-    assert SEED[0].model_copy(update={"steps": 800, "exact": True}).length(100) == 800
+    assert (pretrain.length(200_000), pretrain.length(100), EIGHT_STAGES[0].length(100)) == (106_350, 100, 100)
+    assert EIGHT_STAGES[0].model_copy(update={"steps": 800, "exact": True}).length(100) == 800
 
 
 def test_stages_count_from_one_or_go_by_name():

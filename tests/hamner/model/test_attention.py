@@ -233,9 +233,9 @@ def test_what_a_class_lacks_is_named():
         ("groupd", "did you mean 'grouped'"),
         ("mamba", "known: grouped, differential"),
         (f"{__name__}.NoRow", "has no `kind`"),
-        (f"{__name__}.Absent", "cannot be imported.*Absent"),
+        (f"{__name__}.Absent", "test_attention has no Absent"),
         ("no_such_module.Mine", "cannot be imported.*put the folder of no_such_module.py on PYTHONPATH"),
-        ("other_module.Mine", "allow it with HAMNER_MODULES=other_module"),
+        ("other_module.Mine", "allow it with HAMNER_MODULES=no_such_module,other_module"),
     ],
 )
 def test_an_attention_that_is_none_is_bad_input(name, words, monkeypatch):
@@ -254,7 +254,7 @@ def test_a_checkpoint_that_names_a_module_runs_no_code_of_it(tmp_path, monkeypat
         parse(ModelConfig, sizes, "state.json")
     assert not (tmp_path / "ran").exists()
     monkeypatch.setenv("HAMNER_MODULES", "sent_along")
-    with pytest.raises(BadInput, match="cannot be imported"):
+    with pytest.raises(BadInput, match="sent_along has no Mine"):
         parse(ModelConfig, sizes, "state.json")
     assert (tmp_path / "ran").exists()
 

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 import torch
 from model_kinds import small_model
 
+from hamner.config.attention_kinds import ATTENTION_KINDS, own_attention
 from hamner.config.cost import count_parameters
+from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from hamner.model.attention import GroupedQueryAttention
 from hamner.model.attention_check import attention_problems
 from hamner.model.loss import head_loss
 from hamner.model.transformer import build
@@ -56,3 +60,59 @@ def test_memory_and_parameters_follow_from_the_row():
     config, plain, gated = load_config("rtx3090"), small_model(), small_model(attention=NAME)
     assert count_parameters(gated).total - count_parameters(plain).total == 3 * 32 * 32
     assert memory_estimate(gated, config).first_block > memory_estimate(plain, config).first_block
+
+
+def _class_with(**methods):
+    """A subclass of grouped-query attention, importable as own_kinds.Own, with these methods in place of its own."""
+    own = type("Own", (GroupedQueryAttention,), {"kind": ATTENTION_KINDS["grouped"], **methods})
+    sys.modules["own_kinds"] = types.SimpleNamespace(Own=own)  # type: ignore[assignment]
+    return small_model(attention="own_kinds.Own")
+
+
+def _changes_projection(change):
+    def project(self, x, cos, sin):
+        return change(x, *GroupedQueryAttention.project(self, x, cos, sin))
+
+    return {"project": project}
+
+
+def _merge_of_the_mean(self, attended):
+    return GroupedQueryAttention.merge(self, attended + attended.mean(2, keepdim=True))
+
+
+LEAKS = {
+    "the next token's value": _changes_projection(lambda x, q, k, v: (q, k, v.roll(-1, dims=2))),
+    "the mean value": _changes_projection(lambda x, q, k, v: (q, k, v + v.mean(2, keepdim=True))),
+    "queries normed over the row": _changes_projection(lambda x, q, k, v: (q / q.norm(dim=2, keepdim=True), k, v)),
+    "a scale of the whole row": _changes_projection(lambda x, q, k, v: (q * (1 + x.mean()), k, v)),
+    "merge of the mean": {"merge": _merge_of_the_mean},
+}
+
+
+@pytest.mark.parametrize("methods", LEAKS.values(), ids=LEAKS)
+def test_a_token_that_sees_later_ones_outside_attend_is_refused(methods):
+    (problem,) = [line for line in attention_problems(_class_with(**methods)) if "later ones" in line]
+    assert "through project() or merge()" in problem
+
+
+def test_a_projection_of_earlier_tokens_is_refused_since_no_cache_keeps_them():
+    shifted = _changes_projection(lambda x, q, k, v: (q, k, torch.cat((v[:, :, :1], v[:, :, :-1]), dim=2)))
+    problems = attention_problems(_class_with(**shifted))
+    assert [line for line in problems if "KV cache" in line] and not [line for line in problems if "later ones" in line]
+
+
+@pytest.mark.parametrize(("name", "is_refused"), [("temperature", True), ("norm_temperature", False)])
+def test_a_vector_that_would_be_drawn_like_a_matrix_is_refused(name, is_refused):
+    def init(self, model, layer):
+        GroupedQueryAttention.__init__(self, model, layer)
+        setattr(self, name, torch.nn.Parameter(torch.ones(model.num_heads)))
+
+    problems = attention_problems(_class_with(__init__=init))
+    assert any(f"the parameter {name}" in line for line in problems) == is_refused
+
+
+def test_a_mistyped_class_and_a_second_module_are_told_the_way_out():
+    with pytest.raises(BadInput, match="did you mean 'GatedAttention'"):
+        own_attention("own_attention.GatedAtention")
+    with pytest.raises(BadInput, match="HAMNER_MODULES=own_attention,another"):
+        own_attention("another.Kind")
