@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from curriculum.run_logger import PROGRESS
 
@@ -59,7 +60,7 @@ class _LogView:
         with contextlib.suppress(OSError):
             line = self._progress.read_text(encoding="utf-8")
         if line != self._line and self._console.is_terminal:
-            self._status.update(line)
+            self._status.update(Text(line))
             self._line = line
         elif line != self._line and time.monotonic() > self._quiet_since + QUIET_SECONDS:
             self._console.print(f"  {line}", soft_wrap=True, markup=False)

@@ -3,7 +3,7 @@
     hamner process_youtube CHANNEL_OR_VIDEO_OR_FOLDER [--pauses 0.5] [--uses 1] [--out data/personal]
 
 Data in: an address (https://..., @channel) whose automatic captions yt-dlp fetches, or something on this disk: a .vtt
-file, an info-json that yt-dlp wrote, or a folder of them. Data out:
+or .srt file, an info-json that yt-dlp wrote, or a folder of them. Data out:
 
 OUT/youtube/<id>_<title>.<language>.vtt   captions of all the videos so far, fetched or copied here (copies keep their
                                           name; another file of a name that is taken gets a number)
@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput, Problems
-from hamner.data.youtube.caption_files import caption_files, is_address
+from hamner.data.youtube.caption_files import INFO, caption_files, is_address, is_captions, other_caption_files
 from hamner.runs.cli import Parser, run_command
 
 if TYPE_CHECKING:
     from hamner.data.youtube.samples import Cut
 
+SHOWN = 5  # names of files in a line
 EXAMPLES = (
     "hamner process_youtube @CHANNEL --pauses 0.5                      # automatic captions have no punctuation",
     "hamner process_youtube https://youtu.be/VIDEO --language de       # one video, of German speech",
@@ -47,7 +48,7 @@ def parser() -> Parser:
     options.add_argument(
         "target",
         metavar="CHANNEL_OR_VIDEO_OR_FOLDER",
-        help="an address, @channel, a .vtt file, an info-json, or a folder of them",
+        help="an address, @channel, a .vtt or .srt file, an info-json, or a folder of them",
     )
     options.add_argument("--out", metavar="DIR", help="where captions and samples go (default: data/personal)")
     options.add_argument(
@@ -112,30 +113,48 @@ def _check(options: argparse.Namespace) -> None:
         if not path.exists():
             problems.found.append(
                 f"'{target}' is neither an address nor a file or folder here: give https://..., @channel, "
-                "a .vtt file, an info-json, or a folder of them"
+                "a .vtt or .srt file, an info-json, or a folder of them"
             )
-        elif path.is_file() and not target.endswith((".vtt", ".info.json")):
-            problems.found.append(f"{target} is not a caption file: give a .vtt, an .info.json, or a folder of them")
+        elif path.is_file() and not (is_captions(path) or path.name.endswith(INFO)):
+            problems.found.append(
+                f"{target} is not a caption file: give a .vtt, an .srt, an .info.json, or a folder of them"
+            )
         elif path.is_dir() and not caption_files(path):
-            problems.found.append(f"no *.vtt or *.info.json in {target}: download captions there, or give an address")
+            beside = f", but {others}" if (others := _other_files(path)) else ""
+            problems.found.append(
+                f"no *.vtt, *.srt or *.info.json in {target}{beside}: download captions there, or give an address"
+            )
     problems.raise_all()
+
+
+def _other_files(place: Path) -> str:
+    """How many caption files of a folder are in formats that are not read, and which; empty for none."""
+    paths = other_caption_files(place)
+    names = ", ".join(path.name for path in paths[:SHOWN]) + (", ..." if len(paths) > SHOWN else "")
+    return f"{len(paths)} in formats that are not read ({names})" if paths else ""
 
 
 def _process(options: argparse.Namespace, out: Path, cut: Cut) -> int:
     """Gather captions, write samples, print a line for each video; returns the exit code."""
+    from hamner.data.youtube.download import LEFT_OUT, NOT_REACHED
     from hamner.data.youtube.gather import gather, write_samples
 
+    if not is_address(options.target) and (passed_over := _other_files(Path(options.target).expanduser())):
+        print(f"passed over: {passed_over}; convert them to .vtt, as yt-dlp --convert-subs vtt does", flush=True)
     counts: Counter[str] = Counter()
     videos: set[str] = set()
     for outcome in gather(options.target, out / "youtube", options.language, options.sleep):
-        counts["without captions" if outcome.problem else outcome.how] += 1
         if outcome.problem or outcome.how != "here already":
             print(f"{outcome.video}: {outcome.problem or outcome.how}", flush=True)
+        if outcome.how == LEFT_OUT:
+            continue
+        is_reached = outcome.how != NOT_REACHED
+        counts["without captions" if outcome.problem and is_reached else outcome.how] += 1
         if not outcome.problem:
             videos.add(outcome.video)
-    names = write_samples(out, cut)
+    names = write_samples(out, cut, options.language)
     print(f"{counts.total()} videos: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
-    if not any(name.startswith(video) for video in videos for name in names):
+    if not any(video in names.values() or name.startswith(video) for video in videos for name in names):
         print(f"no samples from {options.target}")
         return 1
     return 0

@@ -86,6 +86,7 @@ class Data(Strict):
 
     path: str = "hub"  # hub, builtin, or a folder of DIR/SOURCE/ files
     local_path: str = "data"  # with hub: the folder that holds sft/ and personal/
+    text_field: str = Field("text", min_length=1)  # key or column of a folder's files that holds the text
     tokenizer: str = "HuggingFaceTB/cosmo2-tokenizer"  # a hub id, a folder, or train: a BPE of the run's own
     heldout_fraction: float = Field(0.05, gt=0, le=0.2)  # [share] held out of each source's documents
     heldout_sequences: int = Field(64, gt=0)  # [rows] at least; a small source holds out more for them

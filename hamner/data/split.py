@@ -1,7 +1,8 @@
 """Train / held-out (validation) split by a hash of the text, so that no order, run or machine changes it.
 
-Of texts cut from one video (Document.cut_from) the video's name is hashed, so they are all on one side. The threshold
-depends on the size of a source: the same text can be held out in one source and trained on in another.
+Of a piece of a whole, such as a sample of a video, the whole is hashed, so that all pieces are on one side (see
+preparation/wholes.py). The threshold depends on the size of a source: the same text can be held out in one source and
+trained on in another.
 """
 
 from __future__ import annotations

@@ -11,13 +11,14 @@ Ordinary text can never produce a reserved id: a page that spells out "<|im_end|
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
@@ -25,8 +26,15 @@ from hamner.config.errors import BadInput
 from hamner.config.schema import HUB_DEADLINE
 from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, RESERVED, Message
 from hamner.data import hub_errors
+from hamner.data.text_pieces import piece_batches, text_pieces
 from hamner.runs.background import Child, Failed, Send
 from hamner.runs.files import write_text
+
+Ids = npt.NDArray[np.uint32]
+
+
+def _ids(ids: Sequence[int]) -> Ids:
+    return np.array(ids, dtype=np.uint32)
 
 
 def _turn(message: Message) -> str:
@@ -61,7 +69,7 @@ class Tokenizer:
         )
         inner.decoder = decoders.ByteLevel()
         inner.train_from_iterator(
-            texts,
+            (piece for text in texts for piece in text_pieces(text)),  # of the same words, in a few bytes a character
             trainers.BpeTrainer(
                 vocab_size=vocab_size,
                 special_tokens=list(RESERVED),
@@ -114,18 +122,29 @@ class Tokenizer:
         """As encode of each text, on all cores."""
         return [e.ids for e in self._inner.encode_batch_fast(list(texts), add_special_tokens=False)]
 
-    def encode_documents(self, documents: Sequence[str | Sequence[Message]]) -> list[list[int]]:
-        """The ids of texts and of conversations in the template, each closed by <|endoftext|>; on all cores."""
-        pieces = [piece for d in documents for piece in ([d] if isinstance(d, str) else map(_turn, d))]
-        encoded, newline = iter(self.encode_batch(pieces)), self.encode("\n")
-        ids: list[list[int]] = []
+    def encode_documents(self, documents: Sequence[str | Sequence[Message]]) -> list[Ids]:
+        """The ids of texts and of conversations in the template, each closed by <|endoftext|>; on all cores.
+
+        Texts are encoded in pieces, which takes a twentieth of the memory and gives the same ids.
+        """
+        texts = [text for d in documents for text in ([d] if isinstance(d, str) else map(_turn, d))]
+        encoded = iter(self._encode_in_pieces(texts))
+        start, after, end = map(_ids, ([MESSAGE_START], [MESSAGE_END, *self.encode("\n")], [END_OF_TEXT]))
+        ids: list[Ids] = []
         for document in documents:
             if isinstance(document, str):
-                ids.append([*next(encoded), END_OF_TEXT])
+                ids.append(np.concatenate([next(encoded), end]))
             else:
-                turns = ((MESSAGE_START, *next(encoded), MESSAGE_END, *newline) for _ in document)
-                ids.append([*itertools.chain.from_iterable(turns), END_OF_TEXT])
+                turns = [part for _ in document for part in (start, next(encoded), after)]
+                ids.append(np.concatenate([*turns, end]))
         return ids
+
+    def _encode_in_pieces(self, texts: Sequence[str]) -> list[Ids]:
+        parts: list[list[Ids]] = [[] for _ in texts]
+        for batch in piece_batches(texts, is_cut=self.splits_at_spaces):
+            for (number, _), ids in zip(batch, self.encode_batch([piece for _, piece in batch]), strict=True):
+                parts[number].append(_ids(ids))
+        return [np.concatenate(each) for each in parts]
 
     def encode_chat(self, messages: Sequence[Message], *, reply: bool = False) -> list[int]:
         """The ids of a conversation in the template; with `reply` up to where the assistant's answer begins."""

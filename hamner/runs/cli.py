@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -175,6 +176,9 @@ def read_config(
         place = options.data
         if place not in ("hub", "builtin") and "://" not in place:  # an address is refused where sources are checked
             place = str(Path(place).expanduser().resolve())
+        if any("\ud800" <= sign <= "\udfff" for sign in place):
+            name = os.fsencode(place).decode(errors="backslashreplace")
+            raise BadInput(f"--data {name}: the name has a byte that is not UTF-8; rename the folder")
         words.append(f"data.path={place}")
     base = options.config
     if options.resume and not base:

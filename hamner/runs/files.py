@@ -51,7 +51,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON value atomically. Raises ValueError for NaN and infinities, which JSON has not."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """A JSON value as files hold it. A byte of a file's name that is not UTF-8 is escaped, so that it is read back."""
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # writes a lone surrogate as JSON does, \udcff
 
 
 def read_json(path: Path) -> Any:

@@ -26,6 +26,7 @@ from hamner.data.preparation.inputs import (
 from hamner.data.preparation.part import SHARD_TOKENS, Part, Runner, Work
 from hamner.data.preparation.store import Store
 from hamner.data.sources import SOURCES, find_source, in_order
+from hamner.data.sources.find_files import path_text
 from hamner.runs import cli
 from hamner.runs.cli import Parser
 from hamner.runs.folders import home_folder
@@ -51,7 +52,7 @@ def prepare_parser(prog: str) -> Parser:
         "--sources",
         metavar="NAME,NAME",
         type=lambda words: [word.strip() for word in words.split(",")],
-        help="default: those of tournament.mix, and all that the project knows and that are there",
+        help="default: all that the project knows and that are there, and those of a mix=... that is given",
     )
     options.add_argument(
         "--out",
@@ -119,7 +120,7 @@ def _prepare(
     from hamner.data.preparation.plan import make_plan, plan_settings
 
     def say(line: str) -> None:
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True, markup=False, emoji=False)  # names may hold brackets
 
     manifest, tokenizer = store.read_json(MANIFEST), choose_tokenizer(config)
     if manifest is not None:
@@ -172,7 +173,7 @@ def progress_bar(console: Console, step: str, total: int) -> Iterator[Callable[[
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TransferSpeedColumn(),
@@ -242,5 +243,5 @@ def _show(console: Console, manifest: dict[str, Any], place: str) -> None:
             dropped or "nothing",
         )
     console.print(table)
-    use = COPY_FIRST if "://" in place else f"give it to a run with --data {place}"
-    console.print(f"finished: {place}; {use}", soft_wrap=True)
+    use = COPY_FIRST if "://" in place else f"give it to a run with --data {path_text(place)}"
+    console.print(f"finished: {path_text(place)}; {use}", soft_wrap=True, markup=False, emoji=False)

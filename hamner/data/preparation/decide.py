@@ -34,10 +34,11 @@ from hamner.data.preparation.dispositions import (
 from hamner.data.preparation.part import batches, generator
 from hamner.data.preparation.plan import Plan, PrintLine
 from hamner.data.preparation.store import UNFINISHED
-from hamner.data.preparation.survey import blocks
+from hamner.data.preparation.survey_blocks import blocks
 from hamner.data.preparation.train_tokenizer import documents_of, train_tokenizer
+from hamner.data.preparation.wholes import narrowed
 from hamner.data.preparation.write_shards import encode
-from hamner.data.sources import Tally
+from hamner.data.sources import Tally, find_source
 from hamner.data.tokenizer import Tokenizer
 
 MIN_DOCUMENTS = 5
@@ -62,10 +63,15 @@ def decide(plan: Plan, tokenizer: Tokenizer | None, say: PrintLine) -> dict[str,
     dispositions: dict[str, Dispositions] = {}
     problems = Problems()
     for name in plan.sources:
-        with problems.collect():
+        try:
             dispositions[name], facts[name] = _split(plan, name, duplicates[name])
+        except BadInput as error:
+            if name in plan.names:
+                problems.found += error.problems
+            else:  # nobody asked for it
+                say(f"the tokenizer is trained without {name}, which is not in the mix: {'; '.join(error.problems)}")
     problems.raise_all()
-    for name in plan.sources:
+    for name in facts:
         _report_malformed(name, facts[name], say)
         _report_split(name, facts[name], say)
     tokenizer = tokenizer or train_tokenizer(plan, dispositions)
@@ -74,6 +80,7 @@ def decide(plan: Plan, tokenizer: Tokenizer | None, say: PrintLine) -> dict[str,
         if plan.tokens is not None:
             _stop_at(plan, name, dispositions[name], tokenizer, plan.tokens)
         _store_dispositions(plan, name, dispositions[name])
+        facts[name]["tokenizer_sources"] = list(dispositions)
         facts[name]["dropped"] |= {why: int((dispositions[name] == code).sum()) for code, why in DROPPED.items()}
     return {name: facts[name] for name in plan.names}
 
@@ -109,17 +116,21 @@ def _split(plan: Plan, name: str, kinds: Dispositions) -> tuple[Dispositions, Fa
 
     kinds: KEPT, EXACT or NEAR of each document.
     """
-    draws, characters = np.empty(len(kinds)), np.empty(len(kinds), dtype=np.int32)
+    wholes, narrow = np.empty(len(kinds)), np.empty(len(kinds))
+    characters = np.empty(len(kinds), dtype=np.int32)
     tally, text_hash, end = Tally(), hashlib.blake2b(digest_size=16), 0
     for part in plan.parts_of(name):
         for block in blocks(plan.store, part):
             here = slice(end, end + len(block.texts))
-            draws[here], characters[here], end = block.whole_draws, block.characters, here.stop
+            wholes[here], narrow[here] = block.whole_draws, block.narrow_draws
+            characters[here] = block.heldout_characters
+            end = here.stop
             text_hash.update(block.texts.tobytes())
             tally.add(block.tally)
     is_kept = kinds == deduplicate.KEPT
     _check_size(plan, name, tally, kept=int(is_kept.sum()), duplicates=int((~is_kept).sum()))
     longest = max(plan.config.tournament.seq_len, plan.config.curriculum.seq_len)
+    draws = narrowed(wholes, narrow, is_kept)
     one_whole = bool((draws[is_kept] == draws[is_kept][0]).all())  # all of it would be held out, or nothing
     if one_whole:
         draws = np.concatenate([block.draws for part in plan.parts_of(name) for block in blocks(plan.store, part)])
@@ -135,6 +146,8 @@ def _split(plan: Plan, name: str, kinds: Dispositions) -> tuple[Dispositions, Fa
         "threshold": threshold,
         "records": tally.records,
         "one_whole": one_whole,
+        "is_narrowed": bool((draws != wholes).any()) and not one_whole,
+        "pieces": "conversations" if (narrow != wholes).any() else "samples",
         "held_out_share": float((dispositions[is_kept] == HELD_OUT).mean()),
         "dropped": {"malformed": tally.malformed, "too_short": tally.too_short},
         "skipped": tally.skipped,
@@ -148,13 +161,25 @@ def _check_size(plan: Plan, name: str, tally: Tally, *, kept: int, duplicates: i
         raise BadInput(
             f"source '{name}': {tally.malformed:,} of {tally.records:,} records are malformed, more than the "
             f"{MAX_MALFORMED:.0%} that may be skipped; mend them or take their files away: {examples}"
+            + (
+                "; data.text_field=KEY reads text under another key"
+                if "no 'text' in the record; its keys" in examples
+                else ""
+            )
         )
     if kept < MIN_DOCUMENTS:
+        shortest = find_source(name).min_characters
+        dropped = {
+            "duplicates of others": duplicates,
+            f"texts of less than {shortest} characters, which do not count": tally.too_short,
+            "malformed": tally.malformed,
+        }
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
         raise BadInput(
             f"source '{name}' has {kept} documents in {plan.origins[name]['origin']}"
-            + (f" without {duplicates} duplicates" if duplicates else "")
-            + f"; at least {MIN_DOCUMENTS} are needed to hold some out"
-            + (f"; skipped {examples}" if examples else "")
+            + (f" (of {tally.records:,} records: {reasons})" if reasons else "")
+            + f"; at least {MIN_DOCUMENTS} are needed to hold some out: add text, or leave the source out of the mix, "
+            "the report and --sources" + (f"; skipped {examples}" if examples else "")
         )
 
 
@@ -166,16 +191,28 @@ def _report_malformed(name: str, facts: Facts, say: PrintLine) -> None:
 
 
 def _report_split(name: str, facts: Facts, say: PrintLine) -> None:
-    """Say where whole videos cannot be held out, or where one is much of the text."""
-    if facts["one_whole"]:
+    """Say where whole videos or talks cannot be held out, or where one is much of the text."""
+    is_talk = facts["pieces"] == "conversations"
+    if facts["one_whole"] and is_talk:
+        say(
+            f"{name}: all conversations begin with the same exchange, so they are held out one by one; where they are "
+            "one talk, turn by turn, what is held out is trained on all the same: add other conversations"
+        )
+    elif facts["one_whole"]:
         say(
             f"{name}: cut from one video, so its samples are held out one by one; speech that is in several "
             "(process_youtube --uses) may be trained on all the same: add videos"
         )
-    elif facts["held_out_share"] > MUCH_HELD_OUT:
+    elif facts["is_narrowed"]:
         say(
-            f"{name}: {facts['held_out_share']:.0%} of the documents are held out, for all of a video is on one side "
-            "of the split: add videos"
+            f"{name}: more than a fifth of the conversations begin with the same message; they are held out by what "
+            "follows it"
+        )
+    if not facts["one_whole"] and facts["held_out_share"] > MUCH_HELD_OUT:
+        of, what = ("conversations that begin alike are", "conversations") if is_talk else ("of a video is", "videos")
+        say(
+            f"{name}: {facts['held_out_share']:.0%} of the documents are held out, for all {of} on one side "
+            f"of the split: add {what}"
         )
 
 

@@ -46,19 +46,21 @@ def write_manifest(plan: Plan, facts: dict[str, dict[str, Any]]) -> dict[str, An
     dtype = token_type(tokenizer.vocab_size)
     sources = {name: _source_entry(plan, name, facts[name], tokenizer.vocab_size) for name in plan.names}
     check_rows(sources, plan.seq_len)
+    read: list[str] = next((of_source["tokenizer_sources"] for of_source in facts.values()), [])
     manifest = {
         "data": plan.config.data.path,
         "seed": plan.config.seed,
         "tokenizer_sha256": tokenizer.sha256,
-        "tokenizer": f"trained on {', '.join(plan.sources)} and synthetic items" if plan.trains_tokenizer else "given",
+        "tokenizer": f"trained on {', '.join(read)} and synthetic items" if plan.trains_tokenizer else "given",
         "dtype": dtype.name,
-        "normalization": "NFC; LF line ends; control characters removed",
+        "normalization": "NFC; LF line ends; C1 controls as cp1252; control characters removed",
         "duplicates": f"dropped over all sources: {deduplicate.BANDS} bands of {deduplicate.ROWS} MinHashes of "
         f"{deduplicate.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
         "conversations without their system prompt"
         if any(map(plan.drops_duplicates, plan.parts))
         else "kept",
-        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video)",
+        "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video); "
+        "of conversations, blake2b(first message of the user)",
         "heldout_fraction": plan.config.data.heldout_fraction,
         "settings": plan.settings,
         "inputs": plan.inputs,

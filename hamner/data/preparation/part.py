@@ -7,10 +7,11 @@ after the last piece.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -33,10 +34,22 @@ class Part:
     size: int = 0  # bytes on disk; of builtin text, characters
     folder: Path | None = None  # DIR/<source>, above the files
     seed: int = 0  # of builtin text
+    text_field: str = "text"  # key of the text in a record
+    file_keys: tuple[str, ...] = ()  # of each file: names it as it is now, with all that its survey depends on
 
     @property
     def name(self) -> str:
+        """Of its shards and dispositions."""
         return f"{self.source}.{self.number:05}"
+
+    @property
+    def survey(self) -> str:
+        """The name of its survey, which does not depend on what else is read."""
+        return f"{self.source}.{_digest(*(self.file_keys or (self.name, self.seed, self.size)))}"
+
+    def of_file(self, path: Path) -> Part:
+        """The part that is this file of it alone."""
+        return replace(self, files=(path,), file_keys=())
 
 
 Advance = Callable[[int], None]  # called with the bytes of input read since the last call
@@ -76,25 +89,43 @@ def read_part(part: Part, documents: Iterator[Document], tally: Tally, writer: P
     writer.close()
 
 
-def file_parts(source: str, files: Sequence[Path], folder: Path, part_bytes: int = PART_BYTES) -> list[Part]:
+def file_parts(
+    source: str,
+    files: Sequence[Path],
+    folder: Path,
+    part_bytes: int = PART_BYTES,
+    *,
+    text_field: str = "text",
+    duplicates: str = "drop",
+) -> list[Part]:
     """Files of `folder` in order; each a part of its own, small neighbours together."""
-    parts: list[Part] = []
-    group: list[Path] = []
-    size = 0
+    groups: list[list[Path]] = [[]]
+    sizes = [0]
+    keys: list[list[str]] = [[]]
     for path in files:
-        more = path.stat().st_size
-        if group and size + more > part_bytes:
-            parts.append(Part(source, len(parts), tuple(group), size, folder))
-            group, size = [], 0
-        group.append(path)
-        size += more
-    return [*parts, Part(source, len(parts), tuple(group), size, folder)]
+        status = path.stat()
+        if groups[-1] and sizes[-1] + status.st_size > part_bytes:
+            groups.append([])
+            sizes.append(0)
+            keys.append([])
+        groups[-1].append(path)
+        sizes[-1] += status.st_size
+        keys[-1].append(_digest(source, path, status.st_size, status.st_mtime_ns, text_field, duplicates))
+    return [
+        Part(source, number, tuple(group), size, folder, text_field=text_field, file_keys=tuple(of_files))
+        for number, (group, size, of_files) in enumerate(zip(groups, sizes, keys, strict=True))
+    ]
+
+
+def _digest(*words: object) -> str:
+    text = "\0".join(map(str, words))
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
 
 
 def part_documents(part: Part, tally: Tally) -> Iterator[Document]:
     """The part's documents, the same each time."""
     if part.files:
-        return folder_documents(find_source(part.source), part.files, tally, part.folder)
+        return folder_documents(find_source(part.source), part.files, tally, part.folder, part.text_field)
     return _counted(builtin_text(part.source, part.seed, part.size), tally)
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from hamner.config.errors import BadInput
 from hamner.data.preparation.decide import decide
 from hamner.data.preparation.manifest import write_manifest
-from hamner.data.preparation.part import Runner, builtin_text
+from hamner.data.preparation.part import Advance, Part, Runner, builtin_text
 from hamner.data.preparation.plan import DECIDED, STAGED, Plan, PrintLine
 from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.preparation.survey import survey_part
 from hamner.data.preparation.write_shards import write_part
 from hamner.data.tokenizer import Tokenizer
 
+PROBLEMS = ".problems.json"  # ending of a file with what is wrong with a part
 SURVEY, WRITE = "reading", "tokenising"  # the steps that work on parts, as the progress bar names them
 
 
@@ -28,7 +30,7 @@ def run(plan: Plan, tokenizer: Tokenizer | None, runner: Runner, say: PrintLine)
     plan.store.remove_temporary_files()
     decided = plan.store.read_json(DECIDED)
     if decided is None:
-        runner(SURVEY, partial(survey_part, plan), plan.parts)
+        _survey(plan, runner)
         decided = {"sources": decide(plan, tokenizer, say)}
         plan.store.write_json(DECIDED, decided)  # after the dispositions and the tokenizer
     runner(WRITE, partial(write_part, plan), plan.written_parts)
@@ -36,6 +38,33 @@ def run(plan: Plan, tokenizer: Tokenizer | None, runner: Runner, say: PrintLine)
     remove_leftovers(plan.store)
     builtin_text.cache_clear()
     return manifest
+
+
+def _survey(plan: Plan, runner: Runner) -> None:
+    """Survey every part. Raises BadInput with all files that cannot be read, once the others are surveyed."""
+    _take_problems(plan.store)  # of an earlier process
+    runner(SURVEY, partial(_survey_or_note, plan), plan.parts)
+    problems = _take_problems(plan.store)
+    if problems:
+        raise BadInput(problems)
+
+
+def _survey_or_note(plan: Plan, part: Part, advance: Advance) -> None:
+    """Survey a part, wherever it runs; what is wrong with it is left in the store for the end."""
+    try:
+        survey_part(plan, part, advance)
+    except BadInput as error:
+        plan.store.write_json(f"{UNFINISHED}/{part.name}{PROBLEMS}", error.problems)
+
+
+def _take_problems(store: Store) -> list[str]:
+    """The problems that are noted in the store, which are removed."""
+    problems: list[str] = []
+    for name in store.names(UNFINISHED):
+        if name.endswith(PROBLEMS):
+            problems += store.read_json(f"{UNFINISHED}/{name}")
+            store.remove(f"{UNFINISHED}/{name}")
+    return problems
 
 
 def remove_leftovers(store: Store) -> None:

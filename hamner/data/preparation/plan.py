@@ -13,9 +13,10 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
-from hamner.data.preparation.inputs import InputFiles, find_inputs, sources_to_read, text_names
+from hamner.data.preparation.inputs import InputFiles, find_inputs, say_passed_over, sources_to_read, text_names
 from hamner.data.preparation.part import PART_BYTES, SHARD_TOKENS, Advance, Part, Runner, file_parts
-from hamner.data.preparation.store import UNFINISHED, Store
+from hamner.data.preparation.store import SURVEY, UNFINISHED, Store
+from hamner.data.preparation.survey_blocks import blocks_of
 from hamner.data.sources import Source, find_source
 from hamner.data.sources.hub_stream import Staged, stage
 from hamner.data.split import CHARACTERS_PER_TOKEN
@@ -24,7 +25,7 @@ from hamner.runs.files import read_json
 
 STAGED = "from_hub"  # folder of what was streamed, until the manifest is written
 SPARE = 1.3  # of a hub source, streamed for what is held out or dropped
-FORMAT = 2  # of the files in unfinished/: those of another format cannot be continued
+FORMAT = 4  # of the files in unfinished/: those of another format cannot be continued
 DECIDED = f"{UNFINISHED}/decided.json"  # facts of each source; from here on the plan cannot change
 
 PrintLine = Callable[[str], None]
@@ -45,6 +46,7 @@ class Plan:
     trains_tokenizer: bool
     tokens: int | None  # to train on, of each source, about; None: all
     shard_tokens: int
+    earlier: dict[str, str]  # key of a file -> the survey that an earlier plan left of it, among those of others
 
     def parts_of(self, name: str) -> list[Part]:
         return [part for part in self.parts if part.source == name]
@@ -70,10 +72,11 @@ class Plan:
 def plan_settings(config: Config, names: Sequence[str], tokens: int | None, shard_tokens: int) -> dict[str, Any]:
     """What decides the shards' bytes, beside the text and the tokenizer themselves."""
     is_streamed = config.data.path == "hub" and tokens is None  # as far as hub_tokens says
+    unused = {"hub_deadline", "local_path"} | (set() if is_streamed else {"hub_tokens"})
+    if config.data.text_field == "text":
+        unused.add("text_field")  # folders finished before there was such a key stay finished
     return {
-        "data": config.data.model_dump(
-            mode="json", exclude={"hub_deadline", "local_path"} | (set() if is_streamed else {"hub_tokens"})
-        ),
+        "data": config.data.model_dump(mode="json", exclude=unused),
         "seed": config.seed,
         "vocab_size": config.size.vocab_size,
         "sources": list(names),
@@ -103,41 +106,61 @@ def make_plan(
     written = text_names(names)
     read = sources_to_read(config, written, trains_tokenizer=tokenizer is None)
     inputs = find_inputs(config, read)
-    fingerprint = {
-        "settings": plan_settings(config, written, tokens, shard_tokens),
-        "inputs": [state for files in inputs.values() for state in files.state()],
-        "tokenizer": tokenizer.sha256 if tokenizer else "train",
-        "format": FORMAT,
-    }
-    _claim_store(store, fingerprint, say)
-    if tokenizer is None:
-        _say_what_it_is_trained_on(read, written, say)
+    settings = plan_settings(config, written, tokens, shard_tokens)
+    _claim_store(store, _fingerprint(settings, inputs, tokenizer), say)
+    say_passed_over(inputs, say)
+    _say_what_it_is_trained_on(read, written, say)
 
     def find_text(name: str) -> Text:
         if name in inputs:
-            return _from_folder(name, inputs[name], part_bytes)
+            return _from_folder(name, inputs[name], part_bytes, config)
         if config.data.path == "builtin":
             return _builtin(name, config)
         return _from_hub(find_source(name), config, store, tokens, part_bytes, runner, say)
 
     texts = {name: find_text(name) for name in read}
+    parts = tuple(part for _, of_source in texts.values() for part in of_source)
     return Plan(
         config=config,
         store=store,
         seq_len=seq_len,
         names=written,
-        parts=tuple(part for _, parts in texts.values() for part in parts),
+        parts=parts,
         origins={name: origin for name, (origin, _) in texts.items()},
         inputs={name: files.listing() for name, files in inputs.items()},
         trains_tokenizer=tokenizer is None,
         tokens=tokens,
         shard_tokens=shard_tokens,
+        earlier=_earlier_surveys(store, parts),
     )
+
+
+def _fingerprint(
+    settings: dict[str, Any], inputs: dict[str, InputFiles], tokenizer: Tokenizer | None
+) -> dict[str, Any]:
+    """What a preparation must have in common with the one that began in a store, to continue it."""
+    return {
+        "settings": settings,
+        "inputs": [state for files in inputs.values() for state in files.state()],
+        "tokenizer": tokenizer.sha256 if tokenizer else "train",
+        "format": FORMAT,
+    }
+
+
+def _earlier_surveys(store: Store, parts: Sequence[Part]) -> dict[str, str]:
+    """Key of a file -> the survey that has it, of those in the store that are not the parts' own."""
+    own = {part.survey for part in parts}
+    names = dict.fromkeys(
+        name.removesuffix(SURVEY).rsplit(".", 1)[0] for name in store.names(UNFINISHED) if name.endswith(SURVEY)
+    )
+    return {
+        file.key: name for name in names if name not in own for block in blocks_of(store, name) for file in block.files
+    }
 
 
 def _say_what_it_is_trained_on(read: Sequence[str], written: Sequence[str], say: PrintLine) -> None:
     """Say which sources the tokenizer is trained on where they are not those that are written."""
-    others = [name for name in read if name not in written]
+    others = [name for name in read if name not in written]  # none where a tokenizer is given
     if others:
         say(f"the tokenizer is trained on {', '.join(read)} and synthetic items; {', '.join(others)} only for that")
 
@@ -147,16 +170,24 @@ def _claim_store(store: Store, fingerprint: dict[str, Any], say: PrintLine) -> N
     earlier = store.read_json(f"{UNFINISHED}/plan.json")
     if earlier == fingerprint:
         return
+    differs = [key for key, value in fingerprint.items() if (earlier or {}).get(key) != value]
     if earlier is not None:
-        differs = " and ".join(key for key, value in fingerprint.items() if earlier.get(key) != value)
         if store.read(DECIDED) is not None:
             raise BadInput(
-                f"{store.place} was begun with other {differs}: give the same options again, choose another "
-                f"--out, or delete {store.place}"
+                f"{store.place} was begun with other {' and '.join(differs)}: give the same options again, choose "
+                f"another --out, or delete {store.place}"
             )
-        say(f"{store.place} was begun with other {differs}, and nothing is written yet: beginning anew")
-    for folder in (STAGED, UNFINISHED):  # pieces are cut by how much is streamed: another plan's give other shards
-        store.remove(folder)
+        say(
+            f"{store.place} was begun with other {' and '.join(differs)}, and nothing is written yet: "
+            + ("beginning anew" if "format" in differs else "what is surveyed of files that are the same is kept")
+        )
+    if "settings" in differs:  # pieces are cut by how much is streamed: another plan's give other shards
+        store.remove(STAGED)
+    if "format" in differs:
+        store.remove(UNFINISHED)
+    for name in store.names(UNFINISHED):
+        if not name.endswith((SURVEY, "plan.json")):
+            store.remove(f"{UNFINISHED}/{name}")
     store.write_json(f"{UNFINISHED}/plan.json", fingerprint)
 
 
@@ -166,10 +197,13 @@ def _builtin(name: str, config: Config) -> Text:
     return origin, [Part(name, 0, size=config.data.builtin_characters, seed=config.seed)]
 
 
-def _from_folder(name: str, files: InputFiles, part_bytes: int) -> Text:
+def _from_folder(name: str, files: InputFiles, part_bytes: int, config: Config) -> Text:
     """Origin and parts of a source in a folder. Raises BadInput for a broken about.json."""
     origin = {"origin": str(files.folder.parent), **_about(files.folder / "about.json")}
-    return origin, file_parts(name, files.paths, files.folder, part_bytes)
+    data = config.data
+    return origin, file_parts(
+        name, files.paths, files.folder, part_bytes, text_field=data.text_field, duplicates=data.duplicates
+    )
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -202,4 +236,5 @@ def _from_hub(
 
     runner(f"{source.name} from the hub", work, [Part(source.name, 0, size=characters)])
     origin = {"origin": f"hub: {source.hub.dataset}", "revision": staged.revision, "license": source.hub.license}
-    return origin, file_parts(source.name, staged.files(source, folder), folder / source.name, part_bytes)
+    files = staged.files(source, folder)
+    return origin, file_parts(source.name, files, folder / source.name, part_bytes, duplicates=config.data.duplicates)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
-from hamner.runs.files import write_bytes
+from hamner.runs.files import json_bytes, write_bytes
 
 UNFINISHED = "unfinished"  # folder of what is needed until the manifest is written
+SURVEY = ".survey.npz"  # ending of a file there that stays useful when the plan changes
 
 
 class Store:
@@ -43,7 +44,7 @@ class Store:
             self._files.pipe_file(self._path(name), bytes(data))
 
     def write_json(self, name: str, value: Any) -> None:
-        self.write(name, (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode())
+        self.write(name, json_bytes(value))
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None when there is no such file."""
@@ -61,6 +62,14 @@ class Store:
             raise BadInput(
                 f"{self._path(name)} is broken: {error}; choose another --out, or delete {self.place} to prepare again"
             ) from None
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder, sorted; none where there is no such folder."""
+        try:
+            paths = self._files.ls(self._path(folder), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in paths)
 
     def size(self, name: str) -> int:
         """Size of a file in bytes; -1 when there is no such file."""

@@ -20,7 +20,7 @@ from hamner.data.tokenizer import Tokenizer
 def train_tokenizer(plan: Plan, dispositions: Mapping[str, Dispositions]) -> Tokenizer:
     """A tokenizer of the config's vocabulary. Raises BadInput when the text is too poor for it.
 
-    dispositions: of every document, by source.
+    dispositions: of every document, by source; these are read, in their order.
     """
     vocab_size = plan.config.size.vocab_size
     tokenizer = Tokenizer.train(_texts(plan, dispositions), vocab_size)
@@ -46,7 +46,7 @@ def documents_of(plan: Plan, name: str, dispositions: Dispositions, disposition:
 def _texts(plan: Plan, dispositions: Mapping[str, Dispositions]) -> Iterator[str]:
     """Training text of each source, and synthetic items of each level that training may draw."""
     data = plan.config.data
-    for name in plan.sources:
+    for name in dispositions:
         left = data.bpe_characters
         with closing(generator(documents_of(plan, name, dispositions[name], TRAIN))) as stream:
             for document in stream:

@@ -25,7 +25,7 @@ from hamner.data.preparation.plan import Plan
 from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.preparation.survey import unchanged_documents
 from hamner.data.sources import Document, Tally
-from hamner.data.tokenizer import Tokenizer
+from hamner.data.tokenizer import Ids, Tokenizer
 
 
 @dataclass
@@ -38,8 +38,8 @@ class Side:
     characters: int = 0
     utf8_bytes: int = 0
 
-    def add(self, document: Document, ids: Sequence[int], dtype: np.dtype[Any]) -> None:
-        self.ids += np.asarray(ids, dtype=dtype).tobytes()
+    def add(self, document: Document, ids: Ids, dtype: np.dtype[Any]) -> None:
+        self.ids += ids.astype(dtype).tobytes()
         self.tokens += len(ids)
         self.ends.append(self.tokens)
         self.characters += len(document.text)
@@ -119,7 +119,7 @@ class ShardWriter:
         return entry
 
 
-def encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[list[int]]:
+def encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[Ids]:
     """Token ids of each document, conversations in the chat template, each closed by <|endoftext|>."""
     return tokenizer.encode_documents([document.messages or document.text for document in documents])
 

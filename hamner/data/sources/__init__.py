@@ -24,7 +24,7 @@ SOURCES: dict[str, Source] = {source.name: source for source in (TINYSTORIES, FI
 
 def find_source(name: str) -> Source:
     """A known source, or the folder DIR/<name>/ of one's own."""
-    return SOURCES.get(name) or Source(name, parse=parse_any)
+    return SOURCES.get(name) or Source(name, parse=parse_any, keys=SFT.keys)
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,30 +1,24 @@
-"""Local files (jsonl, parquet, txt) and builtin text: the documents of a source, normalized and in one order.
+"""Local files and builtin text: the documents of a source, normalized and in one order.
 
-What is streamed from the hub is put into files first (hub_stream.py) and then read here.
+Which files of a folder are read says find_files.py, how their records are found file_formats.py. What is streamed from
+the hub is put into files first (hub_stream.py) and then read here.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
-import re
-import unicodedata
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.data.sources.file_formats import file_records
+from hamner.data.sources.find_files import READABLE, FoundFiles, find_files, list_names, path_text
+from hamner.data.sources.normalization import normalize
+from hamner.data.sources.records import Malformed
 from hamner.data.sources.source import Document, Source, Tally
 
-LINE_ENDS = re.compile(r"\r\n?")
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
-
-SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
-ROWS_AT_ONCE = 256  # of a parquet file: web pages of megabytes must not meet in memory
-
-Records = Iterator[tuple[str, Any, int]]  # place in the file, the record, bytes of the file read so far
+TAKE_AWAY = "mend it or take it away, and run the same command again: what is read of the other files is kept"
 
 
 def builtin_documents(source: Source, seed: int, characters: int) -> Iterator[Document]:
@@ -37,87 +31,74 @@ def builtin_documents(source: Source, seed: int, characters: int) -> Iterator[Do
         yield document
 
 
-def text_files(folder: Path) -> list[Path]:
-    """The files of a source's folder and below, sorted; none where there is no such folder."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name.endswith(SUFFIXES))
+def source_files(source: Source, folder: Path) -> FoundFiles:
+    """The files of DIR/<source>/ and below. Raises BadInput when none of them is read."""
+    place = folder / source.name
+    found = find_files(place)
+    if not found.paths:
+        what = "no such folder" if not place.is_dir() else f"no {READABLE} there"
+        if found.passed_over:
+            what += f"; it holds {list_names(found.passed_over, place)}"
+        raise BadInput(f"source '{source.name}' is missing: looked in {path_text(place)} ({what})")
+    return found
 
 
 def folder_files(source: Source, folder: Path) -> list[Path]:
-    """The files of DIR/<source>/ and below, sorted. Raises BadInput when there are none."""
-    place = folder / source.name
-    files = text_files(place)
-    if not files:
-        what = "no such folder" if not place.is_dir() else f"no {', '.join('*' + s for s in SUFFIXES)} there"
-        raise BadInput(f"source '{source.name}' is missing: looked in {place} ({what})")
-    return files
+    """The files of DIR/<source>/ and below that are read, sorted. Raises BadInput when there are none."""
+    return list(source_files(source, folder).paths)
 
 
 def folder_documents(
-    source: Source, files: Sequence[Path], tally: Tally, folder: Path | None = None
+    source: Source,
+    files: Sequence[Path],
+    tally: Tally,
+    folder: Path | None = None,
+    text_field: str = "text",
+    at_end: Callable[[Path], None] = lambda _: None,
 ) -> Iterator[Document]:
-    """One document a row (parquet), a line (jsonl) or a file (txt). Raises BadInput for an unreadable file.
+    """The documents of files, one a record. Raises BadInput for an unreadable file.
 
-    folder: above the files; a malformed record is listed with its path below it.
+    folder: above the files; a malformed record is listed with its path below it. text_field: key of the text, where a
+    record has it. at_end: called when all of a file is read.
     """
+    keys = tuple(dict.fromkeys((text_field, *source.keys)))
     for path in files:
-        read: Callable[[Path], Records] = (
-            _parquet if path.suffix == ".parquet" else _text if path.suffix == ".txt" else _json_lines
-        )
-        before, name = tally.bytes_read, path.relative_to(folder).as_posix() if folder else path.name
+        before, name = tally.bytes_read, path_text(path.relative_to(folder) if folder else path.name)
         try:
-            for where, record, position in read(path):
+            for where, record, position in file_records(path, keys):
                 tally.records += 1
                 tally.bytes_read = before + position
-                try:
-                    document = source.parse(json.loads(record) if isinstance(record, bytes) else record)
-                    document = Document(
-                        normalize(document.text),
-                        tuple((role, normalize(content)) for role, content in document.messages),
-                        document.cut_from,
-                    )
-                    document.text.encode()  # half a surrogate pair is no text
-                except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeError are ValueErrors too
-                    tally.skip(name + where, "nested too deeply" if isinstance(error, RecursionError) else str(error))
-                    continue
-                if len(document.text.strip()) >= source.min_characters:
+                document = _document(source, record, text_field)
+                if isinstance(document, Malformed):
+                    tally.skip(name + where, document.reason)
+                elif len(document.text.strip()) >= source.min_characters:
                     yield document
                 else:
                     tally.too_short += 1
-        except (OSError, EOFError, zlib.error, UnicodeError) as error:
-            raise BadInput(f"source '{source.name}': {path} cannot be read: {error}") from None
+        except (OSError, EOFError, UnicodeError) as error:
+            raise BadInput(f"source '{source.name}': {path_text(path)} cannot be read: {error}; {TAKE_AWAY}") from None
         tally.bytes_read = before + path.stat().st_size
+        at_end(path)
 
 
-def _json_lines(path: Path) -> Records:
-    with path.open("rb") as file, gzip.open(file, "rb") if path.suffix == ".gz" else file as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield f":{number}", line, file.tell()
-
-
-def _text(path: Path) -> Records:
-    yield "", {"text": path.read_text(encoding="utf-8")}, 0
-
-
-def _parquet(path: Path) -> Records:
-    """Raises OSError for a broken file, BadInput for one without a column of text."""
-    import pyarrow.parquet  # a quarter of a second, which jsonl and builtin text need not wait for
-
-    row, size = 0, path.stat().st_size
+def _document(source: Source, record: Any, text_field: str) -> Document | Malformed:
+    """The normalized document of a record."""
+    if isinstance(record, Malformed):
+        return record
+    if text_field != "text" and isinstance(record, dict) and record.get(text_field) is not None:
+        record = record | {"text": record[text_field]}
     try:
-        with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
-            if "text" not in file.schema_arrow.names:
-                raise BadInput(f"{path} has no column 'text'; its columns: {', '.join(file.schema_arrow.names)}")
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=["text"]):
-                for text in batch.column("text").to_pylist():
-                    yield f", row {row}", {"text": text}, row * size // file.metadata.num_rows
-                    row += 1
-    except pyarrow.ArrowException as error:
-        raise OSError(str(error)) from None
-
-
-def normalize(text: str) -> str:
-    """Unicode NFC, line ends LF, no control characters; applying it twice changes nothing."""
-    if CONTROL.search(text):  # also finds CR
-        text = CONTROL.sub("", LINE_ENDS.sub("\n", text))
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+        document = source.parse(record)
+        document = Document(
+            normalize(document.text),
+            tuple((role, normalize(content)) for role, content in document.messages),
+            document.cut_from,
+        )
+        document.text.encode()
+    except UnicodeEncodeError as error:
+        sign = ord(document.text[error.start])
+        return Malformed(f"not UTF-8 (byte 0x{sign & 0xFF:02x})" if 0xDC80 <= sign <= 0xDCFF else
+                         f"half of a surrogate pair (\\u{sign:04x}), which is not a character")  # fmt: skip
+    except ValueError as error:
+        return Malformed(str(error))
+    return document

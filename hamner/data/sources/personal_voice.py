@@ -23,4 +23,4 @@ def _builtin(rng: random.Random) -> Document:
     return Document(voice.document(rng))
 
 
-PERSONAL = Source(name="personal", builtin=_builtin, parse=parse)
+PERSONAL = Source(name="personal", builtin=_builtin, parse=parse, keys=("text", "video"))

@@ -1,7 +1,7 @@
-"""Chat / SFT conversations (JSONL messages): {"messages": [{"role", "content"}]}, or {"text"} with role tags.
+"""Chat / SFT conversations (JSONL messages, ShareGPT, Alpaca, prompt and completion), or text with role tags.
 
-The tags are `<|system|>`, `<|user|>` and `<|assistant|>` in plain text. Both formats are written in the one chat
-template.
+The tags are `<|system|>`, `<|user|>` and `<|assistant|>` in plain text. Every format is written in the one chat
+template. records.py knows the shapes.
 """
 
 from __future__ import annotations
@@ -10,49 +10,38 @@ import random
 import re
 from typing import Any
 
-from hamner.config.special_tokens import ROLES
+from hamner.data.sources.records import CONVERSATION_KEYS, checked, listed_messages, no_shape, paired_messages
 from hamner.data.sources.source import Document, Source, plain_document
 
 TAG = re.compile(r"<\|(system|user|assistant)\|>\n?")
+WANTED = ("messages", "conversations", "instruction", "prompt", "question", "text")
 
 
 def conversation(messages: list[tuple[str, str]]) -> Document:
-    """The document of a conversation. Raises ValueError for one without a turn of the user and of the assistant."""
-    roles = [role for role, _ in messages]
-    unknown = [role for role in roles if role not in ROLES]
-    if unknown:
-        raise ValueError(f"unknown role '{unknown[0]}'")
-    if "user" not in roles or "assistant" not in roles:
-        raise ValueError("no turn of a user or of the assistant")
-    return Document("\n".join(content for _, content in messages), tuple(messages))
+    """The document of a conversation. Raises ValueError for one that lacks a side, or has an empty answer."""
+    return Document("\n".join(content for _, content in checked(messages)), tuple(messages))
 
 
 def parse(record: Any) -> Document:
-    """The conversation of a JSON record of either format. Raises ValueError for any other record."""
-    if _has_messages(record):
-        return _from_messages(record)
-    if isinstance(record, dict) and isinstance(record.get("text"), str):
-        before, *rest = TAG.split(record["text"])
-        if before.strip() or not rest:
-            raise ValueError("text without role tags")
-        return conversation([(r, c.strip()) for r, c in zip(rest[::2], rest[1::2], strict=True)])
-    raise ValueError("neither 'messages' nor 'text' in the record")
+    """The conversation of a record of any shape. Raises ValueError, with the keys it has, for any other record."""
+    messages = listed_messages(record)
+    text = record.get("text") if isinstance(record, dict) else None
+    before, *rest = TAG.split(text) if isinstance(text, str) else [""]
+    if messages is None and rest and not before.strip():
+        messages = [(role, content.strip()) for role, content in zip(rest[::2], rest[1::2], strict=True)]
+    if messages is None:
+        messages = paired_messages(record)
+    if messages is not None:
+        return conversation(messages)
+    raise ValueError("text without role tags") if isinstance(text, str) else no_shape(record, *WANTED)
 
 
 def parse_any(record: Any) -> Document:
-    """The conversation of a record with messages, the text of any other. Raises ValueError for one without either."""
-    return _from_messages(record) if _has_messages(record) else plain_document(record)
-
-
-def _has_messages(record: Any) -> bool:
-    return isinstance(record, dict) and isinstance(record.get("messages"), list)
-
-
-def _from_messages(record: dict[str, Any]) -> Document:
-    try:
-        return conversation([(str(m["role"]), m["content"].strip()) for m in record["messages"]])
-    except (TypeError, KeyError, AttributeError):
-        raise ValueError("a message without role or content") from None
+    """The conversation of a record with messages, else its text, else its question and answer. Raises ValueError."""
+    messages = listed_messages(record)
+    if messages is None and not (isinstance(record, dict) and isinstance(record.get("text"), str)):
+        messages = paired_messages(record)
+    return plain_document(record) if messages is None else conversation(messages)
 
 
 def _builtin(rng: random.Random) -> Document:
@@ -61,4 +50,4 @@ def _builtin(rng: random.Random) -> Document:
     return conversation([(m["role"], m["content"]) for m in dialogues.conversation(rng)])
 
 
-SFT = Source(name="sft", builtin=_builtin, parse=parse)
+SFT = Source(name="sft", builtin=_builtin, parse=parse, keys=("text", *CONVERSATION_KEYS))

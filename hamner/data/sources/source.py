@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hamner.data.sources.records import no_shape
+
 MAX_LISTED = 1000  # malformed records that are listed one by one; the rest are only counted
 
 
@@ -63,9 +65,9 @@ class Tally:
 
 
 def plain_document(record: Any) -> Document:
-    """The document of a record {"text": ...}. Raises ValueError for any other record."""
+    """The document of a record {"text": ...}. Raises ValueError, with the keys it has, for any other record."""
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        raise ValueError("no 'text' in the record")
+        raise no_shape(record, "text")
     return Document(record["text"])
 
 
@@ -78,4 +80,5 @@ class Source:
     hub: HubDataset | None = None
     min_characters: int = 1  # a shorter text is not a document
     parse: Callable[[Any], Document] = plain_document  # of one JSON record
+    keys: tuple[str, ...] = ("text",)  # of a record that `parse` looks at: the columns read of a parquet file
     is_text: bool = True  # False: there are no documents to prepare

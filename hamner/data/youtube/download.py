@@ -21,18 +21,28 @@ import yt_dlp
 from yt_dlp.utils import YoutubeDLError, make_archive_id
 
 from hamner.config.errors import BadInput
-from hamner.data.youtube.captions import is_whole, whole_text
+from hamner.data.youtube.caption_text import is_whole, whole_text
 from hamner.runs.files import write_text
 
 PARTIAL = ".partial"
 RETRIES = 5
 TOO_MANY_REQUESTS = "HTTP Error 429"
+LEFT_OUT, NOT_REACHED = "left out", "not reached"
+NO_NETWORK = re.compile(
+    "Failed to resolve|Name or service not known|Temporary failure in name resolution|nodename nor servname|"
+    "getaddrinfo|Network is unreachable|No route to host|Unable to connect to proxy|Tunnel connection failed"
+)
+NOT_THERE = re.compile("Connection refused|timed out", re.IGNORECASE)  # that one host
+OFFLINE = "not requested: there is no network; use the same command again when there is"
 LATER = "not requested: the site has had too many requests; use the same command again in an hour or two"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result for one video. problem: why it has no captions, or empty; how: how its captions came here."""
+    """The result for one video. problem: why it has no captions, or empty; how: how its captions came here.
+
+    how is NOT_REACHED where the network is at fault, and LEFT_OUT for another file of a video.
+    """
 
     video: str  # its id, or the address when nothing else is known
     problem: str = ""
@@ -84,12 +94,14 @@ def fetch(target: str | Path, folder: Path, language: str, sleep_seconds: float)
                     archive.add(entry)
                     outcome = Outcome(_name(entry), how="fetched again" if is_again else "fetched")
             except (YoutubeDLError, OSError, ValueError, LookupError, TypeError) as error:  # also yt-dlp's own bugs
-                outcome = Outcome(_name(entry), _reason(error, log))
+                outcome = _failure(_name(entry), _reason(error, log))
             if outcome.video not in seen:
                 yield outcome
             seen.add(outcome.video)
-            if TOO_MANY_REQUESTS in outcome.problem:
-                yield from (Outcome(_name(e), LATER) for e in todo)
+            is_offline = bool(NO_NETWORK.search(outcome.problem))
+            if TOO_MANY_REQUESTS in outcome.problem or is_offline:
+                rest = (OFFLINE, NOT_REACHED) if is_offline else (LATER,)
+                yield from (Outcome(_name(e), *rest) for e in todo)
                 break
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
@@ -163,7 +175,7 @@ def _fetch_one(downloader: yt_dlp.YoutubeDL, info: dict[str, Any], folder: Path,
         raise BadInput("its captions could not be written")
     path = folder / Path(captions["filepath"]).name
     try:
-        whole_text(path)
+        whole_text(path, is_strict=True)
     except BadInput:
         path.unlink(missing_ok=True)
         raise
@@ -185,6 +197,15 @@ def _reason(error: Exception, log: _Log) -> str:
     line = re.sub(r"ERROR: (\[[^\]]+\] (\S+: )?)?", "", line)
     of_video = [match[1] for warning in log.warnings if (match := re.match(r"\[[^\]]+\] \S+: (.*)", warning))]
     return (f"{line} ({of_video[-1]})" if of_video and isinstance(error, BadInput) else line)[:300]
+
+
+def _failure(video: str, reason: str) -> Outcome:
+    """The outcome of a video that failed; where the network is at fault, that is what it says first."""
+    if NO_NETWORK.search(reason):
+        return Outcome(video, f"there is no network: connect, and use the same command again ({reason})", NOT_REACHED)
+    if NOT_THERE.search(reason):
+        return Outcome(video, f"cannot be reached: {reason}", NOT_REACHED)
+    return Outcome(video, reason)
 
 
 class _Archive:

@@ -1,6 +1,6 @@
 """YouTube captions to training samples: gather the caption files of a target in one folder, then cut them.
 
-In: an address, or files on this disk. Out: OUT/youtube/*.vtt, OUT/training_samples.jsonl, OUT/stats.json.
+In: an address, or files on this disk. Out: OUT/youtube/*.vtt, *.srt, OUT/training_samples.jsonl, OUT/stats.json.
 """
 
 from __future__ import annotations
@@ -8,13 +8,23 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hamner.config.errors import BadInput
-from hamner.data.youtube.caption_files import caption_files, caption_stem, is_address, videos_of
-from hamner.data.youtube.captions import read_captions, whole_text
-from hamner.data.youtube.download import Outcome, fetch, fetched_ids
+from hamner.data.youtube.caption_files import (
+    Video,
+    by_language,
+    caption_files,
+    caption_stem,
+    is_address,
+    is_captions,
+    videos_of,
+)
+from hamner.data.youtube.caption_text import whole_text
+from hamner.data.youtube.captions import read_captions
+from hamner.data.youtube.download import LEFT_OUT, Outcome, fetch, fetched_ids
 from hamner.data.youtube.samples import MIN_CHARACTERS, Cut, samples
 from hamner.runs.files import write_json, write_text
 
@@ -26,41 +36,58 @@ def gather(target: str, folder: Path, language: str, sleep_seconds: float) -> It
         yield from fetch(address, folder, language, sleep_seconds)
         return
     files = caption_files(Path(target).expanduser())
-    named = videos_of([path for path in files if path.suffix == ".vtt"], fetched_ids(folder))
+    videos = videos_of([path for path in files if is_captions(path)], fetched_ids(folder))
+    groups: dict[tuple[Path, str] | str, list[Path]] = {}
+    for path, video in videos.items():  # a file without an id is a video of its own, whatever its name
+        groups.setdefault((path.parent, video.id) if video.id == caption_stem(path) else video.id, []).append(path)
     seen: set[str] = set()
+    for paths in groups.values():
+        for outcome in _copy_first(
+            sorted(paths, key=lambda path: by_language(path, language)), videos, folder, language
+        ):
+            yield outcome
+            seen.add(outcome.video)
     for path in files:
-        outcomes = (
-            [_copy(path, named[path][0], folder, language, seen)]
-            if path in named
-            else list(fetch(path, folder, language, sleep_seconds))
-        )
-        for outcome in outcomes:
+        for outcome in () if path in videos else fetch(path, folder, language, sleep_seconds):
             if outcome.video not in seen or outcome.problem:
                 yield outcome
             seen.add(outcome.video)
 
 
-def _copy(path: Path, video: str, folder: Path, language: str, seen: set[str]) -> Outcome:
-    """Copy a caption file into the folder, under a name of its own.
+def _copy_first(paths: Sequence[Path], videos: Mapping[Path, Video], folder: Path, language: str) -> Iterator[Outcome]:
+    """Copy the first of one video's files that can be read. The others are left out, and each is said."""
+    problems: list[Outcome] = []
+    for number, path in enumerate(paths, start=1):
+        outcome = _copy(path, videos[path], folder, language)
+        if not outcome.problem:
+            yield from (replace(problem, how=LEFT_OUT) for problem in problems)
+            yield outcome
+            for other in paths[number:]:
+                line = f"another caption file of {outcome.video}, left out: {other.parent}"
+                yield Outcome(other.name, line, LEFT_OUT)
+            return
+        problems.append(outcome)
+    yield problems[0]
+    yield from (replace(problem, how=LEFT_OUT) for problem in problems[1:])
 
-    seen: videos that already have captions of this run; a file without an id is a video of its own, whatever its name.
-    """
+
+def _copy(path: Path, video: Video, folder: Path, language: str) -> Outcome:
+    """Copy a caption file into the folder, under a name of its own."""
     try:
         captions = read_captions(path)
-        if captions.language and captions.language.split("-")[0] != language.split("-")[0]:
-            raise BadInput(f"captions in '{captions.language}', not in '{language}' (--language chooses)")
-        text, copy = whole_text(path), folder / path.name
-        if video == caption_stem(path):
+        own = captions.language or video.language
+        if own and own.split("-")[0] != language.split("-")[0]:
+            raise BadInput(f"captions in '{own}', not in '{language}' (--language chooses)")
+        text, copy, name = whole_text(path), folder / path.name, video.id
+        if name == caption_stem(path):
             copy = _free_or_same(copy, text)
-            video = caption_stem(copy)
+            name = caption_stem(copy)
         if copy.is_file() and copy.read_text(encoding="utf-8") == text:
-            return Outcome(video)
-        if video in seen:
-            raise BadInput(f"another caption file of {video}, left out: {path.parent}")
+            return Outcome(name)
         write_text(copy, text)
     except BadInput as error:
         return Outcome(path.name, str(error))
-    return Outcome(video, how="copied")
+    return Outcome(name, how="copied")
 
 
 def _free_or_same(path: Path, text: str) -> Path:
@@ -71,12 +98,18 @@ def _free_or_same(path: Path, text: str) -> Path:
     return next(place for place in places if not place.is_file() or place.read_text(encoding="utf-8") == text)
 
 
-def write_samples(out: Path, cut: Cut, say: Callable[[str], None] = print) -> set[str]:
-    """Cut everything in OUT/youtube; returns the names of the files that gave samples."""
+def write_samples(out: Path, cut: Cut, language: str = "en", say: Callable[[str], None] = print) -> dict[str, str]:
+    """Cut everything in OUT/youtube; returns of each file that gave samples its name and its video's id.
+
+    language: of several files of a video that in this one is cut.
+    """
     lines, kinds, words = [], Counter[str](), Counter[str]()
-    names: set[str] = set()
-    paths = sorted((out / "youtube").glob("*.vtt"))
-    for path, (video, title) in videos_of(paths, fetched_ids(out / "youtube")).items():
+    names: dict[str, str] = {}
+    paths = sorted(path for path in (out / "youtube").iterdir() if is_captions(path))
+    videos = videos_of(paths, fetched_ids(out / "youtube"))
+    place = {video.id: number for number, video in reversed(list(enumerate(videos.values())))}  # of its first file
+    for path in sorted(paths, key=lambda path: (place[videos[path].id], by_language(path, language))):
+        video, title = videos[path].id, videos[path].title
         if video in words:
             say(f"{path.name}: another caption file of {video}, left out")
             continue
@@ -90,7 +123,7 @@ def write_samples(out: Path, cut: Cut, say: Callable[[str], None] = print) -> se
             continue
         if captions.malformed:
             say(f"{path.name}: {captions.malformed} malformed cues passed over")
-        names.add(path.name)
+        names[path.name] = video
         words[video] = len(captions.words)
         kinds.update(sample["source"] for sample in of_video)
         lines += [json.dumps(sample, ensure_ascii=False) + "\n" for sample in of_video]

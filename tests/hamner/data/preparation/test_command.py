@@ -8,7 +8,7 @@ import sys
 from functools import partial
 
 import pytest
-from sample_texts import command_arguments, file_hashes, prose, turns, write_lines
+from sample_texts import command_arguments, file_hashes, prose, turns, write_lines, write_parquet
 
 from hamner.config.schema import SOURCE_NAMES
 from hamner.data.preparation.command import prepare_command
@@ -251,9 +251,128 @@ def test_nothing_is_lost_to_a_source_that_is_only_read(texts, tmp_path, capsys):
     assert main(arguments(tmp_path / "alone")) == 0
     assert file_hashes(tmp_path / "alone")["tokenizer.json"] == file_hashes(tmp_path / "out")["tokenizer.json"]
     write_lines(tmp_path / "data" / "tinystories" / "a.jsonl", web)
-    assert main(arguments(tmp_path / "copy")) == 2
+    capsys.readouterr()
+    assert main(arguments(tmp_path / "copy")) == 0
+    said = capsys.readouterr().out
+    assert "the tokenizer is trained without tinystories, which is not in the mix: source 'tinystories' has 0" in said
+    assert "(of 60 records: 60 duplicates of others)" in said
+    assert _manifest(tmp_path / "copy")["tokenizer"] == "trained on fineweb_edu, sft, personal and synthetic items"
+
+
+@pytest.mark.mended("texts too short to count")
+def test_a_source_without_documents_says_what_became_of_its_records(tmp_path, capsys):
+    for source in ("tinystories", "fineweb_edu"):
+        write_lines(tmp_path / "data" / source / "a.jsonl", [{"text": f"number {n}"} for n in range(20)])
+    assert main(command_arguments(tmp_path / "data", tmp_path / "out")) == 2
+    stories, web = capsys.readouterr().err.splitlines()
+    assert "(of 20 records: 20 texts of less than 30 characters, which do not count)" in stories
+    assert "20 texts of less than 50 characters" in web
+
+
+@pytest.mark.mended("sources that nobody asked for")
+def test_a_source_that_nobody_asked_for_is_not_demanded(texts, tmp_path, capsys):
+    """The tokenizer is trained on every known source that is there, but for one that is broken or too small."""
+    shutil.copytree(texts / "fineweb_edu", tmp_path / "data" / "fineweb_edu")
+    write_lines(tmp_path / "data" / "sft" / "a.jsonl", [{"text": "no tags"}] * 3)
+    write_lines(tmp_path / "data" / "personal" / "a.jsonl", [{"text": "one"}])
+    arguments = command_arguments(tmp_path / "data", tmp_path / "out", "--sources", "fineweb_edu", "vocab_size=320")
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "trained without sft, which is not in the mix: source 'sft': 3 of 3 records are malformed" in said
+    assert "trained without personal, which is not in the mix: source 'personal' has 1 documents" in said
+    manifest = _manifest(tmp_path / "out")
+    assert manifest["tokenizer"] == "trained on fineweb_edu and synthetic items" and main(arguments) == 0
+    assert main(command_arguments(tmp_path / "data", tmp_path / "all", "vocab_size=320")) == 2
+    shutil.rmtree(tmp_path / "data" / "fineweb_edu")  # it is in the mix that nobody has set
+    for source in ("sft", "personal"):
+        shutil.copy(texts / source / "a.jsonl", tmp_path / "data" / source / "a.jsonl")
+    assert main(command_arguments(tmp_path / "data", tmp_path / "two", "vocab_size=320")) == 0
+    assert list(_manifest(tmp_path / "two")["sources"]) == ["sft", "personal"]
+    (tmp_path / "empty").mkdir()
+    assert main(command_arguments(tmp_path / "empty", tmp_path / "none")) == 2
+    assert "source 'fineweb_edu' is missing" in capsys.readouterr().err
+
+
+@pytest.mark.mended("cases/data/markup_role")
+def test_brackets_in_roles_and_paths_are_printed_as_they_are(tmp_path, capsys):
+    """They read as rich's markup: a traceback after the survey, or the bracket was gone from the message."""
+    data, role = tmp_path / "[v2] :smile:" / "[/red]", {"role": "[/INST]", "content": "Hello"}
+    write_lines(data / "sft" / "[bold]a.jsonl", [{"messages": [role]}, *({"messages": turns(n)} for n in range(300))])
+    (data / "sft" / "[b].pdf").write_text("x")
+    out = tmp_path / "[/out]"
+    assert main(command_arguments(data, out, "--sources", "sft")) == 0
+    said = capsys.readouterr().out
+    assert "[bold]a.jsonl:1: unknown role '[/INST]'" in said and "[b].pdf" in said
+    assert f"from {data};" in said and f"finished: {out};" in said
+
+
+@pytest.mark.mended("a file name that is not UTF-8")
+def test_names_of_any_bytes_are_prepared_and_printed(tmp_path, capsys):
+    """Traceback: UnicodeEncodeError when the plan was written."""
+    folder = tmp_path / "data" / "sft" / os.fsdecode(b"caf\xe9")
+    write_lines(folder / os.fsdecode(b"\xff.jsonl"), ["{", *({"messages": turns(n)} for n in range(150))])
+    table = tmp_path / "data" / "tinystories" / "a.parquet"
+    write_parquet(table, [prose("tale", n) for n in range(60)])
+    table.rename(table.with_name(os.fsdecode(b"\xfe.parquet")))
+    (folder / os.fsdecode(b"\xfd.pdf")).write_text("x")
+    arguments = command_arguments(tmp_path / "data", tmp_path / "out")
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "caf\\xe9/\\xff.jsonl:1: " in said and "caf\\xe9/\\xfd.pdf" in said
+    assert main(arguments) == 0  # the manifest names the files as they are
+    (tmp_path / os.fsdecode(b"\xff")).mkdir()
+    assert main(command_arguments(tmp_path / os.fsdecode(b"\xff"), tmp_path / "other")) == 2
+    assert "\\xff: the name has a byte that is not UTF-8" in capsys.readouterr().err
+    (folder / os.fsdecode(b"\xff.jsonl")).unlink()
+    assert main(arguments) == 2
+
+
+@pytest.mark.mended("files that are passed over")
+def test_files_that_are_not_read_are_counted_and_named(texts, tmp_path, capsys):
+    shutil.copytree(texts / "sft", tmp_path / "data" / "sft")
+    for name in ("a.pdf", "b.docx", "c.parquet.gz", "._d.jsonl", "README.md"):
+        (tmp_path / "data" / "sft" / name).write_bytes(b"\xb0")
+    arguments = command_arguments(tmp_path / "data", tmp_path / "out", "--sources", "sft", "vocab_size=320")
+    assert main(arguments) == 0
+    assert (
+        "sft: 3 files are not read, for no reader knows the ending: a.pdf, b.docx, c.parquet.gz\n"
+        in capsys.readouterr().out
+    )
+    (tmp_path / "data" / "sft" / "a.jsonl").unlink()
+    assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert "source 'tinystories' has 0 documents in " in error and " without 60 duplicates; " in error
+    assert "it holds a.pdf, b.docx, c.parquet.gz" in error and "*.ndjson" in error
+
+
+@pytest.mark.mended("--data one level too deep")
+def test_a_folder_beside_the_one_that_is_meant_is_named(texts, tmp_path, capsys):
+    def error(data, source="fineweb_edu"):
+        assert main(command_arguments(data, tmp_path / "out", "--sources", source)) == 2
+        return capsys.readouterr().err
+
+    assert f"itself: give the one above, --data {texts}\n" in error(texts / "fineweb_edu")
+    assert f"itself: give the one above, --data {texts}\n" in error(texts / "fineweb_edu", "sft")
+    (tmp_path / "up" / "sft" / "deep").mkdir(parents=True)
+    assert f"give the one above, --data {tmp_path / 'up'}\n" in error(tmp_path / "up" / "sft" / "deep")
+    (tmp_path / "high").mkdir()
+    (tmp_path / "high" / "texts").symlink_to(texts)
+    assert f"give that, --data {tmp_path / 'high' / 'texts'}\n" in error(tmp_path / "high")
+    assert "is a file: --data takes hub, builtin, or a folder" in error(texts / "sft" / "a.jsonl")
+    assert f"give the one above, --data {texts}\n" in error(texts / "sft" / "a.jsonl")
+    (tmp_path / "loose").mkdir()
+    (tmp_path / "loose" / "a.txt").write_text("x")
+    assert "holds a.txt itself, of no source: put them into" in error(tmp_path / "loose")
+
+
+@pytest.mark.mended("text under another key")
+def test_text_under_another_key_is_named_in_the_config(tmp_path, capsys):
+    write_lines(tmp_path / "data" / "wiki" / "a.jsonl", [{"body": prose("wiki", n, 40)} for n in range(60)])
+    arguments = command_arguments(tmp_path / "data", tmp_path / "out", "--sources", "wiki", "vocab_size=320")
+    assert main(arguments) == 2
+    assert "no 'text' in the record; its keys: 'body'" in capsys.readouterr().err
+    assert main([*arguments, "data.text_field=body"]) == 0
+    assert _manifest(tmp_path / "out")["sources"]["wiki"]["records"] == 60
+    assert main(arguments) == 2  # finished, with other settings
 
 
 def test_duplicates_can_be_kept(texts, tmp_path):

@@ -25,7 +25,7 @@ def test_more_than_one_malformed_record_in_a_hundred_stops(folder, tmp_path):
         prepare_run(folder, tmp_path / "again")
     (problem,) = caught.value.problems
     assert "source 'sft': 2 of 102 records" in problem and "1%" in problem
-    assert "more.jsonl:61: " in problem and "worse.jsonl:1: neither 'messages'" in problem
+    assert "more.jsonl:61: " in problem and "worse.jsonl:1: no 'messages'" in problem
 
 
 def test_a_source_of_four_documents_is_too_small(folder, tmp_path):

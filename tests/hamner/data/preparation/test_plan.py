@@ -103,5 +103,5 @@ def test_a_row_without_text_is_malformed(tales):
     assert _command(tales / "out") == 0
     facts = json.loads((tales / "out" / "manifest.json").read_text())["sources"]["tinystories"]
     assert facts["dropped"]["malformed"] == 1 and facts["records"] == 1501
-    assert facts["skipped"] == ["00000.parquet, row 300: no 'text' in the record"]
+    assert facts["skipped"] == ["00000.parquet, row 300: no 'text' in the record: it is a null"]
     assert facts["documents"] + facts["heldout_documents"] + sum(facts["dropped"].values()) == 1501

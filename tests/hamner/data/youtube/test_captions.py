@@ -113,7 +113,7 @@ def test_malformed_cues_are_counted(tmp_path):
         (rolling([(0, 2, "some words here")])[:-20], "half-written: ends in the middle of a line"),
         (cues((0, 2, "hi"))[:-4] + "\n", "half-written: ends within a cue"),
         (cues((0, 2, "caf\u00e9")).encode()[:-3], "half-written, or not UTF-8 text"),
-        ("<html>sorry</html>\n", "not WebVTT: it begins with '<html>sorry"),
+        ("<html>sorry</html>\n", "not WebVTT or SubRip (.srt): it begins with '<html>sorry"),
         ("WEBVTT\n\n", "captions without a word"),
         (cues((0, 2, "[Music]")), "captions without a word"),
     ],

@@ -1,0 +1,124 @@
+"""Opening text files: decompression (gzip, zstd, bzip2, lz4, brotli, xz) and detection of the encoding.
+
+Data in: a path. Data out: a stream of bytes that knows its first bytes, how much of the file is read, and whether the
+file goes on after the end of what was compressed.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import json
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from hamner.data.sources.find_files import COMPRESSED_SUFFIXES, file_format
+
+CHUNK = 2**17  # bytes decompressed at a time
+BEGINNINGS = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"PAR1": "parquet",
+    b"\xfd7zX": "xz",
+}
+
+
+@dataclass
+class ByteStream:
+    """The bytes of a file, decompressed."""
+
+    file: io.BufferedReader
+    head: bytes  # the first ones, which are still to be read
+    on_disk: IO[bytes]
+    decompressed: _Decompressed | None
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file read so far, as it lies on disk."""
+        return self.on_disk.tell()
+
+    @property
+    def trailing(self) -> bool:
+        """Whether something else follows what was compressed; known at the end."""
+        return self.decompressed is not None and self.decompressed.trailing
+
+
+class _Decompressed(io.RawIOBase):
+    """What a decompressor gives; what follows the end of its data ends the stream instead of failing."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self._has_data, self.trailing = inner, False, False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._inner.read1(len(buffer)) if hasattr(self._inner, "read1") else self._inner.read(len(buffer))
+        except gzip.BadGzipFile as error:
+            if not self._has_data or "Not a gzipped file" not in str(error):
+                raise
+            self.trailing, data = True, b""
+        except (zlib.error, lzma.LZMAError) as error:
+            raise OSError(str(error)) from None
+        self._has_data = self._has_data or bool(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+        super().close()
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[ByteStream]:
+    """Open a file, decompressed as its name says. Raises OSError or EOFError, here or while it is read."""
+    with ExitStack() as stack:
+        on_disk = stack.enter_context(path.open("rb"))
+        _, compressed = file_format(path)
+        inner = _Decompressed(_decompressor(on_disk, compressed)) if compressed else None
+        file = io.BufferedReader(stack.enter_context(inner), CHUNK) if inner else on_disk
+        yield ByteStream(file, file.peek(4)[:4], on_disk, inner)  # type: ignore[arg-type]
+
+
+def _decompressor(file: IO[bytes], suffix: str) -> Any:
+    if suffix == ".gz":
+        return gzip.GzipFile(fileobj=file)
+    if suffix == ".xz":
+        return lzma.LZMAFile(file)
+    import pyarrow  # a quarter of a second, which other files need not wait for
+
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), COMPRESSED_SUFFIXES[suffix])
+
+
+def check_is_text(head: bytes) -> None:
+    """Raises OSError for a file whose first bytes are those of a format that its name does not tell."""
+    for beginning, name in BEGINNINGS.items():
+        if head.startswith(beginning):
+            raise OSError(f"it is a {name} file: let its name end so, or unpack it")
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding of a text that begins with these bytes: by its byte order mark, or by where its zeros are."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
+        return json.detect_encoding(head)
+    zeros = [byte == 0 for byte in head]
+    patterns: dict[tuple[bool, ...], str] = {
+        (False, True, False, True): "utf-16-le",
+        (True, False, True, False): "utf-16-be",
+    }
+    return patterns.get(tuple(zeros), "utf-8-sig")
+
+
+def not_text(error: UnicodeDecodeError) -> str:
+    """What is wrong with bytes that are not text, and the way out."""
+    name = "UTF-8" if error.encoding.startswith("utf-8") or error.encoding == "utf8" else error.encoding
+    return f"not {name} (byte 0x{error.object[error.start]:02x} at {error.start}): save it as UTF-8"

@@ -1,0 +1,117 @@
+"""Shapes of records that people have: each becomes the same conversation, and the others say what they lack."""
+
+import json
+
+import pytest
+
+from hamner.data.sources import SOURCES, find_source
+
+SAYS = [("user", "Where is the mill?"), ("assistant", "By the river.")]
+LISTED = [{"role": role, "content": content} for role, content in SAYS]
+SHAREGPT = [{"from": "human", "value": SAYS[0][1]}, {"from": "gpt", "value": SAYS[1][1]}]
+QUESTION, ANSWER = SAYS[0][1], SAYS[1][1]
+SYSTEM = ("system", "Be kind.")
+
+
+def parts(*texts):
+    return [{"type": "text", "text": text} for text in texts]
+
+
+@pytest.mark.mended("cases/data/sft_sharegpt, sft_alpaca, sft_list_line, sft_parts")
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"messages": LISTED},
+        {"messages": SHAREGPT},
+        {"conversations": SHAREGPT},  # LMFlow #720, openchat #79
+        {"conversations": LISTED},
+        {"conversation": SHAREGPT, "id": 3},
+        LISTED,  # nanochat: the line is the list
+        {"instruction": QUESTION, "input": "", "output": ANSWER},
+        {"instruction": QUESTION, "output": ANSWER, "text": "Below is an instruction ..."},  # tatsu-lab/alpaca
+        {"instruction": QUESTION, "context": "", "response": ANSWER, "category": "open_qa"},  # Dolly
+        {"prompt": QUESTION, "completion": ANSWER},
+        {"prompt": QUESTION, "response": ANSWER},
+        {"prompt": LISTED[:1], "completion": LISTED[1:]},  # TRL
+        {"question": QUESTION, "answer": ANSWER},
+        {"query": QUESTION, "response": ANSWER},
+        {"input": QUESTION, "output": ANSWER},
+        {"user": QUESTION, "assistant": ANSWER},
+        {"inputs": QUESTION, "targets": ANSWER},  # FLAN
+        {"messages": json.dumps(LISTED), "id": "3"},  # a cell of a table
+        {"messages": [{"role": "user", "content": parts(QUESTION)}, {"role": "assistant", "content": parts(ANSWER)}]},
+        {"messages": [{"role": "User", "content": [QUESTION]}, {"role": "Assistant", "content": ANSWER + "\n"}]},
+        {"text": f"<|user|>\n{QUESTION}\n<|assistant|>\n{ANSWER}"},
+    ],
+)
+def test_every_shape_becomes_the_same_conversation(record):
+    assert list(SOURCES["sft"].parse(record).messages) == SAYS
+
+
+@pytest.mark.mended("role developer")
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"messages": [{"role": "developer", "content": "Be kind."}, *LISTED]},
+        {"conversations": SHAREGPT, "system": "Be kind."},
+        {"system_prompt": "Be kind.", "question": QUESTION, "response": ANSWER},  # OpenOrca
+        {"system": "Be kind.", "instruction": QUESTION, "input": "", "output": ANSWER},
+    ],
+)
+def test_system_prompts_are_read_wherever_they_stand(record):
+    assert list(SOURCES["sft"].parse(record).messages) == [SYSTEM, *SAYS]
+
+
+def test_an_instruction_is_read_with_its_input_and_its_history():
+    parse = SOURCES["sft"].parse
+    messages = parse(
+        {"instruction": "Add", "input": "1, 2", "output": "3", "history": [["Hello", "Good day"]]}
+    ).messages
+    assert messages == (("user", "Hello"), ("assistant", "Good day"), ("user", "Add\n\n1, 2"), ("assistant", "3"))
+    two = parse({"messages": [{"role": "user", "content": parts("a", "b")}, LISTED[1]]})
+    assert two.messages[0] == ("user", "a\nb")
+
+
+@pytest.mark.mended("cases/data/sft_empty_content, tool turns, keys that are named")
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"messages": [LISTED[0], {"role": "assistant", "content": ""}]}, "an empty turn of the assistant"),
+        ({"messages": [LISTED[0], {"role": "assistant", "content": " \n"}]}, "an empty turn of the assistant"),
+        ({"text": "<|user|>Hello<|assistant|>  "}, "an empty turn of the assistant"),
+        ({"prompt": "x", "completion": " "}, "an empty turn of the assistant"),
+        ({"instruction": " ", "input": "", "output": "x"}, "nothing under 'instruction'"),
+        ({"messages": [*LISTED, {"role": "tool", "content": "3"}]}, "a turn of a tool (role 'tool')"),
+        ({"conversations": [*SHAREGPT, {"from": "function_call", "value": "f()"}]}, "a turn of a tool"),
+        ({"messages": [LISTED[0], {"role": "assistant", "content": None, "tool_calls": [{}]}]}, "a call of a tool"),
+        ({"messages": [LISTED[0], {"role": "[/INST]", "content": "x"}]}, "unknown role '[/INST]'"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "not text (image_url)"),
+        ({"messages": [{"role": "user", "content": None}]}, "a message without role or content"),
+        ({"messages": ["Hello"]}, "a message without role or content"),
+        ({"messages": "[{"}, "Expecting property name"),
+        ({"messages": []}, "no turn of a user"),
+        ({"messages": "Hello"}, "no 'messages' in the record: it is a string"),
+        ({"chosen": "x", "rejected": "y"}, "in the record; its keys: 'chosen', 'rejected'"),
+        ({"prompt": "x", "question": "y", "answer": "z"}, "which of the keys 'prompt', 'question', 'answer'"),
+        ({"question": "x", "context": "the story", "answer": "z"}, "is it part of the question?"),
+        ({"prompt": "x", "completion": 3}, "a message without role or content"),
+        ({f"key{n}": n for n in range(30)}, "'key11', ..."),
+        ({}, "its keys: none"),
+        ([1, 2], "which is a list"),
+        ("Hello", "which is a string"),
+        (None, "which is a null"),
+    ],
+)
+def test_any_other_record_is_refused_with_the_reason(record, reason):
+    with pytest.raises(ValueError) as caught:
+        SOURCES["sft"].parse(record)
+    assert reason in str(caught.value)
+
+
+def test_a_source_of_ones_own_prefers_text_to_a_question_and_its_answer():
+    wiki = find_source("wiki")
+    assert wiki.parse({"text": "A page", "question": "x", "answer": "y"}).messages == ()
+    assert list(wiki.parse({"question": QUESTION, "answer": ANSWER}).messages) == SAYS
+    assert list(wiki.parse({"conversations": SHAREGPT}).messages) == SAYS
+    with pytest.raises(ValueError, match="no 'text' in the record; its keys: 'title'"):
+        wiki.parse({"title": "x"})
