@@ -4,7 +4,8 @@ In: a folder that hamner/data/preparation/ has written. Out: the tokens of each 
 
 FOLDER/manifest.json                          of each source: its origin, its counts, its shards with their sha256, what
                                               was dropped and why; the rules of the split
-FOLDER/tokenizer.json                         the tokenizer whose ids the shards hold
+FOLDER/tokenizer.json                         the tokenizer whose ids the shards hold; beside it its chat template as
+                                              transformers reads it, tokenizer_config.json
 FOLDER/<source>.<part>.<shard>.train.bin      and .heldout.bin, .heldout.ends.bin: see preparation/write_shards.py
 
 The folder of a run that reads data prepared beforehand holds no shards: `folder` in its manifest says where they are.

@@ -32,6 +32,25 @@ from hamner.runs.files import write_text
 
 Ids = npt.NDArray[np.uint32]
 
+FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
+CHAT_TEMPLATE = (  # of transformers (jinja): as encode_chat, but a reserved word in a message is not kept text there
+    "{% for message in messages %}"
+    r"{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
+    r"{% endfor %}{{ '<|im_start|>assistant\n' if add_generation_prompt else '<|endoftext|>' }}"
+)
+
+
+def transformers_config() -> str:
+    """The text of a tokenizer_config.json: what transformers' AutoTokenizer needs beside tokenizer.json."""
+    end = RESERVED[END_OF_TEXT]
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), end),
+        "clean_up_tokenization_spaces": False,
+        "chat_template": CHAT_TEMPLATE,
+    }
+    return json.dumps(config, indent=1) + "\n"
+
 
 def _ids(ids: Sequence[int]) -> Ids:
     return np.array(ids, dtype=np.uint32)
@@ -85,7 +104,7 @@ class Tokenizer:
 
         Raises BadInput where that fails.
         """
-        path = Path(name) / "tokenizer.json"
+        path = Path(name) / FILE
         if not path.is_file():
             if Path(name).is_absolute() or str(name).count("/") != 1:
                 raise BadInput(f"no tokenizer at {path}: give a folder that holds one, or a Hugging Face Hub id")
@@ -107,8 +126,9 @@ class Tokenizer:
         return self._json
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json."""
-        write_text(folder / "tokenizer.json", self._json)
+        """Write tokenizer.json, and tokenizer_config.json with the chat template for transformers."""
+        write_text(folder / FILE, self._json)
+        write_text(folder / CONFIG_FILE, transformers_config())
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without reserved ones."""
@@ -189,7 +209,7 @@ def _download(send: Send, name: str, deadline: float) -> None:
 
     send("ready")
     try:  # half of the time is for the question whether a newer one exists; without an answer the cached one is used
-        send(hf_hub_download(name, "tokenizer.json", etag_timeout=min(10.0, deadline / 2)))
+        send(hf_hub_download(name, FILE, etag_timeout=min(10.0, deadline / 2)))
     except Exception as error:  # the libraries raise a dozen kinds
         raise Failed(hub_errors.reason(error)) from None
 

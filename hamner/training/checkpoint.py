@@ -3,6 +3,7 @@
 FOLDER/model.safetensors       weights (and any further group: optimizer, average)
 FOLDER/state.json              numbers, model config, checksums of the other files and of itself
 FOLDER/tokenizer.json          the tokenizer of the weights: a checkpoint is all that chat needs
+FOLDER/tokenizer_config.json   the chat template, as transformers reads it
 
 Loading never runs code. A torn or altered folder is noticed by its checksums; the one before it is used then, and the
 user is told.
@@ -25,12 +26,13 @@ from torch import Tensor
 from hamner.config.errors import BadInput
 from hamner.config.load import parse
 from hamner.config.schema import ModelConfig
-from hamner.data.tokenizer import Tokenizer
+from hamner.data.tokenizer import CONFIG_FILE, Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json, write_json
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
+WITH_TEMPLATE = {*WEIGHTS_ONLY, CONFIG_FILE}  # the latter is for transformers, and not in older checkpoints
 
 
 class Corrupt(BadInput):
@@ -180,7 +182,7 @@ def prune(
             continue
         if name not in weights_of:
             shutil.rmtree(path, ignore_errors=True)
-        elif {file.name for file in path.iterdir()} != {STATE, *WEIGHTS_ONLY}:
+        elif {file.name for file in path.iterdir()} - {STATE, *WITH_TEMPLATE}:
             keep_weights(path)
     for path in folder.glob(".step_*"):
         if f".{os.getpid()}." not in path.name and path not in steps:
@@ -193,7 +195,7 @@ def keep_weights(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         return
     state = read_json(folder / STATE)
-    sums = {name: value for name, value in state["sha256"].items() if name in WEIGHTS_ONLY}
+    sums = {name: value for name, value in state["sha256"].items() if name in WITH_TEMPLATE}
     write_json(folder / STATE, _sealed({**state, "sha256": sums}))  # first: the folder is whole at any moment
     for path in folder.iterdir():
         if path.name not in (STATE, *sums):

@@ -2,7 +2,9 @@
 
 The numbers are those of FineWeb (Penedo et al. 2024): 112 hashes of the 5-word shingles in 14 bands of 8. Two
 texts that share a band are near-duplicates: at a Jaccard similarity s with probability 1 - (1 - s⁸)¹⁴, which is
-0.05 at s = 0.5, 0.56 at 0.7, 0.92 at 0.8. Near-duplicates of near-duplicates are one cluster.
+0.05 at s = 0.5, 0.56 at 0.7, 0.92 at 0.8. Near-duplicates of near-duplicates are one cluster. As DataTrove does for the
+web, which words are numbers and where accents stand does not tell two texts apart; in conversations it does, since
+arithmetic is among them.
 
 Of a cluster one document is kept: the one whose text has the smallest hash, so that neither the order of the files
 nor the number of processes matters. The index of bands lies on disk; in memory a document costs some ten bytes, one
@@ -14,6 +16,7 @@ Data in: documents. Data out: of each, whether it is kept, an exact or a near-du
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,14 +33,49 @@ SEED = 1
 KEYS_AT_ONCE = 2**22  # sorted at a time
 KEPT, EXACT, NEAR = range(3)  # kinds of documents
 WORD = re.compile(r"\w+")
+MANY_NUMBERS = 0.1  # of the words of a text: more may be what tells it from others
+ACCENT = re.compile("[\u0300-\u036f]+")  # those of Latin, Greek and Cyrillic letters
+# Chinese and Japanese, Thai, Lao, Burmese, Khmer: between two signs of punctuation stands a clause, not a word.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff]"
+)
 
 Keys = npt.NDArray[np.uint64]
 
 
 def words(document: Document) -> list[str]:
-    """The words that are compared: lower case, without punctuation, of a conversation without its system prompt."""
-    text = document.without_system_prompt().text
-    return WORD.findall(text.lower()) or list(text)
+    """The words that are compared: lower case, without punctuation, of a conversation without its system prompt.
+
+    Of other text also without accents, and each number is 0, unless numbers are much of it, as in arithmetic. Where a
+    script has no spaces between words, each sign is one.
+    """
+    text = document.without_system_prompt().text.lower()
+    if not text.isascii():
+        text = _spaced(text, strips_accents=not document.messages)
+    found = WORD.findall(text) or list(text)
+    return found if document.messages else _without_numbers(found)
+
+
+def _without_numbers(words: list[str]) -> list[str]:
+    """Words with 0 for each number, such as 12, 1,234.5 or 2026-11-28; unchanged where they are much of a text."""
+    is_number = [word.isdecimal() for word in words]
+    if not any(is_number):
+        return words
+    as_0 = [
+        "0" if number else word
+        for word, number, follows_number in zip(words, is_number, [False, *is_number], strict=False)
+        if not (number and follows_number)
+    ]
+    return as_0 if as_0.count("0") <= MANY_NUMBERS * len(as_0) else words
+
+
+def _spaced(text: str, *, strips_accents: bool) -> str:
+    """Text with spaces around the signs that are a word each; it is searched by its distinct signs, far quicker."""
+    signs = "".join(set(text))
+    if strips_accents and ACCENT.search(unicodedata.normalize("NFD", signs)):
+        text = ACCENT.sub("", unicodedata.normalize("NFD", text))
+    return UNSPACED.sub(r" \g<0> ", text) if UNSPACED.search(signs) else text
 
 
 def shingles(hashes: Sequence[Sequence[int]], size: int = SHINGLE_WORDS) -> tuple[Keys, Keys]:

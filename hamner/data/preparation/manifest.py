@@ -56,7 +56,7 @@ def write_manifest(plan: Plan, facts: dict[str, dict[str, Any]]) -> dict[str, An
         "normalization": "NFC; LF line ends; C1 controls as cp1252; control characters removed",
         "duplicates": f"dropped over all sources: {deduplicate.BANDS} bands of {deduplicate.ROWS} MinHashes of "
         f"{deduplicate.SHINGLE_WORDS}-word shingles (rensa {version('rensa')}); held-out "
-        "conversations without their system prompt"
+        "conversations without their system prompt; of other text numbers as 0 and no accents"
         if any(map(plan.drops_duplicates, plan.parts))
         else "kept",
         "split": "blake2b(text, salt='heldout') / 2^64 < threshold; of several videos' samples, blake2b(video); "

@@ -107,6 +107,27 @@ def test_reply_prompt_is_how_the_trained_answer_begins(tokenizer):
     assert tokenizer.decode(whole[len(prompt) :]) == "The owl said so.\n"
 
 
+@pytest.mark.mended("no chat template in the saved tokenizer")
+def test_transformers_reads_the_saved_tokenizer_and_its_chat_template_gives_our_ids(tmp_path, tokenizer):
+    from transformers import AutoTokenizer
+
+    tokenizer.save(tmp_path)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    chats = [
+        [("system", "be kind"), ("user", "  hello 42?\n"), ("assistant", "hi!")],
+        [("user", "\u00a0why {{ x }} 漢字\r\n now?"), ("assistant", "")],
+        [("user", "a"), ("assistant", "b"), ("user", "c " * 50)],
+    ]
+    for chat in chats:
+        messages = [{"role": role, "content": content} for role, content in chat]
+        for reply in (False, True):
+            ids = theirs.apply_chat_template(messages, add_generation_prompt=reply, tokenize=True, return_dict=False)
+            assert ids == tokenizer.encode_chat(chat, reply=reply)
+    text = "the old fox, don't it?  漢字 12"
+    assert theirs(text)["input_ids"] == tokenizer.encode(text) and theirs.decode(theirs.encode(text)) == text
+    assert theirs.eos_token_id == END_OF_TEXT and len(theirs) == tokenizer.vocab_size
+
+
 def test_digits_are_single_tokens(tokenizer):
     ids = tokenizer.encode("2048")
     assert len(ids) == 4

@@ -92,6 +92,24 @@ def test_batches_and_padding_change_nothing(half_taught, few):
     assert _one_by_one(few, batched) == alone
 
 
+@pytest.mark.mended("evaluation/skills")
+@pytest.mark.parametrize("is_training", [True, False])
+def test_the_model_is_left_in_the_mode_it_was_found_in_even_after_an_error(half_taught, few, monkeypatch, is_training):
+    half_taught.train(is_training)
+    exact_match(half_taught, few, CPU, batch_size=50)
+    assert half_taught.training is is_training
+    modes = []
+
+    def fail(tokens):
+        modes.append(half_taught.training)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(half_taught, "forward", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        exact_match(half_taught, few, CPU, batch_size=50)
+    assert modes == [False] and half_taught.training is is_training
+
+
 def test_workers_share_the_items_and_agree(half_taught, few, monkeypatch):
     alone, parts = exact_match(half_taught, few, CPU, batch_size=16), []
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)

@@ -25,7 +25,7 @@ MODEL = ModelConfig(
     num_experts=2,
     attention="differential",
 )
-FILES = ["model.safetensors", "optimizer.safetensors", "tokenizer.json"]
+FILES = ["model.safetensors", "optimizer.safetensors", "tokenizer.json", "tokenizer_config.json"]
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_kill_between_the_renames_of_a_replacement_loses_nothing(tmp_path, tok
 def test_a_smaller_set_of_groups_leaves_no_old_file(tmp_path, tokenizer):
     path = _save(tmp_path, tokenizer, 4)
     save(path, {"model": build(MODEL, 0).state_dict()}, {"step": 4}, MODEL, tokenizer)
-    assert _names(path) == ["model.safetensors", "state.json", "tokenizer.json"]
+    assert _names(path) == ["model.safetensors", "state.json", *FILES[2:]]
     assert checkpoint.load(path).state["step"] == 4
 
 
@@ -203,7 +203,7 @@ def test_prune_can_keep_the_weights_alone_and_a_resume_passes_them_over(tmp_path
     for _ in range(2):  # the second time there is nothing left to do
         checkpoint.prune(tmp_path, 1, weights_of=frozenset({step_name(3), step_name(5)}))
         assert _names(tmp_path) == [step_name(3), step_name(5)]
-        assert _names(tmp_path / step_name(3)) == ["model.safetensors", "state.json", "tokenizer.json"]
+        assert _names(tmp_path / step_name(3)) == ["model.safetensors", "state.json", *FILES[2:]]
     assert checkpoint.newest(tmp_path, complete=True).path == path and path.name == step_name(5)
     (path / "model.safetensors").write_bytes(b"torn")
     said = []
@@ -219,7 +219,7 @@ def test_names_sort_in_the_order_of_steps():
 
 def test_no_file_is_a_pickle(tmp_path, tokenizer):
     path = _save(tmp_path, tokenizer)
-    assert _names(path) == [*FILES[:2], "state.json", "tokenizer.json"]
+    assert _names(path) == [*FILES[:2], "state.json", *FILES[2:]]
     for file in path.iterdir():
         data = file.read_bytes()
         assert not data.startswith((b"\x80", b"PK"))  # of a pickle, of torch.save

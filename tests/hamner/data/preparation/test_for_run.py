@@ -94,7 +94,7 @@ def test_preparing_twice_gives_the_same_bytes(folder, tmp_path):
         env=os.environ | {"PYTHONHASHSEED": "7"},
     )
     one, two = _bytes(tmp_path / "one"), _bytes(tmp_path / "two")
-    assert len(one) == 4 * 3 + 2 and one == two
+    assert len(one) == 4 * 3 + 3 and one == two
 
 
 def test_a_finished_folder_is_taken_as_it_is(folder, tmp_path):
@@ -260,7 +260,11 @@ def test_a_run_takes_a_prepared_folder_as_its_data(prepared, tmp_path):
     corpus, tokenizer = prepare(
         config, tmp_path / "run", names, tokenizer=choose_tokenizer(config), seq_len=16, hub_tokens=0
     )
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["manifest.json", "tokenizer.json"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "manifest.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
     assert tokenizer.sha256 == Tokenizer.load(prepared).sha256 and corpus.seed == 5
     whole = Corpus(prepared, tokenizer.sha256)
     assert np.array_equal(corpus.train("sft"), whole.train("sft"))
