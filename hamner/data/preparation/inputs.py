@@ -19,8 +19,8 @@ from hamner.data.sources.local_files import source_files
 from hamner.runs.folders import home_folder
 
 PUT_FILES = (
-    "put its files there, give another folder with --data DIR, or leave it out of the mix and of --sources (built-in text "
-    "cannot be mixed with a folder's: --data builtin reads no folder)"
+    "put its files there, give another folder with --data DIR, or leave it out of the mix and of --sources (built-in "
+    "text cannot be mixed with a folder's: --data builtin reads no folder)"
 )
 COPY_FIRST = "copy it to a disk of the machine first, and give that folder to a run with --data"
 
