@@ -37,15 +37,17 @@ def console() -> Console:
     if not sys.stdout.isatty():
         return SpellingConsole(width=FULL_WIDTH, highlight=False, markup=False, emoji=False)
     size = {}
-    if os.environ.get("TERM", "").lower() in ("dumb", "unknown"):  # which rich takes for 80 columns
+    # rich takes a dumb terminal for one of 80 columns, and COLUMNS=0 at its word
+    if os.environ.get("TERM", "").lower() in ("dumb", "unknown") or os.environ.get("COLUMNS") == "0":
         size = {"width": _terminal_width(), "height": 25}
     return SpellingConsole(**size, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
 
 
 def _terminal_width() -> int:
     """Columns of the terminal that standard output is."""
-    if os.environ.get("COLUMNS", "").isdigit():
-        return int(os.environ["COLUMNS"]) or 80
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns):
+        return int(columns)
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or 80
     except OSError:

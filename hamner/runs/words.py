@@ -79,7 +79,7 @@ def _meant(word: str, options: Sequence[str], keys: Sequence[str]) -> str:
         return f"; did you mean `--{word}`?"
     if word in CONTESTANTS and "--only" in options:
         return f"; did you mean `--only {word}`?"
-    if word in ("winner", *CONTESTANTS, *PRESETS):
+    if word in ("winner", *CONTESTANTS, *PRESETS) and "--only" not in options:
         return ": only one model is trained, leave out the others"
     if word in keys:
         return f": give it a value, as in `{word}=VALUE`"

@@ -265,7 +265,7 @@ REFUSED = {
     "model without the mask asked for": (["unmasked.json", "document_mask=true"], "write it into the model"),
     "model with a slip": (["slip.json"], "did you mean 'hidden_size'"),
     "resume of nothing": (["v3", "--resume", "--name", "x"], "to resume"),
-    "epoch cap of nothing": (["v3", "max_epochs=0"], "'curriculum.max_epochs' = 0: input should be greater than 0"),
+    "epoch cap of nothing": (["v3", "max_epochs=0"], "'curriculum.max_epochs' = 0: it must be a number greater than 0"),
     "unknown curriculum": (["v3", "--curriculum", "sede"], "did you mean 'seed'"),
     "ratios": (["v3", "--curriculum", "bad.toml"], "stage 'a': ratios sum to 0.9, not 1"),
     "control of nothing": (["v3", "--curriculum", "joint"], "name it with --like RUN"),

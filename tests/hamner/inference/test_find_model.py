@@ -92,7 +92,7 @@ def test_a_contestant_of_a_league_can_be_named_with_it(league, tmp_path):
     with pytest.raises(BadInput, match="no run or folder"):
         model_folder("first/../../secret", tmp_path)
     with pytest.raises(BadInput, match="did you mean 'first'"):
-        model_folder("frist", tmp_path)
+        model_folder("firsts", tmp_path)
 
 
 def test_a_league_without_checkpoints_says_so(league, tmp_path):

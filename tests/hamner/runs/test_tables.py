@@ -88,3 +88,9 @@ def test_a_file_gets_the_whole_table_and_a_terminal_its_width(term, is_wide, mon
     monkeypatch.setenv("COLUMNS", "50")
     monkeypatch.setenv("TERM", term or "xterm")
     assert tables.console().width == (tables.FULL_WIDTH if is_wide else 50)
+
+
+def test_no_columns_at_all_are_taken_for_eighty(monkeypatch):
+    monkeypatch.setattr("sys.stdout", _Terminal())
+    monkeypatch.setenv("COLUMNS", "0")
+    assert tables.console().width == 80
