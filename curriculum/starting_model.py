@@ -17,7 +17,7 @@ from hamner.config.presets import CONTESTANTS, PRESETS, model_named
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json, read_json_as
-from hamner.runs.folders import FINISHED, newest_first, run_folder, runs
+from hamner.runs.folders import FINISHED, absolute, newest_first, run_folder, runs
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def find_starting_model(who: str, config: Config, results: Path, tournament: str
         return _winner(_winner_file(results, tournament), config)
     if who in CONTESTANTS | PRESETS:
         return StartingModel(who, model_named(who, config.size))
+    absolute(who, "WHO =")
     path = Path(who).expanduser()
     if path.is_file():
         document = read_json(path)
@@ -65,6 +66,7 @@ def with_checkpoint(start: StartingModel, source: str | None) -> StartingModel:
         return start
     from hamner.training import checkpoint  # loads PyTorch, which a model without weights does not need
 
+    absolute(source, "--from")
     weights = checkpoint.load(Path(source).expanduser())
     problems = Problems()
     if weights.model != start.model:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -79,7 +80,7 @@ def _stopped(console: Console, folder: Path, error: BaseException) -> int:
     """Say how a league that was stopped is continued, unless the error is of another kind; returns the exit code."""
     way_on = f"`{resume_command('tournament', folder)}`"
     if isinstance(error, Interrupted):
-        console.print(f"stopped; continue with {way_on}", soft_wrap=True, highlight=False)
+        print(f"stopped; continue with {way_on}", file=sys.stderr)
         return error.exit_code
     trouble = machine_trouble(error)
     if trouble is None:
@@ -135,6 +136,8 @@ def _start(config: Config, folder: Path, console: Console, *, is_new: bool) -> t
             shutil.rmtree(folder)
         raise
     except Failed as error:
+        if machine_trouble(str(error)):
+            raise MachineTrouble(f"the text was not prepared: {error}") from None
         raise SystemExit(f"error: the text was not prepared: {error}; use --resume to continue") from None
 
 

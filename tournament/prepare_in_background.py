@@ -14,6 +14,7 @@ from pathlib import Path
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
 from hamner.runs.background import Background, Child, Send
+from hamner.runs.trouble import machine_trouble
 from tournament.budget import budgets
 from tournament.entrants import entrants, flops_per_token
 
@@ -52,8 +53,9 @@ def _work(send: Send, config: Config, folder: Path) -> None:
         send((TOKENIZER, prepare_text(config, folder, lambda line: send((LINE, line)))))
     except BadInput as error:
         send((PROBLEMS, error.problems))
-    except Exception:
-        traceback.print_exc()  # the driver is sent its first line alone
+    except Exception as error:
+        if machine_trouble(error) is None:  # that is said in a line
+            traceback.print_exc()  # the driver is sent its first line alone
         raise
 
 

@@ -44,7 +44,7 @@ def absolute(path: str, what: str) -> Path:
         resolved = Path(path).expanduser().resolve()
         resolved.exists()
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: an unknown user, or links in a circle
-        raise BadInput(f"{what} {_shortened(path)} cannot be used: {reason(error)}; name another folder") from None
+        raise BadInput(f"{what} {_shortened(path)} cannot be used: {reason(error)}; name another path") from None
     return resolved
 
 

@@ -42,8 +42,8 @@ def only_one(
         raise BadInput(message) from None
     except (OSError, NotImplementedError) as error:  # the latter: filelock's word for ENOSYS
         raise BadInput(
-            f"{path} cannot be locked: {getattr(error, 'strerror', None) or error}; choose another --results, on "
-            "storage that can be written to and that takes file locks (NFS: with lockd)"
+            f"{path} cannot be locked: {getattr(error, 'strerror', None) or error}; choose another folder "
+            "(--results, --out), on storage that can be written to and that takes file locks (NFS: with lockd)"
         ) from None
     stopped = threading.Event()
     try:
@@ -94,9 +94,9 @@ def _holder(lease: Path, lease_seconds: float, *, may_wait: bool) -> str | None:
         return None
     if 0 <= age < lease_seconds and not may_wait:
         return host
-    # of a lease that seems old one missed renewal is enough; the others get what is left of their time
-    known_age = storage_age if age < 0 else min(age, storage_age)
-    seconds = lease_seconds * 1.5 / RENEWALS if is_old else lease_seconds - max(0.0, known_age)
+    # where the written time tells nothing, two missed renewals are enough; else what is left of its time
+    tells_nothing = is_old or age < 0
+    seconds = lease_seconds * 2 / RENEWALS if tells_nothing else lease_seconds - min(age, max(0.0, storage_age))
     if seconds > 2:
         print(f"{host} worked on this run: waiting up to {seconds:.0f} s to see whether it still does", file=sys.stderr)
     end = time.monotonic() + seconds

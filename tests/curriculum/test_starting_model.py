@@ -164,3 +164,14 @@ def test_the_newest_winner_is_that_which_says_so_whatever_the_file_system_says(t
         _winner(folder, tokenizers[0], finished=times[name])
         os.utime(folder / "winner.json", (10**9 + seconds, 10**9 + seconds))  # as after cp -r
     assert find_starting_model("winner", SMOKE, tmp_path, None).description.startswith("winner of tournament c")
+
+
+@pytest.mark.mended("WHO and --from that cannot be")
+@pytest.mark.parametrize("place", ["~nosuchuser/x", "x" * 300])
+def test_a_path_that_cannot_be_is_one_problem(tmp_path, place):
+    model = StartingModel("v1", model_named("v01_dense_small", SMOKE.size))
+    for problems in (
+        _problems(find_starting_model, place, SMOKE, tmp_path, None),
+        _problems(with_checkpoint, model, place),
+    ):
+        assert len(problems) == 1 and "cannot be used" in problems[0]

@@ -48,7 +48,8 @@ def test_a_signal_lets_each_running_contestant_save_within_ten_seconds(undisturb
     out, err = process.communicate(timeout=60)
     assert time.monotonic() - began < 10
     assert process.returncode == 128 + number, out + err
-    assert f"stopped by {number.name}" in out and f"continue with `tournament --resume --name {name}`" in out
+    assert f"stopped by {number.name}; saved: v0" in out
+    assert err.splitlines() == [f"stopped; continue with `tournament --resume --name {name}`"]
     assert "***" not in out + err and "Traceback" not in out + err  # Ray's C++ trace begins with asterisks
     reached = [int(path.name[5:]) for path in folder.glob("*/checkpoints/step_*")]
     assert sorted(reached) == sorted(_rows(folder)) and 5 <= min(reached) < 60

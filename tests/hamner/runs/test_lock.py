@@ -118,4 +118,4 @@ def test_storage_that_refuses_locks_is_said_in_one_line(tmp_path, monkeypatch, e
     monkeypatch.setattr("hamner.runs.lock.FileLock.acquire", refuse)
     with pytest.raises(BadInput, match="cannot be locked") as caught, only_one(tmp_path / ".driver.lock", "busy"):
         pass
-    assert len(caught.value.problems) == 1 and "choose another --results" in str(caught.value)
+    assert len(caught.value.problems) == 1 and "choose another folder (--results" in str(caught.value)

@@ -80,7 +80,7 @@ def test_a_results_folder_that_cannot_be_is_refused(tmp_path, monkeypatch, place
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     monkeypatch.chdir(tmp_path)
     for give in (lambda: results_folder(place), lambda: _from_environment(monkeypatch, place)):
-        with pytest.raises(BadInput, match=r"cannot be used: .*; name another folder") as caught:
+        with pytest.raises(BadInput, match=r"cannot be used: .*; name another path") as caught:
             give()
         assert len(caught.value.problems) == 1
 
