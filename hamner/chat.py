@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput
-from hamner.config.toml_file import UTF8_MARK, encoding_problem
+from hamner.config.toml_file import UTF8_MARK, encoding_problem, is_text
 from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_results_option, number, run_command, whole_number
 from hamner.runs.folders import results_folder
@@ -55,8 +55,6 @@ def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     folder = model_folder(options.run, results_folder(options.results))
     message = None if sys.stdin is not None and sys.stdin.isatty() else _piped_message()
-    if options.system and not _is_text(options.system):
-        raise BadInput("--system is not UTF-8 text: give it in UTF-8")
 
     from hamner.inference.conversation import Conversation  # torch: seconds, after all that needs none
 
@@ -101,7 +99,7 @@ def _talk(conversation: Conversation) -> int:
         if not message or message == "/quit":
             return 0
         try:
-            if not _is_text(message):
+            if not is_text(message):
                 raise BadInput("the message is not UTF-8 text: type it on a terminal that is set to UTF-8")
             reply = conversation.stream_reply(message)
             first = next(reply, "")  # a message that is too long is refused here, before the name is printed
@@ -110,11 +108,6 @@ def _talk(conversation: Conversation) -> int:
             continue
         print("hamner: ", end="", flush=True)
         _print_reply(chain([first], reply))
-
-
-def _is_text(text: str) -> bool:
-    """Whether a text holds no bytes that the terminal's encoding could not read."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _print_reply(pieces: Iterator[str]) -> None:

@@ -36,6 +36,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path} is not valid TOML: {error}") from None
 
 
+def is_text(word: str) -> bool:
+    """Whether a word of the command line or the terminal holds no bytes that are not UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
+
+
 def encoding_problem(data: bytes) -> str:
     """What keeps bytes from being plain UTF-8 text; empty when nothing does."""
     for mark, encoding in BYTE_ORDER_MARKS.items():

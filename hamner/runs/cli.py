@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.toml_file import is_text
 from hamner.runs import output
 from hamner.runs.stopping import Interrupted, signals_raised
 
@@ -176,9 +177,6 @@ def read_config(
         place = options.data
         if place not in ("hub", "builtin") and "://" not in place:  # an address is refused where sources are checked
             place = str(Path(place).expanduser().resolve())
-        if any("\ud800" <= sign <= "\udfff" for sign in place):
-            name = os.fsencode(place).decode(errors="backslashreplace")
-            raise BadInput(f"--data {name}: the name has a byte that is not UTF-8; rename the folder")
         words.append(f"data.path={place}")
     base = options.config
     if options.resume and not base:
@@ -217,7 +215,7 @@ def run_command(
     try:
         output.open_streams()
         with signals_raised():
-            code = command(sys.argv[1:] if arguments is None else arguments)
+            code = command(_checked_words(sys.argv[1:] if arguments is None else arguments))
     except BadInput as error:
         for problem in error.problems:
             output.print_error(f"error: {problem}")
@@ -238,6 +236,14 @@ def run_command(
         code = 1
     sys.stdout.flush()  # what a full disk refuses is known here, not when the process ends
     return code
+
+
+def _checked_words(words: Sequence[str]) -> Sequence[str]:
+    """The words of a command line. Raises BadInput where one is not UTF-8, which no file of ours could hold."""
+    strange = [os.fsencode(word).decode(errors="backslashreplace") for word in words if not is_text(word)]
+    if strange:
+        raise BadInput([f"'{word}' has a byte that is not UTF-8: use another name, or rename it" for word in strange])
+    return words
 
 
 def run_verb(

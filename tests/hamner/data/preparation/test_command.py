@@ -322,7 +322,7 @@ def test_names_of_any_bytes_are_prepared_and_printed(tmp_path, capsys):
     assert main(arguments) == 0  # the manifest names the files as they are
     (tmp_path / os.fsdecode(b"\xff")).mkdir()
     assert main(command_arguments(tmp_path / os.fsdecode(b"\xff"), tmp_path / "other")) == 2
-    assert "\\xff: the name has a byte that is not UTF-8" in capsys.readouterr().err
+    assert "\\xff' has a byte that is not UTF-8" in capsys.readouterr().err
     (folder / os.fsdecode(b"\xff.jsonl")).unlink()
     assert main(arguments) == 2
 
