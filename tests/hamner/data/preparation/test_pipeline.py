@@ -210,7 +210,7 @@ def _killed_ten_times(arguments, tmp_path):
             yield lambda out, end=end: time.monotonic() > end
             caught.add("writing" if list(out.glob("*.bin")) else "reading" if out.exists() else "starting")
 
-    while kills < 10:
+    while kills < 10 or (turn < 30 and not caught >= {"reading", "writing"}):  # a busy machine is late with its kills
         out = tmp_path / f"out{turn}"
         kills += _kill_and_compare(arguments(out), tmp_path / "calm", out, moments(out))
         turn += 1
@@ -267,10 +267,13 @@ for number, size in enumerate((750, 400)):    # MB: one file of many blocks and 
             written += file.write(json.dumps({"text": text}) + "\\n")
 """
 MEASURED = """
-import resource, sys
+import sys
+from pathlib import Path
 from hamner.prepare_data import main
 code = main(sys.argv[1:])
-print("peak KiB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# of this program; getrusage would count the memory of the process that started it too
+status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+print("peak KiB", status["VmHWM"].split()[0])
 raise SystemExit(code)
 """
 
