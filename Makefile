@@ -40,14 +40,14 @@ demo: .venv/installed
 
 test: .venv/installed
 	@echo "the quick tests: about 7 minutes on two idle cores"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # without the tests that run whole leagues and curricula
 unit: .venv/installed
 	$(BIN)/python -m pytest -m "not slow and not end_to_end"
 
 slow: .venv/installed
-	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

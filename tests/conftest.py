@@ -15,13 +15,17 @@ import pytest
 # Tests send the signal to commands of their own, which must hear it as in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-END_TO_END = {"commands", "league", "raised", "cluster"}  # fixtures
+SHARED = {"league", "raised", "cluster"}  # fixtures that take up to a minute to make
+END_TO_END = {"commands"} | SHARED
 
 
 def pytest_collection_modifyitems(items) -> None:
+    """Mark the tests of whole commands, and keep together in one process what shares a file or a long fixture."""
     for item in items:
-        if END_TO_END & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if END_TO_END & fixtures:
             item.add_marker("end_to_end")
+        item.add_marker(pytest.mark.xdist_group("shared" if SHARED & fixtures else str(item.path)))
 
 
 class Commands:

@@ -77,7 +77,12 @@ def test_samples_curves_and_final_are_there(raised):
         f"{i}_{stage.name}" for i, stage in enumerate(EIGHT_STAGES, 1)
     ]
     final = checkpoint.load(raised / "final")
-    assert {path.name for path in final.path.iterdir()} == {"model.safetensors", "state.json", "tokenizer.json"}
+    assert {path.name for path in final.path.iterdir()} == {
+        "model.safetensors",
+        "state.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
     assert final.state["step"] == sum(s["steps"] for s in _read(raised / "stages.json")["stages"])
 
 

@@ -101,7 +101,7 @@ def test_a_stage_with_nothing_left_to_read_ends_by_data(course):
 def test_final_holds_what_talking_needs_and_the_newest_checkpoint_the_rest(course):
     run = _run(course(stage("a"), words=("max_steps=2",)))
     files = {path.name: path for path in (run.folder / "final").iterdir()}
-    assert set(files) == {"model.safetensors", "state.json", "tokenizer.json"}
+    assert set(files) == {"model.safetensors", "state.json", "tokenizer.json", "tokenizer_config.json"}
     newest = checkpoint.newest(run.folder / "checkpoints", complete=True)
     assert (newest.path / "model.safetensors").read_bytes() == files["model.safetensors"].read_bytes()
 
