@@ -133,10 +133,11 @@ def test_the_next_batch_is_drawn_by_another_thread_while_this_one_is_used():
 
 
 def test_the_thread_ends_with_the_mixer():
+    before = set(threading.enumerate())  # other tests' among them
     ahead = PrefetchingMixer({"sft": Failing()}, 1)
     ahead.start_stage({"sft": 1.0})
     ahead.next()
-    (thread,) = [t for t in threading.enumerate() if t.name.startswith("prefetch")]
+    (thread,) = [t for t in threading.enumerate() if t.name.startswith("prefetch") and t not in before]
     del ahead
     thread.join(10)
     assert not thread.is_alive()
