@@ -152,7 +152,8 @@ def test_a_kill_costs_at_most_one_interval_and_changes_no_loss(raised, commands,
     assert all(note["step_found"] >= 28 and note["steps_redone"] <= 5 for note in notes) and notes
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow  # the same without Ray and signals is quick: test_train_loop.py, runs/test_stopping.py
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_saves_and_leaves_within_ten_seconds(raised, commands, number):
     process = commands.start("curriculum.run", "winner", "--config", "smoke", "--name", f"told{number}")
     folder = commands.results / "curriculum" / f"told{number}"
