@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -41,28 +41,13 @@ def signals_raised() -> Iterator[None]:
 
     Nested blocks set the handlers again: libraries (Ray) put their own in place.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with _handled_by(_on_signal, lambda before: before is not signal.SIG_IGN):
         yield
-        return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
-        if before[number] is not signal.SIG_IGN:
-            signal.signal(number, _on_signal)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:
-                signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
     """Hold back a signal that asks to end until the block has ended; a second one is heard at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -70,17 +55,28 @@ def signals_deferred() -> Iterator[None]:
             raise Interrupted(number)
         noted.append(number)
 
-    for number, handler in before.items():
-        if callable(handler):
-            signal.signal(number, note)
+    with _handled_by(note, callable):
+        yield
+    if noted:
+        signal.raise_signal(noted[0])
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None], is_replaced: Callable[[Any], bool]) -> Iterator[None]:
+    """Set this handler for the signals whose present one `is_replaced`; only the main thread may, others do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, old in before.items():
+        if is_replaced(old):
+            signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            if handler is not None:
-                signal.signal(number, handler)
-    if noted:
-        signal.raise_signal(noted[0])
+        for number, old in before.items():
+            if old is not None:
+                signal.signal(number, old)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
