@@ -200,7 +200,7 @@ class League:
             )
             return False
         self._prune_checkpoints()
-        write_winner(self.folder, self.config, self.bracket, self.contestants, tokenizer_sha256)
+        write_winner(self.folder, self.config, self.bracket, self.contestants, tokenizer_sha256, rate=self.rate)
         return True
 
     def show_time(self, wall: float, slots: int) -> None:
