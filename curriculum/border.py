@@ -24,8 +24,18 @@ from hamner.training.session import Session
 class Border:
     """Ends stages of one run."""
 
-    def __init__(self, session: Session, measurements: Measurements, log: RunLogger, settings: Curriculum) -> None:
+    def __init__(
+        self,
+        session: Session,
+        measurements: Measurements,
+        log: RunLogger,
+        settings: Curriculum,
+        *,
+        keeps_optimizer: bool,
+    ) -> None:
+        """keeps_optimizer: AdamW's moments go over the border, and back to the best weights with them."""
         self._session, self._measurements, self._log, self._settings = session, measurements, log, settings
+        self._keeps_optimizer = keeps_optimizer
 
     def end_stage(self, stage: Stage, place: Place, reason: str, last_loss: float | None) -> Place:
         """Measure and record the stage; return the place behind it.
@@ -91,7 +101,5 @@ class Border:
         if problem:
             self._log.say(f"{line}; its best weights are lost, so the run continues from the last: {problem}")
             return
-        self._session.trainer.load_weights(
-            checkpoint.load(path), optimizer=self._settings.optimizer_at_stage_start == "keep"
-        )
+        self._session.trainer.load_weights(checkpoint.load(path), optimizer=self._keeps_optimizer)
         self._log.say(f"{line}: back to the weights of its step {best['stage_step']}")

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from curriculum.plateau import make_stopper
-from curriculum.stages import Stage
+from curriculum.stages import Stage, lengths
 from hamner.config.schema import Curriculum
 
 LARGE_SHARE = 0.2  # of a stage's mix; when such a source ends, the stage ends with it
@@ -56,11 +56,15 @@ class StageBudget:
         return self.mix.get(self.main_source, 0.0) < THIN * self.stage.mix[self.main_source]
 
 
-def planned_steps(stage: Stage, settings: Curriculum) -> int:
-    """Steps that a stage is planned with: its fixed length, or the shortest that the plateau rule can end it after."""
-    if stage.steps:
-        return stage.length(settings.max_steps)
-    return min(make_stopper(settings.plateau, settings.warmup_steps).earliest_stop(0), settings.max_steps)
+def planned_steps(stages: Sequence[Stage], settings: Curriculum, steps_before: int = 0) -> list[int]:
+    """Steps that each stage is planned with: its fixed length, or the shortest that the plateau rule can end it after.
+
+    steps_before: trained before the first of these stages.
+    """
+    shortest = min(make_stopper(settings.plateau, settings.warmup_steps).earliest_stop(0), settings.max_steps)
+    return lengths(
+        stages, lambda stage: stage.length(settings.max_steps) if stage.steps else shortest, steps_before=steps_before
+    )
 
 
 def own_stage(source: str, stages: Sequence[Stage]) -> int | None:

@@ -19,7 +19,7 @@ def budget_of(corpus: Corpus, stages: Sequence[Stage], settings: Curriculum) -> 
     """The budget of a run that begins with the first of these stages, from the tokens of its corpus."""
     names = {name for stage in stages for name in stage.mix} - {"synthetic"}
     rows = {name: settings.max_epochs * (len(corpus.train(name)) // settings.seq_len) for name in names}
-    return plan_budget(stages, [planned_steps(stage, settings) for stage in stages], settings.batch_size, rows)
+    return plan_budget(stages, planned_steps(stages, settings), settings.batch_size, rows)
 
 
 def print_budget(console: Console, budgets: Sequence[StageBudget], corpus: Corpus, settings: Curriculum) -> None:

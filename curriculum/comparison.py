@@ -12,7 +12,7 @@ Data in: folders of finished runs. Data out: a table.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from curriculum.curricula import finished_folder
+from curriculum.controls import TAKEN_OVER, config_differences, finished_folder
 from hamner.config.errors import BadInput
 from hamner.runs.files import read_json, read_json_as
 from hamner.runs.tables import Column, fitted_table
@@ -60,8 +60,11 @@ def read_run(results: Path, name: str) -> ComparedRun:
     """A finished run by name. Raises BadInput for one that is missing or not finished."""
     folder = finished_folder(results, name)
     document = read_json_as(folder / "config.json", dict)
-    records = read_json_as(folder / "stages.json", lambda document: list(document["stages"]))
-    measurements = dict(records[-1]["heldout_loss"])
+    records, losses = read_json_as(
+        folder / "stages.json",
+        lambda stages: (stages["stages"], dict((stages.get("final") or stages["stages"][-1])["heldout_loss"])),
+    )
+    measurements = dict(losses)
     if (folder / "skills.json").is_file():
         measurements[SKILLS] = statistics.mean(read_json(folder / "skills.json")["stages"][-1]["exact_match"].values())
     manifest = read_json(folder / "data" / "manifest.json")
@@ -72,11 +75,9 @@ def read_run(results: Path, name: str) -> ComparedRun:
         config["seed"],
         sum(r["tokens"] for r in records),
         {
-            "model": document["model"],
-            "data": config["data"],
+            **{key: document[key] for key in TAKEN_OVER if key in document and key not in ("who", "name", "tokenizer")},
+            "config": {key: value for key, value in config.items() if key != "seed"},
             "sources": sorted(measurements),
-            "optimizer": config["optimizer"],
-            "held-out text": config["curriculum"]["eval_sequences"],
             "tokenizer": manifest["tokenizer_sha256"],
         },
         measurements,
@@ -110,13 +111,24 @@ def group_by_curriculum(runs: Sequence[ComparedRun]) -> dict[str, dict[int, Comp
                     f"make it with --curriculum {name} --like {first[seed].name}"
                 )
             problems += [
-                f"{run.name} has another {key} than {first[seed].name}"
-                for key, value in run.conditions.items()
-                if value != first[seed].conditions[key]
+                f"{run.name} and {first[seed].name} differ in more than their stages: {line}"
+                for line in condition_differences(first[seed].conditions, run.conditions)
             ]
     if problems:
         raise BadInput(problems)
     return groups
+
+
+def condition_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each condition in which two runs differ, with both values."""
+    for key in dict.fromkeys([*one, *other]):
+        a, b = one.get(key, {}), other.get(key, {})
+        if key == "config":
+            yield from (
+                line.replace("the run has ", "").replace(", now ", " and ") for line in config_differences(a, b)
+            )
+        elif a != b:
+            yield f"{key}" if isinstance(a, dict) else f"{key}: {a!r} and {b!r}"
 
 
 def difference(one: Sequence[float], other: Sequence[float]) -> Difference:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from curriculum.stages import Stage
+from curriculum.stages import Stage, lengths
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config, ModelConfig
 from hamner.runs.disk import check_free_space
@@ -25,7 +25,7 @@ def checkpoints_gib(model: ModelConfig, config: Config, stages: Sequence[Stage])
     `keep_stages = "full"`.
     """
     settings, weights = config.curriculum, BYTES_PER_WEIGHT * count_parameters(model).total / GIB
-    longest_run = sum(stage.length(settings.max_steps) for stage in stages)
+    longest_run = sum(lengths(stages, lambda stage: stage.length(settings.max_steps)))
     full = settings.keep_checkpoints + 3 + (longest_run // settings.keep_every if settings.keep_every else 0)
     of_stages = 2 * len(stages) * (WEIGHT_COPIES if settings.keep_stages == "full" else 1)
     return (WEIGHT_COPIES * full + of_stages) * weights

@@ -21,10 +21,11 @@ from rich.table import Table
 
 from curriculum.budget import thin_problems
 from curriculum.budget_table import budget_of, print_budget
+from curriculum.controls import facts_of, finished_folder
 from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
-from curriculum.stages import EIGHT_STAGES, Stage, StagePlan, stage_index
-from curriculum.starting_model import find_starting_model, with_checkpoint
+from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, stage_index
+from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
 from hamner.config.schema import Config
@@ -46,7 +47,7 @@ from hamner.runs.trouble import machine_trouble
 class Request:
     """What the command line asks for, beside the config."""
 
-    who: str
+    who: str | None  # None: whom the run `like` raised
     name: str | None  # of the run; None: a new name, or the newest run to resume
     is_resumed: bool
     tournament: str | None  # whose winner
@@ -99,7 +100,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
 def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:
     """The run and a line about its model. Raises BadInput with every problem."""
     problems, description = Problems(), ""
-    facts: dict[str, Any] = {"kind": "curriculum", "who": request.who}
+    facts: dict[str, Any] = {"kind": "curriculum"}
     if config and not request.is_resumed:
         description = _check_new(request, config, results, facts, problems)
     with problems.collect():
@@ -122,17 +123,16 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
 
     Returns a line about its model.
     """
-    curriculum, start = StagePlan(name="seed", stages=EIGHT_STAGES), None
+    curriculum, start = CURRICULA[DEFAULT], None
     with problems.collect():
         curriculum = find_curriculum(request.curriculum, request.like, config, results)
+        problems.found += decay_problems(curriculum, config.curriculum)
     with problems.collect():
         facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0
     with problems.collect():
-        model = find_starting_model(request.who, config, results, request.tournament)
-        start = with_checkpoint(model, request.checkpoint)
+        start = _starting_model(request, config, results, facts)
         problems.found += start.model.problems(config.curriculum.seq_len)
-        weights = str(Path(request.checkpoint).expanduser().resolve()) if request.checkpoint else None
-        facts |= start.facts() | {"from": weights, "curriculum": curriculum.model_dump(mode="json")}
+        facts["curriculum"] = curriculum.model_dump(mode="json")
     with problems.collect():
         check_machine(config, _cores(config))
     with problems.collect():
@@ -141,6 +141,25 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
         with problems.collect():
             check_disk(start.model, config, curriculum.stages, results)
     return start.description if start else ""
+
+
+def _starting_model(request: Request, config: Config, results: Path, facts: dict[str, Any]) -> StartingModel:
+    """Who is raised; `facts` gets what config.json keeps of it. A control takes over its run's. Raises BadInput."""
+    source = str(Path(request.checkpoint).expanduser().resolve()) if request.checkpoint else None
+    asked = None
+    if request.who:
+        asked = with_checkpoint(
+            find_starting_model(request.who, config, results, request.tournament), request.checkpoint
+        )
+    if not request.like:
+        assert asked is not None
+        facts |= asked.facts() | {"who": request.who, "from": source}
+        return asked
+    folder = finished_folder(results, request.like)
+    before = facts_of(folder)
+    start = as_raised_before(before, folder, asked=asked, source=source)
+    facts |= start.facts() | {"who": before["who"], "from": before["from"]}
+    return start
 
 
 def _cores(config: Config) -> int:

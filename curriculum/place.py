@@ -29,6 +29,10 @@ class Place:
         """Mean of the recent training losses; None before the first finite one."""
         return sum(self.recent_losses) / len(self.recent_losses) if self.recent_losses else None
 
+    def steps_before(self, index: int) -> int:
+        """Steps trained in the stages before the one of this 0-based index."""
+        return sum(int(record["steps"]) for record in self.records if record["number"] <= index)
+
     def with_step(self, losses: tuple[float, ...]) -> Place:
         """One step further, with the finite training losses it brought."""
         recent = (*self.recent_losses, *losses)[-MEAN_STEPS:]

@@ -58,7 +58,7 @@ class StageJudge:
         settings = self._config.curriculum
         results = {
             name: evaluate_rows(
-                cast(Hamner, self.average.module),
+                self.averaged,
                 rows,
                 self._config.compute,
                 batch_size=settings.batch_size // settings.gradient_accumulation_steps,
@@ -69,6 +69,16 @@ class StageJudge:
         if not math.isfinite(loss):
             raise Diverged(f"the held-out loss of the averaged weights is {loss}")
         return loss
+
+    @property
+    def averaged(self) -> Hamner:
+        """The model with the running average of the stage's weights."""
+        return cast(Hamner, self.average.module)
+
+    @property
+    def mix(self) -> Mapping[str, float]:
+        """Shares of the sources that the stage is judged on."""
+        return self._stage.mix
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.average.module.state_dict())

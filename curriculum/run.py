@@ -28,7 +28,12 @@ EXAMPLES = (
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("curriculum run", "Train one model through stages of data.", EXAMPLES)
-    options.add_argument("who", metavar="WHO", help="winner, a contestant, v2, v3, a model config or winner.json")
+    options.add_argument(
+        "who",
+        metavar="WHO",
+        nargs="?",
+        help="winner, a contestant, v2, v3, a model config or winner.json; with --like: whom that run raised",
+    )
     add_run_options(options)
     options.add_argument("--tournament", metavar="RUN", help="whose winner (default: the newest finished one)")
     options.add_argument("--stage", metavar="N|NAME", help="begin with this stage; needs --from or --resume")
@@ -38,7 +43,7 @@ def parser() -> Parser:
     options.add_argument(
         "--curriculum",
         metavar="NAME|FILE",
-        help="seed (default), v3, pretrain_v2, a TOML file, or a control of another run: joint, shuffled",
+        help="flat (default), seed, v3, pretrain_v2, a TOML file, or a control of another run: joint, shuffled",
     )
     options.add_argument("--like", metavar="RUN", help="the finished run whose tokens joint or shuffled repeats")
     options.add_argument(
@@ -54,10 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    if "=" in options.who and not Path(options.who).exists():
+    if options.who and "=" in options.who and not Path(options.who).exists():
+        options.settings.insert(0, options.who)
+        options.who = None
+    if not options.who and not options.like:
+        first = f" before '{options.settings[0]}'" if options.settings else ""
         raise BadInput(
-            f"WHO is missing before '{options.who}': give winner, a contestant, v2, v3 or a file, "
-            f"as in `curriculum run winner {options.who}`"
+            f"WHO is missing{first}: give winner, a contestant, v2, v3 or a file, "
+            f"as in `curriculum run winner{''.join(f' {word}' for word in options.settings[:1])}`"
         )
     if options.resume and (options.checkpoint or options.tournament or options.curriculum or options.like):
         raise BadInput(
@@ -69,6 +78,7 @@ def _command(arguments: Sequence[str]) -> int:
         )
     config = read_config(options, options.settings, "curriculum")
     from curriculum.launch import Request, run_curriculum
+    from curriculum.stages import DEFAULT
     from hamner.runs.folders import results_folder
 
     request = Request(
@@ -78,7 +88,7 @@ def _command(arguments: Sequence[str]) -> int:
         tournament=options.tournament,
         stage=options.stage,
         checkpoint=options.checkpoint,
-        curriculum=options.curriculum or "seed",
+        curriculum=options.curriculum or DEFAULT,
         like=options.like,
         allow_thin=options.allow_thin,
     )

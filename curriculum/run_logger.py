@@ -145,11 +145,12 @@ class RunLogger:
             self._curves.image("skills", render(picture(list(records), dict(chance))), step)
         self._curves.close()
 
-    def write_stages(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write stages.json, without what only skills.json needs."""
+    def write_stages(self, records: Sequence[Mapping[str, Any]], final: Mapping[str, Any] | None = None) -> None:
+        """Write stages.json, without what only skills.json needs. final: of a finished run, which weights it holds."""
         if self._writes:
             stages = [{key: value for key, value in record.items() if key not in DETAILS} for record in records]
-            write_json(self._folder / "stages.json", {"run": self._folder.name, "stages": stages})
+            document = {"run": self._folder.name, "stages": stages} | ({"final": final} if final else {})
+            write_json(self._folder / "stages.json", document)
 
     def progress(self, line: str) -> None:
         """Replace the line of progress that the driver shows, at most twice a second."""

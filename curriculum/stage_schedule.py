@@ -1,4 +1,4 @@
-"""When a stage ends and how its learning-rate schedule decays (WSD, cosine).
+"""When a stage ends and how its learning-rate schedule decays (WSD, cosine, linear).
 
 Data in: step counts of one stage, and what early stopping says. Data out: the factor of the learning rate at each
 step, and the reason when the stage is over. Pure arithmetic, no torch.
@@ -28,6 +28,7 @@ class StageSchedule:
         """is_last: no stage comes after it, so `decay = "run"` decays here."""
         self._stage, self._length = stage, stage.length(settings.max_steps)
         has_decay = settings.decay == "stage" or (settings.decay == "run" and is_last)
+        has_decay &= stage.schedule != "linear"  # which is a decay itself
         self._decay_steps = min(settings.decay_steps, self._length - 1) if has_decay else 0
         self._reason = "steps" if self._length == stage.steps else "cap"
         self._decay_start: int | None = None  # stage step at which the decay began
@@ -35,7 +36,11 @@ class StageSchedule:
 
     def rate_scale(self, step: int) -> float:
         """Factor of the learning rate at 0-based stage step `step`, the warmup apart."""
-        scale = cosine(step, self._length, COSINE_FLOOR) if self._stage.schedule == "cosine" else 1.0
+        scale = 1.0
+        if self._stage.schedule == "cosine":
+            scale = cosine(step, self._length, COSINE_FLOOR)
+        elif self._stage.schedule == "linear":
+            scale = linear_decay(step, 0, self._length)
         if self._decay_start is not None and self.end_step is not None:
             scale *= linear_decay(step, self._decay_start, self.end_step)
         return scale

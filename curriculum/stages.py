@@ -10,14 +10,14 @@ write one: docs/how_to/change_the_stages.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from hamner.config.checks import mix_problems
 from hamner.config.errors import BadInput, did_you_mean
-from hamner.config.schema import Strict
+from hamner.config.schema import Curriculum, Strict
 from hamner.data.synthetic_rows import level_problems
 
 
@@ -28,13 +28,22 @@ class Stage(Strict):
     mix: dict[str, float]  # source -> share of the tokens; sums to 1
     levels: tuple[float, ...] = (1.0,)  # shares of the synthetic items of level 1, 2, ...; sum to 1
     learning_rate: float = Field(gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"  # cosine: to a tenth at the end of `steps`
+    # over the stage's length: cosine to a tenth, linear to 0 (an annealing)
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
     steps: int | None = Field(None, gt=0)  # a fixed length; no plateau is looked for
+    run_share: float | None = Field(None, gt=0, lt=1)  # a length that is this share of the whole run's steps
     exact: bool = False  # `steps` may exceed the config's cap
 
     def length(self, cap: int) -> int:
         """Most steps it can take, given the config's cap."""
         return self.steps if self.steps and self.exact else min(self.steps or cap, cap)
+
+    def after(self, steps_before: int) -> Stage:
+        """The stage with its length in steps, when so many were trained before it: of a run's share, that many."""
+        if self.run_share is None:
+            return self
+        steps = max(round(steps_before * self.run_share / (1 - self.run_share)), 1)
+        return self.model_copy(update={"steps": steps, "run_share": None, "exact": True})
 
 
 class StagePlan(Strict):
@@ -42,7 +51,13 @@ class StagePlan(Strict):
 
     name: str
     stages: tuple[Stage, ...] = Field(min_length=1)
+    # AdamW's moments at a border, unless the config says: reset, with a new warmup, or kept, without
+    optimizer_at_stage_start: Literal["reset", "keep"] = "reset"
     like: str | None = None  # of a control: the run whose tokens it repeats in another order
+
+    def keeps_optimizer(self, settings: Curriculum) -> bool:
+        """Whether AdamW's moments are kept at a border."""
+        return (settings.optimizer_at_stage_start or self.optimizer_at_stage_start) == "keep"
 
 
 # Shares of the synthetic levels: most items are of a stage's own level, and a level once met is never left out, so that
@@ -74,7 +89,7 @@ def _stage(
     return Stage(name=name, levels=levels, learning_rate=learning_rate, mix={k: v for k, v in mix.items() if v})
 
 
-# The curriculum `seed`, the default. As TOML to copy: docs/examples/own_stages.toml, which a test compares with it.
+# The curriculum `seed`, with the rates of the original.
 # fmt: off
 EIGHT_STAGES: tuple[Stage, ...] = (
     _stage("structure",      UP_TO_1, 3e-4,   synthetic=.30, tinystories=.70),
@@ -88,14 +103,34 @@ EIGHT_STAGES: tuple[Stage, ...] = (
 )
 # fmt: on
 
-CURRICULA: dict[str, tuple[Stage, ...]] = {
-    "seed": EIGHT_STAGES,
-    # The first recorded run had these four stages; its ratios are not on record, so they are those of the eight.
-    "v3": tuple(stage for stage in EIGHT_STAGES if stage.name in ("structure", "knowledge", "dialogue", "voice")),
-    # The recorded pretraining of `v2`: 2.6 billion tokens of web text. Its peak rate is not on record.
-    "pretrain_v2": (
-        Stage(name="pretrain", mix={"fineweb_edu": 1.0}, learning_rate=3e-4, schedule="cosine", steps=106_350),
-    ),
+# The decay of `flat`, on the mix of `voice`.
+ANNEAL = EIGHT_STAGES[-1].model_copy(
+    update={"name": "anneal", "learning_rate": EIGHT_STAGES[0].learning_rate, "schedule": "linear", "run_share": 0.2}
+)
+
+# The default: the eight stages at the first one's rate, AdamW kept, then the decay. Under a falling rate the later,
+# better text would be learnt least. TOML to copy: docs/examples/own_stages.toml; a test compares the two.
+FLAT = (*(stage.model_copy(update={"learning_rate": ANNEAL.learning_rate}) for stage in EIGHT_STAGES), ANNEAL)
+
+DEFAULT = "flat"
+CURRICULA: dict[str, StagePlan] = {
+    plan.name: plan
+    for plan in (
+        StagePlan(name="flat", stages=FLAT, optimizer_at_stage_start="keep"),
+        StagePlan(name="seed", stages=EIGHT_STAGES),
+        # The first recorded run had these four stages; its ratios are not on record, so they are those of the eight.
+        StagePlan(
+            name="v3",
+            stages=tuple(s for s in EIGHT_STAGES if s.name in ("structure", "knowledge", "dialogue", "voice")),
+        ),
+        # The recorded pretraining of `v2`: 2.6 billion tokens of web text. Its peak rate is not on record.
+        StagePlan(
+            name="pretrain_v2",
+            stages=(
+                Stage(name="pretrain", mix={"fineweb_edu": 1.0}, learning_rate=3e-4, schedule="cosine", steps=106_350),
+            ),
+        ),
+    )
 }
 
 
@@ -109,8 +144,12 @@ def stage_problems(stages: Sequence[Stage]) -> Iterator[str]:
         if names.count(stage.name) > 1:
             yield f"{where}: {names.count(stage.name)} stages have this name; give each a name of its own"
         yield from (f"{where}: {problem}" for problem in level_problems(stage.levels))
-        if stage.schedule == "cosine" and not stage.steps:
-            yield f"{where}: schedule = cosine needs the stage's length: give steps"
+        if stage.schedule != "constant" and not (stage.steps or stage.run_share):
+            yield f"{where}: schedule = {stage.schedule} needs the stage's length: give steps, or run_share"
+        if stage.steps and stage.run_share:
+            yield f"{where}: steps and run_share are both lengths: give one of them"
+        if stage.run_share and stage is stages[0]:
+            yield f"{where}: run_share is a share of the whole run, and no stage comes before this one: give steps"
         if stage.exact and not stage.steps:
             yield f"{where}: exact = true needs the stage's length: give steps, or leave exact out"
         dropped = sources_so_far - set(stage.mix)
@@ -122,7 +161,28 @@ def stage_problems(stages: Sequence[Stage]) -> Iterator[str]:
         sources_so_far |= set(stage.mix)
 
 
-def stage_index(word: str, stages: Sequence[Stage] = EIGHT_STAGES) -> int:
+def decay_problems(plan: StagePlan, settings: Curriculum) -> Iterator[str]:
+    """What is wrong with the config's decay for these stages, one line a problem."""
+    last = plan.stages[-1]
+    if last.schedule == "linear" and settings.decay == "run":
+        yield (
+            f"curriculum.decay = run: the last stage of {plan.name}, {last.name}, is a decay already: leave decay out, "
+            "or use a curriculum without one, such as seed"
+        )
+
+
+def lengths(stages: Iterable[Stage], length_of: Callable[[Stage], int], steps_before: int = 0) -> list[int]:
+    """Steps of each stage: `length_of` says those of a stage, and a share of the whole run is so many.
+
+    steps_before: trained before the first of these stages.
+    """
+    steps: list[int] = []
+    for stage in stages:
+        steps.append(length_of(stage.after(steps_before + sum(steps))))
+    return steps
+
+
+def stage_index(word: str, stages: Sequence[Stage] = FLAT) -> int:
     """0-based index of a stage given by its number (from 1) or name. Raises BadInput for an unknown one."""
     names = [stage.name for stage in stages]
     if word in names:

@@ -14,7 +14,7 @@ from typing import Any
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, model_named
-from hamner.config.schema import Config, ModelConfig
+from hamner.config.schema import Config, ModelConfig, ParameterGroup
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json, read_json_as
 from hamner.runs.folders import FINISHED, absolute, newest_first, run_folder, runs
@@ -28,13 +28,21 @@ class StartingModel:
     model: ModelConfig
     tokenizer: Path | None = None  # the folder of the one it is tied to, if any
     description: str = ""  # a line for the screen
+    groups: tuple[ParameterGroup, ...] = ()  # parameters that learn at their own share of the rate
+    learning_rate_factor: float = 1.0  # of the stages' rates: a winner's own rate, less the league's shared one
 
     def facts(self) -> dict[str, Any]:
         """Its part of the run's config.json, so that a resume is the same run."""
         tokenizer = None
         if self.tokenizer:
             tokenizer = {"path": str(self.tokenizer), "sha256": Tokenizer.load(self.tokenizer).sha256}
-        return {"name": self.name, "model": self.model.model_dump(), "tokenizer": tokenizer}
+        return {
+            "name": self.name,
+            "model": self.model.model_dump(),
+            "tokenizer": tokenizer,
+            "groups": [group.model_dump() for group in self.groups],
+            "learning_rate_factor": self.learning_rate_factor,
+        }
 
 
 def find_starting_model(who: str, config: Config, results: Path, tournament: str | None) -> StartingModel:
@@ -82,6 +90,41 @@ def with_checkpoint(start: StartingModel, source: str | None) -> StartingModel:
         )
     problems.raise_all()
     return replace(start, tokenizer=weights.path)
+
+
+def as_raised_before(
+    facts: Mapping[str, Any], folder: Path, *, asked: StartingModel | None, source: str | None
+) -> StartingModel:
+    """The model that a finished run raised, for a control of it.
+
+    facts: of that run's config.json; folder: that run's. asked, source: what the command line wants; None: whatever
+    the run had. Raises BadInput where they differ from it.
+    """
+    run, weights = folder.name, facts["from"]
+    start = StartingModel(
+        facts["name"],
+        parse(ModelConfig, facts["model"], run),
+        folder / "data" if facts["tokenizer"] else None,
+        f"{facts['name']}, as {run} raised it",
+        tuple(parse(ParameterGroup, group, run) for group in facts.get("groups", ())),
+        facts.get("learning_rate_factor", 1.0),
+    )
+    problems = Problems()
+    if source and source != weights:
+        problems.found.append(
+            f"--from {source}: {run} began with {weights or 'fresh weights'}, and so does a control of it: leave out "
+            "--from"
+        )
+    if asked and (asked.model, asked.groups, asked.learning_rate_factor) != (
+        start.model,
+        start.groups,
+        start.learning_rate_factor,
+    ):
+        problems.found.append(
+            f"WHO = {asked.name}: {run} raised {start.name}, another model or other learning rates: leave out WHO"
+        )
+    problems.raise_all()
+    return start
 
 
 def _own_model(path: Path, document: Any, config: Config) -> StartingModel:
@@ -132,7 +175,7 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
 
 def _winner(path: Path, config: Config) -> StartingModel:
     """The winner a file names, with its tokenizer. Raises BadInput when this config makes it another size."""
-    name, run, model, tokenizer_folder, sha256 = read_json_as(
+    name, run, model, tokenizer_folder, sha256, groups, factor = read_json_as(
         path,
         lambda document: (
             str(document["contestant"]),
@@ -140,6 +183,8 @@ def _winner(path: Path, config: Config) -> StartingModel:
             parse(ModelConfig, document["model"], str(path)),
             Path(document["tokenizer"]["path"]),
             document["tokenizer"]["sha256"],
+            tuple(parse(ParameterGroup, group, str(path)) for group in document.get("groups", ())),
+            float(document.get("learning_rate_factor", 1.0)),
         ),
     )
     problems = Problems()
@@ -160,7 +205,12 @@ def _winner(path: Path, config: Config) -> StartingModel:
                 f"{sha256[:12]}; put the tournament's own back, or run `tournament` again"
             )
     problems.raise_all()
-    return StartingModel(name, model, tokenizer_folder, f"winner of tournament {run}: {name}")
+    description = f"winner of tournament {run}: {name}"
+    if factor != 1:
+        description += f"; its own learning rate: {factor:.3g} times the stages'"
+    if groups:
+        description += f"; {len(groups)} group(s) of parameters with a rate of their own"
+    return StartingModel(name, model, tokenizer_folder, description, groups, factor)
 
 
 def _sizes(model: ModelConfig) -> str:

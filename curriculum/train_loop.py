@@ -29,8 +29,9 @@ from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import Stage, StagePlan
 from hamner.config.errors import BadInput
 from hamner.config.load import parse
-from hamner.config.schema import Config, ModelConfig
+from hamner.config.schema import Config, ModelConfig, ParameterGroup
 from hamner.data.mixer import Exhausted
+from hamner.evaluation.statistics import mix_loss
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
 from hamner.model.distributed import broadcast_tensor, rank, world_size
 from hamner.model.transformer import Hamner
@@ -84,18 +85,23 @@ class CurriculumRun:
         document, where = read_json(folder / "config.json"), str(folder / "config.json")
         self.folder, self.config = folder, parse(Config, document["config"], where)
         self.settings = self.config.curriculum
-        self.stages = parse(StagePlan, document["curriculum"], where).stages
+        self.plan = parse(StagePlan, document["curriculum"], where)
+        self.stages = self.plan.stages
         torch.set_num_threads(threads_here(self.config.compute.worker_threads, self.config.compute.device))
         self.log = RunLogger(folder, writes=rank() == 0)
         self.session = Session(
-            self._setup(parse(ModelConfig, document["model"], "model"), objective),
+            self._setup(document, objective),
             folder / "data",
             folder,
             attempt=time.time_ns() // 10**6,  # each process counts as a start of its own
             say=self.log.say,
         )
         self.measurements = Measurements(self.session.corpus, self.session.tokenizer, self._sources, self.config)
-        self.border = Border(self.session, self.measurements, self.log, self.settings)
+        self.keeps_optimizer = self.plan.keeps_optimizer(self.settings)
+        self.border = Border(
+            self.session, self.measurements, self.log, self.settings, keeps_optimizer=self.keeps_optimizer
+        )
+        self._rate_factor = document.get("learning_rate_factor", 1.0) * self.config.lr_scale
         self.place = Place(stage_index=document["first_stage"])
         self._attempt, self._source, self._rate = attempt, document["from"], 0.0
         self._stop_requested = stop_requested or (folder / STOP).exists
@@ -106,11 +112,11 @@ class CurriculumRun:
     def _sources(self) -> list[str]:
         return list(dict.fromkeys(name for stage in self.stages for name in stage.mix))
 
-    def _setup(self, model: ModelConfig, objective: Callable[[Hamner], nn.Module]) -> Setup:
+    def _setup(self, document: Mapping[str, Any], objective: Callable[[Hamner], nn.Module]) -> Setup:
         settings, compute = self.settings, self.config.compute
         longest = len(self.stages) * settings.max_steps * settings.batch_size * settings.seq_len
         return Setup(
-            model=model,
+            model=parse(ModelConfig, document["model"], "model"),
             seed=self.config.seed,
             optimizer=self.config.optimizer,
             compute=compute,
@@ -120,6 +126,7 @@ class CurriculumRun:
             seq_len=settings.seq_len,
             gradient_accumulation_steps=settings.gradient_accumulation_steps,
             activation_checkpointing=compute.activation_checkpointing,
+            groups=[parse(ParameterGroup, group, "groups") for group in document.get("groups", ())],
             max_skipped=settings.max_skipped,
             max_epochs=settings.max_epochs,
             expected_tokens=longest / world_size(),
@@ -160,7 +167,7 @@ class CurriculumRun:
         self._open_log(is_new=not saved)
         try:
             while self.place.stage_index < len(self.stages):
-                self._run_stage(self.stages[self.place.stage_index])
+                self._run_stage(self._stage(self.place.stage_index))
         except Diverged as error:
             self.session.wait()
             last = checkpoint.newest(self.session.checkpoints, self.log.say, complete=True)
@@ -201,23 +208,28 @@ class CurriculumRun:
         if self.place.stage_index < len(self.stages) and self._should_stop():
             raise Stopped
 
+    def _stage(self, index: int) -> Stage:
+        """A stage with its length, where that depends on the stages before it."""
+        return self.stages[index].after(self.place.steps_before(index))
+
     def budget(self) -> list[StageBudget]:
         """The rows of each stage from the present one on, planned from what has been read so far."""
-        stages = self.stages[self.place.stage_index :]
-        steps = [planned_steps(stage, self.settings) for stage in stages]
+        index = self.place.stage_index
+        stages = self.stages[index:]
+        steps = planned_steps(stages, self.settings, self.place.steps_before(index))
         return plan_budget(stages, steps, self.settings.batch_size, self.session.trainer.mixer.rows_left())
 
     def begin_stage(self, stage: Stage) -> None:
-        """Start a new mix, warmup and average, and a fresh AdamW unless the config keeps it."""
+        """Start a new mix and average, and a fresh AdamW with a warmup unless it is kept."""
         budget = self.budget()
         mix = dict(budget[0].mix)
-        trainer, place, rate = self.session.trainer, self.place, stage.learning_rate * self.config.lr_scale
+        trainer, place, rate = self.session.trainer, self.place, stage.learning_rate * self._rate_factor
         rows_before = trainer.mixer.rows_read() if trainer.step_count else {}
         trainer.mixer.start_stage(
             mix, stage.levels, limits(budget, trainer.mixer.rows_read(), trainer.mixer.rows_left())
         )
-        keep = self.settings.optimizer_at_stage_start == "keep" and bool(place.records)
-        trainer.begin(rate, self.settings.warmup_steps, keep_optimizer=keep)
+        keep = self.keeps_optimizer and bool(place.records)
+        trainer.begin(rate, 0 if keep else self.settings.warmup_steps, keep_optimizer=keep)
         self._open_stage(stage, place.stage_index, mix)
         start_losses = self._losses_at_border() or self.measurements.heldout_losses(trainer.hamner)
         self.place = place.with_stage_begun(mix, rows_before, start_losses)
@@ -238,11 +250,23 @@ class CurriculumRun:
         return dict(last["heldout_loss"]) if last and last["checkpoint"] == here else None
 
     def _finish(self) -> None:
-        if self.session.rank == 0:
-            # what only training needs is in the newest checkpoint
-            groups, state, model, tokenizer = self.session.contents()
-            checkpoint.save(self.folder / "final", {"model": groups["model"]}, state, model, tokenizer)
-            self.log.say(f"finished: {self.folder / 'final'}")
+        """Write final/: the better of the weights and their running average, on the held-out text of the last mix."""
+        record, average = self.place.records[-1], self.judge.averaged
+        losses = {"raw": record["heldout_loss"], "averaged": self.measurements.heldout_losses(average)}
+        mixed = {name: mix_loss(of_sources, self.judge.mix) for name, of_sources in losses.items()}
+        best = min(mixed, key=lambda name: mixed[name])  # the raw ones where they are equal
+        if self.session.rank != 0:
+            return
+        # what only training needs is in the newest checkpoint
+        groups, state, model, tokenizer = self.session.contents()
+        weights = groups["model"] if best == "raw" else dict(average.state_dict())
+        checkpoint.save(self.folder / "final", {"model": weights}, state, model, tokenizer)
+        final = {"weights": best, "heldout_loss": losses[best], "mixed": mixed}
+        self.log.write_stages(self.place.records, final)
+        self.log.say(
+            f"final/ holds the {best} weights; held out, on the last stage's mix: {listed(mixed)}; finished: "
+            f"{self.folder / 'final'}"
+        )
 
     # -- one step
 
@@ -357,7 +381,7 @@ class CurriculumRun:
 
     def _load_place(self, state: Any) -> None:
         self.place = Place.from_state(state)
-        stage = self.stages[self.place.mix_index]
+        stage = self._stage(self.place.mix_index)
         self._open_stage(stage, self.place.mix_index, self.place.mix or stage.mix)
 
     def load(self, saved: Checkpoint, *, before_border: bool = False) -> None:

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-# A shell starts what it puts in the background (`pytest &`) with Ctrl-C ignored, and every process below inherits that.
-# Tests send the signal to commands of their own, which must hear it as in a terminal.
+# A shell starts what it puts in the background (`pytest &`) with Ctrl-C ignored, nohup with SIGHUP ignored, and every
+# process below inherits that. Tests send the signals to commands of their own, which must hear them as in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARED = {"league", "raised", "cluster"}  # fixtures that take up to a minute to make
 END_TO_END = {"commands"} | SHARED
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook as well
 def pytest_collection_modifyitems(items) -> None:
     """Mark the tests of whole commands, and keep together in one process what shares a file or a long fixture."""
     for item in items:

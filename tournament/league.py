@@ -204,7 +204,7 @@ class League:
             from tournament.mix_report import write_mixes  # loads NumPy, as above
 
             write_mixes(self.folder, self.config, self.bracket, self.contestants)
-        write_winner(self.folder, self.config, self.bracket, self.contestants, tokenizer_sha256)
+        write_winner(self.folder, self.config, self.bracket, self.contestants, tokenizer_sha256, rate=self.rate)
         return True
 
     def show_time(self, wall: float, slots: int) -> None:

@@ -5,7 +5,7 @@ In: the bracket and what its runs reported. Out: those two files and the printed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,10 +176,18 @@ def _best_before_cooldown(bracket: Bracket, index: int) -> list[str]:
 
 
 def write_winner(
-    folder: Path, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], tokenizer_sha256: str
+    folder: Path,
+    config: Config,
+    bracket: Bracket,
+    contestants: Mapping[str, Contestant],
+    tokenizer_sha256: str,
+    *,
+    rate: Callable[[str], float],
 ) -> None:
     """Write winner.json, from which the curriculum starts, with the checkpoint of the first seed that finished.
 
+    rate: name -> learning rate it competed at, without lr_scale; the curriculum multiplies its stages' rates by its
+    ratio to the league's.
     After a cooldown heldout_loss is the annealed copy's, which was ranked; the checkpoint is the run itself.
     """
     from hamner.training import checkpoint  # loads PyTorch, for which Ray's start need not wait
@@ -201,6 +209,8 @@ def write_winner(
             "data": config.data.path,
             "heldout_loss": bracket.loss(last_round, name),
             "verdict": bracket.winner_verdict(),
+            "groups": [group.model_dump() for group in contestants[name].groups],
+            "learning_rate_factor": rate(name) / config.tournament.learning_rate,
             "checkpoint": str(last.path) if last else None,
         },
     )

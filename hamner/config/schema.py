@@ -206,13 +206,14 @@ class Curriculum(Strict):
     batch_size: int = Field(24, gt=0)  # [rows] read by one optimizer step, all workers together
     gradient_accumulation_steps: int = Field(1, gt=0)  # [parts] that one worker's batch is computed in
     seq_len: int = Field(1024, gt=1)  # [tokens] length of a row
-    warmup_steps: int = Field(300, ge=0)  # [steps] linear warmup at the start of each stage
+    warmup_steps: int = Field(300, ge=0)  # [steps] linear warmup, at the start of each stage that resets AdamW
     max_steps: int = Field(200_000, gt=0)  # [steps] of each stage at most
     max_epochs: float = Field(4.0, gt=0)  # [epochs] a source read so often leaves the mix
     plateau: Plateau = Plateau()
     # what the next stage starts from: the stage's best weights, its last, or no next stage
     after_rising_loss: Literal["best", "last", "stop"] = "best"
-    optimizer_at_stage_start: Literal["reset", "keep"] = "reset"  # AdamW's moments; the warmup comes in any case
+    # AdamW's moments: reset, with a warmup at each stage's start, or kept, without; None: as the curriculum has it
+    optimizer_at_stage_start: Literal["reset", "keep"] | None = None
     decay: Literal["none", "stage", "run"] = "none"  # the rate falls to 0 at the end of each stage, or of all
     decay_steps: int = Field(2000, gt=0)  # [steps] length of the decay
     max_skipped: int = Field(20, ge=0)  # [steps] not finite in a row that are let pass; fp16: 50

@@ -41,7 +41,10 @@ def test_groups_are_curricula_and_seeds():
         ([_run("seed", 0), _run("seed", 0, name="again"), _run("joint", 0)], "are both seed with random seed 0"),
         ([_run("seed", 0), _run("joint", 1)], "each curriculum needs the same"),
         ([_run("seed", 0), _run("joint", 0, tokens=900)], "make it with --curriculum joint --like seed0"),
-        ([_run("seed", 0), _run("joint", 0, conditions={"model": "n", "tokenizer": "t"})], "another model than seed0"),
+        (
+            [_run("seed", 0), _run("joint", 0, conditions={"model": "n", "tokenizer": "t"})],
+            "differ in more than their stages: model: 'm' and 'n'",
+        ),
     ],
 )
 def test_what_is_not_comparable_is_refused(runs, message):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.curricula import CONTROLS, FinishedRun, control_plan, find_curriculum, read_curriculum
+from curriculum.controls import CONTROLS, FinishedRun, control_plan
+from curriculum.curricula import find_curriculum, read_curriculum
 from curriculum.stages import CURRICULA, EIGHT_STAGES
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
@@ -28,9 +29,9 @@ steps = 40
 
 
 def test_a_curriculum_is_found_by_name_and_by_file(tmp_path):
-    for name, stages in CURRICULA.items():
-        assert find_curriculum(name, None, CONFIG, tmp_path).stages == stages
-    assert [stage.name for stage in CURRICULA["v3"]] == ["structure", "knowledge", "dialogue", "voice"]
+    for name, plan in CURRICULA.items():
+        assert find_curriculum(name, None, CONFIG, tmp_path) == plan
+    assert [stage.name for stage in CURRICULA["v3"].stages] == ["structure", "knowledge", "dialogue", "voice"]
     (tmp_path / "mine.toml").write_text(FILE)
     plan = find_curriculum(str(tmp_path / "mine.toml"), None, CONFIG, tmp_path)
     assert (plan.name, [s.levels for s in plan.stages], plan.stages[1].steps) == ("mine", [(1.0,), (0.5, 0.5)], 40)
@@ -38,7 +39,9 @@ def test_a_curriculum_is_found_by_name_and_by_file(tmp_path):
 
 def test_the_example_to_copy_is_the_shipped_curriculum():
     plan = read_curriculum(OWN_STAGES)
-    assert plan.stages == EIGHT_STAGES and plan.like is None
+    flat = CURRICULA["flat"]
+    assert plan.stages == flat.stages and plan.optimizer_at_stage_start == flat.optimizer_at_stage_start == "keep"
+    assert plan.like is None
     assert plan.name not in {*CURRICULA, *CONTROLS}  # compare groups runs by this name
 
 
@@ -46,7 +49,7 @@ def test_the_example_shows_every_key_that_a_stage_has():
     text = OWN_STAGES.read_text(encoding="utf-8")
     shown = {line.lstrip("# ").split("=")[0].strip() for line in text.splitlines() if "=" in line}
     assert set(type(EIGHT_STAGES[0]).model_fields) <= shown
-    assert {key for stage in tomllib.loads(text)["stages"] for key in stage} == {
+    assert {key for stage in tomllib.loads(text)["stages"][:8] for key in stage} == {
         "name",
         "mix",
         "levels",
@@ -170,7 +173,7 @@ def test_a_control_leaves_out_sources_and_stages_that_were_never_read():
         {"number": 1, "steps": 5, "rows": {"synthetic": 0, "tinystories": 20}},
         {"number": 2, "steps": 0, "rows": {"synthetic": 0, "tinystories": 0}},
     )
-    run = FinishedRun("x", EIGHT_STAGES, records)
+    run = FinishedRun("x", CURRICULA["seed"], records)
     assert [stage.steps for stage in control_plan("shuffled", run).stages] == [5]
     (only,) = control_plan("joint", run).stages
     assert only.mix == {"tinystories": 1.0} and only.levels == (1.0,)
@@ -180,7 +183,7 @@ def test_a_control_leaves_out_sources_and_stages_that_were_never_read():
     ("name", "like", "words", "part"),
     [
         ("joint", None, [], "--like RUN"),
-        ("seed", "base", [], "--like base"),
+        ("v3", "base", [], "--like base"),
         ("joint", "bose", [], "'base'"),
         ("joynt", None, [], "'joint'"),
         ("joint", "base", ["seed=3"], "seed: the run has 0, now 3"),

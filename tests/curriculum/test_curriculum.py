@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from curriculum.stages import EIGHT_STAGES
+from curriculum.stages import FLAT
 from hamner.training import checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -28,13 +28,15 @@ def _rows(folder):
         return list(csv.DictReader(file))
 
 
-def test_eight_stages_end_for_a_recorded_reason(raised):
+def test_eight_stages_and_the_decay_end_for_a_recorded_reason(raised):
     stages = _read(raised / "stages.json")["stages"]
-    assert [s["number"] for s in stages] == list(range(1, 9))
-    assert [s["stage"] for s in stages] == [stage.name for stage in EIGHT_STAGES]
-    for record in stages:
+    assert [s["number"] for s in stages] == list(range(1, 10))
+    assert [s["stage"] for s in stages] == [stage.name for stage in FLAT]
+    for record in stages[:8]:
         assert record["reason"] in ("plateau", "worse", "cap")
         assert 0 < record["steps"] <= 15
+    assert (stages[8]["reason"], stages[8]["steps"]) == ("steps", round(sum(s["steps"] for s in stages[:8]) / 4))
+    for record in stages:
         assert record["tokens"] == record["steps"] * 4 * 64
         assert (
             set(record["started_at"])
@@ -44,7 +46,7 @@ def test_eight_stages_end_for_a_recorded_reason(raised):
     assert stages[0]["heldout_loss"]["tinystories"] < stages[0]["started_at"]["tinystories"] - 0.5
 
 
-def test_metrics_have_every_step_and_every_stage_warms_up(raised):
+def test_metrics_have_every_step_and_the_rate_is_flat_until_the_decay(raised):
     rows, stages = _rows(raised), _read(raised / "stages.json")["stages"]
     assert [int(r["step"]) for r in rows] == list(range(1, sum(s["steps"] for s in stages) + 1))
     assert {
@@ -60,21 +62,24 @@ def test_metrics_have_every_step_and_every_stage_warms_up(raised):
         "elapsed_hours",
         "phase",
     } <= set(rows[0])
-    for stage in EIGHT_STAGES:
+    for number, stage in enumerate(FLAT):
         mine = [r for r in rows if r["phase"] == stage.name]
         losses = [float(r["loss"]) for r in mine]
         assert float(mine[-1]["mean_loss"]) == pytest.approx(sum(losses) / len(losses))  # of this stage alone
-        assert float(mine[0]["learning_rate"]) == pytest.approx(stage.learning_rate * 10 / 2)
-        assert float(mine[2]["learning_rate"]) == pytest.approx(stage.learning_rate * 10)
+        rates = [float(row["learning_rate"]) for row in mine]
+        if stage.name == "anneal":
+            assert rates == pytest.approx([3e-3 * (1 - step / len(mine)) for step in range(len(mine))])
+        else:
+            assert rates == pytest.approx([1.5e-3 if number == 0 else 3e-3] + [3e-3] * (len(mine) - 1))
     assert float(rows[0]["loss"]) == pytest.approx(7.6, abs=0.3)
 
 
 def test_samples_curves_and_final_are_there(raised):
     lines = [json.loads(line) for line in (raised / "samples.jsonl").read_text().splitlines()]
     assert all(len(line["samples"]) == 7 for line in lines)
-    assert {line["stage"] for line in lines} == {stage.name for stage in EIGHT_STAGES}
+    assert {line["stage"] for line in lines} == {stage.name for stage in FLAT}
     assert sorted(p.name for p in (raised / "tensorboard").iterdir()) == [
-        f"{i}_{stage.name}" for i, stage in enumerate(EIGHT_STAGES, 1)
+        f"{i}_{stage.name}" for i, stage in enumerate(FLAT, 1)
     ]
     final = checkpoint.load(raised / "final")
     assert {path.name for path in final.path.iterdir()} == {
@@ -190,12 +195,12 @@ def test_another_stage_can_be_begun(raised, commands):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     folder = commands.results / "curriculum" / "late"
-    assert [s["number"] for s in _read(folder / "stages.json")["stages"]] == [8]
-    before, after = (_read(f / "stages.json")["stages"][-1] for f in (raised, folder))
+    assert [s["number"] for s in _read(folder / "stages.json")["stages"]] == [8, 9]
+    before, after = _read(raised / "stages.json")["final"], _read(folder / "stages.json")["stages"][0]
     assert after["started_at"]["sft"] == pytest.approx(before["heldout_loss"]["sft"], abs=0.3)
     done = commands.run("curriculum.run", "winner", "--resume", "--name", "late", "--stage", "7")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [s["number"] for s in _read(folder / "stages.json")["stages"]] == [8, 7, 8]
+    assert [s["number"] for s in _read(folder / "stages.json")["stages"]] == [8, 9, 7, 8, 9]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from curriculum.budget import deal, limits, own_stage, plan_budget, planned_steps, thin_problems
 from curriculum.budget_table import share_text
-from curriculum.stages import EIGHT_STAGES, Stage
+from curriculum.stages import EIGHT_STAGES, FLAT, Stage
 from hamner.config.schema import Curriculum
 
 SETTINGS = Curriculum()
@@ -19,9 +19,12 @@ def _stage(name, **mix):
 
 
 def test_a_stage_is_planned_with_its_length_or_the_shortest_that_the_rule_allows():
-    assert planned_steps(EIGHT_STAGES[0], SETTINGS) == 7000  # the third agreeing look from step 5,000 on
-    assert planned_steps(EIGHT_STAGES[0].model_copy(update={"steps": 300}), SETTINGS) == 300
-    assert planned_steps(EIGHT_STAGES[0], Curriculum(max_steps=400)) == 400
+    stage = EIGHT_STAGES[0]
+    assert planned_steps([stage], SETTINGS) == [7000]  # the third agreeing look from step 5,000 on
+    assert planned_steps([stage.model_copy(update={"steps": 300})], SETTINGS) == [300]
+    assert planned_steps([stage], Curriculum(max_steps=400)) == [400]
+    assert planned_steps(FLAT, SETTINGS) == [7000] * 8 + [14_000]  # the decay is a fifth of 70,000
+    assert planned_steps(FLAT[6:], SETTINGS, steps_before=60_000) == [7000, 7000, 18_500]
 
 
 def test_the_stage_about_a_source_is_named_after_it_or_reads_most_of_it():

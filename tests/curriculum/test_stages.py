@@ -2,8 +2,9 @@
 
 import pytest
 
-from curriculum.stages import CURRICULA, EIGHT_STAGES, stage_index, stage_problems
+from curriculum.stages import CURRICULA, DEFAULT, EIGHT_STAGES, decay_problems, stage_index, stage_problems
 from hamner.config.errors import BadInput
+from hamner.config.schema import Curriculum
 
 
 def test_the_table_is_the_recorded_one():
@@ -61,20 +62,45 @@ def test_every_problem_of_a_bad_table_is_named():
 
 @pytest.mark.parametrize("name", CURRICULA)
 def test_shipped_curricula_are_sound(name):
-    assert list(stage_problems(CURRICULA[name])) == []
+    assert list(stage_problems(CURRICULA[name].stages)) == []
 
 
 def test_a_stage_is_as_long_as_its_steps_and_the_cap_allow():
-    pretrain = CURRICULA["pretrain_v2"][0]
+    pretrain = CURRICULA["pretrain_v2"].stages[0]
     assert pretrain.steps * 24 * 1024 == 2_613_657_600  # the recorded 2.614 billion tokens
     assert (pretrain.length(200_000), pretrain.length(100), EIGHT_STAGES[0].length(100)) == (106_350, 100, 100)
     assert EIGHT_STAGES[0].model_copy(update={"steps": 800, "exact": True}).length(100) == 800
 
 
 def test_stages_count_from_one_or_go_by_name():
-    assert (stage_index("1"), stage_index("8"), stage_index("voice")) == (0, 7, 7)
-    for word in ("0", "9", "-1", "²", "voyce"):
+    assert (stage_index("1"), stage_index("8"), stage_index("voice"), stage_index("anneal")) == (0, 7, 7, 8)
+    for word in ("0", "10", "-1", "²", "voyce"):
         with pytest.raises(BadInput, match="unknown stage"):
             stage_index(word)
     with pytest.raises(BadInput, match="did you mean 'voice'"):
         stage_index("voyce")
+
+
+def test_flat_is_seed_at_its_first_rate_then_a_fifth_of_the_run_falling_to_nothing():
+    flat, seed = CURRICULA["flat"], CURRICULA["seed"]
+    assert DEFAULT == "flat" and (flat.optimizer_at_stage_start, seed.optimizer_at_stage_start) == ("keep", "reset")
+    assert [s.model_copy(update={"learning_rate": 3e-4}) for s in seed.stages] == list(flat.stages[:8])
+    anneal = flat.stages[8]
+    assert (anneal.name, anneal.schedule, anneal.run_share, anneal.learning_rate) == ("anneal", "linear", 0.2, 3e-4)
+    assert anneal.after(656).steps == 164 and anneal.after(656).length(100) == 164  # of 820; no cap
+    assert anneal.after(1).steps == 1 and seed.stages[0].after(656) is seed.stages[0]
+
+
+def test_a_share_of_the_run_is_one_length_and_needs_stages_before_it():
+    share = EIGHT_STAGES[0].model_copy(update={"run_share": 0.2})
+    assert "no stage comes before" in next(stage_problems([share]))
+    both = [EIGHT_STAGES[0], EIGHT_STAGES[1].model_copy(update={"run_share": 0.2, "steps": 5})]
+    assert "give one of them" in next(stage_problems(both))
+    endless = [EIGHT_STAGES[0].model_copy(update={"schedule": "linear"})]
+    assert "give steps, or run_share" in next(stage_problems(endless))
+
+
+def test_a_second_decay_is_refused():
+    (problem,) = decay_problems(CURRICULA["flat"], Curriculum(decay="run"))
+    assert "anneal, is a decay already" in problem
+    assert not list(decay_problems(CURRICULA["seed"], Curriculum(decay="run")))

@@ -6,10 +6,11 @@ import os
 
 import pytest
 
-from curriculum.starting_model import StartingModel, find_starting_model, with_checkpoint
+from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS, PRESETS, model_named
+from hamner.config.schema import ParameterGroup
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import build
 from hamner.training import checkpoint
@@ -55,7 +56,13 @@ def _winner(folder, tokenizer_folder, *, config=SMOKE, **changes):
 def test_contestants_and_presets_go_by_name_at_the_configs_size(tmp_path, name):
     start = find_starting_model(name, SMOKE, tmp_path, None)
     assert start == StartingModel(name, model_named(name, SMOKE.size))
-    assert start.facts() == {"name": name, "model": start.model.model_dump(), "tokenizer": None}
+    assert start.facts() == {
+        "name": name,
+        "model": start.model.model_dump(),
+        "tokenizer": None,
+        "groups": [],
+        "learning_rate_factor": 1.0,
+    }
 
 
 def test_a_starting_model_is_read_only(tmp_path):
@@ -78,6 +85,31 @@ def test_the_newest_winner_is_taken_or_that_of_the_named_tournament(tmp_path, to
     assert late.name == early.name == "v03_diffattn_small" and "early" in early.description
     assert early == find_starting_model(str(tmp_path / "tournament" / "early" / "winner.json"), SMOKE, tmp_path, None)
     assert early.facts()["tokenizer"] == {"path": str(tokenizers[0]), "sha256": Tokenizer.load(tokenizers[0]).sha256}
+
+
+def test_a_winner_keeps_its_groups_and_its_own_rate(tmp_path, tokenizers):
+    group = {"learning_rate_scale": 0.5, "middle_layers": 2, "parameters": ""}
+    _winner(tmp_path / "tournament" / "league", tokenizers[0], groups=[group], learning_rate_factor=2.0)
+    start = find_starting_model("winner", SMOKE, tmp_path, None)
+    assert (start.groups, start.learning_rate_factor) == ((ParameterGroup(**group),), 2.0)
+    assert "2 times the stages'" in start.description and "1 group(s)" in start.description
+    facts = start.facts()
+    assert (facts["groups"], facts["learning_rate_factor"]) == ([group], 2.0)
+
+
+def test_a_control_raises_whom_its_run_raised(tmp_path, tokenizers):
+    _winner(tmp_path / "tournament" / "league", tokenizers[0], learning_rate_factor=2.0)
+    winner = find_starting_model("winner", SMOKE, tmp_path, None)
+    facts, run = winner.facts() | {"who": "winner", "from": "/weights"}, tmp_path / "curriculum" / "first"
+    run.mkdir(parents=True)
+    (run / "data").symlink_to(tokenizers[0])
+    again = as_raised_before(facts, run, asked=None, source=None)
+    assert (again.model, again.learning_rate_factor, again.tokenizer) == (winner.model, 2.0, run / "data")
+    assert as_raised_before(facts, run, asked=winner, source="/weights") == again
+    other = find_starting_model("v03_diffattn_small", SMOKE, tmp_path, None)  # the same model at the stages' rates
+    problems = _problems(lambda: as_raised_before(facts, run, asked=other, source="/other"))
+    assert len(problems) == 2 and "--from /other: first began with /weights" in problems[0]
+    assert "other learning rates: leave out WHO" in problems[1]
 
 
 def test_the_tokenizer_moves_with_its_tournament(tmp_path, tokenizers):

@@ -42,7 +42,8 @@ def test_ten_contestants_one_winner(league):
     assert standings["winner"] == winner["contestant"] == last["contestant"]
     assert winner["heldout_loss"] == last["heldout_loss"]
     facts = {"run", "finished", "contestant", "model", "tokenizer", "data", "heldout_loss", "verdict", "checkpoint"}
-    assert set(winner) == facts
+    assert set(winner) == facts | {"groups", "learning_rate_factor"}
+    assert (winner["groups"], winner["learning_rate_factor"]) == ([], 1.0)
     assert winner["verdict"] == standings["winner_verdict"] == last["verdict"]
 
 
