@@ -66,9 +66,12 @@ def _of_run(outcome: Outcome) -> dict[str, float]:
 
 def _law(law: MixingLaw) -> dict[str, Any]:
     """The fit as JSON."""
-    columns = zip(law.losses, law.coefficients.T.tolist(), strict=True)
+    keys = [*law.sources, "own_root"]
     return {
-        "log_loss": {name: dict(zip(law.sources, column, strict=True)) for name, column in columns},
+        "log_loss": {
+            name: dict(zip(keys, row, strict=True))
+            for name, row in zip(law.losses, law.coefficients.tolist(), strict=True)
+        },
         "error": dict(zip(law.losses, law.covariance.diagonal().clip(0) ** 0.5, strict=True)),
         "degrees_of_freedom": law.df,
     }
@@ -84,14 +87,16 @@ def _proposal(law: MixingLaw, mixes: Sequence[Mapping[str, float]], target: Mapp
 
 
 def curriculum_text(league: str, proposal: Mapping[str, Any], target: Mapping[str, float], rate: float) -> str:
-    """The proposed mix as a curriculum file of one stage."""
+    """The proposed mix as a curriculum file: at one rate, then a decay over the last fifth, as `flat` has it."""
     shares = ", ".join(f"{name} = {share:g}" for name, share in proposal["mix"].items())
     goal = ", ".join(f"{name} = {share:g}" for name, share in target.items())
+    stage = f"mix = {{{shares}}}\nlearning_rate = {rate:g}\n"
     return (
         f"# The mix that the league {league} proposes for the target {goal}:\n"
         f"# predicted {proposal['loss']:.4f} ± {proposal['interval']:.4f} nats/token (95 %, one run of the league's "
-        f"size and tokens)\n\n"
-        f'name = "proposed_mix"\n\n[[stages]]\nname = "proposed"\nmix = {{{shares}}}\nlearning_rate = {rate:g}\n'
+        f'size and tokens)\n\nname = "proposed_mix"\noptimizer_at_stage_start = "keep"\n\n'
+        f'[[stages]]\nname = "proposed"\n{stage}\n'
+        f'[[stages]]\nname = "anneal"\n{stage}schedule = "linear"\nrun_share = 0.2\n'
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hamner.config.errors import BadInput
+from tournament.mix_fit import regressors
 
 FLOOR = 0.02  # least share of a source: a fit knows nothing of a source that is never read
 FLATTENING = 0.5  # power of the natural proportions, RegMix's
@@ -38,8 +39,13 @@ def draw_mixes(
     concentrations = len(names) * flat / flat.sum()
     rng = np.random.default_rng([seed, count])
     sets = [np.stack([within(draw, caps) for draw in rng.dirichlet(concentrations, size=count)]) for _ in range(SETS)]
-    best = max(sets, key=lambda shares: float(np.linalg.slogdet(shares.T @ shares)[1]))
-    return [_rounded(names, shares) for shares in best]
+    return [_rounded(names, shares) for shares in max(sets, key=lambda shares: information(names, shares))]
+
+
+def information(names: Sequence[str], shares: Shares) -> float:
+    """How well mixes (n, S) tell a fit its coefficients: the mean over its sources of log det(X'X)."""
+    known = [regressors(shares, names, name) for name in names]
+    return float(np.mean([np.linalg.slogdet(matrix.T @ matrix)[1] for matrix in known]))
 
 
 def check_caps(most: Mapping[str, float]) -> None:

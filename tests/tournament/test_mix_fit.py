@@ -12,13 +12,14 @@ MIXES = draw_mixes(dict.fromkeys(NAMES, 1.0), 16, 0)
 
 
 def _truth(seed):
-    """Logarithms of the losses that pure sources would give: each source lowers its own most."""
+    """(5, 6) coefficients of each source's log loss: of the shares, then of its own share's root, which lowers it."""
     rng = np.random.default_rng(seed)
-    return 1.5 + rng.normal(0, 0.1, (5, 5)) - np.diag(rng.uniform(0.3, 0.9, 5))
+    return np.column_stack([1.8 + rng.normal(0, 0.1, (5, 5)), rng.uniform(-1.2, -0.3, 5)])
 
 
 def _losses(truth, mix, noise=None):
-    logs = np.array([mix[name] for name in NAMES]) @ truth
+    shares = np.array([mix[name] for name in NAMES])
+    logs = truth[:, :5] @ shares + truth[:, 5] * shares**0.5
     return dict(zip(NAMES, np.exp(logs if noise is None else logs + noise).tolist(), strict=True))
 
 
@@ -34,7 +35,7 @@ def _noise(rng, size=0.01):
 def test_exact_losses_give_the_law_back():
     truth = _truth(0)
     law = fit_law(MIXES, [_losses(truth, mix) for mix in MIXES])
-    assert law.sources == NAMES and law.df == 11
+    assert law.sources == NAMES and law.df == 10
     assert law.coefficients == pytest.approx(truth, abs=1e-9)
     other = dict(zip(NAMES, (0.2, 0.1, 0.3, 0.25, 0.15), strict=True))
     assert law.predict(other) == pytest.approx(_losses(truth, other))
@@ -75,7 +76,8 @@ def test_a_mix_is_predicted_by_the_others_alone():
 
 
 def test_too_few_or_too_similar_mixes_have_no_law():
-    few = MIXES[: fewest_mixes(5)]
+    assert fewest_mixes(5) == 9
+    few = MIXES[:9]
     losses = [_losses(_truth(0), mix) for mix in MIXES]
     assert fit_law(few, losses[: len(few)]) is not None
     assert fit_law(few[:-1], losses[: len(few) - 1]) is None
