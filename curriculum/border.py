@@ -41,11 +41,10 @@ class Border:
         """Measure and record the stage; return the place behind it.
 
         last_loss: the newest held-out loss of the stage's mix. A stage that got worse, or that ran out of text past its
-        best, goes back to its best weights first.
+        best, goes back to its best weights first, unless a decay has made better ones since.
         """
-        has_passed_best = bool(place.best and last_loss is not None and last_loss > place.best["heldout_loss"])
-        if reason == "worse" or (reason == "data" and has_passed_best):
-            self._go_back(stage, place, "rises" if reason == "worse" else "was lower before its text ended")
+        if reason in ("worse", "data"):
+            self.go_back(stage, place, reason, last_loss)
         record = self._record(stage, place, reason)
         place = place.with_stage_over(record)
         self._log.say(
@@ -84,12 +83,19 @@ class Border:
             "best": place.best,
         }
 
-    def _go_back(self, stage: Stage, place: Place, course: str) -> None:
-        """Take the stage's best weights again, if the config says so. What was read since stays read."""
-        best, line = place.best, f"  the held-out loss of {stage.name} {course}"
-        if self._settings.after_rising_loss != "best" or best is None or best["stage_step"] == place.stage_step:
+    def go_back(self, stage: Stage, place: Place, reason: str, last_loss: float | None) -> bool:
+        """Take the weights of the stage's best window again, where they are better and the config says so.
+
+        What was read since stays read. Returns whether it did.
+        """
+        best = place.best
+        if best is None or last_loss is None or last_loss <= best["heldout_loss"]:
+            return False
+        course = "rises" if reason == "worse" else "was lower before its text ended"
+        line = f"  the held-out loss of {stage.name} {course}"
+        if self._settings.after_rising_loss != "best":
             self._log.say(line)
-            return
+            return False
         path, problem = self._session.folder / best["checkpoint"], ""
         if self._session.rank == 0:
             try:
@@ -100,6 +106,7 @@ class Border:
         problem = broadcast_object(problem)
         if problem:
             self._log.say(f"{line}; its best weights are lost, so the run continues from the last: {problem}")
-            return
+            return False
         self._session.trainer.load_weights(checkpoint.load(path), optimizer=self._keeps_optimizer)
         self._log.say(f"{line}: back to the weights of its step {best['stage_step']}")
+        return True

@@ -80,6 +80,10 @@ class StageJudge:
         """Shares of the sources that the stage is judged on."""
         return self._stage.mix
 
+    def forget_average(self) -> None:
+        """Begin the running average anew with the next step's weights."""
+        self.average.n_averaged = torch.zeros_like(self.average.n_averaged)
+
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.average.module.state_dict())
 

@@ -48,18 +48,30 @@ class StageSchedule:
     def after_step(self, step: int, stop_reason: StopReason | None) -> str | None:
         """Count 1-based stage step `step`; returns plateau, worse, steps or cap when the stage is over.
 
-        stop_reason: of early stopping, if it wants the stage to end here; ignored in a stage of fixed length.
+        stop_reason: of early stopping, if it wants the stage to end here; ignored in a stage of fixed length. With a
+        decay it ends the stable part alone, whatever the reason.
         """
         if self._stage.steps:
             stop_reason = None
         if self.end_step is not None:
             return self._reason if step >= self.end_step else None
-        if stop_reason == "worse" or (stop_reason and not self._decay_steps) or step >= self._length:
+        if step >= self._length or (stop_reason and not self.begin_decay(step, stop_reason)):
             return stop_reason or self._reason
-        if self._decay_steps and (stop_reason or step >= self._length - self._decay_steps):
-            self._reason = stop_reason or self._reason
-            self._decay_start, self.end_step = step, min(step + self._decay_steps, self._length)
+        if self._decay_steps and step >= self._length - self._decay_steps:
+            self.begin_decay(step, self._reason)
         return None
+
+    def begin_decay(self, step: int, reason: str) -> bool:
+        """End the stable part at 1-based `step`; False where there is no decay to come."""
+        if not self._decay_steps or self.end_step is not None:
+            return False
+        self._reason = reason
+        self._decay_start, self.end_step = step, min(step + self._decay_steps, self._length)
+        return True
+
+    def is_decaying_from(self, step: int) -> bool:
+        """Whether the decay began at this 1-based step, because the loss rose or a source ended."""
+        return self._decay_start == step and self._reason in ("worse", "data")
 
     def state(self) -> dict[str, Any]:
         return {"reason": self._reason, "decay_start": self._decay_start, "end_step": self.end_step}

@@ -284,12 +284,22 @@ class CurriculumRun:
         self.place = self.place.with_step((row["loss"],) if is_finite else ())
         stage_step = self.place.stage_step
         ending = self.judge.after_step(self.session.trainer.hamner, stage_step, row["loss"])
+        reason = self.stage_end.after_step(stage_step, ending)
+        if self.stage_end.is_decaying_from(stage_step):
+            self._decay_from_best("worse")
         return row | {
             "stage_step": stage_step,
             "mean_loss": self.place.mean_loss,
             "heldout_loss": self.judge.last_loss if self.judge.due(stage_step) else None,
-            "reason": self.stage_end.after_step(stage_step, ending),
+            "reason": reason,
         }
+
+    def _decay_from_best(self, reason: str) -> None:
+        """A stage whose loss rose, or whose text ended, decays from its best weights."""
+        stage = self.stages[self.place.stage_index]
+        self.log.say(f"  {stage.name}: the rate falls from stage step {self.place.stage_step} on ({reason})")
+        if self.border.go_back(stage, self.place, reason, self.judge.last_loss):
+            self.judge.forget_average()
 
     def _leave_out_exhausted(self) -> None:
         """Say and record which sources have no rows left for this stage. Raises Exhausted when the stage needs them."""
@@ -302,8 +312,11 @@ class CurriculumRun:
                 f"  {name} has been read {mixer.epochs()[name]:.2f} times, as often as it may be by this stage, and "
                 f"leaves the mix at stage step {place.stage_step}: {listed(mix)}"
             )
-            if (place.mix or {}).get(name, 0.0) > LARGE_SHARE:
+            if (place.mix or {}).get(name, 0.0) <= LARGE_SHARE or self.stage_end.end_step is not None:
+                continue
+            if not self.stage_end.begin_decay(place.stage_step, "data"):
                 raise Exhausted(name)
+            self._decay_from_best("data")
 
     def _after_step(self, stage: Stage, row: Row, *, is_last: bool) -> None:
         """Do what is due: rows, samples, a checkpoint. The last step's checkpoint is the border's."""

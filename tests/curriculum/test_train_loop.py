@@ -97,6 +97,51 @@ def test_a_stage_with_nothing_left_to_read_ends_by_data(course):
     assert told["reason"] == "data" and 0 < told["steps"] < 30 and (run.folder / "final").is_dir()
 
 
+def test_a_decay_comes_though_the_loss_rose_and_begins_with_the_best_weights(course):
+    """A rate of 10 ruins the model; the decay of the run's end takes it back and goes on from there."""
+    words = (*RISES, "max_steps=40", "keep_stages=full", "decay=run", "decay_steps=6")
+    run = _run(course(stage("calm"), WILD, words=words))
+    wild = _told(run)[1]
+    rates = [float(row["learning_rate"]) for row in _rows(run)][-6:]
+    assert wild["reason"] == "worse" and rates == pytest.approx([10 * (1 - step / 6) for step in range(6)])
+    log = _log(run)
+    assert log.index("wild: the rate falls") < log.index("back to the weights of its step") < log.index("wild ended")
+
+
+def test_a_decay_comes_though_a_source_has_ended(course):
+    words = (*NEVER, "max_steps=200", "max_epochs=0.02", "decay=run", "decay_steps=6")
+    run = _run(course(stage("a"), words=words))
+    (told,) = _told(run)
+    assert told["reason"] == "data" and told["left_out"][-1]["source"] == "tinystories" and told["steps"] < 200
+    rates = [float(row["learning_rate"]) for row in _rows(run)]
+    assert rates[-7:] == pytest.approx([3e-3 * (1 - step / 6) for step in (0, *range(6))])
+
+
+@pytest.mark.parametrize("words", [("max_steps=8",), (*RISES, "max_steps=40")])
+def test_a_share_of_the_run_follows_whatever_ended_the_stage_before(course, words):
+    share = stage("anneal", schedule="linear", run_share=0.2)
+    last = WILD if "strikes=1" in words else stage("b")
+    run = _run(course(stage("a"), last, share, words=(*words, "optimizer_at_stage_start=keep")))
+    a, b, anneal = _told(run)
+    assert anneal["reason"] == "steps" and anneal["steps"] == round((a["steps"] + b["steps"]) / 4)
+    rates = [float(row["learning_rate"]) for row in _rows(run)][-anneal["steps"] :]
+    assert rates == pytest.approx([3e-3 * (1 - step / anneal["steps"]) for step in range(anneal["steps"])])
+
+
+def test_final_holds_the_better_of_raw_and_averaged_weights(course):
+    """A rate that is much too high scatters the weights about their mean, which a decay does not leave behind."""
+    for label, extra, better in (("high", {"learning_rate": 3e-2}, "averaged"), ("low", {}, "raw")):
+        run = _run(course(stage("a", **extra), words=("max_steps=40", *LONG, "average_steps=4"), name=label))
+        final = json.loads((run.folder / "stages.json").read_text())["final"]
+        raw = _told(run)[-1]["heldout_loss"]
+        assert final["weights"] == better == min(final["mixed"], key=final["mixed"].get)
+        assert (final["heldout_loss"] == raw) == (better == "raw")
+        newest = checkpoint.newest(run.folder / "checkpoints", complete=True)
+        of = newest.tensors("model" if better == "raw" else "average")
+        kept = _weights(run.folder / "final")
+        assert all(torch.equal(kept[name], of[name]) for name in kept)
+
+
 @pytest.mark.mended("final/ holds the optimizer")
 def test_final_holds_what_talking_needs_and_the_newest_checkpoint_the_rest(course):
     run = _run(course(stage("a"), words=("max_steps=2",)))
