@@ -86,6 +86,14 @@ def test_what_cannot_be_a_league_of_mixes_is_refused(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_the_plan_shows_what_each_would_read(capsys):
+    words = ["--config", "smoke", "--mixes", "9", "--target", TARGET]
+    assert main([*words, "--plan", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["mix"] for row in rows] == [dict(c.mix) for c in entrants(_config()).values()]
+    assert main([*words, "--plan"]) == 0 and "personal %" in capsys.readouterr().out
+
+
 def test_shares_are_read_as_they_are_written():
     assert read_shares("sft=.4, wiki=0.6", "/somewhere") == {"sft": 0.4, "wiki": 0.6}
 
