@@ -8,7 +8,7 @@ import pytest
 
 from curriculum.controls import CONTROLS, FinishedRun, control_plan
 from curriculum.curricula import find_curriculum, read_curriculum
-from curriculum.stages import CURRICULA, EIGHT_STAGES
+from curriculum.stages import CURRICULA, EIGHT_STAGES, stage_problems
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 
@@ -160,6 +160,43 @@ def test_controls_repeat_the_tokens_of_their_run(tmp_path):
         ("reasoning", 30, 2.5e-4),
     ]
     assert all(stage.mix == only.mix and stage.levels == only.levels for stage in shuffled.stages)
+
+
+def _flat_run():
+    """Two stages and the decay, as they were trained; the second had lost sft at its end."""
+    records = (
+        {"number": 7, "steps": 30, "rows": {"synthetic": 24, "tinystories": 96, "sft": 0}},
+        {"number": 8, "steps": 0, "rows": {"synthetic": 0, "tinystories": 0, "sft": 0}},
+        {"number": 9, "steps": 10, "rows": {"synthetic": 8, "tinystories": 20, "sft": 12}},
+    )
+    return FinishedRun("base", CURRICULA["flat"], records)
+
+
+def test_joint_has_the_decay_of_its_run_and_not_a_token_more_or_less():
+    plan = control_plan("joint", _flat_run())
+    joint, decay = plan.stages
+    assert (joint.name, joint.steps, joint.schedule) == ("joint", 30, "constant")
+    assert (decay.name, decay.steps, decay.schedule, decay.run_share) == ("anneal", 10, "linear", None)
+    assert joint.exact and decay.exact and joint.learning_rate == decay.learning_rate == 3e-4
+    assert joint.mix == decay.mix == pytest.approx({"synthetic": 32 / 160, "tinystories": 116 / 160, "sft": 12 / 160})
+    assert plan.optimizer_at_stage_start == "keep" and list(stage_problems(plan.stages)) == []
+
+
+def test_the_other_controls_change_the_order_or_the_rates_alone():
+    shuffled = control_plan("shuffled", _flat_run())
+    assert [(s.name, s.steps, s.learning_rate) for s in shuffled.stages] == [
+        ("synthesis", 30, 3e-4),
+        ("anneal", 10, 3e-4),
+    ]
+    assert shuffled.stages[0].mix == shuffled.stages[1].mix and shuffled.optimizer_at_stage_start == "keep"
+    seed = control_plan("seed", _flat_run())
+    (only,) = seed.stages  # the decay's text goes to the stage before it
+    assert (only.name, only.steps, only.learning_rate, only.schedule) == ("synthesis", 40, 5e-5, "constant")
+    assert only.mix == control_plan("joint", _flat_run()).stages[0].mix
+    assert seed.optimizer_at_stage_start == "reset"
+    strange = FinishedRun("x", CURRICULA["pretrain_v2"], ({"number": 1, "steps": 3, "rows": {"fineweb_edu": 9}},))
+    with pytest.raises(BadInput, match="pretrain is no stage of seed"):
+        control_plan("seed", strange)
 
 
 def test_keys_that_change_no_number_may_differ(tmp_path):
