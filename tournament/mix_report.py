@@ -28,26 +28,41 @@ DIGITS = 4  # of a share
 def write_mixes(folder: Path, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant]) -> None:
     """Write mixes.json and, where the fit proposes one, the curriculum file of the next mix."""
     settings, target = config.tournament, config.tournament.mix
-    tokens = settings.steps[0] * settings.batch_size * settings.seq_len  # of each run at round 1's end
-    rows = [
-        {"contestant": name, "mix": dict(contestants[name].mix), "loss": bracket.loss(0, name), "losses": losses}
-        for name in bracket.ranking(0)
-        if (losses := _losses(bracket, name))
+    losses = {name: of_sources for name in bracket.ranking(0) if (of_sources := _losses(bracket, name))}
+    measured = [source for source in next(iter(losses.values()), ()) if all(source in row for row in losses.values())]
+    rows: list[dict[str, Any]] = [
+        {
+            "contestant": name,
+            "mix": dict(contestants[name].mix),
+            "loss": bracket.loss(0, name),
+            "losses": {source: of_sources[source] for source in measured},
+        }
+        for name, of_sources in losses.items()
     ]
-    names = [name for name in (rows[0]["losses"] if rows else ()) if all(row["losses"].get(name) for row in rows)]
-    mixes, losses = [row["mix"] for row in rows], [{name: row["losses"][name] for name in names} for row in rows]
-    law = fit_law(mixes, losses) if rows else None
-    document = {"target": target, "tokens": tokens, "mixes": rows, "law": None, "rank_correlation": None}
+    document: dict[str, Any] = {
+        "target": target,
+        "tokens": settings.steps[0] * settings.batch_size * settings.seq_len,  # of each run at round 1's end
+        "mixes": rows,
+        "law": None,
+        "rank_correlation": None,
+    }
+    law = fit_law([row["mix"] for row in rows], [row["losses"] for row in rows]) if rows else None
     if law:
-        predicted = left_out_losses(mixes, losses, target)
-        if predicted:
-            document["rank_correlation"] = rank_correlation(predicted, [row["loss"] for row in rows])
-            for row, loss in zip(rows, predicted, strict=True):
-                row["predicted_by_others"] = loss
-        document |= {"law": _law(law), "proposal": _proposal(law, mixes, target)}
+        document |= _fit(law, rows, target)
         rate = next(iter(contestants.values())).learning_rate or settings.learning_rate
         write_text(folder / PROPOSAL, curriculum_text(folder.name, document["proposal"], target, rate))
     write_json(folder / MIXES, document)
+
+
+def _fit(law: MixingLaw, rows: list[dict[str, Any]], target: Mapping[str, float]) -> dict[str, Any]:
+    """What the fit says: the law, the proposal, how well it ranks mixes left out; each row gets what it predicts."""
+    mixes, losses = [row["mix"] for row in rows], [row["losses"] for row in rows]
+    correlation, predicted = None, left_out_losses(mixes, losses, target)
+    if predicted:
+        correlation = rank_correlation(predicted, [row["loss"] for row in rows])
+        for row, loss in zip(rows, predicted, strict=True):
+            row["predicted_by_others"] = loss
+    return {"law": _law(law), "proposal": _proposal(law, mixes, target), "rank_correlation": correlation}
 
 
 def _losses(bracket: Bracket, name: str) -> dict[str, float]:
