@@ -1,5 +1,7 @@
 """--choose: the rule, the small runs and the full one, what is refused, what a second start does not train again."""
 
+import json
+
 import pytest
 
 from curriculum.choose import KINDS, choose, choose_and_run, curriculum_text, longer, small_config, small_plan
@@ -112,3 +114,17 @@ def test_another_config_is_refused(trained, tmp_path):
     assert choose_and_run(request, load_config("smoke"), tmp_path) == 0
     with pytest.raises(ValueError, match="was begun with another config"):
         choose_and_run(request, load_config("smoke", ["lr_scale=5"]), tmp_path)
+
+
+@pytest.mark.slow
+def test_nine_small_runs_then_the_best_in_full(commands):
+    words = ["v3", "--config", "smoke", "--choose", "--name", "chosen", "curriculum.max_steps=30"]
+    first = commands.run("curriculum.run", *words, timeout=1200)
+    assert first.returncode == 0, first.stdout + first.stderr
+    choice = json.loads((commands.results / "choice" / "chosen" / "choice.json").read_text())["choice"]
+    assert choice["kind"] in KINDS and set(choice["less_joint"]) == {"flat", "seed"}
+    assert "9 runs" in first.stdout and f"chosen: {choice['reason']}" in first.stdout
+    folder = commands.results / "curriculum"
+    assert {path.name for path in folder.iterdir()} == {"chosen", *(f"chosen-{k}{n}" for k in KINDS for n in range(3))}
+    assert (folder / "chosen" / "final").is_dir()
+    assert "begins" not in commands.run("curriculum.run", *words).stdout  # nothing is trained again
