@@ -104,10 +104,10 @@ EIGHT_STAGES: tuple[Stage, ...] = (
 # fmt: on
 
 # The decay of `flat`. Text is learnt best while the rate falls, and what is not read then is lost: the mix of the last
-# stages with more stories. What was tried: results/reference/curriculum.md.
+# stages with more stories and tasks. What was tried: results/reference/curriculum.md.
 # fmt: off
 ANNEAL = _stage(
-    "anneal", UP_TO_5, 3e-4, synthetic=.13, tinystories=.22, fineweb_edu=.13, sft=.28, personal=.24
+    "anneal", UP_TO_5, 3e-4, synthetic=.18, tinystories=.21, fineweb_edu=.10, sft=.31, personal=.20
 ).model_copy(update={"schedule": "linear", "run_share": 0.2})
 # fmt: on
 
