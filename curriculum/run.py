@@ -2,7 +2,7 @@
 
     curriculum run WHO [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
                    [--tournament RUN] [--stage N|NAME] [--from CHECKPOINT] [--curriculum NAME|FILE] [--like RUN]
-                   [key=value ...]
+                   [--choose] [key=value ...]
 
 WHO: `winner` (of the newest finished tournament), a contestant's name, `v2`, `v3`, or the path of a model config
 or a winner.json. Weights begin fresh unless --from names a checkpoint. SIGTERM and Ctrl-C save and leave.
@@ -12,6 +12,7 @@ Data in: words of a command line. Data out: exit code; launch.py does the work o
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def parser() -> Parser:
     options.add_argument(
         "--allow-thin", action="store_true", help="train stages that get less than half of their main source, too"
     )
+    options.add_argument(
+        "--choose",
+        action="store_true",
+        help="train flat, joint and seed at a tenth of the tokens, then the best in full",
+    )
     options.add_settings()
     return options
 
@@ -76,6 +82,8 @@ def _command(arguments: Sequence[str]) -> int:
         raise BadInput(
             f"--stage {options.stage} needs weights to begin with: use --from CHECKPOINT, or --resume --name RUN"
         )
+    if options.choose:
+        _check_choose(options)
     config = read_config(options, options.settings, "curriculum")
     from curriculum.launch import Request, run_curriculum
     from curriculum.stages import DEFAULT
@@ -92,7 +100,25 @@ def _command(arguments: Sequence[str]) -> int:
         like=options.like,
         allow_thin=options.allow_thin,
     )
-    return run_curriculum(request, config, results_folder(options.results))
+    results = results_folder(options.results)
+    if options.choose:
+        from curriculum.choose import choose_and_run
+
+        assert config is not None  # --resume was refused
+        return choose_and_run(request, config, results)
+    return run_curriculum(request, config, results)
+
+
+def _check_choose(options: argparse.Namespace) -> None:
+    """Raise BadInput for options that do not go with --choose."""
+    excluded = {"--curriculum": options.curriculum, "--like": options.like, "--stage": options.stage}
+    problems = [f"--choose and {option} both say what is trained: choose one" for option, v in excluded.items() if v]
+    if options.resume:
+        problems.append("--choose continues by itself: leave out --resume, and give the same --name")
+    if not options.name:
+        problems.append("--choose trains ten runs, which share a name: give --name RUN")
+    if problems:
+        raise BadInput(problems)
 
 
 if __name__ == "__main__":

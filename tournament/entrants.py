@@ -11,11 +11,12 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hamner.config.attention_kinds import ATTENTION_KINDS
+from hamner.config.checks import mix_problems
 from hamner.config.cost import training_flops_per_token
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.load import parse
@@ -35,6 +36,7 @@ class Contestant:
     seeds: tuple[int, ...]  # seed indices it competes with
     learning_rate: float | None = None  # None: the league's, or that of the learning-rate search
     groups: tuple[ParameterGroup, ...] = ()
+    mix: Mapping[str, float] = field(default_factory=dict)  # what it trains on; empty: the league's mix
 
 
 def entrants(config: Config) -> dict[str, Contestant]:
@@ -56,8 +58,13 @@ def entrants(config: Config) -> dict[str, Contestant]:
     contestants: dict[str, Contestant] = {}
     for row in rows:
         with problems.collect():
+            problems.found += mix_problems(row.mix, f"{row.name}: mix", data_path=config.data.path) if row.mix else ()
             contestants[row.name] = Contestant(
-                _model(row, config), row.seeds or tuple(range(league.seeds)), row.learning_rate, row.parameter_groups
+                _model(row, config),
+                row.seeds or tuple(range(league.seeds)),
+                row.learning_rate,
+                row.parameter_groups,
+                row.mix,
             )
     problems.raise_all()
     return contestants
@@ -141,6 +148,18 @@ def run_name(run: Run, contestants: Mapping[str, Contestant]) -> str:
 def flops_per_token(config: Config, contestants: Mapping[str, Contestant]) -> dict[str, float]:
     """Training FLOPs per token of each contestant."""
     return {name: training_flops_per_token(c.model, config.tournament.seq_len) for name, c in contestants.items()}
+
+
+def is_mix_league(contestants: Mapping[str, Contestant]) -> bool:
+    """Whether the contestants are one model, with a mix each."""
+    models = [(c.model, c.learning_rate, tuple(c.groups)) for c in contestants.values()]
+    return len(models) > 1 and all(c.mix for c in contestants.values()) and all(m == models[0] for m in models)
+
+
+def all_sources(config: Config) -> list[str]:
+    """Every source that some contestant trains on or is evaluated on, each once."""
+    mixes = [config.tournament.mix, config.tournament.report, *(row.mix for row in config.tournament.league)]
+    return list(dict.fromkeys(name for mix in mixes for name in mix))
 
 
 def twins(config: Config, contestants: Mapping[str, Contestant]) -> list[Run]:

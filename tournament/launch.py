@@ -29,7 +29,7 @@ from hamner.runs.lock import only_one
 from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
 from tournament.disk import check_disk
-from tournament.entrants import entrants
+from tournament.entrants import all_sources, entrants
 from tournament.prepare_in_background import BackgroundPreparation
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _check_new(config: Config, results: Path, problems: Problems) -> None:
     with problems.collect():
         check_machine(config, _cores(config))
     with problems.collect():
-        check_sources(config, [*config.tournament.mix, *config.tournament.report])
+        check_sources(config, all_sources(config))
 
 
 def _cores(config: Config) -> int:
@@ -205,6 +205,9 @@ def _print_result(console: Console, folder: Path, *, with_table: bool = True) ->
         )
         for part in report:
             console.print(part, soft_wrap=isinstance(part, Text))
+    from tournament.mix_report import show_mixes  # loads NumPy, for which Ray's start need not wait
+
+    show_mixes(console, folder)
     winner = read_json_as(folder / "winner.json", lambda winner: (winner["contestant"], _winner_line(winner)))
     line = Text.assemble("winner: ", (winner[0], "bold green"), winner[1], f"; {folder / 'winner.json'}")
     console.print(line, soft_wrap=True, highlight=False)

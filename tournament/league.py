@@ -19,7 +19,7 @@ from hamner.runs.folders import next_attempt
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
-from tournament.entrants import entrants, flops_per_token, run_name, twins
+from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name, twins
 from tournament.standings import show_round, standings, write_winner
 from tournament.timing import wall_clock_breakdown
 
@@ -200,6 +200,10 @@ class League:
             )
             return False
         self._prune_checkpoints()
+        if is_mix_league(self.contestants):
+            from tournament.mix_report import write_mixes  # loads NumPy, as above
+
+            write_mixes(self.folder, self.config, self.bracket, self.contestants)
         write_winner(self.folder, self.config, self.bracket, self.contestants, tokenizer_sha256, rate=self.rate)
         return True
 

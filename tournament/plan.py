@@ -60,6 +60,7 @@ def plan_rows(config: Config) -> list[dict[str, Any]]:
                 "memory_moment": memory.fullest_moment,
                 "gpu_share": share(contestant.model, config),
                 "disk_gib": round(checkpoint_gib(contestant.model), 3),
+                **({"mix": dict(contestant.mix)} if contestant.mix else {}),
             }
         )
     return rows
@@ -75,6 +76,8 @@ def print_plan(config: Config, *, as_json: bool) -> None:
     screen = console()
     screen.print(_cost_table(screen, config, rows))
     screen.print(_memory_table(screen, rows))
+    if any("mix" in row for row in rows):
+        screen.print(_mix_table(screen, rows))
     for line in _cost_lines(config):
         screen.print(line, soft_wrap=True)
 
@@ -131,6 +134,18 @@ def _memory_table(screen: Console, rows: Sequence[Mapping[str, Any]]) -> Table:
             ("fullest", "fullest: at the loss, or in a block on the way back"),
         ],
     )
+
+
+def _mix_table(screen: Console, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What each contestant with a mix of its own trains on."""
+    sources = list(dict.fromkeys(name for row in rows for name in row.get("mix", ())))
+    cells = [
+        [row["contestant"], *(f"{100 * row['mix'].get(name, 0.0):.1f}" for name in sources)]
+        for row in rows
+        if "mix" in row
+    ]
+    columns = (Column("mix", justify="left", may_wrap=True), *(Column(f"{name} %") for name in sources))
+    return fitted_table(screen, columns, cells, title="what they train on, instead of tournament.mix")
 
 
 def _flop(number: float) -> str:

@@ -16,7 +16,7 @@ from hamner.config.schema import Config
 from hamner.runs.background import Background, Child, Send
 from hamner.runs.trouble import machine_trouble
 from tournament.budget import budgets
-from tournament.entrants import entrants, flops_per_token
+from tournament.entrants import all_sources, entrants, flops_per_token
 
 Say = Callable[[str], None]
 LINE, PROBLEMS, TOKENIZER = "line", "problems", "tokenizer"  # kinds of message
@@ -69,7 +69,7 @@ def prepare_text(config: Config, folder: Path, say: Say) -> str:
     corpus, tokenizer = prepare(
         config,
         folder / "data",
-        list(dict.fromkeys([*league.mix, *league.report])),
+        all_sources(config),
         tokenizer=choose_tokenizer(config),
         seq_len=league.seq_len,
         hub_tokens=tokens,

@@ -1,7 +1,8 @@
 """Command `tournament`: contestants, elimination rounds, one winner; or what that would cost (--plan).
 
     tournament [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
-               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--plan [--json]] [key=value ...]
+               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--plan [--json]]
+               [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -14,11 +15,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from hamner.config.errors import BadInput, did_you_mean
-from hamner.runs.cli import Parser, add_run_options, read_config, run_command
+from hamner.runs.cli import Parser, add_run_options, read_config, run_command, whole_number
 
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan seeds=2                      # what the league would cost with two seeds each; nothing starts",
+    "tournament --mixes 16 --target sft=.4,personal=.6     # one model, 16 mixes of the sources; proposes the next mix",
     "tournament --resume --name first               # continue that league from its last checkpoints",
 )
 
@@ -36,6 +38,13 @@ def parser() -> Parser:
         help="enter each value of learning_rate, or of a key of the model, as a contestant; repeat it for a grid",
     )
     options.add_argument("--only", metavar="NAME", action="append", default=[], help="enter this one alone; repeatable")
+    options.add_argument(
+        "--mixes", metavar="N", type=whole_number(2), help="enter one model with so many mixes of the sources"
+    )
+    options.add_argument(
+        "--target", metavar="SOURCE=SHARE,...", help="with --mixes: the mix whose held-out loss they are ranked on"
+    )
+    options.add_argument("--model", metavar="NAME", help="with --mixes: a contestant, v2 or v3 (default: v3)")
     options.add_argument("--plan", action="store_true", help="print what the league would cost, and stop")
     options.add_argument("--json", action="store_true", help="with --plan: one JSON object a line")
     options.add_settings()
@@ -65,7 +74,9 @@ def _command(arguments: Sequence[str]) -> int:
 
 
 def _entry_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings of the tournament that --league, --sweep and --only stand for."""
+    """Settings of the tournament that --mixes, --league, --sweep and --only stand for."""
+    if options.mixes or options.target or options.model:
+        return _mix_settings(options)
     if not (options.league or options.sweep or options.only):
         return {}
     from hamner.config.presets import CONTESTANTS
@@ -85,6 +96,31 @@ def _entry_settings(options: argparse.Namespace) -> dict[str, Any]:
         return {"league": entered, "lr": "shared"}
     rows = rows or [{"name": name, "base": name} for name in names]
     return {"league": [row for row in rows if row["name"] in only]}
+
+
+def _mix_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the tournament that --mixes stands for."""
+    problems = [
+        f"{option} goes with --mixes: give --mixes N as well, or leave it out"
+        for option, value in (("--target", options.target), ("--model", options.model))
+        if value and not options.mixes
+    ]
+    problems += [
+        f"--mixes and {option} both say who enters: choose one"
+        for option, value in (("--league", options.league), ("--sweep", options.sweep), ("--only", options.only))
+        if value and options.mixes
+    ]
+    if options.mixes and options.resume:
+        problems.append("--resume keeps the mixes that the league was started with: leave out --mixes")
+    elif options.mixes and not options.target:
+        problems.append("--mixes needs to know what for: give --target sft=.4,personal=.4,synthetic=.2")
+    if problems:
+        raise BadInput(problems)
+    from tournament.mix_league import mix_settings
+
+    config = read_config(options, options.settings, "tournament")
+    assert config is not None  # --resume was refused
+    return mix_settings(config, options.mixes, options.target, options.model or "v3")
 
 
 if __name__ == "__main__":

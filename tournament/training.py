@@ -103,7 +103,7 @@ class Training:
         settings, plan = self.config.tournament, self.memory.plan
         self._limit_card(plan)
         session = Session(self._setup(plan), self._league / "data", self.folder, attempt=self._attempt)
-        session.trainer.mixer.start_stage(settings.mix)
+        session.trainer.mixer.start_stage(self.contestant.mix or settings.mix)
         session.trainer.begin(self._rate, settings.warmup_steps)
         self.evaluator = Evaluator(
             self.config, session.corpus, session.tokenizer, settings.batch_size // plan.gradient_accumulation_steps
@@ -128,7 +128,7 @@ class Training:
             optimizer=self.config.optimizer,
             compute=compute,
             threads=compute.threads,
-            sources=list(settings.mix),
+            sources=list(self.contestant.mix or settings.mix),
             batch_size=settings.batch_size,
             seq_len=settings.seq_len,
             gradient_accumulation_steps=plan.gradient_accumulation_steps,

@@ -137,6 +137,8 @@ class Entrant(Strict):
     learning_rate: float | None = Field(None, gt=0)  # [rate] its own; then it is not probed
     seeds: tuple[int, ...] = ()  # [seed index] its own; empty: 0 to tournament.seeds - 1
     parameter_groups: tuple[ParameterGroup, ...] = ()  # slower layers; next section
+    # [share] what it trains on, instead of tournament.mix, which all are ranked on; sums to 1
+    mix: dict[str, float] = {}
 
 
 class Tournament(Strict):
