@@ -1,7 +1,8 @@
 """The border between two stages: what a stage's end measures and records, and what follows from its reason.
 
 Reasons: plateau (more of the stage would bring next to nothing), worse (its held-out loss rises), steps (its fixed
-length), cap (the config's longest), data (every source of it has been read often enough).
+length), cap (the config's longest), data (every source of it has been read often enough), left (a resume went to
+another stage).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from curriculum.measurements import Measurements
 from curriculum.place import Place
-from curriculum.run_logger import RunLogger, listed
+from curriculum.run_logger import RunLogger, listed, measured
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
 from hamner.config.schema import Curriculum
@@ -45,13 +46,13 @@ class Border:
         """
         if reason in ("worse", "data"):
             self.go_back(stage, place, reason, last_loss)
-        record = self._record(stage, place, reason)
+        record = self.record(stage, place, reason)
         place = place.with_stage_over(record)
         self._log.say(
             f"stage {record['number']} {stage.name} ended by {reason} after {record['steps']} steps: held out "
             f"{listed(record['heldout_loss'])}"
         )
-        for drop in drops(list(place.records)):
+        for drop in drops(measured(place.records)):
             self._log.say(f"  {drop.line}")
         self._log.stage_over(place.records, self._measurements.chance, self._session.global_step)
         return place
@@ -61,11 +62,19 @@ class Border:
         is_at_border = place.stage_step == 0 and bool(place.records)
         return self._settings.after_rising_loss == "stop" and is_at_border and place.records[-1]["reason"] == "worse"
 
-    def _record(self, stage: Stage, place: Place, reason: str) -> dict[str, Any]:
-        trainer, settings = self._session.trainer, self._settings
-        hamner, mixer = trainer.hamner, trainer.mixer
+    def record(self, stage: Stage, place: Place, reason: str) -> dict[str, Any]:
+        """Measure the stage; return its record, as stages.json has it. Raises Diverged."""
+        trainer = self._session.trainer
+        return self.counts(stage, place, reason) | {
+            "train_loss": self._measurements.training_losses(trainer.hamner, trainer.mixer),
+            **self._measurements.stage_end_results(trainer.hamner),
+        }
+
+    def counts(self, stage: Stage, place: Place, reason: str) -> dict[str, Any]:
+        """The part of a stage's record that needs no measurement."""
+        trainer, settings, mixer = self._session.trainer, self._settings, self._session.trainer.mixer
         before: Mapping[str, int] = place.rows_before or {}
-        rows = {name: count - before.get(name, 0) for name, count in mixer.rows_read().items()}
+        rows = {name: count - before.get(name, 0) for name, count in mixer.rows_trained().items()}
         return {
             "number": place.stage_index + 1,
             "stage": stage.name,
@@ -73,11 +82,10 @@ class Border:
             "tokens": place.stage_step * settings.batch_size * settings.seq_len,
             "reason": reason,
             "started_at": place.start_losses,
-            "train_loss": self._measurements.training_losses(hamner, mixer),
-            **self._measurements.stage_end_results(hamner),
             "epochs": mixer.epochs(),
             "left_out": list(place.left_out),
             "rows": rows,
+            "passed_over": dict(place.passed_over or {}),
             "skipped_steps": trainer.skipped_total,
             "checkpoint": f"checkpoints/{checkpoint.step_name(trainer.step_count)}",
             "best": place.best,

@@ -22,16 +22,27 @@ class Place:
     best: Mapping[str, Any] | None = None  # the stage's best window: stage_step, heldout_loss, checkpoint
     left_out: tuple[Mapping[str, Any], ...] = ()  # sources that left the mix: source, stage_step, mix
     recent_losses: tuple[float, ...] = ()  # training losses of the stage's last MEAN_STEPS finite steps
-    records: tuple[Mapping[str, Any], ...] = ()  # one of each stage that is over
+    records: tuple[Mapping[str, Any], ...] = ()  # one of each stage that is over, or was left
+    # what was done on a resume, see interventions.py
+    interventions: int = 0  # of config.json's list, how many are done
+    rate_scale: float = 1.0  # factor of the learning rate
+    batches_to_pass: int = 0  # to be passed over before the next step
+    passed_over: Mapping[str, int] | None = None  # rows of each source that the stage passed over
+    has_fresh_optimizer: bool = False  # the next stage begins with a fresh AdamW, kept at borders or not
 
     @property
     def mean_loss(self) -> float | None:
         """Mean of the recent training losses; None before the first finite one."""
         return sum(self.recent_losses) / len(self.recent_losses) if self.recent_losses else None
 
+    @property
+    def lineage(self) -> tuple[Mapping[str, Any], ...]:
+        """Records of the stages whose training the present weights have gone through."""
+        return tuple(record for record in self.records if not record.get("abandoned"))
+
     def steps_before(self, index: int) -> int:
-        """Steps trained in the stages before the one of this 0-based index."""
-        return sum(int(record["steps"]) for record in self.records if record["number"] <= index)
+        """Steps trained in the stages before the one of this 0-based index, as far as the weights have seen them."""
+        return sum(int(record["steps"]) for record in self.lineage if record["number"] <= index)
 
     def with_step(self, losses: tuple[float, ...]) -> Place:
         """One step further, with the finite training losses it brought."""
@@ -51,6 +62,8 @@ class Place:
             best=None,
             left_out=(),
             recent_losses=(),
+            passed_over=None,
+            has_fresh_optimizer=False,
         )
 
     def with_stage_over(self, record: Mapping[str, Any]) -> Place:

@@ -141,8 +141,8 @@ class RunLogger:
         for kind in ("heldout_loss", "train_loss"):
             self._curves.scalars({f"{kind}/{name}": loss for name, loss in record[kind].items()}, step)
         if record["skills"]:
-            write_matrix(self._folder, list(records), dict(chance), self._folder.name)
-            self._curves.image("skills", render(picture(list(records), dict(chance))), step)
+            write_matrix(self._folder, measured(records), dict(chance), self._folder.name)
+            self._curves.image("skills", render(picture(measured(records), dict(chance))), step)
         self._curves.close()
 
     def write_stages(self, records: Sequence[Mapping[str, Any]], final: Mapping[str, Any] | None = None) -> None:
@@ -158,6 +158,11 @@ class RunLogger:
             self._progress_shown = time.perf_counter()
             with replacing(self._folder / PROGRESS) as temporary:
                 temporary.write_text(line, encoding="utf-8")
+
+
+def measured(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Records of stages that can be compared: what a resume abandoned is not, nor what it left without a measurement."""
+    return [record for record in records if not record.get("abandoned") and record["documents"]]
 
 
 def listed(values: Mapping[str, float]) -> str:

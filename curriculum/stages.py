@@ -1,8 +1,8 @@
 """Curriculum learning: the stages, their data mix and learning rates.
 
 A stage says which sources are read in which ratio, how hard the synthetic items are, and how fast is learnt. Learning
-rates are those of full size; a config's `lr_scale` multiplies them. Every source, once met, stays in the mix, and so do
-the easier synthetic levels.
+rates are those of full size; a config's `lr_scale` multiplies them. In the shipped curricula every source, once met,
+stays in the mix, and so do the easier synthetic levels.
 
 Data in: nothing, or a stage's number or name. Data out: the shipped curricula, and what is wrong with one's own; how to
 write one: docs/how_to/change_the_stages.md.
@@ -139,7 +139,6 @@ CURRICULA: dict[str, StagePlan] = {
 
 def stage_problems(stages: Sequence[Stage]) -> Iterator[str]:
     """What is wrong with stages in this order, one line a problem."""
-    sources_so_far: set[str] = set()
     names = [stage.name for stage in stages]
     for stage in stages:
         where = f"stage '{stage.name}'"
@@ -155,13 +154,18 @@ def stage_problems(stages: Sequence[Stage]) -> Iterator[str]:
             yield f"{where}: run_share is a share of the whole run, and no stage comes before this one: give steps"
         if stage.exact and not stage.steps:
             yield f"{where}: exact = true needs the stage's length: give steps, or leave exact out"
-        dropped = sources_so_far - set(stage.mix)
+
+
+def dropped_sources(stages: Iterable[Stage]) -> Iterator[str]:
+    """One line for each stage that leaves out a source of the stage before it."""
+    before: set[str] = set()
+    for stage in stages:
+        dropped, before = before - set(stage.mix), set(stage.mix)
         if dropped:
             yield (
-                f"{where} drops {', '.join(sorted(dropped))}; a source once met stays in the mix, so that it is not "
-                "forgotten: give it a ratio above 0"
+                f"stage '{stage.name}' reads no {' and no '.join(sorted(dropped))} any more, and may forget it: a small "
+                "ratio keeps it"
             )
-        sources_so_far |= set(stage.mix)
 
 
 def decay_problems(plan: StagePlan, settings: Curriculum) -> Iterator[str]:

@@ -18,8 +18,10 @@ import torch
 from filelock import FileLock
 from torch import nn
 
+from curriculum.ancestor import position_line, text_position, text_state
 from curriculum.border import Border
 from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, planned_steps
+from curriculum.interventions import Interventions, way_out
 from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
@@ -34,7 +36,7 @@ from hamner.data.mixer import Exhausted
 from hamner.evaluation.statistics import mix_loss
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
 from hamner.model.distributed import broadcast_tensor, rank, world_size
-from hamner.model.transformer import Hamner
+from hamner.model.transformer import Hamner, build
 from hamner.runs.cluster import threads_here
 from hamner.runs.files import read_json
 from hamner.runs.stopping import STOP
@@ -101,8 +103,18 @@ class CurriculumRun:
         self.border = Border(
             self.session, self.measurements, self.log, self.settings, keeps_optimizer=self.keeps_optimizer
         )
+        self.interventions = Interventions(
+            document.get("interventions", ()),
+            self.session,
+            self.border,
+            self.log,
+            self.stages,
+            load_beginning=self._load_beginning,
+            keeps_optimizer=self.keeps_optimizer,
+        )
+        self._first_stage, self._who = document["first_stage"], document.get("who", "WHO")
         self._rate_factor = document.get("learning_rate_factor", 1.0) * self.config.lr_scale
-        self.place = Place(stage_index=document["first_stage"])
+        self.place = Place(stage_index=self._first_stage)
         self._attempt, self._source, self._rate = attempt, document["from"], 0.0
         self._stop_requested = stop_requested or (folder / STOP).exists
         self._on_batch = on_batch
@@ -141,6 +153,8 @@ class CurriculumRun:
         session.register("place", lambda: self.place.state(), self._load_place)
         session.register("judge", lambda: self.judge.state(), lambda state: self.judge.load_state(state))
         session.register("stage_end", lambda: self.stage_end.state(), lambda state: self.stage_end.load_state(state))
+        text = session.corpus, self._sources, settings.seq_len, session.trainer.mixer
+        session.register("text", lambda: text_state(*text), lambda state: None)  # for runs that begin with its weights
         session.register(
             "start",
             lambda: {"attempt": self._attempt, "elapsed_seconds": self.log.seconds},
@@ -162,16 +176,17 @@ class CurriculumRun:
         saved = self.session.resume()
         if saved and saved.state["start"]["attempt"] == self._attempt and self.border.must_stop(self.place):
             return  # Ray has restarted a worker of a run that ended at a rising loss
-        if not saved and self._source:
-            self._load_weights(Path(self._source))
         self._open_log(is_new=not saved)
+        if not saved and self._source:
+            self._begin_from(Path(self._source))
         try:
+            self.place = self.interventions.apply(self.place, self._first_stage)
             while self.place.stage_index < len(self.stages):
                 self._run_stage(self._stage(self.place.stage_index))
         except Diverged as error:
             self.session.wait()
             last = checkpoint.newest(self.session.checkpoints, self.log.say, complete=True)
-            self.log.say(f"diverged: {error}; the last good checkpoint is {last.path if last else 'none'}")
+            self.log.say(way_out(self.folder, self._who, error, last, self.session.global_step))
         except Stopped as reason:
             self.log.say(f"stopped at step {self.session.global_step}{reason}; use --resume to continue")
         else:
@@ -188,6 +203,7 @@ class CurriculumRun:
     def _run_stage(self, stage: Stage) -> None:
         if self.place.stage_step == 0:
             self.begin_stage(stage)
+        self.place = self.interventions.pass_over(self.place)
         self.log.begin_stage(f"{self.place.stage_index + 1}_{stage.name}", self.session.global_step)
         reason = None
         while reason is None:
@@ -223,18 +239,18 @@ class CurriculumRun:
         """Start a new mix and average, and a fresh AdamW with a warmup unless it is kept."""
         budget = self.budget()
         mix = dict(budget[0].mix)
-        trainer, place, rate = self.session.trainer, self.place, stage.learning_rate * self._rate_factor
-        rows_before = trainer.mixer.rows_read() if trainer.step_count else {}
+        trainer, place = self.session.trainer, self.place
+        rate, rows_before = stage.learning_rate * self._rate_factor, trainer.mixer.rows_trained()
         trainer.mixer.start_stage(
             mix, stage.levels, limits(budget, trainer.mixer.rows_read(), trainer.mixer.rows_left())
         )
-        keep = self.keeps_optimizer and bool(place.records)
+        keep = self.keeps_optimizer and bool(place.records) and not place.has_fresh_optimizer
         trainer.begin(rate, 0 if keep else self.settings.warmup_steps, keep_optimizer=keep)
         self._open_stage(stage, place.stage_index, mix)
         start_losses = self._losses_at_border() or self.measurements.heldout_losses(trainer.hamner)
         self.place = place.with_stage_begun(mix, rows_before, start_losses)
         self.log.say(
-            f"stage {place.stage_index + 1} {stage.name} begins: {listed(mix)}; learning rate {rate:.3g}"
+            f"stage {place.stage_index + 1} {stage.name} begins: {listed(mix)}; learning rate {rate * place.rate_scale:.3g}"
             + ("" if place.records else f"; held out {listed(start_losses)}")
         )
 
@@ -246,8 +262,10 @@ class CurriculumRun:
     def _losses_at_border(self) -> dict[str, float] | None:
         """Return the held-out losses of the stage before, when the weights are still those it was measured with."""
         here = f"checkpoints/{checkpoint.step_name(self.session.global_step)}"
-        last = self.place.records[-1] if self.place.records else None
-        return dict(last["heldout_loss"]) if last and last["checkpoint"] == here else None
+        last = next(reversed(self.place.records), None)
+        if not last or last["checkpoint"] != here or last.get("abandoned"):
+            return None
+        return dict(last["heldout_loss"]) or None
 
     def _finish(self) -> None:
         """Write final/: the better of the weights and their running average, on the held-out text of the last mix."""
@@ -277,7 +295,7 @@ class CurriculumRun:
         """
         self._leave_out_exhausted()
         self._on_batch(self.session.global_step)
-        row = self.session.step(self.stage_end.rate_scale(self.place.stage_step))
+        row = self.session.step(self.stage_end.rate_scale(self.place.stage_step) * self.place.rate_scale)
         is_finite = math.isfinite(row["loss"])
         if not is_finite:
             self.log.say(f"  step {row['step']}: the loss is {row['loss']}; the step changes nothing")
@@ -404,15 +422,31 @@ class CurriculumRun:
             stage_step = self.session.trainer.schedule_step
             self.place = replace(self.place, stage_index=self.place.mix_index, stage_step=stage_step)
 
-    def _load_weights(self, path: Path) -> None:
-        """Begin with the weights of --from. Raises BadInput for those of another tokenizer."""
+    def _begin_from(self, path: Path) -> None:
+        """Begin with the weights of --from, and where it stands in the text that both read."""
+        saved, mixer = self._load_weights(path), self.session.trainer.mixer
+        position = text_position(saved.state, self.session.corpus, self._sources, self.settings.seq_len)
+        mixer.continue_from(position.rows, position.passed_over)
+        self.log.say(position_line(position, str(path)))
+
+    def _load_beginning(self) -> None:
+        """Take the weights that the run began with: those of --from, else fresh ones."""
+        if self._source:
+            self._load_weights(Path(self._source))
+        else:
+            fresh = build(self.session.setup.model, self.session.setup.seed)
+            self.session.trainer.hamner.load_state_dict(fresh.state_dict())
+
+    def _load_weights(self, path: Path) -> Checkpoint:
+        """Take the weights of another run. Raises BadInput for those of another tokenizer."""
         saved = checkpoint.load(path)
         if saved.state["tokenizer_sha256"] != self.session.tokenizer.sha256:
             raise BadInput(
                 f"{path} was trained with another tokenizer than the one in {self.folder / 'data'}: use a checkpoint "
                 "of the same tokenizer"
             )
-        self.session.trainer.hamner.load_state_dict(saved.tensors("model", self.config.compute.device))
+        self.session.trainer.load_weights(saved)
+        return saved
 
     def close(self) -> None:
         """Wait for the checkpoint being written. Raises what writing raised."""

@@ -75,6 +75,7 @@ class Mixer:
             raise BadInput(problems)
         self._rows, self._batch_size, self._rank, self._world_size = rows, batch_size, rank, world_size
         self._before: dict[str, int] = dict.fromkeys(rows, 0)  # rows read before the present ratios began
+        self._passed_over: dict[str, int] = {}  # rows, over all stages, that were not trained on
         self._max_rows = {n: max_epochs * r.count for n, r in rows.items() if isinstance(r, TextRows)}
         self._limits: dict[str, float] = dict(self._max_rows)  # rows of each source, at the present stage's end
         self._step = 0
@@ -94,6 +95,19 @@ class Mixer:
             raise BadInput(problems)
         self._limits = {name: min(rows, (limits or {}).get(name, math.inf)) for name, rows in self._max_rows.items()}
         self._begin(mix, levels)
+
+    def continue_from(self, rows: Mapping[str, int], passed_over: Mapping[str, int]) -> None:
+        """Begin each source behind so many rows, before the first stage; so many of them were passed over."""
+        known = {name: count for name, count in rows.items() if name in self._before}
+        self._before, self._passed_over = self._before | known, {n: c for n, c in passed_over.items() if n in known}
+
+    def pass_over(self, batches: int) -> dict[str, int]:
+        """Go on without the next `batches` of the present ratios; returns the rows of each source in them."""
+        before = self.rows_read()
+        self._step += batches
+        rows = {name: count - before[name] for name, count in self.rows_read().items() if count > before[name]}
+        self._passed_over |= {name: self._passed_over.get(name, 0) + count for name, count in rows.items()}
+        return rows
 
     def _begin(self, mix: Mapping[str, float], levels: Levels) -> None:
         """Start counting steps from 0 with these ratios."""
@@ -153,13 +167,20 @@ class Mixer:
         return block
 
     def rows_read(self, more: int = 0) -> dict[str, int]:
-        """Rows of each source read so far, over all stages; with `more` batches of the present ratios."""
+        """Rows of each source up to the present place, over all stages, those passed over among them.
+
+        With `more` batches of the present ratios.
+        """
         if not self.mix:  # no stage has begun
             return dict(self._before)
         number, batch = divmod(self._step + more, BLOCK)
         counts = self._block_at(number).rows_before[batch] if batch else self._read_in_blocks(number)
         read = dict(zip(self._names, counts.tolist(), strict=True))
         return {name: count + read.get(name, 0) for name, count in self._before.items()}
+
+    def rows_trained(self) -> dict[str, int]:
+        """Rows of each source that have been trained on: all up to the present place but those passed over."""
+        return {name: count - self._passed_over.get(name, 0) for name, count in self.rows_read().items()}
 
     def rows_left(self) -> dict[str, float]:
         """Rows of each tokenised source that may still be read within `max_epochs`."""
@@ -169,7 +190,7 @@ class Mixer:
     def epochs(self) -> dict[str, float]:
         """How often each tokenised source has been read so far, 1.0 for once as a whole."""
         counts = {n: r.count for n, r in self._rows.items() if isinstance(r, TextRows)}
-        read = self.rows_read()
+        read = self.rows_trained()
         return {name: read[name] / count for name, count in counts.items()}
 
     def already_read(self, name: str, count: int) -> torch.Tensor | None:
@@ -209,6 +230,7 @@ class Mixer:
             "mix": dict(self.mix),
             "levels": list(self._levels),
             "limits": {name: rows for name, rows in self._limits.items() if math.isfinite(rows)},
+            "passed_over": dict(self._passed_over),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -224,6 +246,7 @@ class Mixer:
         self._limits = self._max_rows | state["limits"]
         self._begin(state["mix"], tuple(state["levels"]))
         self._before, self._step = dict(state["before"]), int(state["step"])
+        self._passed_over = dict(state.get("passed_over", {}))  # older checkpoints have none
 
 
 def _spread(counts: Counts) -> Counts:

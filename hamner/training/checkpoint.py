@@ -85,7 +85,7 @@ def save(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)  # on a full disk it is in the way of what comes next
         raise
-    # the same step again: a kill between the two renames leaves .old in its place, which `newest` finds
+    # the same step again: a kill between the two renames leaves .old in its place, see `put_back`
     if folder.exists():
         folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.old"))
     temporary.rename(folder)
@@ -161,6 +161,14 @@ def _newest_first(folder: Path) -> list[Path]:
     paths = {path.name[1:].split(".")[0]: path for path in folder.glob(".step_*.old")}
     paths |= {path.name: path for path in folder.glob("step_*")}
     return [path for _, path in sorted(paths.items(), reverse=True)]
+
+
+def put_back(folder: Path) -> None:
+    """Give a checkpoint its name again whose replacement a kill interrupted between the two renames of `save`."""
+    for old in folder.glob(".step_*.old"):
+        path = folder / old.name[1:].split(".")[0]
+        if not path.exists():
+            old.rename(path)
 
 
 def step_name(step: int) -> str:

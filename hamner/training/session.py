@@ -208,6 +208,7 @@ class Session:
     def _newest(self, may_restart: bool) -> Checkpoint | None:
         name, newest = "", None
         if self.rank == 0:
+            checkpoint.put_back(self.checkpoints)  # first: below, names are compared
             newest = checkpoint.newest(self.checkpoints, self._say, complete=True)
             paths = sorted(self.checkpoints.glob("step_*"))
             name = newest.path.name if newest else "none" if paths and not may_restart else ""

@@ -63,11 +63,6 @@ def test_the_example_shows_every_key_that_a_stage_has():
         ("tinystories = 0.8", "tinystories = 0.9", ["stage 'stories'", "sum to 1.1"]),
         ("tinystories = 0.8", '"../stories" = 0.8', ["'../stories'"]),
         ("tinystories = 0.8", "tinystories = -0.8", ["'tinystories' is -0.8"]),
-        (
-            "tinystories = 0.4, synthetic = 0.2, sft = 0.4",
-            "tinystories = 0.6, sft = 0.4",
-            ["stage 'mixed'", "drops synthetic"],
-        ),
         ("levels = [0.5, 0.5]", "levels = [0.5, 0.6]", ["stage 'mixed'", "[0.5, 0.6]"]),
         ("learning_rate = 1e-4", "learning_rte = 1e-4", ["stage 2 'mixed'", "'learning_rte'", "'learning_rate'"]),
         ("learning_rate = 1e-4", "learning_rate = 0", ["stage 2 'mixed'", "'learning_rate' = 0", "greater than 0"]),

@@ -51,7 +51,6 @@ def test_every_problem_of_a_bad_table_is_named():
         "sum to 1.1",
         "levels [0.5, 0.4] must be shares",
         "levels has 6 shares",
-        "drops fineweb_edu",
         "2 stages have this name",
         "schedule = cosine",
         "levels [1.5, -0.5] must",
