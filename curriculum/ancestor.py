@@ -1,9 +1,10 @@
 """Data position of an ancestor: a run that begins with the weights of a checkpoint (--from) goes on in its text.
 
-A checkpoint knows of each source how many rows were read, and a fingerprint of its text in its order. Of a source that
-is the same in the new run, reading goes on behind those rows, and they count as epochs; of any other it begins at row 0.
+A checkpoint knows of each source how many rows were read, and a fingerprint of its text in its order. A source that is
+the same in the new run is read on behind those rows, and they count as epochs; any other begins at row 0.
 
-Data in: the state of a checkpoint, a corpus. Data out: rows of each source, and a line for the screen. No torch.
+Data in: the state of a checkpoint, a corpus. Data out: rows of each source, and a line for the screen. PyTorch is
+loaded only where a checkpoint is read.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from curriculum.stages import Stage
 from hamner.data.corpus import Corpus
-from hamner.data.mixer import Mixer
+
+if TYPE_CHECKING:
+    from hamner.data.mixer import Mixer
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,14 @@ def text_position(state: Mapping[str, Any], corpus: Corpus, sources: Iterable[st
         {name: text[name]["passed_over"] for name in same},
         tuple(name for name in read if name not in same),
     )
+
+
+def ancestor_rows(source: str, corpus: Corpus, stages: Iterable[Stage], seq_len: int) -> dict[str, int]:
+    """Rows of each source that the checkpoint `source` has read, of the text that is in this corpus too."""
+    from hamner.training import checkpoint  # loads PyTorch
+
+    names = dict.fromkeys(name for stage in stages for name in stage.mix)
+    return dict(text_position(checkpoint.load(Path(source)).state, corpus, names, seq_len).rows)
 
 
 def position_line(position: TextPosition, source: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -15,10 +15,18 @@ from hamner.data.corpus import Corpus
 from hamner.runs.tables import Column, fitted_table
 
 
-def budget_of(corpus: Corpus, stages: Sequence[Stage], settings: Curriculum) -> list[StageBudget]:
-    """The budget of a run that begins with the first of these stages, from the tokens of its corpus."""
+def budget_of(
+    corpus: Corpus, stages: Sequence[Stage], settings: Curriculum, rows_read: Mapping[str, int]
+) -> list[StageBudget]:
+    """The budget of a run that begins with the first of these stages, from the tokens of its corpus.
+
+    rows_read: of each source, by the run whose weights it begins with.
+    """
     names = {name for stage in stages for name in stage.mix} - {"synthetic"}
-    rows = {name: settings.max_epochs * (len(corpus.train(name)) // settings.seq_len) for name in names}
+    rows = {
+        name: max(settings.max_epochs * (len(corpus.train(name)) // settings.seq_len) - rows_read.get(name, 0), 0.0)
+        for name in names
+    }
     return plan_budget(stages, planned_steps(stages, settings), settings.batch_size, rows)
 
 

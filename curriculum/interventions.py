@@ -5,29 +5,29 @@ its checkpoint does not know yet (`Place.interventions` counts them) and rewrite
 done again from the same checkpoint, with the same result, until one that a later step wrote knows them. So each counts
 once, however often a run is killed.
 
-`stage`                 go back to the end of the stage before it, or, with `keep_weights`, keep the newest weights. Text
-                        that was read stays read. An unfinished stage gets a record (`left`), records of stages whose
-                        weights are given up are marked `abandoned`: all tokens stay in the books
+`stage`                 go back to the end of the stage before it, or, with `keep_weights`, keep the newest weights.
+                        Text that was read stays read. An unfinished stage gets a record (`left`), records of stages
+                        whose weights are given up are marked `abandoned`: all tokens stay in the books
 `skip_batches`          pass over so many batches
 `learning_rate_scale`   multiply the learning rate from here on
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from curriculum.beginning import Beginning
 from curriculum.border import Border
 from curriculum.place import Place
 from curriculum.resume import records_after_going_back, stage_end_record
 from curriculum.run_logger import RunLogger
 from curriculum.stages import Stage
-from hamner.config.errors import BadInput
-from hamner.data.mixer import Mixer
 from hamner.runs.folders import resume_command
 from hamner.training import checkpoint
+from hamner.training.checkpoint import Checkpoint
 from hamner.training.session import Session
 from hamner.training.trainer import Diverged
 
@@ -39,24 +39,23 @@ class Interventions:
 
     def __init__(
         self,
-        requested: Sequence[Mapping[str, Any]],
+        document: Mapping[str, Any],
         session: Session,
         border: Border,
+        beginning: Beginning,
         log: RunLogger,
-        stages: Sequence[Stage],
         *,
-        load_beginning: Callable[[], None],
         keeps_optimizer: bool,
     ) -> None:
-        """requested: config.json's list. load_beginning: takes the weights that the run began with."""
-        self._requested, self._session, self._border, self._log = requested, session, border, log
-        self._stages, self._load_beginning, self._keeps_optimizer = stages, load_beginning, keeps_optimizer
+        """document: the run's config.json."""
+        self._document, self._session, self._border = document, session, border
+        self._beginning, self._log, self._keeps_optimizer = beginning, log, keeps_optimizer
 
-    def apply(self, place: Place, first_stage: int) -> Place:
-        """Do what the place has not seen yet; return the place behind it. first_stage: index of the run's first."""
-        for request in self._requested[place.interventions :]:
+    def apply(self, place: Place, stages: Sequence[Stage]) -> Place:
+        """Do what the place has not seen yet; return the place behind it."""
+        for request in self._document.get("interventions", [])[place.interventions :]:
             if request["stage"] is not None:
-                place = self._go_to_stage(place, request["stage"], first_stage, keeps_weights=request["keep_weights"])
+                place = self._go_to_stage(place, stages, request["stage"], keeps_weights=request["keep_weights"])
             place = replace(
                 place,
                 interventions=place.interventions + 1,
@@ -79,16 +78,30 @@ class Interventions:
         passed = {name: before.get(name, 0) + rows.get(name, 0) for name in {**before, **rows}}
         return replace(place, batches_to_pass=0, passed_over=passed)
 
-    def _go_to_stage(self, place: Place, index: int, first_stage: int, *, keeps_weights: bool) -> Place:
+    def way_out(self, error: Diverged, last: Checkpoint | None) -> str:
+        """What to say of a run that has diverged: its last good checkpoint, and how to continue past the trouble."""
+        if last is None:
+            return f"diverged: {error}; the last good checkpoint is none: begin a new run, with a lower lr_scale"
+        # from the checkpoint to the batch that did it
+        batches = max(self._session.global_step + 1 - int(last.state["step"]), 1)
+        who = shlex.quote(self._document.get("who", "WHO"))
+        command = resume_command(f"curriculum run {who}", self._session.folder)
+        return (
+            f"diverged: {error}; the last good checkpoint is {last.path}. Continued as it is, it diverges again: use "
+            f"`{command} --skip-batches {batches} --learning-rate-scale {HALF:g}`, or --stage N in their place to go "
+            "back to the beginning of a stage"
+        )
+
+    def _go_to_stage(self, place: Place, stages: Sequence[Stage], index: int, *, keeps_weights: bool) -> Place:
         """The place at the beginning of another stage, with the weights that it begins with."""
         if place.stage_step:
-            place = replace(place, records=(*place.records, self._left_record(place)))
+            place = replace(place, records=(*place.records, self._left_record(place, stages[place.stage_index])))
         has_fresh_optimizer, text = False, "with the newest weights"
         if not keeps_weights:
-            end = stage_end_record(place.records, index, first_stage)
+            end = stage_end_record(place.records, index, self._document["first_stage"])
             has_fresh_optimizer, text = self._load_end(end)
             place = replace(place, records=records_after_going_back(place.records, end))
-        self._log.say(f"back to the beginning of stage {index + 1} {self._stages[index].name}, {text}")
+        self._log.say(f"back to the beginning of stage {index + 1} {stages[index].name}, {text}")
         return replace(
             place,
             stage_index=index,
@@ -105,7 +118,7 @@ class Interventions:
         Returns whether AdamW begins anew, and how to say where the weights are from.
         """
         if end is None:
-            self._load_beginning()
+            self._beginning.load_weights()
             return True, "with the weights that the run began with"
         saved = checkpoint.load(self._session.folder / end["checkpoint"])
         can_keep = self._keeps_optimizer and saved.is_complete
@@ -115,9 +128,8 @@ class Interventions:
             text += "; of AdamW nothing was kept (keep_stages = weights), so it begins anew, with a warmup"
         return not can_keep, text
 
-    def _left_record(self, place: Place) -> dict[str, Any]:
+    def _left_record(self, place: Place, stage: Stage) -> dict[str, Any]:
         """The record of the unfinished stage; without results where the model makes nothing finite of a text."""
-        stage = self._stages[place.stage_index]
         try:
             record = self._border.record(stage, place, "left")
         except Diverged as error:
@@ -130,22 +142,6 @@ class Interventions:
             self._log.say(f"  {error}")
         self._log.say(f"stage {record['number']} {stage.name} is left after {record['steps']} steps")
         return record
-
-
-def way_out(folder: Path, who: str, error: Diverged, last: checkpoint.Checkpoint | None, step: int) -> str:
-    """What to say of a run that has diverged: its last good checkpoint, and the command that continues past the trouble.
-
-    step: the last global step that was trained.
-    """
-    if last is None:
-        return f"diverged: {error}; there is no good checkpoint: begin a new run, with a lower lr_scale"
-    batches = max(step + 1 - int(last.state["step"]), 1)  # from the checkpoint to the batch that did it
-    command = resume_command(f"curriculum run {who}", folder)
-    return (
-        f"diverged: {error}; the last good checkpoint is {last.path}. Continued as it is, it diverges again; use "
-        f"`{command} --skip-batches {batches} --learning-rate-scale {HALF:g}`, or --stage N to go back to the beginning "
-        "of a stage"
-    )
 
 
 def rows_text(rows: Mapping[str, int]) -> str:

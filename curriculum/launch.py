@@ -10,21 +10,22 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from curriculum.ancestor import ancestor_rows
 from curriculum.budget import thin_problems
 from curriculum.budget_table import budget_of, print_budget
 from curriculum.controls import facts_of, finished_folder
 from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
-from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, stage_index
+from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, config_changes, record_changes, stored_config
+from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, dropped_sources, stage_index
 from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
@@ -56,6 +57,10 @@ class Request:
     curriculum: str  # a name or a file
     like: str | None  # the run whose tokens a control repeats
     allow_thin: bool = False  # train stages that get less than half of their main source
+    # of a resume, see interventions.py
+    keep_weights: bool = False  # begin `stage` with the newest weights
+    skip_batches: int = 0
+    learning_rate_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,12 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
     console = cli.console()
     console.print(f"results: {results}", soft_wrap=True)
     run, description = _open(request, config, results)
-    restart_at = stage_index(request.stage, run.stages) if request.is_resumed and request.stage else None
+    intervention = Intervention()
     if request.is_resumed:
-        if (run.folder / "final").is_dir() and restart_at is None:
+        intervention = _intervention(request, run.stages)
+        if (run.folder / "final").is_dir() and not intervention.is_any:
+            if list(config_changes(stored_config(run.folder).model_dump(), run.config.model_dump())):
+                console.print(f"{run.folder.name} is finished: the changed keys change nothing", soft_wrap=True)
             return _print_result(console, run.folder)
         check_machine(run.config, _cores(run.config))
     with only_one(
@@ -88,8 +96,9 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
             console.print(description, soft_wrap=True)
         try:
             _prepare(console, run, is_new=not request.is_resumed, allow_thin=request.allow_thin)
-            if restart_at is not None:
-                _restart_at(run.folder, restart_at)
+            if request.is_resumed:
+                for line in record_changes(run.folder, run.config, intervention, run.stages, run.facts["first_stage"]):
+                    console.print(line, soft_wrap=True)
             return _train(console, run)
         finally:
             ray = sys.modules.get("ray")
@@ -101,12 +110,22 @@ def _open(request: Request, config: Config | None, results: Path) -> tuple[Opene
     """The run and a line about its model. Raises BadInput with every problem."""
     problems, description = Problems(), ""
     facts: dict[str, Any] = {"kind": "curriculum"}
+    if request.is_resumed and request.who:
+        facts["who"] = request.who
     if config and not request.is_resumed:
         description = _check_new(request, config, results, facts, problems)
     with problems.collect():
         folder, config, facts = open_run(
-            results, "curriculum", request.name, resume=request.is_resumed, config=config, facts=facts
+            results,
+            "curriculum",
+            request.name,
+            resume=request.is_resumed,
+            config=config,
+            facts=facts,
+            may_differ=MAY_DIFFER,
         )
+        if request.is_resumed:
+            problems.found += cap_problems(stored_config(folder), config)
     problems.raise_all()
     assert config is not None
     if "curriculum" not in facts:
@@ -162,6 +181,12 @@ def _starting_model(request: Request, config: Config, results: Path, facts: dict
     return start
 
 
+def _intervention(request: Request, stages: Sequence[Stage]) -> Intervention:
+    """What a resume is asked to do beside continuing. Raises BadInput for an unknown stage."""
+    index = stage_index(request.stage, stages) if request.stage else None
+    return Intervention(index, request.keep_weights, request.skip_batches, request.learning_rate_scale)
+
+
 def _cores(config: Config) -> int:
     """Cores of all workers."""
     return config.compute.workers * cores_per_worker(config)
@@ -205,7 +230,11 @@ def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -
 def _check_budget(console: Console, run: Opened, corpus: Corpus, *, allow_thin: bool) -> None:
     """Print what each stage can have of each source. Raises BadInput for stages that starve, unless allowed."""
     settings = run.config.curriculum
-    budgets = budget_of(corpus, run.stages[run.facts["first_stage"] :], settings)
+    stages, source = run.stages[run.facts["first_stage"] :], run.facts["from"]
+    for line in dropped_sources(stages):
+        console.print(line, soft_wrap=True, style="yellow")
+    rows_read = ancestor_rows(source, corpus, stages, settings.seq_len) if source else {}
+    budgets = budget_of(corpus, stages, settings, rows_read)
     print_budget(console, budgets, corpus, settings)
     problems = thin_problems(budgets, settings.max_epochs)
     if problems and not allow_thin:
@@ -236,22 +265,6 @@ def _evaluation_cost(config: Config) -> str:
         f"evaluating {settings.eval_sequences} held-out rows every {rule.evaluation_steps} steps adds "
         f"{100 * share:.1f} % to the arithmetic of training"
     )
-
-
-def _restart_at(folder: Path, first_stage: int) -> None:
-    """Rewrite the newest checkpoint so that it stands at the beginning of another stage."""
-    from curriculum.place import Place
-    from hamner.training import checkpoint
-
-    newest = checkpoint.newest(folder / "checkpoints", complete=True)
-    if newest is None:
-        raise BadInput(f"{folder} has no checkpoint to begin stage {first_stage + 1} with: leave out --stage")
-    shutil.rmtree(folder / "final", ignore_errors=True)
-    groups = {group: newest.tensors(group) for group in ("model", "optimizer", "average")}
-    place = replace(Place.from_state(newest.state["place"]), stage_index=first_stage, stage_step=0)
-    state = newest.state | {"place": place.state()}
-    with FileLock(folder / ".worker0.lock", timeout=60):  # the worker of a killed driver may still be writing
-        checkpoint.save(newest.path, groups, state, newest.model, newest.tokenizer())
 
 
 def _train(console: Console, run: Opened) -> int:
@@ -305,8 +318,8 @@ def _stages_table(console: Console, title: str, records: list[dict[str, Any]]) -
             f"{record['number']} {record['stage']}",
             f"{record['steps']:,}",
             f"{record['tokens']:,}",
-            record["reason"],
-            *(f"{record['heldout_loss'][name]:.3f}" for name in sources),
+            record["reason"] + ", abandoned" * record.get("abandoned", False),
+            *(f"{record['heldout_loss'][name]:.3f}" if record["heldout_loss"] else "" for name in sources),
         ]
         for record in records
     ]

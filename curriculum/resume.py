@@ -10,6 +10,7 @@ for the screen, or a BadInput. PyTorch is loaded only where a checkpoint is read
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from filelock import FileLock, Timeout
 
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
+from hamner.config.load import parse
 from hamner.config.schema import Config
-from hamner.runs.files import read_json, write_json
+from hamner.runs.files import read_json, read_json_as, write_json
 from hamner.runs.folders import now
 
 # Beginnings of keys that change no number of a run, beside the order in which workers and threads add. A cap changes
@@ -68,6 +70,12 @@ def cap_problems(stored: Config, config: Config) -> Iterator[str]:
         )
 
 
+def stored_config(folder: Path) -> Config:
+    """The config that a run has been trained with so far."""
+    path = folder / "config.json"
+    return read_json_as(path, lambda document: parse(Config, document["config"], str(path)))
+
+
 def config_changes(before: Any, after: Any, key: str = "") -> Iterator[dict[str, Any]]:
     """{key, before, now} of each leaf in which two configs, as JSON, differ."""
     if isinstance(before, dict) and isinstance(after, dict):
@@ -91,6 +99,8 @@ def record_changes(
     if intervention.is_any:
         step = _checked_step(folder, document, intervention, stages, first_stage)
         entry = {"step": step, "time": now(), **asdict(intervention)}
+        # the newest checkpoint has what final/ holds; without it the run is not finished
+        shutil.rmtree(folder / "final", ignore_errors=True)
         document["interventions"] = [*document.get("interventions", []), entry]
     else:
         step = _newest_step(folder)
@@ -102,9 +112,7 @@ def record_changes(
     return [f"{change['key']} was {change['before']} until step {step}, now {change['now']}" for change in changes]
 
 
-def stage_end_record(
-    records: Sequence[Mapping[str, Any]], index: int, first_stage: int
-) -> Mapping[str, Any] | None:
+def stage_end_record(records: Sequence[Mapping[str, Any]], index: int, first_stage: int) -> Mapping[str, Any] | None:
     """The newest record of the end of the stage before the one of this 0-based index; None: the run begins with it.
 
     Raises BadInput where there is none, or where only weights that were given up have been through that stage.
@@ -115,8 +123,8 @@ def stage_end_record(
         if record["number"] == index and record["reason"] != "left" and not record.get("abandoned"):
             return record
     raise BadInput(
-        f"stage {index} has not been trained to its end, so stage {index + 1} cannot begin there: add --keep-weights to "
-        "begin it with the newest weights"
+        f"stage {index} has not been trained to its end, so stage {index + 1} cannot begin there: add --keep-weights "
+        "to begin it with the newest weights"
     )
 
 

@@ -2,10 +2,15 @@
 
     curriculum run WHO [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
                    [--tournament RUN] [--stage N|NAME] [--from CHECKPOINT] [--curriculum NAME|FILE] [--like RUN]
-                   [--choose] [key=value ...]
+                   [--allow-thin] [--choose] [--keep-weights] [--skip-batches N] [--learning-rate-scale X]
+                   [key=value ...]
 
 WHO: `winner` (of the newest finished tournament), a contestant's name, `v2`, `v3`, or the path of a model config
 or a winner.json. Weights begin fresh unless --from names a checkpoint. SIGTERM and Ctrl-C save and leave.
+
+With --resume: --stage N goes back to the end of the stage before it, with --keep-weights it keeps the newest weights;
+--skip-batches passes over the next batches, --learning-rate-scale multiplies the rate from there on. Keys that change
+no number may differ (workers, checkpoint_every ...), and max_steps may be raised.
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -17,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hamner.config.errors import BadInput
-from hamner.runs.cli import Parser, add_run_options, read_config, run_command
+from hamner.runs.cli import Parser, add_run_options, number, read_config, run_command, whole_number
 
 EXAMPLES = (
     "curriculum run winner --config laptop --name first            # the newest tournament's winner, eight stages",
@@ -37,7 +42,23 @@ def parser() -> Parser:
     )
     add_run_options(options)
     options.add_argument("--tournament", metavar="RUN", help="whose winner (default: the newest finished one)")
-    options.add_argument("--stage", metavar="N|NAME", help="begin with this stage; needs --from or --resume")
+    options.add_argument(
+        "--stage",
+        metavar="N|NAME",
+        help="begin with this stage: with the weights of --from, or, with --resume, of the end of the stage before it",
+    )
+    options.add_argument(
+        "--keep-weights", action="store_true", help="with --resume --stage: keep the newest weights instead"
+    )
+    options.add_argument(
+        "--skip-batches", metavar="N", type=whole_number(1), help="with --resume: pass over the next N batches"
+    )
+    options.add_argument(
+        "--learning-rate-scale",
+        metavar="X",
+        type=number(1e-6, 1e6),
+        help="with --resume: multiply the learning rate from here on",
+    )
     options.add_argument(
         "--from", dest="checkpoint", metavar="CHECKPOINT", help="begin with the weights of this folder"
     )
@@ -82,6 +103,7 @@ def _command(arguments: Sequence[str]) -> int:
         raise BadInput(
             f"--stage {options.stage} needs weights to begin with: use --from CHECKPOINT, or --resume --name RUN"
         )
+    _check_interventions(options)
     if options.choose:
         _check_choose(options)
     config = read_config(options, options.settings, "curriculum")
@@ -99,6 +121,9 @@ def _command(arguments: Sequence[str]) -> int:
         curriculum=options.curriculum or DEFAULT,
         like=options.like,
         allow_thin=options.allow_thin,
+        keep_weights=options.keep_weights,
+        skip_batches=options.skip_batches or 0,
+        learning_rate_scale=options.learning_rate_scale or 1.0,
     )
     results = results_folder(options.results)
     if options.choose:
@@ -107,6 +132,26 @@ def _command(arguments: Sequence[str]) -> int:
         assert config is not None  # --resume was refused
         return choose_and_run(request, config, results)
     return run_curriculum(request, config, results)
+
+
+def _check_interventions(options: argparse.Namespace) -> None:
+    """Raise BadInput for options of a resume that do not go with the others."""
+    of_a_resume = {
+        "--keep-weights": options.keep_weights,
+        "--skip-batches": options.skip_batches,
+        "--learning-rate-scale": options.learning_rate_scale,
+    }
+    problems = [
+        f"{option} changes a run that has begun: use it with --resume"
+        for option, value in of_a_resume.items()
+        if value and not options.resume
+    ]
+    if options.resume and options.keep_weights and not options.stage:
+        problems.append("--keep-weights says what a stage begins with: use it with --stage N")
+    if options.resume and options.skip_batches and options.stage:
+        problems.append("--stage begins with text that was not read yet: leave out --skip-batches")
+    if problems:
+        raise BadInput(problems)
 
 
 def _check_choose(options: argparse.Namespace) -> None:

@@ -161,7 +161,7 @@ class RunLogger:
 
 
 def measured(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Records of stages that can be compared: what a resume abandoned is not, nor what it left without a measurement."""
+    """Records of stages to compare: neither what a resume abandoned, nor what it left without a measurement."""
     return [record for record in records if not record.get("abandoned") and record["documents"]]
 
 

@@ -163,8 +163,8 @@ def dropped_sources(stages: Iterable[Stage]) -> Iterator[str]:
         dropped, before = before - set(stage.mix), set(stage.mix)
         if dropped:
             yield (
-                f"stage '{stage.name}' reads no {' and no '.join(sorted(dropped))} any more, and may forget it: a small "
-                "ratio keeps it"
+                f"stage '{stage.name}' reads no {' and no '.join(sorted(dropped))} any more, and may forget it: a "
+                "small ratio keeps it"
             )
 
 

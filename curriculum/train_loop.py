@@ -18,10 +18,10 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from curriculum.ancestor import position_line, text_position, text_state
+from curriculum.beginning import Beginning
 from curriculum.border import Border
 from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, planned_steps
-from curriculum.interventions import Interventions, way_out
+from curriculum.interventions import Interventions
 from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
@@ -29,14 +29,13 @@ from curriculum.retention import pruning
 from curriculum.run_logger import RunLogger, listed
 from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import Stage, StagePlan
-from hamner.config.errors import BadInput
 from hamner.config.load import parse
 from hamner.config.schema import Config, ModelConfig, ParameterGroup
 from hamner.data.mixer import Exhausted
 from hamner.evaluation.statistics import mix_loss
 from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt_name
 from hamner.model.distributed import broadcast_tensor, rank, world_size
-from hamner.model.transformer import Hamner, build
+from hamner.model.transformer import Hamner
 from hamner.runs.cluster import threads_here
 from hamner.runs.files import read_json
 from hamner.runs.stopping import STOP
@@ -103,19 +102,13 @@ class CurriculumRun:
         self.border = Border(
             self.session, self.measurements, self.log, self.settings, keeps_optimizer=self.keeps_optimizer
         )
+        self.beginning = Beginning(self.session, document["from"], self.log)
         self.interventions = Interventions(
-            document.get("interventions", ()),
-            self.session,
-            self.border,
-            self.log,
-            self.stages,
-            load_beginning=self._load_beginning,
-            keeps_optimizer=self.keeps_optimizer,
+            document, self.session, self.border, self.beginning, self.log, keeps_optimizer=self.keeps_optimizer
         )
-        self._first_stage, self._who = document["first_stage"], document.get("who", "WHO")
         self._rate_factor = document.get("learning_rate_factor", 1.0) * self.config.lr_scale
-        self.place = Place(stage_index=self._first_stage)
-        self._attempt, self._source, self._rate = attempt, document["from"], 0.0
+        self.place = Place(stage_index=document["first_stage"])
+        self._attempt, self._rate = attempt, 0.0
         self._stop_requested = stop_requested or (folder / STOP).exists
         self._on_batch = on_batch
         self._register()
@@ -153,8 +146,7 @@ class CurriculumRun:
         session.register("place", lambda: self.place.state(), self._load_place)
         session.register("judge", lambda: self.judge.state(), lambda state: self.judge.load_state(state))
         session.register("stage_end", lambda: self.stage_end.state(), lambda state: self.stage_end.load_state(state))
-        text = session.corpus, self._sources, settings.seq_len, session.trainer.mixer
-        session.register("text", lambda: text_state(*text), lambda state: None)  # for runs that begin with its weights
+        session.register("text", self.beginning.text_state, lambda state: None)
         session.register(
             "start",
             lambda: {"attempt": self._attempt, "elapsed_seconds": self.log.seconds},
@@ -177,16 +169,16 @@ class CurriculumRun:
         if saved and saved.state["start"]["attempt"] == self._attempt and self.border.must_stop(self.place):
             return  # Ray has restarted a worker of a run that ended at a rising loss
         self._open_log(is_new=not saved)
-        if not saved and self._source:
-            self._begin_from(Path(self._source))
+        if not saved:
+            self.beginning.begin()
         try:
-            self.place = self.interventions.apply(self.place, self._first_stage)
+            self.place = self.interventions.apply(self.place, self.stages)
             while self.place.stage_index < len(self.stages):
                 self._run_stage(self._stage(self.place.stage_index))
         except Diverged as error:
             self.session.wait()
             last = checkpoint.newest(self.session.checkpoints, self.log.say, complete=True)
-            self.log.say(way_out(self.folder, self._who, error, last, self.session.global_step))
+            self.log.say(self.interventions.way_out(error, last))
         except Stopped as reason:
             self.log.say(f"stopped at step {self.session.global_step}{reason}; use --resume to continue")
         else:
@@ -250,7 +242,8 @@ class CurriculumRun:
         start_losses = self._losses_at_border() or self.measurements.heldout_losses(trainer.hamner)
         self.place = place.with_stage_begun(mix, rows_before, start_losses)
         self.log.say(
-            f"stage {place.stage_index + 1} {stage.name} begins: {listed(mix)}; learning rate {rate * place.rate_scale:.3g}"
+            f"stage {place.stage_index + 1} {stage.name} begins: {listed(mix)}; learning rate "
+            + f"{rate * place.rate_scale:.3g}"
             + ("" if place.records else f"; held out {listed(start_losses)}")
         )
 
@@ -421,32 +414,6 @@ class CurriculumRun:
         if before_border:
             stage_step = self.session.trainer.schedule_step
             self.place = replace(self.place, stage_index=self.place.mix_index, stage_step=stage_step)
-
-    def _begin_from(self, path: Path) -> None:
-        """Begin with the weights of --from, and where it stands in the text that both read."""
-        saved, mixer = self._load_weights(path), self.session.trainer.mixer
-        position = text_position(saved.state, self.session.corpus, self._sources, self.settings.seq_len)
-        mixer.continue_from(position.rows, position.passed_over)
-        self.log.say(position_line(position, str(path)))
-
-    def _load_beginning(self) -> None:
-        """Take the weights that the run began with: those of --from, else fresh ones."""
-        if self._source:
-            self._load_weights(Path(self._source))
-        else:
-            fresh = build(self.session.setup.model, self.session.setup.seed)
-            self.session.trainer.hamner.load_state_dict(fresh.state_dict())
-
-    def _load_weights(self, path: Path) -> Checkpoint:
-        """Take the weights of another run. Raises BadInput for those of another tokenizer."""
-        saved = checkpoint.load(path)
-        if saved.state["tokenizer_sha256"] != self.session.tokenizer.sha256:
-            raise BadInput(
-                f"{path} was trained with another tokenizer than the one in {self.folder / 'data'}: use a checkpoint "
-                "of the same tokenizer"
-            )
-        self.session.trainer.load_weights(saved)
-        return saved
 
     def close(self) -> None:
         """Wait for the checkpoint being written. Raises what writing raised."""

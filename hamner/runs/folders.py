@@ -116,13 +116,21 @@ def next_attempt(folder: Path) -> int:
 
 
 def open_run(
-    results: Path, kind: str, name: str | None, *, resume: bool, config: Config | None, facts: dict[str, Any]
+    results: Path,
+    kind: str,
+    name: str | None,
+    *,
+    resume: bool,
+    config: Config | None,
+    facts: dict[str, Any],
+    may_differ: tuple[str, ...] = (),
 ) -> tuple[Path, Config, dict[str, Any]]:
     """Choose the folder and the config of a run, new or resumed, and write nothing yet.
 
     config: None to resume with the stored one. facts: what config.json keeps beside the config. Returns folder, config
-    and facts, the stored ones of a resumed run. Raises BadInput for the name of an existing run without resume, for one
-    that does not exist with it, and for a config or fact that differs from the stored one, listing the differences.
+    and facts, of a resumed run the stored ones, but for keys of the config that `may_differ` (beginnings of lines of
+    differences()). Raises BadInput for the name of an existing run without resume, for one that does not exist with it,
+    and for a config or fact that differs from the stored one, listing the differences.
     """
     if not resume:
         if config is None:
@@ -133,7 +141,8 @@ def open_run(
     folder = _existing_run(results, kind, name)
     stored, stored_facts = _stored_config(folder / "config.json")
     requested = (config or stored).model_dump(mode="json")
-    problems = list(differences(stored.model_dump(mode="json"), requested))
+    changes = differences(stored.model_dump(mode="json"), requested)
+    problems = [line for line in changes if not line.startswith(may_differ)]
     problems += list(differences(stored_facts, stored_facts | facts))
     if problems:
         raise BadInput(
@@ -143,7 +152,7 @@ def open_run(
                 *problems,
             ]
         )
-    return folder, stored, stored_facts
+    return folder, config or stored, stored_facts
 
 
 def _existing_run(results: Path, kind: str, name: str | None) -> Path:

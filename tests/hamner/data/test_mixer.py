@@ -159,7 +159,14 @@ def test_ratios_and_levels_that_are_none_are_refused_and_change_nothing():
     for mix in ({}, {"a": float("nan")}, {"a": 0.0, "b": 1.0}):
         with pytest.raises(BadInput):
             mixer.start_stage(mix)
-    assert mixer.state() == {"before": {"a": 0, "b": 0, "c": 0}, "step": 3, "mix": MIX, "levels": [1.0], "limits": {}, "passed_over": {}}
+    assert mixer.state() == {
+        "before": {"a": 0, "b": 0, "c": 0},
+        "step": 3,
+        "mix": MIX,
+        "levels": [1.0],
+        "limits": {},
+        "passed_over": {},
+    }
     assert torch.equal(torch.cat([*before, mixer.next()]), torch.cat(_steps(_mixer(), 4)))
 
 
