@@ -111,7 +111,7 @@ def _open(request: Request, config: Config | None, results: Path) -> tuple[Opene
     problems, description = Problems(), ""
     facts: dict[str, Any] = {"kind": "curriculum"}
     if request.is_resumed and request.who:
-        facts["who"] = request.who
+        facts["who"] = request.who  # compared with what the run has
     if config and not request.is_resumed:
         description = _check_new(request, config, results, facts, problems)
     with problems.collect():

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -136,7 +136,7 @@ def _kind_name(annotation: Any) -> str:
         return f"list of {_kind_name(arguments[0])}"
     if origin is dict:
         return "table"
-    if origin is UnionType:
+    if origin in (UnionType, Union):  # which of them depends on what is joined
         return " or ".join(_kind_name(inner) for inner in arguments if inner is not NoneType)
     return TYPE_NAMES.get(annotation, "rows")
 

@@ -212,7 +212,7 @@ class Curriculum(Strict):
     plateau: Plateau = Plateau()
     # what the next stage starts from: the stage's best weights, its last, or no next stage
     after_rising_loss: Literal["best", "last", "stop"] = "best"
-    # AdamW's moments: reset, with a warmup at each stage's start, or kept, without; None: as the curriculum has it
+    # AdamW's moments: reset, with a warmup each stage, or kept; none: as the curriculum has it
     optimizer_at_stage_start: Literal["reset", "keep"] | None = None
     decay: Literal["none", "stage", "run"] = "none"  # the rate falls to 0 at the end of each stage, or of all
     decay_steps: int = Field(2000, gt=0)  # [steps] length of the decay

@@ -263,7 +263,7 @@ REFUSED = {
     "no winner yet": (["winner"], "run `tournament` first"),
     "no such tournament": (["winner", "--tournament", "x"], "run `tournament` first"),
     "stage without weights": (["v3", "--stage", "3"], "--from CHECKPOINT"),
-    "unknown stage": (["v3", "--stage", "9", "--from", "."], "unknown stage '9'"),
+    "unknown stage": (["v3", "--stage", "10", "--from", "."], "unknown stage '10'"),
     "unknown stage name": (["v3", "--stage", "voise", "--from", "."], "did you mean 'voice'"),
     "resume of other weights": (["v3", "--resume", "--from", "."], "leave out --from"),
     "no checkpoint": (["v3", "--from", "nowhere"], "there is no checkpoint"),
