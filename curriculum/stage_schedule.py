@@ -77,5 +77,6 @@ class StageSchedule:
         return {"reason": self._reason, "decay_start": self._decay_start, "end_step": self.end_step}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self._reason = state["reason"]
         self._decay_start, self.end_step = state["decay_start"], state["end_step"]
+        if self.end_step is not None:  # before the decay the config says it, whose cap may have been raised since
+            self._reason = state["reason"]

@@ -199,6 +199,8 @@ def test_another_stage_can_be_begun(raised, commands):
     before, after = _read(raised / "stages.json")["final"], _read(folder / "stages.json")["stages"][0]
     assert after["started_at"]["sft"] == pytest.approx(before["heldout_loss"]["sft"], abs=0.3)
     done = commands.run("curriculum.run", "winner", "--resume", "--name", "late", "--stage", "7")
+    assert done.returncode == 2 and "add --keep-weights" in done.stderr
+    done = commands.run("curriculum.run", "winner", "--resume", "--name", "late", "--stage", "7", "--keep-weights")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [s["number"] for s in _read(folder / "stages.json")["stages"]] == [8, 9, 7, 8, 9]
 
@@ -265,6 +267,13 @@ REFUSED = {
     "stage without weights": (["v3", "--stage", "3"], "--from CHECKPOINT"),
     "unknown stage": (["v3", "--stage", "10", "--from", "."], "unknown stage '10'"),
     "unknown stage name": (["v3", "--stage", "voise", "--from", "."], "did you mean 'voice'"),
+    "skipping without resume": (["v3", "--skip-batches", "3"], "use it with --resume"),
+    "a rate scaled by nothing": (["v3", "--resume", "--learning-rate-scale", "0"], "'0' must be a number from 1e-06"),
+    "weights kept of no stage": (["v3", "--resume", "--keep-weights"], "use it with --stage N"),
+    "skipping and another stage": (
+        ["v3", "--resume", "--stage", "2", "--skip-batches", "3"],
+        "leave out --skip-batches",
+    ),
     "resume of other weights": (["v3", "--resume", "--from", "."], "leave out --from"),
     "no checkpoint": (["v3", "--from", "nowhere"], "there is no checkpoint"),
     "unknown key": (["v3", "window_stpes=3"], "did you mean 'window_steps'"),

@@ -11,9 +11,11 @@ from curriculum.ancestor import TextPosition, position_line
 from curriculum.comparison import read_run
 from curriculum.controls import control_plan, finished_run
 from curriculum.resume import Intervention, cap_problems, record_changes, records_after_going_back, stage_end_record
+from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import Stage, dropped_sources
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from hamner.config.schema import Curriculum
 from hamner.model.transformer import build
 from hamner.training import checkpoint
 from hamner.training.trainer import Objective
@@ -127,6 +129,13 @@ def test_a_raised_cap_lets_a_stage_that_is_not_over_run_longer(course):
     changed = run.config.curriculum.model_copy(update={"max_steps": 10})
     _ask(run, run.config.model_copy(update={"curriculum": changed}))
     assert [(r["steps"], r["reason"]) for r in _records(_ended(course))] == [(6, "cap"), (10, "cap")]
+
+
+def test_the_reason_of_a_fixed_length_is_its_steps_once_the_cap_is_above_it():
+    long, low, high = stage("a", 20), Curriculum(max_steps=15), Curriculum(max_steps=30)
+    schedule = StageSchedule(long, high, is_last=True)
+    schedule.load_state(StageSchedule(long, low, is_last=True).state())
+    assert schedule.after_step(19, None) is None and schedule.after_step(20, None) == "steps"
 
 
 # -- another stage
@@ -406,3 +415,44 @@ def test_pretraining_then_conversations_alone_is_trained_and_said(course):
     run = course(*stages, words=FIXED)
     run.run()
     assert _records(run)[1]["rows"]["sft"] == 3 * ROWS and _records(run)[1]["rows"]["tinystories"] == 0
+
+
+# -- the whole command
+
+TWO = """
+[[stages]]
+name = "a"
+mix = {tinystories = 0.5, synthetic = 0.5}
+learning_rate = 3e-4
+steps = 8
+
+[[stages]]
+name = "b"
+mix = {sft = 1.0}
+learning_rate = 3e-4
+steps = 8
+"""
+
+
+@pytest.mark.slow  # three starts of Ray
+def test_resume_and_change_by_command(commands, tmp_path):
+    (tmp_path / "two.toml").write_text(TWO)
+    words = "--config", "smoke", "--curriculum", str(tmp_path / "two.toml")
+    done = commands.run("curriculum.run", "v3", *words, "--name", "two")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stage 'b' reads no synthetic and no tinystories any more" in done.stdout
+    folder = commands.results / "curriculum" / "two"
+    resume = "curriculum.run", "v3", "--resume", "--name", "two"
+    done = commands.run(*resume, "max_steps=14")
+    assert done.returncode == 2 and "may be raised, not lowered" in done.stderr
+    done = commands.run(*resume, "--skip-batches", "2")
+    assert done.returncode == 2 and "all stages of" in done.stderr and (folder / "final").is_dir()
+    done = commands.run(*resume, "--stage", "b", "--learning-rate-scale", "0.5", "keep_every=3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "curriculum.keep_every was 0 until step 16, now 3" in done.stdout and "abandoned" in done.stdout
+    assert [
+        record.get("abandoned", False) for record in json.loads((folder / "stages.json").read_text())["stages"]
+    ] == [False, True, False]
+    done = commands.run("curriculum.run", "v3", *words, "--name", "next", "--from", str(folder / "final"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"the text goes on where {folder / 'final'} stopped" in done.stdout
