@@ -382,7 +382,7 @@ class CurriculumRun:
         self.log.progress(
             f"stage {self.place.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.place.stage_step}  loss "
             f"{row['mean_loss'] or math.nan:.3f}  {self._rate:,.0f} tokens/s  "
-            + ("" if is_fixed else f"strikes {stopper.strikes}/{strikes}  ")
+            + ("" if is_fixed else f"strikes {stopper.strikes:.1f}/{strikes}  ")
             + f"ends at {self.stage_end.end_step or stop}"
             + ("" if is_fixed else " at the earliest")
         )
