@@ -246,7 +246,7 @@ class RecordedStopper:
     def earliest_stop(self, step: int) -> int:
         every = self.rule.evaluation_steps
         first = max(step, self.rule.min_steps, self.rule.windows * self.rule.window_steps - 1)
-        return (math.ceil(first / every) + self.rule.strikes - self.strikes - 1) * every + 1
+        return (math.ceil(first / every) + self.rule.strikes - int(self.strikes) - 1) * every + 1
 
     def state(self) -> dict[str, Any]:
         return {"losses": list(self.losses), "strikes": self.strikes}

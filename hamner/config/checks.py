@@ -89,8 +89,8 @@ def relation_problems(config: Config) -> Iterator[str]:
         yield f"plateau.window_steps {rule.window_steps} is not a multiple of evaluate_every {every}"
     if rule.min_steps > stages.max_steps:
         yield (
-            f"plateau.min_steps {rule.min_steps} is above curriculum.max_steps {stages.max_steps}: no plateau could end "
-            "a stage; lower the one or raise the other"
+            f"plateau.min_steps {rule.min_steps} is above curriculum.max_steps {stages.max_steps}: no plateau could "
+            "end a stage; lower the one or raise the other"
         )
     if stages.warmup_steps > stages.max_steps:
         yield (
