@@ -114,7 +114,7 @@ class CurriculumRun:
 
     def _setup(self, document: Mapping[str, Any], objective: Callable[[Hamner], nn.Module]) -> Setup:
         settings, compute = self.settings, self.config.compute
-        longest = len(self.stages) * settings.max_steps * settings.batch_size * settings.seq_len
+        tokens = sum(planned_steps(self.stages, settings)) * settings.batch_size * settings.seq_len
         return Setup(
             model=parse(ModelConfig, document["model"], "model"),
             seed=self.config.seed,
@@ -129,7 +129,7 @@ class CurriculumRun:
             groups=[parse(ParameterGroup, group, "groups") for group in document.get("groups", ())],
             max_skipped=settings.max_skipped,
             max_epochs=settings.max_epochs,
-            expected_tokens=longest / world_size(),
+            expected_tokens=tokens / world_size(),
             checkpoint_every=settings.checkpoint_every,
             prefetch=True,
             objective=objective,

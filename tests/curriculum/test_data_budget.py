@@ -34,9 +34,20 @@ def test_the_stage_about_a_source_is_named_after_it_or_reads_most_of_it():
 
 
 def test_a_scarce_source_goes_to_its_own_stage_first_and_the_rest_in_proportion():
-    assert deal([10, 20, 30], 45, 2) == [5, 10, 30]
-    assert deal([10, 20, 30], 25, 2) == [0, 0, 25]
-    assert deal([10, 20, 30], 30, None) == [5, 10, 15]
+    assert deal([10, 20, 30], 45, frozenset({2})) == [5, 10, 30]
+    assert deal([10, 20, 30], 25, frozenset({2})) == [0, 0, 25]
+    assert deal([10, 20, 30], 30, frozenset()) == [5, 10, 15]
+    assert deal([10, 20, 30], 56, frozenset({1, 2})) == [6, 20, 30]
+    assert deal([10, 20, 30], 25, frozenset({1, 2})) == [0, 10, 15]
+
+
+def test_the_decay_is_served_with_the_stage_that_a_source_is_named_after():
+    budgets = plan_budget(FLAT, planned_steps(FLAT, SETTINGS), 24, AVAILABLE)
+    dialogue, voice, anneal = budgets[5], budgets[7], budgets[8]
+    for source, own in (("sft", dialogue), ("personal", voice)):
+        asked = anneal.wanted(source) / own.wanted(source)
+        assert anneal.granted[source] / own.granted[source] == pytest.approx(asked, abs=0.01)
+        assert own.granted[source] + anneal.granted[source] == pytest.approx(AVAILABLE[source], abs=40)
 
 
 def test_where_there_is_enough_every_stage_has_its_own_mix_to_the_bit():
