@@ -83,6 +83,13 @@ def deviate(doubt: float) -> float:
     return min(max(float(ndtri(doubt)), -MAX_Z), MAX_Z)
 
 
+def deviate_of_power(doubt: float, power: int) -> float:
+    """The z of `doubt` ** `power`, however small that is."""
+    from scipy.special import ndtri_exp
+
+    return float(ndtri_exp(power * math.log(doubt)))
+
+
 def combined(deviates: Sequence[float]) -> float:
     """One deviate of all looks together (Stouffer). Slopes of windows that overlap by two thirds are almost
     uncorrelated, and those further apart anticorrelated, so that counting them as independent is cautious.

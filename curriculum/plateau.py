@@ -39,7 +39,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from curriculum.evidence import Estimate, combined, deviate, gain_per_window, rise_of_last_window
+from curriculum.evidence import Estimate, combined, deviate, deviate_of_power, gain_per_window, rise_of_last_window
 from hamner.config.schema import Plateau
 
 Judgement = Literal["done", "worse", "going", "undecided"]
@@ -101,13 +101,18 @@ def judge(gain: Estimate, rule: Plateau) -> Judgement:
 
 def strikes_of(z: float, rule: Plateau) -> float:
     """The evidence of looks, combined to one deviate, in strikes: equal looks bring equally many, `strikes` suffice."""
-    return rule.strikes * (z / deviate(rule.error**rule.strikes)) ** 2 if z < 0 else 0.0
+    return rule.strikes * (z / limit(rule)) ** 2 if z < 0 else 0.0
+
+
+def limit(rule: Plateau) -> float:
+    """The deviate that all looks together must come to: that of `error` ** `strikes`."""
+    return deviate_of_power(rule.error, rule.strikes)
 
 
 def looks_needed(flat: Sequence[float], rule: Plateau) -> float:
     """How many looks it takes to call a flat curve a plateau. flat: deviates, what each look would say of one."""
     mean = min(sum(flat) / len(flat), -1e-9)
-    return max((deviate(rule.error**rule.strikes) / mean) ** 2, float(rule.strikes))
+    return max((limit(rule) / mean) ** 2, float(rule.strikes))
 
 
 def detection_delay_steps(rule: Plateau) -> int:
@@ -156,7 +161,7 @@ class ConfirmedStopper:
         if judgement == "going":
             self.plateau, self.worse = [], []
         if judgement != "going" and step >= rule.min_steps:
-            most = ONE_LOOK * deviate(rule.error**rule.strikes) / math.sqrt(rule.strikes)
+            most = ONE_LOOK * limit(rule) / math.sqrt(rule.strikes)
             self.plateau = _with_look(self.plateau, max(deviate(gain.doubt_below(rule.go_on_gain)), most))
         if judgement != "going" and step >= self.warmup_steps + rule.window_steps:
             self.worse = _with_look(self.worse, deviate(gain.doubt_below(-rule.done_gain)))

@@ -56,14 +56,13 @@ def record(results: Path, data: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write("name = 'power'\n" + STAGES)
         file.flush()
-        never = 10**7
+        never = 10**6
         words = [
             f"window_steps={WINDOW}",
             "evaluate_every=0",
             "done_gain=0.001",
             "go_on_gain=0.005",
             f"strikes={never}",
-            f"min_steps={never}",
             f"max_steps={12 * WINDOW}",
             "warmup_steps=300",
             "max_epochs=100.0",
