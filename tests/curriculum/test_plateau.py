@@ -102,6 +102,34 @@ def test_steady_progress_is_hardly_ever_stopped(noise, correlation):
     assert stopped <= 1  # 5 % of 20 stages of 200 looks
 
 
+@pytest.mark.parametrize(
+    ("times", "most_stopped", "said"), [(1.0, 0, (0.0, 0.3)), (1.5, 3, (0.0, 0.6)), (3.0, 6, (0.8, 1.0))]
+)
+def test_progress_is_not_stopped_however_noisy_it_is_and_noise_beyond_the_recorded_is_said(times, most_stopped, said):
+    """60 stages of 50 looks that gain 0.5 % a window; the recorded noise: 0.311 %, neighbours correlated by 0.88."""
+    stopped, noisy = 0, 0
+    for seed in range(60):
+        looks = _looks(
+            ConfirmedStopper(RULE), _steady(0.005), looks=50, noise=4 * 0.00311 * times, correlation=0.88, seed=seed
+        )
+        stopped += looks[-1].step < 50 * WINDOW
+        noisy += any(look.is_too_noisy for look in looks)
+        assert sum(look.is_too_noisy for look in looks) <= 1
+    assert stopped <= most_stopped and said[0] <= noisy / 60 <= said[1], (stopped, noisy)
+
+
+def test_a_plateau_takes_longer_the_noisier_the_curve_is():
+    ends = {
+        times: [
+            _end(lambda step: 4.0, noise=4 * 0.00311 * times, correlation=0.88, seed=seed)[0] / WINDOW
+            for seed in range(30)
+        ]
+        for times in (0.5, 1.5, 3.0)
+    }
+    medians = [float(np.median(ends[times])) for times in (0.5, 1.5, 3.0)]
+    assert 7 <= medians[0] <= 8 < medians[1] <= 13 < medians[2], medians  # from look 5 on, that of min_steps
+
+
 def test_a_rising_loss_ends_as_worse():
     for seed in range(10):
         step, reason = _end(_steady(-0.004), noise=0.002, seed=seed)
