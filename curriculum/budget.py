@@ -4,8 +4,8 @@ A source may be read `max_epochs` times in all. Taken as they come, the early st
 stage that is about it without any. So its rows are dealt out beforehand:
 
 1. Every stage asks for its share of its planned length.
-2. Where a source cannot give all that is asked, its own stage is served first (`own_stage`), and the others share
-   what is left in proportion to what they ask.
+2. Where a source cannot give all that is asked, its own stage is served first (`own_stage`), then a decay, since text is
+   learnt best while the rate falls; the others share what is left in proportion to what they ask.
 3. What a stage does not get, it reads of its other sources in proportion, which may make these scarce in turn.
 
 The plan is made again at each border, from the rows read until then: what an early end left over goes to the stages
@@ -77,6 +77,13 @@ def own_stage(source: str, stages: Sequence[Stage]) -> int | None:
     return named[0] if named else max(readers, key=lambda index: stages[index].mix[source], default=None)
 
 
+def served_first(source: str, stages: Sequence[Stage]) -> list[int]:
+    """Indices of the stages that get a scarce source before the others, in turn: its own, then a decay that reads it."""
+    own = own_stage(source, stages)
+    decays = [i for i, stage in enumerate(stages) if stage.is_decay and stage.mix.get(source, 0) > 0 and i != own]
+    return decays if own is None else [own, *decays]
+
+
 def plan_budget(
     stages: Sequence[Stage], steps: Sequence[int], batch_size: int, available: Mapping[str, float]
 ) -> list[StageBudget]:
@@ -93,7 +100,7 @@ def plan_budget(
         if not scarce:
             break
         dealt |= {
-            name: deal(asked, max(available[name] - spare, 0.0), own_stage(name, stages))
+            name: deal(asked, max(available[name] - spare, 0.0), served_first(name, stages))
             for name, asked in scarce.items()
         }
     return [
@@ -116,12 +123,16 @@ def limits(budgets: Sequence[StageBudget], rows_read: Mapping[str, int], left: M
     return {name: rows_read[name] + max(rows - later[name], 0.0) for name, rows in left.items()}
 
 
-def deal(asked: Sequence[float], available: float, first: int | None) -> list[float]:
-    """Rows of a scarce source in each stage: the stage `first` gets what it asks, the others share the rest."""
-    own = min(asked[first], available) if first is not None else 0.0
-    others = sum(asked) - (asked[first] if first is not None else 0.0)
-    factor = (available - own) / others if others else 0.0
-    return [own if index == first else rows * factor for index, rows in enumerate(asked)]
+def deal(asked: Sequence[float], available: float, first: Sequence[int]) -> list[float]:
+    """Rows of a scarce source in each stage: the stages `first` in turn get what they ask, the others share the rest in
+    proportion to what they ask.
+    """
+    dealt = [0.0] * len(asked)
+    for index in first:
+        dealt[index] = min(asked[index], available - sum(dealt))
+    others = sum(rows for index, rows in enumerate(asked) if index not in first)
+    factor = (available - sum(dealt)) / others if others else 0.0
+    return [dealt[index] if index in first else rows * factor for index, rows in enumerate(asked)]
 
 
 def thin_problems(budgets: Sequence[StageBudget], max_epochs: float) -> list[str]:
@@ -145,7 +156,7 @@ def _fill(mix: Mix, total: float, dealt: Mapping[str, float]) -> dict[str, float
 
 def _mix(rows: Mapping[str, float], stage: Stage, dealt: Mapping[str, Sequence[float]]) -> Mix:
     """Shares of the rows; a source without a whole row is left out. The stage's own mix where nothing is scarce."""
-    present = {name: rows[name] for name in stage.mix if rows.get(name, 0.0) >= 1}
+    present = {name: rows[name] for name in stage.mix if rows.get(name, 0.0) >= 1 - 1e-6}
     if not present or not dealt.keys() & stage.mix.keys():
         return stage.mix
     return {name: count / sum(present.values()) for name, count in present.items()}

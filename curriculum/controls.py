@@ -111,7 +111,7 @@ def control_plan(kind: str, run: FinishedRun) -> StagePlan:
         keeps = run.plan.optimizer_at_stage_start
         return StagePlan(name=kind, stages=shuffled, optimizer_at_stage_start=keeps, like=run.name)
     joint = total.model_copy(update={"name": "joint"})
-    if len(stages) == 1 or stages[-1].schedule != "linear":
+    if len(stages) == 1 or not stages[-1].is_decay:
         return StagePlan(name=kind, stages=(joint,), like=run.name)
     decay = stages[-1].model_copy(update={"mix": total.mix, "levels": total.levels})
     joint = joint.model_copy(update={"steps": total.length(0) - decay.length(0)})
@@ -142,7 +142,7 @@ def _at_recorded_rates(stages: Sequence[Stage], records: Sequence[Mapping[str, A
     Raises BadInput for stages that `seed` does not have.
     """
     rates = {stage.name: stage.learning_rate for stage in EIGHT_STAGES}
-    unknown = [stage.name for stage in stages if stage.name not in rates and stage.schedule != "linear"]
+    unknown = [stage.name for stage in stages if stage.name not in rates and not stage.is_decay]
     if unknown or stages[0].name not in rates:
         raise BadInput(
             f"--curriculum {RECORDED} --like: {', '.join(unknown or [stages[0].name])} is no stage of {RECORDED}: use "

@@ -115,10 +115,15 @@ class RunLogger:
     def look(self, stage: Stage, look: Look, strikes: int) -> None:
         """Say what one look of the plateau stopper found; `strikes` of them in a row end the stage."""
         error = f" ± {100 * look.standard_error:.2f}" if look.standard_error is not None else ""
-        count = f", strike {look.strikes} of {strikes}" if look.strikes and not stage.steps else ""
+        count = f", strikes {look.strikes:.1f} of {strikes}" if look.strikes and not stage.steps else ""
         self.say(
             f"  {stage.name} step {look.step}: gain {100 * look.gain:.2f}{error} % a window: {look.judgement}{count}"
         )
+        if look.is_too_noisy and not stage.steps:
+            self.say(
+                f"  {stage.name} is too noisy to see a plateau in a few looks: raise eval_sequences, or window_steps; "
+                "else it may run to its cap"
+            )
 
     def samples(self, phase: str, step: int, tokens: int, samples: Mapping[str, str]) -> None:
         """Write what the model makes of each prompt."""

@@ -28,7 +28,7 @@ class StageSchedule:
         """is_last: no stage comes after it, so `decay = "run"` decays here."""
         self._stage, self._length = stage, stage.length(settings.max_steps)
         has_decay = settings.decay == "stage" or (settings.decay == "run" and is_last)
-        has_decay &= stage.schedule != "linear"  # which is a decay itself
+        has_decay &= not stage.is_decay  # which is a decay itself
         self._decay_steps = min(settings.decay_steps, self._length - 1) if has_decay else 0
         self._reason = "steps" if self._length == stage.steps else "cap"
         self._decay_start: int | None = None  # stage step at which the decay began

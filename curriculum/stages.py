@@ -38,6 +38,11 @@ class Stage(Strict):
         """Most steps it can take, given the config's cap."""
         return self.steps if self.steps and self.exact else min(self.steps or cap, cap)
 
+    @property
+    def is_decay(self) -> bool:
+        """Whether the rate falls to 0 over the whole stage (an annealing)."""
+        return self.schedule == "linear"
+
     def after(self, steps_before: int) -> Stage:
         """The stage with its length in steps, when so many were trained before it: of a run's share, that many."""
         if self.run_share is None:
@@ -171,7 +176,7 @@ def dropped_sources(stages: Iterable[Stage]) -> Iterator[str]:
 def decay_problems(plan: StagePlan, settings: Curriculum) -> Iterator[str]:
     """What is wrong with the config's decay for these stages, one line a problem."""
     last = plan.stages[-1]
-    if last.schedule == "linear" and settings.decay == "run":
+    if last.is_decay and settings.decay == "run":
         yield (
             f"curriculum.decay = run: the last stage of {plan.name}, {last.name}, is a decay already: leave decay out, "
             "or use a curriculum without one, such as seed"

@@ -119,7 +119,7 @@ class CurriculumRun:
 
     def _setup(self, document: Mapping[str, Any], objective: Callable[[Hamner], nn.Module]) -> Setup:
         settings, compute = self.settings, self.config.compute
-        longest = len(self.stages) * settings.max_steps * settings.batch_size * settings.seq_len
+        tokens = sum(planned_steps(self.stages, settings)) * settings.batch_size * settings.seq_len
         return Setup(
             model=parse(ModelConfig, document["model"], "model"),
             seed=self.config.seed,
@@ -134,7 +134,7 @@ class CurriculumRun:
             groups=[parse(ParameterGroup, group, "groups") for group in document.get("groups", ())],
             max_skipped=settings.max_skipped,
             max_epochs=settings.max_epochs,
-            expected_tokens=longest / world_size(),
+            expected_tokens=tokens / world_size(),
             checkpoint_every=settings.checkpoint_every,
             prefetch=True,
             objective=objective,
@@ -393,7 +393,7 @@ class CurriculumRun:
         self.log.progress(
             f"stage {self.place.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.place.stage_step}  loss "
             f"{row['mean_loss'] or math.nan:.3f}  {self._rate:,.0f} tokens/s  "
-            + ("" if is_fixed else f"strikes {stopper.strikes}/{strikes}  ")
+            + ("" if is_fixed else f"strikes {stopper.strikes:.1f}/{strikes}  ")
             + f"ends at {self.stage_end.end_step or stop}"
             + ("" if is_fixed else " at the earliest")
         )

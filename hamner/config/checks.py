@@ -87,6 +87,16 @@ def relation_problems(config: Config) -> Iterator[str]:
         )
     if rule.window_steps % every:
         yield f"plateau.window_steps {rule.window_steps} is not a multiple of evaluate_every {every}"
+    if rule.min_steps > stages.max_steps:
+        yield (
+            f"plateau.min_steps {rule.min_steps} is above curriculum.max_steps {stages.max_steps}: no plateau could "
+            "end a stage; lower the one or raise the other"
+        )
+    if stages.warmup_steps > stages.max_steps:
+        yield (
+            f"curriculum.warmup_steps {stages.warmup_steps} is above curriculum.max_steps {stages.max_steps}: the rate "
+            "would never be reached; lower the one or raise the other"
+        )
     if stages.decay != "none" and stages.decay_steps >= stages.max_steps:
         yield (
             f"curriculum.decay_steps {stages.decay_steps} leaves nothing of a stage of at most "

@@ -183,7 +183,7 @@ class Plateau(Strict):
     done_gain: float = Field(0.001, gt=0)  # [share] relative fall of the loss a window: a plateau
     go_on_gain: float = Field(0.005, gt=0)  # [share] relative fall of the loss a window: progress
     error: float = Field(0.05, gt=0, lt=0.5)  # [probability] that one look calls progress a plateau
-    strikes: int = Field(3, gt=0)  # [looks] consecutive ones that must agree
+    strikes: int = Field(3, gt=0)  # [looks] clear ones that must agree; noisy ones count for less
     min_steps: int = Field(5000, ge=0)  # [steps] of a stage at least
     evaluate_every: int = Field(0, ge=0)  # [steps] between two evaluations; 0: window / 20
     average_steps: float = Field(0.0, ge=0)  # [steps] time constant of the averaged weights; 0: window / 8

@@ -95,7 +95,7 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
             ray.init(**settings)
     except ConnectionError as error:
         raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # of a start that times out Ray raises no other class
         place = "Ray did not start on this machine" if is_own else f"RAY_ADDRESS = {settings['address']}: Ray failed"
         raise BadInput(f"{place}: {type(error).__name__}: {first_line(error)}") from error
     except KeyboardInterrupt:

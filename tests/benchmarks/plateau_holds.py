@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from curriculum.plateau import gain_per_window
+from curriculum.evidence import gain_per_window
 from curriculum.stage_schedule import StageSchedule
 from curriculum.train_loop import CurriculumRun
 from hamner.runs.files import read_json
@@ -36,12 +36,12 @@ def continue_stage(run: Path, record: dict) -> dict:
             row = curriculum.step()
             if row["heldout_loss"] is not None:
                 losses.append(row["heldout_loss"])
-        gain, error = gain_per_window(losses, rule.window_steps // rule.evaluation_steps)
+        gain = gain_per_window(losses, rule.window_steps // rule.evaluation_steps)
         return {
             "stage": record["stage"],
-            "gain": gain,
-            "standard_error": error,
-            "limit": rule.done_gain + 2 * error,
+            "gain": gain.value,
+            "standard_error": gain.error,
+            "limit": rule.done_gain + 2 * gain.error,
             "evaluations": len(losses),
         }
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from curriculum.budget import deal, limits, own_stage, plan_budget, planned_steps, thin_problems
+from curriculum.budget import deal, limits, own_stage, plan_budget, planned_steps, served_first, thin_problems
 from curriculum.budget_table import share_text
 from curriculum.stages import EIGHT_STAGES, FLAT, Stage
 from hamner.config.schema import Curriculum
@@ -34,9 +34,19 @@ def test_the_stage_about_a_source_is_named_after_it_or_reads_most_of_it():
 
 
 def test_a_scarce_source_goes_to_its_own_stage_first_and_the_rest_in_proportion():
-    assert deal([10, 20, 30], 45, 2) == [5, 10, 30]
-    assert deal([10, 20, 30], 25, 2) == [0, 0, 25]
-    assert deal([10, 20, 30], 30, None) == [5, 10, 15]
+    assert deal([10, 20, 30], 45, [2]) == [5, 10, 30]
+    assert deal([10, 20, 30], 25, [2]) == [0, 0, 25]
+    assert deal([10, 20, 30], 30, []) == [5, 10, 15]
+    assert deal([10, 20, 30], 56, [2, 1]) == [6, 20, 30]
+    assert deal([10, 20, 30], 35, [2, 1]) == [0, 5, 30]
+
+
+def test_a_decay_is_served_after_the_stage_that_a_source_is_named_after_and_before_the_others():
+    assert served_first("personal", FLAT) == [7, 8] and served_first("sft", FLAT) == [5, 8]
+    enough = AVAILABLE | {"personal": 24 * 14_000 * 0.20 + 24 * 7000 * 0.35 + 1000}
+    budgets = plan_budget(FLAT, planned_steps(FLAT, SETTINGS), 24, enough)
+    assert [round(budgets[index].mix["personal"], 2) for index in (7, 8)] == [0.35, 0.20]
+    assert 0 < budgets[5].mix["personal"] < 0.02  # of 10 %
 
 
 def test_where_there_is_enough_every_stage_has_its_own_mix_to_the_bit():

@@ -20,8 +20,8 @@ def stage(name, **more):
     return Stage(**({"name": name, "mix": MIX, "learning_rate": 3e-4} | more))
 
 
-LONG = ("min_steps=1000000", "after_rising_loss=last")  # nothing but the cap ends a stage
-RISES = ("min_steps=1000000", "warmup_steps=4", "strikes=1")  # ... or a loss that rises
+LONG = ("curriculum.plateau.strikes=1000", "after_rising_loss=last")  # nothing but the cap ends a stage
+RISES = ("max_steps=42", "min_steps=42", "warmup_steps=4", "strikes=1")  # ... or a loss that rises
 WILD = stage("wild", learning_rate=1.0)
 
 
@@ -99,7 +99,7 @@ def test_a_stage_with_nothing_left_to_read_ends_by_data(course):
 
 def test_a_decay_comes_though_the_loss_rose_and_begins_with_the_best_weights(course):
     """A rate of 10 ruins the model; the decay of the run's end takes it back and goes on from there."""
-    words = (*RISES, "max_steps=40", "keep_stages=full", "decay=run", "decay_steps=6")
+    words = (*RISES, "keep_stages=full", "decay=run", "decay_steps=6")
     run = _run(course(stage("calm"), WILD, words=words))
     wild = _told(run)[1]
     rates = [float(row["learning_rate"]) for row in _rows(run)][-6:]
@@ -117,7 +117,7 @@ def test_a_decay_comes_though_a_source_has_ended(course):
     assert rates[-7:] == pytest.approx([3e-3 * (1 - step / 6) for step in (0, *range(6))])
 
 
-@pytest.mark.parametrize("words", [("max_steps=8",), (*RISES, "max_steps=40")])
+@pytest.mark.parametrize("words", [("max_steps=8",), RISES])
 def test_a_share_of_the_run_follows_whatever_ended_the_stage_before(course, words):
     share = stage("anneal", schedule="linear", run_share=0.2)
     last = WILD if "strikes=1" in words else stage("b")
@@ -144,7 +144,7 @@ def test_final_holds_the_better_of_raw_and_averaged_weights(course):
 
 @pytest.mark.mended("final/ holds the optimizer")
 def test_final_holds_what_talking_needs_and_the_newest_checkpoint_the_rest(course):
-    run = _run(course(stage("a"), words=("max_steps=2",)))
+    run = _run(course(stage("a"), words=("max_steps=2", "min_steps=0")))
     files = {path.name: path for path in (run.folder / "final").iterdir()}
     assert set(files) == {"model.safetensors", "state.json", "tokenizer.json", "tokenizer_config.json"}
     newest = checkpoint.newest(run.folder / "checkpoints", complete=True)
@@ -153,9 +153,9 @@ def test_final_holds_what_talking_needs_and_the_newest_checkpoint_the_rest(cours
 
 def test_a_rising_loss_goes_back_to_the_best_weights(course):
     """A learning rate of 10 ruins the model: worse, with evidence, and then as if it had not been."""
-    run = _run(course(stage("calm"), WILD, stage("after"), words=(*RISES, "max_steps=40", "keep_stages=full")))
+    run = _run(course(stage("calm"), WILD, stage("after"), words=(*RISES, "keep_stages=full")))
     calm, wild, after = _told(run)
-    assert (calm["reason"], wild["reason"]) == ("cap", "worse") and wild["steps"] < 40
+    assert (calm["reason"], wild["reason"]) == ("cap", "worse") and wild["steps"] < 42
     assert wild["steps"] >= 4 + 4 and wild["best"]["stage_step"] < wild["steps"]
     kept, ended = (_weights(run.folder / place) for place in (wild["best"]["checkpoint"], wild["checkpoint"]))
     assert all(torch.equal(kept[name], ended[name]) for name in kept)
@@ -165,7 +165,7 @@ def test_a_rising_loss_goes_back_to_the_best_weights(course):
 
 @pytest.mark.parametrize("choice", ["last", "stop"])
 def test_what_comes_after_worse_is_the_configs_choice(course, choice):
-    words = (*RISES, "max_steps=40", f"after_rising_loss={choice}")
+    words = (*RISES, f"after_rising_loss={choice}")
     run = _run(course(stage("calm"), WILD, stage("after"), words=words))
     assert [told["reason"] for told in _told(run)][1] == "worse"
     assert len(_told(run)) == {"last": 3, "stop": 2}[choice]
@@ -307,7 +307,7 @@ def test_a_torn_best_does_not_keep_the_run_from_going_on(course):
         if path and path.exists():
             path.write_bytes(b"torn")
 
-    run = course(stage("calm"), WILD, words=(*RISES, "max_steps=40"), on_batch=tear)
+    run = course(stage("calm"), WILD, words=RISES, on_batch=tear)
     run.run()
     assert "its best weights are lost, so the run continues from the last" in _log(run)
     assert (run.folder / "final").is_dir() and [told["reason"] for told in _told(run)] == ["cap", "worse"]

@@ -137,6 +137,8 @@ def test_no_silent_conversions():
         ),
         ("workers=3", "curriculum.batch_size 4 cannot be shared by 3 workers"),
         ("window_steps=3", "plateau.window_steps 3 must hold at least 4 evaluations"),
+        ("min_steps=16", "plateau.min_steps 16 is above curriculum.max_steps 15"),
+        ("curriculum.warmup_steps=16", "curriculum.warmup_steps 16 is above curriculum.max_steps 15"),
         ("done_gain=0.08", "plateau.done_gain 0.08 must be below plateau.go_on_gain 0.08"),
         ("precision=fp16", "fp16 needs a GPU"),
     ],
