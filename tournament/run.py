@@ -88,7 +88,13 @@ def _entry_settings(options: argparse.Namespace) -> dict[str, Any]:
     names = [row["name"] for row in rows] or list(CONTESTANTS)
     unknown = [name for name in options.only if name not in names]
     if unknown:
-        raise BadInput([f"--only {name}: unknown contestant; {did_you_mean(name, names)}" for name in unknown])
+        raise BadInput(
+            [
+                f"--only {name}: unknown contestant; "
+                + ("repeat --only for each name" if "," in name else did_you_mean(name, names))
+                for name in unknown
+            ]
+        )
     only = list(dict.fromkeys(options.only)) or names
     if options.sweep:
         entered = sweep(options.sweep, only)

@@ -253,6 +253,7 @@ REFUSED = {
     "no card": (["device=cuda"], "has no CUDA card"),
     "word": (["reprot"], "'reprot' is not key=value"),
     "nobody of that name": (["--only", "v01_dense_smal"], "did you mean 'v01_dense_small'"),
+    "several names at once": (["--only", "v3,v01_dense_small"], "repeat --only for each name"),
     "sweep of nothing": (["--sweep", "lrate=1"], "learning_rate"),
     "sweep of a word": (["--sweep", "learning_rate=fast"], "must be a number"),
     "league and sweep": (["--league", "x.toml", "--sweep", "lr=1"], "choose one"),
