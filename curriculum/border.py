@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from curriculum.endings import ending_words
 from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.run_logger import RunLogger, listed
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
 from hamner.config.schema import Curriculum
-from hamner.evaluation.forgetting import drops
+from hamner.evaluation.forgetting import drops, forgotten
 from hamner.model.distributed import broadcast_object
 from hamner.training import checkpoint
 from hamner.training.session import Session
@@ -46,9 +47,10 @@ class Border:
         if reason in ("worse", "data"):
             self.go_back(stage, place, reason, last_loss)
         record = self._record(stage, place, reason)
+        record["forgotten"] = forgotten([*place.records, record])
         place = place.with_stage_over(record)
         self._log.say(
-            f"stage {record['number']} {stage.name} ended by {reason} after {record['steps']} steps: held out "
+            f"stage {record['number']} {stage.name} ended {record['ended']}, after {record['steps']} steps: held out "
             f"{listed(record['heldout_loss'])}"
         )
         for drop in drops(list(place.records)):
@@ -72,6 +74,7 @@ class Border:
             "steps": place.stage_step,
             "tokens": place.stage_step * settings.batch_size * settings.seq_len,
             "reason": reason,
+            "ended": ending_words(reason, settings.plateau),
             "started_at": place.start_losses,
             "train_loss": self._measurements.training_losses(hamner, mixer),
             **self._measurements.stage_end_results(hamner),
