@@ -1,0 +1,123 @@
+"""Multiple choice by likelihood: of each skill the share of items whose right answer is the likeliest candidate.
+
+In: the held-out items of skills.py, then a model. Out: one character per item, "1" where the right answer is likelier than
+every other of candidates.py. Exact match needs the form of an answer before it can say anything, chance assumes it; the
+choice gives the form, and so tells a model that has learnt something of a skill from one that has not.
+
+An answer's likelihood is that of all its tokens and the end after them: the probability of writing exactly this, which is
+what exact match asks, and a wrong length is paid for at the end token. A mean per token would favour long answers, whose
+later tokens are easy ("kettle kettle kettle").
+
+The candidates of an item share their first tokens, which are read once: a KV cache, repeated for each candidate. Items
+whose shared parts are equally long make a batch; nothing is drawn.
+
+n items of a batch, R candidates, P tokens shared, T tokens of the longest candidate.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from hamner.config.schema import Compute
+from hamner.config.special_tokens import END_OF_TEXT
+from hamner.data.tokenizer import Tokenizer
+from hamner.evaluation.candidates import candidates, choice_chance
+from hamner.evaluation.skills import SkillItems
+from hamner.model.distributed import sum_over_workers, worker_share
+from hamner.model.evaluation_mode import evaluation_mode
+from hamner.model.kv_cache import KVCache
+from hamner.model.loss import head_losses
+from hamner.model.transformer import Hamner
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One item: the tokens that its candidates share but for the last of these, and what follows of each."""
+
+    shared: tuple[int, ...]
+    rest: tuple[tuple[int, ...], ...]  # of each candidate, the right one first: the last shared token up to the end
+
+
+@dataclass(frozen=True)
+class ChoiceItems:
+    """The items of all cells as choices, and what a guesser scores in each cell."""
+
+    choices: tuple[Choice, ...]  # in the order of the SkillItems
+    cells: tuple[str, ...]
+    cell: Tensor  # (N,) int64: the index in `cells` of each item
+    chance: dict[str, float]
+
+
+def choice_items(tokenizer: Tokenizer, items: SkillItems, chance: dict[str, float]) -> ChoiceItems:
+    """The items as choices. chance: of exact match, of each cell."""
+    answers = [candidates(example) for example in items.examples]
+    texts = [e.prompt + answer for e, of_item in zip(items.examples, answers, strict=True) for answer in of_item]
+    encoded = iter(tokenizer.encode_batch(texts))
+    choices = [_choice([[END_OF_TEXT, *next(encoded), END_OF_TEXT] for _ in of_item]) for of_item in answers]
+    baseline = {name: choice_chance(items.of(index), chance[name]) for index, name in enumerate(items.cells)}
+    return ChoiceItems(tuple(choices), items.cells, items.cell, baseline)
+
+
+def _choice(rows: Sequence[Sequence[int]]) -> Choice:
+    shared = len(os.path.commonprefix(list(rows))) - 1  # at least END_OF_TEXT is shared; its last token predicts
+    return Choice(tuple(rows[0][:shared]), tuple(tuple(row[shared:]) for row in rows))
+
+
+@torch.no_grad()
+def choose(hamner: Hamner, items: ChoiceItems, compute: Compute, *, batch_size: int) -> dict[str, str]:
+    """Of each cell one character per item, in the items' order: "1" where the right answer is the likeliest.
+
+    batch_size: candidates computed together, about. Within a torch.distributed group each worker takes its share of the
+    items and all get the same result.
+    """
+    lengths = torch.tensor([len(choice.shared) for choice in items.choices])
+    hits = torch.zeros(len(lengths), dtype=torch.int64, device=compute.device)
+    with evaluation_mode(hamner):
+        for rows in _batches(items, worker_share(lengths.argsort(stable=True)).tolist(), batch_size):
+            hits[rows] = _right(hamner, [items.choices[row] for row in rows], compute).long()
+    marks = sum_over_workers(hits).cpu()
+    return {name: "".join(map(str, marks[items.cell == index].tolist())) for index, name in enumerate(items.cells)}
+
+
+def _batches(items: ChoiceItems, order: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Items of one shared length each, with about batch_size candidates. order: by shared length."""
+    for _, group in groupby(order, key=lambda row: len(items.choices[row].shared)):
+        batch, size = list[int](), 0
+        for row in sorted(group, key=lambda row: max(map(len, items.choices[row].rest))):  # little padding
+            batch.append(row)
+            size += len(items.choices[row].rest)
+            if size >= batch_size:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+
+def _right(hamner: Hamner, choices: Sequence[Choice], compute: Compute) -> Tensor:
+    """(n,) bool: whether the right answer is likelier than all others. choices: with equally long shared parts."""
+    counts = torch.tensor([len(choice.rest) for choice in choices])
+    rest = [row for choice in choices for row in choice.rest]
+    longest = max(map(len, rest))
+    tokens = torch.full((len(rest), longest), END_OF_TEXT)
+    is_answer = torch.zeros(len(rest), longest - 1)
+    for number, row in enumerate(rest):
+        tokens[number, : len(row)] = torch.tensor(row)
+        is_answer[number, : len(row) - 1] = 1
+    tokens, shared = tokens.to(compute.device), torch.tensor([choice.shared for choice in choices])
+    cache = None
+    if shared.shape[1]:
+        read = KVCache(hamner.config, shared.shape[1], batch=len(choices), device=compute.device, dtype=hamner.dtype)
+        hamner.hidden_states(shared.to(compute.device), read)
+        cache = read.repeated(counts.to(compute.device), shared.shape[1] + longest)
+    hidden, _ = hamner.hidden_states(tokens, cache)
+    nats = (head_losses(hidden, hamner.embedding.weight, tokens) * is_answer.to(compute.device)).sum(dim=1)
+    starts = (counts.cumsum(dim=0) - counts).tolist()
+    return torch.stack(
+        [(nats[start] < nats[start + 1 : start + n]).all() for start, n in zip(starts, counts.tolist(), strict=True)]
+    )
