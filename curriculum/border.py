@@ -53,6 +53,11 @@ class Border:
             f"stage {record['number']} {stage.name} ended {record['ended']}, after {record['steps']} steps: held out "
             f"{listed(record['heldout_loss'])}"
         )
+        if record["choice"]:
+            self._log.say(
+                f"  skills: {record['skills_above_chance']} of {len(record['choice'])} above chance, by choice among "
+                "candidates (skills.png)"
+            )
         for drop in drops(list(place.records)):
             self._log.say(f"  {drop.line}")
         self._log.stage_over(place.records, self._measurements.chance, self._session.global_step)

@@ -13,7 +13,9 @@ from __future__ import annotations
 from curriculum.plateau import Look
 from hamner.config.schema import Plateau
 
-FINE_LIMIT = 0.005  # relative fall of the loss a window: a limit above it is no plateau of the model, and is not called one
+FINE_LIMIT = (
+    0.005  # relative fall of the loss a window: a limit above it is no plateau of the model, and is not called one
+)
 VERDICTS = {"done": "plateau"}  # judgement -> verdict, where they differ
 LOOK_WORDS = {"going": "still learning", "worse": "the loss rises", "undecided": "cannot tell"}
 ENDING_WORDS = {  # reason -> the words that follow "ended"

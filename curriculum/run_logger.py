@@ -6,6 +6,7 @@ Every worker has one; only rank 0's writes. After a kill, what was written beyon
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,6 +19,8 @@ from curriculum.plateau import Look
 from curriculum.plateau_stopper import StageJudge
 from curriculum.stages import Stage
 from hamner.config.schema import Plateau
+from hamner.evaluation.chance import Chance
+from hamner.evaluation.statistics import accuracy
 from hamner.reports.skills_matrix import picture, render, write_matrix
 from hamner.runs.files import append_json_line, drop_json_lines_after, replacing, write_json
 from hamner.runs.metrics import Curves, Metrics
@@ -59,6 +62,7 @@ NOT_DRAWN = (
     "elapsed_hours",
 )
 CURVES = tuple(name for name in FIELDS if name not in NOT_DRAWN)
+SKILL_CURVES = {"skills/exact_match": "skills", "skills/choice": "choice"}  # means over the cells
 LAYOUT = {  # charts that TensorBoard draws of several scalars: the tags are regular expressions
     "curriculum": {
         "held-out loss of each source, at the borders": ["Multiline", [r"heldout_loss/.*"]],
@@ -68,7 +72,7 @@ LAYOUT = {  # charts that TensorBoard draws of several scalars: the tags are reg
     }
 }
 PROGRESS = ".progress"
-DETAILS = ("skills", "documents")  # of a stage's record: they go into skills.json
+DETAILS = ("skills", "choice", "documents")  # of a stage's record: they go into skills.json
 
 
 class RunLogger:
@@ -110,7 +114,9 @@ class RunLogger:
             self._curves.texts({"stage_begins": text}, step)
             self._curves.scalars({"stage": self._stage_number}, step)
             if not place.records:  # later ones begin with the losses of the border
-                self._curves.scalars({f"heldout_loss/{n}": loss for n, loss in (place.start_losses or {}).items()}, step)
+                self._curves.scalars(
+                    {f"heldout_loss/{n}": loss for n, loss in (place.start_losses or {}).items()}, step
+                )
 
     def row(self, phase: str, row: Mapping[str, Any], cost: dict[str, float]) -> float:
         """Write a row of metrics.csv and its curves; return its tokens per second. cost: as Session.cost returns it."""
@@ -153,7 +159,7 @@ class RunLogger:
             append_json_line(self._folder / "samples.jsonl", line)
             self._curves.texts(samples, step)
 
-    def stage_over(self, records: Sequence[Mapping[str, Any]], chance: Mapping[str, float], step: int) -> None:
+    def stage_over(self, records: Sequence[Mapping[str, Any]], chance: Chance, step: int) -> None:
         """Draw the newest record's curves, and the skills matrix so far."""
         if not self._writes:
             return
@@ -162,8 +168,10 @@ class RunLogger:
         for kind in ("heldout_loss", "train_loss"):
             self._curves.scalars({f"{kind}/{name}": loss for name, loss in record[kind].items()}, step)
         if record["skills"]:
-            write_matrix(self._folder, list(records), dict(chance), self._folder.name)
-            self._curves.image("skills", render(picture(list(records), dict(chance))), step)
+            means = {name: statistics.mean(map(accuracy, record[key].values())) for name, key in SKILL_CURVES.items()}
+            self._curves.scalars(means | {"skills/above_chance": record["skills_above_chance"]}, step)
+            write_matrix(self._folder, list(records), chance, self._folder.name)
+            self._curves.image("skills", render(picture(list(records), chance)), step)
 
     def close(self) -> None:
         """Close TensorBoard's file."""

@@ -33,7 +33,9 @@ def candidates(example: Example) -> tuple[str, ...]:
     rng = random.Random(f"candidates/{example.text}")
     wrong = list(dict.fromkeys(c for c in PROPOSE[example.task](example, rng) if c != example.answer))
     if len(wrong) > MOST - 1:
-        wrong = wrong[:1] + rng.sample(wrong[1:], MOST - 2) if example.task == "sorting" else rng.sample(wrong, MOST - 1)
+        wrong = (
+            wrong[:1] + rng.sample(wrong[1:], MOST - 2) if example.task == "sorting" else rng.sample(wrong, MOST - 1)
+        )
     return (example.answer, *wrong)
 
 

@@ -1,17 +1,18 @@
-"""Multiple choice by likelihood: of each skill the share of items whose right answer is the likeliest candidate.
+"""Marks of the skills: exact match of each held-out item, and multiple choice by likelihood, in one pass.
 
-In: the held-out items of skills.py, then a model. Out: one character per item, "1" where the right answer is likelier than
-every other of candidates.py. Exact match needs the form of an answer before it can say anything, chance assumes it; the
-choice gives the form, and so tells a model that has learnt something of a skill from one that has not.
+In: the held-out items of skills.py, then a model. Out: of each cell one character per item, "1" where the model would write
+the right answer (exact match, as skills.exact_match says), and "1" where the right answer is likelier than every other of
+candidates.py (choice). Exact match needs the form of an answer before it can say anything, and chance assumes the form; the
+choice gives it, and so tells a model that has learnt something of a skill from one that has not.
 
 An answer's likelihood is that of all its tokens and the end after them: the probability of writing exactly this, which is
 what exact match asks, and a wrong length is paid for at the end token. A mean per token would favour long answers, whose
 later tokens are easy ("kettle kettle kettle").
 
-The candidates of an item share their first tokens, which are read once: a KV cache, repeated for each candidate. Items
-whose shared parts are equally long make a batch; nothing is drawn.
+The candidates of an item share its prompt, which is read once: a KV cache, repeated for each candidate. Items whose shared
+parts are equally long make a batch; nothing is drawn.
 
-n items of a batch, R candidates, P tokens shared, T tokens of the longest candidate.
+n items of a batch, R their candidates, P tokens shared.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from itertools import groupby
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from hamner.config.schema import Compute
 from hamner.config.special_tokens import END_OF_TEXT
@@ -32,7 +34,7 @@ from hamner.evaluation.skills import SkillItems
 from hamner.model.distributed import sum_over_workers, worker_share
 from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.kv_cache import KVCache
-from hamner.model.loss import head_losses
+from hamner.model.loss import answer_losses
 from hamner.model.transformer import Hamner
 
 
@@ -59,29 +61,40 @@ def choice_items(tokenizer: Tokenizer, items: SkillItems, chance: dict[str, floa
     answers = [candidates(example) for example in items.examples]
     texts = [e.prompt + answer for e, of_item in zip(items.examples, answers, strict=True) for answer in of_item]
     encoded = iter(tokenizer.encode_batch(texts))
-    choices = [_choice([[END_OF_TEXT, *next(encoded), END_OF_TEXT] for _ in of_item]) for of_item in answers]
+    starts = items.answer.int().argmax(dim=1).tolist()  # of the answers' first tokens
+    choices = [
+        _choice([[END_OF_TEXT, *next(encoded), END_OF_TEXT] for _ in of_item], start)
+        for of_item, start in zip(answers, starts, strict=True)
+    ]
     baseline = {name: choice_chance(items.of(index), chance[name]) for index, name in enumerate(items.cells)}
     return ChoiceItems(tuple(choices), items.cells, items.cell, baseline)
 
 
-def _choice(rows: Sequence[Sequence[int]]) -> Choice:
-    shared = len(os.path.commonprefix(list(rows))) - 1  # at least END_OF_TEXT is shared; its last token predicts
+def _choice(rows: Sequence[Sequence[int]], start: int) -> Choice:
+    """start: of the right answer, all of whose tokens are predicted; a token may hold its beginning and the prompt's end."""
+    shared = min(len(os.path.commonprefix(list(rows))), start) - 1  # the last token of it predicts
     return Choice(tuple(rows[0][:shared]), tuple(tuple(row[shared:]) for row in rows))
 
 
 @torch.no_grad()
-def choose(hamner: Hamner, items: ChoiceItems, compute: Compute, *, batch_size: int) -> dict[str, str]:
-    """Of each cell one character per item, in the items' order: "1" where the right answer is the likeliest.
+def mark_skills(
+    hamner: Hamner, items: ChoiceItems, compute: Compute, *, batch_size: int
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Exact match and choice: of each cell one character per item, in the items' order.
 
     batch_size: candidates computed together, about. Within a torch.distributed group each worker takes its share of the
     items and all get the same result.
     """
     lengths = torch.tensor([len(choice.shared) for choice in items.choices])
-    hits = torch.zeros(len(lengths), dtype=torch.int64, device=compute.device)
+    hits = torch.zeros(2, len(lengths), dtype=torch.int64, device=compute.device)
     with evaluation_mode(hamner):
         for rows in _batches(items, worker_share(lengths.argsort(stable=True)).tolist(), batch_size):
-            hits[rows] = _right(hamner, [items.choices[row] for row in rows], compute).long()
-    marks = sum_over_workers(hits).cpu()
+            hits[:, rows] = _marks(hamner, [items.choices[row] for row in rows], compute)
+    exact, choice = sum_over_workers(hits).cpu()
+    return _by_cell(items, exact), _by_cell(items, choice)
+
+
+def _by_cell(items: ChoiceItems, marks: Tensor) -> dict[str, str]:
     return {name: "".join(map(str, marks[items.cell == index].tolist())) for index, name in enumerate(items.cells)}
 
 
@@ -99,25 +112,22 @@ def _batches(items: ChoiceItems, order: Sequence[int], batch_size: int) -> Itera
             yield batch
 
 
-def _right(hamner: Hamner, choices: Sequence[Choice], compute: Compute) -> Tensor:
-    """(n,) bool: whether the right answer is likelier than all others. choices: with equally long shared parts."""
-    counts = torch.tensor([len(choice.rest) for choice in choices])
-    rest = [row for choice in choices for row in choice.rest]
-    longest = max(map(len, rest))
-    tokens = torch.full((len(rest), longest), END_OF_TEXT)
-    is_answer = torch.zeros(len(rest), longest - 1)
-    for number, row in enumerate(rest):
-        tokens[number, : len(row)] = torch.tensor(row)
-        is_answer[number, : len(row) - 1] = 1
-    tokens, shared = tokens.to(compute.device), torch.tensor([choice.shared for choice in choices])
+def _marks(hamner: Hamner, choices: Sequence[Choice], compute: Compute) -> Tensor:
+    """(2, n) int64: whether the right answer would be written; whether it is the likeliest.
+
+    choices: with equally long shared parts.
+    """
+    rest = [torch.tensor(row) for choice in choices for row in choice.rest]
+    counts, lengths = torch.tensor([len(choice.rest) for choice in choices]), torch.tensor([len(row) for row in rest])
+    tokens = pad_sequence(rest, batch_first=True, padding_value=END_OF_TEXT).to(compute.device)
+    shared = torch.tensor([choice.shared for choice in choices], dtype=torch.long).to(compute.device)
     cache = None
     if shared.shape[1]:
         read = KVCache(hamner.config, shared.shape[1], batch=len(choices), device=compute.device, dtype=hamner.dtype)
-        hamner.hidden_states(shared.to(compute.device), read)
-        cache = read.repeated(counts.to(compute.device), shared.shape[1] + longest)
-    hidden, _ = hamner.hidden_states(tokens, cache)
-    nats = (head_losses(hidden, hamner.embedding.weight, tokens) * is_answer.to(compute.device)).sum(dim=1)
-    starts = (counts.cumsum(dim=0) - counts).tolist()
-    return torch.stack(
-        [(nats[start] < nats[start + 1 : start + n]).all() for start, n in zip(starts, counts.tolist(), strict=True)]
-    )
+        hamner.hidden_states(shared, read)
+        cache = read.repeated(counts.to(compute.device), shared.shape[1] + tokens.shape[1])
+    hidden, _ = hamner.hidden_states(tokens[:, :-1], cache)
+    nats, is_written = answer_losses(hidden, hamner.embedding.weight, tokens, lengths.to(compute.device))
+    right = counts.cumsum(dim=0) - counts  # the first candidate of each item
+    likeliest = [(nats[i] < nats[i + 1 : i + n]).all() for i, n in zip(right.tolist(), counts.tolist(), strict=True)]
+    return torch.stack((is_written[right.to(compute.device)], torch.stack(likeliest))).long()
