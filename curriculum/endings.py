@@ -3,9 +3,9 @@
 Data in: the judgement of a look (plateau.py) or the reason of a stage's end (stages.json). Data out: the words that
 run.log, metrics.csv, TensorBoard and the tables show; pure strings. docs/glossary.md explains the words.
 
-A look's `done` and a stage's `plateau` are one thing, so both are `plateau`. It says that more than so much gain a window
-is excluded, and no more than that: where the config's limit is coarse, as in a miniature, the words name the limit, since
-the model goes on learning.
+A look's `done` and a stage's `plateau` are one thing, so both are `plateau`. It says that more than so much gain a
+window is excluded, and nothing beyond that: where the config's limit is coarse, as in a miniature, the words name the
+limit, since the model is still learning.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from __future__ import annotations
 from curriculum.plateau import Look
 from hamner.config.schema import Plateau
 
-FINE_LIMIT = (
-    0.005  # relative fall of the loss a window: a limit above it is no plateau of the model, and is not called one
-)
+FINE_LIMIT = 0.005  # relative fall of the loss a window: with a coarser limit a stage may end while it learns
 VERDICTS = {"done": "plateau"}  # judgement -> verdict, where they differ
 LOOK_WORDS = {"going": "still learning", "worse": "the loss rises", "undecided": "cannot tell"}
 ENDING_WORDS = {  # reason -> the words that follow "ended"

@@ -1,7 +1,7 @@
 """What is measured at a stage's end: held-out losses and skills.
 
-Data in: the prepared corpus, its tokenizer, the model of now. Data out: the held-out loss of every source, exact match and
-choice of every skill, on texts and items that are fixed for the run, so that stages can be compared.
+Data in: the prepared corpus, its tokenizer, the model of now. Data out: the held-out loss of every source, exact match
+and choice of every skill, on texts and items that are fixed for the run, so that stages can be compared.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from hamner.data.corpus import Corpus
 from hamner.data.mixer import Mixer
 from hamner.data.synthetic_tasks import LEVELS
 from hamner.data.tokenizer import Tokenizer
-from hamner.evaluation.chance import Chance, chance
+from hamner.evaluation.chance import chance
 from hamner.evaluation.choice import ChoiceItems, choice_items, mark_skills
 from hamner.evaluation.heldout import HeldoutResult, evaluate_rows, evaluate_text, heldout_rows, heldout_text
 from hamner.evaluation.skills import skill_items
-from hamner.evaluation.statistics import above_chance, row_counts
+from hamner.evaluation.statistics import Chance, above_chance, row_counts
 from hamner.model.transformer import Hamner
 from hamner.training.trainer import Diverged
 

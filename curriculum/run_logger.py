@@ -11,19 +11,20 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curriculum.endings import LOOK_COLUMNS, look_columns, look_line
 from curriculum.place import Place
 from curriculum.plateau import Look
-from curriculum.plateau_stopper import StageJudge
 from curriculum.stages import Stage
 from hamner.config.schema import Plateau
-from hamner.evaluation.chance import Chance
-from hamner.evaluation.statistics import accuracy
+from hamner.evaluation.statistics import Chance, accuracy
 from hamner.reports.skills_matrix import picture, render, write_matrix
 from hamner.runs.files import append_json_line, drop_json_lines_after, replacing, write_json
 from hamner.runs.metrics import Curves, Metrics
+
+if TYPE_CHECKING:  # it loads PyTorch, which the driver's log needs not
+    from curriculum.plateau_stopper import StageJudge
 
 FIELDS = (
     "run",
@@ -113,10 +114,8 @@ class RunLogger:
             text = f"{self._stage_number} {stage.name}: {listed(place.mix or stage.mix)}"
             self._curves.texts({"stage_begins": text}, step)
             self._curves.scalars({"stage": self._stage_number}, step)
-            if not place.records:  # later ones begin with the losses of the border
-                self._curves.scalars(
-                    {f"heldout_loss/{n}": loss for n, loss in (place.start_losses or {}).items()}, step
-                )
+            losses = {} if place.records else place.start_losses or {}  # later stages begin with those of the border
+            self._curves.scalars({f"heldout_loss/{name}": loss for name, loss in losses.items()}, step)
 
     def row(self, phase: str, row: Mapping[str, Any], cost: dict[str, float]) -> float:
         """Write a row of metrics.csv and its curves; return its tokens per second. cost: as Session.cost returns it."""

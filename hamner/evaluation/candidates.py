@@ -1,14 +1,14 @@
 """Multiple choice: the answers among which a model chooses by likelihood, and what a guesser scores (chance).
 
-In: an item of a synthetic task. Out: up to MOST different answers of the right form, the right one first; the others are
-what a guesser of chance.py says who knows the form and the numbers, facts or clauses shown, but not the question. They
-are a function of the item alone, so all stages and processes choose among the same ones.
+In: an item of a synthetic task. Out: up to MOST different answers of the right form, the right one first; the others
+are what a guesser of chance.py says who knows the form and the numbers, facts or clauses shown, but not the question.
+They are a function of the item alone, so all stages and processes choose among the same ones.
 
 | task | candidates |
 |---|---|
 | arithmetic | answers of other items of the level, drawn as the right one was: how common a result is tells nothing |
 | counting, copy_repeat | the counts that the level has |
-| sorting | the opposite order, and other orders of the numbers shown |
+| sorting | other orders of the numbers shown |
 | brackets | yes, no |
 | listops | the same list under MAX, MIN and SUM |
 | context_recall, logic | the facts stated; the clauses of the rules |
@@ -32,11 +32,7 @@ def candidates(example: Example) -> tuple[str, ...]:
     """Different answers of the right form, the right one first; at least two but for an item that has no others."""
     rng = random.Random(f"candidates/{example.text}")
     wrong = list(dict.fromkeys(c for c in PROPOSE[example.task](example, rng) if c != example.answer))
-    if len(wrong) > MOST - 1:
-        wrong = (
-            wrong[:1] + rng.sample(wrong[1:], MOST - 2) if example.task == "sorting" else rng.sample(wrong, MOST - 1)
-        )
-    return (example.answer, *wrong)
+    return (example.answer, *(wrong if len(wrong) < MOST else rng.sample(wrong, MOST - 1)))
 
 
 def choice_chance(examples: Sequence[Example], exact_chance: float) -> float:
@@ -72,10 +68,8 @@ def _counts(example: Example, rng: random.Random) -> list[str]:
 
 def _orders(example: Example, rng: random.Random) -> list[str]:
     numbers = example.answer.split()
-    orders = [" ".join(reversed(numbers))]
-    for _ in range(4 * MOST):  # numbers that repeat have few orders
-        orders.append(" ".join(rng.sample(numbers, len(numbers))))
-    return orders
+    shuffled = [" ".join(rng.sample(numbers, len(numbers))) for _ in range(4 * MOST)]  # equal numbers have few orders
+    return [" ".join(reversed(numbers)), *shuffled]
 
 
 def _repetitions(example: Example, rng: random.Random) -> list[str]:

@@ -11,20 +11,12 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from hamner.data.synthetic_tasks import Example, generate
 from hamner.evaluation.skills import SkillItems
 
 CHANCE_DRAWS = 2000  # fresh items of a cell, from which a guesser learns how frequent its answers are
 Guess = Callable[[Sequence[Example], Iterable[Example]], float]  # items of a cell, fresh ones -> expected exact match
-
-
-class Chance(NamedTuple):
-    """What guessers score in each cell, from 0 to 1."""
-
-    exact_match: dict[str, float]
-    choice: dict[str, float]  # among the candidates of candidates.py
 
 
 def chance(items: SkillItems) -> dict[str, float]:

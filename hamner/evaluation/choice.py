@@ -1,23 +1,22 @@
 """Marks of the skills: exact match of each held-out item, and multiple choice by likelihood, in one pass.
 
-In: the held-out items of skills.py, then a model. Out: of each cell one character per item, "1" where the model would write
-the right answer (exact match, as skills.exact_match says), and "1" where the right answer is likelier than every other of
-candidates.py (choice). Exact match needs the form of an answer before it can say anything, and chance assumes the form; the
-choice gives it, and so tells a model that has learnt something of a skill from one that has not.
+In: the held-out items of skills.py, then a model. Out: of each cell one character per item, "1" where the model would
+write the right answer (exact match, as skills.exact_match says), and "1" where the right answer is likelier than every
+other of candidates.py (choice). Exact match needs the form of an answer before it can say anything, and chance assumes
+the form; the choice gives it, and so tells a model that has learnt something of a skill from one that has not.
 
-An answer's likelihood is that of all its tokens and the end after them: the probability of writing exactly this, which is
-what exact match asks, and a wrong length is paid for at the end token. A mean per token would favour long answers, whose
-later tokens are easy ("kettle kettle kettle").
+An answer's likelihood is that of all its tokens and the end after them: the probability of writing exactly this, which
+is what exact match asks, and a wrong length is paid for at the end token. A mean per token would favour long answers,
+whose later tokens are easy ("kettle kettle kettle").
 
-The candidates of an item share its prompt, which is read once: a KV cache, repeated for each candidate. Items whose shared
-parts are equally long make a batch; nothing is drawn.
+The candidates of an item share its prompt, which is read once: a KV cache, repeated for each candidate. Items whose
+shared parts are equally long make a batch; nothing is drawn.
 
 n items of a batch, R their candidates, P tokens shared.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -71,8 +70,9 @@ def choice_items(tokenizer: Tokenizer, items: SkillItems, chance: dict[str, floa
 
 
 def _choice(rows: Sequence[Sequence[int]], start: int) -> Choice:
-    """start: of the right answer, all of whose tokens are predicted; a token may hold its beginning and the prompt's end."""
-    shared = min(len(os.path.commonprefix(list(rows))), start) - 1  # the last token of it predicts
+    """start: place of the right answer's first token; of it all tokens are predicted, shared or not."""
+    differs = (place for place, tokens in enumerate(zip(*rows, strict=False)) if len(set(tokens)) > 1)
+    shared = min(next(differs, start), start) - 1  # the last token of the shared part predicts
     return Choice(tuple(rows[0][:shared]), tuple(tuple(row[shared:]) for row in rows))
 
 

@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 FALSE_MARKS = 0.05  # share of measurements of a model that knows nothing in which any cell is said to be above chance
+
+
+class Chance(NamedTuple):
+    """What guessers score in each cell of the skills, from 0 to 1: see chance.py and candidates.py."""
+
+    exact_match: dict[str, float]
+    choice: dict[str, float]
 
 
 def row_counts(mix: Mapping[str, float], count: int) -> dict[str, int]:

@@ -64,7 +64,7 @@ def head_losses(hidden: Tensor, head: Tensor, tokens: Tensor) -> Tensor:
 
 @torch.no_grad()
 def answer_losses(hidden: Tensor, head: Tensor, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Of rows of different lengths, each: the summed cross-entropy in nats, and whether all tokens are the arg-max. (B,)
+    """Of each of rows of different lengths: summed cross-entropy in nats; whether all tokens are the arg-max. (B,)
 
     tokens (B, T) with padding; lengths (B,); hidden (B, T - 1, C) of all tokens but the last, which predicts nothing.
     The first token of a row is not predicted. Logits are computed where a token of its row is, a few at a time.

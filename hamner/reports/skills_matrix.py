@@ -2,8 +2,8 @@
 
 In: `records`, one per finished stage, oldest first, as hamner/evaluation/forgetting.py describes them, with
 "choice" (as "skills", of the choice among candidates) and "heldout_loss" (source -> nats per token) too; the chance
-baselines of each cell. Out: FOLDER/skills.json and FOLDER/skills.png, and the picture's pixels for TensorBoard. A cell that
-dropped has a red frame, one above chance a blue one.
+baselines of each cell. Out: FOLDER/skills.json and FOLDER/skills.png, and the picture's pixels for TensorBoard. A cell
+that dropped has a red frame, one above chance a golden one.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hamner.evaluation.chance import Chance
 from hamner.evaluation.forgetting import Record, drops
-from hamner.evaluation.statistics import above_chance, accuracy, binomial_error
+from hamner.evaluation.statistics import Chance, above_chance, accuracy, binomial_error
 from hamner.runs.files import replacing, write_json
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to load: only what draws does
@@ -77,10 +76,10 @@ def _shares(name: str, marks: Mapping[str, str], chance: Mapping[str, float]) ->
 # --- the picture, 1600 pixels wide; lengths in inches of 100 pixels ---
 
 WIDTH, ROW, LEFT, RIGHT = 16.0, 0.3, 1.7, 0.15
-TOP, BETWEEN, HEADING = 1.1, 0.95, 0.1  # above the boxes of the two tables: headings
+TOP, BETWEEN, HEADING = 1.1, 0.95, 0.4  # above the boxes of the two tables: headings
 SOURCE_WIDTH, LINE = 1.05, 0.22
 TASK_GAP = 0.35  # columns
-RED, BLUE, INK, PALE = "#e31a1c", "#0b3d91", "#222222", "#666666"
+RED, GOLD, INK, PALE = "#e31a1c", "#f0a30a", "#222222", "#666666"
 
 
 def picture(records: Sequence[Record], chance: Chance) -> Figure:
@@ -99,7 +98,7 @@ def picture(records: Sequence[Record], chance: Chance) -> Figure:
     height = top + below + 0.15
     figure = Figure(figsize=(WIDTH, height), dpi=100)
     _title(figure, 0.32, "The right answer is the likeliest of up to four of its form, in % of held-out items")
-    _note(figure, 0.27, "blue frame: above chance, at 5 % for all cells of a row together", BLUE)
+    _note(figure, 0.27, "golden frame: above chance, at 5 % for all cells of a row together", PALE)
     box = (LEFT, TOP, WIDTH - LEFT - RIGHT, above)
     _skills(figure, [record["choice"] for record in records], chance.choice, [set()] * len(records), records, box)
     _title(figure, second - TOP + 0.32, "The right answer would be written (exact match), in %")
@@ -143,11 +142,12 @@ def _skills(
         axes.text((places[0] + places[-1] + 1) / 2, -0.9, task, ha="center", fontsize=11, weight="bold", color=INK)
     for x, cell in zip(starts, chance, strict=True):
         count = len(marks[-1][cell])
-        level = cell.rsplit(" ", 1)[1] if count >= FEW_ITEMS else f"{cell.rsplit(' ', 1)[1]} (n={count})"
-        axes.text(x + 0.5, -0.2, level, ha="center", fontsize=9 if count >= FEW_ITEMS else 7, color=PALE)
+        axes.text(x + 0.5, -0.2, cell.rsplit(" ", 1)[1], ha="center", fontsize=9, color=PALE)
+        if count < FEW_ITEMS:
+            axes.text(x + 0.5, -0.6, f"n={count}", ha="center", fontsize=7, color=RED)
         for y, of_stage in enumerate(marks):
             value = accuracy(of_stage[cell])
-            frame = RED if cell in lost[y] else BLUE if cell in above[y] else None
+            frame = RED if cell in lost[y] else GOLD if cell in above[y] else None
             _cell(axes, x, y, "Blues", 0.92 * value, f"{100 * value:.0f}", frame=frame)
         _cell(axes, x, len(records) + 0.3, "Greys", 0.6 * chance[cell], f"{100 * chance[cell]:.0f}")
     axes.text(-0.3, -0.2, "level", ha="right", fontsize=9, color=PALE)

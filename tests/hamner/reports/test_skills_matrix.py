@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hamner.evaluation.chance import Chance
 from hamner.evaluation.forgetting import drops
 from hamner.evaluation.skills import CELLS
+from hamner.evaluation.statistics import Chance
 from hamner.reports.skills_matrix import picture, render, write_matrix
 
 SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
@@ -99,7 +99,8 @@ import sys
 from pathlib import Path
 import curriculum.run_logger, hamner.reports.skills_matrix as matrix
 assert "matplotlib" not in sys.modules
-record = {"number": 1, "stage": "a", "skills": {"logic 1": "0110"}, "choice": {"logic 1": "0110"}, "heldout_loss": {"sft": 2.0}, "documents": {}}
+marks = {"logic 1": "0110"}
+record = {"number": 1, "stage": "a", "skills": marks, "choice": marks, "heldout_loss": {"sft": 2.0}, "documents": {}}
 chance = matrix.Chance({"logic 1": 0.5}, {"logic 1": 0.5})
 matrix.write_matrix(Path(sys.argv[1]), [record], chance, "mine")
 assert "matplotlib" in sys.modules
