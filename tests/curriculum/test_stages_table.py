@@ -60,7 +60,8 @@ def test_all_that_matters_fits_eighty_columns(encoding):
     for word in (*STAGES, *SOURCES, "12,345", "limit 3 %", "cap", "loss rose", "text over", "length"):
         assert word in text, word
     assert "sft at 11,111" in " ".join(text.split())
-    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+    words = [line.replace("|", " ").split() for line in text.splitlines()]
+    rows = {line[0]: line for line in words if line}
     assert rows["gap"][-5:] == ["+0.250", "+0.350", "+0.450", "+0.550", "+0.650"]
     assert rows["epochs"][-5:] == ["1.50", "1.50", "1.50", "4.00", "1.50"]
     assert rows["forgotten"][-5:] == ["-", "+0.123", "-", "-", "-"]
