@@ -11,7 +11,17 @@ from hamner.config.schema import Config, Plateau
 from hamner.runs.tables import SpellingConsole
 
 SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
-STAGES = ("structure", "reasoning", "knowledge", "context", "deep_knowledge", "dialogue", "synthesis", "voice", "anneal")
+STAGES = [
+    "structure",
+    "reasoning",
+    "knowledge",
+    "context",
+    "deep_knowledge",
+    "dialogue",
+    "synthesis",
+    "voice",
+    "anneal",
+]
 LAPTOP = load_config("laptop", section="curriculum")
 
 
