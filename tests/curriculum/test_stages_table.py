@@ -5,13 +5,14 @@ import shlex
 
 import pytest
 
+from curriculum.stages import FLAT
 from curriculum.stages_table import losses_table, next_commands, stages_table
 from hamner.config.load import load_config
 from hamner.config.schema import Config, Plateau
 from hamner.runs.tables import SpellingConsole
 
 SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
-STAGES = [
+STAGES = [stage.name for stage in FLAT]
     "structure",
     "reasoning",
     "knowledge",
