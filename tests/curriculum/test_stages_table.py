@@ -13,16 +13,6 @@ from hamner.runs.tables import SpellingConsole
 
 SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
 STAGES = [stage.name for stage in FLAT]
-    "structure",
-    "reasoning",
-    "knowledge",
-    "context",
-    "deep_knowledge",
-    "dialogue",
-    "synthesis",
-    "voice",
-    "anneal",
-]
 LAPTOP = load_config("laptop", section="curriculum")
 
 
