@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from curriculum.endings import ending_words
 from curriculum.measurements import Measurements
-from curriculum.place import Place
-from curriculum.run_logger import RunLogger, listed, measured
+from curriculum.place import Place, measured
+from curriculum.run_logger import RunLogger, listed
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
 from hamner.config.schema import Curriculum
-from hamner.evaluation.forgetting import drops
+from hamner.evaluation.forgetting import drops, forgotten
 from hamner.model.distributed import broadcast_object
 from hamner.training import checkpoint
 from hamner.training.session import Session
@@ -47,11 +48,17 @@ class Border:
         if reason in ("worse", "data"):
             self.go_back(stage, place, reason, last_loss)
         record = self.record(stage, place, reason)
+        record["forgotten"] = forgotten(measured([*place.records, record]))
         place = place.with_stage_over(record)
         self._log.say(
-            f"stage {record['number']} {stage.name} ended by {reason} after {record['steps']} steps: held out "
+            f"stage {record['number']} {stage.name} ended {record['ended']}, after {record['steps']} steps: held out "
             f"{listed(record['heldout_loss'])}"
         )
+        if record["choice"]:
+            self._log.say(
+                f"  skills: {record['skills_above_chance']} of {len(record['choice'])} above chance, by choice among "
+                "candidates (skills.png)"
+            )
         for drop in drops(measured(place.records)):
             self._log.say(f"  {drop.line}")
         self._log.stage_over(place.records, self._measurements.chance, self._session.global_step)
@@ -81,6 +88,7 @@ class Border:
             "steps": place.stage_step,
             "tokens": place.stage_step * settings.batch_size * settings.seq_len,
             "reason": reason,
+            "ended": ending_words(reason, settings.plateau),
             "started_at": place.start_losses,
             "epochs": mixer.epochs(),
             "left_out": list(place.left_out),

@@ -4,8 +4,8 @@ A source may be read `max_epochs` times in all. Taken as they come, the early st
 stage that is about it without any. So its rows are dealt out beforehand:
 
 1. Every stage asks for its share of its planned length.
-2. Where a source cannot give all that is asked, its own stage is served first (`own_stage`), then a decay, since text is
-   learnt best while the rate falls; the others share what is left in proportion to what they ask.
+2. Where a source cannot give all that is asked, its own stage is served first (`own_stage`), then a decay, since text
+   is learnt best while the rate falls; the others share what is left in proportion to what they ask.
 3. What a stage does not get, it reads of its other sources in proportion, which may make these scarce in turn.
 
 The plan is made again at each border, from the rows read until then: what an early end left over goes to the stages
@@ -78,7 +78,7 @@ def own_stage(source: str, stages: Sequence[Stage]) -> int | None:
 
 
 def served_first(source: str, stages: Sequence[Stage]) -> list[int]:
-    """Indices of the stages that get a scarce source before the others, in turn: its own, then a decay that reads it."""
+    """Indices of the stages that get a scarce source before the others, in turn: its own, then a decay."""
     own = own_stage(source, stages)
     decays = [i for i, stage in enumerate(stages) if stage.is_decay and stage.mix.get(source, 0) > 0 and i != own]
     return decays if own is None else [own, *decays]

@@ -185,4 +185,4 @@ def _compare(console: Console, name: str, results: Path) -> Choice:
 
 
 def _mean_loss(run: ComparedRun) -> float:
-    return statistics.mean(loss for key, loss in run.measurements.items() if key != SKILLS)
+    return statistics.mean(loss for key, loss in run.measurements.items() if key not in SKILLS)

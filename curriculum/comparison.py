@@ -27,7 +27,7 @@ from hamner.runs.files import read_json, read_json_as
 from hamner.runs.tables import Column, fitted_table
 
 CONFIDENCE = 0.95
-SKILLS = "exact match"  # of all synthetic tasks and levels; here alone, more is better
+SKILLS = {"exact match": "exact_match", "choice": "choice"}  # keys of skills.json; here alone, more is better
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ComparedRun:
     seed: int
     tokens: int
     conditions: dict[str, Any]  # what must be equal in all runs
-    measurements: dict[str, float]  # source -> nats per token, and SKILLS
+    measurements: dict[str, float]  # source -> nats per token, and those of SKILLS
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def read_run(results: Path, name: str) -> ComparedRun:
     )
     measurements = dict(losses)
     if (folder / "skills.json").is_file():
-        measurements[SKILLS] = statistics.mean(read_json(folder / "skills.json")["stages"][-1]["exact_match"].values())
+        last = read_json(folder / "skills.json")["stages"][-1]
+        measurements |= {name: statistics.mean(last[key].values()) for name, key in SKILLS.items() if key in last}
     manifest = read_json(folder / "data" / "manifest.json")
     config = document["config"]
     return ComparedRun(
@@ -151,7 +152,7 @@ def comparison_table(console: Console, one: str, other: str, groups: dict[str, d
         a, b = ([groups[name][seed].measurements[key] for seed in seeds] for name in (one, other))
         gap = difference(a, b)
         lower = one if gap.mean < 0 else other
-        better = lower if key != SKILLS else {one: other, other: one}[lower]
+        better = lower if key not in SKILLS else {one: other, other: one}[lower]
         rows.append(
             [
                 key,

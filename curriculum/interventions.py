@@ -138,6 +138,8 @@ class Interventions:
                 "heldout_loss": {},
                 "documents": {},
                 "skills": {},
+                "choice": {},
+                "skills_above_chance": 0,
             }
             self._log.say(f"  {error}")
         self._log.say(f"stage {record['number']} {stage.name} is left after {record['steps']} steps")

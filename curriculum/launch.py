@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from curriculum.ancestor import ancestor_rows
 from curriculum.budget import thin_problems
@@ -26,6 +24,7 @@ from curriculum.curricula import find_curriculum
 from curriculum.disk import check_disk
 from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, config_changes, record_changes, stored_config
 from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, dropped_sources, stage_index
+from curriculum.stages_table import losses_table, next_commands, stages_table
 from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
@@ -40,7 +39,6 @@ from hamner.runs.folders import open_run, resume_command, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.ray_session import leave
 from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
-from hamner.runs.tables import Column, fitted_table
 from hamner.runs.trouble import machine_trouble
 
 
@@ -85,7 +83,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         if (run.folder / "final").is_dir() and not intervention.is_any:
             if list(config_changes(stored_config(run.folder).model_dump(), run.config.model_dump())):
                 console.print(f"{run.folder.name} is finished: the changed keys change nothing", soft_wrap=True)
-            return _print_result(console, run.folder)
+            return _print_result(console, run)
         check_machine(run.config, _cores(run.config))
     with only_one(
         run.folder / ".driver.lock",
@@ -281,7 +279,7 @@ def _train(console: Console, run: Opened) -> int:
             console.print(f"not saved in time; {cli.RESUMABLE}")
         return interrupt.exit_code
     if (run.folder / "final").is_dir():
-        return _print_result(console, run.folder)
+        return _print_result(console, run)
     _print_failure(console, run, failure or "")
     return 1
 
@@ -299,35 +297,20 @@ def _print_failure(console: Console, run: Opened, failure: str) -> None:
     console.print(f"not finished; see {run.folder / 'run.log'}", soft_wrap=True, markup=False, style="red")
 
 
-def _print_result(console: Console, folder: Path) -> int:
-    """Print the held-out losses at each stage's end, and how to talk to the model; returns exit code 0."""
-    title = f"curriculum {folder.name}: held-out loss in nats per token at each stage's end"
+def _print_result(console: Console, run: Opened) -> int:
+    """Print how the stages ended, what each source came to, and the next commands; returns exit code 0."""
+    folder, rule = run.folder, run.config.curriculum.plateau
     # printed once the file is read: what goes wrong in printing is not the file's fault
-    table = read_json_as(folder / "stages.json", lambda document: _stages_table(console, title, document["stages"]))
-    console.print(table)
-    console.print(f"finished: {folder / 'final'}", soft_wrap=True)
-    console.print(f"talk to it: hamner chat {folder.name}", soft_wrap=True)
-    return 0
-
-
-def _stages_table(console: Console, title: str, records: list[dict[str, Any]]) -> Table:
-    """A table with one row a stage that is over."""
-    sources = list(dict.fromkeys(name for record in records for name in record["heldout_loss"]))
-    rows = [
-        [
-            f"{record['number']} {record['stage']}",
-            f"{record['steps']:,}",
-            f"{record['tokens']:,}",
-            record["reason"] + ", abandoned" * record.get("abandoned", False),
-            *(f"{record['heldout_loss'][name]:.3f}" if record["heldout_loss"] else "" for name in sources),
-        ]
-        for record in records
-    ]
-    columns = (
-        Column("stage", justify="left", may_wrap=True),
-        Column("steps", 8),
-        Column("tokens", 9),
-        Column("ended by"),
-        *(Column(name, place) for place, name in enumerate(sources)),
+    tables = read_json_as(
+        folder / "stages.json",
+        lambda document: (
+            stages_table(console, folder.name, document["stages"], rule),
+            losses_table(console, document["stages"]),
+        ),
     )
-    return fitted_table(console, columns, rows, title=title, frame=box.SIMPLE_HEAD)
+    for table in tables:
+        console.print(table)
+    console.print(f"finished: {folder / 'final'}", soft_wrap=True)
+    for line in next_commands(folder, run.config, run.facts["curriculum"]):
+        console.print(line, soft_wrap=True)
+    return 0

@@ -1,7 +1,7 @@
 """What is measured at a stage's end: held-out losses and skills.
 
-Data in: the prepared corpus, its tokenizer, the model of now. Data out: the held-out loss of every source and the exact
-match of every skill, on texts and items that are fixed for the run, so that stages can be compared.
+Data in: the prepared corpus, its tokenizer, the model of now. Data out: the held-out loss of every source, exact match
+and choice of every skill, on texts and items that are fixed for the run, so that stages can be compared.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from hamner.data.mixer import Mixer
 from hamner.data.synthetic_tasks import LEVELS
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.chance import chance
+from hamner.evaluation.choice import ChoiceItems, choice_items, mark_skills
 from hamner.evaluation.heldout import HeldoutResult, evaluate_rows, evaluate_text, heldout_rows, heldout_text
-from hamner.evaluation.skills import exact_match, skill_items
-from hamner.evaluation.statistics import row_counts
+from hamner.evaluation.skills import skill_items
+from hamner.evaluation.statistics import Chance, above_chance, row_counts
 from hamner.model.transformer import Hamner
 from hamner.training.trainer import Diverged
 
@@ -44,14 +45,15 @@ class Measurements:
             name: heldout_text(corpus, tokenizer, name, self._length, max(1, self._count // 2), EVERY_LEVEL)
             for name in names
         }
-        self._items = (
-            skill_items(
+        self._choices: ChoiceItems | None = None
+        self.chance = Chance({}, {})
+        if settings.skill_items:
+            items = skill_items(
                 tokenizer, seed=corpus.seed, heldout_fraction=corpus.heldout_fraction, count=settings.skill_items
             )
-            if settings.skill_items
-            else None
-        )
-        self.chance: dict[str, float] = chance(self._items) if self._items else {}
+            exact_match = chance(items)
+            self._choices = choice_items(tokenizer, items, exact_match)
+            self.chance = Chance(exact_match, self._choices.chance)
 
     def plateau_rows(self, stage: Stage) -> dict[str, Tensor]:
         """Held-out rows (n, T) of each source, in the stage's ratios and at its levels, to judge its plateau on."""
@@ -65,20 +67,22 @@ class Measurements:
         return {name: result.loss for name, result in self._heldout_results(hamner).items()}
 
     def stage_end_results(self, hamner: Hamner) -> dict[str, Any]:
-        """Held-out losses, the losses of each document, and the items of each skill that are right.
+        """Held-out losses, the losses of each document, and the items of each skill that are right: written, chosen.
 
         They are the values of a stage's record in stages.json and skills.json. Raises Diverged.
         """
         results = self._heldout_results(hamner)
-        skills = (
-            exact_match(hamner, self._items, self._config.compute, batch_size=SKILL_BATCH * self._batch)
-            if self._items
-            else {}
-        )
+        skills, choice = dict[str, str](), dict[str, str]()
+        if self._choices:
+            skills, choice = mark_skills(
+                hamner, self._choices, self._config.compute, batch_size=SKILL_BATCH * self._batch
+            )
         return {
             "heldout_loss": {name: result.loss for name, result in results.items()},
             "documents": {name: result.documents for name, result in results.items()},
             "skills": skills,
+            "choice": choice,
+            "skills_above_chance": len(above_chance(choice, self.chance.choice)),
         }
 
     def training_losses(self, hamner: Hamner, mixer: Mixer) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -79,3 +79,8 @@ class Place:
         """Return the place that state() described."""
         tuples = {name: tuple(state[name]) for name in ("left_out", "recent_losses", "records")}
         return cls(**{**state, **tuples})
+
+
+def measured(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Records of stages to compare: neither what a resume abandoned, nor what it left without a measurement."""
+    return [record for record in records if not record.get("abandoned") and record["heldout_loss"]]

@@ -32,6 +32,7 @@ class StageJudge:
         self.average = AveragedModel(hamner, multi_avg_fn=get_ema_multi_avg_fn(decay))
         self.stopper = make_stopper(rule, config.curriculum.warmup_steps)
         self.last_loss: float | None = None
+        self.last_losses: dict[str, float] = {}  # of each source of the mix
         self.last_look: Look | None = None
 
     def after_step(self, hamner: Hamner, step: int, loss: float) -> StopReason | None:
@@ -66,6 +67,7 @@ class StageJudge:
             for name, rows in self._rows.items()
         }
         loss = MixResult(results, self._stage.mix).loss
+        self.last_losses = {name: result.loss for name, result in results.items()}
         if not math.isfinite(loss):
             raise Diverged(f"the held-out loss of the averaged weights is {loss}")
         return loss

@@ -26,7 +26,7 @@ from curriculum.measurements import Measurements
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
 from curriculum.retention import pruning
-from curriculum.run_logger import RunLogger, listed
+from curriculum.run_logger import RunLogger, heldout_columns, listed, needs_row
 from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import Stage, StagePlan
 from hamner.config.load import parse
@@ -183,6 +183,7 @@ class CurriculumRun:
             self.log.say(f"stopped at step {self.session.global_step}{reason}; use --resume to continue")
         else:
             self._finish()
+        self.log.close()
 
     def _open_log(self, *, is_new: bool) -> None:
         session, number = self.session, self.place.stage_index + 1
@@ -196,7 +197,7 @@ class CurriculumRun:
         if self.place.stage_step == 0:
             self.begin_stage(stage)
         self.place = self.interventions.pass_over(self.place)
-        self.log.begin_stage(f"{self.place.stage_index + 1}_{stage.name}", self.session.global_step)
+        self.log.begin_stage(self.place, stage, self.session.global_step)
         reason = None
         while reason is None:
             try:
@@ -301,7 +302,7 @@ class CurriculumRun:
         return row | {
             "stage_step": stage_step,
             "mean_loss": self.place.mean_loss,
-            "heldout_loss": self.judge.last_loss if self.judge.due(stage_step) else None,
+            **heldout_columns(self.judge, stage_step),
             "reason": reason,
         }
 
@@ -332,8 +333,8 @@ class CurriculumRun:
     def _after_step(self, stage: Stage, row: Row, *, is_last: bool) -> None:
         """Do what is due: rows, samples, a checkpoint. The last step's checkpoint is the border's."""
         if self.judge.last_look is not None:
-            self.log.look(stage, self.judge.last_look, self.settings.plateau.strikes)
-        if row["stage_step"] == 1 and not is_last and row["step"] % self.settings.log_every:
+            self.log.look(stage, self.judge.last_look, self.settings.plateau)
+        if needs_row(row) and not is_last and row["step"] % self.settings.log_every:
             self._log_row(row)
         self.session.run_periodic(row, at_end=is_last)
         self._show_progress(stage, row)

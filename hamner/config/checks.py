@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from hamner.config.errors import did_you_mean
-from hamner.config.schema import SOURCE_NAMES, Config
+from hamner.config.schema import SOURCE_NAMES, Config, Curriculum
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -77,6 +77,13 @@ def relation_problems(config: Config) -> Iterator[str]:
             f"curriculum.batch_size {stages.batch_size} cannot be shared by {config.compute.workers} workers "
             f"in {stages.gradient_accumulation_steps} gradient accumulation steps"
         )
+    yield from _stage_problems(stages)
+    if config.compute.device == "cpu" and config.compute.precision == "fp16":
+        yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"
+
+
+def _stage_problems(stages: Curriculum) -> Iterator[str]:
+    """One line for each combination of the curriculum's settings by which no stage could end as it should."""
     rule, every = stages.plateau, stages.plateau.evaluation_steps
     if rule.done_gain >= rule.go_on_gain:
         yield f"plateau.done_gain {rule.done_gain} must be below plateau.go_on_gain {rule.go_on_gain}"
@@ -102,8 +109,6 @@ def relation_problems(config: Config) -> Iterator[str]:
             f"curriculum.decay_steps {stages.decay_steps} leaves nothing of a stage of at most "
             f"curriculum.max_steps {stages.max_steps}"
         )
-    if config.compute.device == "cpu" and config.compute.precision == "fp16":
-        yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"
 
 
 def _league_problems(config: Config) -> Iterator[str]:

@@ -60,6 +60,15 @@ def drops(records: Sequence[Record]) -> list[Drop]:
     return [change for change in changes if _worse_by(change) > z * change.standard_error]
 
 
+def forgotten(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """Of each source that the newest stage does worse than the best earlier one: that stage, the rise and its error."""
+    return {
+        drop.skill: {"best_stage": drop.best_stage, "rise": drop.now - drop.best, "error": drop.standard_error}
+        for drop in drops(records)
+        if drop.kind == "held-out loss"
+    }
+
+
 def _worse_by(drop: Drop) -> float:
     """How much worse the newest stage is; negative where it is better."""
     return drop.best - drop.now if drop.kind == "exact match" else drop.now - drop.best

@@ -7,6 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+FALSE_MARKS = 0.05  # share of measurements of a model that knows nothing in which any cell is said to be above chance
+
+
+class Chance(NamedTuple):
+    """What guessers score in each cell of the skills, from 0 to 1: see chance.py and candidates.py."""
+
+    exact_match: dict[str, float]
+    choice: dict[str, float]
 
 
 def row_counts(mix: Mapping[str, float], count: int) -> dict[str, int]:
@@ -37,3 +47,20 @@ def clustered_error(gaps: Sequence[float], tokens: Sequence[float]) -> float:
 def accuracy(hits: str) -> float:
     """Share of "1" among the characters of `hits`, one per item."""
     return hits.count("1") / len(hits)
+
+
+def binomial_error(hits: str) -> float:
+    """Standard error of accuracy(hits): items are right or wrong independently of each other."""
+    share = accuracy(hits)
+    return math.sqrt(share * (1 - share) / len(hits))
+
+
+def binomial_tail(right: int, count: int, chance: float) -> float:
+    """Probability that a guesser has `right` of `count` items or more right, each with probability `chance`."""
+    return math.fsum(math.comb(count, n) * chance**n * (1 - chance) ** (count - n) for n in range(right, count + 1))
+
+
+def above_chance(marks: Mapping[str, str], chance: Mapping[str, float]) -> list[str]:
+    """The cells in which more items are right than guessing explains, at 5 % for all cells together (Bonferroni)."""
+    level = FALSE_MARKS / max(1, len(marks))
+    return [cell for cell, hits in marks.items() if binomial_tail(hits.count("1"), len(hits), chance[cell]) < level]

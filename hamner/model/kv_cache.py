@@ -44,6 +44,23 @@ class KVCache:
         self._tokens[:, self.length : end] = tokens
         return self._tokens[:, :end]
 
+    def repeated(self, counts: Tensor, capacity: int) -> KVCache:
+        """A cache with room for `capacity` tokens that holds row i of this one counts[i] times. counts (B,)"""
+        more = object.__new__(KVCache)
+        more.length, more.capacity = self.length, capacity
+
+        def copied(old: Tensor, batch_axis: int, time_axis: int) -> Tensor:
+            filled = old.narrow(time_axis, 0, self.length).repeat_interleave(counts, dim=batch_axis)
+            shape = list(filled.shape)
+            shape[time_axis] = capacity
+            room = filled.new_empty(shape)
+            room.narrow(time_axis, 0, self.length).copy_(filled)
+            return room
+
+        more._keys, more._values = copied(self._keys, 1, 3), copied(self._values, 1, 3)
+        more._tokens = copied(self._tokens, 0, 1)
+        return more
+
     def of_layer(self, index: int) -> LayerCache:
         return LayerCache(self._keys[index], self._values[index], self.length)
 

@@ -63,6 +63,28 @@ def head_losses(hidden: Tensor, head: Tensor, tokens: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def answer_losses(hidden: Tensor, head: Tensor, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each of rows of different lengths: summed cross-entropy in nats; whether all tokens are the arg-max. (B,)
+
+    tokens (B, T) with padding; lengths (B,); hidden (B, T - 1, C) of all tokens but the last, which predicts nothing.
+    The first token of a row is not predicted. Logits are computed where a token of its row is, a few at a time.
+    """
+    places = torch.arange(hidden.shape[1], device=hidden.device)
+    predicts = places < lengths[:, None] - 1
+    targets, states, head = tokens[:, 1:][predicts], hidden[predicts], head.to(hidden.dtype)
+    losses, hits, rows = list[Tensor](), list[Tensor](), rows_of_logits(len(head))
+    for state, target in zip(states.split(rows), targets.split(rows), strict=True):
+        logits = F.linear(state, head).float()
+        losses.append(F.cross_entropy(logits, target, reduction="none"))
+        hits.append(logits.argmax(dim=-1) == target)
+    zeros = torch.zeros(predicts.shape, device=hidden.device)
+    return (
+        zeros.masked_scatter(predicts, torch.cat(losses)).sum(dim=1),
+        (~predicts).masked_scatter(predicts, torch.cat(hits)).all(dim=1),
+    )
+
+
+@torch.no_grad()
 def next_token_hits(logits: Tensor, tokens: Tensor) -> Tensor:
     """Whether each next token is the arg-max: (B, T - 1) bool, entry t for tokens[:, t + 1]."""
     return logits[:, :-1].argmax(dim=-1) == tokens[:, 1:]

@@ -40,10 +40,15 @@ class Metrics:
 class Curves:
     """TensorBoard scalars, texts and images in one folder; the x axis is the optimizer step."""
 
-    def __init__(self, folder: Path, *, resume_step: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, resume_step: int = 0, layout: Mapping[str, Mapping[str, Sequence[Any]]] | None = None
+    ) -> None:
+        """layout: charts of several scalars, as SummaryWriter.add_custom_scalars takes them."""
         from torch.utils.tensorboard import SummaryWriter  # a second to import: only where curves are drawn
 
         self._writer = SummaryWriter(str(folder), purge_step=resume_step + 1)
+        if layout:
+            self._writer.add_custom_scalars(layout)
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         for name, value in values.items():

@@ -65,7 +65,8 @@ def _finished(results, name, curriculum, seed, loss):
             {"stages": [{"tokens": 400, "heldout_loss": {"sft": 9.0}}, {"tokens": 600, "heldout_loss": {"sft": loss}}]}
         )
     )
-    (folder / "skills.json").write_text(json.dumps({"stages": [{"exact_match": {"a": loss / 10, "b": 0.0}}]}))
+    skills = {"exact_match": {"a": loss / 10, "b": 0.0}, "choice": {"a": loss / 5, "b": 0.25}}
+    (folder / "skills.json").write_text(json.dumps({"stages": [skills]}))
 
 
 def test_the_table(tmp_path, capsys):
@@ -77,6 +78,7 @@ def test_the_table(tmp_path, capsys):
     told = capsys.readouterr().out
     row = next(line for line in told.splitlines() if line.strip().startswith("sft")).split()
     assert row[1:3] == ["3.0100", "2.5200"] and row[3] == "+0.4900" and row[-1] == "joint"
-    assert next(line for line in told.splitlines() if "exact match" in line).split()[-1] == "seed"
+    for skills in ("exact match", "choice"):
+        assert next(line for line in told.splitlines() if line.strip().startswith(skills)).split()[-1] == "seed"
     assert main(["s0", "nowhere", "--results", str(tmp_path)]) == 2
     assert "no finished curriculum 'nowhere'" in capsys.readouterr().err

@@ -78,9 +78,7 @@ def test_samples_curves_and_final_are_there(raised):
     lines = [json.loads(line) for line in (raised / "samples.jsonl").read_text().splitlines()]
     assert all(len(line["samples"]) == 7 for line in lines)
     assert {line["stage"] for line in lines} == {stage.name for stage in FLAT}
-    assert sorted(p.name for p in (raised / "tensorboard").iterdir()) == [
-        f"{i}_{stage.name}" for i, stage in enumerate(FLAT, 1)
-    ]
+    assert all(path.is_file() for path in (raised / "tensorboard").iterdir())  # one run, not one a stage
     final = checkpoint.load(raised / "final")
     assert {path.name for path in final.path.iterdir()} == {
         "model.safetensors",

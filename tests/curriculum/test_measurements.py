@@ -47,8 +47,9 @@ def test_a_stage_ends_with_a_loss_of_every_source_and_a_mark_of_every_skill(meas
     for name, documents in results["documents"].items():
         mean = sum(documents["nats"]) / sum(documents["tokens"])
         assert mean == results["heldout_loss"][name]
-    assert set(results["skills"]) == set(CELLS) == set(measurements.chance)
-    assert all(set(marks) <= {"0", "1"} and len(marks) <= 2 for marks in results["skills"].values())
+    assert set(results["skills"]) == set(results["choice"]) == set(CELLS) == set(measurements.chance.choice)
+    for marks in (*results["skills"].values(), *results["choice"].values()):
+        assert set(marks) <= {"0", "1"} and len(marks) <= 2
 
 
 def test_all_measurements_are_of_the_same_texts(measurements, corpus, tokenizer, hamner):
@@ -78,7 +79,7 @@ def test_training_losses_are_of_sources_that_were_read(measurements, corpus, tok
 def test_without_skill_items_no_skill_is_measured(corpus, tokenizer, hamner):
     config = load_config("smoke", ["skill_items=0"], "curriculum")
     measurements = Measurements(corpus, tokenizer, ["tinystories"], config)
-    assert measurements.stage_end_results(hamner)["skills"] == {} == measurements.chance
+    assert measurements.stage_end_results(hamner)["skills"] == {} == measurements.chance.exact_match
 
 
 def test_a_loss_that_is_not_finite_is_divergence_and_names_its_source(measurements, hamner):

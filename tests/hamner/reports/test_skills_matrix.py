@@ -12,6 +12,7 @@ import pytest
 
 from hamner.evaluation.forgetting import drops
 from hamner.evaluation.skills import CELLS
+from hamner.evaluation.statistics import Chance
 from hamner.reports.skills_matrix import picture, render, write_matrix
 
 SOURCES = ("synthetic", "tinystories", "fineweb_edu", "sft", "personal")
@@ -40,11 +41,13 @@ def made_up(stages=8):
                 "number": number,
                 "stage": STAGES[number - 1],
                 "skills": skills,
+                "choice": skills,
                 "documents": documents,
                 "heldout_loss": losses,
             }
         )
-    return records, {cell: rng.uniform(0, 0.5) for cell in CELLS}
+    chance = {cell: rng.uniform(0, 0.5) for cell in CELLS}
+    return records, Chance(chance, chance)
 
 
 def test_the_file_and_the_picture_are_written(tmp_path):
@@ -54,7 +57,7 @@ def test_the_file_and_the_picture_are_written(tmp_path):
     assert path == tmp_path / "skills.png" and path.read_bytes()[:4] == b"\x89PNG"
     assert {p.name for p in tmp_path.iterdir()} == {"skills.json", "skills.png"}
     written = json.loads((tmp_path / "skills.json").read_text())
-    assert written["run"] == "mine" and written["chance"] == chance
+    assert written["run"] == "mine" and written["chance"] == written["choice_chance"] == chance.exact_match
     assert written["items_per_cell"] == dict.fromkeys(CELLS, 64)
     assert [stage["stage"] for stage in written["stages"]] == list(STAGES)
     first = written["stages"][0]
@@ -68,14 +71,14 @@ def test_the_file_and_the_picture_are_written(tmp_path):
 
 
 def test_before_the_first_stage_there_is_nothing_to_write(tmp_path):
-    assert write_matrix(tmp_path, [], {}, "mine") is None
+    assert write_matrix(tmp_path, [], Chance({}, {}), "mine") is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_picture_is_1600_pixels_wide_and_grows_with_the_stages():
     one, eight = (render(picture(*made_up(stages))) for stages in (1, 8))
     assert one.dtype == "uint8" and one.shape[1:] == eight.shape[1:] == (1600, 3)
-    assert 350 < one.shape[0] < eight.shape[0] < 900
+    assert 450 < one.shape[0] < eight.shape[0] < 1200
     red = [int(((p[..., 0] > 200) & (p[..., 1] < 60) & (p[..., 2] < 60)).sum()) for p in (one, eight)]
     assert red[0] < 2000 < red[1]  # frames
 
@@ -96,8 +99,10 @@ import sys
 from pathlib import Path
 import curriculum.run_logger, hamner.reports.skills_matrix as matrix
 assert "matplotlib" not in sys.modules
-record = {"number": 1, "stage": "a", "skills": {"logic 1": "0110"}, "heldout_loss": {"sft": 2.0}, "documents": {}}
-matrix.write_matrix(Path(sys.argv[1]), [record], {"logic 1": 0.5}, "mine")
+marks = {"logic 1": "0110"}
+record = {"number": 1, "stage": "a", "skills": marks, "choice": marks, "heldout_loss": {"sft": 2.0}, "documents": {}}
+chance = matrix.Chance({"logic 1": 0.5}, {"logic 1": 0.5})
+matrix.write_matrix(Path(sys.argv[1]), [record], chance, "mine")
 assert "matplotlib" in sys.modules
 """
 
