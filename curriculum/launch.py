@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +20,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from curriculum.budget import thin_problems
-from curriculum.budget_table import budget_of, print_budget
 from curriculum.controls import facts_of, finished_folder
 from curriculum.curricula import find_curriculum
+from curriculum.deadline import Deadline
 from curriculum.disk import check_disk
+from curriculum.plan import move_deadline, plan_stages
 from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, stage_index
 from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
@@ -56,6 +57,8 @@ class Request:
     curriculum: str  # a name or a file
     like: str | None  # the run whose tokens a control repeats
     allow_thin: bool = False  # train stages that get less than half of their main source
+    deadline: Deadline | None = None
+    only_plan: bool = False  # print the plan, and train nothing
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,9 @@ class Opened:
 def run_curriculum(request: Request, config: Config | None, results: Path) -> int:
     """Start or resume a run; returns the exit code. config: None to resume with the stored one."""
     console = cli.console()
+    if request.only_plan:
+        assert config is not None  # --resume was refused
+        return _only_plan(console, request, config, results)
     console.print(f"results: {results}", soft_wrap=True)
     run, description = _open(request, config, results)
     restart_at = stage_index(request.stage, run.stages) if request.is_resumed and request.stage else None
@@ -87,6 +93,8 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         if description:
             console.print(description, soft_wrap=True)
         try:
+            if request.is_resumed:
+                move_deadline(run.folder, request.deadline)
             _prepare(console, run, is_new=not request.is_resumed, allow_thin=request.allow_thin)
             if restart_at is not None:
                 _restart_at(run.folder, restart_at)
@@ -95,6 +103,26 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
             ray = sys.modules.get("ray")
             if hasattr(ray, "shutdown"):
                 leave(ray)
+
+
+def _only_plan(console: Console, request: Request, config: Config, results: Path) -> int:
+    """Print the plan of a run whose folder, with its text, is then removed; returns exit code 0."""
+    facts: dict[str, Any] = {"kind": "curriculum"}
+    problems = Problems()
+    description = _check_new(request, config, results, facts, problems)
+    problems.raise_all()
+    if description:
+        console.print(description, soft_wrap=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "plan"
+        stages = parse(StagePlan, facts["curriculum"], "stages").stages
+        run = Opened(folder, config, facts, stages, cores_per_worker(config))
+        write_config(folder, config, facts)
+        corpus = _prepare_text(console, run)
+        for line in plan_stages(console, folder, stages, config, corpus, has_plan=True):
+            console.print(line, soft_wrap=True)
+    console.print("nothing was trained: leave out --plan to start", soft_wrap=True)
+    return 0
 
 
 def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:
@@ -131,6 +159,7 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
         problems.found += decay_problems(curriculum, config.curriculum)
     with problems.collect():
         facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0
+        facts["deadline"] = request.deadline.facts() if request.deadline else None
     with problems.collect():
         start = _starting_model(request, config, results, facts)
         problems.found += start.model.problems(config.curriculum.seq_len)
@@ -175,23 +204,11 @@ def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -
     try:
         if is_new:
             write_config(run.folder, config, run.facts)
-        console.print(
-            f"curriculum {run.folder.name}: {run.facts['name']}, {run.facts['curriculum']['name']} ({len(run.stages)} "
-            f"stage{'s' * (len(run.stages) > 1)}), data: {config.data.path}",
-            soft_wrap=True,
-        )
-        console.print(_evaluation_cost(config), soft_wrap=True)
-        corpus, _ = prepare(
-            config,
-            run.folder / "data",
-            sorted({name for stage in run.stages for name in stage.mix}),
-            tokenizer=_tokenizer(run.folder, run.facts["tokenizer"]) or choose_tokenizer(config),
-            seq_len=config.curriculum.seq_len,
-            hub_tokens=config.data.hub_tokens,
-            say=lambda line: console.print(line, soft_wrap=True),
-        )
+        corpus = _prepare_text(console, run)
         if is_new:
-            _check_budget(console, run, corpus, allow_thin=allow_thin)
+            problems = plan_stages(console, run.folder, run.stages, config, corpus, has_plan=False)
+            if problems and not allow_thin:
+                raise BadInput(problems)
         import ray
 
         if run.cores < compute.worker_threads:
@@ -204,14 +221,25 @@ def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -
         raise
 
 
-def _check_budget(console: Console, run: Opened, corpus: Corpus, *, allow_thin: bool) -> None:
-    """Print what each stage can have of each source. Raises BadInput for stages that starve, unless allowed."""
-    settings = run.config.curriculum
-    budgets = budget_of(corpus, run.stages[run.facts["first_stage"] :], settings)
-    print_budget(console, budgets, corpus, settings)
-    problems = thin_problems(budgets, settings.max_epochs)
-    if problems and not allow_thin:
-        raise BadInput(problems)
+def _prepare_text(console: Console, run: Opened) -> Corpus:
+    """The text of a run whose config.json is written. Raises BadInput."""
+    config = run.config
+    console.print(
+        f"curriculum {run.folder.name}: {run.facts['name']}, {run.facts['curriculum']['name']} ({len(run.stages)} "
+        f"stage{'s' * (len(run.stages) > 1)}), data: {config.data.path}",
+        soft_wrap=True,
+    )
+    console.print(_evaluation_cost(config), soft_wrap=True)
+    corpus, _ = prepare(
+        config,
+        run.folder / "data",
+        sorted({name for stage in run.stages for name in stage.mix}),
+        tokenizer=_tokenizer(run.folder, run.facts["tokenizer"]) or choose_tokenizer(config),
+        seq_len=config.curriculum.seq_len,
+        hub_tokens=config.data.hub_tokens,
+        say=lambda line: console.print(line, soft_wrap=True),
+    )
+    return corpus
 
 
 def _tokenizer(folder: Path, origin: dict[str, str] | None) -> Tokenizer | None:

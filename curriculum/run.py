@@ -2,10 +2,12 @@
 
     curriculum run WHO [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
                    [--tournament RUN] [--stage N|NAME] [--from CHECKPOINT] [--curriculum NAME|FILE] [--like RUN]
-                   [--choose] [key=value ...]
+                   [--hours H | --until WHEN] [--plan] [--choose] [key=value ...]
 
 WHO: `winner` (of the newest finished tournament), a contestant's name, `v2`, `v3`, or the path of a model config
 or a winner.json. Weights begin fresh unless --from names a checkpoint. SIGTERM and Ctrl-C save and leave.
+--hours and --until set a deadline ("Mon 07:00", "07:00" or an ISO date-time): the stages share the time. --plan prints
+what each stage can have of each source and how long it takes, and trains nothing.
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from hamner.config.errors import BadInput
@@ -55,6 +58,9 @@ def parser() -> Parser:
         action="store_true",
         help="train flat, joint and seed at a tenth of the tokens, then the best in full",
     )
+    options.add_argument("--hours", metavar="H", help="end after so many hours: the stages share them")
+    options.add_argument("--until", metavar="WHEN", help='end at this time: "Mon 07:00", 07:00, or an ISO date-time')
+    options.add_argument("--plan", action="store_true", help="print the plan of text and hours, and train nothing")
     options.add_settings()
     return options
 
@@ -64,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    options = parser().read(arguments)
+    started, options = datetime.now().astimezone(), parser().read(arguments)
     if options.who and "=" in options.who and not Path(options.who).exists():
         options.settings.insert(0, options.who)
         options.who = None
@@ -84,7 +90,11 @@ def _command(arguments: Sequence[str]) -> int:
         )
     if options.choose:
         _check_choose(options)
+    _check_deadline(options)
     config = read_config(options, options.settings, "curriculum")
+    from curriculum.deadline import find_deadline
+
+    deadline = find_deadline(options.hours, options.until, started)
     from curriculum.launch import Request, run_curriculum
     from curriculum.stages import DEFAULT
     from hamner.runs.folders import results_folder
@@ -99,6 +109,8 @@ def _command(arguments: Sequence[str]) -> int:
         curriculum=options.curriculum or DEFAULT,
         like=options.like,
         allow_thin=options.allow_thin,
+        deadline=deadline,
+        only_plan=options.plan,
     )
     results = results_folder(options.results)
     if options.choose:
@@ -109,9 +121,23 @@ def _command(arguments: Sequence[str]) -> int:
     return run_curriculum(request, config, results)
 
 
+def _check_deadline(options: argparse.Namespace) -> None:
+    """Raise BadInput for options that do not go with a deadline or a plan."""
+    deadline = "--hours" if options.hours else "--until" if options.until else None
+    if deadline and options.like:
+        raise BadInput(
+            f"{deadline} and --like {options.like} both say how long the stages are: a control has the tokens of its "
+            "run, so leave one of them out"
+        )
+    if options.plan and (options.resume or options.choose):
+        other = "--resume" if options.resume else "--choose"
+        raise BadInput(f"--plan is of a new run: leave out {other}")
+
+
 def _check_choose(options: argparse.Namespace) -> None:
     """Raise BadInput for options that do not go with --choose."""
     excluded = {"--curriculum": options.curriculum, "--like": options.like, "--stage": options.stage}
+    excluded |= {"--hours": options.hours, "--until": options.until}
     problems = [f"--choose and {option} both say what is trained: choose one" for option, v in excluded.items() if v]
     if options.resume:
         problems.append("--choose continues by itself: leave out --resume, and give the same --name")
