@@ -1,7 +1,7 @@
 """Deadline (time budget) of a curriculum: when it ends, and how many steps of the whole each stage gets.
 
-Data in: the words of --hours or --until and the time of now. Data out: a Deadline, absolute, so that a resumed run keeps
-its Monday; steps divided in proportion of what the stages were planned with. Pure rules on floats, no torch.
+Data in: the words of --hours or --until and the time of now. Data out: a Deadline, absolute, so that a resumed run
+keeps its Monday; steps divided in proportion of what the stages were planned with. Pure rules on floats, no torch.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _date_time(word: str, now: datetime) -> datetime:
 
 
 def divided(total: float, weights: Sequence[float]) -> list[int]:
-    """Whole numbers in proportion of the weights, each at least 1, that sum to the rounded total where it allows that."""
+    """Whole numbers in proportion of the weights, each at least 1; they sum to the total where it is enough."""
     parts, taken, whole = [], 0, sum(weights)
     for number in range(len(weights)):
         end = round(total * sum(weights[: number + 1]) / whole)

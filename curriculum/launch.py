@@ -120,7 +120,7 @@ def _only_plan(console: Console, request: Request, config: Config, results: Path
         write_config(folder, config, facts)
         corpus = _prepare_text(console, run)
         for line in plan_stages(console, folder, stages, config, corpus, has_plan=True):
-            console.print(line, soft_wrap=True)
+            console.print(f"would be refused: {line}", soft_wrap=True)
     console.print("nothing was trained: leave out --plan to start", soft_wrap=True)
     return 0
 

@@ -12,32 +12,17 @@ from typing import Any
 import torch
 
 from curriculum.budget import planned_steps
-from curriculum.deadline import Deadline, clock_text, duration_text
+from curriculum.deadline import clock_text, duration_text
 from curriculum.place import Place
 from curriculum.run_logger import RunLogger
 from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import Stage
-from curriculum.timekeeper import Timekeeper
+from curriculum.timekeeper import new_timekeeper
 from hamner.config.schema import Config
 from hamner.model.distributed import broadcast_object, broadcast_tensor, is_distributed, rank
 
 FIRST_SECONDS = 60.0  # after which the speed is known well enough to be said
 FIRST_SHARE = 0.05  # ... or after this share of the hours, whichever comes first
-
-
-def new_timekeeper(
-    document: Mapping[str, Any], stages: Sequence[Stage], config: Config, clock: Callable[[], float]
-) -> Timekeeper:
-    """The timekeeper of a run. document: deadline, forecast and first_stage of its config.json."""
-    settings, first = config.curriculum, document["first_stage"]
-    return Timekeeper(
-        Deadline.from_facts(document.get("deadline")),
-        [1] * first + planned_steps(stages[first:], settings),
-        evaluate_every=settings.plateau.evaluation_steps,
-        sample_every=settings.sample_every,
-        forecast=document.get("forecast"),
-        clock=clock,
-    )
 
 
 class Pacer:

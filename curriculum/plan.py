@@ -1,7 +1,7 @@
 """Plan of a curriculum (`--plan`): what each stage can have of each source, and how long it takes on this machine.
 
-Data in: a run whose text is prepared. Data out: the table of the data budget with the time of each stage, and a few lines
-that say where the numbers come from. The speed is measured by forecast.py.
+Data in: a run whose text is prepared. Data out: the table of the data budget with the time of each stage, and a few
+lines that say where the numbers come from. The speed is measured by forecast.py.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from curriculum.budget import planned_steps, thin_problems
 from curriculum.budget_table import budget_of, print_budget
 from curriculum.deadline import Deadline, clock_text, duration_text
 from curriculum.forecast import forecast
-from curriculum.pacer import new_timekeeper
 from curriculum.stages import Stage
-from curriculum.timekeeper import Timekeeper
+from curriculum.timekeeper import Timekeeper, new_timekeeper
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config, Curriculum
 from hamner.data.corpus import Corpus
@@ -92,6 +91,6 @@ def _lines(keeper: Timekeeper, deadline: Deadline | None, settings: Curriculum, 
     return [
         *lines,
         f"ends {clock_text(deadline.ends_at, deadline.seconds)}, {duration_text(deadline.seconds)} after the start. "
-        "Lengths come from the hours: neither max_steps nor a stage's own steps bind. What a stage leaves over by ending "
-        "at a plateau goes to those after it",
+        "Lengths come from the hours: neither max_steps nor a stage's own steps bind. What a stage that ends at a "
+        "plateau leaves over goes to those after it",
     ]

@@ -35,13 +35,19 @@ class StageSchedule:
         length: what a deadline gives the stage, instead of its own length or the cap.
         """
         self._stage, self._is_last, self._longest_decay = stage, is_last, settings.decay_steps
-        self.length = length or stage.length(settings.max_steps)
         has_decay = settings.decay == "stage" or (settings.decay == "run" and is_last)
         self._has_decay = has_decay and stage.schedule != "linear"  # which is a decay itself
+        self.length = max(length, self._fewest(1.0)) if length else stage.length(settings.max_steps)
         self._reason = "time" if length else "steps" if self.length == stage.steps else "cap"
         self._decay_start: int | None = None  # stage step at which the decay began
         self.end_step: int | None = None  # ... and at which it ends the stage; known once it has begun
         self._line = (0, 1.0)  # stage step and factor where the straight line of a falling rate begins
+
+    def _fewest(self, height: float) -> int:
+        """Steps that the rate needs to come to 0 from this factor of it, at least; none where it does not fall."""
+        if self._has_decay:
+            return math.ceil(min(SHORTEST_DECAY, self._longest_decay) * height - 1e-9)
+        return math.ceil(SHORTEST_DECAY * height - 1e-9) if self._stage.schedule == "linear" else 0
 
     @property
     def _decay_steps(self) -> int:
@@ -91,16 +97,14 @@ class StageSchedule:
 
         A decay of the last stage lasts to the end of the time.
         """
-        fewest = 0
+        height = 1.0
         if self.is_falling:
             if step >= (self.end_step or self.length):
                 return  # the rate has come to 0
             start, height = self._line
             height *= linear_decay(step, start, self.end_step or self.length)
-            self._line, fewest = (step, height), math.ceil(SHORTEST_DECAY * height)
-        elif self._has_decay:
-            fewest = min(SHORTEST_DECAY, self._longest_decay)
-        self.length = max(length, step + fewest, 1)
+            self._line = (step, height)
+        self.length = max(length, step + self._fewest(height), 1)
         if self.end_step is None or self._decay_start is None:
             self._reason = "time"
             return

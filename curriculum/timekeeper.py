@@ -15,7 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from curriculum.budget import planned_steps
 from curriculum.deadline import Deadline, divided
+from curriculum.stages import Stage
+from hamner.config.schema import Config
 
 # part -> how many of its newest measurements a mean is taken over
 PARTS = {
@@ -29,6 +32,7 @@ PARTS = {
 COLD_STEPS = 2  # of each process: compiling, caches
 SETTLED = 8  # measurements after which one is an outlier that is more than OUTLIER times the mean
 OUTLIER = 5.0
+MOST_CHANGE = 4.0  # of the speed, by which what was measured before is corrected
 FORECAST_WEIGHT = 4  # measurements that a forecast counts as
 
 
@@ -39,9 +43,21 @@ class Mean:
     most: int
     seconds: float = 0.0
     count: int = 0
+    pace: float = 0.0  # seconds of a step when it was measured; 0: not known
 
-    def add(self, seconds: float) -> None:
-        """Take a measurement; a stall counts as OUTLIER means, else it would cut the plan to pieces."""
+    def at(self, pace: float) -> float:
+        """Seconds at another speed, of so many seconds a step: what slows a step down slows the rest, too."""
+        if not (self.pace and pace):
+            return self.seconds
+        return self.seconds * min(max(pace / self.pace, 1 / MOST_CHANGE), MOST_CHANGE)
+
+    def add(self, seconds: float, pace: float = 0.0) -> None:
+        """Take a measurement; a stall counts as OUTLIER means, else it would cut the plan to pieces.
+
+        pace: seconds of a step at the time.
+        """
+        self.seconds = self.at(pace)
+        self.pace = pace
         if self.count >= SETTLED:
             seconds = min(seconds, OUTLIER * self.seconds)
         self.count += 1
@@ -65,8 +81,10 @@ class Timekeeper:
         self.deadline, self._weights, self.clock = deadline, weights, clock
         self._every = {"evaluation": evaluate_every, "sample": sample_every}
         self._means = {part: Mean(most) for part, most in PARTS.items()}
+        pace = (forecast or {}).get("step", 0.0)
         for part, seconds in (forecast or {}).items():
-            self._means[part] = Mean(PARTS[part], seconds, min(FORECAST_WEIGHT, PARTS[part]))
+            count = min(FORECAST_WEIGHT, PARTS[part])
+            self._means[part] = Mean(PARTS[part], seconds, count, 0.0 if part == "step" else pace)
         self._mark, self._pending, self._cold = clock(), dict[str, float](), COLD_STEPS
 
     # -- measuring
@@ -85,7 +103,7 @@ class Timekeeper:
         for part, seconds in self._pending.items():
             mean = self._means[part]
             if not is_cold or not mean.count:
-                mean.add(seconds)
+                mean.add(seconds, 0.0 if part == "step" else self._means["step"].seconds)
             if is_cold and mean.count == 1:
                 mean.count = 0  # provisional: the next one takes its place
         self._pending.clear()
@@ -93,7 +111,11 @@ class Timekeeper:
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds of each part as measured so far."""
-        return {part: mean.seconds for part, mean in self._means.items() if mean.seconds > 0}
+        return {part: self._seconds(part) for part, mean in self._means.items() if mean.seconds > 0}
+
+    def _seconds(self, part: str) -> float:
+        """Seconds of a part at the present speed."""
+        return self._means[part].at(self._means["step"].seconds)
 
     @property
     def knows_speed(self) -> bool:
@@ -105,7 +127,7 @@ class Timekeeper:
         """Seconds that so many more steps take, with the evaluations and samples that fall among them."""
         from_step = {"evaluation": stage_step, "sample": global_step}
         duties = sum(
-            self._means[part].seconds * ((from_step[part] + steps) // every - from_step[part] // every)
+            self._seconds(part) * ((from_step[part] + steps) // every - from_step[part] // every)
             for part, every in self._every.items()
         )
         return steps * self._means["step"].seconds + duties
@@ -125,12 +147,12 @@ class Timekeeper:
     @property
     def border_seconds(self) -> float:
         """Seconds between the last step of a stage and the first of the next."""
-        return sum(self._means[part].seconds for part in ("sample", "ending", "opening"))
+        return sum(map(self._seconds, ("sample", "ending", "opening")))
 
     @property
     def end_seconds(self) -> float:
         """Seconds between the last step of the run and its final/."""
-        return sum(self._means[part].seconds for part in ("sample", "ending", "finish"))
+        return sum(map(self._seconds, ("sample", "ending", "finish")))
 
     def plan(self, index: int, stage_step: int, global_step: int) -> list[int] | None:
         """Steps of the stage `index` and of each after it, those already trained included.
@@ -142,7 +164,7 @@ class Timekeeper:
         weights = self._weights[index:]
         left = self.deadline.ends_at - self.clock() - self.end_seconds - (len(weights) - 1) * self.border_seconds
         if not stage_step:
-            left -= self._means["opening"].seconds
+            left -= self._seconds("opening")
         steps = divided(stage_step + self.steps_within(left, stage_step, global_step), weights)
         return [max(steps[0], stage_step), *steps[1:]]
 
@@ -155,11 +177,26 @@ class Timekeeper:
     # -- surviving
 
     def state(self) -> dict[str, Any]:
-        means = {part: [mean.seconds, mean.count] for part, mean in self._means.items()}
+        means = {part: [mean.seconds, mean.count, mean.pace] for part, mean in self._means.items()}
         return {"means": means, "at": self.clock()}
 
     def load_state(self, state: Mapping[str, Any]) -> float:
         """Load what state() returned; returns the seconds that have passed since."""
-        for part, (seconds, count) in state["means"].items():
-            self._means[part] = Mean(PARTS[part], seconds, count)
+        for part, (seconds, count, pace) in state["means"].items():
+            self._means[part] = Mean(PARTS[part], seconds, count, pace)
         return self.clock() - float(state["at"])
+
+
+def new_timekeeper(
+    document: Mapping[str, Any], stages: Sequence[Stage], config: Config, clock: Callable[[], float]
+) -> Timekeeper:
+    """The timekeeper of a run. document: deadline, forecast and first_stage of its config.json."""
+    settings, first = config.curriculum, document["first_stage"]
+    return Timekeeper(
+        Deadline.from_facts(document.get("deadline")),
+        [1] * first + planned_steps(stages[first:], settings),
+        evaluate_every=settings.plateau.evaluation_steps,
+        sample_every=settings.sample_every,
+        forecast=document.get("forecast"),
+        clock=clock,
+    )
