@@ -18,7 +18,7 @@ from curriculum.budget_table import budget_of, print_budget
 from curriculum.deadline import Deadline, clock_text, duration_text
 from curriculum.forecast import forecast
 from curriculum.stages import Stage
-from curriculum.timekeeper import Timekeeper, new_timekeeper
+from curriculum.timekeeper import PARTS, Timekeeper, new_timekeeper
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config, Curriculum
 from hamner.data.corpus import Corpus
@@ -76,7 +76,7 @@ def _times(seconds: Sequence[float], deadline: Deadline | None) -> list[list[str
 
 def _lines(keeper: Timekeeper, deadline: Deadline | None, settings: Curriculum, seconds: float) -> list[str]:
     """Where the times come from."""
-    parts = keeper.seconds
+    parts = dict.fromkeys(PARTS, 0.0) | keeper.seconds
     ends = duration_text(keeper.border_seconds)
     lines = [
         f"speed, of a few steps on this machine now: {parts['step']:.3g} s a step, {parts['evaluation']:.3g} s an "

@@ -20,9 +20,11 @@ from curriculum.deadline import Deadline, divided
 from curriculum.stages import Stage
 from hamner.config.schema import Config
 
+STEADY = "steady_step"
 # part -> how many of its newest measurements a mean is taken over
 PARTS = {
-    "step": 32,  # with its row of metrics and its share of checkpoints
+    "step": 16,  # with its row of metrics and its share of checkpoints
+    STEADY: 256,  # the same, for plans of many steps: a few slow ones must not end a stage
     "evaluation": 8,  # of the plateau's held-out rows
     "sample": 4,  # texts
     "ending": 2,  # of a stage: what is measured there, and its checkpoint
@@ -85,6 +87,7 @@ class Timekeeper:
         for part, seconds in (forecast or {}).items():
             count = min(FORECAST_WEIGHT, PARTS[part])
             self._means[part] = Mean(PARTS[part], seconds, count, 0.0 if part == "step" else pace)
+        self._means[STEADY] = Mean(PARTS[STEADY], pace, FORECAST_WEIGHT if pace else 0)
         self._mark, self._pending, self._cold = clock(), dict[str, float](), COLD_STEPS
 
     # -- measuring
@@ -100,10 +103,13 @@ class Timekeeper:
         """Take what the laps since the last commit counted as one measurement of each part."""
         is_cold = "step" in self._pending and self._cold > 0
         self._cold -= is_cold
-        for part, seconds in self._pending.items():
+        measured = dict(self._pending)
+        if "step" in measured:
+            measured[STEADY] = measured["step"]
+        for part, seconds in measured.items():
             mean = self._means[part]
             if not is_cold or not mean.count:
-                mean.add(seconds, 0.0 if part == "step" else self._means["step"].seconds)
+                mean.add(seconds, 0.0 if part in ("step", STEADY) else self._means["step"].seconds)
             if is_cold and mean.count == 1:
                 mean.count = 0  # provisional: the next one takes its place
         self._pending.clear()
@@ -111,7 +117,7 @@ class Timekeeper:
     @property
     def seconds(self) -> dict[str, float]:
         """Seconds of each part as measured so far."""
-        return {part: self._seconds(part) for part, mean in self._means.items() if mean.seconds > 0}
+        return {part: self._seconds(part) for part, mean in self._means.items() if mean.seconds > 0 and part != STEADY}
 
     def _seconds(self, part: str) -> float:
         """Seconds of a part at the present speed."""
@@ -123,22 +129,30 @@ class Timekeeper:
 
     # -- planning
 
-    def seconds_for(self, steps: int, stage_step: int = 0, global_step: int = 0) -> float:
-        """Seconds that so many more steps take, with the evaluations and samples that fall among them."""
+    def pace(self, steps: float) -> float:
+        """Seconds of each of the next `steps` training steps: of few as the newest, of many as the last hundreds."""
+        newest, steady = self._means["step"].seconds, self._means[STEADY].seconds
+        return newest + (steady - newest) * min(steps / PARTS[STEADY], 1.0)
+
+    def seconds_for(self, steps: int, stage_step: int = 0, global_step: int = 0, *, pace: float | None = None) -> float:
+        """Seconds that so many more steps take, with the evaluations and samples that fall among them.
+
+        pace: seconds of a step, without them.
+        """
         from_step = {"evaluation": stage_step, "sample": global_step}
         duties = sum(
             self._seconds(part) * ((from_step[part] + steps) // every - from_step[part] // every)
             for part, every in self._every.items()
         )
-        return steps * self._means["step"].seconds + duties
+        return steps * (self.pace(steps) if pace is None else pace) + duties
 
     def steps_within(self, seconds: float, stage_step: int = 0, global_step: int = 0) -> int:
         """The number of steps that comes nearest to so many seconds."""
-        step = self._means["step"].seconds
+        step = self.pace(seconds / self._means[STEADY].seconds)
         fewest, most = 0, max(int(seconds / step) + 1, 0)  # evaluations only make it fewer
         while fewest < most:
             middle = (fewest + most + 1) // 2
-            if self.seconds_for(middle, stage_step, global_step) <= seconds + step / 2:
+            if self.seconds_for(middle, stage_step, global_step, pace=step) <= seconds + step / 2:
                 fewest = middle
             else:
                 most = middle - 1
