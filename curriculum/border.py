@@ -1,7 +1,7 @@
 """The border between two stages: what a stage's end measures and records, and what follows from its reason.
 
 Reasons: plateau (more of the stage would bring next to nothing), worse (its held-out loss rises), steps (its fixed
-length), cap (the config's longest), data (every source of it has been read often enough).
+length), cap (the config's longest), time (its part of a deadline), data (its text is used up).
 """
 
 from __future__ import annotations

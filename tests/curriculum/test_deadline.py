@@ -229,6 +229,30 @@ def test_without_a_deadline_the_speed_is_said_after_the_first_minute(course):
     assert "deadline" not in _stages(run)["final"]
 
 
+@pytest.mark.slow
+def test_the_whole_command_keeps_a_minute(commands, tmp_path):
+    """Where Ray takes most of the minute to start, there is nothing to be kept."""
+    file = tmp_path / "mine.toml"
+    shares = "= {synthetic = 0.3, tinystories = 0.4, sft = 0.3}\nlearning_rate = 3e-4\n"
+    tables = [f'[[stages]]\nname = "{name}"\nmix {shares}' for name in ("a", "b", "anneal")]
+    file.write_text("\n".join(tables) + 'schedule = "linear"\nrun_share = 0.3\n')
+    words = ("v3", "--config", "smoke", "--curriculum", str(file), "--hours", str(60 / 3600), "--name", "minute", *LONG)
+    done = commands.run("curriculum.run", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = commands.results / "curriculum" / "minute"
+    deadline = json.loads((folder / "stages.json").read_text())["final"]["deadline"]
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    ends = datetime.fromisoformat(deadline["ends_at"]).timestamp()
+    first = datetime.fromisoformat(rows[0]["timestamp"]).timestamp()
+    if ends - first < 25:
+        pytest.skip(f"training began {ends - first:.0f} s before the end of the minute")
+    assert abs(deadline["missed_by"]) < 0.03
+    assert (folder / "final" / "state.json").stat().st_mtime == pytest.approx(ends, abs=2)
+    assert float(rows[-1]["learning_rate"]) < 0.1 * max(float(row["learning_rate"]) for row in rows)
+    assert "kept within" in done.stdout and "b: " in done.stdout
+
+
 def test_a_deadline_that_is_past_needs_a_new_one_to_resume(tmp_path):
     past = Deadline(1000.0, 2000.0)
     (tmp_path / "config.json").write_text(json.dumps({"deadline": past.facts(), "other": 1}))
