@@ -22,6 +22,7 @@ from hamner.config.schema import Config
 from hamner.model.distributed import broadcast_object, broadcast_tensor, is_distributed, rank
 
 FIRST_SECONDS = 60.0  # after which the speed is known well enough to be said
+KEPT = 0.03  # of the hours: a run that ends so near to its deadline has kept it
 FIRST_SHARE = 0.05  # ... or after this share of the hours, whichever comes first
 
 
@@ -110,11 +111,12 @@ class Pacer:
         if self.deadline is None:
             return {}
         now, missed = self.keeper.clock(), self.deadline.missed_by(self.keeper.clock())
-        late = "late" if missed > 0 else "early"
+        verdict = f"kept within {100 * abs(missed):.1f} % of the {duration_text(self.deadline.seconds)}"
+        if abs(missed) > KEPT:
+            verdict = "it was missed" if missed > 0 else "every stage was over by then"
         self._log.say(
             f"deadline {clock_text(self.deadline.ends_at, self.deadline.seconds)}: finished "
-            f"{duration_text(abs(now - self.deadline.ends_at))} {late}, kept within {100 * abs(missed):.1f} % of the "
-            f"{duration_text(self.deadline.seconds)}"
+            f"{duration_text(abs(now - self.deadline.ends_at))} {'late' if missed > 0 else 'early'}, {verdict}"
         )
         return {"deadline": {**self.deadline.facts(), "missed_by": missed}}
 

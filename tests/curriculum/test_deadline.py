@@ -11,6 +11,7 @@ from curriculum import run as command
 from curriculum.budget import planned_steps
 from curriculum.deadline import Deadline, clock_text, divided, duration_text, find_deadline
 from curriculum.plan import move_deadline
+from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import FLAT, Stage
 from curriculum.timekeeper import new_timekeeper
 from hamner.config.errors import BadInput
@@ -216,6 +217,17 @@ def test_a_decay_goes_on_without_a_source_that_has_ended(course):
     anneal = _stages(run)["stages"][-1]
     assert [left["source"] for left in anneal["left_out"]] == ["tinystories"]
     assert anneal["reason"] == "time" and _rates(run)[-1] < 0.1 * max(_rates(run))
+
+
+def test_other_workers_take_the_length_that_rank_0_found(course, monkeypatch):
+    clock = Clock()
+    run = course(*STAGES, words=LONG, facts=_facts(clock, 60), clock=clock)
+    schedule = StageSchedule(STAGES[0], run.settings, is_last=False, length=50)
+    monkeypatch.setattr("curriculum.pacer.rank", lambda: 1)
+    monkeypatch.setattr("curriculum.pacer.is_distributed", lambda: True)
+    monkeypatch.setattr("curriculum.pacer.broadcast_tensor", lambda length: length + 33)
+    run.pacer.correct(run.place, 0, schedule)
+    assert schedule.length == 33
 
 
 def test_without_a_deadline_the_speed_is_said_after_the_first_minute(course):
