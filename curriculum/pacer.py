@@ -54,6 +54,13 @@ class Pacer:
             deadline_steps=broadcast_object(plan) if self.deadline else None,
         )
 
+    def leaves_out(self, place: Place) -> bool:
+        """Whether the stage that comes next has no time left, which is said."""
+        is_left_out = self.deadline is not None and broadcast_object(self.keeper.leaves_out(place.stage_index))
+        if is_left_out:
+            self._log.say(f"stage {place.stage_index + 1} {self._stages[place.stage_index].name} is left out: no time")
+        return is_left_out
+
     def begin_stage(self, place: Place, steps: int) -> None:
         """Say what the deadline gives the stage that begins."""
         self.lap("opening")

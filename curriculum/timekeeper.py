@@ -173,14 +173,27 @@ class Timekeeper:
 
         None where there is no deadline, or the speed is not known yet.
         """
+        left = self._seconds_left(index, stage_step)
+        if left is None:
+            return None
+        steps = divided(stage_step + self.steps_within(left, stage_step, global_step), self._weights[index:])
+        return [max(steps[0], stage_step), *steps[1:]]
+
+    def leaves_out(self, index: int) -> bool:
+        """Whether a stage that has not begun has no time: the ends and borders to come take all there is.
+
+        The last stage, the decay, is never left out.
+        """
+        left = self._seconds_left(index, 0)
+        return index < len(self._weights) - 1 and left is not None and left <= 0
+
+    def _seconds_left(self, index: int, stage_step: int) -> float | None:
+        """Seconds left for training steps from a step of the stage `index` on; None where plan() is."""
         if self.deadline is None or not self.knows_speed or index >= len(self._weights):
             return None
-        weights = self._weights[index:]
-        left = self.deadline.ends_at - self.clock() - self.end_seconds - (len(weights) - 1) * self.border_seconds
-        if not stage_step:
-            left -= self._seconds("opening")
-        steps = divided(stage_step + self.steps_within(left, stage_step, global_step), weights)
-        return [max(steps[0], stage_step), *steps[1:]]
+        borders = (len(self._weights) - index - 1) * self.border_seconds
+        opening = 0.0 if stage_step else self._seconds("opening")
+        return self.deadline.ends_at - self.clock() - self.end_seconds - borders - opening
 
     def stage_seconds(self, steps: Sequence[int], stage_step: int = 0) -> list[float]:
         """Seconds of stages of these lengths one after the other, from a step of the first on, borders included."""

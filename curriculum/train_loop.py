@@ -172,6 +172,9 @@ class CurriculumRun:
         self.pacer.lap(None)
         try:
             while self.place.stage_index < len(self.stages):
+                if self.place.stage_step == 0 and self.pacer.leaves_out(self.place):
+                    self.place = replace(self.place, stage_index=self.place.stage_index + 1)
+                    continue
                 self._run_stage(self._stage(self.place.stage_index))
         except Diverged as error:
             self.session.wait()

@@ -201,6 +201,18 @@ def test_a_stopped_run_keeps_its_end_and_says_what_the_stop_has_cost(course):
     )
 
 
+def test_stages_without_time_are_left_out_and_the_decay_is_trained(course):
+    clock = Clock()
+    parts = {"step": 1.0, "opening": 1.0, "ending": 4.0, "finish": 1.0}
+    facts = _facts(clock, 12) | {"forecast": parts}  # less than three ends take
+    run = course(*STAGES, words=LONG, facts=facts, clock=clock, on_batch=clock.tick)
+    run.run()
+    document = _stages(run)
+    assert [record["number"] for record in document["stages"]] == [2, 3] and (run.folder / "final").is_dir()
+    assert _rates(run)[-1] == pytest.approx(0.1 * max(_rates(run)))
+    assert "stage 1 a is left out: no time" in (run.folder / "run.log").read_text()
+
+
 def test_a_decay_goes_on_without_a_source_that_has_ended(course):
     clock = Clock()
     run = course(STAGES[0], STAGES[2], words=LONG, facts=_facts(clock, 60), clock=clock, on_batch=clock.tick)

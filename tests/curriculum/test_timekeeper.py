@@ -63,6 +63,8 @@ class Simulation:
             is_last = index == len(WEIGHTS) - 1
             schedule = "linear" if is_last and self.settings.decay == "none" else "constant"
             stage = Stage(name="a", mix=MIX, learning_rate=1.0, schedule=schedule)
+            if self.keeper.leaves_out(index):
+                continue
             plan = self.keeper.plan(index, 0, global_step)
             end = StageSchedule(stage, self.settings, is_last=is_last, length=plan[0])
             self.spend("opening", 20)
@@ -136,9 +138,9 @@ def test_a_stop_loses_its_time_and_not_the_deadline():
     assert sum(steps for steps, _ in ended) < 0.8 * sum(steps for steps, _ in Simulation(600, 0.1).run()[0])
 
 
-def test_when_the_time_is_over_every_stage_is_still_begun_and_the_decay_comes_to_its_end():
+def test_when_the_time_is_over_the_other_stages_are_left_out_and_the_decay_comes_to_its_end():
     ended, rates = Simulation(600, 0.1, kill=(50.0, 1000.0)).run()
-    assert [reason for _, reason in ended] == ["time"] * 3 and ended[1][0] == 1
+    assert [reason for _, reason in ended] == ["time"] * 2 and ended[1][0] == SHORTEST_DECAY
     assert len(rates) == SHORTEST_DECAY and rates[-1] == pytest.approx(0.1)
 
 
