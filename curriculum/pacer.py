@@ -66,7 +66,9 @@ class Pacer:
         self.lap("opening")
         self.keeper.commit()
         if self.deadline and self.keeper.knows_speed:
-            now, seconds = self.keeper.clock(), self.keeper.seconds_for(steps)
+            now = self.keeper.clock()
+            left = self.deadline.ends_at - self.keeper.end_seconds - now  # the plan was made before the opening
+            seconds = max(min(self.keeper.seconds_for(steps), left), 0.0)
             self._log.say(
                 f"  stage {place.stage_index + 1} gets {steps:,} steps, {duration_text(seconds)}, until "
                 f"{clock_text(now + seconds, self.deadline.seconds)}"

@@ -25,7 +25,7 @@ STEADY = "steady_step"
 PARTS = {
     "step": 16,  # with its row of metrics and its share of checkpoints
     STEADY: 256,  # the same, for plans of many steps: a few slow ones must not end a stage
-    "evaluation": 8,  # of the plateau's held-out rows
+    "evaluation": 32,  # of the plateau's held-out rows
     "sample": 4,  # texts
     "ending": 2,  # of a stage: what is measured there, and its checkpoint
     "opening": 2,  # of a stage: its rows, and its held-out losses at the beginning
