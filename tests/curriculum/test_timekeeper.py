@@ -93,7 +93,7 @@ class Simulation:
         return self.ended, rates
 
 
-LENGTHS = [(60, 0.01), (600, 0.1), (3 * 3600, 2.0), (100 * 3600, 40.0)]  # seconds of the run, of a step
+LENGTHS = [(60, 0.01), (600, 0.2), (3 * 3600, 2.0), (100 * 3600, 40.0)]  # seconds of the run, of a step
 
 
 @pytest.mark.parametrize(("seconds", "step"), LENGTHS)
