@@ -1,8 +1,8 @@
 """The border between two stages: what a stage's end measures and records, and what follows from its reason.
 
 Reasons: plateau (more of the stage would bring next to nothing), worse (its held-out loss rises), steps (its fixed
-length), cap (the config's longest), data (every source of it has been read often enough), left (a resume went to
-another stage).
+length), cap (the config's longest), time (its part of a deadline), data (every source of it has been read often
+enough), left (a resume went to another stage).
 """
 
 from __future__ import annotations

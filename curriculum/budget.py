@@ -56,11 +56,15 @@ class StageBudget:
         return self.mix.get(self.main_source, 0.0) < THIN * self.stage.mix[self.main_source]
 
 
-def planned_steps(stages: Sequence[Stage], settings: Curriculum, steps_before: int = 0) -> list[int]:
+def planned_steps(
+    stages: Sequence[Stage], settings: Curriculum, steps_before: int = 0, *, deadline_steps: Sequence[int] | None = None
+) -> list[int]:
     """Steps that each stage is planned with: its fixed length, or the shortest that the plateau rule can end it after.
 
-    steps_before: trained before the first of these stages.
+    steps_before: trained before the first of these stages. deadline_steps: what a deadline gives each of them instead.
     """
+    if deadline_steps is not None:
+        return list(deadline_steps)
     shortest = min(make_stopper(settings.plateau, settings.warmup_steps).earliest_stop(0), settings.max_steps)
     return lengths(
         stages, lambda stage: stage.length(settings.max_steps) if stage.steps else shortest, steps_before=steps_before

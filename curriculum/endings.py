@@ -21,9 +21,10 @@ ENDING_WORDS = {  # reason -> the words that follow "ended"
     "cap": "at the cap of steps, without a plateau",
     "steps": "at its fixed length",
     "data": "with its text: a source was read as often as allowed",
+    "time": "with its part of the hours",
     "left": "unfinished: a resume began another stage",
 }
-SHORT_WORDS = {"worse": "loss rose", "cap": "cap", "steps": "length", "data": "text over", "left": "left"}
+SHORT_WORDS = {"worse": "loss rose", "steps": "length", "data": "text over"}  # of the others the reason itself
 LOOK_COLUMNS = ("gain", "gain_error", "verdict", "strikes")  # of metrics.csv
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,13 @@ from typing import Any
 
 from rich.console import Console
 
-from curriculum.ancestor import ancestor_rows
-from curriculum.budget import thin_problems
-from curriculum.budget_table import budget_of, print_budget
 from curriculum.controls import facts_of, finished_folder
 from curriculum.curricula import find_curriculum
+from curriculum.deadline import Deadline
 from curriculum.disk import check_disk
+from curriculum.plan import move_deadline, plan_stages
 from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, config_changes, record_changes, stored_config
-from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, dropped_sources, stage_index
+from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, stage_index
 from curriculum.stages_table import losses_table, next_commands, stages_table
 from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
@@ -59,6 +59,8 @@ class Request:
     keep_weights: bool = False  # begin `stage` with the newest weights
     skip_batches: int = 0
     learning_rate_scale: float = 1.0
+    deadline: Deadline | None = None
+    only_plan: bool = False  # print the plan, and train nothing
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ class Opened:
 def run_curriculum(request: Request, config: Config | None, results: Path) -> int:
     """Start or resume a run; returns the exit code. config: None to resume with the stored one."""
     console = cli.console()
+    if request.only_plan:
+        assert config is not None  # --resume was refused
+        return _only_plan(console, request, config, results)
     console.print(f"results: {results}", soft_wrap=True)
     run, description = _open(request, config, results)
     intervention = Intervention()
@@ -93,6 +98,8 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         if description:
             console.print(description, soft_wrap=True)
         try:
+            if request.is_resumed:
+                move_deadline(run.folder, request.deadline)
             _prepare(console, run, is_new=not request.is_resumed, allow_thin=request.allow_thin)
             if request.is_resumed:
                 for line in record_changes(run.folder, run.config, intervention, run.stages, run.facts["first_stage"]):
@@ -102,6 +109,26 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
             ray = sys.modules.get("ray")
             if hasattr(ray, "shutdown"):
                 leave(ray)
+
+
+def _only_plan(console: Console, request: Request, config: Config, results: Path) -> int:
+    """Print the plan of a run whose folder, with its text, is then removed; returns exit code 0."""
+    facts: dict[str, Any] = {"kind": "curriculum"}
+    problems = Problems()
+    description = _check_new(request, config, results, facts, problems)
+    problems.raise_all()
+    if description:
+        console.print(description, soft_wrap=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "plan"
+        stages = parse(StagePlan, facts["curriculum"], "stages").stages
+        run = Opened(folder, config, facts, stages, cores_per_worker(config))
+        write_config(folder, config, facts)
+        corpus = _prepare_text(console, run)
+        for line in plan_stages(console, folder, stages, config, corpus, has_plan=True):
+            console.print(f"would be refused: {line}", soft_wrap=True)
+    console.print("nothing was trained: leave out --plan to start", soft_wrap=True)
+    return 0
 
 
 def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:
@@ -146,6 +173,7 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
         problems.found += decay_problems(curriculum, config.curriculum)
     with problems.collect():
         facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0
+        facts["deadline"] = request.deadline.facts() if request.deadline else None
     with problems.collect():
         start = _starting_model(request, config, results, facts)
         problems.found += start.model.problems(config.curriculum.seq_len)
@@ -196,23 +224,11 @@ def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -
     try:
         if is_new:
             write_config(run.folder, config, run.facts)
-        console.print(
-            f"curriculum {run.folder.name}: {run.facts['name']}, {run.facts['curriculum']['name']} ({len(run.stages)} "
-            f"stage{'s' * (len(run.stages) > 1)}), data: {config.data.path}",
-            soft_wrap=True,
-        )
-        console.print(_evaluation_cost(config), soft_wrap=True)
-        corpus, _ = prepare(
-            config,
-            run.folder / "data",
-            sorted({name for stage in run.stages for name in stage.mix}),
-            tokenizer=_tokenizer(run.folder, run.facts["tokenizer"]) or choose_tokenizer(config),
-            seq_len=config.curriculum.seq_len,
-            hub_tokens=config.data.hub_tokens,
-            say=lambda line: console.print(line, soft_wrap=True),
-        )
+        corpus = _prepare_text(console, run)
         if is_new:
-            _check_budget(console, run, corpus, allow_thin=allow_thin)
+            problems = plan_stages(console, run.folder, run.stages, config, corpus, has_plan=False)
+            if problems and not allow_thin:
+                raise BadInput(problems)
         import ray
 
         if run.cores < compute.worker_threads:
@@ -225,18 +241,25 @@ def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -
         raise
 
 
-def _check_budget(console: Console, run: Opened, corpus: Corpus, *, allow_thin: bool) -> None:
-    """Print what each stage can have of each source. Raises BadInput for stages that starve, unless allowed."""
-    settings = run.config.curriculum
-    stages, source = run.stages[run.facts["first_stage"] :], run.facts["from"]
-    for line in dropped_sources(stages):
-        console.print(line, soft_wrap=True, style="yellow")
-    rows_read = ancestor_rows(source, corpus, stages, settings.seq_len) if source else {}
-    budgets = budget_of(corpus, stages, settings, rows_read)
-    print_budget(console, budgets, corpus, settings)
-    problems = thin_problems(budgets, settings.max_epochs)
-    if problems and not allow_thin:
-        raise BadInput(problems)
+def _prepare_text(console: Console, run: Opened) -> Corpus:
+    """The text of a run whose config.json is written. Raises BadInput."""
+    config = run.config
+    console.print(
+        f"curriculum {run.folder.name}: {run.facts['name']}, {run.facts['curriculum']['name']} ({len(run.stages)} "
+        f"stage{'s' * (len(run.stages) > 1)}), data: {config.data.path}",
+        soft_wrap=True,
+    )
+    console.print(_evaluation_cost(config), soft_wrap=True)
+    corpus, _ = prepare(
+        config,
+        run.folder / "data",
+        sorted({name for stage in run.stages for name in stage.mix}),
+        tokenizer=_tokenizer(run.folder, run.facts["tokenizer"]) or choose_tokenizer(config),
+        seq_len=config.curriculum.seq_len,
+        hub_tokens=config.data.hub_tokens,
+        say=lambda line: console.print(line, soft_wrap=True),
+    )
+    return corpus
 
 
 def _tokenizer(folder: Path, origin: dict[str, str] | None) -> Tokenizer | None:

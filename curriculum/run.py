@@ -2,11 +2,13 @@
 
     curriculum run WHO [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
                    [--tournament RUN] [--stage N|NAME] [--from CHECKPOINT] [--curriculum NAME|FILE] [--like RUN]
-                   [--allow-thin] [--choose] [--keep-weights] [--skip-batches N] [--learning-rate-scale X]
-                   [key=value ...]
+                   [--allow-thin] [--hours H | --until WHEN] [--plan] [--choose] [--keep-weights] [--skip-batches N]
+                   [--learning-rate-scale X] [key=value ...]
 
 WHO: `winner` (of the newest finished tournament), a contestant's name, `v2`, `v3`, or the path of a model config
 or a winner.json. Weights begin fresh unless --from names a checkpoint. SIGTERM and Ctrl-C save and leave.
+--hours and --until set a deadline ("Mon 07:00", "07:00" or an ISO date-time): the stages share the time. --plan prints
+what each stage can have of each source and how long it takes, and trains nothing.
 
 With --resume: --stage N goes back to the end of the stage before it, with --keep-weights it keeps the newest weights;
 --skip-batches passes over the next batches, --learning-rate-scale multiplies the rate from there on. Keys that change
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from hamner.config.errors import BadInput
@@ -76,6 +79,9 @@ def parser() -> Parser:
         action="store_true",
         help="train flat, joint and seed at a tenth of the tokens, then the best in full",
     )
+    options.add_argument("--hours", metavar="H", help="end after so many hours: the stages share them")
+    options.add_argument("--until", metavar="WHEN", help='end at this time: "Mon 07:00", 07:00, or an ISO date-time')
+    options.add_argument("--plan", action="store_true", help="print the plan of text and hours, and train nothing")
     options.add_settings()
     return options
 
@@ -85,28 +91,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
-    options = parser().read(arguments)
-    if options.who and "=" in options.who and not Path(options.who).exists():
-        options.settings.insert(0, options.who)
-        options.who = None
-    if not options.who and not options.like:
-        first = f" before '{options.settings[0]}'" if options.settings else ""
-        raise BadInput(
-            f"WHO is missing{first}: give winner, a contestant, v2, v3 or a file, "
-            f"as in `curriculum run winner{''.join(f' {word}' for word in options.settings[:1])}`"
-        )
-    if options.resume and (options.checkpoint or options.tournament or options.curriculum or options.like):
-        raise BadInput(
-            "--resume keeps what the run was started with: leave out --from, --tournament, --curriculum and --like"
-        )
-    if options.stage and not (options.resume or options.checkpoint):
-        raise BadInput(
-            f"--stage {options.stage} needs weights to begin with: use --from CHECKPOINT, or --resume --name RUN"
-        )
+    started, options = datetime.now().astimezone(), parser().read(arguments)
+    _check_start(options)
     _check_interventions(options)
     if options.choose:
         _check_choose(options)
+    _check_deadline(options)
     config = read_config(options, options.settings, "curriculum")
+    from curriculum.deadline import find_deadline
+
+    deadline = find_deadline(options.hours, options.until, started)
     from curriculum.launch import Request, run_curriculum
     from curriculum.stages import DEFAULT
     from hamner.runs.folders import results_folder
@@ -124,6 +118,8 @@ def _command(arguments: Sequence[str]) -> int:
         keep_weights=options.keep_weights,
         skip_batches=options.skip_batches or 0,
         learning_rate_scale=options.learning_rate_scale or 1.0,
+        deadline=deadline,
+        only_plan=options.plan,
     )
     results = results_folder(options.results)
     if options.choose:
@@ -132,6 +128,40 @@ def _command(arguments: Sequence[str]) -> int:
         assert config is not None  # --resume was refused
         return choose_and_run(request, config, results)
     return run_curriculum(request, config, results)
+
+
+def _check_start(options: argparse.Namespace) -> None:
+    """Raise BadInput where it is not clear who is trained, or what the run begins with."""
+    if options.who and "=" in options.who and not Path(options.who).exists():
+        options.settings.insert(0, options.who)
+        options.who = None
+    if not options.who and not options.like:
+        first = f" before '{options.settings[0]}'" if options.settings else ""
+        raise BadInput(
+            f"WHO is missing{first}: give winner, a contestant, v2, v3 or a file, "
+            f"as in `curriculum run winner{''.join(f' {word}' for word in options.settings[:1])}`"
+        )
+    if options.resume and (options.checkpoint or options.tournament or options.curriculum or options.like):
+        raise BadInput(
+            "--resume keeps what the run was started with: leave out --from, --tournament, --curriculum and --like"
+        )
+    if options.stage and not (options.resume or options.checkpoint):
+        raise BadInput(
+            f"--stage {options.stage} needs weights to begin with: use --from CHECKPOINT, or --resume --name RUN"
+        )
+
+
+def _check_deadline(options: argparse.Namespace) -> None:
+    """Raise BadInput for options that do not go with a deadline or a plan."""
+    deadline = "--hours" if options.hours else "--until" if options.until else None
+    if deadline and options.like:
+        raise BadInput(
+            f"{deadline} and --like {options.like} both say how long the stages are: a control has the tokens of its "
+            "run, so leave one of them out"
+        )
+    if options.plan and (options.resume or options.choose):
+        other = "--resume" if options.resume else "--choose"
+        raise BadInput(f"--plan is of a new run: leave out {other}")
 
 
 def _check_interventions(options: argparse.Namespace) -> None:
@@ -157,6 +187,7 @@ def _check_interventions(options: argparse.Namespace) -> None:
 def _check_choose(options: argparse.Namespace) -> None:
     """Raise BadInput for options that do not go with --choose."""
     excluded = {"--curriculum": options.curriculum, "--like": options.like, "--stage": options.stage}
+    excluded |= {"--hours": options.hours, "--until": options.until}
     problems = [f"--choose and {option} both say what is trained: choose one" for option, v in excluded.items() if v]
     if options.resume:
         problems.append("--choose continues by itself: leave out --resume, and give the same --name")

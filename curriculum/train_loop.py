@@ -23,6 +23,7 @@ from curriculum.border import Border
 from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, planned_steps
 from curriculum.interventions import Interventions
 from curriculum.measurements import Measurements
+from curriculum.pacer import Pacer
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
 from curriculum.retention import pruning
@@ -76,12 +77,13 @@ class CurriculumRun:
         stop_requested: Callable[[], bool] | None = None,
         on_batch: Callable[[int], None] = lambda step: None,
         objective: Callable[[Hamner], nn.Module] = Objective,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the run's text and model from its config.json, at step 0.
 
         attempt: how many times the run has been started, this one included. stop_requested: whether to save and
         leave after this step; default: the file .stop exists. on_batch: called with the global step before each.
-        objective: the training loss.
+        objective: the training loss. clock: of the deadline, in seconds.
         """
         document, where = read_json(folder / "config.json"), str(folder / "config.json")
         self.folder, self.config = folder, parse(Config, document["config"], where)
@@ -90,6 +92,7 @@ class CurriculumRun:
         self.stages = self.plan.stages
         torch.set_num_threads(threads_here(self.config.compute.worker_threads, self.config.compute.device))
         self.log = RunLogger(folder, writes=rank() == 0)
+        self.pacer = Pacer(document, self.stages, self.config, self.log, clock)
         self.session = Session(
             self._setup(document, objective),
             folder / "data",
@@ -152,6 +155,7 @@ class CurriculumRun:
             lambda: {"attempt": self._attempt, "elapsed_seconds": self.log.seconds},
             lambda state: self.log.add_seconds(state["elapsed_seconds"]),
         )
+        session.register("pace", self.pacer.state, self.pacer.load_state)
         session.register_tensors(
             "average", lambda: self.judge.tensors(), lambda tensors: self.judge.load_tensors(tensors)
         )
@@ -171,9 +175,13 @@ class CurriculumRun:
         self._open_log(is_new=not saved)
         if not saved:
             self.beginning.begin()
+        self.pacer.lap(None)
         try:
             self.place = self.interventions.apply(self.place, self.stages)
             while self.place.stage_index < len(self.stages):
+                if self.place.stage_step == 0 and self.pacer.leaves_out(self.place):
+                    self.place = replace(self.place, stage_index=self.place.stage_index + 1)
+                    continue
                 self._run_stage(self._stage(self.place.stage_index))
         except Diverged as error:
             self.session.wait()
@@ -211,6 +219,7 @@ class CurriculumRun:
             self._after_step(stage, row, is_last=reason is not None)
         self.place = self.border.end_stage(stage, self.place, reason, self.judge.last_loss)
         self._save(wait=True)
+        self.pacer.lap("ending")
         self.log.write_stages(self.place.records)
         if self.border.must_stop(self.place):
             raise Stopped(": the loss of the stage was rising, and after_rising_loss = stop")
@@ -223,9 +232,7 @@ class CurriculumRun:
 
     def budget(self) -> list[StageBudget]:
         """The rows of each stage from the present one on, planned from what has been read so far."""
-        index = self.place.stage_index
-        stages = self.stages[index:]
-        steps = planned_steps(stages, self.settings, self.place.steps_before(index))
+        stages, steps = self.stages[self.place.stage_index :], self.pacer.steps(self.place, self.session.global_step)
         return plan_budget(stages, steps, self.settings.batch_size, self.session.trainer.mixer.rows_left())
 
     def begin_stage(self, stage: Stage) -> None:
@@ -239,7 +246,7 @@ class CurriculumRun:
         )
         keep = self.keeps_optimizer and bool(place.records) and not place.has_fresh_optimizer
         trainer.begin(rate, 0 if keep else self.settings.warmup_steps, keep_optimizer=keep)
-        self._open_stage(stage, place.stage_index, mix)
+        self._open_stage(stage, place.stage_index, mix, budget[0].steps if self.pacer.deadline else None)
         start_losses = self._losses_at_border() or self.measurements.heldout_losses(trainer.hamner)
         self.place = place.with_stage_begun(mix, rows_before, start_losses)
         self.log.say(
@@ -247,11 +254,12 @@ class CurriculumRun:
             + f"{rate * place.rate_scale:.3g}"
             + ("" if place.records else f"; held out {listed(start_losses)}")
         )
+        self.pacer.begin_stage(place, budget[0].steps)
 
-    def _open_stage(self, stage: Stage, index: int, mix: Mapping[str, float]) -> None:
+    def _open_stage(self, stage: Stage, index: int, mix: Mapping[str, float], length: int | None = None) -> None:
         stage = stage.model_copy(update={"mix": mix})  # judged by what it reads, not by what it asked for
         self.judge = StageJudge(self.session.trainer.hamner, stage, self.measurements.plateau_rows(stage), self.config)
-        self.stage_end = StageSchedule(stage, self.settings, is_last=index == len(self.stages) - 1)
+        self.stage_end = StageSchedule(stage, self.settings, is_last=index == len(self.stages) - 1, length=length)
 
     def _losses_at_border(self) -> dict[str, float] | None:
         """Return the held-out losses of the stage before, when the weights are still those it was measured with."""
@@ -273,7 +281,7 @@ class CurriculumRun:
         groups, state, model, tokenizer = self.session.contents()
         weights = groups["model"] if best == "raw" else dict(average.state_dict())
         checkpoint.save(self.folder / "final", {"model": weights}, state, model, tokenizer)
-        final = {"weights": best, "heldout_loss": losses[best], "mixed": mixed}
+        final = {"weights": best, "heldout_loss": losses[best], "mixed": mixed} | self.pacer.finish()
         self.log.write_stages(self.place.records, final)
         self.log.say(
             f"final/ holds the {best} weights; held out, on the last stage's mix: {listed(mixed)}; finished: "
@@ -290,12 +298,15 @@ class CurriculumRun:
         self._leave_out_exhausted()
         self._on_batch(self.session.global_step)
         row = self.session.step(self.stage_end.rate_scale(self.place.stage_step) * self.place.rate_scale)
+        self.pacer.lap("step")
         is_finite = math.isfinite(row["loss"])
         if not is_finite:
             self.log.say(f"  step {row['step']}: the loss is {row['loss']}; the step changes nothing")
         self.place = self.place.with_step((row["loss"],) if is_finite else ())
         stage_step = self.place.stage_step
         ending = self.judge.after_step(self.session.trainer.hamner, stage_step, row["loss"])
+        self.pacer.lap("evaluation" if self.judge.due(stage_step) else "step")
+        self.pacer.correct(self.place, self.session.global_step, self.stage_end)
         reason = self.stage_end.after_step(stage_step, ending)
         if self.stage_end.is_decaying_from(stage_step):
             self._decay_from_best("worse")
@@ -324,7 +335,7 @@ class CurriculumRun:
                 f"  {name} has been read {mixer.epochs()[name]:.2f} times, as often as it may be by this stage, and "
                 f"leaves the mix at stage step {place.stage_step}: {listed(mix)}"
             )
-            if (place.mix or {}).get(name, 0.0) <= LARGE_SHARE or self.stage_end.end_step is not None:
+            if (place.mix or {}).get(name, 0.0) <= LARGE_SHARE or self.stage_end.is_falling:
                 continue
             if not self.stage_end.begin_decay(place.stage_step, "data"):
                 raise Exhausted(name)
@@ -346,6 +357,7 @@ class CurriculumRun:
         should_stop = self._should_stop()
         if self.session.take_checkpoint_request() or should_stop:
             self._save(wait=should_stop)
+        self.pacer.step_over(self.place, self.session.global_step)
         if should_stop:
             raise Stopped
 
@@ -377,18 +389,23 @@ class CurriculumRun:
     def _sample(self, row: Row) -> None:
         if self.session.rank != 0:
             return
-        trainer, tokenizer, step = self.session.trainer, self.session.tokenizer, self.session.global_step
-        samples = {
-            prompt_name(prompt): complete(
-                trainer.hamner, tokenizer, prompt, self.settings.sample_tokens, Sampling(), seed=step
-            )
+        self.pacer.lap("step")
+        stage, trainer = self.stages[self.place.stage_index], self.session.trainer
+        self.log.samples(stage.name, self.session.global_step, trainer.tokens_total, self.sample_texts())
+        self.pacer.lap("sample")
+
+    def sample_texts(self) -> dict[str, str]:
+        """What the model makes of each prompt."""
+        hamner, tokenizer, step = self.session.trainer.hamner, self.session.tokenizer, self.session.global_step
+        tokens = self.settings.sample_tokens
+        return {
+            prompt_name(prompt): complete(hamner, tokenizer, prompt, tokens, Sampling(), seed=step)
             for prompt in SAMPLE_PROMPTS
         }
-        self.log.samples(self.stages[self.place.stage_index].name, step, trainer.tokens_total, samples)
 
     def _show_progress(self, stage: Stage, row: Row) -> None:
         stopper, strikes = self.judge.stopper, self.settings.plateau.strikes
-        cap = stage.length(self.settings.max_steps)
+        cap = self.stage_end.length
         stop = cap if stage.steps else min(cap, stopper.earliest_stop(self.place.stage_step))
         is_fixed = bool(stage.steps or self.stage_end.end_step)
         self.log.progress(

@@ -30,10 +30,13 @@ def smoke_data(tmp_path_factory):
 
 @pytest.fixture
 def course(smoke_data, tmp_path):
-    """course(*stages, name, words=("key=value", ...)) -> a CurriculumRun of `v3` at smoke size in its own folder."""
+    """course(*stages, name, words=("key=value", ...)) -> a CurriculumRun of `v3` at smoke size in its own folder.
+
+    facts: what its config.json has beside the usual.
+    """
     before = torch.get_num_threads()
 
-    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", **arguments) -> CurriculumRun:
+    def make(*stages: Stage, words: tuple[str, ...] = (), name: str = "run", facts=(), **arguments) -> CurriculumRun:
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
@@ -47,6 +50,7 @@ def course(smoke_data, tmp_path):
                         "model": model_named("v3", config.size).model_dump(),
                         "curriculum": StagePlan(name="test", stages=stages).model_dump(mode="json"),
                     }
+                    | dict(facts)
                 )
             )
             (folder / "data").symlink_to(smoke_data)

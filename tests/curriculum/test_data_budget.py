@@ -1,11 +1,13 @@
 """The data budget: scarce text goes to its own stage first, nothing is dealt twice, a stage that starves is named."""
 
+import io
 import random
 
 import pytest
+from rich.console import Console
 
 from curriculum.budget import deal, limits, own_stage, plan_budget, planned_steps, served_first, thin_problems
-from curriculum.budget_table import share_text
+from curriculum.budget_table import budget_of, print_budget, share_text
 from curriculum.stages import EIGHT_STAGES, FLAT, Stage
 from hamner.config.schema import Curriculum
 
@@ -101,6 +103,22 @@ def test_a_stage_may_read_what_later_ones_do_not_need():
     budgets = plan_budget(stages, [100, 60], 10, left)
     assert [budget.granted["wiki"] for budget in budgets] == [400, 600]
     assert limits(budgets, {"wiki": 50}, left) == {"wiki": 50 + 1004 - 600}
+
+
+def test_the_table_numbers_the_stages_as_the_curriculum_does():
+    class Tokens:
+        def train(self, name):
+            return range(10**9)
+
+    console = Console(file=io.StringIO(), width=200)
+    budgets = budget_of(Tokens(), EIGHT_STAGES[6:], SETTINGS, {})
+    times = [["2.0 h", "Sun 23:00"], ["3.0 h", "Mon 02:00"]]
+    print_budget(console, budgets, Tokens(), SETTINGS, first_stage=6, times=times)
+    lines = [line.split() for line in console.file.getvalue().splitlines()]
+    assert [line[:6] for line in lines if "h" in line] == [
+        ["7", "synthesis", "7,000", "2.0", "h", "Sun"],
+        ["8", "voice", "7,000", "3.0", "h", "Mon"],
+    ]
 
 
 def test_a_share_that_cannot_be_had_is_printed_beside_what_can():
