@@ -124,7 +124,7 @@ def test_a_cap_may_be_raised_not_lowered():
 
 
 def test_a_raised_cap_lets_a_stage_that_is_not_over_run_longer(course):
-    words = ("curriculum.plateau.strikes=1000", "after_rising_loss=last", "max_steps=6")
+    words = ("min_steps=6", "strikes=99", "after_rising_loss=last", "max_steps=6")
     run = _stopped(course, stage("a", None), stage("b", None), after=9, words=words)
     changed = run.config.curriculum.model_copy(update={"max_steps": 10})
     _ask(run, run.config.model_copy(update={"curriculum": changed}))
