@@ -1,10 +1,13 @@
 """The tables of a finished run, and the commands that follow: at 80 columns, and in a terminal without Unicode."""
 
 import io
+import json
 import shlex
 
 import pytest
+from rich.console import Console
 
+from curriculum import launch
 from curriculum.stages import FLAT
 from curriculum.stages_table import losses_table, next_commands, stages_table
 from hamner.config.load import load_config
@@ -101,3 +104,15 @@ def test_a_control_is_set_beside_its_run_and_names_another_results_folder(tmp_pa
     folder = tmp_path / "curriculum" / "a-joint"
     lines = next_commands(folder, LAPTOP, {"stages": [{}, {}], "like": "a"})
     assert lines[1] == f"set it beside its run: curriculum compare a a-joint --results {tmp_path}"
+
+
+def test_a_finished_run_prints_its_tables_and_the_next_commands(tmp_path):
+    folder = tmp_path / "curriculum" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "stages.json").write_text(json.dumps({"run": "mine", "stages": _records()}))
+    facts = {"curriculum": {"stages": [{}] * 9, "like": None}}
+    console = Console(file=io.StringIO(), width=80)
+    assert launch._print_result(console, launch.Opened(folder, LAPTOP, facts, [], 1)) == 0
+    printed = console.file.getvalue()
+    for part in ("9 anneal", "gap", "finished: ", "hamner chat mine", "--curriculum joint --like mine", "tensorboard"):
+        assert part in printed

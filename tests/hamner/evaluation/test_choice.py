@@ -83,6 +83,19 @@ def test_neither_the_batch_nor_random_state_changes_a_mark(tokenizer, few, choic
     assert torch.equal(torch.get_rng_state(), state[0]) and random.getstate() == state[1]
 
 
+def test_workers_share_the_items_and_agree(few, choices, half_taught, monkeypatch):
+    alone, parts = mark_skills(half_taught, choices, CPU, batch_size=16), []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda hits: parts.append(hits.clone()))
+    for rank in range(2):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        mark_skills(half_taught, choices, CPU, batch_size=16)
+    assert (parts[0] * parts[1]).sum() == 0 and min(part.sum() for part in parts) > 0
+    together = ["".join(map(str, marks)) for marks in (parts[0] + parts[1]).tolist()]
+    assert together == ["".join(marks[name] for name in few.cells) for marks in alone]
+
+
 def test_candidates_are_a_few_different_answers_with_the_right_one_first():
     rng = random.Random(0)
     for task in TASKS:

@@ -24,6 +24,21 @@ def test_cached_hidden_states_equal_those_of_the_whole(kind):
         hamner.hidden_states(tokens[:, :1], cache)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_repeated_cache_continues_each_row_in_several_ways(kind):
+    model = small_model(num_layers=2, max_seq_len=40, **KINDS[kind])
+    hamner, cache = build(model, seed=1).eval(), KVCache(model, 9, batch=2)
+    tokens = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(0))
+    more = torch.randint(0, 300, (5, 4), generator=torch.Generator().manual_seed(1))
+    counts = torch.tensor([3, 2])
+    with torch.no_grad():
+        hamner.hidden_states(tokens, cache)
+        parts, _ = hamner.hidden_states(more, cache.repeated(counts, 13))
+        whole, _ = hamner.hidden_states(torch.cat((tokens.repeat_interleave(counts, dim=0), more), dim=1))
+    torch.testing.assert_close(parts, whole[:, 9:], atol=2e-5, rtol=0)
+    assert cache.length == 9
+
+
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_cache_takes_neither_more_tokens_nor_other_rows_than_it_has_room_for(masked):
     model = small_model(num_layers=1, document_mask=masked)
