@@ -24,7 +24,7 @@ from rich.console import Console
 from curriculum.budget import planned_steps
 from curriculum.comparison import SKILLS, ComparedRun, comparison_table, difference, group_by_curriculum, read_run
 from curriculum.controls import config_differences, control_plan, finished_run
-from curriculum.launch import Request, run_curriculum
+from curriculum.launch import Request, check_request, run_curriculum
 from curriculum.stages import CURRICULA, Stage, StagePlan
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
@@ -68,6 +68,7 @@ def choose_and_run(request: Request, config: Config, results: Path) -> int:
     assert request.name is not None
     console, folder = cli.console(), run_folder(results, "choice", request.name)
     _check_same_config(folder / "choice.json", config)
+    check_request(request, config, results)
     full = planned_steps(CURRICULA["flat"].stages, config.curriculum)
     _say_cost(console, config, full)
     write_json(folder / "choice.json", {"config": config.model_dump(mode="json"), "choice": None})

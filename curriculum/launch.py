@@ -111,6 +111,13 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
                 leave(ray)
 
 
+def check_request(request: Request, config: Config, results: Path) -> None:
+    """Raise BadInput with all that is wrong with a new run; nothing is written."""
+    problems = Problems()
+    _check_new(request, config, results, {}, problems)
+    problems.raise_all()
+
+
 def _only_plan(console: Console, request: Request, config: Config, results: Path) -> int:
     """Print the plan of a run whose folder, with its text, is then removed; returns exit code 0."""
     facts: dict[str, Any] = {"kind": "curriculum"}

@@ -41,6 +41,7 @@ def test_every_command_line_is_understood(line, monkeypatch, capsys):
     assert importlib.import_module(module).main(arguments) in (0, 2)
     err = capsys.readouterr().err
     assert "unknown" not in err and "usage" not in err, err
+    assert not Path("/nonexistent").exists()  # what is refused has written nothing
 
 
 def test_every_command_is_in_readme():
