@@ -39,7 +39,7 @@ demo: .venv/installed
 	echo "    tournament --plan               # what a league on this machine would cost"
 
 test: .venv/installed
-	@echo "the quick tests: about 10 minutes on two idle cores"
+	@echo "the quick tests: seven to ten minutes on two idle cores"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # without the tests that run whole leagues and curricula
