@@ -21,15 +21,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from curriculum.budget import planned_steps
+from curriculum.ancestor import ancestor_rows
+from curriculum.budget import planned_steps, thin_problems
+from curriculum.budget_table import budget_of
 from curriculum.comparison import SKILLS, ComparedRun, comparison_table, difference, group_by_curriculum, read_run
 from curriculum.controls import config_differences, control_plan, finished_run
 from curriculum.launch import Request, check_request, run_curriculum
 from curriculum.stages import CURRICULA, Stage, StagePlan
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
+from hamner.data.corpus import Corpus
+from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
-from hamner.runs.files import read_json_as, write_json, write_text
+from hamner.runs.files import read_json, read_json_as, write_json, write_text
 from hamner.runs.folders import run_folder
 
 SEEDS = 3
@@ -80,6 +84,8 @@ def choose_and_run(request: Request, config: Config, results: Path) -> int:
             code = _run_once(_part(request, kind, seed, file), part_config, results)
             if code:
                 return code
+            if (seed, kind) == (0, "flat") and not request.allow_thin:
+                _check_full_budget(run_folder(results, "curriculum", f"{request.name}-flat0"), config)
     choice = _compare(console, request.name, results)
     gaps = {kind: {"difference": mean, "interval": interval} for kind, (mean, interval) in choice.gaps.items()}
     document = {"kind": choice.kind, "reason": choice.reason, "less_joint": gaps}
@@ -90,6 +96,16 @@ def choose_and_run(request: Request, config: Config, results: Path) -> int:
         curriculum = str(folder / "joint.toml")
         write_text(folder / "joint.toml", curriculum_text(longer(trial)))
     return _run_once(replace(request, curriculum=curriculum), config, results)
+
+
+def _check_full_budget(first: Path, config: Config) -> None:
+    """Raise BadInput where the run in full would starve, from the text of the first small run in its folder."""
+    corpus, stages = Corpus(first / "data", Tokenizer.load(first / "data").sha256), CURRICULA["flat"].stages
+    source, settings = read_json(first / "config.json")["from"], config.curriculum
+    rows_read = ancestor_rows(source, corpus, stages, settings.seq_len) if source else {}
+    problems = thin_problems(budget_of(corpus, stages, settings, rows_read), settings.max_epochs)
+    if problems:
+        raise BadInput(problems)
 
 
 def small_config(config: Config) -> Config:

@@ -21,7 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from curriculum.controls import TAKEN_OVER, config_differences, finished_folder
+from curriculum.controls import TAKEN_OVER, config_differences, finished_folder, rate_scales
 from hamner.config.errors import BadInput
 from hamner.runs.files import read_json, read_json_as
 from hamner.runs.tables import Column, fitted_table
@@ -78,6 +78,7 @@ def read_run(results: Path, name: str) -> ComparedRun:
         {
             **{key: document[key] for key in TAKEN_OVER if key in document and key not in ("who", "name", "tokenizer")},
             "config": {key: value for key, value in config.items() if key != "seed"},
+            "learning_rate_scale": rate_scales(document),
             "sources": sorted(measurements),
             "tokenizer": manifest["tokenizer_sha256"],
         },

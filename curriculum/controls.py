@@ -74,6 +74,12 @@ def facts_of(folder: Path) -> dict[str, Any]:
     return read_json_as(path, lambda document: {key: document[key] for key in TAKEN_OVER if key in document})
 
 
+def rate_scales(document: Mapping[str, Any]) -> list[float]:
+    """Factors of the learning rate that resumes of a run brought. document: its config.json."""
+    scales = (request["learning_rate_scale"] for request in document.get("interventions", ()))
+    return [scale for scale in scales if scale != 1]
+
+
 def config_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     """One line for each key that changes a number and in which two stored configs differ."""
     return (line for line in differences(dict(one), dict(other)) if not line.startswith(KEYS_THAT_MAY_DIFFER))
@@ -95,6 +101,8 @@ def finished_run(name: str, config: Config, results: Path) -> FinishedRun:
                 *differing,
             ]
         )
+    if read_json_as(path, rate_scales):
+        raise BadInput(f"--like {name}: its learning rate was scaled on a resume, which a control cannot repeat")
     records = read_json_as(folder / "stages.json", lambda document: tuple(document["stages"]))
     return FinishedRun(name, plan, records)
 

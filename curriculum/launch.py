@@ -21,9 +21,9 @@ from curriculum.controls import facts_of, finished_folder
 from curriculum.curricula import find_curriculum
 from curriculum.deadline import Deadline
 from curriculum.disk import check_disk
-from curriculum.plan import move_deadline, plan_stages
+from curriculum.plan import check_deadline, move_deadline, plan_stages
 from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, config_changes, record_changes, stored_config
-from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, stage_index
+from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, first_stage_problems, stage_index
 from curriculum.stages_table import losses_table, next_commands, stages_table
 from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
@@ -88,6 +88,8 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         if (run.folder / "final").is_dir() and not intervention.is_any:
             if list(config_changes(stored_config(run.folder).model_dump(), run.config.model_dump())):
                 console.print(f"{run.folder.name} is finished: the changed keys change nothing", soft_wrap=True)
+            if request.deadline:
+                console.print(f"{run.folder.name} is finished: the deadline changes nothing", soft_wrap=True)
             return _print_result(console, run)
         check_machine(run.config, _cores(run.config))
     with only_one(
@@ -99,11 +101,12 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
             console.print(description, soft_wrap=True)
         try:
             if request.is_resumed:
-                move_deadline(run.folder, request.deadline)
+                check_deadline(run.folder, request.deadline)
             _prepare(console, run, is_new=not request.is_resumed, allow_thin=request.allow_thin)
             if request.is_resumed:
                 for line in record_changes(run.folder, run.config, intervention, run.stages, run.facts["first_stage"]):
                     console.print(line, soft_wrap=True)
+                move_deadline(run.folder, request.deadline)
             return _train(console, run)
         finally:
             ray = sys.modules.get("ray")
@@ -181,6 +184,9 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
     with problems.collect():
         facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0
         facts["deadline"] = request.deadline.facts() if request.deadline else None
+        problems.found += first_stage_problems(
+            curriculum.stages, facts["first_stage"], has_deadline=request.deadline is not None
+        )
     with problems.collect():
         start = _starting_model(request, config, results, facts)
         problems.found += start.model.problems(config.curriculum.seq_len)
@@ -232,7 +238,7 @@ def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -
         if is_new:
             write_config(run.folder, config, run.facts)
         corpus = _prepare_text(console, run)
-        if is_new:
+        if is_new or not any((run.folder / "checkpoints").glob("step_*")):  # else stages were planned at each border
             problems = plan_stages(console, run.folder, run.stages, config, corpus, has_plan=False)
             if problems and not allow_thin:
                 raise BadInput(problems)

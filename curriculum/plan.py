@@ -18,12 +18,14 @@ from curriculum.budget import planned_steps, thin_problems
 from curriculum.budget_table import budget_of, print_budget
 from curriculum.deadline import Deadline, clock_text, duration_text
 from curriculum.forecast import forecast
+from curriculum.resume import newest_step
 from curriculum.stages import Stage, dropped_sources
 from curriculum.timekeeper import PARTS, Timekeeper, new_timekeeper
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config, Curriculum
 from hamner.data.corpus import Corpus
 from hamner.runs.files import read_json, write_json
+from hamner.runs.folders import now
 
 
 def plan_stages(
@@ -57,17 +59,25 @@ def plan_stages(
     return thin_problems(budgets, settings.max_epochs)
 
 
-def move_deadline(folder: Path, deadline: Deadline | None) -> None:
-    """Give a resumed run a new deadline, if there is one. Raises BadInput when the run's own is past."""
+def check_deadline(folder: Path, deadline: Deadline | None) -> None:
+    """Raise BadInput when the deadline of a resumed run is past, and it gets no new one."""
     document: Mapping[str, Any] = read_json(folder / "config.json")
     before = Deadline.from_facts(document.get("deadline"))
-    if deadline:
-        write_json(folder / "config.json", {**document, "deadline": deadline.facts()})
-    elif before and before.ends_at <= time.time():
+    if before and not deadline and before.ends_at <= time.time():
         raise BadInput(
             f"the deadline of {folder.name}, {document['deadline']['ends_at']}, is past: give it a new one with "
             "--hours or --until"
         )
+
+
+def move_deadline(folder: Path, deadline: Deadline | None) -> None:
+    """Give a resumed run a new deadline, if there is one; it is a change of the run."""
+    if not deadline:
+        return
+    document: Mapping[str, Any] = read_json(folder / "config.json")
+    change = {"key": "deadline", "before": document.get("deadline"), "now": deadline.facts()}
+    changes = [*document.get("changes", []), {"step": newest_step(folder), "time": now(), **change}]
+    write_json(folder / "config.json", {**document, "deadline": deadline.facts(), "changes": changes})
 
 
 def _times(seconds: Sequence[float], deadline: Deadline | None) -> list[list[str]]:

@@ -103,7 +103,7 @@ def record_changes(
         shutil.rmtree(folder / "final", ignore_errors=True)
         document["interventions"] = [*document.get("interventions", []), entry]
     else:
-        step = _newest_step(folder)
+        step = newest_step(folder)
     document["changes"] = [
         *document.get("changes", []),
         *({"step": step, "time": now(), **change} for change in changes),
@@ -168,6 +168,6 @@ def _checked_step(
     return int(newest.state["step"])
 
 
-def _newest_step(folder: Path) -> int:
+def newest_step(folder: Path) -> int:
     """The step of the newest checkpoint by its name; 0 without one."""
     return max((int(path.name[5:]) for path in (folder / "checkpoints").glob("step_*")), default=0)

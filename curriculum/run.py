@@ -28,7 +28,7 @@ from hamner.config.errors import BadInput
 from hamner.runs.cli import Parser, add_run_options, number, read_config, run_command, whole_number
 
 EXAMPLES = (
-    "curriculum run winner --config laptop --name first            # the newest tournament's winner, eight stages",
+    "curriculum run winner --config laptop --name first            # the newest tournament's winner, all stages",
     "curriculum run winner --resume --name first                   # continue that run from its last checkpoint",
     "curriculum run v3 --curriculum mine.toml batch_size=16        # the preset V3 through stages of your own",
 )
@@ -145,6 +145,9 @@ def _check_start(options: argparse.Namespace) -> None:
         raise BadInput(
             "--resume keeps what the run was started with: leave out --from, --tournament, --curriculum and --like"
         )
+    if options.like and (options.stage or (options.tournament and not options.who)):
+        given = "--stage" if options.stage else "--tournament"
+        raise BadInput(f"--like takes stages and model over from its run: leave out {given}")
     if options.stage and not (options.resume or options.checkpoint):
         raise BadInput(
             f"--stage {options.stage} needs weights to begin with: use --from CHECKPOINT, or --resume --name RUN"

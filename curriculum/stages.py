@@ -173,6 +173,15 @@ def dropped_sources(stages: Iterable[Stage]) -> Iterator[str]:
             )
 
 
+def first_stage_problems(stages: Sequence[Stage], index: int, *, has_deadline: bool) -> Iterator[str]:
+    """What is wrong with a run that begins with the stage of this 0-based index, one line a problem."""
+    if stages[index].run_share and not has_deadline:  # with a deadline the hours are its length
+        yield (
+            f"stage '{stages[index].name}' is a share of the whole run, and no stage comes before it: begin with an "
+            "earlier one, or give it steps in a curriculum file of your own"
+        )
+
+
 def decay_problems(plan: StagePlan, settings: Curriculum) -> Iterator[str]:
     """What is wrong with the config's decay for these stages, one line a problem."""
     last = plan.stages[-1]

@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from curriculum.controls import CONTROLS
 from curriculum.endings import short_ending
 from curriculum.place import measured
 from hamner.config.load import config_names, load_config
@@ -107,7 +108,7 @@ def next_commands(folder: Path, config: Config, curriculum: Mapping[str, Any]) -
     like = curriculum.get("like")
     if like:
         lines.append(f"set it beside its run: curriculum compare {shlex.quote(like)} {name}{place}")
-    elif len(curriculum["stages"]) > 1:
+    elif len(curriculum["stages"]) > 1 and curriculum["name"] not in CONTROLS:  # as --choose may have found best
         lines.append(
             f"was the order worth it? curriculum run --curriculum joint --like {name} --name {name}-joint"
             f"{_config_option(folder, config)}{place}, then curriculum compare {name} {name}-joint{place}"

@@ -211,7 +211,8 @@ class Timekeeper:
         """Load what state() returned; returns the seconds that have passed since."""
         for part, (seconds, count, pace) in state["means"].items():
             self._means[part] = Mean(PARTS[part], seconds, count, pace)
-        return self.clock() - float(state["at"])
+        since = max(float(state["at"]), self.deadline.began_at if self.deadline else 0.0)
+        return max(self.clock() - since, 0.0)
 
 
 def new_timekeeper(

@@ -20,7 +20,7 @@ from torch import nn
 
 from curriculum.beginning import Beginning
 from curriculum.border import Border
-from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, planned_steps
+from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, planned_steps, thin_problems
 from curriculum.interventions import Interventions
 from curriculum.measurements import Measurements
 from curriculum.pacer import Pacer
@@ -239,6 +239,8 @@ class CurriculumRun:
         """Start a new mix and average, and a fresh AdamW with a warmup unless it is kept."""
         budget = self.budget()
         mix = dict(budget[0].mix)
+        for line in thin_problems(budget[:1], self.settings.max_epochs):
+            self.log.say(f"  {line}")
         trainer, place = self.session.trainer, self.place
         rate, rows_before = stage.learning_rate * self._rate_factor, trainer.mixer.rows_trained()
         trainer.mixer.start_stage(

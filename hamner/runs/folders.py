@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -216,7 +216,12 @@ def _is_failed_start(folder: Path, config: Config, facts: dict[str, Any]) -> boo
     except BadInput:
         return False
     # as JSON has them: a tuple is a list
-    return stored == config and stored_facts == json.loads(json.dumps(facts))
+    return stored == config and _without_clock(stored_facts) == _without_clock(json.loads(json.dumps(facts)))
+
+
+def _without_clock(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts but for those that differ from start to start."""
+    return {key: value for key, value in facts.items() if key not in ("deadline", "forecast")}
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:

@@ -223,7 +223,13 @@ class Session:
         return newest or (checkpoint.load(self.checkpoints / name) if name else None)
 
     def load(self, saved: Checkpoint) -> None:
-        """Continue exactly where a checkpoint of this run stands."""
+        """Continue exactly where a checkpoint of this run stands. Raises BadInput for one of an older version."""
+        missing = [name for name in self._owned if name not in saved.state]
+        if missing:
+            raise BadInput(
+                f"{saved.path} was written by an older version, which kept no {', '.join(missing)}: start a new run, "
+                f"with --from {saved.path} to begin with its weights"
+            )
         self.trainer.load(saved, saved.state["trainer"])
         for name, owned in self._owned.items():
             owned.load(saved.state[name])

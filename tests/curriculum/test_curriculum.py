@@ -263,6 +263,8 @@ REFUSED = {
     "no winner yet": (["winner"], "run `tournament` first"),
     "no such tournament": (["winner", "--tournament", "x"], "run `tournament` first"),
     "stage without weights": (["v3", "--stage", "3"], "--from CHECKPOINT"),
+    "decay alone": (["v3", "--stage", "anneal", "--from", "."], "no stage comes before it"),
+    "control of a part": (["--curriculum", "joint", "--like", "x", "--stage", "2", "--from", "."], "leave out --stage"),
     "unknown stage": (["v3", "--stage", "10", "--from", "."], "unknown stage '10'"),
     "unknown stage name": (["v3", "--stage", "voise", "--from", "."], "did you mean 'voice'"),
     "skipping without resume": (["v3", "--skip-batches", "3"], "use it with --resume"),

@@ -7,10 +7,11 @@ from datetime import datetime
 
 import pytest
 
+from curriculum import forecast
 from curriculum import run as command
 from curriculum.budget import planned_steps
 from curriculum.deadline import Deadline, clock_text, divided, duration_text, find_deadline
-from curriculum.plan import move_deadline
+from curriculum.plan import check_deadline, move_deadline
 from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import FLAT, Stage
 from curriculum.timekeeper import new_timekeeper
@@ -281,11 +282,15 @@ def test_a_deadline_that_is_past_needs_a_new_one_to_resume(tmp_path):
     past = Deadline(1000.0, 2000.0)
     (tmp_path / "config.json").write_text(json.dumps({"deadline": past.facts(), "other": 1}))
     with pytest.raises(BadInput, match="is past: give it a new one with --hours or --until"):
-        move_deadline(tmp_path, None)
+        check_deadline(tmp_path, None)
     later = Deadline(3000.0, time.time() + 1e6)
+    check_deadline(tmp_path, later)
     move_deadline(tmp_path, later)
     move_deadline(tmp_path, None)
+    check_deadline(tmp_path, None)
     document = json.loads((tmp_path / "config.json").read_text())
+    (change,) = document["changes"]
+    assert (change["key"], change["before"], change["now"]) == ("deadline", past.facts(), document["deadline"])
     assert Deadline.from_facts(document["deadline"]).ends_at == pytest.approx(later.ends_at) and document["other"] == 1
 
 
@@ -305,3 +310,16 @@ def test_the_plan_prints_time_and_text_and_leaves_nothing_behind(tmp_path, monke
     out = capsys.readouterr().out
     assert "until" in out and "Mon 06:5" in out and "neither max_steps nor a stage's own steps bind" in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_speed_is_measured_where_the_text_is_scarce(course):
+    run = course(*STAGES, words=(*LONG, "max_epochs=0.0001"))
+    run.close()
+    parts = forecast.measure(run.folder)
+    assert parts["step"] > 0 and parts["ending"] > 0 and not (run.folder / "checkpoints").exists()
+
+
+def test_time_before_a_new_deadline_was_given_is_not_called_lost():
+    document = {"deadline": Deadline(9000.0, 9900.0).facts(), "first_stage": 0}
+    keeper = new_timekeeper(document, FLAT, load_config("smoke"), lambda: 9010.0)
+    assert keeper.load_state({"means": {}, "at": 1000.0}) == 10.0

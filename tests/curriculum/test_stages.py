@@ -2,7 +2,16 @@
 
 import pytest
 
-from curriculum.stages import CURRICULA, DEFAULT, EIGHT_STAGES, decay_problems, stage_index, stage_problems
+from curriculum.stages import (
+    CURRICULA,
+    DEFAULT,
+    EIGHT_STAGES,
+    FLAT,
+    decay_problems,
+    first_stage_problems,
+    stage_index,
+    stage_problems,
+)
 from hamner.config.errors import BadInput
 from hamner.config.schema import Curriculum
 
@@ -97,6 +106,13 @@ def test_a_share_of_the_run_is_one_length_and_needs_stages_before_it():
     assert "give one of them" in next(stage_problems(both))
     endless = [EIGHT_STAGES[0].model_copy(update={"schedule": "linear"})]
     assert "give steps, or run_share" in next(stage_problems(endless))
+
+
+def test_a_run_does_not_begin_with_a_share_of_itself():
+    (problem,) = first_stage_problems(FLAT, 8, has_deadline=False)
+    assert "stage 'anneal' is a share of the whole run, and no stage comes before it" in problem
+    assert not list(first_stage_problems(FLAT, 8, has_deadline=True))
+    assert not list(first_stage_problems(FLAT, 7, has_deadline=False))
 
 
 def test_a_second_decay_is_refused():

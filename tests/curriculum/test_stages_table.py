@@ -86,7 +86,7 @@ def test_records_of_an_older_run_are_shown_too():
 
 def test_the_next_commands_are_whole(tmp_path, monkeypatch):
     monkeypatch.setenv("HAMNER_RESULTS", str(tmp_path))
-    folder, stages = tmp_path / "curriculum" / "my run", {"stages": [{}, {}], "like": None}
+    folder, stages = tmp_path / "curriculum" / "my run", {"name": "flat", "stages": [{}, {}], "like": None}
     lines = next_commands(folder, LAPTOP, stages)
     assert lines[0] == "talk to it: hamner chat 'my run'"
     control = lines[1].split("? ")[1].split(", then ")[0]
@@ -106,11 +106,16 @@ def test_a_control_is_set_beside_its_run_and_names_another_results_folder(tmp_pa
     assert lines[1] == f"set it beside its run: curriculum compare a a-joint --results {tmp_path}"
 
 
+def test_joint_has_no_control_of_itself(tmp_path):
+    lines = next_commands(tmp_path / "curriculum" / "best", LAPTOP, {"name": "joint", "stages": [{}, {}], "like": None})
+    assert not any("joint --like" in line for line in lines)
+
+
 def test_a_finished_run_prints_its_tables_and_the_next_commands(tmp_path):
     folder = tmp_path / "curriculum" / "mine"
     folder.mkdir(parents=True)
     (folder / "stages.json").write_text(json.dumps({"run": "mine", "stages": _records()}))
-    facts = {"curriculum": {"stages": [{}] * 9, "like": None}}
+    facts = {"curriculum": {"name": "flat", "stages": [{}] * 9, "like": None}}
     console = Console(file=io.StringIO(), width=80)
     assert launch._print_result(console, launch.Opened(folder, LAPTOP, facts, [], 1)) == 0
     printed = console.file.getvalue()

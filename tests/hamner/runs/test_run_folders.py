@@ -66,6 +66,16 @@ def test_a_start_that_came_no_further_than_the_text_does_not_block_the_same_comm
         _open(tmp_path)
 
 
+def test_a_failed_start_with_another_deadline_is_the_same_command(tmp_path):
+    facts = [FACTS | {"deadline": {"ends_at": f"2026-11-30T0{hour}:00"}} for hour in (7, 8)]
+    folder = tmp_path / "curriculum" / "a"
+    folder.mkdir(parents=True)
+    write_config(folder, CONFIG, facts[0] | {"forecast": {"step": 1.0}})
+    assert open_run(tmp_path, "curriculum", "a", resume=False, config=CONFIG, facts=facts[1])[0] == folder
+    with pytest.raises(BadInput, match="exists already"):
+        open_run(tmp_path, "curriculum", "a", resume=False, config=CONFIG, facts=facts[1] | {"who": "another"})
+
+
 @pytest.mark.mended("--name of 300 letters")
 @pytest.mark.parametrize("letters", [256, 300, 5000])
 def test_a_name_too_long_for_a_folder_is_refused(tmp_path, letters):
