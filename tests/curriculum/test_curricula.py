@@ -157,6 +157,18 @@ def test_controls_repeat_the_tokens_of_their_run(tmp_path):
     assert all(stage.mix == only.mix and stage.levels == only.levels for stage in shuffled.stages)
 
 
+def test_a_control_cannot_repeat_a_rate_that_a_resume_scaled(tmp_path):
+    _finished_run(tmp_path)
+    path = tmp_path / "curriculum" / "base" / "config.json"
+    document = json.loads(path.read_text())
+    entry = {"step": 1, "stage": None, "keep_weights": False, "skip_batches": 2, "learning_rate_scale": 0.5}
+    path.write_text(json.dumps(document | {"interventions": [entry]}))
+    with pytest.raises(BadInput, match="its learning rate was scaled on a resume"):
+        find_curriculum("joint", "base", CONFIG, tmp_path)
+    path.write_text(json.dumps(document | {"interventions": [entry | {"learning_rate_scale": 1.0}]}))
+    find_curriculum("joint", "base", CONFIG, tmp_path)
+
+
 def _flat_run():
     """Two stages and the decay, as they were trained; the second had lost sft at its end."""
     records = (
