@@ -98,8 +98,8 @@ def test_an_exponential_fall_to_a_floor_ends_near_it(noise):
 def test_steady_progress_is_hardly_ever_stopped(noise, correlation):
     stopped = 0
     for seed in range(20):
-        stopped += _end(_steady(0.006), noise=noise, correlation=correlation, seed=seed)[1] is not None
-    assert stopped <= 1  # 5 % of 20 stages of 200 looks
+        stopped += _end(_steady(0.006), noise=noise, correlation=correlation, seed=seed, looks=80)[1] is not None
+    assert stopped <= 1  # 5 % of 20 stages of 80 looks
 
 
 @pytest.mark.parametrize(
