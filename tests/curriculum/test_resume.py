@@ -438,11 +438,11 @@ steps = 8
 def test_resume_and_change_by_command(commands, tmp_path):
     (tmp_path / "two.toml").write_text(TWO)
     words = "--config", "smoke", "--curriculum", str(tmp_path / "two.toml")
-    done = commands.run("curriculum.run", "v3", *words, "--name", "two")
+    done = commands.run("curriculum.run", "v3", *words, "--name", "two_stages")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "stage 'b' reads no synthetic and no tinystories any more" in done.stdout
-    folder = commands.results / "curriculum" / "two"
-    resume = "curriculum.run", "v3", "--resume", "--name", "two"
+    folder = commands.results / "curriculum" / "two_stages"
+    resume = "curriculum.run", "v3", "--resume", "--name", "two_stages"
     done = commands.run(*resume, "max_steps=14")
     assert done.returncode == 2 and "may be raised, not lowered" in done.stderr
     done = commands.run(*resume, "--skip-batches", "2")
