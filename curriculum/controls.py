@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curriculum.resume import MAY_DIFFER
 from curriculum.stages import EIGHT_STAGES, Stage, StagePlan
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.load import parse
@@ -28,21 +29,7 @@ from hamner.runs.folders import differences, run_folder, runs
 CONTROLS = ("joint", "shuffled")
 RECORDED = "seed"  # the third control, which is a curriculum of its own as well
 # A control's config may differ from its run's in these keys alone: they change no number of a stage of fixed length.
-KEYS_THAT_MAY_DIFFER = (
-    "tournament.",
-    "curriculum.plateau.",
-    "curriculum.max_steps",
-    "curriculum.after_rising_loss",
-    "curriculum.log_every",
-    "curriculum.sample_",
-    "curriculum.checkpoint_every",
-    "curriculum.keep_",
-    "curriculum.skill_items",
-    "compute.threads",
-    "compute.worker",
-    "compute.max_failures",
-    "compute.gpu_memory_gib",
-)
+KEYS_THAT_MAY_DIFFER = (*MAY_DIFFER, "curriculum.plateau.", "curriculum.after_rising_loss", "curriculum.skill_items")
 # What a control takes over beside config and stages: keys of config.json
 TAKEN_OVER = ("who", "name", "model", "tokenizer", "groups", "learning_rate_factor", "from")
 
@@ -82,7 +69,7 @@ def rate_scales(document: Mapping[str, Any]) -> list[float]:
 
 def config_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     """One line for each key that changes a number and in which two stored configs differ."""
-    return (line for line in differences(dict(one), dict(other)) if not line.startswith(KEYS_THAT_MAY_DIFFER))
+    return differences(dict(one), dict(other), KEYS_THAT_MAY_DIFFER)
 
 
 def finished_run(name: str, config: Config, results: Path) -> FinishedRun:

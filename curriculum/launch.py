@@ -22,7 +22,7 @@ from curriculum.curricula import find_curriculum
 from curriculum.deadline import Deadline
 from curriculum.disk import check_disk
 from curriculum.plan import check_deadline, move_deadline, plan_stages
-from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, config_changes, record_changes, stored_config
+from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, record_changes, stored_config
 from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, first_stage_problems, stage_index
 from curriculum.stages_table import losses_table, next_commands, stages_table
 from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
@@ -86,7 +86,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
     if request.is_resumed:
         intervention = _intervention(request, run.stages)
         if (run.folder / "final").is_dir() and not intervention.is_any:
-            if list(config_changes(stored_config(run.folder).model_dump(), run.config.model_dump())):
+            if stored_config(run.folder) != run.config:
                 console.print(f"{run.folder.name} is finished: the changed keys change nothing", soft_wrap=True)
             if request.deadline:
                 console.print(f"{run.folder.name} is finished: the deadline changes nothing", soft_wrap=True)
@@ -158,6 +158,7 @@ def _open(request: Request, config: Config | None, results: Path) -> tuple[Opene
             config=config,
             facts=facts,
             may_differ=MAY_DIFFER,
+            of_each_start=("deadline", "forecast"),
         )
         if request.is_resumed:
             problems.found += cap_problems(stored_config(folder), config)

@@ -23,25 +23,25 @@ from hamner.config.errors import BadInput
 from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json, read_json_as, write_json
-from hamner.runs.folders import now
+from hamner.runs.folders import changed_leaves, now
 
 # Beginnings of keys that change no number of a run, beside the order in which workers and threads add. A cap changes
 # none either as long as it rises: no stage that is over was longer.
 MAY_DIFFER = (
     "tournament.",
-    "compute.workers:",
-    "compute.worker_threads:",
-    "compute.threads:",
-    "compute.max_failures:",
-    "compute.gpu_memory_gib:",
-    "curriculum.max_steps:",
-    "curriculum.log_every:",
-    "curriculum.sample_every:",
-    "curriculum.sample_tokens:",
-    "curriculum.checkpoint_every:",
-    "curriculum.keep_checkpoints:",
-    "curriculum.keep_every:",
-    "curriculum.keep_stages:",
+    "compute.workers",
+    "compute.worker_threads",
+    "compute.threads",
+    "compute.max_failures",
+    "compute.gpu_memory_gib",
+    "curriculum.max_steps",
+    "curriculum.log_every",
+    "curriculum.sample_every",
+    "curriculum.sample_tokens",
+    "curriculum.checkpoint_every",
+    "curriculum.keep_checkpoints",
+    "curriculum.keep_every",
+    "curriculum.keep_stages",
 )
 
 
@@ -76,15 +76,6 @@ def stored_config(folder: Path) -> Config:
     return read_json_as(path, lambda document: parse(Config, document["config"], str(path)))
 
 
-def config_changes(before: Any, after: Any, key: str = "") -> Iterator[dict[str, Any]]:
-    """{key, before, now} of each leaf in which two configs, as JSON, differ."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in {**before, **after}:
-            yield from config_changes(before.get(name), after.get(name), f"{key}.{name}" if key else name)
-    elif before != after:
-        yield {"key": key, "before": before, "now": after}
-
-
 def record_changes(
     folder: Path, config: Config, intervention: Intervention, stages: Sequence[Stage], first_stage: int
 ) -> list[str]:
@@ -93,7 +84,8 @@ def record_changes(
     Call it with the lock of the run held.
     """
     document, asked = read_json(folder / "config.json"), config.model_dump(mode="json")
-    changes = list(config_changes(document["config"], asked))
+    changed = changed_leaves(document["config"], asked)
+    changes = [{"key": key, "before": before, "now": after} for key, before, after in changed]
     if not changes and not intervention.is_any:
         return []
     if intervention.is_any:

@@ -20,7 +20,6 @@ from hamner.runs.cli import Parser, add_run_options, read_config, run_command, w
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan seeds=2                      # what the league would cost with two seeds each; nothing starts",
-    "tournament --mixes 16 --target sft=.4,personal=.6     # one model, 16 mixes of the sources; proposes the next mix",
     "tournament --resume --name first               # continue that league from its last checkpoints",
 )
 

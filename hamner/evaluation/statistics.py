@@ -57,7 +57,9 @@ def binomial_error(hits: str) -> float:
 
 def binomial_tail(right: int, count: int, chance: float) -> float:
     """Probability that a guesser has `right` of `count` items or more right, each with probability `chance`."""
-    return math.fsum(math.comb(count, n) * chance**n * (1 - chance) ** (count - n) for n in range(right, count + 1))
+    from scipy.special import bdtrc
+
+    return float(bdtrc(right - 1, count, chance))
 
 
 def above_chance(marks: Mapping[str, str], chance: Mapping[str, float]) -> list[str]:

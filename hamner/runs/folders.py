@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -124,25 +124,26 @@ def open_run(
     config: Config | None,
     facts: dict[str, Any],
     may_differ: tuple[str, ...] = (),
+    of_each_start: tuple[str, ...] = (),
 ) -> tuple[Path, Config, dict[str, Any]]:
     """Choose the folder and the config of a run, new or resumed, and write nothing yet.
 
     config: None to resume with the stored one. facts: what config.json keeps beside the config. Returns folder, config
-    and facts, of a resumed run the stored ones, but for keys of the config that `may_differ` (beginnings of lines of
-    differences()). Raises BadInput for the name of an existing run without resume, for one that does not exist with it,
-    and for a config or fact that differs from the stored one, listing the differences.
+    and facts, of a resumed run the stored ones, but for keys of the config that `may_differ` (their beginnings).
+    of_each_start: facts that another start of the same command has otherwise, such as what the clock said. Raises
+    BadInput for the name of an existing run without resume, for one that does not exist with it, and for a config or
+    fact that differs from the stored one, listing the differences.
     """
     if not resume:
         if config is None:
             raise ValueError("a new run needs a config")
         folder = run_folder(results, kind, name or new_name())
-        _check_creatable(folder, config, facts)
+        _check_creatable(folder, config, facts, of_each_start)
         return folder, config, facts
     folder = _existing_run(results, kind, name)
     stored, stored_facts = _stored_config(folder / "config.json")
     requested = (config or stored).model_dump(mode="json")
-    changes = differences(stored.model_dump(mode="json"), requested)
-    problems = [line for line in changes if not line.startswith(may_differ)]
+    problems = list(differences(stored.model_dump(mode="json"), requested, may_differ))
     problems += list(differences(stored_facts, stored_facts | facts))
     if problems:
         raise BadInput(
@@ -184,13 +185,13 @@ def _stored_config(path: Path) -> tuple[Config, dict[str, Any]]:
     return config, facts
 
 
-def _check_creatable(folder: Path, config: Config, facts: dict[str, Any]) -> None:
+def _check_creatable(folder: Path, config: Config, facts: dict[str, Any], of_each_start: tuple[str, ...]) -> None:
     """Raise BadInput when a new run's folder holds a run already, or could not be created.
 
     One that a start has left, that came no further than the text, is used again with the same config.
     """
     try:
-        if folder.exists() and not _is_failed_start(folder, config, facts):
+        if folder.exists() and not _is_failed_start(folder, config, facts, of_each_start):
             raise BadInput(f"{folder} exists already: use --resume to continue that run, or choose another --name")
         parent = next(path for path in folder.parents if path.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
@@ -204,7 +205,7 @@ def _check_creatable(folder: Path, config: Config, facts: dict[str, Any]) -> Non
         )
 
 
-def _is_failed_start(folder: Path, config: Config, facts: dict[str, Any]) -> bool:
+def _is_failed_start(folder: Path, config: Config, facts: dict[str, Any], of_each_start: tuple[str, ...]) -> bool:
     """Whether a folder is empty, or holds but the config, the same, and the text that were there before training."""
     names = {path.name for path in folder.iterdir() if path.suffix not in (".lock", ".lease", ".tmp")}
     if not names:
@@ -216,12 +217,7 @@ def _is_failed_start(folder: Path, config: Config, facts: dict[str, Any]) -> boo
     except BadInput:
         return False
     # as JSON has them: a tuple is a list
-    return stored == config and _without_clock(stored_facts) == _without_clock(json.loads(json.dumps(facts)))
-
-
-def _without_clock(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts but for those that differ from start to start."""
-    return {key: value for key, value in facts.items() if key not in ("deadline", "forecast")}
+    return stored == config and not list(differences(stored_facts, json.loads(json.dumps(facts)), of_each_start))
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
@@ -242,10 +238,17 @@ def resume_command(command: str, folder: Path) -> str:
     return f"{command} --resume --name {folder.name}{place}"
 
 
-def differences(stored: Any, requested: Any, path: str = "") -> Iterator[str]:
-    """One line for each leaf in which two JSON values differ."""
+def changed_leaves(stored: Any, requested: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(dotted key, value before, value now) of each leaf in which two JSON values differ."""
     if isinstance(stored, dict) and isinstance(requested, dict):
         for key in [*stored, *(k for k in requested if k not in stored)]:
-            yield from differences(stored.get(key), requested.get(key), f"{path}.{key}" if path else str(key))
+            yield from changed_leaves(stored.get(key), requested.get(key), f"{path}.{key}" if path else str(key))
     elif stored != requested:
-        yield f"{path}: the run has {stored!r}, now {requested!r}"
+        yield path, stored, requested
+
+
+def differences(stored: Any, requested: Any, may_differ: tuple[str, ...] = ()) -> Iterator[str]:
+    """One line for each leaf in which two JSON values differ, but for keys that begin with one of `may_differ`."""
+    for key, before, now in changed_leaves(stored, requested):
+        if not key.startswith(may_differ):
+            yield f"{key}: the run has {before!r}, now {now!r}"

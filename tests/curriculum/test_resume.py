@@ -1,11 +1,13 @@
 """Resume with changes: keys that may differ, going back to a stage, passing over batches, the text of an ancestor."""
 
-import csv
 import json
 import math
 
 import pytest
 import torch
+from run_files import log as _log
+from run_files import records as _records
+from run_files import rows as _rows
 
 from curriculum.ancestor import TextPosition, position_line
 from curriculum.comparison import read_run
@@ -34,19 +36,6 @@ def stopper(steps):
     """Asks to stop after so many steps."""
     count = iter(range(steps))
     return lambda: next(count, steps) == steps - 1
-
-
-def _rows(run):
-    with (run.folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def _records(run):
-    return json.loads((run.folder / "stages.json").read_text())["stages"]
-
-
-def _log(run):
-    return (run.folder / "run.log").read_text()
 
 
 def _document(run):

@@ -1,10 +1,10 @@
 """What a run leaves on record: every held-out loss, every look, one TensorBoard run, and the words for them."""
 
-import csv
 import json
 from collections import Counter
 
 import pytest
+from run_files import rows_of as _rows
 
 from curriculum.endings import ending_words, look_columns, look_line, look_words, short_ending
 from curriculum.plateau import Look
@@ -19,11 +19,6 @@ OUT_OF_PHASE = (
     *("evaluate_every=3", "window_steps=12", "windows=2", "log_every=10", "max_steps=29"),
     *("curriculum.plateau.strikes=1000", "after_rising_loss=last"),
 )
-
-
-def _rows(folder):
-    with (folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def _events(folder):

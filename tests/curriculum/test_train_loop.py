@@ -1,11 +1,13 @@
 """The loop of a worker, without Ray: what ends a stage, what a border does, what is kept."""
 
-import csv
 import json
 import math
 
 import pytest
 import torch
+from run_files import log as _log
+from run_files import records as _told
+from run_files import rows as _rows
 
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
@@ -23,19 +25,6 @@ def stage(name, **more):
 LONG = ("curriculum.plateau.strikes=1000", "after_rising_loss=last")  # nothing but the cap ends a stage
 RISES = ("max_steps=42", "min_steps=42", "warmup_steps=4", "strikes=1")  # ... or a loss that rises
 WILD = stage("wild", learning_rate=1.0)
-
-
-def _rows(course):
-    with (course.folder / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def _told(course):
-    return json.loads((course.folder / "stages.json").read_text())["stages"]
-
-
-def _log(course):
-    return (course.folder / "run.log").read_text()
 
 
 def _run(course):

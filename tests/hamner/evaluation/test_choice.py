@@ -11,17 +11,12 @@ from hamner.data.synthetic_tasks import LEVELS, TASKS, Example, generate
 from hamner.evaluation.candidates import MOST, candidates, choice_chance
 from hamner.evaluation.chance import chance
 from hamner.evaluation.choice import choice_items, mark_skills
-from hamner.evaluation.skills import exact_match, skill_items
+from hamner.evaluation.skills import exact_match
 from hamner.evaluation.statistics import above_chance, accuracy, binomial_error, binomial_tail
-from hamner.model.loss import next_token_loss, token_losses
+from hamner.model.loss import token_losses
 from hamner.model.transformer import build
 
 CPU = Compute(device="cpu", precision="fp32")
-
-
-@pytest.fixture(scope="module")
-def few(tokenizer):
-    return skill_items(tokenizer, seed=1, heldout_fraction=0.05, count=3)
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +27,6 @@ def choices(tokenizer, few):
 def _model(tokenizer, **more):
     shape = {"hidden_size": 64, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "intermediate_size": 96}
     return build(ModelConfig(vocab_size=tokenizer.vocab_size, max_seq_len=256, **shape, **more), seed=0)
-
-
-@pytest.fixture(scope="module")
-def half_taught(tokenizer, few):
-    """A tiny model that has learnt about half of the short items' answers by heart."""
-    hamner = _model(tokenizer)
-    lengths = (few.answer * torch.arange(1, few.answer.shape[1] + 1)).amax(dim=1)
-    rows = lengths.argsort()[:100:2]
-    tokens, answer = few.tokens[rows, : lengths[rows].max()], few.answer[rows, : lengths[rows].max()]
-    adam = torch.optim.AdamW(hamner.parameters(), lr=6e-3)
-    for _ in range(40):
-        adam.zero_grad()
-        next_token_loss(hamner(tokens).logits, tokens, answer).backward()
-        adam.step()
-    return hamner
 
 
 def _one_by_one(hamner, tokenizer, example):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from hamner.config.errors import BadInput
-from hamner.config.schema import Compute, ModelConfig
+from hamner.config.schema import Compute
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data import split
 from hamner.data.synthetic_rows import SyntheticRows
@@ -17,42 +17,11 @@ from hamner.data.synthetic_tasks import LEVELS, TASKS
 from hamner.evaluation.skills import CELLS, exact_match, skill_items
 from hamner.evaluation.statistics import accuracy
 from hamner.inference.generate import Sampling, stream
-from hamner.model.loss import next_token_hits, next_token_loss
-from hamner.model.transformer import Output, build
+from hamner.model.loss import next_token_hits
+from hamner.model.transformer import Output
 
 CPU = Compute(device="cpu", precision="fp32")
 FRACTION = 0.05
-
-
-@pytest.fixture(scope="module")
-def few(tokenizer):
-    return skill_items(tokenizer, seed=1, heldout_fraction=FRACTION, count=3)
-
-
-@pytest.fixture(scope="module")
-def half_taught(tokenizer, few):
-    """A tiny model that has learnt the answers of about every other item that is not long, and little else."""
-    hamner = build(
-        ModelConfig(
-            vocab_size=tokenizer.vocab_size,
-            hidden_size=64,
-            num_layers=2,
-            num_heads=4,
-            num_kv_heads=2,
-            intermediate_size=96,
-            max_seq_len=256,
-        ),
-        seed=0,
-    )
-    lengths = (few.answer * torch.arange(1, few.answer.shape[1] + 1)).amax(dim=1)
-    rows = lengths.argsort()[:100:2]
-    tokens, answer = few.tokens[rows, : lengths[rows].max()], few.answer[rows, : lengths[rows].max()]
-    adam = torch.optim.AdamW(hamner.parameters(), lr=6e-3)
-    for _ in range(50):
-        adam.zero_grad()
-        next_token_loss(hamner(tokens).logits, tokens, answer).backward()
-        adam.step()
-    return hamner
 
 
 def _row(items, row):

@@ -20,7 +20,7 @@ def _gradients(hamner, tokens):
     return loss.item(), {name: weight.grad for name, weight in hamner.named_parameters()}
 
 
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow) if k == "experts" else k for k in KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.slow), "bf16"])
 def test_compiled_regions_give_the_gradients_of_the_eager_ones(kind, precision):
     torch._dynamo.reset()

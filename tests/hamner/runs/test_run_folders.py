@@ -71,9 +71,15 @@ def test_a_failed_start_with_another_deadline_is_the_same_command(tmp_path):
     folder = tmp_path / "curriculum" / "a"
     folder.mkdir(parents=True)
     write_config(folder, CONFIG, facts[0] | {"forecast": {"step": 1.0}})
-    assert open_run(tmp_path, "curriculum", "a", resume=False, config=CONFIG, facts=facts[1])[0] == folder
-    with pytest.raises(BadInput, match="exists already"):
-        open_run(tmp_path, "curriculum", "a", resume=False, config=CONFIG, facts=facts[1] | {"who": "another"})
+
+    def opened(facts, of_each_start=("deadline", "forecast")):
+        new = {"resume": False, "config": CONFIG, "facts": facts}
+        return open_run(tmp_path, "curriculum", "a", **new, of_each_start=of_each_start)[0]
+
+    assert opened(facts[1]) == folder
+    for arguments in ((facts[1] | {"who": "another"},), (facts[1], ())):
+        with pytest.raises(BadInput, match="exists already"):
+            opened(*arguments)
 
 
 @pytest.mark.mended("--name of 300 letters")
