@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PAGE = "docs/configuration.md"  # every key, its default, unit and meaning
 # of a path that somebody has named: too long, a loop, not a folder, shut
 PATH_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM)
+NOTHING_DONE = "use the same command again"
 RESUMABLE = "use --resume to continue from the last checkpoint"
 
 
@@ -293,4 +294,4 @@ def run_verb(
             raise BadInput(f"unknown command '{words[0]}'; {did_you_mean(verb, list(verbs))}")
         return int(importlib.import_module(verbs[verb][0]).main(words[1:]))
 
-    return run_command(command, arguments)
+    return run_command(command, arguments, stopped=NOTHING_DONE)  # a command that has begun says its own way on

@@ -17,7 +17,7 @@ from hamner.runs.files import write_text
 
 # fmt: off
 NAMES = (
-    "ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOLCK", "ESTALE", "ENOTCONN", "ESHUTDOWN", "ETIMEDOUT",
+    "ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOLCK", "ESTALE", "ENOTCONN", "ESHUTDOWN", "ETIMEDOUT",
     "EHOSTDOWN", "EHOSTUNREACH", "ENODEV", "ENXIO", "EREMOTEIO", "ENOMEDIUM", "EUCLEAN",
 )
 # fmt: on
