@@ -30,7 +30,9 @@ Array = npt.NDArray[np.float64]
 
 DRAWS = 4096  # of the widths
 SAMPLES_PER_DRAW = 4  # of the true losses
-DRIFT_WIDTH = 0.1  # prior of δ, in widths of the field
+DRIFT_PROBABILITY = 0.25  # prior: that ranks drift between rounds at all
+DRIFT_WIDTH = 0.5  # ... and then how far, in widths of the field
+NOISE_JUMP = 0.7  # standard deviation of the logarithm of the seed noise's ratio in two consecutive rounds: a factor of 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,48 +57,55 @@ class Chance:
     regret: float
 
 
-def chance_of_best(rounds: Sequence[RoundEvidence], *, draws: int = DRAWS, seed: int = 0) -> dict[str, Chance]:
+@dataclass(frozen=True)
+class BestOfAll:
+    """What a league says of all its contestants. Widths are medians, nats per token."""
+
+    chances: dict[str, Chance]
+    spread: float  # standard deviation of the true losses at the league's end: τ
+    drift: tuple[float, ...]  # of each round: standard deviation of true losses there less those at the end
+
+
+def best_of_all(rounds: Sequence[RoundEvidence], *, draws: int = DRAWS, seed: int = 0) -> BestOfAll | None:
     """P(best of all) and expected regret of each contestant of the first round.
 
-    Empty where the last round's seed noise is unknown: nothing can be said then. Raises ValueError for a round whose
+    None where the last round's seed noise is unknown: nothing can be said then. Raises ValueError for a round whose
     contestants were not in the one before.
     """
     if not rounds or rounds[-1].df <= 0:
-        return {}
+        return None
     names = list(rounds[0].names)
-    for before, after in zip(rounds, rounds[1:], strict=False):
+    for before, after in itertools.pairwise(rounds):
         strangers = set(after.names) - set(before.names)
         if strangers:
             raise ValueError(f"{', '.join(sorted(strangers))} played a round but not the one before")
     if len(names) == 1:
-        return {names[0]: Chance(1.0, 0.0)}
-    losses = _losses_at_the_end(rounds, names, draws, np.random.default_rng(seed))
+        return BestOfAll({names[0]: Chance(1.0, 0.0)}, 0.0, (0.0,) * len(rounds))
+    rng = np.random.default_rng(seed)
+    variances, coefficients, prior = _draw_widths(rounds, draws, rng)
+    means, factors, likelihood = _Model(rounds, names).posterior(variances, coefficients)
+    chosen = _resample(prior + likelihood, SAMPLES_PER_DRAW * draws, rng)
+    unit = rng.standard_normal((len(chosen), len(names), 1))
+    losses = means[chosen] + (factors[chosen] @ unit)[:, :, 0]  # (S, N) true ones at the end, less the field's mean
     best = losses.argmin(axis=1)
     regrets = (losses - losses.min(axis=1, keepdims=True)).mean(axis=0)
-    return {name: Chance(float((best == i).mean()), float(regrets[i])) for i, name in enumerate(names)}
+    chances = {name: Chance(float((best == i).mean()), float(regrets[i])) for i, name in enumerate(names)}
+    drifts = np.sqrt(np.cumsum(coefficients[chosen, : len(rounds) - 1][:, ::-1], axis=1)[:, ::-1])
+    drift = (*map(float, np.median(drifts, axis=0)), 0.0)
+    return BestOfAll(chances, float(np.median(np.sqrt(variances[chosen]))), drift)
 
 
-def _losses_at_the_end(
-    rounds: Sequence[RoundEvidence], names: Sequence[str], draws: int, rng: np.random.Generator
-) -> Array:
-    """Samples (S, N) of true losses at the league's end, each less the field's mean."""
-    model = _Model(rounds, names)
-    widths, coefficients = _draw_widths(rounds, draws, rng)
-    means, factors, likelihood = model.posterior(widths, coefficients)
-    weights = np.exp(likelihood - likelihood.max())
-    # systematic resampling: less noise than independent draws
-    samples = SAMPLES_PER_DRAW * draws
-    places = (np.arange(samples) + rng.random()) / samples * weights.sum()
-    chosen = np.minimum(np.searchsorted(np.cumsum(weights), places), draws - 1)
-    unit = rng.standard_normal((samples, len(names), 1))
-    return means[chosen] + (factors[chosen] @ unit)[:, :, 0]
+def _resample(likelihood: Array, samples: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Indices of so many draws by their likelihood; systematic, which is less noisy than one by one."""
+    cumulative = np.cumsum(np.exp(likelihood - likelihood.max()))
+    places = (np.arange(samples) + rng.random()) / samples * cumulative[-1]
+    return np.minimum(np.searchsorted(cumulative, places), len(likelihood) - 1)
 
 
-def _draw_widths(rounds: Sequence[RoundEvidence], draws: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """(draws,) τ², and (draws, T) coefficients of the model's other terms: δ² of each round but the last, noise of
-    each, and what of it two rounds have in common.
+def _draw_widths(rounds: Sequence[RoundEvidence], draws: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Draws from the priors: τ² (draws,), coefficients (draws, T) of the model's other terms, log weights (draws,).
 
-    Half-Cauchy by strata; the scale of a round's covariance by its own residuals, an inverse χ².
+    Terms: δ² of each round but the last, the noise of each round, and what of it two rounds have in common.
     """
     field = max(float(np.std(rounds[0].means, ddof=1)), 1e-12)
 
@@ -107,11 +116,21 @@ def _draw_widths(rounds: Sequence[RoundEvidence], draws: int, rng: np.random.Gen
         return width * np.tan(np.pi / 2 * strata())
 
     spread = half_cauchy(field)
-    drifts = [half_cauchy(DRIFT_WIDTH * field) for _ in rounds[:-1]]
+    do_ranks_drift = strata() < DRIFT_PROBABILITY
+    drifts = [np.where(do_ranks_drift, half_cauchy(DRIFT_WIDTH * field), 0.0) for _ in rounds[:-1]]
     noise = [row.df / rng.chisquare(row.df, draws) if row.df > 0 else np.zeros(draws) for row in rounds]
     lasting = strata()
     pairs = [lasting * (noise[a] * noise[b]) ** 0.5 for a, b in itertools.combinations(range(len(rounds)), 2)]
-    return spread**2, np.stack([*(drift**2 for drift in drifts), *noise, *pairs], axis=1)
+    known = [row for row in rounds if row.df > 0]
+    logs = [0.5 * np.log(n * _seed_variance(row)) for row, n in zip(rounds, noise, strict=True) if row.df > 0]
+    jumps = sum(((b - a) / NOISE_JUMP) ** 2 for a, b in itertools.pairwise(logs)) if len(known) > 1 else 0.0
+    coefficients = np.stack([*(drift**2 for drift in drifts), *noise, *pairs], axis=1)
+    return spread**2, coefficients, np.broadcast_to(-0.5 * jumps, draws)
+
+
+def _seed_variance(row: RoundEvidence) -> float:
+    """Variance of one seed of the mean contestant, nats² per token²."""
+    return max(float(np.mean(np.diag(row.covariance) * row.seeds)), 1e-24)
 
 
 class _Model:
@@ -149,9 +168,9 @@ class _Model:
         solved = np.linalg.solve(covariance, np.broadcast_to(right, (len(spread), *right.shape)))
         means = spread[:, None] * (to_truth.T @ solved[:, :, :1])[:, :, 0]
         shrunk = np.eye(count) - spread[:, None, None] * (to_truth.T @ solved[:, :, 1:])
-        factors = np.linalg.cholesky(spread[:, None, None] * (shrunk + 1e-9 * np.eye(count)))
+        root = np.linalg.cholesky(spread[:, None, None] * (shrunk + 1e-9 * np.eye(count)))
         squares = (self._seen[None, :] * solved[:, :, 0]).sum(axis=1)
-        return means, factors, -0.5 * (np.linalg.slogdet(covariance)[1] + squares)
+        return means, np.asarray(root, np.float64), -0.5 * (np.linalg.slogdet(covariance)[1] + squares)
 
 
 def _contrasts(size: int) -> Array:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +24,7 @@ from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import entrants, flops_per_token, twins
 from tournament.gpu_memory import memory_estimate, share
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
+from tournament.step_timing import measured_step_seconds, recorded_step_seconds, slots
 
 # Columns of the memory table and the terms of MemoryEstimate that each sums.
 MEMORY_COLUMNS = {
@@ -66,9 +69,26 @@ def plan_rows(config: Config) -> list[dict[str, Any]]:
     return rows
 
 
-def print_plan(config: Config, *, as_json: bool) -> None:
-    """Print the plan on stdout: tables, or one JSON object a line."""
-    rows = plan_rows(config)
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a plan."""
+
+    like: Path | None = None  # folder of an earlier league, for its speed and its noise
+    should_measure: bool = False  # the seconds of a step, here
+    should_simulate: bool = False
+    as_json: bool = False
+
+
+def print_plan(config: Config, request: Request) -> None:
+    """Print the plan on stdout: tables, or one JSON object a line. Raises BadInput for a league that is not like it."""
+    step_seconds = _step_seconds(config, request)
+    if request.should_simulate:
+        _print_simulation(config, request, step_seconds)
+        return
+    rows, as_json = plan_rows(config), request.as_json
+    for row in rows:
+        if row["contestant"] in step_seconds:
+            row["seconds_per_step"] = step_seconds[row["contestant"]]
     if as_json:
         for row in rows:
             print(json.dumps(row))
@@ -78,8 +98,44 @@ def print_plan(config: Config, *, as_json: bool) -> None:
     screen.print(_memory_table(screen, rows))
     if any("mix" in row for row in rows):
         screen.print(_mix_table(screen, rows))
-    for line in _cost_lines(config):
+    for line in [*_cost_lines(config), *_hour_lines(config, request, step_seconds)]:
         screen.print(line, soft_wrap=True)
+
+
+def _step_seconds(config: Config, request: Request) -> dict[str, float]:
+    """Seconds of a step of each contestant, as far as they are known."""
+    if request.should_measure:
+        return measured_step_seconds(config)
+    return recorded_step_seconds(config, request.like) if request.like else {}
+
+
+def _print_simulation(config: Config, request: Request, step_seconds: Mapping[str, float]) -> None:
+    from tournament.plan_simulation import like_field, print_alternatives, simulated, usual_fields  # loads NumPy
+
+    fields = [like_field(config, request.like)] if request.like else usual_fields(config)
+    like = request.like.name if request.like else None
+    print_alternatives(
+        console(), config, simulated(config, fields, step_seconds, slots(config)), like, as_json=request.as_json
+    )
+
+
+def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, float]) -> list[str]:
+    """What the rounds take, when it was asked: by the seconds of a step of every contestant."""
+    if request.like is None and not request.should_measure:
+        return []
+    contestants = entrants(config)
+    unknown = [name for name in contestants if name not in step_seconds]
+    if unknown and request.like:
+        return [
+            f"hours: unknown, since {request.like.name} has not trained {', '.join(unknown)} with this batch and "
+            "machine. Use --measure"
+        ]
+    from tournament.plan_simulation import hours, own_plan  # loads NumPy
+
+    steps = own_plan(config).training_steps(config.tournament.steps, len(contestants))
+    count, source = slots(config), "measured here" if request.should_measure else f"those of {request.like.name}"
+    time = hours(steps, step_seconds, len(contestants), count)
+    return [f"the rounds: about {time:.2g} hours, {count} run{'s' * (count > 1)} at a time; seconds of a step {source}"]
 
 
 def _cost_table(screen: Console, config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:

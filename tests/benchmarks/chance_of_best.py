@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tournament.chance_of_best import RoundEvidence, chance_of_best
+from tournament.chance_of_best import RoundEvidence, best_of_all
 
 TEN = [f"v{i:02}" for i in range(10)]
 RECORDED_SEED_SD = 0.03  # nats
@@ -48,7 +48,7 @@ def calibrate(leagues, draws, seed=0, **settings):
     rng, rows = np.random.default_rng(seed), []
     for _ in range(leagues):
         truth, rounds, winner = league(rng, **settings)
-        stated = chance_of_best(rounds, draws=draws)[TEN[winner]]
+        stated = best_of_all(rounds, draws=draws).chances[TEN[winner]]
         rows.append(
             (stated.best, winner == truth.argmin(), stated.regret / RECORDED_SEED_SD, truth[winner] - truth.min())
         )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tournament.chance_of_best import RoundEvidence, chance_of_best
+from tournament.chance_of_best import RoundEvidence, best_of_all
 
 MANY = 10_000.0  # degrees of freedom: the seed noise is known
 
@@ -14,6 +14,10 @@ def _round(means, sd, names="abcdefghij", seeds=1, df=MANY):
         means = dict(zip(names, means, strict=False))
     variance = sd**2 / seeds * np.eye(len(means))
     return RoundEvidence([*means], np.array([*means.values()]), variance, df, [seeds] * len(means))
+
+
+def chance_of_best(rounds):
+    return best_of_all(rounds).chances
 
 
 def test_equals_are_as_likely_each_and_a_wide_gap_leaves_no_doubt():
@@ -88,8 +92,8 @@ def test_few_degrees_of_freedom_make_it_less_sure():
 
 
 def test_without_a_known_seed_noise_nothing_is_said_and_an_early_round_without_it_says_less():
-    assert chance_of_best([_round([5.0, 5.1], 0.0, df=0)]) == {}
-    assert chance_of_best([]) == {}
+    assert best_of_all([_round([5.0, 5.1], 0.0, df=0)]) is None
+    assert best_of_all([]) is None
     finals = _round({"a": 4.0, "b": 4.05}, 0.02)
     early = {"a": 5.0, "b": 5.05, "c": 5.4}
     known, unknown = (chance_of_best([_round(early, sd, df=df), finals]) for sd, df in ((0.02, MANY), (0.0, 0)))
@@ -108,3 +112,14 @@ def test_seeds_that_came_out_equal_are_no_trouble(noise):
     assert sum(chance.best for chance in found.values()) == pytest.approx(1.0)
     equal = chance_of_best([_round([5.0, 5.0, 5.0], noise, df=3)])
     assert sum(chance.best for chance in equal.values()) == pytest.approx(1.0)
+
+
+def test_the_widths_of_the_field_are_found():
+    rng = np.random.default_rng(0)
+    names = [f"v{i}" for i in range(40)]
+    end = rng.normal(4, 0.1, 40)
+    first = dict(zip(names, end + rng.normal(1, 0.2, 40), strict=True))
+    stayed = sorted(first, key=first.get)[:20]
+    last = {name: end[names.index(name)] for name in stayed}
+    found = best_of_all([_round(first, 0.01), _round(last, 0.01)])
+    assert found.spread == pytest.approx(0.1, rel=0.3) and found.drift == pytest.approx((0.2, 0.0), rel=0.3)
