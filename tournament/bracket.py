@@ -167,8 +167,16 @@ class Bracket:
         return {n: self.compare(index, n, last) for n in self._tables.of(index).finishers if n not in promoted}
 
     def winner_verdict(self) -> str | None:
-        """The least certain of the comparisons that made the winner; None when there was no rival left."""
-        verdicts = {label.verdict for label in self.labels(len(self.rounds) - 1).values()}
+        """The least certain of the winner's comparisons with all others, each in the last round that both played.
+
+        So it concerns those too that were cut while contested. None when there was no rival with a loss.
+        """
+        if (winner := self.winner()) is None:
+            return None
+        rounds = range(len(self.rounds))
+        failed = {name for index in rounds for name in self.contestants(index) if self.failure(index, name)}
+        last = {name: index for index in rounds for name in self.contestants(index) if name not in (*failed, winner)}
+        verdicts = {self.compare(index, name, winner).verdict for name, index in last.items()}
         return next((v for v in ("unknown", "contested", "settled") if v in verdicts), None)
 
     # -- what is reported, and what follows

@@ -11,10 +11,11 @@ The model is a hierarchical normal one, its widths unknown and integrated over:
 
 The error of one run may last from round to round: its correlation ρ is unknown, uniform in 0 to 1.
 
-A contestant that was cut in round r has the evidence of the rounds up to r. How much later rounds would have changed it,
-δ, is read off those that played them. Which contestants went on depends on measured losses alone, all of which are here,
-so the choice biases nothing (missing at random, Rubin 1976). Widths are drawn from half-Cauchy priors (Gelman 2006), as
-wide as the field of round 1, and weighted by the likelihood of the contrasts of each round (REML: μ_r is free). Seeded.
+A contestant that was cut in round r has the evidence of the rounds up to r. How much later rounds would have changed
+it, δ, is read off those that played them. Which contestants went on depends on measured losses alone, all of which are
+here, so the choice biases nothing (missing at random, Rubin 1976). Widths are drawn from their priors (half-Cauchy,
+Gelman 2006, as wide as the field of round 1) and weighted by the likelihood of each round's contrasts (REML: μ_r is
+free). Seeded.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ Array = npt.NDArray[np.float64]
 DRAWS = 4096  # of the widths
 SAMPLES_PER_DRAW = 4  # of the true losses
 DRIFT_PROBABILITY = 0.25  # prior: that ranks drift between rounds at all
-DRIFT_WIDTH = 0.5  # ... and then how far, in widths of the field
-NOISE_JUMP = 0.7  # standard deviation of the logarithm of the seed noise's ratio in two consecutive rounds: a factor of 2
+DRIFT_WIDTH = 1.0  # ... and then how far, in widths of the field
+NOISE_JUMP = 0.7  # prior: standard deviation of log(seed noise of a round / that of the round before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +45,14 @@ class RoundEvidence:
 
     names: Sequence[str]  # k contestants
     means: Array  # (k,) mean loss over seeds, nats per token
-    covariance: Array  # (k, k) of the means: what other seeds, and other held-out documents, would change
-    df: float  # degrees of freedom of the covariance's scale; 0: unknown, and all that it could be is taken for drift
+    covariance: Array  # (k, k) of the means, with other seeds and other held-out documents
+    df: float  # degrees of freedom of the covariance's scale; 0: unknown, and taken for drift
     seeds: Sequence[int]  # (k,) seeds that each mean is of; those of an earlier round are among those of a later one
 
 
 @dataclass(frozen=True)
 class Chance:
-    """Of one contestant: the probability that none is better, and its expected loss beyond the best's, nats per token."""
+    """Of one contestant: the probability that none is better, and its expected loss beyond the best's, nats."""
 
     best: float
     regret: float
@@ -160,9 +161,10 @@ class _Model:
     def posterior(self, spread: Array, coefficients: Array) -> tuple[Array, Array, Array]:
         """Of each draw: mean (N,) of q, a square root (N, N) of its covariance, and the log likelihood."""
         size, count = len(self._seen), self._who.shape[1]
-        ridge = 1e-12 * (float(self._seen @ self._seen) / size + 1e-24)  # where two seeds came out equal
         covariance = spread[:, None, None] * self._same + np.tensordot(coefficients, self._terms, 1)
-        covariance += ridge * np.eye(size)
+        # where two seeds came out equal, or a width is far beyond all others
+        ridge = 1e-10 * np.trace(covariance, axis1=1, axis2=2) / size + 1e-24
+        covariance += ridge[:, None, None] * np.eye(size)
         to_truth = self._contrasts @ self._who  # (m, N); times τ²: covariance of contrasts and q
         right = np.column_stack([self._seen, to_truth])
         solved = np.linalg.solve(covariance, np.broadcast_to(right, (len(spread), *right.shape)))

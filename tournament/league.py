@@ -20,7 +20,8 @@ from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name, twins
-from tournament.standings import show_round, standings, write_winner
+from tournament.standings import standings, write_winner
+from tournament.standings_table import show_round
 from tournament.timing import wall_clock_breakdown
 
 # in the league's folder: held-out rows to evaluate on in each round, in those of the config
@@ -189,7 +190,7 @@ class League:
 
     def close(self, tokenizer_sha256: str) -> bool:
         """Write the final standings and the winner; False when there is no winner."""
-        self._write_standings()
+        document = self._write_standings()
         if self.bracket.winner() is None:
             self.console.print(
                 "no winner: every contestant failed. Read the reasons below the table above; --resume plays those "
@@ -204,7 +205,15 @@ class League:
             from tournament.mix_report import write_mixes  # loads NumPy, as above
 
             write_mixes(self.folder, self.config, self.bracket, self.contestants)
-        write_winner(self.folder, self.config, self.bracket, self.contestants, tokenizer_sha256, rate=self.rate)
+        write_winner(
+            self.folder,
+            self.config,
+            self.bracket,
+            self.contestants,
+            tokenizer_sha256,
+            document=document,
+            rate=self.rate,
+        )
         return True
 
     def show_time(self, wall: float, slots: int) -> None:

@@ -1,8 +1,8 @@
 """Alternatives of a league's plan, `tournament --plan --simulate`: other survivors and seeds, what they cost and find.
 
-Data in: the config; with --like, the seed noise, the field's spread and the drift of ranks of an earlier league, from its
-standings.json. Data out: a table, or one JSON object a plan. Only plans that no cheaper one beats are shown, and the
-config's own.
+Data in: the config; with --like, the seed noise, the field's spread and the drift of ranks of an earlier league, from
+its standings.json. Data out: a table, or one JSON object a plan. Only plans that no cheaper one beats are shown, and
+the config's own.
 """
 
 from __future__ import annotations
@@ -74,10 +74,12 @@ def usual_fields(config: Config) -> list[Field]:
 
 def like_field(config: Config, folder: Path) -> Field:
     """The field that an earlier league has measured, in nats. Raises BadInput where it has not, or has other rounds."""
-    noise, field = read_json_as(folder / "standings.json", lambda document: (_noise(document), document["field"]))
+    noise, field = read_json_as(folder / "standings.json", lambda document: (_noise(document), document.get("field")))
     rounds = len(config.tournament.keep)
     if len(noise) != rounds:
-        raise BadInput(f"--like {folder.name}: it has {len(noise)} decided rounds, the plan {rounds}. Use another league")
+        raise BadInput(
+            f"--like {folder.name}: {len(noise)} rounds are decided, the plan has {rounds}. Use another league"
+        )
     if None in noise or not field:
         raise BadInput(
             f"--like {folder.name}: its seed noise is not known in every round. Leave out --like, or use a league with "

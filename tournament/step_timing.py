@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.cores import available_cores
 from hamner.runs.files import read_json_as
@@ -75,7 +76,8 @@ def recorded_step_seconds(config: Config, folder: Path) -> dict[str, float]:
 
     Empty where that league trained on other hardware settings or batches of another size.
     """
-    earlier = read_json_as(folder / "config.json", lambda document: Config.model_validate(document["config"]))
+    path = folder / "config.json"
+    earlier = read_json_as(path, lambda document: parse(Config, document["config"], str(path)))
     league, other = config.tournament, earlier.tournament
     if earlier.compute != config.compute or (league.batch_size, league.seq_len) != (other.batch_size, other.seq_len):
         return {}

@@ -3,9 +3,9 @@
     python tests/benchmarks/chance_of_best.py [--leagues 4000] [--seeds 2 3 4] [--keep 5 3 1]
         [--spread 1 2 4] [--common 0 .3 .7] [--drift 0 0 0] [--persistence 0]
 
-A league is simulated here, without the tournament's code: ten true losses N(0, spread²) in units of the seed noise; each
-seed of each round adds noise, of which `common` is the same for all contestants; a round's true losses may be off the
-last round's by `drift`, and a run's noise may last from round to round (persistence). The best mean losses go on.
+A league is simulated here, without the tournament's code: ten true losses N(0, spread²) in units of the seed noise;
+each seed of each round adds noise, of which `common` is the same for all contestants; a round's true losses may be off
+the last round's by `drift`, and a run's noise may last from round to round (persistence). The best mean losses go on.
 """
 
 import argparse

@@ -175,7 +175,7 @@ def test_contested_ones_survive_too_but_not_the_last_round():
 
 @pytest.mark.parametrize(
     ("twins", "second", "verdict"),
-    [(TWINS, 5.0, "settled"), (TWINS, 1.01, "contested"), ((), 5.0, "unknown"), (TWINS, math.nan, None)],
+    [(TWINS, 5.0, "settled"), (TWINS, 1.01, "contested"), ((), 5.0, "unknown"), (TWINS, math.nan, "settled")],
 )
 def test_the_verdict_on_the_winner_is_the_least_certain_comparison(twins, second, verdict):
     bracket = _one_round({"a": 1.0, "b": 1.5, "c": 9.0}, twins=twins)

@@ -14,7 +14,8 @@ from hamner.runs.files import write_json
 from hamner.runs.folders import write_config
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token
-from tournament.standings import show_round, standings
+from tournament.standings import standings
+from tournament.standings_table import show_round
 
 THREE = ["v01_dense_small", "v02_dense_medium", "v03_diffattn_small"]
 CONFIG = load_config(

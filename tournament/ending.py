@@ -1,0 +1,65 @@
+"""How a league ended: where each contestant went out and why, P(best of all), expected regret.
+
+In: the bracket of a league that is over. Out: rows for standings.json; nothing is decided here. What a contestant that
+was cut would have come to is part of the answer (chance_of_best.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tournament.bracket import Bracket
+from tournament.chance_of_best import BestOfAll, RoundEvidence, best_of_all
+from tournament.uncertainty import fit
+
+
+def ending(bracket: Bracket) -> dict[str, Any]:
+    """Fields of standings.json: `contestants`, the winner first and who went out early last, and `field`.
+
+    p_best and regret (nats per token) are None where no contestant of the last round was repeated, and of contestants
+    that failed. field: widths of the field in nats, None likewise.
+    """
+    best = best_of_all([_evidence(bracket, index) for index in range(len(bracket.rounds))])
+    rows, seen = [], set[str]()
+    for index in reversed(range(len(bracket.rounds))):
+        for name in bracket.ranking(index):
+            if name not in seen:
+                seen.add(name)
+                rows.append(_row(bracket, index, name, best))
+    field = {"spread": best.spread, "drift": list(best.drift)} if best else None
+    return {"contestants": rows, "field": field}
+
+
+def _row(bracket: Bracket, index: int, name: str, best: BestOfAll | None) -> dict[str, Any]:
+    """One contestant, in the last round that it played."""
+    failed = bracket.failure(index, name)
+    chance = best.chances.get(name) if best and not failed else None
+    return {
+        "contestant": name,
+        "round": index + 1,
+        "is_winner": name == bracket.winner(),
+        "failure": failed.failure if failed else None,
+        "p_best": chance.best if chance else None,
+        "regret": chance.regret if chance else None,
+    }
+
+
+def _evidence(bracket: Bracket, index: int) -> RoundEvidence:
+    """What a round measured of the contestants that came to its end with a loss and have not failed since."""
+    outcomes, later = bracket.rounds[index].outcomes, range(index, len(bracket.rounds))
+    failed = {name for other in later for name in bracket.contestants(other) if bracket.failure(other, name)}
+    losses, documents = {}, {}
+    for name in bracket.ranking(index):
+        if name in failed:
+            continue
+        good = [(run.seed, outcomes[run]) for run in bracket.competing(index, name) if run in outcomes]
+        good = [(seed, outcome) for seed, outcome in good if outcome.heldout_loss is not None]
+        losses[name] = {seed: float(outcome.heldout_loss or 0.0) for seed, outcome in good}
+        documents[name] = [outcome.documents for _, outcome in good]
+    fitted = fit(losses, documents)
+    size = len(fitted.names)
+    covariance = np.zeros((size, size)) if fitted.covariance is None else fitted.covariance
+    seeds = [len(losses[name]) for name in fitted.names]
+    return RoundEvidence(fitted.names, fitted.means, covariance, float(fitted.noise.df), seeds)
