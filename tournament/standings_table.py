@@ -123,9 +123,10 @@ def _number(value: float | None, form: str = ".4f") -> str:
 ENDING_COLUMNS = (
     Column("contestant", justify="left", may_wrap=True),
     Column("went out", justify="left"),
-    Column("why", 1, justify="left", may_wrap=True),
+    Column("Δ to cut", 2),
+    Column("verdict", 1, justify="left", may_wrap=True),
     Column("P(best)"),
-    Column("regret", 2),
+    Column("regret", 3),
 )
 
 
@@ -139,6 +140,7 @@ def ending_report(console: Console, document: Mapping[str, Any]) -> list[Table |
         [_ending_cells(row, document) for row in rows],
         title=f"the end: which of {rivals} is the best",
         captions=[
+            ("Δ to cut", "Δ to cut, verdict: as in the table of the round that it went out in"),
             ("P(best)", f"P(best): that it is the best of all {rivals}, had all been trained to the league's end"),
             ("regret", "regret: expected loss beyond the best's, nats per token"),
         ],
@@ -154,21 +156,15 @@ def _ending_style(row: Mapping[str, Any]) -> str:
 def _ending_cells(row: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:
     round_row = document["rounds"][row["round"] - 1]
     standing = next(other for other in round_row["standings"] if other["contestant"] == row["contestant"])
+    is_winner = row["is_winner"]
     return [
         row["contestant"],
-        "winner" if row["is_winner"] else f"round {row['round']}",
-        "" if row["is_winner"] else _why(standing, round_row),
+        "winner" if is_winner else f"round {row['round']}",
+        "" if is_winner else _number(standing["difference"], "+.4f"),
+        (standing["verdict"] or "") if is_winner else _verdict(standing).removeprefix("out, "),
         "–" if row["p_best"] is None else _percent(row["p_best"]),
         _number(row["regret"]),
     ]
-
-
-def _why(standing: Mapping[str, Any], round_row: Mapping[str, Any]) -> str:
-    """Why a contestant went no further: its failure, or by how much it was behind, and how sure that is."""
-    if standing["status"] not in STYLES:
-        return str(standing["status"])
-    how_sure = _verdict(standing).removeprefix("out, ")
-    return f"{standing['difference']:.4f} behind {round_row['compared_with']}: {how_sure}"
 
 
 def _percent(probability: float) -> str:

@@ -88,17 +88,26 @@ def _printed(document, width):
     return console.file.getvalue().splitlines()
 
 
-@pytest.mark.parametrize(("width", "has_why"), [(40, False), (80, False), (120, True)])
-def test_the_table_of_the_end_fits_the_terminal(width, has_why):
+@pytest.mark.parametrize(
+    ("width", "present", "absent"),
+    [
+        (40, [], ["Δ to cut", "verdict", "regret"]),
+        (60, ["verdict"], ["Δ to cut", "regret"]),
+        (80, ["Δ to cut", "verdict", "regret"], []),
+        (120, ["Δ to cut", "verdict", "regret"], []),
+    ],
+)
+def test_the_table_of_the_end_says_where_and_why_at_every_width(width, present, absent):
     document = standings("name", CONFIG, _played(NEAR, failing=TEN[9:]), CONTESTANTS, {})
     lines = _printed(document, width)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
-    assert "P(best)" in text and ("why" in text) == has_why
+    assert [heading for heading in ("P(best)", *present) if heading not in text] == []
+    assert [heading for heading in absent if heading in text] == []
     for row in document["contestants"]:
-        (line,) = (line for line in lines if row["contestant"] in line.split(" behind ")[0])
+        (line,) = (line for line in lines if row["contestant"] in line)
         assert ("winner" if row["is_winner"] else f"round {row['round']}") in line
-        assert has_why is False or row["is_winner"] or row["failure"] == "oom" or " behind " in line
+    assert all(words in text for words in ("oom", "coin toss", "5 to 1")) == ("verdict" in present)
 
 
 def test_a_resume_of_a_finished_league_prints_all_rounds_the_end_and_the_next_command(tmp_path, capsys):
