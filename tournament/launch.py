@@ -198,13 +198,12 @@ def _say_stopped(league: League, interrupt: Interrupted) -> None:
 
 def _print_result(console: Console, folder: Path, *, with_rounds: bool = True) -> int:
     """Print how the league ended, after its rounds where they were not printed just now; returns exit code 0."""
-    from tournament.standings_table import ending_report, round_report
+    from tournament.standings_table import ending_table, round_report
 
     def report(document: dict[str, Any]) -> list[Table | Text]:
         rounds = range(len(document["rounds"])) if with_rounds else ()
-        return [part for index in rounds for part in round_report(console, document, index)] + ending_report(
-            console, document
-        )
+        parts = [part for index in rounds for part in round_report(console, document, index)]
+        return [*parts, ending_table(console, document)]
 
     # printed once the file is read: what goes wrong in printing is not the file's fault
     for part in read_json_as(folder / "standings.json", report):

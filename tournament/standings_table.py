@@ -130,11 +130,14 @@ ENDING_COLUMNS = (
 )
 
 
-def ending_report(console: Console, document: Mapping[str, Any]) -> list[Table | Text]:
+UNKNOWN = "P(best) is unknown: no contestant of the last round ran two seeds. Use seeds=2, or more"
+
+
+def ending_table(console: Console, document: Mapping[str, Any]) -> Table:
     """How a finished league ended: where each contestant went out, why, and P(best of all)."""
     rows = document["contestants"]
     rivals = sum(not row["failure"] for row in rows)
-    table = fitted_table(
+    return fitted_table(
         console,
         ENDING_COLUMNS,
         [_ending_cells(row, document) for row in rows],
@@ -142,11 +145,11 @@ def ending_report(console: Console, document: Mapping[str, Any]) -> list[Table |
         captions=[
             ("Δ to cut", "Δ to cut, verdict: as in the table of the round that it went out in"),
             ("P(best)", f"P(best): that it is the best of all {rivals}, had all been trained to the league's end"),
+            *([] if document["field"] else [("", UNKNOWN)]),
             ("regret", "regret: expected loss beyond the best's, nats per token"),
         ],
         styles=[_ending_style(row) for row in rows],
     )
-    return [table]
 
 
 def _ending_style(row: Mapping[str, Any]) -> str:

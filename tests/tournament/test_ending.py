@@ -14,7 +14,7 @@ from tournament.ending import ending
 from tournament.entrants import entrants, flops_per_token
 from tournament.run import main
 from tournament.standings import standings
-from tournament.standings_table import ending_report
+from tournament.standings_table import ending_table
 
 CONFIG = load_config("smoke", ["seeds=2"])
 CONTESTANTS = entrants(CONFIG)
@@ -76,15 +76,15 @@ def test_one_that_failed_has_its_failure_and_no_chance():
     assert rows[0]["contestant"] == TEN[1] and rows[0]["p_best"] > 0.99
 
 
-def test_without_a_second_seed_nothing_is_said_of_the_best():
-    end = ending(_played(FAR, seeds=1))
-    assert end["field"] is None and {row["p_best"] for row in end["contestants"]} == {None}
+def test_without_a_second_seed_nothing_is_said_of_the_best_but_how_to_know():
+    document = standings("name", CONFIG, _played(FAR, seeds=1), CONTESTANTS, {})
+    assert document["field"] is None and {row["p_best"] for row in document["contestants"]} == {None}
+    assert "P(best) is unknown" in "\n".join(_printed(document, 120))
 
 
 def _printed(document, width):
     console = Console(file=io.StringIO(), width=width)
-    for part in ending_report(console, document):
-        console.print(part)
+    console.print(ending_table(console, document))
     return console.file.getvalue().splitlines()
 
 
