@@ -121,19 +121,21 @@ def _print_simulation(config: Config, request: Request, step_seconds: Mapping[st
 
 def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, float]) -> list[str]:
     """What the rounds take, when it was asked: by the seconds of a step of every contestant."""
-    if request.like is None and not request.should_measure:
+    if request.should_measure:
+        source = "measured here"
+    elif request.like:
+        source = f"those of {request.like.name}"
+    else:
         return []
     contestants = entrants(config)
     unknown = [name for name in contestants if name not in step_seconds]
     if unknown and request.like:
         return [
-            f"hours: unknown, since {request.like.name} has not trained {', '.join(unknown)} with this batch and "
-            "machine. Use --measure"
+            f"hours: unknown; {source} are none for {', '.join(unknown)} with this batch and machine. Use --measure"
         ]
     from tournament.plan_simulation import hours, own_plan  # loads NumPy
 
-    steps = own_plan(config).training_steps(config.tournament.steps, len(contestants))
-    count, source = slots(config), "measured here" if request.should_measure else f"those of {request.like.name}"
+    steps, count = own_plan(config).training_steps(config.tournament.steps, len(contestants)), slots(config)
     time = hours(steps, step_seconds, len(contestants), count)
     return [f"the rounds: about {time:.2g} hours, {count} run{'s' * (count > 1)} at a time; seconds of a step {source}"]
 
