@@ -84,10 +84,12 @@ def best_of_all(rounds: Sequence[RoundEvidence], *, draws: int = DRAWS, seed: in
         return BestOfAll({names[0]: Chance(1.0, 0.0)}, 0.0, (0.0,) * len(rounds))
     rng = np.random.default_rng(seed)
     variances, coefficients, prior = _draw_widths(rounds, draws, rng)
-    means, factors, likelihood = _Model(rounds, names).posterior(variances, coefficients)
+    means, covariances, likelihood = _Model(rounds, names).posterior(variances, coefficients)
     chosen = _resample(prior + likelihood, SAMPLES_PER_DRAW * draws, rng)
+    alive, of_sample = np.unique(chosen, return_inverse=True)
     unit = rng.standard_normal((len(chosen), len(names), 1))
-    losses = means[chosen] + (factors[chosen] @ unit)[:, :, 0]  # (S, N) true ones at the end, less the field's mean
+    # (S, N) true losses at the end, less the field's mean
+    losses = means[chosen] + (_square_roots(covariances[alive])[of_sample] @ unit)[:, :, 0]
     best = losses.argmin(axis=1)
     regrets = (losses - losses.min(axis=1, keepdims=True)).mean(axis=0)
     chances = {name: Chance(float((best == i).mean()), float(regrets[i])) for i, name in enumerate(names)}
@@ -159,7 +161,7 @@ class _Model:
         self._seen = contrasts @ np.concatenate([row.means for row in rounds])  # (m,)
 
     def posterior(self, spread: Array, coefficients: Array) -> tuple[Array, Array, Array]:
-        """Of each draw: mean (N,) of q, a square root (N, N) of its covariance, and the log likelihood."""
+        """Of each draw: mean (N,) of q, its covariance (N, N), and the log likelihood."""
         size, count = len(self._seen), self._who.shape[1]
         covariance = spread[:, None, None] * self._same + np.tensordot(coefficients, self._terms, 1)
         # where two seeds came out equal, or a width is far beyond all others
@@ -170,9 +172,15 @@ class _Model:
         solved = np.linalg.solve(covariance, np.broadcast_to(right, (len(spread), *right.shape)))
         means = spread[:, None] * (to_truth.T @ solved[:, :, :1])[:, :, 0]
         shrunk = np.eye(count) - spread[:, None, None] * (to_truth.T @ solved[:, :, 1:])
-        root = np.linalg.cholesky(spread[:, None, None] * (shrunk + 1e-9 * np.eye(count)))
         squares = (self._seen[None, :] * solved[:, :, 0]).sum(axis=1)
-        return means, np.asarray(root, np.float64), -0.5 * (np.linalg.slogdet(covariance)[1] + squares)
+        return means, spread[:, None, None] * shrunk, -0.5 * (np.linalg.slogdet(covariance)[1] + squares)
+
+
+def _square_roots(covariances: Array) -> Array:
+    """The symmetric roots of covariances (D, N, N), which may be singular, but for rounding errors."""
+    values, vectors = np.linalg.eigh((covariances + covariances.transpose(0, 2, 1)) / 2)
+    roots = (vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ vectors.transpose(0, 2, 1)
+    return np.asarray(roots, np.float64)
 
 
 def _contrasts(size: int) -> Array:
