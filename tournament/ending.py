@@ -12,7 +12,6 @@ import numpy as np
 
 from tournament.bracket import Bracket
 from tournament.chance_of_best import BestOfAll, RoundEvidence, best_of_all
-from tournament.uncertainty import fit
 
 
 def ending(bracket: Bracket) -> dict[str, Any]:
@@ -48,18 +47,16 @@ def _row(bracket: Bracket, index: int, name: str, best: BestOfAll | None) -> dic
 
 def _evidence(bracket: Bracket, index: int) -> RoundEvidence:
     """What a round measured of the contestants that came to its end with a loss and have not failed since."""
-    outcomes, later = bracket.rounds[index].outcomes, range(index, len(bracket.rounds))
+    fit, later = bracket.fit(index), range(index, len(bracket.rounds))
+    assert fit is not None  # there is a winner
     failed = {name for other in later for name in bracket.contestants(other) if bracket.failure(other, name)}
-    losses, documents = {}, {}
-    for name in bracket.ranking(index):
-        if name in failed:
-            continue
-        good = [(run.seed, outcomes[run]) for run in bracket.competing(index, name) if run in outcomes]
-        good = [(seed, outcome) for seed, outcome in good if outcome.heldout_loss is not None]
-        losses[name] = {seed: float(outcome.heldout_loss or 0.0) for seed, outcome in good}
-        documents[name] = [outcome.documents for _, outcome in good]
-    fitted = fit(losses, documents)
-    size = len(fitted.names)
-    covariance = np.zeros((size, size)) if fitted.covariance is None else fitted.covariance
-    seeds = [len(losses[name]) for name in fitted.names]
-    return RoundEvidence(fitted.names, fitted.means, covariance, float(fitted.noise.df), seeds)
+    names = [name for name in fit.names if name not in failed]
+    places = [fit.places[name] for name in names]
+    covariance = np.zeros((len(fit.names),) * 2) if fit.covariance is None else fit.covariance
+    return RoundEvidence(
+        names,
+        fit.means[places],
+        covariance[np.ix_(places, places)],
+        float(fit.noise.df),
+        [len(bracket.losses(index, name)) for name in names],
+    )

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 VERDICTS = {
     "settled": "settled against all others: more than chance of seeds and text explains",
     "contested": "contested: chance of seeds and text could explain that it is ahead of all others, those cut included",
-    "unknown": "unknown: no contestant ran with two seeds, so how far chance moves one was not measured",
+    "unknown": "unknown: neither it nor a rival ran with two seeds, so how far chance moves them was not measured",
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from hamner.runs.files import read_json_as
 from hamner.runs.tables import Column, fitted_table
 from tournament.entrants import entrants
 from tournament.simulation import Field, Leagues, Odds, Plan
+from tournament.step_timing import hours
 
 SPREADS = (1.0, 2.0, 4.0)  # of the field, in seed noises: simulated where no earlier league says
 
@@ -41,8 +41,8 @@ class Alternative:
 def own_plan(config: Config) -> Plan:
     """The plan that a config says."""
     league, count = config.tournament, len(entrants(config))
-    seeds = league.seeds
-    return Plan(tuple(min(keep, count) for keep in league.keep), (seeds,) * len(league.keep))
+    seeds = tuple(league.seeds_in_round(index) for index in range(len(league.keep)))
+    return Plan(tuple(min(keep, count) for keep in league.keep), seeds)
 
 
 def alternatives(own: Plan, contestants: int) -> list[Plan]:
@@ -116,13 +116,6 @@ def simulated(
             shown.append(row)
         best = max(best, row.odds[middle].chance)
     return shown
-
-
-def hours(steps: float, step_seconds: Mapping[str, float], contestants: int, slots: int) -> float | None:
-    """Hours of so many steps of the mean contestant on equal slots; None while the seconds of one are not known."""
-    if len(step_seconds) < contestants:
-        return None
-    return steps * statistics.mean(step_seconds.values()) / slots / 3600
 
 
 def print_alternatives(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tournament.budget import run_steps
+
 Array = npt.NDArray[np.float64]
 
 LEAGUES = 10_000  # a share of one half is then known to half a point (standard error)
@@ -35,11 +37,7 @@ class Plan:
 
     def training_steps(self, steps: Sequence[int], contestants: int) -> int:
         """Optimizer steps of all runs together. steps: length of each round."""
-        total = before = trained = 0
-        for count, seeds, length in zip(self.entering(contestants), self.seeds, steps, strict=True):
-            total += count * (seeds * length + max(0, seeds - before) * trained)
-            before, trained = seeds, trained + length
-        return total
+        return round(sum(run_steps(steps, self.entering(contestants), self.seeds)))
 
 
 @dataclass(frozen=True)

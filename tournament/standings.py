@@ -73,7 +73,7 @@ def standings(
 
 
 def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], index: int) -> dict[str, Any]:
-    league, round_, noise = config.tournament, bracket.rounds[index], bracket.seed_noise(index)
+    league, noise = config.tournament, bracket.seed_noise(index)
     # seconds compare only where each run has a slot of its own
     is_exclusive = config.compute.device == "cpu" or league.budget == "seconds"
     costs = at_equal_cost(bracket, index, is_exclusive=is_exclusive)
@@ -93,11 +93,12 @@ def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestan
         "budget": league.budget,
         "seed_sd": noise.sd,
         "seed_df": noise.df,
+        "shared_seed_sd": noise.shared_sd,
         "equal_flops": costs["flops"],
         "equal_seconds": costs["seconds"],
         **({"cut_differs_without_cooldown": set(uncooled) != set(bracket.best(index))} if uncooled else {}),
+        "text_problems": bracket.text_problems(index),
         "standings": rows,
-        "twins": [_run_row(twin, o) for twin in bracket.twins if (o := round_.outcomes.get(twin))],
     }
 
 
@@ -122,20 +123,17 @@ def _row(
         "difference": label.difference if label else None,
         "evaluation_se": label.evaluation_se if label else None,
         "standard_error": label.standard_error if label else None,
-        "order_probability": _order_probability(bracket, index, labels.get(name)),
-        "seed_sd": bracket.seed_noise(index).sd,
+        "order_probability": _order_probability(labels.get(name)),
+        "seed_sd": bracket.spread(index, name),
         "seeds": len(bracket.losses(index, name)),
         **_facts(bracket, index, name, contestant),
         "flops_per_token": bracket.flops[name],
     }
 
 
-def _order_probability(bracket: Bracket, index: int, label: Label | None) -> float | None:
+def _order_probability(label: Label | None) -> float | None:
     """Probability that a contestant that is out is truly worse than the last that is in."""
-    if label is None:
-        return None
-    df = bracket.seed_noise(index).df if label.df is None else label.df
-    return order_probability(label.difference, label.standard_error, df)
+    return order_probability(label.difference, label.standard_error, label.df) if label else None
 
 
 def _facts(bracket: Bracket, index: int, name: str, contestant: Contestant) -> dict[str, Any]:

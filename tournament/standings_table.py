@@ -103,10 +103,12 @@ def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     if round_row["seed_sd"] is None:
-        lines.append(("", "seed noise: unknown, no contestant ran two seeds. Use twins or seeds to measure it"))
+        lines.append(("", "seed noise: unknown, no contestant ran two seeds. Use seeds=2 to measure it"))
     else:
         noise = f"{round_row['seed_sd']:.4f} (standard deviation, {round_row['seed_df']} degrees of freedom)"
-        lines.append(("", f"seed noise: another seed moves a contestant by {noise}"))
+        shared = f", all together by {round_row['shared_seed_sd']:.4f}" if round_row["shared_seed_sd"] else ""
+        lines.append(("", f"seed noise: another seed moves one contestant by {noise}{shared}"))
+    lines += [("", problem) for problem in round_row["text_problems"]]
     if ratios:
         early = ": early training" if min(ratios) < 1 else ""
         lines.append(("", f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}{early}"))

@@ -104,3 +104,10 @@ def slots(config: Config) -> int:
     if config.compute.device == "cuda":
         return 1
     return max(1, available_cores() // config.compute.threads)
+
+
+def hours(steps: float, step_seconds: Mapping[str, float], contestants: int, slots: int) -> float | None:
+    """Hours of so many steps of the mean contestant on equal slots; None while the seconds of one are not known."""
+    if len(step_seconds) < contestants:
+        return None
+    return steps * statistics.mean(step_seconds.values()) / slots / 3600

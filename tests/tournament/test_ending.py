@@ -25,7 +25,9 @@ FAR, NEAR = 1.0, 0.01  # nats between neighbours; the seed noise is 0.03
 def _played(gap, *, seeds=2, failing=()):
     """A league of ten, each worse than the one before by `gap`, played to its end."""
     rng = random.Random(0)
-    bracket = Bracket(Rules([5, 3, 1]), flops_per_token(CONFIG, CONTESTANTS), dict.fromkeys(TEN, range(seeds)))
+    bracket = Bracket(
+        Rules([5, 3, 1]), flops_per_token(CONFIG, CONTESTANTS), dict.fromkeys(TEN, dict.fromkeys(range(seeds), 0))
+    )
     shared = [[rng.gauss(0, 0.1) for _ in range(seeds)] for _ in range(3)]
     while not bracket.is_over():
         for run in bracket.waiting_for():
@@ -58,7 +60,7 @@ def test_close_together_one_that_was_cut_makes_the_winner_contested_and_shares_t
 
 def test_one_cut_while_contested_makes_a_winner_contested_that_won_the_last_round_clearly():
     """b is cut beside the winner in round 1 and c, far behind, is all that is left to beat."""
-    bracket = Bracket(Rules([2, 1]), dict.fromkeys("abc", 1.0), dict.fromkeys("abc", range(2)))
+    bracket = Bracket(Rules([2, 1]), dict.fromkeys("abc", 1.0), {name: {0: 0, 1: 0} for name in "abc"})
     first = {"a": (5.0, 5.1), "c": (4.999, 5.101), "b": (5.004, 5.11)}
     last = {"a": (4.0, 4.1), "c": (6.0, 6.101)}
     for index, losses in enumerate((first, last)):

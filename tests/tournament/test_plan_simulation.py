@@ -9,10 +9,10 @@ from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.runs.files import write_json
 from hamner.runs.folders import write_config
-from tournament.plan_simulation import alternatives, hours, like_field, own_plan, simulated, usual_fields
+from tournament.plan_simulation import alternatives, like_field, own_plan, simulated, usual_fields
 from tournament.run import main
 from tournament.simulation import Field, Plan
-from tournament.step_timing import measured_step_seconds, recorded_step_seconds
+from tournament.step_timing import hours, measured_step_seconds, recorded_step_seconds
 
 CONFIG = load_config("rtx3090", ["seeds=2"])
 
