@@ -9,7 +9,8 @@ The model is a hierarchical normal one, its widths unknown and integrated over:
     true loss at round r's end    θ_ir = μ_r + q_i + w_ir + … + w_i,R-1,   w_ir ~ N(0, δ_r²): ranks drift between rounds
     what was measured             y_ir = θ_ir + error,           error ~ N(0, covariance · df / χ²(df))
 
-The error of one run may last from round to round: its correlation ρ is unknown, uniform in 0 to 1.
+The error of one run may last from round to round: its correlation ρ is unknown, uniform in 0 to 1. What the held-out
+text adds lasts, since all rounds read the same.
 
 A contestant that was cut in round r has the evidence of the rounds up to r. How much later rounds would have changed
 it, δ, is read off those that played them. Which contestants went on depends on measured losses alone, all of which are
@@ -21,7 +22,7 @@ free). Seeded.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +46,11 @@ class RoundEvidence:
 
     names: Sequence[str]  # k contestants
     means: Array  # (k,) mean loss over seeds, nats per token
-    covariance: Array  # (k, k) of the means, with other seeds and other held-out documents
+    covariance: Array  # (k, k) of the means, with other seeds
     df: float  # degrees of freedom of the covariance's scale; 0: unknown, and taken for drift
+    spreads: Array  # (k,) standard deviation of one seed of each contestant, less what it moves all by
     seeds: Sequence[int]  # (k,) seeds that each mean is of; those of an earlier round are among those of a later one
+    text_covariance: Array | None = None  # (k, k) of the means, with other held-out documents
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def _draw_widths(rounds: Sequence[RoundEvidence], draws: int, rng: np.random.Gen
 
 def _seed_variance(row: RoundEvidence) -> float:
     """Variance of one seed of the mean contestant, nats² per token²."""
-    return max(float(np.mean(np.diag(row.covariance) * row.seeds)), 1e-24)
+    return max(float(np.mean(np.square(row.spreads))), 1e-24)
 
 
 class _Model:
@@ -148,22 +151,23 @@ class _Model:
         same = self._who @ self._who.T
         terms = [same * np.outer(of_round <= index, of_round <= index) for index in range(len(rounds) - 1)]
         terms += [_in_block(row.covariance, of_round == index) for index, row in enumerate(rounds)]
-        variance = np.concatenate([np.diag(row.covariance) for row in rounds])
-        seeds = np.concatenate([row.seeds for row in rounds])
-        common = same * np.sqrt(np.outer(variance, variance))
-        common *= np.sqrt(np.minimum.outer(seeds, seeds) / np.maximum.outer(seeds, seeds))
+        spreads, seeds = (
+            np.concatenate(column) for column in zip(*((r.spreads, r.seeds) for r in rounds), strict=True)
+        )
+        common = same * np.outer(spreads, spreads) / np.maximum.outer(seeds, seeds)
         for pair in itertools.combinations(range(len(rounds)), 2):
             a, b = (of_round == index for index in pair)
             terms.append(common * (np.outer(a, b) | np.outer(b, a)))
         self._contrasts = contrasts
         self._same = contrasts @ same @ contrasts.T  # (m, m)
         self._terms = np.array([contrasts @ term @ contrasts.T for term in terms])  # (T, m, m)
+        self._text = contrasts @ _text_covariance(rounds, place) @ contrasts.T
         self._seen = contrasts @ np.concatenate([row.means for row in rounds])  # (m,)
 
     def posterior(self, spread: Array, coefficients: Array) -> tuple[Array, Array, Array]:
         """Of each draw: mean (N,) of q, its covariance (N, N), and the log likelihood."""
         size, count = len(self._seen), self._who.shape[1]
-        covariance = spread[:, None, None] * self._same + np.tensordot(coefficients, self._terms, 1)
+        covariance = spread[:, None, None] * self._same + np.tensordot(coefficients, self._terms, 1) + self._text
         # where two seeds came out equal, or a width is far beyond all others
         ridge = 1e-10 * np.trace(covariance, axis1=1, axis2=2) / size + 1e-24
         covariance += ridge[:, None, None] * np.eye(size)
@@ -204,3 +208,16 @@ def _in_block(covariance: Array, is_in: npt.NDArray[np.bool_]) -> Array:
     whole = np.zeros((len(is_in), len(is_in)))
     whole[np.ix_(is_in, is_in)] = covariance
     return whole
+
+
+def _text_covariance(rounds: Sequence[RoundEvidence], place: Mapping[str, int]) -> Array:
+    """(M, M): what other documents would change. Of two rounds, along the same directions in the field."""
+    roots = []
+    for row in rounds:
+        places = [place[name] for name in row.names]
+        whole = np.zeros((len(place), len(place)))
+        if row.text_covariance is not None:
+            whole[np.ix_(places, places)] = row.text_covariance
+        roots.append(_square_roots(whole[None])[0][places])
+    together = np.concatenate(roots)
+    return together @ together.T

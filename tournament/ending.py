@@ -52,11 +52,10 @@ def _evidence(bracket: Bracket, index: int) -> RoundEvidence:
     failed = {name for other in later for name in bracket.contestants(other) if bracket.failure(other, name)}
     names = [name for name in fit.names if name not in failed]
     places = [fit.places[name] for name in names]
-    covariance = np.zeros((len(fit.names),) * 2) if fit.covariance is None else fit.covariance
-    return RoundEvidence(
-        names,
-        fit.means[places],
-        covariance[np.ix_(places, places)],
-        float(fit.noise.df),
-        [len(bracket.losses(index, name)) for name in names],
-    )
+    here = np.ix_(places, places)
+    text, seeds = fit.documents.covariance(), [len(bracket.losses(index, name)) for name in names]
+    if fit.covariance is None or fit.spreads is None:
+        nothing = np.zeros((len(names),) * 2)
+        return RoundEvidence(names, fit.means[places], nothing, 0.0, np.zeros(len(names)), seeds, text[here])
+    covariance, df = (fit.covariance - text)[here], float(fit.noise.df)
+    return RoundEvidence(names, fit.means[places], covariance, df, fit.spreads[places], seeds, text[here])

@@ -36,9 +36,11 @@ def league(rng, *, keep, seeds, spread, common, drift, persistence):
         means, df = rows.mean(axis=1), (len(alive) - 1) * (n - 1)
         rest = rows - means[:, None] - rows.mean(axis=0) + rows.mean()
         variance = (rest**2).sum() / df if df else 0.0
-        rounds.append(
-            RoundEvidence([TEN[i] for i in alive], means, variance / n * np.eye(len(alive)), df, [n] * len(alive))
+        size, sd = len(alive), variance**0.5
+        evidence = RoundEvidence(
+            [TEN[i] for i in alive], means, variance / n * np.eye(size), df, np.full(size, sd), [n] * size
         )
+        rounds.append(evidence)
         alive = alive[np.argsort(means)[:count]]
     return truth, rounds, alive[0]
 

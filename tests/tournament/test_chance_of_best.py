@@ -1,5 +1,7 @@
 """P(best of all): against exact integrals, what a cut and drifting ranks do to it, and what may not change it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,8 @@ def _round(means, sd, names="abcdefghij", seeds=1, df=MANY):
     if not isinstance(means, dict):
         means = dict(zip(names, means, strict=False))
     variance = sd**2 / seeds * np.eye(len(means))
-    return RoundEvidence([*means], np.array([*means.values()]), variance, df, [seeds] * len(means))
+    spreads = np.full(len(means), sd)
+    return RoundEvidence([*means], np.array([*means.values()]), variance, df, spreads, [seeds] * len(means))
 
 
 def chance_of_best(rounds):
@@ -78,7 +81,9 @@ def test_a_constant_or_the_order_of_entering_changes_nothing():
     assert {name: chance.best for name, chance in shifted.items()} == pytest.approx(
         {name: chance.best for name, chance in plain.items()}, abs=1e-9
     )
-    common = RoundEvidence([*losses], np.array([*losses.values()]), 4e-4 * np.eye(3) + 0.5, MANY, [1] * 3)
+    common = RoundEvidence(
+        [*losses], np.array([*losses.values()]), 4e-4 * np.eye(3) + 0.5, MANY, np.full(3, 0.02), [1] * 3
+    )
     assert chance_of_best([common])["a"].best == pytest.approx(plain["a"].best, abs=0.01)
     turned = chance_of_best([_round(dict(reversed(losses.items())), 0.02)])
     assert turned["a"].best == pytest.approx(plain["a"].best, abs=0.02)
@@ -123,3 +128,33 @@ def test_the_widths_of_the_field_are_found():
     last = {name: end[names.index(name)] for name in stayed}
     found = best_of_all([_round(first, 0.01), _round(last, 0.01)])
     assert found.spread == pytest.approx(0.1, rel=0.3) and found.drift == pytest.approx((0.2, 0.0), rel=0.3)
+
+
+def test_other_held_out_text_makes_it_less_sure_and_what_it_does_to_all_does_not():
+    losses = {"a": 5.0, "b": 5.03, "c": 5.05, "d": 5.1}
+
+    def winner(text):
+        rounds = (_round(losses, 0.005), _round({"a": 4.0, "b": 4.03, "c": 4.05}, 0.005))
+        evidence = [
+            dataclasses.replace(row, text_covariance=text[: len(row.names), : len(row.names)]) for row in rounds
+        ]
+        return chance_of_best(evidence)["a"].best
+
+    none, own, shared = winner(np.zeros((4, 4))), winner(4e-4 * np.eye(4)), winner(np.full((4, 4), 0.25))
+    assert own < none - 0.03 and shared == pytest.approx(none, abs=0.01)
+
+
+def test_contestants_that_spread_differently_and_share_their_text_are_weighed_soundly():
+    """As in a real league: the text moves all by far more than one by itself, and the noise falls from round to round."""
+    rng = np.random.default_rng(3)
+    names, rounds = [f"v{i}" for i in range(10)], []
+    truth = np.linspace(0, 0.4, 10)
+    for size, sd, seeds in ((10, 0.05, 2), (5, 0.02, 3), (3, 0.01, 4)):
+        spreads = sd * rng.uniform(0.5, 2, size)
+        shape = rng.normal(size=(60, 1)) + 0.1 * rng.normal(size=(60, size))
+        means = 5 + truth[:size] + spreads / seeds**0.5 * rng.standard_normal(size)
+        covariance, text = np.diag(spreads**2 / seeds), 0.01 * shape.T @ shape / 60
+        rounds.append(RoundEvidence(names[:size], means, covariance, 6.0, spreads, [seeds] * size, text))
+    found = best_of_all(rounds)
+    assert found.chances["v0"].best > 0.8 and found.chances["v0"].regret < 0.01
+    assert 0.05 < found.spread < 0.4 and all(chance.regret < 1 for chance in found.chances.values())
