@@ -145,7 +145,7 @@ def test_other_held_out_text_makes_it_less_sure_and_what_it_does_to_all_does_not
 
 
 def test_contestants_that_spread_differently_and_share_their_text_are_weighed_soundly():
-    """As in a real league: the text moves all by far more than one by itself, and the noise falls from round to round."""
+    """As in a real league: text moves all by far more than one alone, and the noise falls from round to round."""
     rng = np.random.default_rng(3)
     names, rounds = [f"v{i}" for i in range(10)], []
     truth = np.linspace(0, 0.4, 10)
