@@ -28,8 +28,9 @@ class DocumentErrors:
 
         variance of a source = D / (D - 1) · Σ (g_d - m · n_d)² / N²        D documents
 
-    (statistics.clustered_error, here for all pairs at once), and sources add up, by the square of their share. Long documents count for more, so the degrees of freedom are those
-    of the effective number of documents, (Σ n²)² / Σ n⁴ - 1 (Carter, Schnepel & Steigerwald 2017).
+    (statistics.clustered_error, here for all pairs at once), and sources add up, by the square of their share. Long
+    documents count for more, so the degrees of freedom are those of the effective number of documents,
+    (Σ n²)² / Σ n⁴ - 1 (Carter, Schnepel & Steigerwald 2017).
     """
 
     def __init__(self, texts: Sequence[Sequence[Documents]]) -> None:

@@ -87,8 +87,8 @@ def test_first_rounds_are_where_each_run_trains_next_or_waits(mode):
     assert first_rounds(bracket) == {run: 0 for run in bracket.runs(0)}
     for name, loss in (("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", math.nan)):
         bracket.report(Run(name, 0), 0, Outcome(loss))
-    # a and b are certain, or promoted; c is not yet out; one seed of d failed, the other is missing in round 1
-    assert first_rounds(bracket) == {Run("a", 0): 1, Run("b", 0): 1, Run("c", 0): 0, Run("d", 1): 0}
+    # a is certain, or promoted; b and c wait; one seed of d failed, the other is missing in round 1
+    assert first_rounds(bracket) == {Run("a", 0): 1, Run("b", 0): 0, Run("c", 0): 0, Run("d", 1): 0}
 
 
 def test_tune_saves_its_own_state_only_at_the_start_and_the_end(league, tmp_path, monkeypatch):
