@@ -7,6 +7,7 @@ there is never made again, whichever process is killed.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from hamner.config.errors import BadInput, Problems
@@ -24,7 +26,7 @@ from hamner.runs import cli
 from hamner.runs.background import Failed
 from hamner.runs.cluster import check_machine
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, resume_command, write_config
+from hamner.runs.folders import open_run, results_folder, resume_command, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
@@ -36,9 +38,9 @@ if TYPE_CHECKING:
     from tournament.league import League
 
 VERDICTS = {
-    "settled": "settled: more than chance of seeds and text explains",
-    "contested": "contested: chance of seeds and text could explain it",
-    "unknown": "unknown: no contestant ran with two seeds, so how far chance moves one was not measured",
+    "settled": "settled against all others: more than chance of seeds and text explains",
+    "contested": "contested: chance of seeds and text could explain that it is ahead of all others, those cut included",
+    "unknown": "unknown: neither it nor a rival ran with two seeds, so how far chance moves them was not measured",
 }
 
 
@@ -71,7 +73,7 @@ def run_tournament(config: Config | None, results: Path, name: str | None, *, re
                 return 1
             if not resume and slots:
                 league.show_time(time.monotonic() - start, slots)
-            return _print_result(console, folder, with_table=False)
+            return _print_result(console, folder, with_rounds=False)
         except (Interrupted, MachineTrouble, OSError) as error:
             return _stopped(console, folder, error)
 
@@ -194,27 +196,42 @@ def _say_stopped(league: League, interrupt: Interrupted) -> None:
     league.console.print(f"stopped by {signal.Signals(interrupt.number).name}; saved: {saved}{late}", soft_wrap=True)
 
 
-def _print_result(console: Console, folder: Path, *, with_table: bool = True) -> int:
-    """Print the winner, with the last round's table where it was not printed just now; returns exit code 0."""
-    if with_table:
-        from tournament.standings import round_report
+def _print_result(console: Console, folder: Path, *, with_rounds: bool = True) -> int:
+    """Print how the league ended, after its rounds where they were not printed just now; returns exit code 0."""
+    from tournament.standings_table import ending_table, round_report
 
-        # printed once the file is read: what goes wrong in printing is not the file's fault
-        report = read_json_as(
-            folder / "standings.json", lambda document: round_report(console, document, len(document["rounds"]) - 1)
-        )
-        for part in report:
-            console.print(part, soft_wrap=isinstance(part, Text))
+    def report(document: dict[str, Any]) -> list[Table | Text]:
+        rounds = range(len(document["rounds"])) if with_rounds else ()
+        parts = [part for index in rounds for part in round_report(console, document, index)]
+        return [*parts, ending_table(console, document)]
+
+    # printed once the file is read: what goes wrong in printing is not the file's fault
+    for part in read_json_as(folder / "standings.json", report):
+        console.print(part, soft_wrap=isinstance(part, Text))
     from tournament.mix_report import show_mixes  # loads NumPy, for which Ray's start need not wait
 
-    show_mixes(console, folder)
+    is_mix_league = show_mixes(console, folder)
     winner = read_json_as(folder / "winner.json", lambda winner: (winner["contestant"], _winner_line(winner)))
     line = Text.assemble("winner: ", (winner[0], "bold green"), winner[1], f"; {folder / 'winner.json'}")
     console.print(line, soft_wrap=True, highlight=False)
+    if not is_mix_league:
+        console.print(f"train it: {_next_command(folder)}", soft_wrap=True, highlight=False)
     return 0
 
 
 def _winner_line(winner: dict[str, Any]) -> str:
     """What is said of the winner beside its name."""
-    verdict = VERDICTS.get(winner.get("verdict") or "", "the only one left")
-    return f", {winner['heldout_loss']:.4f} nats/token held out; {verdict}"
+    line = f", {winner['heldout_loss']:.4f} nats/token held out"
+    if winner.get("p_best") is not None:
+        line += (
+            f"; P(best of {winner['best_of']}) {100 * winner['p_best']:.0f} %, expected regret "
+            f"{winner['regret']:.4f} nats"
+        )
+    return f"{line}; {VERDICTS.get(winner.get('verdict') or '', 'the only one left')}"
+
+
+def _next_command(folder: Path) -> str:
+    """The command that trains the winner through the curriculum."""
+    results = folder.parents[1]
+    place = "" if results == results_folder() else f" --results {shlex.quote(str(results))}"
+    return f"curriculum run winner --tournament {folder.name}{place}"

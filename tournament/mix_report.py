@@ -115,11 +115,14 @@ def curriculum_text(league: str, proposal: Mapping[str, Any], target: Mapping[st
     )
 
 
-def show_mixes(console: Console, folder: Path) -> None:
-    """Print what the mixes of a finished league came to, and the command that trains the proposed one."""
+def show_mixes(console: Console, folder: Path) -> bool:
+    """Print what the mixes of a finished league came to, and the command that trains the proposed one.
+
+    False for a league whose contestants are not mixes.
+    """
     path = folder / MIXES
     if not path.is_file():
-        return
+        return False
     document, table = read_json_as(path, lambda document: (document, mixes_table(console, document)))
     console.print(table)
     if not document["law"]:
@@ -128,8 +131,9 @@ def show_mixes(console: Console, folder: Path) -> None:
             "Enter more with --mixes",
             soft_wrap=True,
         )
-        return
+        return True
     console.print(f"train it: curriculum run WHO --curriculum {folder / PROPOSAL}", soft_wrap=True, highlight=False)
+    return True
 
 
 def mixes_table(console: Console, document: Mapping[str, Any]) -> Table:

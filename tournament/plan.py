@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,11 +19,12 @@ from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config
 from hamner.runs.cli import console
 from hamner.runs.tables import Column, fitted_table
-from tournament.budget import budgets, probe_steps, reference_end
+from tournament.budget import budgets, probe_steps, run_steps
 from tournament.disk import checkpoint_gib, disk_gib
-from tournament.entrants import entrants, flops_per_token, twins
+from tournament.entrants import Contestant, entrants, flops_per_token
 from tournament.gpu_memory import memory_estimate, share
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
+from tournament.step_timing import hours, measured_step_seconds, recorded_step_seconds, slots
 
 # Columns of the memory table and the terms of MemoryEstimate that each sums.
 MEMORY_COLUMNS = {
@@ -66,9 +69,26 @@ def plan_rows(config: Config) -> list[dict[str, Any]]:
     return rows
 
 
-def print_plan(config: Config, *, as_json: bool) -> None:
-    """Print the plan on stdout: tables, or one JSON object a line."""
-    rows = plan_rows(config)
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a plan."""
+
+    like: Path | None = None  # folder of an earlier league, for its speed and its noise
+    should_measure: bool = False  # the seconds of a step, here
+    should_simulate: bool = False
+    as_json: bool = False
+
+
+def print_plan(config: Config, request: Request) -> None:
+    """Print the plan on stdout: tables, or one JSON object a line. Raises BadInput for a league that is not like it."""
+    step_seconds = _step_seconds(config, request)
+    if request.should_simulate:
+        _print_simulation(config, request, step_seconds)
+        return
+    rows, as_json = plan_rows(config), request.as_json
+    for row in rows:
+        if row["contestant"] in step_seconds:
+            row["seconds_per_step"] = step_seconds[row["contestant"]]
     if as_json:
         for row in rows:
             print(json.dumps(row))
@@ -78,8 +98,42 @@ def print_plan(config: Config, *, as_json: bool) -> None:
     screen.print(_memory_table(screen, rows))
     if any("mix" in row for row in rows):
         screen.print(_mix_table(screen, rows))
-    for line in _cost_lines(config):
+    for line in [*_cost_lines(config), *_hour_lines(config, request, step_seconds)]:
         screen.print(line, soft_wrap=True)
+
+
+def _step_seconds(config: Config, request: Request) -> dict[str, float]:
+    """Seconds of a step of each contestant, as far as they are known."""
+    if request.should_measure:
+        return measured_step_seconds(config)
+    return recorded_step_seconds(config, request.like) if request.like else {}
+
+
+def _print_simulation(config: Config, request: Request, step_seconds: Mapping[str, float]) -> None:
+    from tournament.plan_simulation import like_field, print_alternatives, simulated, usual_fields  # loads NumPy
+
+    fields = [like_field(config, request.like)] if request.like else usual_fields(config)
+    like = request.like.name if request.like else None
+    print_alternatives(
+        console(), config, simulated(config, fields, step_seconds, slots(config)), like, as_json=request.as_json
+    )
+
+
+def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, float]) -> list[str]:
+    """What the rounds take, when it was asked: by the seconds of a step of every contestant."""
+    if request.should_measure:
+        source = "measured here"
+    elif request.like:
+        source = f"those of {request.like.name}"
+    else:
+        return []
+    contestants, count = entrants(config), slots(config)
+    entering = [min(keep, len(contestants)) for keep in (len(contestants), *config.tournament.keep[:-1])]
+    time = hours(sum(_run_steps(config, contestants, entering)), step_seconds, len(contestants), count)
+    if time is None:
+        names = ", ".join(name for name in contestants if name not in step_seconds)
+        return [f"hours: unknown for {names}, which that league did not train with this batch here. Use --measure"]
+    return [f"the rounds: about {time:.2g} hours, {count} run{'s' * (count > 1)} at a time; seconds of a step {source}"]
 
 
 def _cost_table(screen: Console, config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -154,38 +208,44 @@ def _flop(number: float) -> str:
 
 
 def _cost_lines(config: Config) -> list[str]:
-    """What rounds, learning-rate probe, twins, further seeds and checkpoints cost, one line each."""
+    """What rounds, learning-rate probe and checkpoints cost, one line each."""
     league, contestants = config.tournament, entrants(config)
     flops, per_step = flops_per_token(config, contestants), league.batch_size * league.seq_len
     typical = statistics.median if league.budget == "flops" else statistics.mean
     step = typical(flops.values()) * per_step  # FLOPs of one step of a contestant
-    seeds = statistics.mean(len(c.seeds) for c in contestants.values())
     entering = [min(count, len(flops)) for count in (len(flops), *league.keep[:-1])]
-    once = step * sum(count * steps for count, steps in zip(entering, league.steps, strict=True))
-    lines = [f"the rounds: about {_flop(once * seeds)}"]
+    lines = _round_lines(config, contestants, entering, step)
+    if league.contested == "keep":
+        most = sum(_run_steps(config, contestants, [len(flops)] * len(entering)))
+        lines.append(f"contested = keep: at most {most:,} steps, {_flop(most * step)}, if every cut is contested")
     if league.lr == "probe":
         steps = probe_steps(config)
         tries = (len(FIRST_POWERS), len(FIRST_POWERS) + MAX_MOVES)
-        least, most = (count * steps * len(flops) * step for count in tries)
-        lines.append(f"learning-rate round, {steps} steps a try: {_flop(least)} to {_flop(most)}")
-    extra = twins(config, contestants)
-    if extra:
-        cost = len(extra) * sum(league.steps) * per_step * flops[extra[0].contestant]
-        lines.append(
-            f"{len(extra)} twins of {extra[0].contestant}, to know how far another seed moves a contestant: "
-            f"{_flop(cost)}"
-        )
-    if league.contested == "seeds":
-        more = max(0.0, league.max_seeds - seeds)
-        ends = [reference_end(config, index) for index in range(len(league.steps))]
-        near = min(more * once, sum(2 * more * end * step for end in ends))
-        lines.append(
-            f"contested = seeds: about {_flop(near)} when the two beside each cut are contested, "
-            f"at most {_flop(more * once)}"
-        )
-    disk = f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment"
-    if league.contested == "seeds":
-        most = disk_gib(contestants, config, league.max_seeds)
-        disk += f"; {most:.1f} if all run with {league.max_seeds} seeds"
-    lines.append(disk)
+        least, most_tries = (count * steps * len(flops) * step for count in tries)
+        lines.append(f"learning-rate round, {steps} steps a try: {_flop(least)} to {_flop(most_tries)}")
+    lines.append(f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment")
     return lines
+
+
+def _round_lines(
+    config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int], step: float
+) -> list[str]:
+    """A line for each round, and one for all: runs, optimizer steps of all of them, FLOPs."""
+    runs = _run_steps(config, contestants, entering)
+    lines = [
+        f"round {index + 1}: {count} contestants × {_mean_seeds(contestants, index):.3g} seeds, "
+        f"{steps:,} steps in all, about {_flop(steps * step)}"
+        for index, (count, steps) in enumerate(zip(entering, runs, strict=True))
+    ]
+    return [*lines, f"the rounds: {sum(runs):,} steps, about {_flop(sum(runs) * step)}"]
+
+
+def _run_steps(config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int]) -> list[int]:
+    """Optimizer steps of all runs in each round, of so many average contestants."""
+    seeds = [_mean_seeds(contestants, index) for index in range(len(entering))]
+    return [round(steps) for steps in run_steps(config.tournament.steps, entering, seeds)]
+
+
+def _mean_seeds(contestants: Mapping[str, Contestant], index: int) -> float:
+    """Seeds of a contestant in a round, on average."""
+    return statistics.mean(sum(joined <= index for joined in c.schedule.values()) for c in contestants.values())

@@ -1,7 +1,8 @@
 """Command `tournament`: contestants, elimination rounds, one winner; or what that would cost (--plan).
 
     tournament [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
-               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--plan [--json]]
+               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME]
+               [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput, did_you_mean
@@ -20,6 +22,7 @@ from hamner.runs.cli import Parser, add_run_options, read_config, run_command, w
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan seeds=2                      # what the league would cost with two seeds each; nothing starts",
+    "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",
     "tournament --resume --name first               # continue that league from its last checkpoints",
 )
 
@@ -45,6 +48,17 @@ def parser() -> Parser:
     )
     options.add_argument("--model", metavar="NAME", help="with --mixes: a contestant, v2 or v3 (default: v3)")
     options.add_argument("--plan", action="store_true", help="print what the league would cost, and stop")
+    options.add_argument(
+        "--simulate",
+        action="store_true",
+        help="with --plan: other numbers of survivors and seeds, what they cost and how often they find the best",
+    )
+    options.add_argument(
+        "--like", metavar="RUN", help="with --plan: take the speed, and for --simulate the noise, of an earlier league"
+    )
+    options.add_argument(
+        "--measure", action="store_true", help="with --plan: time ten steps of each contestant here, for the hours"
+    )
     options.add_argument("--json", action="store_true", help="with --plan: one JSON object a line")
     options.add_settings()
     return options
@@ -56,20 +70,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    if options.json and not options.plan:
-        raise BadInput("--json goes with --plan: add --plan, or leave --json out")
+    _check_plan_options(options)
     config = read_config(options, options.settings, "tournament", _entry_settings(options))
     if options.plan:
-        from tournament.plan import print_plan
+        from tournament.plan import Request, print_plan
 
         if config is None:
             raise BadInput("--plan describes a new league: leave out --resume")
-        print_plan(config, as_json=options.json)
+        print_plan(config, Request(_like_folder(options), options.measure, options.simulate, options.json))
         return 0
     from hamner.runs.folders import results_folder
     from tournament.launch import run_tournament
 
     return run_tournament(config, results_folder(options.results), options.name, resume=options.resume)
+
+
+def _check_plan_options(options: argparse.Namespace) -> None:
+    """Raise BadInput for options that say more about a plan when there is none, or say it twice."""
+    of_plan = {name: getattr(options, name) for name in ("json", "simulate", "like", "measure")}
+    problems = [
+        f"--{name} goes with --plan: add --plan, or leave --{name} out"
+        for name, value in of_plan.items()
+        if value and not options.plan
+    ]
+    if options.like and options.measure:
+        problems.append("--like and --measure both say how fast a step is: choose one")
+    if problems:
+        raise BadInput(problems)
+
+
+def _like_folder(options: argparse.Namespace) -> Path | None:
+    """The folder of the league that --like names."""
+    from hamner.runs.folders import results_folder, run_folder, runs
+
+    if not options.like:
+        return None
+    results = results_folder(options.results)
+    folder = run_folder(results, "tournament", options.like)
+    if not (folder / "standings.json").is_file():
+        played = [path.name for path in runs(results, "tournament") if (path / "standings.json").is_file()]
+        hint = did_you_mean(options.like, played) if played else "play one first, or leave out --like"
+        raise BadInput(f"--like {options.like}: no tournament of this name has decided a round in {results}; {hint}")
+    return folder
 
 
 def _entry_settings(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Leaderboard (ranking) of a tournament: standings.json after each round, winner.json at the end, a table to read.
+"""Leaderboard (ranking) of a tournament: standings.json after each round, winner.json at the end.
 
-In: the bracket and what its runs reported. Out: those two files and the printed table; nothing is decided here.
+In: the bracket and what its runs reported. Out: those two files, which standings_table.py prints; nothing is decided
+here.
 """
 
 from __future__ import annotations
@@ -9,19 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from hamner.config.cost import count_parameters
 from hamner.config.schema import Config
 from hamner.runs.files import write_json
 from hamner.runs.folders import FINISHED, now
-from hamner.runs.tables import Column, fitted_table
 from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
 from tournament.entrants import Contestant, run_name
 from tournament.equal_cost import at_equal_cost
+from tournament.odds import order_probability
 from tournament.uncertainty import Label
 
 REPORTED = (
@@ -55,6 +52,9 @@ def standings(
     }
     if bracket.winner() is not None:
         document["winner_verdict"] = bracket.winner_verdict()
+        from tournament.ending import ending  # loads NumPy, for which Ray's start need not wait
+
+        document |= ending(bracket)
     if rates:
         steps = probe_steps(config)
         document["learning_rate_round"] = {
@@ -73,7 +73,7 @@ def standings(
 
 
 def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], index: int) -> dict[str, Any]:
-    league, round_, noise = config.tournament, bracket.rounds[index], bracket.seed_noise(index)
+    league, noise = config.tournament, bracket.seed_noise(index)
     # seconds compare only where each run has a slot of its own
     is_exclusive = config.compute.device == "cpu" or league.budget == "seconds"
     costs = at_equal_cost(bracket, index, is_exclusive=is_exclusive)
@@ -89,14 +89,16 @@ def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestan
         "steps": steps,
         "tokens": steps * league.batch_size * league.seq_len,
         "keep": league.keep[index],
+        "compared_with": bracket.last_survivor(index),
         "budget": league.budget,
         "seed_sd": noise.sd,
         "seed_df": noise.df,
+        "shared_seed_sd": noise.shared_sd,
         "equal_flops": costs["flops"],
         "equal_seconds": costs["seconds"],
         **({"cut_differs_without_cooldown": set(uncooled) != set(bracket.best(index))} if uncooled else {}),
+        "text_problems": bracket.text_problems(index),
         "standings": rows,
-        "twins": [_run_row(twin, o) for twin in bracket.twins if (o := round_.outcomes.get(twin))],
     }
 
 
@@ -121,11 +123,17 @@ def _row(
         "difference": label.difference if label else None,
         "evaluation_se": label.evaluation_se if label else None,
         "standard_error": label.standard_error if label else None,
-        "seed_sd": bracket.seed_noise(index).sd,
+        "order_probability": _order_probability(labels.get(name)),
+        "seed_sd": bracket.spread(index, name),
         "seeds": len(bracket.losses(index, name)),
         **_facts(bracket, index, name, contestant),
         "flops_per_token": bracket.flops[name],
     }
+
+
+def _order_probability(label: Label | None) -> float | None:
+    """Probability that a contestant that is out is truly worse than the last that is in."""
+    return order_probability(label.difference, label.standard_error, label.df) if label else None
 
 
 def _facts(bracket: Bracket, index: int, name: str, contestant: Contestant) -> dict[str, Any]:
@@ -182,12 +190,13 @@ def write_winner(
     contestants: Mapping[str, Contestant],
     tokenizer_sha256: str,
     *,
+    document: Mapping[str, Any],
     rate: Callable[[str], float],
 ) -> None:
     """Write winner.json, from which the curriculum starts, with the checkpoint of the first seed that finished.
 
-    rate: name -> learning rate it competed at, without lr_scale; the curriculum multiplies its stages' rates by its
-    ratio to the league's.
+    document: standings.json, for what is known of the winner. rate: name -> learning rate it competed at, without
+    lr_scale; the curriculum multiplies its stages' rates by its ratio to the league's.
     After a cooldown heldout_loss is the annealed copy's, which was ranked; the checkpoint is the run itself.
     """
     from hamner.training import checkpoint  # loads PyTorch, for which Ray's start need not wait
@@ -209,6 +218,7 @@ def write_winner(
             "data": config.data.path,
             "heldout_loss": bracket.loss(last_round, name),
             "verdict": bracket.winner_verdict(),
+            **_chance(document, name),
             "groups": [group.model_dump() for group in contestants[name].groups],
             "learning_rate_factor": rate(name) / config.tournament.learning_rate,
             "checkpoint": str(last.path) if last else None,
@@ -216,96 +226,8 @@ def write_winner(
     )
 
 
-def show_round(console: Console, document: Mapping[str, Any], index: int) -> None:
-    """Print one round of standings.json as a table."""
-    for part in round_report(console, document, index):
-        console.print(part, soft_wrap=isinstance(part, Text))
-
-
-# In the order of the table. Rank, contestant, loss and verdict stay; on a narrow terminal the rest leaves from the end.
-COLUMNS = (
-    Column(""),
-    Column("contestant", justify="left", may_wrap=True),
-    Column("loss"),
-    Column("Δ to cut", 2),
-    Column("±", 1),
-    Column("verdict", justify="left", may_wrap=True),
-    Column("at equal FLOPs", 3),
-    Column("at equal seconds", 4),
-    Column("tokens/s", 5),
-)
-
-
-def round_report(console: Console, document: Mapping[str, Any], index: int) -> list[Table | Text]:
-    """One round of standings.json to be printed: the table, as wide as the console, and why contestants failed."""
-    round_row = document["rounds"][index]
-    rows = round_row["standings"]
-    styles = {"winner": "bold green", "advanced": "green", "eliminated": "dim"}
-    table = fitted_table(
-        console,
-        COLUMNS,
-        [_cells(row) for row in rows],
-        title=_title(round_row),
-        captions=_captions(round_row),
-        styles=[styles.get(row["status"], "red") for row in rows],
-    )
-    reasons = [Text(f"  {row['contestant']}: {row['status']}: {row['reason']}") for row in rows if row["reason"]]
-    return [table, *reasons]
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    """A contestant's cells, one of each column."""
-    status = {"advanced": "in", "eliminated": "out"}.get(row["status"], row["status"])
-    at_equal = [
-        f"{row['rank_at_' + key]} ({row['loss_at_' + key]:.3f})" if row["rank_at_" + key] else "–"
-        for key in ("equal_flops", "equal_seconds")
-    ]
-    return [
-        str(row["rank"]),
-        row["contestant"] + (f" × {row['seeds']}" if row["seeds"] > 1 else ""),
-        _number(row["heldout_loss"]),
-        _number(row["difference"], "+.4f"),
-        _number(row["standard_error"]),
-        status + (f", {row['verdict']}" if row["verdict"] else ""),
-        *at_equal,
-        f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "",
-    ]
-
-
-def _title(round_row: Mapping[str, Any]) -> str:
-    count, tokens = len(round_row["standings"]), round_row["tokens"]
-    budget = {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}
-    contestants = f"{count} contestant{'s' * (count > 1)}"
-    return (
-        f"round {round_row['round']}: {contestants}, {tokens:,} tokens each so far{budget.get(round_row['budget'], '')}"
-    )
-
-
-def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Lines below the table, each with the heading of the column it explains; an empty one: it is always there."""
-    ratios = [row["tokens_per_parameter"] for row in round_row["standings"] if row["tokens_per_parameter"]]
-    lines = [
-        ("", "loss: held out, in nats per token"),
-        ("Δ to cut", "Δ to cut: loss less that of the last that is in"),
-        ("±", "±: standard error of the difference to the last that is in (documents and seeds)"),
-        (
-            "at equal FLOPs",
-            "at equal FLOPs, seconds: rank (and loss, on fewer rows) at the most of each that all have spent",
-        ),
-    ]
-    if round_row["seed_sd"] is None:
-        lines.append(("", "seed noise: unknown, no contestant ran two seeds. Use twins or seeds to measure it"))
-    else:
-        noise = f"{round_row['seed_sd']:.4f} (standard deviation, {round_row['seed_df']} degrees of freedom)"
-        lines.append(("", f"seed noise: another seed moves a contestant by {noise}"))
-    if ratios:
-        early = ": early training" if min(ratios) < 1 else ""
-        lines.append(("", f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}{early}"))
-    if "cut_differs_without_cooldown" in round_row:
-        others = "other contestants" if round_row["cut_differs_without_cooldown"] else "the same contestants"
-        lines.append(("", f"ranked after a cooldown; without it {others} would be in"))
-    return lines
-
-
-def _number(value: float | None, form: str = ".4f") -> str:
-    return "–" if value is None else format(value, form)
+def _chance(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """P(best) and expected regret of the winner, and of how many contestants it is the best."""
+    row = next(row for row in document["contestants"] if row["contestant"] == name)
+    rivals = sum(not row["failure"] for row in document["contestants"])
+    return {"p_best": row["p_best"], "regret": row["regret"], "best_of": rivals}

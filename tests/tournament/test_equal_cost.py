@@ -115,7 +115,7 @@ def test_one_that_failed_in_this_round_does_not_hold_the_others_back():
 
 
 def test_one_whose_first_seed_died_is_compared_by_another():
-    bracket = Bracket(Rules([1]), {"a": 1.0, "b": 1.0}, {"a": (0, 1), "b": (0,)})
+    bracket = Bracket(Rules([1]), {"a": 1.0, "b": 1.0}, {"a": {0: 0, 1: 0}, "b": {0: 0}})
     bracket.report(Run("a", 0), 0, Outcome(None, "error"))
     bracket.report(Run("a", 1), 0, Outcome(4.0, facts={"grid": _grid(10, 1, 8, 4)}))
     bracket.report(Run("b", 0), 0, Outcome(5.0, facts={"grid": _grid(20, 1, 8, 5)}))

@@ -77,7 +77,7 @@ def test_a_value_in_place_of_the_section_that_options_go_into_is_refused(tmp_pat
 
 
 @pytest.mark.mended("numbers so large that the plan ends in MemoryError, or never")
-@pytest.mark.parametrize("word", ["seeds=99999999999", "twins=99999999", "max_seeds=1001"])
+@pytest.mark.parametrize("word", ["seeds=99999999999", "seeds=[2,3,99999999]", "more_rows=1001"])
 def test_no_league_has_a_million_runs_of_one_contestant(word):
     with pytest.raises(BadInput, match="at most 1000"):
         load_config("smoke", [word])

@@ -1,0 +1,90 @@
+"""Calibration of P(best of ten): what is stated of a league's winner beside how often it is the best.
+
+    python tests/benchmarks/chance_of_best.py [--leagues 4000] [--seeds 2 3 4] [--keep 5 3 1]
+        [--spread 1 2 4] [--common 0 .3 .7] [--drift 0 0 0] [--persistence 0]
+
+A league is simulated here, without the tournament's code: ten true losses N(0, spread²) in units of the seed noise;
+each seed of each round adds noise, of which `common` is the same for all contestants; a round's true losses may be off
+the last round's by `drift`, and a run's noise may last from round to round (persistence). The best mean losses go on.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tournament.chance_of_best import RoundEvidence, best_of_all
+
+TEN = [f"v{i:02}" for i in range(10)]
+RECORDED_SEED_SD = 0.03  # nats
+
+
+def league(rng, *, keep, seeds, spread, common, drift, persistence):
+    """True losses of ten, and the evidence of each round: nothing but means, covariance and degrees of freedom."""
+    truth = rng.normal(0, spread, 10)
+    most, alive, rounds = max(seeds), np.arange(10), []
+    lasting_own, lasting_shared = rng.normal(size=(10, most)), rng.normal(size=most)
+    for count, n, off in zip(keep, seeds, drift, strict=True):
+        own = persistence**0.5 * lasting_own[:, :n] + (1 - persistence) ** 0.5 * rng.normal(size=(10, n))
+        shared = persistence**0.5 * lasting_shared[:n] + (1 - persistence) ** 0.5 * rng.normal(size=n)
+        here = truth + rng.normal(0, off, 10) if off else truth
+        losses = 5 + RECORDED_SEED_SD * (here[:, None] + (1 - common) ** 0.5 * own + common**0.5 * shared)
+        rows = losses[alive]
+        means, df = rows.mean(axis=1), (len(alive) - 1) * (n - 1)
+        rest = rows - means[:, None] - rows.mean(axis=0) + rows.mean()
+        variance = (rest**2).sum() / df if df else 0.0
+        size, sd = len(alive), variance**0.5
+        evidence = RoundEvidence(
+            [TEN[i] for i in alive], means, variance / n * np.eye(size), df, np.full(size, sd), [n] * size
+        )
+        rounds.append(evidence)
+        alive = alive[np.argsort(means)[:count]]
+    return truth, rounds, alive[0]
+
+
+def calibrate(leagues, draws, seed=0, **settings):
+    """(leagues, 4): stated P(best) of the winner, whether it is the best, stated and true regret in seed_sd."""
+    rng, rows = np.random.default_rng(seed), []
+    for _ in range(leagues):
+        truth, rounds, winner = league(rng, **settings)
+        stated = best_of_all(rounds, draws=draws).chances[TEN[winner]]
+        rows.append(
+            (stated.best, winner == truth.argmin(), stated.regret / RECORDED_SEED_SD, truth[winner] - truth.min())
+        )
+    return np.array(rows, dtype=float)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--leagues", type=int, default=4000)
+    parser.add_argument("--draws", type=int, default=1024)
+    parser.add_argument("--keep", type=int, nargs="+", default=[5, 3, 1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 4])
+    parser.add_argument("--spread", type=float, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--common", type=float, nargs="+", default=[0, 0.3, 0.7])
+    parser.add_argument("--drift", type=float, nargs="+", default=[0, 0, 0])
+    parser.add_argument("--persistence", type=float, default=0.0)
+    options = parser.parse_args()
+    fixed = {"keep": options.keep, "seeds": options.seeds, "drift": options.drift, "persistence": options.persistence}
+    print(f"{options.leagues} leagues a line; {fixed}; in each bin of the stated P(best): stated → true (leagues)")
+    for spread in options.spread:
+        for common in options.common:
+            rows = calibrate(options.leagues, options.draws, spread=spread, common=common, **fixed)
+            cells = []
+            for low in np.arange(0, 10) / 10:
+                inside = rows[(rows[:, 0] >= low) & (rows[:, 0] < low + 0.1 + (low == 0.9))]
+                if len(inside) >= 50:
+                    cells.append(f"{inside[:, 0].mean():.2f} → {inside[:, 1].mean():.2f} ({len(inside)})")
+            means = rows.mean(axis=0)
+            print(
+                f"τ = {spread:g}, common {common:g}: all {means[0]:.3f} → {means[1]:.3f}, "
+                f"regret {means[2]:.3f} → {means[3]:.3f}; " + ", ".join(cells),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
