@@ -13,8 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tournament.uncertainty import CONFIDENCE
-
+INTERVAL = 0.95
 REACH = 2.0  # times the reference's own largest cost, beyond which its curve says nothing
 TAIL = 0.5  # the last half of a curve's costs gives the slope beyond its end
 
@@ -31,7 +30,7 @@ class ComputeMultiplier:
 
 
 def compute_multiplier(
-    reference: Curve, cost: float, loss: float, *, standard_error: float | None = None, df: int = 0
+    reference: Curve, cost: float, loss: float, *, standard_error: float | None = None, df: float = 0
 ) -> ComputeMultiplier:
     """The multiplier of a contestant that came to `loss` (nats per token) at `cost`, by the reference's curve.
 
@@ -48,7 +47,7 @@ def compute_multiplier(
         return ComputeMultiplier(ratio(loss), None, None)
     from scipy.stats import t  # half a second
 
-    half = float(t.ppf((1 + CONFIDENCE) / 2, df)) * standard_error
+    half = float(t.ppf((1 + INTERVAL) / 2, df)) * standard_error
     return ComputeMultiplier(ratio(loss), ratio(loss + half), ratio(loss - half))
 
 
@@ -65,7 +64,8 @@ class ReferenceCurve:
         import numpy as np
         from scipy.optimize import isotonic_regression
 
-        costs, losses = (np.array(column, float) for column in zip(*curve, strict=True)) if curve else ([], [])
+        looks = np.array(curve, float).reshape(-1, 2)
+        costs, losses = looks[:, 0], looks[:, 1]
         if len(costs) < 2 or costs[0] <= 0 or np.any(np.diff(costs) <= 0):
             raise ValueError(f"a curve of {len(costs)} looks: two at rising costs above 0 are needed")
         smooth = isotonic_regression(losses, increasing=False).x

@@ -2,10 +2,10 @@
 
     L_i(t) = C_i · s(t)^κ_i,   s(t) = e + (1 − e) · (t / T)^(−α)        t tokens, T the longest run's
 
-With κ = 1 it is E + A · t^(−α) (Kaplan et al. 2020; Hoffmann et al. 2022). The curves of one league are too short and too
-noisy for three parameters each: the shape (e, α) is common to all contestants, fitted by robust least squares to the
-last three quarters of each curve; how fast a contestant follows it (κ) is its own, shrunk towards 1. A forecast starts
-from the loss that was ranked, so at the horizon T it is that loss.
+With κ = 1 it is E + A · t^(−α) (Kaplan et al. 2020; Hoffmann et al. 2022). The curves of one league are too short and
+too noisy for three parameters each: the shape (e, α) is common to all contestants, fitted by robust least squares to
+the last three quarters of each curve; how fast a contestant follows it (κ) is its own, shrunk towards 1. A forecast
+starts from the loss that was ranked.
 
 The interval is drawn (seeded) from three sources: the looks (residuals of the fit, resampled), seeds (resampled), and
 the misfit of the law. Misfit grows with the number of doublings ahead; one part of it moves all contestants, the other

@@ -107,7 +107,7 @@ BEND, OWN_BEND = 0.05, 0.03  # how far real curves leave the law a doubling: all
 
 
 def _league(rng, horizon, contestants=10, seeds=1):
-    """Curves of a league like real ones, and what each contestant truly comes to: laws a little apart, bent later on."""
+    """Curves of a league like real ones, and what each contestant truly comes to: laws a bit apart, bent later on."""
     offset, exponent, doublings = rng.uniform(0.0, 0.5), rng.uniform(0.25, 0.5), math.log2(horizon / 1e6)
     bend, curves, truths = rng.gauss(0, BEND), {}, {}
     for name in (f"c{i}" for i in range(contestants)):
