@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 INTERVAL = 0.95
 REACH = 2.0  # times the reference's own largest cost, beyond which its curve says nothing
+LAST_WEIGHT = 100.0  # of the last look, which is ranked: on more held-out rows than those before
 TAIL = 0.5  # the last half of a curve's costs gives the slope beyond its end
 
 Curve = Sequence[tuple[float, float]]  # (cost > 0, held-out loss in nats per token) in the order of training
@@ -68,10 +69,12 @@ class ReferenceCurve:
         costs, losses = looks[:, 0], looks[:, 1]
         if len(costs) < 2 or costs[0] <= 0 or np.any(np.diff(costs) <= 0):
             raise ValueError(f"a curve of {len(costs)} looks: two at rising costs above 0 are needed")
-        smooth = isotonic_regression(losses, increasing=False).x
+        weights = np.ones(len(costs))
+        weights[-1] = LAST_WEIGHT
+        smooth = isotonic_regression(losses, weights=weights, increasing=False).x
         # rising; a stretch without progress is one level, in the middle of its costs
         self._levels, place = np.unique(smooth, return_inverse=True)
-        self._logs = np.bincount(place, np.log(costs)) / np.bincount(place)
+        self._logs = np.bincount(place, weights * np.log(costs)) / np.bincount(place, weights)
         self._last = math.log(costs[-1])
         is_late = costs >= TAIL * costs[-1]
         is_late[-2:] = True

@@ -1,11 +1,12 @@
 """Forecast (learning-curve extrapolation) of held-out losses at a horizon: a power law with an offset, and an interval.
 
-    L_i(t) = C_i · s(t)^κ_i,   s(t) = e + (1 − e) · (t / T)^(−α)        t tokens, T the longest run's
+    L_i(t) = C_i · s(t)^κ_i,   s(t) = e + (1 − e) · (t / T)^(−α) for t > T        t tokens, T the longest run's
 
 With κ = 1 it is E + A · t^(−α) (Kaplan et al. 2020; Hoffmann et al. 2022). The curves of one league are too short and
-too noisy for three parameters each: the shape (e, α) is common to all contestants, fitted by robust least squares to
-the last three quarters of each curve; how fast a contestant follows it (κ) is its own, shrunk towards 1. A forecast
-starts from the loss that was ranked.
+too noisy for three parameters each: the course s is common to all contestants. Up to T it is what those did that came
+so far, the mean of their log losses; beyond, the law, fitted by robust least squares to the last three quarters of the
+longest curves. How fast a contestant follows it (κ) is its own, shrunk towards 1. A forecast starts from the loss that
+was ranked.
 
 The interval is drawn (seeded) from three sources: the looks (residuals of the fit, resampled), seeds (resampled), and
 the misfit of the law. Misfit grows with the number of doublings ahead; one part of it moves all contestants, the other
@@ -18,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ INTERVAL = 0.90
 WINDOW = 0.25  # looks before this share of a curve's tokens are not fitted
 FEWEST_LOOKS = 4  # in the window of a curve, to be fitted
 DRAWS = 2000
+SAME_LENGTH = 0.9  # of the longest curve: a run that came so far counts as one that came to its end
 OWN_PACE_SD = 0.10  # prior: how far κ of contestants lies from 1
 LOOK_SD = 0.01  # prior of a look's relative error; where residuals turn from squares to absolute values
 # prior of the misfit a doubling, relative to the loss: value, and what it weighs in measurements
@@ -63,7 +66,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Shape:
-    """The common course s(t): 1 at `end` tokens, falling to `offset` of that."""
+    """The law s(t): 1 at `end` tokens, falling to `offset` of that."""
 
     offset: float
     exponent: float
@@ -72,6 +75,31 @@ class Shape:
     def log(self, tokens: Any) -> Any:
         """Logarithm of s at tokens (any shape)."""
         return np.log(self.offset + (1 - self.offset) * (np.asarray(tokens) / self.end) ** -self.exponent)
+
+
+class Course:
+    """What all contestants have in common: as observed up to the end of the longest curves, by the law beyond."""
+
+    def __init__(self, curves: Sequence[Curve]) -> None:
+        self.end = max(curve.tokens[-1] for curve in curves)
+        longest = [curve for curve in curves if curve.tokens[-1] > SAME_LENGTH * self.end]
+        self.shape = fit_shape(longest)
+        self._logs = np.log(longest[0].tokens)
+        values = [0.0]
+        for before, after in pairwise(self._logs[::-1]):
+            steps = [_log_loss_at(c, after) - _log_loss_at(c, before) for c in curves if np.log(c.tokens[-1]) >= before]
+            values.append(values[-1] + float(np.mean(steps)))
+        self._values = np.array(values[::-1])
+
+    def log(self, tokens: Any) -> Any:
+        """Logarithm of s at tokens (any shape); before the first look as there."""
+        at = np.asarray(tokens, float)
+        return np.where(at <= self.end, np.interp(np.log(at), self._logs, self._values), self.shape.log(at))
+
+
+def _log_loss_at(curve: Curve, log_tokens: float) -> float:
+    """Log loss of a curve on the straight line, over log tokens, between the looks beside."""
+    return float(np.interp(log_tokens, np.log(curve.tokens), np.log(curve.losses)))
 
 
 @dataclass(frozen=True)
@@ -92,7 +120,7 @@ class Forecasts:
         """
         self._runs = {name: fitted for name, of_seeds in curves.items() if (fitted := _usable(of_seeds))}
         self._seed = seed
-        self.shape = fit_shape([curve for runs in self._runs.values() for curve in runs]) if self._runs else None
+        self.course = Course([curve for runs in self._runs.values() for curve in runs]) if self._runs else None
         self.misfit = misfit or measure_misfit(self._runs)
 
     @property
@@ -115,28 +143,34 @@ class Forecasts:
         return float(np.mean([self._forecast(curve, tokens) for curve in self._runs[name]]))
 
     def _forecast(self, curve: Curve, tokens: float) -> float:
-        assert self.shape is not None
-        ahead = float(self.shape.log(max(tokens, curve.tokens[-1])) - self.shape.log(curve.tokens[-1]))
-        return math.log(curve.losses[-1]) + _pace(curve, self.shape).value * ahead
+        assert self.course is not None
+        ahead = float(self.course.log(max(tokens, curve.tokens[-1])) - self.course.log(curve.tokens[-1]))
+        return math.log(curve.losses[-1]) + _pace(curve, self.course).value * ahead
 
     def _draws(self, name: str, tokens: float) -> Array:
         """Losses that a contestant could have at a horizon, (DRAWS,)."""
-        assert self.shape is not None
+        assert self.course is not None
         runs, rng = self._runs[name], np.random.default_rng([self._seed, list(self._runs).index(name)])
         drawn = np.empty((len(runs), DRAWS))
         for place, curve in enumerate(runs):
-            pace, last = _pace(curve, self.shape), curve.tokens[-1]
-            ahead = float(self.shape.log(max(tokens, last)) - self.shape.log(last))
+            pace, last = _pace(curve, self.course), curve.tokens[-1]
+            ahead = float(self.course.log(max(tokens, last)) - self.course.log(last))
             drawn[place] = math.log(curve.losses[-1]) + ahead * pace.resampled(rng)
         chosen = rng.integers(len(runs), size=(len(runs), DRAWS))
         mean = drawn.mean(axis=0)
         # a sample of n spreads (n − 1) / n of the variance
         spread = math.sqrt(len(runs) / (len(runs) - 1)) if len(runs) > 1 else 0.0
         resampled = np.take_along_axis(drawn, chosen, axis=0).mean(axis=0)
-        doublings = max(0.0, math.log2(tokens / runs[0].tokens[-1]))
-        common = np.random.default_rng([self._seed, 2**31]).standard_normal(DRAWS)
-        misfit = self.misfit.common * common + self.misfit.own * rng.standard_normal(DRAWS)
-        return np.exp(mean + spread * (resampled - mean) + doublings * misfit)
+        # what all have in common is known as far as the longest has come
+        last = runs[0].tokens[-1]
+        common_doublings, own_doublings = (
+            max(0.0, math.log2(tokens / at)) for at in (max(last, self.course.end), last)
+        )
+        common = (
+            common_doublings * self.misfit.common * np.random.default_rng([self._seed, 2**31]).standard_normal(DRAWS)
+        )
+        own = own_doublings * self.misfit.own * rng.standard_normal(DRAWS)
+        return np.exp(mean + spread * (resampled - mean) + common + own)
 
 
 def fit_shape(curves: Sequence[Curve]) -> Shape:
@@ -177,18 +211,18 @@ class Pace:
         return self.value + self.weight * (looks @ self.course) / (self.course @ self.course)
 
 
-def _pace(curve: Curve, shape: Shape) -> Pace:
+def _pace(curve: Curve, course: Course) -> Pace:
     tokens, losses = _window(curve)
-    log, course = np.log(losses), shape.log(tokens)
-    course = course - course.mean()
-    slope = float(course @ (log - log.mean()) / (course @ course))
-    residuals = log - log.mean() - slope * course
+    log, steps = np.log(losses), course.log(tokens)
+    steps = steps - steps.mean()
+    slope = float(steps @ (log - log.mean()) / (steps @ steps))
+    residuals = log - log.mean() - slope * steps
     df = len(tokens) - 2
     variance = (OWN_WEIGHT * LOOK_SD**2 + float(residuals @ residuals)) / (OWN_WEIGHT + df)
-    error = variance / float(course @ course)
+    error = variance / float(steps @ steps)
     weight = OWN_PACE_SD**2 / (OWN_PACE_SD**2 + error)
     scale = math.sqrt(variance * len(residuals) / max(float(residuals @ residuals), 1e-18))
-    return Pace(1 + weight * (slope - 1), course, residuals * scale, weight)
+    return Pace(1 + weight * (slope - 1), steps, residuals * scale, weight)
 
 
 def measure_misfit(curves: Curves) -> Misfit:
@@ -215,7 +249,7 @@ def measure_misfit(curves: Curves) -> Misfit:
 def _usable(of_seeds: Sequence[Curve]) -> list[Curve]:
     """The curves that reach as far as the longest and have looks enough."""
     longest = max((curve.tokens[-1] for curve in of_seeds if curve.tokens), default=0.0)
-    whole = [curve for curve in of_seeds if curve.tokens and curve.tokens[-1] > 0.9 * longest]
+    whole = [curve for curve in of_seeds if curve.tokens and curve.tokens[-1] > SAME_LENGTH * longest]
     return [curve for curve in whole if len(_window(curve)[0]) >= FEWEST_LOOKS]
 
 

@@ -195,7 +195,13 @@ def _say_stopped(league: League, interrupt: Interrupted) -> None:
 
 
 def _print_result(console: Console, folder: Path, *, with_table: bool = True) -> int:
-    """Print the winner, with the last round's table where it was not printed just now; returns exit code 0."""
+    """Print the winner, with the last round's table where it was not printed just now; returns exit code 0.
+
+    Where a contestant that was cut ended better than the winner, that is the first line.
+    """
+    early = read_json_as(folder / "standings.json", lambda document: document.get("cut_too_early"))
+    if early:
+        console.print(early, style="yellow", soft_wrap=True, highlight=False)
     if with_table:
         from tournament.standings import round_report
 

@@ -18,6 +18,7 @@ from hamner.config.schema import Config
 from hamner.runs.files import write_json
 from hamner.runs.folders import FINISHED, now
 from hamner.runs.tables import Column, fitted_table
+from tournament import looking_ahead
 from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
 from tournament.entrants import Contestant, run_name
@@ -51,6 +52,7 @@ def standings(
         "seed": config.seed,
         "winner": bracket.winner(),
         "winner_verdict": None,
+        "cut_too_early": looking_ahead.cut_too_early(bracket),
         "rounds": rounds,
     }
     if bracket.winner() is not None:
@@ -94,6 +96,7 @@ def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestan
         "seed_df": noise.df,
         "equal_flops": costs["flops"],
         "equal_seconds": costs["seconds"],
+        "ahead": looking_ahead.look_ahead(config, bracket, index, is_exclusive=is_exclusive),
         **({"cut_differs_without_cooldown": set(uncooled) != set(bracket.best(index))} if uncooled else {}),
         "standings": rows,
         "twins": [_run_row(twin, o) for twin in bracket.twins if (o := round_.outcomes.get(twin))],
@@ -250,7 +253,7 @@ def round_report(console: Console, document: Mapping[str, Any], index: int) -> l
         styles=[styles.get(row["status"], "red") for row in rows],
     )
     reasons = [Text(f"  {row['contestant']}: {row['status']}: {row['reason']}") for row in rows if row["reason"]]
-    return [table, *reasons]
+    return [table, *reasons, *looking_ahead.ahead_table(console, round_row.get("ahead", {}))]
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from hamner.config.errors import did_you_mean
+from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.horizon import read_horizon
 from hamner.config.schema import SOURCE_NAMES, Config, Curriculum
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -139,5 +140,9 @@ def _league_problems(config: Config) -> Iterator[str]:
             f"tournament.lr_probe_steps {league.lr_probe_steps} is under three times "
             f"tournament.warmup_steps {league.warmup_steps}: too short to compare rates"
         )
+    try:
+        read_horizon(league.horizon)
+    except BadInput as error:
+        yield from error.problems
     if league.league and league.contestants:
         yield "tournament.contestants and tournament.league both say who enters: leave one of them out"

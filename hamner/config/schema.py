@@ -158,6 +158,9 @@ class Tournament(Strict):
     max_seeds: int = Field(3, gt=0)  # [runs] of a contestant at most, with contested = seeds
     lr: Literal["probe", "shared"] = "probe"  # a learning rate for each contestant, or one for all
     lr_probe_steps: int = Field(0, ge=0)  # [steps] 0: a fifth of round 1, at least 3 warmups
+    # tokens or hours that the winner is meant for, '28M tokens' or '48h'; empty: the league's own end
+    horizon: str = ""
+    reference: str = ""  # contestant that compute multipliers are relative to; empty: v02_dense_medium, else the first
     cooldown: float = Field(0.0, ge=0, lt=0.5)  # [share] of a round over which a copy is annealed and ranked
     batch_size: int = Field(16, gt=0)  # [rows] read by one optimizer step
     gradient_accumulation_steps: int = Field(1, gt=0)  # [parts] that one batch is computed in

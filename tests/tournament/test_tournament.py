@@ -78,7 +78,7 @@ def test_the_loss_is_looked_at_on_a_grid_and_compared_at_equal_cost(league):
     assert sorted(row["rank_at_equal_seconds"] for row in played["standings"]) == list(range(1, 11))
     ledger = _read(league / "bracket.json")["rounds"][0]["outcomes"]
     for outcome in ledger:
-        assert [point[0] for point in outcome["facts"]["grid"]] == [0, 3, 5, 8, 10, 13, 15, 18, 20]
+        assert [point[0] for point in outcome["facts"]["grid"]] == [0, 1, 2, 3, 5, 8, 10, 13, 15, 18, 20]
 
 
 def test_only_the_winner_keeps_what_training_needs(league):

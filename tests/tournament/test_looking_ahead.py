@@ -1,0 +1,165 @@
+"""Looking ahead: a recorded league replayed, whose cut contestant caught up; horizons, multipliers, lines."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hamner.config.errors import BadInput
+from hamner.config.load import load_config
+from tournament.bracket import Bracket, Outcome, Rules, Run
+from tournament.looking_ahead import ahead_table, cut_too_early, horizon_tokens, look_ahead
+
+# `tournament --config laptop`, built-in text, seed 0: v05 went out in round 1, and two further seeds of it trained on.
+LEAGUE = json.loads(Path(__file__).with_name("recorded_league.json").read_text(encoding="utf-8"))
+END = 400 * 1024  # tokens
+
+
+def _outcome(row):
+    index, name, seed, loss, grid = row
+    per_token, per_step = LEAGUE["flops_per_token"][name], LEAGUE["tokens_per_step"]
+    looks = [[step, step * per_step * per_token, seconds, look] for step, seconds, look in grid]
+    speed = (grid[-1][0] - grid[0][0]) * per_step / (grid[-1][1] - grid[0][1])
+    facts = {"grid": looks, "tokens": grid[-1][0] * per_step, "tokens_per_second": speed}
+    return Run(name, seed), index, Outcome(loss, facts=facts)
+
+
+def _replay(rounds=3, change=lambda run, outcome: outcome):
+    twins = [Run(name, seed) for index, name, seed, *_ in LEAGUE["runs"] if index == 0 and seed > 0]
+    bracket = Bracket(Rules(LEAGUE["keep"]), LEAGUE["flops_per_token"], twins=twins)
+    for row in LEAGUE["runs"]:
+        run, index, outcome = _outcome(row)
+        if index < rounds:
+            assert not (bracket.report(run, index, change(run, outcome)) and index == rounds)
+    return bracket
+
+
+def _config(*words):
+    return load_config("laptop", list(words), "tournament")
+
+
+def test_the_first_line_says_that_v05_was_cut_too_early():
+    assert cut_too_early(_replay()) == (
+        "cut too early, as one of its 2 runs says that trained on: v05_moe_small, out in round 1, ended at 1.3397 "
+        "nats/token (mean 1.3509); the winner v02_dense_medium at 1.3423"
+    )
+
+
+def test_it_says_so_without_reserve_where_the_mean_is_better():
+    better = cut_too_early(_replay(change=lambda run, o: Outcome(o.heldout_loss - 0.02 * run.seed, facts=o.facts)))
+    assert better.startswith("cut too early: v05_moe_small, out in round 1, trained on and ended at 1.3209 nats/token;")
+
+
+def test_nothing_is_said_where_those_that_trained_on_ended_worse():
+    assert cut_too_early(_replay(change=_worse_v05)) is None
+    assert cut_too_early(_replay(rounds=2)) is None  # not over
+
+
+def _worse_v05(run, outcome):
+    return Outcome(outcome.heldout_loss + 0.2, facts=outcome.facts) if run.seed else outcome
+
+
+def test_the_cut_have_chances_to_catch_up_and_survivors_have_none():
+    bracket = _replay()
+    ahead = look_ahead(_config(), bracket, 0, is_exclusive=True)
+    survivors = set(bracket.rounds[0].survivors)
+    rows = ahead["contestants"]
+    assert ahead["rival"] == "v01_dense_small" and len(rows) == 10
+    assert {name for name, row in rows.items() if row["could_catch_up"] is None} == survivors
+    chances = {name: row["could_catch_up"] for name, row in rows.items() if name not in survivors}
+    assert all(0 < chance < 0.5 for chance in chances.values())
+    assert 0.05 < chances["v05_moe_small"] < 0.45  # behind by 0.07 nats, as were others that did not catch up
+    assert all(row["horizon_tokens"] == END for row in rows.values())
+
+
+def test_forecasts_are_checked_against_what_trained_on():
+    bracket = _replay()
+    assert look_ahead(_config(), bracket, 0, is_exclusive=True)["backtest"] == {"held": 0, "of": 0}
+    backtest = look_ahead(_config(), bracket, 2, is_exclusive=True)["backtest"]
+    # from round 1: 6 contestants to round 2's end, 4 to round 3's; from round 2: 4
+    assert backtest["of"] == 14 and 9 <= backtest["held"] <= 14
+
+
+def test_every_contestant_has_a_multiplier_and_the_reference_has_1():
+    ahead = look_ahead(_config(), _replay(), 2, is_exclusive=True)
+    assert ahead["reference"] == "v02_dense_medium"
+    rows = ahead["contestants"]
+    for cost in ("flops", "seconds"):
+        assert rows["v02_dense_medium"][f"multiplier_{cost}"]["value"] == pytest.approx(1.0, rel=1e-6)
+    told = {name: row["multiplier_flops"]["value"] for name, row in rows.items()}
+    # v05 costs a third of v02 a token and is as good at the end
+    assert 2.0 < told["v05_moe_small"] < 4.0
+
+
+def test_another_reference_can_be_chosen_and_one_that_does_not_play_is_refused():
+    from tournament.entrants import entrants
+
+    ahead = look_ahead(_config("reference=v10_wide_shallow"), _replay(), 0, is_exclusive=True)
+    assert ahead["contestants"]["v10_wide_shallow"]["multiplier_flops"]["value"] == pytest.approx(1.0, rel=1e-6)
+    with pytest.raises(BadInput, match="'v11' does not play"):
+        entrants(_config("reference=v11"))
+
+
+def test_seconds_are_left_out_where_runs_share_a_card():
+    ahead = look_ahead(_config(), _replay(), 0, is_exclusive=False)
+    assert all(row["multiplier_seconds"] is None for row in ahead["contestants"].values())
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"), [("28M tokens", 28e6), ("1.5B tokens", 1.5e9), ("500k tokens", 5e5), ("4096 tokens", 4096)]
+)
+def test_a_horizon_in_tokens_is_one_for_all(words, tokens):
+    found = horizon_tokens(_config(f"horizon={words}"), _replay(), 0)
+    assert set(found.values()) == {tokens}
+
+
+def test_a_horizon_in_hours_is_each_contestants_own_at_the_speed_it_was_measured_at():
+    bracket = _replay(rounds=1)
+    found = horizon_tokens(_config("horizon=48h"), bracket, 0)
+    speed = bracket.rounds[0].outcomes[Run("v10_wide_shallow", 0)].facts["tokens_per_second"]
+    assert found["v10_wide_shallow"] == pytest.approx(48 * 3600 * speed)
+    assert found["v01_dense_small"] > 1.3 * found["v08_hybrid_medium"]
+
+
+@pytest.mark.parametrize("words", ["soon", "28M", "0 tokens", "-3h", "48 minutes", "48hh"])
+def test_a_horizon_that_is_none_is_refused_before_anything_starts(words):
+    with pytest.raises(BadInput, match="as '28M tokens' or '48h'"):
+        _config(f"horizon={words}")
+
+
+def _table(ahead, width=250):
+    console = Console(file=io.StringIO(), width=width)
+    for table in ahead_table(console, ahead):
+        console.print(table)
+    return console.file.getvalue()
+
+
+def test_the_table_has_a_row_for_each_and_says_whom_they_could_catch_up_with():
+    text = _table(look_ahead(_config(), _replay(), 0, is_exclusive=True))
+    assert "looking ahead to 409,600 tokens (the league's own end)" in text
+    assert "could catch up: chance that the loss is then below that of v01_dense_small" in text
+    assert "what v02_dense_medium needs for the same loss as now" in text
+    rows = [line for line in text.splitlines() if "│" in line]
+    assert len(rows) == 10 and sum("%" in row for row in rows) == 5
+    losses = [float(row.split("│")[2]) for row in rows]
+    assert losses == sorted(losses)
+    assert "forecasts made in earlier rounds" not in text
+    held = "forecasts made in earlier rounds: 11 of 14 losses lay in the 90 % interval"
+    assert held in _table(look_ahead(_config(), _replay(), 2, is_exclusive=True))
+    assert _table({}) == ""
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_the_chances_stay_at_every_width(width):
+    lines = _table(look_ahead(_config(), _replay(), 0, is_exclusive=True), width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert sum(line.rstrip(" │").endswith("%") or "% " in line for line in lines) >= 5
+
+
+def test_a_league_without_curves_looks_nowhere():
+    bracket = Bracket(Rules([1]), {"a": 1.0, "b": 1.0})
+    bracket.report(Run("a", 0), 0, Outcome(4.0))
+    bracket.report(Run("b", 0), 0, Outcome(5.0))
+    assert look_ahead(_config(), bracket, 0, is_exclusive=True) == {}
