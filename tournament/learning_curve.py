@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tournament.bracket import Bracket, Run
+from tournament.bracket import Bracket, Round, Run
 from tournament.equal_cost import FLOPS, LOSS, SECONDS
 
 
@@ -26,18 +26,22 @@ class Point(NamedTuple):
 
 def learning_curve(bracket: Bracket, index: int, run: Run) -> list[Point]:
     """The looks of a run over the rounds up to `index`, from the first after step 0; empty when it has none."""
+    return curve_of_rounds(bracket.rounds[: index + 1], run, bracket.flops[run.contestant])
+
+
+def curve_of_rounds(rounds: Sequence[Round], run: Run, flops_per_token: float) -> list[Point]:
+    """The looks of a run over these rounds, as learning_curve."""
     looks: list[Sequence[float]] = []
     ends: list[tuple[float, float]] = []  # FLOPs at a round's end, ranked loss over the look's
-    for round_ in bracket.rounds[: index + 1]:
+    for round_ in rounds:
         outcome = round_.outcomes.get(run)
         grid = outcome.facts.get("grid", []) if outcome and outcome.heldout_loss is not None else []
         before = looks[-1][FLOPS] if looks else 0.0  # a round begins where the one before has ended
         looks += [look for look in grid if look[FLOPS] > before]
         if outcome and outcome.heldout_loss is not None and grid:
             ends.append((grid[-1][FLOPS], outcome.heldout_loss / grid[-1][LOSS]))
-    per_token = bracket.flops[run.contestant]
     return [
-        Point(look[FLOPS] / per_token, look[FLOPS], look[SECONDS], look[LOSS] * _ratio(ends, look[FLOPS]))
+        Point(look[FLOPS] / flops_per_token, look[FLOPS], look[SECONDS], look[LOSS] * _ratio(ends, look[FLOPS]))
         for look in looks
     ]
 
