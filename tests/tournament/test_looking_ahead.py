@@ -9,8 +9,13 @@ from rich.console import Console
 
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from hamner.runs.files import write_json
+from hamner.runs.folders import write_config
 from tournament.bracket import Bracket, Outcome, Rules, Run
+from tournament.entrants import entrants
 from tournament.looking_ahead import ahead_table, cut_too_early, horizon_tokens, look_ahead
+from tournament.run import main
+from tournament.standings import standings
 
 # `tournament --config laptop`, built-in text, seed 0: v05 went out in round 1, and two further seeds of it trained on.
 LEAGUE = json.loads(Path(__file__).with_name("recorded_league.json").read_text(encoding="utf-8"))
@@ -94,8 +99,6 @@ def test_every_contestant_has_a_multiplier_and_the_reference_has_1():
 
 
 def test_another_reference_can_be_chosen_and_one_that_does_not_play_is_refused():
-    from tournament.entrants import entrants
-
     ahead = look_ahead(_config("reference=v10_wide_shallow"), _replay(), 0, is_exclusive=True)
     assert ahead["contestants"]["v10_wide_shallow"]["multiplier_flops"]["value"] == pytest.approx(1.0, rel=1e-6)
     with pytest.raises(BadInput, match="'v11' does not play"):
@@ -163,3 +166,19 @@ def test_a_league_without_curves_looks_nowhere():
     bracket.report(Run("a", 0), 0, Outcome(4.0))
     bracket.report(Run("b", 0), 0, Outcome(5.0))
     assert look_ahead(_config(), bracket, 0, is_exclusive=True) == {}
+
+
+def test_a_finished_league_says_it_before_its_winner(tmp_path, capsys):
+    folder = tmp_path / "tournament" / "name"
+    folder.mkdir(parents=True)
+    config, bracket = _config(), _replay()
+    write_config(folder, config, {"kind": "tournament"})
+    write_json(folder / "standings.json", standings("name", config, bracket, entrants(config), {}))
+    winner = {"contestant": "v02_dense_medium", "heldout_loss": 1.3423, "verdict": "contested"}
+    write_json(folder / "winner.json", winner)
+    assert main(["--resume", "--results", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(
+        "cut too early, as one of its 2 runs says that trained on: v05_moe_small, out in round 1"
+    )
+    assert "winner: v02_dense_medium" in lines[-1]
