@@ -46,7 +46,7 @@ def look_ahead(config: Config, bracket: Bracket, index: int, *, is_exclusive: bo
     for name in curves:
         forecast = forecasts.at(name, horizon[name]) if name in forecasts.names else None
         chance = None
-        is_behind = name not in bracket.rounds[index].survivors and _tokens(curves[name]) < 0.99 * horizon[name]
+        is_behind = _is_cut(bracket, index, name) and _tokens(curves[name]) < 0.99 * horizon[name]
         if forecast and rival is not None and rival in forecasts.names and is_behind:
             chance = forecasts.probability_below(name, horizon[name], rival, horizon[rival])
         rows[name] = {
@@ -114,6 +114,12 @@ def _forecasts(config: Config, curves: Mapping[str, Mapping[Run, Sequence[Point]
         },
         seed=config.seed,
     )
+
+
+def _is_cut(bracket: Bracket, index: int, name: str) -> bool:
+    """Whether a contestant is out by a cut of this round or one before, and not because it failed."""
+    played = [place for place in range(index + 1) if name in bracket.contestants(place)]
+    return name not in bracket.rounds[index].survivors and not any(bracket.failure(place, name) for place in played)
 
 
 def _tokens(of_name: Mapping[Run, Sequence[Point]]) -> float:
@@ -191,7 +197,8 @@ def _error(bracket: Bracket, name: str, reference: str) -> tuple[float | None, f
     if name == reference:
         return None, 0
     for index in reversed(range(len(bracket.rounds))):
-        if bracket.losses(index, name) and bracket.losses(index, reference):
+        finished = {other for other in bracket.ranking(index) if bracket.losses(index, other)}
+        if {name, reference} <= finished:
             label = bracket.compare(index, name, reference)
             return label.standard_error, label.df or bracket.seed_noise(index).df
     return None, 0

@@ -79,6 +79,19 @@ def test_the_cut_have_chances_to_catch_up_and_survivors_have_none():
     assert all(row["horizon_tokens"] == END for row in rows.values())
 
 
+def test_one_that_failed_has_no_chance_to_catch_up():
+    bracket = _replay(change=lambda run, o: Outcome(None, "oom") if run.contestant == "v09_deep_narrow" else o)
+    rows = look_ahead(_config(), bracket, 0, is_exclusive=True)["contestants"]
+    assert "v09_deep_narrow" not in rows and sum(row["could_catch_up"] is not None for row in rows.values()) == 4
+    bracket = _replay(change=_v06_fails_in_round_2)
+    row = look_ahead(_config(), bracket, 1, is_exclusive=True)["contestants"]["v06_moe_medium"]
+    assert row["forecast"] and row["could_catch_up"] is None
+
+
+def _v06_fails_in_round_2(run, outcome):
+    return Outcome(None, "oom") if run.contestant == "v06_moe_medium" and outcome.facts["tokens"] > 2e5 else outcome
+
+
 def test_forecasts_are_checked_against_what_trained_on():
     bracket = _replay()
     assert look_ahead(_config(), bracket, 0, is_exclusive=True)["backtest"] == {"held": 0, "of": 0}
