@@ -58,7 +58,7 @@ WORDS = {
     "validation loss": (("validation loss", "validation (held-out) loss"), ("hamner/evaluation/heldout.py",)),
     "ASHA": (("asha", "successive halving"), ("tournament/bracket.py", "tournament/scheduler.py")),
     "elimination": (("elimination",), ("tournament/bracket.py", "tournament/scheduler.py", "tournament/__init__.py")),
-    "twins": (("twin",), ("tournament/uncertainty.py", "tournament/entrants.py", "tournament/bracket.py")),
+    "seed noise": (("seed noise", "seed_noise"), ("tournament/uncertainty.py", "tournament/bracket.py")),
     "curriculum": (("curriculum",), ("curriculum/",)),
     "early stopping": (("early stopping", "early_stopping"), ("curriculum/__init__.py", "curriculum/plateau.py")),
     "plateau": (("plateau",), ("curriculum/plateau.py",)),

@@ -2,11 +2,11 @@
 
 In: the outcome of each run in each round. Out: the runs that may train, who is promoted, who wins and how sure that
 is. No torch, no Ray. In the default mode the outcome is the same in any order of arrival. A contestant is judged by
-its held-out loss at the round's end, the mean over its seeds; equal losses by training FLOPs per token, then by
-name. A loss that is not finite loses to every finite one and is never promoted.
+its held-out loss at the round's end, the least-squares mean over its seeds; equal losses by training FLOPs per token,
+then by name. A loss that is not finite loses to every finite one and is never promoted.
 
-A *run* is one training: a contestant with one seed. Twins are runs that do not compete: they measure how far a
-contestant moves with another seed. All decisions are in `state()`, the ledger.
+A *run* is one training: a contestant with one seed. A seed that joins in a later round is trained from step 0 to that
+round's end, by those contestants that are still in. All decisions are in `state()`, the ledger.
 
 Cost: each answer comes from a table of the round (round_table.py), made once a change; a report costs O(runs).
 """
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from tournament.outcome import Failure, Outcome, Round, Run
 from tournament.round_table import Tables
-from tournament.uncertainty import Label, SeedNoise
+from tournament.uncertainty import CONFIDENCE, FIRST_CONFIDENCE, Fit, Label, SeedNoise, document_problems
 
 __all__ = ["Bracket", "Failure", "Outcome", "Round", "Rules", "Run"]
 
@@ -29,38 +29,38 @@ class Rules:
     """What a tournament is played by; hamner.config.schema.Tournament explains each."""
 
     keep: Sequence[int]
-    contested: Literal["seeds", "keep", "cut"] = "cut"
-    max_seeds: int = 1
+    contested: Literal["keep", "cut"] = "cut"
     mode: Literal["sync", "async"] = "sync"
     rows: int = 0  # held-out rows at first
-    max_factor: int = 4  # ... doubled up to this many times as many
+    max_factor: int = 1  # ... doubled up to this many times as many, while other text could change a cut
 
 
 class Bracket:
     """The course of one tournament."""
 
     def __init__(
-        self,
-        rules: Rules,
-        flops: Mapping[str, float],
-        seeds: Mapping[str, Sequence[int]] | None = None,
-        twins: Sequence[Run] = (),
+        self, rules: Rules, flops: Mapping[str, float], seeds: Mapping[str, Mapping[int, int]] | None = None
     ) -> None:
-        """flops: per token, of each contestant, in the order of entering. seeds: indices each competes with."""
-        self.rules, self.flops, self.twins = rules, dict(flops), list(twins)
-        # contestant -> seed index -> round from which on it competes
-        self.seeds = {name: dict.fromkeys((seeds or {}).get(name, (0,)), 0) for name in flops}
+        """flops: per token, of each contestant, in the order of entering.
+
+        seeds: of each contestant, seed index -> 0-based round from which on it competes; left out: one seed each.
+        """
+        self.rules, self.flops = rules, dict(flops)
+        self.seeds = {name: dict((seeds or {}).get(name, {0: 0})) for name in flops}
+        # rounds in which a seed joins: each needs a Tuner of its own
+        self._starts = {joined for joins in self.seeds.values() for joined in joins.values()}
         self._set_rounds([Round() for _ in rules.keep])
 
     def _set_rounds(self, rounds: list[Round]) -> None:
         self.rounds = rounds
-        self._tables = Tables(rounds, self.flops, self.seeds, self.twins)
+        self._tables = Tables(rounds, self.flops, self.seeds)
         self._changed([])
 
     def _changed(self, rounds: Iterable[int], names: Iterable[str] = ()) -> None:
         """Forget what was computed of these rounds, and in them of these contestants."""
         self._tables.drop(rounds, names)
         self._next_rounds: dict[Run, int] | None = None
+        self._still_in: frozenset[str] | None = None
         # 0-based number of the first undecided round; of the last one when all are decided
         self.round = next((i for i, r in enumerate(self.rounds) if not r.is_decided), len(self.rounds) - 1)
         self._is_over = self.rounds[-1].is_decided or any(r.is_decided and not r.survivors for r in self.rounds)
@@ -76,7 +76,7 @@ class Bracket:
         return list(self._tables.standing(index, name).runs)
 
     def runs(self, index: int) -> list[Run]:
-        """The runs of a round: those that compete, then twins. A run that failed plays no further round."""
+        """The runs of a round. One that failed plays no further round."""
         return list(self._tables.of(index).runs)
 
     def next_round(self, run: Run) -> int | None:
@@ -96,12 +96,9 @@ class Bracket:
                 for run in table.runs:
                     if first.setdefault(run) is None and run in table.pending:
                         first[run] = index
-            # a twin may not train ahead where its contestant could need that very seed
-            is_patient = self.rules.contested == "seeds" or self.rules.mode == "async"
-            ahead = self.round if is_patient else len(tables)
             rounds: list[list[Run]] = [[] for _ in tables]
             for run, place in first.items():
-                if place is not None and (place <= ahead or run in tables[place].competing):
+                if place is not None:
                     rounds[place].append(run)
             self._next_rounds = {run: index for index, runs in enumerate(rounds) for run in runs}
         return self._next_rounds
@@ -110,7 +107,9 @@ class Bracket:
         """Whether nothing that may still happen lets a run train again."""
         if self._is_over or run in self._tables.failures:
             return True
-        return run not in self.twins and run.contestant not in self._tables.of(self.round).standings
+        if self._still_in is None:
+            self._still_in = frozenset(self._tables.of(self.round).standings)
+        return run.contestant not in self._still_in
 
     def is_over(self) -> bool:
         """Whether the last round is decided, or no contestant is left."""
@@ -128,11 +127,12 @@ class Bracket:
 
     def losses(self, index: int, name: str) -> list[float]:
         """Held-out losses of a contestant's seeds; empty when it failed."""
-        return list(self._tables.standing(index, name).losses)
+        return list(self._tables.standing(index, name).losses.values())
 
     def loss(self, index: int, name: str) -> float:
-        """What a contestant is ranked by: the mean over its seeds; infinite when it failed."""
-        return self._tables.standing(index, name).loss
+        """What a contestant is ranked by: the least-squares mean over its seeds; infinite when it failed."""
+        adjusted = self._tables.of(index).losses.get(name)
+        return self._tables.standing(index, name).loss if adjusted is None else adjusted
 
     def ranking(self, index: int) -> list[str]:
         """Contestants of a round that have come to its end or failed, best first."""
@@ -142,13 +142,33 @@ class Bracket:
         """The best of a round, as many as it keeps, of those that did not fail."""
         return self._tables.of(index).finishers[: self.rules.keep[index]]
 
+    def fit(self, index: int) -> Fit | None:
+        """Means, errors and seed noise of the contestants at a round's end; None while none has a loss."""
+        table = self._tables.of(index)
+        return table.fit if table.finishers else None
+
     def seed_noise(self, index: int) -> SeedNoise:
         """How far the same contestant moved with another seed in this round."""
-        return self._tables.of(index).seed_noise
+        fit = self.fit(index)
+        return fit.noise if fit else SeedNoise(None, 0)
+
+    def spread(self, index: int, name: str) -> float | None:
+        """Moderated standard deviation of one seed of a contestant, its own noise alone; None where not measured."""
+        fit = self.fit(index)
+        if fit is None or fit.spreads is None or name not in fit.places:
+            return None
+        return float(fit.spreads[fit.places[name]])
+
+    def text_problems(self, index: int) -> list[str]:
+        """What a reader has to know of a round's held-out documents, where they are few."""
+        outcomes = self.rounds[index].outcomes.values()
+        return document_problems([outcome.documents for outcome in outcomes if outcome.heldout_loss is not None])
 
     def compare(self, index: int, worse: str, better: str) -> Label:
-        """How sure it is that one contestant is worse than another."""
-        return self._tables.of(index).compare(self._tables.standing(index, worse), self._tables.standing(index, better))
+        """How sure it is that one contestant is worse than another; both have come to the round's end with a loss."""
+        is_first = index == 0 < len(self.rounds) - 1
+        confidence = FIRST_CONFIDENCE if is_first else CONFIDENCE
+        return self._tables.of(index).fit.compare(worse, better, confidence)
 
     def last_survivor(self, index: int) -> str | None:
         """Whom the others are compared with: the last of those that a round promotes by rank."""
@@ -206,23 +226,24 @@ class Bracket:
             self._changed([index + 1] if index + 1 < len(self.rounds) else [])
 
     def _settle(self, index: int) -> bool:
-        """Keep early who is certain; when a round is complete, request more or decide it. True when decided."""
+        """Keep early who is certain; when a round is complete, request more rows or decide it. True when decided."""
         if self._tables.of(index).pending:
-            if self.rules.contested != "seeds":
+            if self.rules.max_factor == 1:
                 self._keep(index, self._certain(index))
             return False
-        while self.rules.contested == "seeds" and self._request_more(index):
-            if self._tables.of(index).pending:
-                return False  # else a twin has been that seed already
+        if self._request_rows(index):
+            return False
         promoted = self.best(index)
         if self.rules.contested == "keep" and index < len(self.rounds) - 1:
-            promoted += [name for name, label in self.labels(index).items() if label.verdict == "contested"]
+            promoted += [name for name, label in self.labels(index).items() if label.verdict != "settled"]
         self._keep(index, promoted, is_final=True)
         return True
 
     def _certain(self, index: int) -> list[str]:
         """Contestants that are among the best whatever the others bring."""
         table = self._tables.of(index)
+        if index + 1 in self._starts or not table.is_balanced:
+            return []  # another Tuner plays the next round; or means still move with what the others bring
         cut = len(table.standings) - self.rules.keep[index]
         certain = table.ranking[: max(0, len(table.ranking) - cut)]
         return [name for name in certain if table.standings[name].losses]
@@ -244,31 +265,17 @@ class Bracket:
                 return True
         return False
 
-    def _request_more(self, index: int) -> bool:
-        """Where a cut could be chance, request more held-out rows, else more seeds. True when it did."""
+    def _request_rows(self, index: int) -> bool:
+        """Request more held-out rows where a cut could be chance of documents. True when it did."""
         round_, noise = self.rounds[index], self.seed_noise(index)
-        unsure = {name: label for name, label in self.labels(index).items() if label.verdict != "settled"}
-        if not unsure:
+        if noise.sd is None or round_.factor >= self.rules.max_factor or not self._has_enough_text(index):
             return False
-        if (
-            noise.sd is not None
-            and max(label.evaluation_se or 0.0 for label in unsure.values()) > noise.sd / 3
-            and round_.factor < self.rules.max_factor
-            and self._has_enough_text(index)
-        ):
-            round_.factor *= 2
-            self._changed([index], self.flops)
-            return True
-        first = next(iter(unsure))
-        near = [name for name in self.best(index) if self.compare(index, first, name).verdict != "settled"]
-        short = [name for name in (*near, *unsure) if len(self.seeds[name]) < self.rules.max_seeds]
-        for name in short:
-            seed = max(self.seeds[name]) + 1
-            while self._tables.has_failed_before(index + 1, Run(name, seed)):  # a twin that failed
-                seed += 1
-            self.seeds[name][seed] = index
-        self._changed(range(index, len(self.rounds)), short)
-        return bool(short)
+        unsure = [label.evaluation_se or 0.0 for label in self.labels(index).values() if label.verdict != "settled"]
+        if max(unsure, default=0.0) <= noise.sd / 3:
+            return False
+        round_.factor *= 2
+        self._changed([index], self.flops)
+        return True
 
     def _has_enough_text(self, index: int) -> bool:
         """Whether the held-out text was long enough for the rows of the factor so far."""
@@ -335,5 +342,7 @@ class Bracket:
             raise ValueError(f"{len(rounds)} rounds, of {len(self.rules.keep)}")
         if set(state["seeds"]) != set(self.seeds):
             raise ValueError("other contestants")
-        self.seeds = {name: {int(s): joined for s, joined in seeds.items()} for name, seeds in state["seeds"].items()}
+        seeds = {name: {int(s): joined for s, joined in seeds.items()} for name, seeds in state["seeds"].items()}
+        if seeds != self.seeds:
+            raise ValueError("other seeds")
         self._set_rounds(rounds)

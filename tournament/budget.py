@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from hamner.config.schema import Config
 
@@ -44,6 +45,19 @@ def budgets(config: Config, flops: Mapping[str, float]) -> dict[str, Budget]:
 def reference_end(config: Config, round_index: int) -> int:
     """Steps from the league's start to the end of a round, as the config gives them."""
     return sum(config.tournament.steps[: round_index + 1])
+
+
+def run_steps(steps: Sequence[int], contestants: Sequence[int], seeds: Sequence[float]) -> list[float]:
+    """Optimizer steps of all runs in each round.
+
+    steps: length of each round. contestants: how many play it. seeds: of each contestant in each round; one that joins
+    later trains from step 0 to that round's end.
+    """
+    ends, before = list(accumulate(steps)), (seeds[0], *seeds[:-1])
+    return [
+        count * (earlier * length + (now - earlier) * end)
+        for count, length, end, earlier, now in zip(contestants, steps, ends, before, seeds, strict=True)
+    ]
 
 
 def probe_steps(config: Config) -> int:

@@ -8,28 +8,36 @@ from pathlib import Path
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config, ModelConfig
 from hamner.runs.disk import check_free_space
-from tournament.entrants import Contestant, twins
+from tournament.entrants import Contestant
 from tournament.gpu_memory import share
 
 CHECKPOINT_BYTES = 12  # a parameter on disk: the weight and Adam's two moments, fp32
+WEIGHT_BYTES = 4
 
 
-def disk_gib(contestants: Mapping[str, Contestant], config: Config, seeds: int = 0) -> float:
+def disk_gib(contestants: Mapping[str, Contestant], config: Config) -> float:
     """Most that a league's checkpoints take at one moment, GiB.
 
-    At the end of round 1 every run has one. Those that train have `keep_checkpoints`, the one being written among
-    them (with 1 the older stays until it is written).
-    seeds: how many each contestant runs with, if more than it has.
+    At the end of a round every run of it has one; of those that are out the weights stay, if they are kept. In each
+    round the largest contestants count as those that are in. Those that train have `keep_checkpoints`, the one being
+    written among them (with 1 the older stays until it is written).
     """
-    size = {name: checkpoint_gib(c.model) for name, c in contestants.items()}
-    runs = [name for name, c in contestants.items() for _ in range(max(seeds, len(c.seeds)))]
-    runs += [twin.contestant for twin in twins(config, contestants)]
+    league, size = config.tournament, {name: checkpoint_gib(c.model) for name, c in contestants.items()}
+    largest = sorted(contestants, key=lambda name: -size[name])
+    left_of_one = WEIGHT_BYTES / CHECKPOINT_BYTES if league.keep_eliminated == "weights" else 0.0
+    ends = []
+    for index in range(len(league.keep)):
+        stay = league.keep[index - 1] if index and league.contested == "cut" else len(largest)
+        runs = [name for name in largest[:stay] for joined in contestants[name].schedule.values() if joined <= index]
+        out = [name for name in largest[stay:] for joined in contestants[name].schedule.values() if joined < index]
+        ends.append(sum(size[name] for name in runs) + left_of_one * sum(size[name] for name in out))
+    runs = [name for name in largest for _ in contestants[name].seeds]
     free, running = 1.0, 0.0
-    for name in sorted(runs, key=lambda n: -size[n]):  # the largest that can run side by side
+    for name in runs:  # the largest that can run side by side
         needed = share(contestants[name].model, config) or 0.5
         if needed <= free + 1e-9:
             free, running = free - needed, running + size[name]
-    return sum(size[name] for name in runs) + running * max(1, config.tournament.keep_checkpoints - 1)
+    return max(ends) + running * max(1, league.keep_checkpoints - 1)
 
 
 def checkpoint_gib(model: ModelConfig) -> float:

@@ -1,4 +1,4 @@
-"""Contestants of a league: by name, of a league file (TOML) or a sweep (grid search); their seeds and twins.
+"""Contestants of a league: by name, of a league file (TOML) or a sweep (grid search); their seeds.
 
 In: the config's rows (entrants). Out: the model, seeds and learning rate each contestant trains with. The shipped
 architectures stand in hamner/config/presets.py; a row says how an entrant differs from its base.
@@ -21,7 +21,7 @@ from hamner.config.cost import training_flops_per_token
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, shrink
-from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict
+from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict, Tournament
 from hamner.config.toml_file import read_toml
 from tournament.bracket import Run
 
@@ -33,10 +33,16 @@ class Contestant:
     """An entrant as it is trained."""
 
     model: ModelConfig
-    seeds: tuple[int, ...]  # seed indices it competes with
+    seeds: tuple[int, ...]  # seed indices it competes with, in the order in which they join
     learning_rate: float | None = None  # None: the league's, or that of the learning-rate search
     groups: tuple[ParameterGroup, ...] = ()
     mix: Mapping[str, float] = field(default_factory=dict)  # what it trains on; empty: the league's mix
+    joins: tuple[int, ...] = ()  # 0-based round from which each seed competes; empty: the first
+
+    @property
+    def schedule(self) -> dict[int, int]:
+        """Seed index -> 0-based round from which on it competes."""
+        return dict(zip(self.seeds, self.joins or (0,) * len(self.seeds), strict=True))
 
 
 def entrants(config: Config) -> dict[str, Contestant]:
@@ -60,18 +66,26 @@ def entrants(config: Config) -> dict[str, Contestant]:
             "Enter more, lower tournament.keep, or use --only NAME to let few play without a cut"
         )
     contestants: dict[str, Contestant] = {}
+    joins = seed_rounds(league)
     for row in rows:
         with problems.collect():
             problems.lines += mix_problems(row.mix, f"{row.name}: mix", data_path=config.data.path) if row.mix else ()
             contestants[row.name] = Contestant(
                 _model(row, config),
-                row.seeds or tuple(range(league.seeds)),
+                row.seeds or tuple(range(len(joins))),
                 row.learning_rate,
                 row.parameter_groups,
                 row.mix,
+                () if row.seeds else joins,
             )
     problems.raise_all()
     return contestants
+
+
+def seed_rounds(league: Tournament) -> tuple[int, ...]:
+    """0-based round from which on each of a contestant's seeds competes, the first ones first."""
+    counts = [league.seeds_in_round(index) for index in range(len(league.keep))]
+    return tuple(next(index for index, count in enumerate(counts) if count > seed) for seed in range(max(counts)))
 
 
 def _model(row: Entrant, config: Config) -> ModelConfig:
@@ -164,16 +178,6 @@ def all_sources(config: Config) -> list[str]:
     """Every source that some contestant trains on or is evaluated on, each once."""
     mixes = [config.tournament.mix, config.tournament.report, *(row.mix for row in config.tournament.league)]
     return list(dict.fromkeys(name for mix in mixes for name in mix))
-
-
-def twins(config: Config, contestants: Mapping[str, Contestant]) -> list[Run]:
-    """Further seeds of the cheapest contestant, in a league that runs each contestant once."""
-    if not config.tournament.twins or any(len(c.seeds) > 1 for c in contestants.values()):
-        return []
-    flops = flops_per_token(config, contestants)
-    cheapest = min(flops, key=lambda name: (flops[name], name))
-    first = max(contestants[cheapest].seeds) + 1
-    return [Run(cheapest, first + index) for index in range(config.tournament.twins)]
 
 
 class _League(Strict):

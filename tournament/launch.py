@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 VERDICTS = {
     "settled": "settled: more than chance of seeds and text explains",
     "contested": "contested: chance of seeds and text could explain it",
-    "unknown": "unknown: no contestant ran with two seeds, so how far chance moves one was not measured",
+    "unknown": "unknown: neither it nor a rival ran with two seeds, so how far chance moves them was not measured",
 }
 
 

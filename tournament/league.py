@@ -19,7 +19,7 @@ from hamner.runs.folders import next_attempt
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
-from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name, twins
+from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name
 from tournament.standings import show_round, standings, write_winner
 from tournament.timing import wall_clock_breakdown
 
@@ -39,29 +39,28 @@ class League:
             Rules(
                 settings.keep,
                 settings.contested,
-                settings.max_seeds,
                 settings.mode,
                 rows,
-                max_factor=1 if settings.cooldown else 4,
-            ),  # an annealed copy is gone by the time more rows are asked for
+                # an annealed copy is gone by the time more rows are asked for
+                max_factor=1 if settings.cooldown or settings.mode == "async" else settings.more_rows,
+            ),
             flops_per_token(config, self.contestants),
-            {n: c.seeds for n, c in self.contestants.items()},
-            twins(config, self.contestants),
+            {name: contestant.schedule for name, contestant in self.contestants.items()},
         )
-        self._seed_counts = self._count_seeds()  # as last printed
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
         self.stop = StopRequest(folder)
         self.saved: dict[Run, int] = {}  # runs that left at a checkpoint when a stop was requested, with its step
 
     def describe(self) -> str:
-        """One line: contestants, seeds, twins."""
-        seeds = {len(c.seeds) for c in self.contestants.values()}
+        """One line: contestants and seeds."""
+        counts = {len(c.seeds) for c in self.contestants.values()}
         line = f"{len(self.contestants)} contestant{'s' * (len(self.contestants) > 1)}"
-        if max(seeds) > 1:
-            line += f", {min(seeds)}" + (f" to {max(seeds)}" if len(seeds) > 1 else "") + " seeds each"
-        if self.bracket.twins:
-            line += f", {len(self.bracket.twins)} twins of {self.bracket.twins[0].contestant}"
+        by_round = self.config.tournament.seeds
+        if not isinstance(by_round, int) and len(counts) == 1:
+            line += f", {', '.join(map(str, by_round))} seeds each by round"
+        elif max(counts) > 1:
+            line += f", {min(counts)}" + (f" to {max(counts)}" if len(counts) > 1 else "") + " seeds each"
         idle = sum(keep >= len(self.contestants) for keep in self.config.tournament.keep)
         return line + (f" (too few for a cut in {'round 1' if idle == 1 else f'rounds 1 to {idle}'})" if idle else "")
 
@@ -92,10 +91,6 @@ class League:
     def _load(self, document: dict[str, Any]) -> None:
         self.bracket.load_state(document)
         self.rates = dict(document["learning_rates"])
-        self._seed_counts = self._count_seeds()
-
-    def _count_seeds(self) -> dict[str, int]:
-        return {name: len(seeds) for name, seeds in self.bracket.seeds.items()}
 
     def name(self, run: Run) -> str:
         """The folder of a run in the league's."""
@@ -130,11 +125,6 @@ class League:
             f"{outcome.facts.get('tokens_per_second') or 0:,.0f} tokens/s"
         )
         self.console.print(f"  {self.name(run):<26} {line}", highlight=False, soft_wrap=True)
-        counts = self._count_seeds()
-        more = [f"{name} now {count}" for name, count in counts.items() if count > self._seed_counts[name]]
-        if more:
-            self.console.print(f"  contested, so further seeds: {', '.join(more)}", soft_wrap=True)
-        self._seed_counts = counts
         if is_decided:
             document = self._write_standings()
             show_round(self.console, document, len(document["rounds"]) - 1)
@@ -172,11 +162,7 @@ class League:
         bracket = self.bracket
         alive = {bracket.winner()} if bracket.is_over() else set(bracket.contestants(bracket.round))
         runs = [Run(name, seed) for name in bracket.flops if name not in alive for seed in bracket.seeds[name]]
-        if bracket.is_over():
-            runs += [twin for twin in bracket.twins if twin.contestant not in alive or twin not in runs]
         for run in runs:
-            if run in bracket.twins and not bracket.is_over():
-                continue
             for folder in (self.folder / self.name(run) / "checkpoints").glob("step_*"):
                 if self.config.tournament.keep_eliminated == "nothing":
                     shutil.rmtree(folder, ignore_errors=True)

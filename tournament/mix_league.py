@@ -47,6 +47,7 @@ def mix_settings(config: Config, count: int, target_words: str, model: str) -> d
         "lr": "shared",
         "steps": [sum(league.steps)],
         "keep": [1],
+        "seeds": 1,  # another mix tells the fit more than another seed of the same; `seeds=2` for a verdict as well
         "seconds": [sum(league.seconds)] if league.seconds else [],
     }
 

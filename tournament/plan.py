@@ -17,9 +17,9 @@ from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config
 from hamner.runs.cli import console
 from hamner.runs.tables import Column, fitted_table
-from tournament.budget import budgets, probe_steps, reference_end
+from tournament.budget import budgets, probe_steps, run_steps
 from tournament.disk import checkpoint_gib, disk_gib
-from tournament.entrants import entrants, flops_per_token, twins
+from tournament.entrants import Contestant, entrants, flops_per_token
 from tournament.gpu_memory import memory_estimate, share
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
 
@@ -154,38 +154,44 @@ def _flop(number: float) -> str:
 
 
 def _cost_lines(config: Config) -> list[str]:
-    """What rounds, learning-rate probe, twins, further seeds and checkpoints cost, one line each."""
+    """What rounds, learning-rate probe and checkpoints cost, one line each."""
     league, contestants = config.tournament, entrants(config)
     flops, per_step = flops_per_token(config, contestants), league.batch_size * league.seq_len
     typical = statistics.median if league.budget == "flops" else statistics.mean
     step = typical(flops.values()) * per_step  # FLOPs of one step of a contestant
-    seeds = statistics.mean(len(c.seeds) for c in contestants.values())
     entering = [min(count, len(flops)) for count in (len(flops), *league.keep[:-1])]
-    once = step * sum(count * steps for count, steps in zip(entering, league.steps, strict=True))
-    lines = [f"the rounds: about {_flop(once * seeds)}"]
+    lines = _round_lines(config, contestants, entering, step)
+    if league.contested == "keep":
+        most = sum(_run_steps(config, contestants, [len(flops)] * len(entering)))
+        lines.append(f"contested = keep: at most {most:,} steps, {_flop(most * step)}, if every cut is contested")
     if league.lr == "probe":
         steps = probe_steps(config)
         tries = (len(FIRST_POWERS), len(FIRST_POWERS) + MAX_MOVES)
-        least, most = (count * steps * len(flops) * step for count in tries)
-        lines.append(f"learning-rate round, {steps} steps a try: {_flop(least)} to {_flop(most)}")
-    extra = twins(config, contestants)
-    if extra:
-        cost = len(extra) * sum(league.steps) * per_step * flops[extra[0].contestant]
-        lines.append(
-            f"{len(extra)} twins of {extra[0].contestant}, to know how far another seed moves a contestant: "
-            f"{_flop(cost)}"
-        )
-    if league.contested == "seeds":
-        more = max(0.0, league.max_seeds - seeds)
-        ends = [reference_end(config, index) for index in range(len(league.steps))]
-        near = min(more * once, sum(2 * more * end * step for end in ends))
-        lines.append(
-            f"contested = seeds: about {_flop(near)} when the two beside each cut are contested, "
-            f"at most {_flop(more * once)}"
-        )
-    disk = f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment"
-    if league.contested == "seeds":
-        most = disk_gib(contestants, config, league.max_seeds)
-        disk += f"; {most:.1f} if all run with {league.max_seeds} seeds"
-    lines.append(disk)
+        least, most_tries = (count * steps * len(flops) * step for count in tries)
+        lines.append(f"learning-rate round, {steps} steps a try: {_flop(least)} to {_flop(most_tries)}")
+    lines.append(f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment")
     return lines
+
+
+def _round_lines(
+    config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int], step: float
+) -> list[str]:
+    """A line for each round, and one for all: runs, optimizer steps of all of them, FLOPs."""
+    runs = _run_steps(config, contestants, entering)
+    lines = [
+        f"round {index + 1}: {count} contestants × {_mean_seeds(contestants, index):.3g} seeds, "
+        f"{steps:,} steps in all, about {_flop(steps * step)}"
+        for index, (count, steps) in enumerate(zip(entering, runs, strict=True))
+    ]
+    return [*lines, f"the rounds: {sum(runs):,} steps, about {_flop(sum(runs) * step)}"]
+
+
+def _run_steps(config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int]) -> list[int]:
+    """Optimizer steps of all runs in each round, of so many average contestants."""
+    seeds = [_mean_seeds(contestants, index) for index in range(len(entering))]
+    return [round(steps) for steps in run_steps(config.tournament.steps, entering, seeds)]
+
+
+def _mean_seeds(contestants: Mapping[str, Contestant], index: int) -> float:
+    """Seeds of a contestant in a round, on average."""
+    return statistics.mean(sum(joined <= index for joined in c.schedule.values()) for c in contestants.values())

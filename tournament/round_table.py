@@ -1,4 +1,4 @@
-"""Standings table of one round: mean held-out loss over seeds, ranking, comparisons; computed once a change.
+"""Standings table of one round: mean held-out loss over seeds, ranking, linear model; computed once a change.
 
 In: the outcomes of a round's runs. Out: what the bracket decides by. No torch, no Ray. A table is not altered: a
 change of the round makes a new one, and the standings of contestants that it does not touch are taken over.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from tournament.outcome import CONTESTANT_FAILURES, Outcome, Round, Run, is_pending
-from tournament.uncertainty import DocumentMeans, Label, SeedNoise, compare, paired_error, seed_noise
+from tournament.uncertainty import Documents, Fit, fit, least_squares_means
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,33 +22,29 @@ class Standing:
     runs: tuple[Run, ...]  # its seeds that compete
     pending: tuple[Run, ...]  # those of them that have yet to report
     failure: Outcome | None  # why it has no loss
-    losses: tuple[float, ...]  # held-out losses of its seeds; empty when it failed
-    loss: float  # their mean, by which it is ranked; infinite when it failed
-    documents: DocumentMeans
-    _errors: dict[Standing, float | None] = field(default_factory=dict, init=False)
+    losses: Mapping[int, float]  # seed index -> held-out loss; empty when it failed
+    loss: float  # their mean; infinite when it failed
+    documents: tuple[Documents, ...]  # of its seeds
 
     @classmethod
     def of(cls, runs: Iterable[Run], outcomes: Mapping[Run, Outcome], factor: int) -> Standing:
         """The standing of a contestant with these competing runs, in a round that asks for `factor` times the rows."""
         runs = tuple(runs)
-        reported = [outcome for run in runs if (outcome := outcomes.get(run))]
-        good = [outcome for outcome in reported if outcome.heldout_loss is not None]
-        failure = _failure(reported)
-        losses = () if failure else tuple(o.heldout_loss for o in good if o.heldout_loss is not None)
+        reported = {run: outcome for run in runs if (outcome := outcomes.get(run))}
+        failure = _failure(list(reported.values()))
+        losses = {
+            run.seed: outcome.heldout_loss
+            for run, outcome in reported.items()
+            if outcome.heldout_loss is not None and not failure
+        }
         return cls(
             runs,
             pending=tuple(run for run in runs if is_pending(outcomes.get(run), factor)),
             failure=failure,
             losses=losses,
-            loss=sum(losses) / len(losses) if losses else math.inf,
-            documents=DocumentMeans([outcome.documents for outcome in good]),
+            loss=sum(losses.values()) / len(losses) if losses else math.inf,
+            documents=tuple(reported[run].documents for run in runs if run.seed in losses),
         )
-
-    def paired_error(self, other: Standing) -> float | None:
-        """Standard error of the difference to another contestant over the same held-out documents."""
-        if other not in self._errors:
-            self._errors[other] = paired_error(self.documents, other.documents)
-        return self._errors[other]
 
 
 def _failure(reported: list[Outcome]) -> Outcome | None:
@@ -61,61 +57,58 @@ def _failure(reported: list[Outcome]) -> Outcome | None:
 class RoundTable:
     """One round as it stands. Its lists are shared: to hand them on, copy them."""
 
-    def __init__(
-        self,
-        standings: Mapping[str, Standing],
-        twins: Iterable[Run],
-        outcomes: Mapping[Run, Outcome],
-        factor: int,
-        flops: Mapping[str, float],
-    ) -> None:
-        """standings: of the round's contestants, in the order of entering. twins: those that have not failed before."""
-        self.standings, self._outcomes, self._flops = standings, outcomes, flops
-        competing = [run for standing in standings.values() for run in standing.runs]
-        self.competing = set(competing)
-        twins = [twin for twin in twins if twin not in self.competing]
-        self.runs = competing + twins
+    def __init__(self, standings: Mapping[str, Standing], flops: Mapping[str, float]) -> None:
+        """standings: of the round's contestants, in the order of entering."""
+        self.standings, self._flops = standings, flops
+        self.runs = [run for standing in standings.values() for run in standing.runs]
         self.pending = {run for standing in standings.values() for run in standing.pending}
-        self.pending |= {twin for twin in twins if is_pending(outcomes.get(twin), factor)}
+        self.complete = [name for name, standing in standings.items() if not standing.pending]
+
+    @cached_property
+    def is_balanced(self) -> bool:
+        """Whether all that have come to the round's end have losses of the same seeds, so that plain means compare."""
+        return len({frozenset(self.standings[name].losses) for name in self._with_losses}) <= 1
+
+    @cached_property
+    def losses(self) -> Mapping[str, float]:
+        """What contestants are ranked by: the least-squares mean over seeds; infinite for one that failed."""
+        losses = {name: self.standings[name].loss for name in self.complete}
+        if not self.is_balanced:
+            losses |= least_squares_means({name: self.standings[name].losses for name in self._with_losses})
+        return losses
 
     @cached_property
     def ranking(self) -> list[str]:
         """Contestants that have come to the round's end or failed, best first; ties by FLOPs per token, then name."""
-        complete = [name for name, standing in self.standings.items() if not standing.pending]
-        return sorted(complete, key=lambda name: (self.standings[name].loss, self._flops[name], name))
+        return sorted(self.complete, key=lambda name: (self.losses[name], self._flops[name], name))
 
     @cached_property
     def finishers(self) -> list[str]:
         """Those of the ranking that have a loss."""
         return [name for name in self.ranking if self.standings[name].losses]
 
-    @cached_property
-    def seed_noise(self) -> SeedNoise:
-        """Spread of the losses of one contestant's seeds in this round, twins included."""
-        groups: dict[str, list[float]] = {}
-        for run, outcome in self._outcomes.items():
-            if outcome.heldout_loss is not None:
-                groups.setdefault(run.contestant, []).append(outcome.heldout_loss)
-        return seed_noise(groups.values())
+    @property
+    def _with_losses(self) -> list[str]:
+        return [name for name in self.complete if self.standings[name].losses]
 
-    def compare(self, worse: Standing, better: Standing) -> Label:
-        """How sure it is that one contestant is worse than another."""
-        error = worse.paired_error(better)
-        return compare(worse.losses, better.losses, error, self.seed_noise, len(self.standings))
+    @cached_property
+    def fit(self) -> Fit:
+        """Means, errors and seed noise of those that have come to the round's end with a loss."""
+        names = self._with_losses
+        return fit(
+            {name: self.standings[name].losses for name in names},
+            {name: self.standings[name].documents for name in names},
+        )
 
 
 class Tables:
     """The tables of all rounds, each made when it is asked for and dropped at a change."""
 
     def __init__(
-        self,
-        rounds: Sequence[Round],
-        flops: Mapping[str, float],
-        seeds: Mapping[str, Mapping[int, int]],
-        twins: Sequence[Run],
+        self, rounds: Sequence[Round], flops: Mapping[str, float], seeds: Mapping[str, Mapping[int, int]]
     ) -> None:
         """seeds: of each contestant, seed index -> round from which on it competes."""
-        self._rounds, self._flops, self._seeds, self._twins = rounds, flops, seeds, twins
+        self._rounds, self._flops, self._seeds = rounds, flops, seeds
         self.failures: dict[Run, int] = {}  # first round in which a run failed
         for index, round_ in enumerate(rounds):
             for run, outcome in round_.outcomes.items():
@@ -151,14 +144,10 @@ class Tables:
     def of(self, index: int) -> RoundTable:
         """The table of a round."""
         if (table := self._tables[index]) is None:
-            round_, standings = self._rounds[index], self._standings[index]
+            standings = self._standings[index]
             admitted = set(self._rounds[index - 1].survivors) if index else self._flops.keys()
             names = [name for name in self._flops if name in admitted]
             table = self._tables[index] = RoundTable(
-                {name: standings.get(name) or self.standing(index, name) for name in names},
-                [twin for twin in self._twins if not self.has_failed_before(index, twin)],
-                round_.outcomes,
-                round_.factor,
-                self._flops,
+                {name: standings.get(name) or self.standing(index, name) for name in names}, self._flops
             )
         return table

@@ -75,7 +75,7 @@ def standings(
 
 
 def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], index: int) -> dict[str, Any]:
-    league, round_, noise = config.tournament, bracket.rounds[index], bracket.seed_noise(index)
+    league, noise = config.tournament, bracket.seed_noise(index)
     # seconds compare only where each run has a slot of its own
     is_exclusive = config.compute.device == "cpu" or league.budget == "seconds"
     costs = at_equal_cost(bracket, index, is_exclusive=is_exclusive)
@@ -94,12 +94,13 @@ def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestan
         "budget": league.budget,
         "seed_sd": noise.sd,
         "seed_df": noise.df,
+        "shared_seed_sd": noise.shared_sd,
         "equal_flops": costs["flops"],
         "equal_seconds": costs["seconds"],
         "ahead": looking_ahead.look_ahead(config, bracket, index, is_exclusive=is_exclusive),
         **({"cut_differs_without_cooldown": set(uncooled) != set(bracket.best(index))} if uncooled else {}),
+        "text_problems": bracket.text_problems(index),
         "standings": rows,
-        "twins": [_run_row(twin, o) for twin in bracket.twins if (o := round_.outcomes.get(twin))],
     }
 
 
@@ -124,7 +125,7 @@ def _row(
         "difference": label.difference if label else None,
         "evaluation_se": label.evaluation_se if label else None,
         "standard_error": label.standard_error if label else None,
-        "seed_sd": bracket.seed_noise(index).sd,
+        "seed_sd": bracket.spread(index, name),
         "seeds": len(bracket.losses(index, name)),
         **_facts(bracket, index, name, contestant),
         "flops_per_token": bracket.flops[name],
@@ -297,10 +298,12 @@ def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     if round_row["seed_sd"] is None:
-        lines.append(("", "seed noise: unknown, no contestant ran two seeds. Use twins or seeds to measure it"))
+        lines.append(("", "seed noise: unknown, no contestant ran two seeds. Use seeds=2 to measure it"))
     else:
         noise = f"{round_row['seed_sd']:.4f} (standard deviation, {round_row['seed_df']} degrees of freedom)"
-        lines.append(("", f"seed noise: another seed moves a contestant by {noise}"))
+        shared = f", all together by {round_row['shared_seed_sd']:.4f}" if round_row["shared_seed_sd"] else ""
+        lines.append(("", f"seed noise: another seed moves one contestant by {noise}{shared}"))
+    lines += [("", problem) for problem in round_row["text_problems"]]
     if ratios:
         early = ": early training" if min(ratios) < 1 else ""
         lines.append(("", f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}{early}"))

@@ -1,4 +1,4 @@
-"""Statistical significance of a cut: linear model of contestants and seeds, least-squares means, verdict; pure.
+"""Statistical significance of a cut: seed noise, least-squares means of contestants and seeds, verdict; pure.
 
 The held-out loss of contestant c with seed index s at the end of one round, in nats per token:
 
@@ -20,12 +20,10 @@ freedom (Games & Howell 1976), combined after Welch (1947) and Satterthwaite (19
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
-
-from hamner.evaluation.statistics import clustered_error
 
 if TYPE_CHECKING:  # NumPy is loaded where a round is decided; Ray's start need not wait for it
     import numpy as np
@@ -36,8 +34,8 @@ Verdict = Literal["settled", "contested", "unknown"]
 # Of a comparison among all of a round. A league has several rounds, and spreads are hardly ever equal: so that a cut is
 # called settled anywhere in at most 8 % of leagues of equals, tests/benchmarks/verdict.py, where one spreads four times
 # as far as the others.
-CONFIDENCE = 0.97
-LAST_CONFIDENCE = 0.975  # of the last round, which compares all with the best; earlier ones with the last that is in
+CONFIDENCE = 0.975
+FIRST_CONFIDENCE = 0.97  # of a first round that is not the last: most contestants, compared with the last that is in
 PRIOR_DF = 4.0  # degrees of freedom that the pooled spread adds to a contestant's own
 FEWEST_DOCUMENTS, FEW_DOCUMENTS = 2, 6  # of a source: below, nothing is settled; below, its error is a guess
 
@@ -357,74 +355,3 @@ def _design(seeds: tuple[tuple[int, ...], ...]) -> Design:
     shifts = coding @ solution[len(seeds) :] if is_paired else np.zeros((len(order), len(owners)))
     residuals = np.eye(len(owners)) - matrix @ solution
     return Design(solution[: len(seeds)], shifts, residuals, owners, starts, matrix.shape[1], is_paired)
-
-
-# -- of the rule before, until the bracket asks the fit
-
-
-class DocumentMeans:
-    """Held-out losses of documents, the means over one contestant's seeds; a source's are computed once."""
-
-    def __init__(self, seeds: Sequence[Documents]) -> None:
-        """seeds: one entry a seed."""
-        self.seeds = seeds
-        self._nats: dict[str, Sequence[float]] = {}
-
-    def nats(self, source: str) -> Sequence[float]:
-        """Summed loss of each document, averaged over seeds."""
-        if source not in self._nats:
-            of_seeds: list[Any] = [documents[source]["nats"] for documents in self.seeds]
-            columns, count = zip(*of_seeds, strict=True), len(of_seeds)
-            self._nats[source] = of_seeds[0] if count == 1 else [sum(column) / count for column in columns]
-        return self._nats[source]
-
-
-def seed_noise(groups: Iterable[Sequence[float]]) -> SeedNoise:
-    """Pooled standard deviation over groups of losses, each of one contestant's seeds."""
-    squares, df = 0.0, 0
-    for losses in groups:
-        if len(losses) >= 2:
-            mean = sum(losses) / len(losses)
-            squares += sum((x - mean) ** 2 for x in losses)
-            df += len(losses) - 1
-    return SeedNoise(math.sqrt(squares / df) if df else None, df)
-
-
-def compare(
-    worse: Sequence[float], better: Sequence[float], evaluation_se: float | None, noise: SeedNoise, contestants: int
-) -> Label:
-    """Label the difference of two of so many contestants, each given by the losses of its seeds."""
-    difference = sum(worse) / len(worse) - sum(better) / len(better)
-    if noise.sd is None:
-        return Label(difference, evaluation_se, None, "unknown")
-    seeds = noise.sd**2 * (1 / len(worse) + 1 / len(better))
-    error = math.sqrt((evaluation_se or 0.0) ** 2 + seeds)
-    is_settled = evaluation_se is not None and difference > threshold(contestants, noise.df) * error
-    return Label(difference, evaluation_se, error, "settled" if is_settled else "contested")
-
-
-@cache
-def threshold(contestants: int, df: int) -> float:
-    """Standard errors that a difference must exceed: q(0.95; contestants, df) / √2."""
-    # SciPy takes half a second to import, and 0.06 to 0.17 s a quantile: only where a round is decided
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(0.95, max(2, contestants), df)) / math.sqrt(2)
-
-
-def paired_error(a: DocumentMeans, b: DocumentMeans) -> float | None:
-    """Standard error of the difference of two contestants' mean losses over the same held-out documents.
-
-    None, which settles nothing, when a source has fewer than two documents or the documents are not the same.
-    """
-    if not a.seeds or not b.seeds or {*a.seeds[0]} != {*b.seeds[0]}:
-        return None
-    variance = 0.0
-    for source, first in a.seeds[0].items():
-        tokens, share = first["tokens"], first["share"]
-        assert isinstance(tokens, Sequence) and isinstance(share, (int, float))
-        if len(tokens) < 2 or any(other.get(source, {}).get("tokens") != tokens for other in (*a.seeds, *b.seeds)):
-            return None
-        gaps = [x - y for x, y in zip(a.nats(source), b.nats(source), strict=True)]
-        variance += share**2 * clustered_error(gaps, tokens) ** 2
-    return math.sqrt(variance)

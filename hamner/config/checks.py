@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.horizon import read_horizon
-from hamner.config.schema import SOURCE_NAMES, Config, Curriculum
+from hamner.config.schema import SOURCE_NAMES, Config, Curriculum, Tournament
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -128,12 +128,16 @@ def _league_problems(config: Config) -> Iterator[str]:
         )
     if league.budget == "seconds" and league.cooldown:
         yield "tournament.cooldown needs rounds of known length: use budget=tokens or flops, or cooldown=0"
-    if league.contested == "seeds" and league.max_seeds < league.seeds:
-        yield f"tournament.max_seeds {league.max_seeds} is below tournament.seeds {league.seeds}"
+    yield from _seed_problems(league)
     if league.mode == "async" and league.contested != "cut":
         yield (
             f"tournament.contested = {league.contested} decides when all runs are in, mode = async before: "
             "use contested=cut or mode=sync"
+        )
+    if league.mode == "async" and not isinstance(league.seeds, int):
+        yield (
+            f"tournament.seeds = {list(league.seeds)}: with mode = async no round is over when the next begins: "
+            f"use seeds={max(league.seeds, default=2)} or mode=sync"
         )
     if league.lr_probe_steps and league.lr_probe_steps < 3 * league.warmup_steps:
         yield (
@@ -146,3 +150,25 @@ def _league_problems(config: Config) -> Iterator[str]:
         yield from error.problems
     if league.league and league.contestants:
         yield "tournament.contestants and tournament.league both say who enters: leave one of them out"
+
+
+def _seed_problems(league: Tournament) -> Iterator[str]:
+    """One line for each way in which the numbers of seeds cannot be played."""
+    if isinstance(league.seeds, int):
+        counts, typed = [league.seeds] * len(league.keep), f"{league.seeds}"
+    else:
+        counts, typed = list(league.seeds), f"{list(league.seeds)}"
+    if len(counts) != len(league.keep):
+        yield (
+            f"tournament.seeds = {typed} has {len(counts)} rounds but tournament.keep {len(league.keep)}: give one "
+            "number a round, or one for all"
+        )
+    elif any(a > b for a, b in pairwise(counts)):
+        yield f"tournament.seeds = {typed}: a seed that has begun goes on; no round may have fewer than the one before"
+    elif league.contested == "keep" and (
+        min(counts[:-1], default=2) < 2 or any(len(row.seeds) == 1 for row in league.league)
+    ):
+        yield (
+            f"tournament.contested = keep needs a second seed to know what could be chance, and tournament.seeds = "
+            f"{typed}: use seeds=2 or more in every round, or contested=cut"
+        )

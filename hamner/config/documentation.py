@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from hamner.config.load import RENAMED_KEYS, config_names, load_config
+from hamner.config.explain import REMOVED_KEYS, RENAMED_KEYS
+from hamner.config.load import config_names, load_config
 from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -64,7 +65,8 @@ def configuration_page() -> str:
     for heading, kind, purpose in TABLES:
         lines += [f"## {heading}", "", f"{kind.__doc__} {purpose}", "", *_table(kind, {}), ""]
     lines += ["## Renamed keys", "", "A config that still has an old name is refused, with the new one.", ""]
-    lines += ["| old | new |", "| --- | --- |", *(f"| `{old}` | `{new}` |" for old, new in RENAMED_KEYS.items()), ""]
+    lines += ["| old | new |", "| --- | --- |", *(f"| `{old}` | `{new}` |" for old, new in RENAMED_KEYS.items())]
+    lines += [*(f"| `{old}` | {way} |" for old, way in REMOVED_KEYS.items()), ""]
     return "\n".join(lines)
 
 

@@ -27,6 +27,14 @@ RENAMED_KEYS = {  # old: new, in the same section
     "after_worse": "after_rising_loss",
     "optimizer_at_border": "optimizer_at_stage_start",
 }
+REMOVED_KEYS = {  # old: what to use instead
+    "twins": "every contestant is repeated itself now: use seeds=2, or one number a round, seeds=[2,3,4]",
+    "max_seeds": "further seeds are planned now: use one number a round, seeds=[2,3,4]",
+}
+REMOVED_VALUES = {
+    ("contested", "seeds"): "further seeds are planned now, for all that stay in: use one number a round, "
+    "seeds=[2,3,4], with contested=cut or keep"
+}
 NOUNS = {int: "a whole number (integer)", float: "a number", bool: "true or false", str: "text"}
 PLURALS = {int: "whole numbers", float: "numbers", str: "names in quotes"}
 LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
@@ -46,7 +54,7 @@ def explain(kind: type[BaseModel], error: Any, where: str, values: Any = None) -
         return f"{where}: unknown key '{key}'{key_hint(key, str(path[-1]), known)}"
     if error["type"] == "missing":
         return f"{where}: '{key}' is missing: it must be {_needed(str(path[-1]), field, element)}"
-    if error["type"] == "attention":  # of our own: whole sentences
+    if error["type"] == "own_words":  # of a validator of ours: whole sentences
         return f"{where}: '{key}' = {as_typed(error['input'])}: {error['msg']}"
     problem, way_out = _advice(path, error, field, element)
     is_word = where.startswith(COMMAND_LINE)
@@ -74,6 +82,8 @@ def _is_unknown(error: Any) -> bool:
 def key_hint(key: str, name: str, known: Sequence[str]) -> str:
     """What to write instead of an unknown key: its new name, or the nearest to `name` of the known ones."""
     section, dot, last = key.rpartition(".")
+    if last in REMOVED_KEYS:
+        return f": {REMOVED_KEYS[last]}"
     if last in RENAMED_KEYS:
         return f": it is now '{section}{dot}{RENAMED_KEYS[last]}'"
     return f"; {did_you_mean(name, known)}" if known else ": leave it out, no key belongs there"
@@ -153,6 +163,8 @@ def _needed(key: str, field: FieldInfo | None, annotation: Any) -> str:
     if origin is dict:
         return "a table, such as {fineweb_edu=1.0}" if get_args(kind)[1] is float else "a table, such as {num_layers=2}"
     if origin in (UnionType, Union):
+        if get_args(kind)[0] is int:
+            return "a whole number (integer) greater than 0, or a list of them, one a round"
         return "a number, text, true or false"
     if _is_section(kind):
         return f"a section with keys of its own, [{key}]"
@@ -180,6 +192,8 @@ def _advice(path: Sequence[str | int], error: Any, field: FieldInfo | None, anno
     if key == "lr" and isinstance(value, int | float) and not isinstance(value, bool):
         how = "it says how the rate is chosen, 'probe' or 'shared'; the rate itself is learning_rate"
         return how, ("learning_rate", value)
+    if isinstance(value, str) and (key, value) in REMOVED_VALUES:
+        return REMOVED_VALUES[key, value], NO_VALUE
     if get_origin(kind) is Literal and isinstance(value, str):
         hint = did_you_mean(value, [str(choice) for choice in get_args(kind)])
         return f"{needed}{'; ' + hint if hint.startswith('did') else ''}", NO_VALUE
@@ -189,6 +203,8 @@ def _advice(path: Sequence[str | int], error: Any, field: FieldInfo | None, anno
 
 def _instead(value: Any, kind: Any, field: FieldInfo | None) -> Any:
     """The value of another type that was meant; NO_VALUE where that cannot be told."""
+    if get_origin(kind) in (UnionType, Union) and get_args(kind)[0] is int:
+        kind = tuple[int, ...] if "," in str(value) or isinstance(value, list) else int
     origin = get_origin(kind)
     if origin is tuple and not isinstance(value, list):
         return _list_instead(value, get_args(kind)[0], field)

@@ -50,7 +50,7 @@ class ModelConfig(Strict):
         try:
             attention_kind(name)
         except BadInput as error:
-            raise PydanticCustomError("attention", "{problem}", {"problem": str(error)}) from None
+            raise PydanticCustomError("own_words", "{problem}", {"problem": str(error)}) from None
         return name
 
     @property
@@ -135,7 +135,7 @@ class Entrant(Strict):
     base: str  # the contestant or preset it starts from
     overrides: dict[str, bool | int | float | str] = {}  # keys of the model, after shrinking
     learning_rate: float | None = Field(None, gt=0)  # [rate] its own; then it is not probed
-    seeds: tuple[int, ...] = ()  # [seed index] its own; empty: 0 to tournament.seeds - 1
+    seeds: tuple[int, ...] = ()  # [seed index] its own, in every round; empty: as many as tournament.seeds
     parameter_groups: tuple[ParameterGroup, ...] = ()  # slower layers; next section
     # [share] what it trains on, instead of tournament.mix, which all are ranked on; sums to 1
     mix: dict[str, float] = {}
@@ -152,10 +152,10 @@ class Tournament(Strict):
     budget: Literal["tokens", "flops", "seconds"] = "tokens"
     seconds: tuple[float, ...] = ()  # [seconds] training time of each round, with budget = seconds
     mode: Literal["sync", "async"] = "sync"  # async: promote at once, as asynchronous ASHA
-    seeds: int = Field(1, gt=0)  # [runs] of each contestant, which is ranked by their mean
-    twins: int = Field(4, ge=0)  # [runs] extra ones of the cheapest, to measure seed_sd
-    contested: Literal["seeds", "keep", "cut"] = "seeds"  # what follows a cut that could be chance
-    max_seeds: int = Field(3, gt=0)  # [runs] of a contestant at most, with contested = seeds
+    # runs of each contestant; a list: one number a round, more for those that stay in
+    seeds: int | tuple[int, ...] = (2, 3, 4)
+    contested: Literal["cut", "keep"] = "cut"  # keep: a cut that could be chance is not made, but in the last round
+    more_rows: int = Field(4, gt=0)  # [times] eval_sequences at most, where other text could change a cut; 1: never
     lr: Literal["probe", "shared"] = "probe"  # a learning rate for each contestant, or one for all
     lr_probe_steps: int = Field(0, ge=0)  # [steps] 0: a fifth of round 1, at least 3 warmups
     # tokens or hours that the winner is meant for, '28M tokens' or '48h'; empty: the league's own end
@@ -175,6 +175,19 @@ class Tournament(Strict):
     checkpoint_every: int = Field(250, gt=0)  # [steps] between two checkpoints: what a kill can cost
     keep_checkpoints: int = Field(2, gt=0)  # [checkpoints] kept of a running contestant; then one
     keep_eliminated: Literal["weights", "nothing"] = "weights"  # what is kept of an eliminated contestant
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        counts = (seeds,) if isinstance(seeds, int) else seeds
+        if not counts or min(counts) < 1:
+            needed = "it must be a whole number (integer) greater than 0, or a list of them, one a round. Use seeds=2"
+            raise PydanticCustomError("own_words", "{problem}", {"problem": needed})
+        return seeds
+
+    def seeds_in_round(self, index: int) -> int:
+        """Runs of each contestant in a round, counted from 0."""
+        return self.seeds if isinstance(self.seeds, int) else self.seeds[index]
 
 
 class Plateau(Strict):

@@ -4,8 +4,8 @@
 
 Each league goes through the real scheduler and bracket, with a stand-in for Tune: half of the contestants go on in
 every round. Counted is the CPU time within the scheduler's calls, the parsing of reports included. Left out are the
-ledger's file, and SciPy's quantiles of the Studentised range (0.06 to 0.17 s each, kept for the process): each league
-is played twice, and the second play counts.
+ledger's file, and what is loaded and tabulated once for the process (NumPy, the Studentised range): each league is
+played twice, and the second play counts.
 """
 
 import argparse
@@ -22,14 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tournament"))
 
 from fakes import play_fake, random_outcome
 
-from tournament.bracket import Bracket, Rules, Run
-from tournament.uncertainty import threshold
+from tournament.bracket import Bracket, Rules
 
-LEAGUES = {  # rules, twins
-    "sync, contested = cut": ({"contested": "cut"}, 2),
-    "sync, contested = keep": ({"contested": "keep"}, 2),
-    "sync, contested = seeds": ({"contested": "seeds", "max_seeds": 3}, 4),
-    "async": ({"mode": "async"}, 2),
+LEAGUES = {  # rules, seeds of the first round and whether one more joins in each later one
+    "sync, contested = cut": ({"contested": "cut"}, 2, False),
+    "sync, contested = keep": ({"contested": "keep"}, 2, False),
+    "sync, one more seed a round": ({"max_factor": 4}, 2, True),
+    "async": ({"mode": "async"}, 2, False),
 }
 AT_MOST = {10: 0.05, 20: 0.2, 40: 0.5}  # seconds
 
@@ -48,13 +47,15 @@ class Clock:
         self.calls += 1
 
 
-def league(contestants: int, rules: dict, twins: int, documents: int) -> Clock:
+def league(contestants: int, rules: dict, seeds: int, is_growing: bool, documents: int) -> Clock:
     names = [f"c{i:03}" for i in range(contestants)]
     keep = [contestants >> power for power in range(1, contestants.bit_length())]
+    joins = dict.fromkeys(range(seeds), 0)
+    joins |= {seeds - 1 + index: index for index in range(1, len(keep))} if is_growing else {}
     bracket = Bracket(
         Rules(keep, **rules, rows=128),
         {name: 1.0 + place for place, name in enumerate(names)},
-        twins=[Run(names[0], 1 + i) for i in range(twins)],
+        dict.fromkeys(names, joins),
     )
     rng, clock = random.Random(contestants), Clock()
     outcome = random_outcome(bracket, rng, worse=0.003, seed_sd=0.05, count=documents)
@@ -69,19 +70,16 @@ def main() -> None:
     options = parser.parse_args()
     counts = [int(count) for count in options.contestants.split(",")]
     print(f"CPU seconds of a league, {options.documents} documents a source; in brackets: calls of the scheduler")
-    print(f"{'contestants':<24}" + "".join(f"{count:>16}" for count in counts) + f"{'exponent':>10}{'quantiles':>11}")
-    for name, (rules, twins) in LEAGUES.items():
-        cells, before = [], threshold.cache_info().misses
+    print(f"{'contestants':<28}" + "".join(f"{count:>16}" for count in counts) + f"{'exponent':>10}")
+    for name, (rules, seeds, is_growing) in LEAGUES.items():
+        cells = []
         for count in counts:
-            league(count, rules, twins, options.documents)
-            cells.append(league(count, rules, twins, options.documents))
+            league(count, rules, seeds, is_growing, options.documents)
+            cells.append(league(count, rules, seeds, is_growing, options.documents))
         seconds = [clock.seconds for clock in cells]
         exponent = np.polyfit(np.log(counts), np.log(seconds), 1)[0]
         texts = (f"{clock.seconds:.3f} ({clock.calls:,})" for clock in cells)
-        quantiles = threshold.cache_info().misses - before
-        print(
-            f"{name:<24}" + "".join(f"{text:>16}" for text in texts) + f"{exponent:>10.2f}{quantiles:>11}", flush=True
-        )
+        print(f"{name:<28}" + "".join(f"{text:>16}" for text in texts) + f"{exponent:>10.2f}", flush=True)
         slow = [n for n, x in zip(counts, seconds, strict=True) if x > AT_MOST.get(n, float("inf"))]
         if slow:
             raise SystemExit(f"{name}: too slow at {slow} contestants; at most {AT_MOST} s")

@@ -87,7 +87,7 @@ def standings(folder: Path) -> object:
             )
             for row in played["standings"]
         ]
-        + [[run["heldout_loss"] for run in played["twins"]]]
+        + [[run["heldout_loss"] for row in played["standings"] for run in row["runs"]]]
         for played in document["rounds"]
     ]
 

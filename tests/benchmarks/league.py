@@ -170,7 +170,7 @@ def main() -> None:
         way, folder = options.child
         print((plain_tuner if way == "tuner" else in_turn)(Path(folder)))
         return
-    words = [f"steps={options.steps}", "twins=0"] + ([f"size.divide={options.divide}"] if options.divide else [])
+    words = [f"steps={options.steps}", "seeds=1"] + ([f"size.divide={options.divide}"] if options.divide else [])
     print(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {options.config}, rounds of {options.steps} steps"
         + (f", size / {options.divide}" if options.divide else "")

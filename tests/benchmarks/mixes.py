@@ -104,7 +104,7 @@ def main() -> None:
     rows = [row | {"name": f"left_out{n}"} for n, row in enumerate(other["league"][:LEFT_OUT], start=1)]
     base = {"base": options.model, "seeds": SEEDS}
     rows += [base | {"name": "proposed", "mix": proposal["mix"]}, base | {"name": "seed_total", "mix": total_mix()}]
-    words = [f"steps={other['steps']}", "keep=[1]", "report=[]", "lr=shared", "contested=cut"]
+    words = [f"steps={other['steps']}", "keep=[1]", "report=[]", "lr=shared", "seeds=1", "contested=cut"]
     mix = "mix={" + TARGET.replace("=.", "=0.") + "}"
     file = league_file(options.results / "checks.toml", rows)
     second = play(options.results, "checks", [*common, "--league", file, mix, *words])

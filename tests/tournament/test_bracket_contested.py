@@ -1,4 +1,4 @@
-"""Contested cuts, which could be chance: further held-out rows, further seeds, or only a label."""
+"""Contested cuts, which could be chance: further held-out rows, a place in the next round, or only a label."""
 
 import math
 import random
@@ -7,13 +7,16 @@ import pytest
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
 
-# another seed moves "d" by 0.01: with 4 entrants and 2 degrees of freedom q = 9.80, so of two contestants with a
-# seed each a difference below 9.80 · 0.01 is contested
-TWINS, SPREAD = [Run("d", 1), Run("d", 2)], {("d", 0): 9.0, ("d", 1): 9.01, ("d", 2): 8.99}
+# two seeds of four contestants: what is left of the spread when contestant and seed are taken out is 0.01, with 3
+# degrees of freedom
+NOISE = {"a": 0.01, "b": -0.01, "c": 0.005, "d": -0.005}
+SD = math.sqrt(2 * sum(part**2 for part in NOISE.values()) / 3)
 
 
-def _bracket(names, keep, *, twins=(), **rules):
-    return Bracket(Rules(keep, **rules), dict.fromkeys(names, 1.0), twins=twins)
+def _bracket(names, keep, *, seeds=2, **rules):
+    return Bracket(
+        Rules(keep, **rules), dict.fromkeys(names, 1.0), dict.fromkeys(names, dict.fromkeys(range(seeds), 0))
+    )
 
 
 def _report(bracket, losses, *, round=0):
@@ -21,15 +24,19 @@ def _report(bracket, losses, *, round=0):
     return [bracket.report(Run(*run), round, o if isinstance(o, Outcome) else Outcome(o)) for run, o in losses.items()]
 
 
-def _one_round(losses, *, twins=TWINS, **rules):
-    """Four contestants and their twins at the end of round 1."""
-    bracket = _bracket("abcd", (2, 1), twins=twins, **rules)
-    _report(
-        bracket,
-        {(name, 0): loss for name, loss in losses.items()}
-        | {run: SPREAD[run] for run in twins}
-        | {("d", 0): SPREAD["d", 0]},
-    )
+def _losses(means, *, shift=0.3):
+    """Two seeds of each contestant; the second is worse for all by a shift."""
+    return {
+        (name, seed): loss + seed * shift + (NOISE[name] if seed else -NOISE[name])
+        for name, loss in means.items()
+        for seed in (0, 1)
+    }
+
+
+def _one_round(means, **rules):
+    """Four contestants with two seeds each at the end of round 1."""
+    bracket = _bracket("abcd", (2, 1), **rules)
+    _report(bracket, _losses(means))
     return bracket
 
 
@@ -43,89 +50,60 @@ def _names(runs):
     return [f"{run.contestant}{run.seed}" for run in runs]
 
 
-# -- contested = seeds
+# -- labels
 
 
-def test_a_contested_cut_adds_seeds_on_both_sides_until_max_seeds():
-    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="seeds", max_seeds=3)
-    assert {n: list(seeds) for n, seeds in bracket.seeds.items()} == {"a": [0], "b": [0, 1], "c": [0, 1], "d": [0]}
-    assert not bracket.rounds[0].is_decided and bracket.rounds[0].survivors == []
-    assert _names(bracket.waiting_for()) == ["b1", "c1"]
-    _report(bracket, {("b", 1): 1.51, ("c", 1): 1.53})
-    assert _names(bracket.waiting_for()) == ["b2", "c2"]
-    assert _report(bracket, {("b", 2): 1.6, ("c", 2): 1.5}) == [False, True]  # no more may be added
-    assert bracket.rounds[0].survivors == ["a", "c"]
-    assert {name: label.verdict for name, label in bracket.labels(0).items()} == {"b": "contested", "d": "settled"}
-    assert bracket.loss(0, "b") == pytest.approx((1.5 + 1.51 + 1.6) / 3)
+def test_what_all_seeds_share_does_not_make_a_cut_contested():
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.65, "d": 9.0})
+    assert bracket.seed_noise(0).sd == pytest.approx(SD) and bracket.seed_noise(0).df == 3
+    assert bracket.seed_noise(0).shared_sd == pytest.approx(0.3 / math.sqrt(2), rel=0.01)
+    assert {name: label.verdict for name, label in bracket.labels(0).items()} == {"c": "settled", "d": "settled"}
 
 
-@pytest.mark.parametrize(("gap", "adds"), [(0.0970, True), (0.0990, False)])
-def test_a_settled_cut_adds_no_seed(gap, adds):
-    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.5 + gap}, contested="seeds", max_seeds=3)
-    assert bracket.rounds[0].is_decided != adds
-    assert sum(map(len, bracket.seeds.values())) == (6 if adds else 4)
+def test_a_close_cut_is_contested_and_made_all_the_same():
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52, "d": 9.0})
+    assert bracket.rounds[0].survivors == ["a", "b"]
+    assert {name: label.verdict for name, label in bracket.labels(0).items()} == {"c": "contested", "d": "settled"}
 
 
-def test_without_twins_seed_noise_is_unknown_so_seeds_are_added():
-    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 5.0}, twins=(), contested="seeds", max_seeds=2)
-    assert _names(bracket.waiting_for()) == ["a1", "b1", "c1", "d1"]
+def test_the_last_round_asks_for_more_than_the_first():
+    """It compares all with the best."""
+    gap = 0.08  # between the confidences of 0.97 and 0.975
+    first = _one_round({"a": 1.0, "b": 1.5, "c": 1.5 + gap, "d": 9.0}).labels(0)["c"]
+    only = _bracket("abcd", (1,))
+    _report(only, _losses({"a": 1.0, "b": 1.0 + gap, "c": 5.0, "d": 9.0}))
+    last = only.labels(0)["b"]
+    assert 0.025 < min(first.p_value, last.p_value) <= max(first.p_value, last.p_value) < 0.03
+    assert (first.verdict, last.verdict, only.winner_verdict()) == ("settled", "contested", "contested")
 
 
-def test_seeds_added_later_leave_earlier_rounds_as_they_were():
-    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 5.0}, contested="seeds", max_seeds=2)
-    before = bracket.ranking(0), bracket.loss(0, "a"), bracket.seed_noise(0)
-    _report(bracket, {("a", 0): 1.0, ("b", 0): 1.02, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
-    assert {name: bracket.seeds[name] for name in "ab"} == {"a": {0: 0, 1: 1}, "b": {0: 0, 1: 1}}
-    assert [bracket.next_round(Run(name, 1)) for name in "ab"] == [1, 1]  # from scratch to the end of round 2
-    _report(bracket, {("a", 1): 1.04, ("b", 1): 1.01}, round=1)
-    assert (bracket.ranking(0), bracket.loss(0, "a"), bracket.seed_noise(0)) == before
-    assert bracket.winner() == "b" and bracket.winner_verdict() == "contested"
+# -- contested = keep
+
+
+def test_contested_ones_survive_too_but_not_the_last_round():
+    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52, "d": 9.0}, contested="keep")
+    assert bracket.contestants(1) == ["a", "b", "c"] and bracket.ranking(0) == ["a", "b", "c", "d"]
+    _report(bracket, _losses({"a": 1.01, "b": 1.0, "c": 5.0}), round=1)
+    assert bracket.rounds[1].survivors == ["b"] and bracket.is_over()
+    assert {name: label.verdict for name, label in bracket.labels(1).items()} == {"a": "contested", "c": "settled"}
 
 
 @pytest.mark.parametrize("table", range(4))
-def test_with_further_seeds_the_outcome_is_the_same_in_any_order(table):
+@pytest.mark.parametrize("rules", [{"contested": "keep"}, {"contested": "keep", "seeds": {0: 0, 1: 0, 2: 1}}])
+def test_the_outcome_is_the_same_in_any_order(table, rules):
     ends = set()
     for order in range(12):
-        rng = random.Random(order)
-        bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=3)
+        rng, seeds = random.Random(order), rules.get("seeds", {0: 0, 1: 0})
+        bracket = Bracket(Rules([2, 1], "keep"), dict.fromkeys("abcd", 1.0), dict.fromkeys("abcd", seeds))
         while not bracket.is_over():
             run = rng.choice(bracket.waiting_for())
             index = bracket.next_round(run)
             bracket.report(run, index, Outcome(random.Random(f"{table} {run} {index}").gauss(5, 0.03)))
-        ends.add((tuple(bracket.contestants(1)), bracket.winner(), str(bracket.seeds)))
+        ends.add((tuple(bracket.contestants(1)), bracket.winner(), bracket.winner_verdict()))
     assert len(ends) == 1
 
 
-def test_a_further_seed_that_has_already_run_as_a_twin_is_not_waited_for():
-    bracket = Bracket(Rules([1], "seeds", 2), {"a": 1.0, "b": 1.0}, {"a": (0,), "b": (0, 1)}, [Run("a", 1)])
-    _report(bracket, {("a", 0): 1.0, ("a", 1): 1.01, ("b", 0): 1.0, ("b", 1): 1.02})
-    assert bracket.is_over() and bracket.winner() == "a" and bracket.loss(0, "a") == pytest.approx(1.005)
-
-
-def test_a_further_seed_that_failed_as_a_twin_rounds_ago_does_not_take_its_contestant_out():
-    bracket = _bracket("abcd", [2, 1], twins=[Run("a", 1), Run("a", 2)], contested="seeds", max_seeds=2)
-    _report(
-        bracket,
-        {("a", 0): 1.0, ("a", 1): Outcome(None, "error"), ("a", 2): 1.01, ("b", 0): 1.0, ("c", 0): 9.0, ("d", 0): 9.0},
-    )
-    _report(bracket, {("a", 0): 1.0, ("a", 2): 1.01, ("b", 0): 1.02}, round=1)
-    _report(bracket, {("b", 1): 1.02}, round=1)
-    assert bracket.ranking(1) == ["a", "b"] and bracket.winner() == "a"
-
-
-def test_a_run_is_always_waited_for_until_the_end():
-    used = []
-    for seed in range(500):
-        rng = random.Random(seed)
-        bracket = _bracket("abc", [2, 1], twins=[Run("a", 1), Run("a", 2)], contested="seeds", max_seeds=2)
-        while not bracket.is_over():
-            assert bracket.waiting_for(), f"seed {seed}"
-            run = rng.choice(bracket.waiting_for())
-            failure = "error" if rng.random() < 0.03 else None
-            bracket.report(run, bracket.next_round(run), Outcome(5 + rng.gauss(0, 0.03), failure))
-            assert all(round_.is_decided or not round_.survivors for round_ in bracket.rounds)  # none survives early
-        used.append(sum(map(len, bracket.seeds.values())))
-    assert min(used) == 3 and max(used) == 6 and 4 < sum(used) / 500 < 6
+# -- more rows
 
 
 @pytest.mark.parametrize(
@@ -135,8 +113,8 @@ def test_a_run_is_always_waited_for_until_the_end():
         (0.01, 2, [1, 2, 4]),
         (0.01, 1, [1, 2]),
         (0.01, 0.5, [1]),
-        (0.0034, 8, [1, 2, 4, 8]),
-        (0.0033, 8, [1]),
+        (0.0044, 8, [1, 2, 4, 8]),
+        (0.0042, 8, [1]),  # a third of the seed noise
     ],
 )
 def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_them(gap, long, expected):
@@ -148,57 +126,36 @@ def test_held_out_rows_are_doubled_while_the_documents_weigh_and_the_text_has_th
             documents=_texts(gap if name == "b" else 0.0),
         )
 
-    bracket = _bracket("abcd", [2, 1], twins=TWINS, contested="seeds", max_seeds=1, rows=64, max_factor=8)
-    losses = {("a", 0): 1.0, ("b", 0): 1.5, ("c", 0): 1.52} | SPREAD
+    bracket = _bracket("abcd", [2, 1], rows=64, max_factor=8)
+    losses = _losses({"a": 1.0, "b": 1.5, "c": 1.52, "d": 9.0})
     factors, here = [], bracket.rounds[0]
     while not here.is_decided:
         factors.append(here.factor)
-        assert len(factors) < 6
-        assert _names(bracket.waiting_for()) == ["a0", "b0", "c0", "d0", "d1", "d2"]  # twins look again too
+        assert len(factors) < 6 and not here.survivors  # none plays on before it is known what all need
+        assert _names(bracket.waiting_for()) == [f"{name}{seed}" for name in "abcd" for seed in (0, 1)]
         _report(bracket, {run: outcome(run[0], loss) for run, loss in losses.items()})
     assert factors == expected
-    assert bracket.compare(0, "c", "b").evaluation_se == pytest.approx(gap)  # more or less than 0.01 / 3
+    assert bracket.compare(0, "c", "b").evaluation_se == pytest.approx(gap)
     assert bracket.rounds[0].survivors == ["a", "b"] and bracket.rounds[1].factor == 1
-    assert sum(map(len, bracket.seeds.values())) == 4
 
 
-# -- contested = keep, and the verdict
-
-
-def test_contested_ones_survive_too_but_not_the_last_round():
-    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 1.52}, contested="keep")
-    assert bracket.contestants(1) == ["a", "b", "c"] and bracket.ranking(0) == ["a", "b", "c", "d"]
-    _report(bracket, {("a", 0): 1.01, ("b", 0): 1.0, ("c", 0): 5.0, ("d", 1): 8.01, ("d", 2): 7.99}, round=1)
-    assert bracket.rounds[1].survivors == ["b"] and bracket.is_over()
-    assert {name: label.verdict for name, label in bracket.labels(1).items()} == {"a": "contested", "c": "settled"}
-
-
-@pytest.mark.parametrize(
-    ("twins", "second", "verdict"),
-    [(TWINS, 5.0, "settled"), (TWINS, 1.01, "contested"), ((), 5.0, "unknown"), (TWINS, math.nan, None)],
-)
-def test_the_verdict_on_the_winner_is_the_least_certain_comparison(twins, second, verdict):
-    bracket = _one_round({"a": 1.0, "b": 1.5, "c": 9.0}, twins=twins)
-    assert bracket.winner_verdict() is None
-    _report(bracket, {("a", 0): 1.0, ("b", 0): second} | {run: SPREAD[run] for run in twins}, round=1)
-    assert bracket.winner() == "a" and bracket.winner_verdict() == verdict
-
-
-def test_one_contested_rival_makes_the_winner_contested():
-    bracket = _bracket("abcd", [1], twins=TWINS)
-    _report(bracket, {("a", 0): 1.0, ("b", 0): 1.01, ("c", 0): 5.0} | SPREAD)
-    assert bracket.winner() == "a" and bracket.winner_verdict() == "contested"
+def test_a_settled_cut_needs_no_more_rows():
+    bracket = _bracket("abcd", [2, 1], rows=64, max_factor=8)
+    texts = {name: _texts(0.01 if name == "b" else 0.0) for name in "abcd"}
+    losses = _losses({"a": 1.0, "b": 1.5, "c": 5.0, "d": 9.0})
+    _report(bracket, {run: Outcome(loss, rows=64, documents=texts[run[0]]) for run, loss in losses.items()})
+    assert bracket.rounds[0].is_decided and bracket.rounds[0].factor == 1
 
 
 def test_a_loss_on_too_few_rows_does_not_count_and_a_second_evaluation_that_dies_costs_nothing():
-    bracket = Bracket(Rules([1], "seeds", 1, rows=10), {"a": 1.0, "b": 1.0}, {"a": (0, 1), "b": (0, 1)})
+    bracket = _bracket("ab", [1], rows=10, max_factor=4)
     texts = {
-        (name, seed): {"s": {"share": 1.0, "tokens": [1, 1], "nats": [x + y, x - y]}}
+        (name, seed): {"s": {"share": 1.0, "tokens": [1] * 6, "nats": [x + y, x - y] * 3}}
         for name, x, y in (("a", 1.0, 0.9), ("b", 1.001, 0.2))
         for seed in (0, 1)
     }
     for (name, seed), text in texts.items():
-        loss = sum(text["s"]["nats"]) / 2 + 0.001 * seed
+        loss = sum(text["s"]["nats"]) / 6 + 0.001 * seed * (name == "b")
         bracket.report(Run(name, seed), 0, Outcome(loss, rows=10, documents=text))
     assert bracket.rounds[0].factor == 2 and len(bracket.waiting_for()) == 4
     before = bracket.loss(0, "a")
@@ -207,4 +164,38 @@ def test_a_loss_on_too_few_rows_does_not_count_and_a_second_evaluation_that_dies
     bracket.report(Run("a", 0), 0, Outcome(None, "error"))
     assert Run("a", 0) not in bracket.waiting_for() and bracket.failure(0, "a") is None
     bracket.report(Run("a", 1), 0, Outcome(1.001, rows=20, factor=2))
-    assert bracket.loss(0, "a") == before
+    assert bracket.loss(0, "a") == pytest.approx(before, abs=0.001)
+
+
+# -- the winner
+
+
+@pytest.mark.parametrize(("second", "verdict"), [(5.0, "settled"), (1.01, "contested"), (math.nan, None)])
+def test_the_verdict_on_the_winner_is_the_least_certain_comparison(second, verdict):
+    bracket = _bracket("abcd", [3, 1])
+    _report(bracket, _losses({"a": 1.0, "b": 1.5, "c": 1.6, "d": 9.0}))
+    assert bracket.winner_verdict() is None
+    _report(bracket, _losses({"a": 1.0, "b": second, "c": math.nan if second != second else 9.0}), round=1)
+    assert bracket.winner() == "a" and bracket.winner_verdict() == verdict
+
+
+def test_without_a_second_seed_the_winner_is_unknown():
+    bracket = _bracket("abc", [1], seeds=1)
+    _report(bracket, {("a", 0): 1.0, ("b", 0): 1.01, ("c", 0): 5.0})
+    assert bracket.winner() == "a" and bracket.winner_verdict() == "unknown" and bracket.fit(0).covariance is None
+
+
+def test_one_contested_rival_makes_the_winner_contested():
+    bracket = _bracket("abcd", [1])
+    _report(bracket, _losses({"a": 1.0, "b": 1.01, "c": 5.0, "d": 9.0}))
+    assert bracket.winner() == "a" and bracket.winner_verdict() == "contested"
+
+
+def test_a_lone_document_settles_nothing_and_is_said():
+    bracket = _bracket("abcd", [1])
+    text = {"sft": {"share": 1.0, "tokens": [4], "nats": [8.0]}}
+    losses = _losses({"a": 1.0, "b": 5.0, "c": 6.0, "d": 9.0})
+    _report(bracket, {run: Outcome(loss, documents=text) for run, loss in losses.items()})
+    assert {label.verdict for label in bracket.labels(0).values()} == {"contested"}
+    (problem,) = bracket.text_problems(0)
+    assert "sft: 1 held-out document, so nothing can be settled" in problem

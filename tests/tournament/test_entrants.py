@@ -8,7 +8,7 @@ from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS, model_named
 from hamner.config.schema import ParameterGroup
 from tournament.bracket import Run
-from tournament.entrants import entrants, flops_per_token, read_league, run_name, sweep, twins
+from tournament.entrants import entrants, flops_per_token, read_league, run_name, sweep
 
 FILE = """
 [[contestant]]
@@ -51,7 +51,7 @@ def test_the_ten_enter_in_their_order_at_the_size_of_the_config():
     contestants = entrants(config)
     assert list(contestants) == list(CONTESTANTS)
     assert all(c.model == model_named(name, config.size) for name, c in contestants.items())
-    assert {(c.seeds, c.learning_rate, c.groups) for c in contestants.values()} == {((0,), None, ())}
+    assert {(c.seeds, c.learning_rate, c.groups) for c in contestants.values()} == {((0, 1), None, ())}
 
 
 def test_those_named_enter_with_the_leagues_seeds_and_presets_too():
@@ -60,7 +60,7 @@ def test_those_named_enter_with_the_leagues_seeds_and_presets_too():
 
 
 def test_rows_of_a_file_say_how_an_entrant_differs_from_its_base(tmp_path):
-    config = _config(_league(tmp_path, FILE), "seeds=2", "max_seeds=2")
+    config = _config(_league(tmp_path, FILE), "seeds=2")
     contestants = entrants(config)
     assert list(contestants) == ["slow-middle", "shallow", "plain"]
     assert contestants["slow-middle"].model == model_named("v02_dense_medium", config.size)
@@ -161,20 +161,46 @@ def test_all_problems_of_one_row_come_at_once():
     assert "v33" in problems and "folder" in problems and "seeds" in problems
 
 
-def test_twins_are_further_seeds_of_the_cheapest():
+def test_flops_are_those_of_the_cost_formula():
     config = _config()
     contestants = entrants(config)
     costs = {name: training_flops_per_token(c.model, 64) for name, c in contestants.items()}
     assert flops_per_token(config, contestants) == costs
-    assert twins(config, contestants) == [Run(min(costs, key=costs.get), seed) for seed in (1, 2)]
-    assert twins(_config(None, "twins=0"), contestants) == []
-    equal = entrants(_config([{"name": n, "base": "v2", "seeds": [4]} for n in ("b", "a")]))
-    assert twins(config, equal) == [Run("a", 5), Run("a", 6)]
 
 
-def test_there_are_no_twins_where_a_contestant_has_several_seeds():
-    for config in (_config(None, "seeds=2", "max_seeds=2"), _config([V2, V2 | {"name": "y", "seeds": [0, 1]}])):
-        assert config.tournament.twins == 2 and twins(config, entrants(config)) == []
+@pytest.mark.parametrize(
+    ("seeds", "schedule"),
+    [("2", {0: 0, 1: 0}), ("[2,3,4]", {0: 0, 1: 0, 2: 1, 3: 2}), ("[1,1,4]", {0: 0, 1: 2, 2: 2, 3: 2})],
+)
+def test_one_number_of_seeds_a_round_says_when_each_joins(seeds, schedule):
+    contestants = entrants(_config(None, f"seeds={seeds}"))
+    assert all(c.schedule == schedule and c.seeds == tuple(schedule) for c in contestants.values())
+
+
+def test_a_row_with_seeds_of_its_own_plays_all_of_them_in_every_round():
+    contestants = entrants(_config([V2 | {"seeds": [7, 3]}, {"name": "y", "base": "v3"}], "seeds=[2,3,4]"))
+    assert contestants["x"].schedule == {7: 0, 3: 0} and contestants["y"].schedule == {0: 0, 1: 0, 2: 1, 3: 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["seeds=[2,3]"], "tournament.seeds = [2, 3] has 2 rounds but tournament.keep 3"),
+        (["seeds=[3,2,4]"], "no round may have fewer than the one before"),
+        (["seeds=[2,0,4]"], "it must be a whole number (integer) greater than 0, or a list of them"),
+        (["mode=async", "seeds=[2,3,4]"], "use seeds=4 or mode=sync"),
+        (["contested=keep", "seeds=1"], "use seeds=2 or more in every round, or contested=cut"),
+        (["contested=keep", "seeds=[1,2,4]"], "tournament.contested = keep needs a second seed"),
+        (["contested=seeds"], "use one number a round, seeds=[2,3,4], with contested=cut or keep"),
+        (["twins=4"], "every contestant is repeated itself now: use seeds=2"),
+        (["max_seeds=3"], "use one number a round, seeds=[2,3,4]"),
+    ],
+)
+def test_seeds_that_cannot_be_played_are_refused_with_the_way_out(words, problem):
+    with pytest.raises(BadInput) as error:
+        load_config("smoke", words)
+    (line,) = error.value.problems
+    assert problem in line
 
 
 def test_a_run_is_named_after_its_contestant_and_its_further_seeds():

@@ -162,18 +162,19 @@ def test_the_logits_of_a_batch_never_count_whole():
     assert large - base < 0.5 * 112 * 512 * 49_152 * 2
 
 
-def test_the_ten_fit_on_fifty_gib_of_disk():
+def test_the_ten_fit_on_eighty_gib_of_disk():
     ten = entrants(CARD)
     sizes = {name: 12 * count_parameters(c.model).total / GIB for name, c in ten.items()}
     needed = disk_gib(ten, CARD)
-    assert sum(sizes.values()) + 4 * min(sizes.values()) < needed < 50  # one a run, more of those that train
+    largest = sorted(sizes.values())[-3:]
+    assert 2 * sum(sizes.values()) < 4 * sum(largest) < needed < 80  # one a run, more of those that train
     more = disk_gib(ten, load_config("rtx3090", ["tournament.keep_checkpoints=3"]))
     together = [sizes[a] + sizes[b] for a, b in itertools.combinations(ten, 2)]
     assert 0 < more - needed < 2 * max(together)
 
 
 def test_every_seed_needs_a_checkpoint_of_its_own():
-    one, three = (load_config("smoke", [f"seeds={n}", "max_seeds=3", "twins=0"]) for n in (1, 3))
+    one, three = (load_config("smoke", [f"seeds={n}"]) for n in (1, 3))
     total = sum(12 * count_parameters(c.model).total / GIB for c in entrants(one).values())
     assert disk_gib(entrants(three), three) - disk_gib(entrants(one), one) == pytest.approx(2 * total, rel=0.05)
 

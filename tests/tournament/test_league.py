@@ -35,11 +35,11 @@ def _report(league, losses, index=0):
 
 
 def test_each_report_is_in_the_ledger_and_a_resume_decides_nothing_again(tmp_path):
-    league = _league(tmp_path, "twins=0")
+    league = _league(tmp_path, "seeds=1")
     league.open()
     assert "starting at step 0" in _printed(league) and league.attempt == 1
     _report(league, {Run(THREE[0], 0): 5.0, Run(THREE[1], 0): 4.0})
-    resumed = _league(tmp_path, "twins=0")
+    resumed = _league(tmp_path, "seeds=1")
     resumed.open()
     assert "resuming in round 1" in _printed(resumed)
     assert resumed.bracket.state() == league.bracket.state()
@@ -50,29 +50,41 @@ def test_each_report_is_in_the_ledger_and_a_resume_decides_nothing_again(tmp_pat
     assert "oom: full" in _printed(resumed)
 
 
-def test_a_contested_cut_writes_more_held_out_rows_then_prints_the_added_seeds(tmp_path):
-    league = _league(tmp_path, "twins=2", "contested=seeds", "max_seeds=2", "steps=[10]", "keep=[1]")
-    losses = dict(
-        zip((*(Run(name, 0) for name in THREE), *league.bracket.twins), (5.0, 5.01, 9.0, 5.02, 5.03), strict=True)
-    )
+def test_a_contested_cut_writes_that_more_held_out_rows_are_read(tmp_path):
+    league = _league(tmp_path, "more_rows=4", "steps=[10]", "keep=[1]")
     rows = league.bracket.rules.rows
+    means = dict(zip(THREE, (5.0, 5.01, 9.0), strict=True))
 
     def outcomes(factor):
         """Documents that say little, of a text that ends after the first rows."""
-        nats = {run: [9.0, 1.0] if run.contestant == THREE[0] else [1.0, 9.0] for run in losses}
+        nats = {name: [9.0, 1.0] if name == THREE[0] else [1.0, 9.0] for name in THREE}
         return {
-            run: Outcome(loss, None, "", factor, rows, {"s": {"share": 1.0, "tokens": [4] * 8, "nats": nats[run] * 4}})
-            for run, loss in losses.items()
+            Run(name, seed): Outcome(
+                loss + 0.001 * seed * place,
+                None,
+                "",
+                factor,
+                rows,
+                {"s": {"share": 1.0, "tokens": [4] * 8, "nats": nats[name] * 4}},
+            )
+            for place, (name, loss) in enumerate(means.items())
+            for seed in (0, 1)
         }
 
     _report(league, outcomes(1))
-    assert _read(tmp_path / EVAL_ROWS) == {"0": 2} and "further seeds" not in _printed(league)
+    assert _read(tmp_path / EVAL_ROWS) == {"0": 2} and not league.bracket.is_over()
     _report(league, outcomes(2))
-    assert _printed(league).count(f"further seeds: {THREE[0]} now 2, {THREE[1]} now 2") == 1
+    assert league.bracket.is_over() and league.bracket.winner_verdict() == "contested"
+
+
+def test_a_league_says_how_many_seeds_play_in_each_round(tmp_path):
+    assert _league(tmp_path, "seeds=3").describe() == "3 contestants, 3 seeds each"
+    assert _league(tmp_path, "seeds=[2,4]").describe() == "3 contestants, 2, 4 seeds each by round"
+    assert _league(tmp_path, "seeds=1").describe() == "3 contestants"
 
 
 def test_the_messages_of_a_league_without_winner_say_what_to_do(tmp_path):
-    league = _league(tmp_path, "twins=0")
+    league = _league(tmp_path, "seeds=1")
     assert not league.close("") and "Use --resume" in _printed(league)
     _report(league, {Run(name, 0): Outcome(None, "error", "crash") for name in THREE})
     assert league.bracket.is_over() and not league.close("")
@@ -81,7 +93,7 @@ def test_the_messages_of_a_league_without_winner_say_what_to_do(tmp_path):
 
 @pytest.mark.slow
 def test_probe_further_seeds_and_cooldown_through_the_command(commands):
-    """Three contestants, each at its own rate; contested cuts lead to a second seed."""
+    """Three contestants, each at its own rate; those that stay in get a third seed."""
     ended = commands.run(
         "tournament",
         "--config",
@@ -92,8 +104,7 @@ def test_probe_further_seeds_and_cooldown_through_the_command(commands):
         "steps=[10, 10]",
         "keep=[2, 1]",
         "lr=probe",
-        "contested=seeds",
-        "max_seeds=2",
+        "seeds=[2,3]",
         "cooldown=0.2",
         "report=[]",
     )
@@ -116,9 +127,12 @@ def test_probe_further_seeds_and_cooldown_through_the_command(commands):
             assert row["heldout_loss"] == pytest.approx(
                 sum(run["heldout_loss"] for run in row["runs"]) / row["seeds"], rel=1e-12
             )
-            if row["verdict"] == "contested":
-                assert row["seeds"] == 2
+            assert row["seeds"] == 1 + round_["round"]
         assert "cut_differs_without_cooldown" in round_
-    assert max(row["seeds"] for round_ in document["rounds"] for row in round_["standings"]) == 2
+    joined = [path.name.removesuffix("-seed2") for path in folder.glob("*-seed2")]
+    assert sorted(joined) == sorted(row["contestant"] for row in document["rounds"][1]["standings"])
+    for name in joined:
+        rows = (folder / f"{name}-seed2" / "metrics.csv").read_text().splitlines()
+        assert len(rows) == 1 + 20  # both rounds, from step 0
     assert not list(folder.glob("*/probe*"))
     assert _read(folder / "winner.json")["checkpoint"].split("/")[-3] == document["winner"]

@@ -121,7 +121,7 @@ def _outcome(contestant):
 
 def _played(folder, failing=()):
     """A finished league whose losses follow that law, and what show_mixes prints of it."""
-    config = _config("twins=0", count=11)
+    config = _config(count=11)
     league = League(folder, config, Console(file=io.StringIO(), width=200))
     for name, contestant in league.contestants.items():
         run, outcome = Run(name, 0), _outcome(contestant)

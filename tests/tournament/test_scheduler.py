@@ -61,38 +61,26 @@ def test_ten_five_three_one_with_a_killed_process_and_a_nan(cluster, tmp_path, r
     assert _steps(tmp_path, "v9") == list("12")
 
 
-def test_twins_run_to_the_end_though_their_contestant_is_cut(cluster, tmp_path):
-    twins = [Run("v9", 1), Run("v9", 2)]
-    bracket = Bracket(Rules([2, 1]), dict.fromkeys(NAMES, 1.0), twins=twins)
+def test_when_seeds_join_the_tuner_ends_and_another_one_plays_them(cluster, tmp_path):
+    names, seeds = NAMES[:3], {0: 0, 1: 0, 2: 1}
+    bracket = Bracket(Rules([2, 1]), dict.fromkeys(names, 1.0), dict.fromkeys(names, seeds))
     rows = [
-        *_rows(tmp_path),
-        *({**_rows(tmp_path)[9], "seed": run.seed, "losses": [9.0 + run.seed] * 3} for run in twins),
+        {"contestant": n, "seed": s, "round": 0, "folder": str(tmp_path), "losses": [x + 0.1 * s, x + 0.1 * s]}
+        for n, x in zip(names, (1.0, 1.1, 9.0), strict=True)
+        for s in (0, 1)
     ]
     play(bracket, rows, tmp_path)
-    assert bracket.winner() == "v1"
-    assert [bracket.seed_noise(0).df, bracket.seed_noise(1).df] == [2, 1]
-    assert bracket.seed_noise(1).sd == pytest.approx(0.5**0.5)
-    assert (tmp_path / "steps-v9-2").read_text().split() == list("1234")
-
-
-def test_when_seeds_are_added_the_tuner_ends_and_another_one_plays_them(cluster, tmp_path):
-    names = NAMES[:3]
-    bracket = Bracket(Rules([1], contested="seeds", max_seeds=2), dict.fromkeys(names, 1.0))
-    first = [
-        {"contestant": n, "seed": 0, "round": 0, "folder": str(tmp_path), "losses": [x]}
-        for n, x in zip(names, (1.0, 1.1, 9.0), strict=True)
-    ]
-    play(bracket, first, tmp_path)
-    assert not bracket.is_over()
+    assert not bracket.is_over() and bracket.rounds[0].survivors == names[:2]
     added = bracket.waiting_for()
-    assert Run("v0", 1) in added and Run("v1", 1) in added
-    more = [
-        {**row, "seed": 1, "losses": [row["losses"][0] + 0.5]} for row in first if Run(row["contestant"], 1) in added
-    ]
+    assert {run for run in added if run.seed == 2} == {Run(n, 2) for n in names[:2]} and len(added) == 6
     (tmp_path / "ray").rename(tmp_path / "ray1")
+    more = [
+        {"contestant": run.contestant, "seed": run.seed, "round": 1, "folder": str(tmp_path), "losses": [0, 1.0 + k]}
+        for k, run in enumerate(added)
+    ]
     play(bracket, more, tmp_path)
-    assert bracket.is_over() and bracket.winner() == "v0"
-    assert bracket.loss(0, "v0") == pytest.approx(1.25)
+    assert bracket.is_over() and bracket.winner() == "v0" and len(bracket.losses(1, "v0")) == 3
+    assert (tmp_path / "steps-v0-2").read_text().split() == list("1234")  # from the start to the end of round 2
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ CONFIG = load_config(
 CONTESTANTS = entrants(CONFIG)
 
 
-def _document(losses, twins=(), **facts):
+def _document(losses, **facts):
     """standings.json of one round: {(contestant, seed): loss or Outcome}."""
     flops = flops_per_token(CONFIG, CONTESTANTS)
-    bracket = Bracket(Rules([1]), flops, twins=[Run(*twin) for twin in twins])
+    seeds = {name: {seed: 0 for contestant, seed in losses if contestant == name} for name in flops}
+    bracket = Bracket(Rules([1]), flops, seeds)
     for run, loss in losses.items():
         bracket.report(Run(*run), 0, loss if isinstance(loss, Outcome) else Outcome(loss, facts=facts))
     return standings("name", CONFIG, bracket, CONTESTANTS, {})
@@ -56,11 +57,12 @@ def test_a_contestant_that_failed_is_last_with_its_reason():
 
 
 @pytest.mark.parametrize(
-    ("twins", "words"), [((), "seed noise: unknown"), ([("v01_dense_small", 1)], "1 degrees of freedom")]
+    ("seeds", "words"), [(1, "seed noise: unknown"), (2, "2 degrees of freedom), all together by 0.35")]
 )
-def test_the_table_says_what_is_compared_and_how_far_another_seed_moves_a_contestant(twins, words):
-    losses = {(name, 0): 4.0 + place for place, name in enumerate(THREE)} | dict.fromkeys(twins, 4.1)
-    table = _table(_document(losses, twins, grid=[[0, 0.0, 0.0, 7.0], [9, 9.0, 1.0, 4.0]]))
+def test_the_table_says_what_is_compared_and_how_far_another_seed_moves_a_contestant(seeds, words):
+    losses = {(name, s): 4.0 + place + 0.5 * s for place, name in enumerate(THREE) for s in range(seeds)}
+    losses[THREE[0], 0] += 0.001
+    table = _table(_document(losses, grid=[[0, 0.0, 0.0, 7.0], [9, 9.0, 1.0, 4.0]]))
     for heading in ("Δ to cut", "at equal FLOPs", "at equal seconds", "tokens/s", words):
         assert heading in table
 
@@ -80,15 +82,17 @@ LOSSES = {("v01_dense_small", 0): 5.0, ("v02_dense_medium", 0): 4.0, ("v03_diffa
     ],
 )
 def test_rank_contestant_loss_and_verdict_stay_at_every_width(width, present, absent):
-    twins = {("v01_dense_small", 1): 4.9}
-    document = _document(LOSSES | twins, twins, grid=[[0, 0.0, 0.0, 7.0], [9, 9.0, 1.0, 4.0]], tokens_per_second=9999.0)
+    again = {(name, 1): loss + 0.01 * place for place, ((name, _), loss) in enumerate(LOSSES.items())}
+    losses = LOSSES | {run: 2 * LOSSES[run[0], 0] - loss for run, loss in again.items()}  # the mean stays
+    losses |= {(name, 0): again[name, 1] for name, _ in LOSSES}
+    document = _document(losses, grid=[[0, 0.0, 0.0, 7.0], [9, 9.0, 1.0, 4.0]], tokens_per_second=9999.0)
     lines = _table(document, width).splitlines()
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert [heading for heading in present if heading not in text] == []
     assert [heading for heading in absent if heading in text] == []
     for rank, (name, loss) in enumerate((("v02_dense_medium", 4.0), ("v03_diffattn_small", 4.5)), start=1):
-        (row,) = (line for line in lines if name in line)
+        row = next(line for line in lines if name in line)
         status = "winner" if rank == 1 else "out"
         assert str(rank) in row.split(name)[0] and f"{loss:.4f}" in row and status in row
     assert any(verdict in text for verdict in ("settled", "contested"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PAIR = ["twins=0", 'contestants=["v01_dense_small", "v02_dense_medium"]', "report=[]"]
+PAIR = ["seeds=1", 'contestants=["v01_dense_small", "v02_dense_medium"]', "report=[]"]
 THREE = ["v01_dense_small", "v02_dense_medium", "v09_deep_narrow"]
 ONE_ROUND = [*PAIR, "steps=[60]", "keep=[1]", "checkpoint_every=1000"]  # no checkpoint before the round's end
 

@@ -82,11 +82,12 @@ def test_a_large_machine_preloads_nothing(max_cores, is_loaded):
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_first_rounds_are_where_each_run_trains_next_or_waits(mode):
-    bracket = Bracket(Rules([2, 1], mode=mode), dict.fromkeys("abcd", 1.0), twins=[Run("d", 1)])
+    seeds = {name: {0: 0} for name in "abc"} | {"d": {0: 0, 1: 0}}
+    bracket = Bracket(Rules([2, 1], mode=mode), dict.fromkeys("abcd", 1.0), seeds)
     assert first_rounds(bracket) == {run: 0 for run in bracket.runs(0)}
     for name, loss in (("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", math.nan)):
         bracket.report(Run(name, 0), 0, Outcome(loss))
-    # a and b are certain, or promoted; c is not yet out; d failed; only its twin is missing in round 1
+    # a and b are certain, or promoted; c is not yet out; one seed of d failed, the other is missing in round 1
     assert first_rounds(bracket) == {Run("a", 0): 1, Run("b", 0): 1, Run("c", 0): 0, Run("d", 1): 0}
 
 
@@ -113,7 +114,7 @@ def test_tune_saves_its_own_state_only_at_the_start_and_the_end(league, tmp_path
                 'contestants=["v01_dense_small", "v03_diffattn_small", "v09_deep_narrow"]',
                 "steps=[10, 20]",
                 "keep=[2, 1]",
-                "twins=0",
+                "seeds=1",
             ]
         )
         == 0
@@ -130,7 +131,7 @@ def test_runs_share_a_card_and_one_that_needs_more_is_started_again_with_more(le
             'contestants=["v01_dense_small", "v05_moe_small", "v09_deep_narrow"]',
             "steps=[5, 5]",
             "keep=[2, 1]",
-            "twins=0",
+            "seeds=1",
             "report=[]",
             "device=cuda",
             "gpu_memory_gib=2.5",

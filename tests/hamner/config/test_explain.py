@@ -29,7 +29,8 @@ def _problems(*words, name="smoke"):
         ("contestants=[v2,v3]", """Use 'contestants=["v2","v3"]'"""),  # a shell has eaten the quotes
         ("lr=1e-3", "the rate itself is learning_rate. Use learning_rate=0.001"),
         ("lr=fast", "'tournament.lr' = 'fast': it must be 'probe' or 'shared'"),
-        ("contested=seed", "it must be 'seeds', 'keep' or 'cut'; did you mean 'seeds'?"),
+        ("contested=cuts", "it must be 'cut' or 'keep'; did you mean 'cut'?"),
+        ("contested=seeds", "use one number a round, seeds=[2,3,4]"),
         ("seeds=two", "'tournament.seeds' = 'two': it must be a whole number (integer) greater than 0"),
         ("seeds=2.0", "Use seeds=2"),
         ('seeds="2"', "Use seeds=2"),
