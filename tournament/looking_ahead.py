@@ -68,6 +68,12 @@ def look_ahead(config: Config, bracket: Bracket, index: int, *, is_exclusive: bo
     }
 
 
+def forecast_losses(config: Config, bracket: Bracket, index: int) -> dict[str, float]:
+    """Each contestant's forecast loss at the horizon, from the curves up to a round: what judge = forecast ranks by."""
+    forecasts, horizon = _forecasts(config, _curves(bracket, index)), horizon_tokens(config, bracket, index)
+    return {name: forecasts.at(name, horizon[name]).loss for name in forecasts.names}
+
+
 def horizon_tokens(config: Config, bracket: Bracket, index: int) -> dict[str, float]:
     """Tokens of each contestant at the horizon; hours at the speed it was measured at, in its latest round."""
     horizon, settings = read_horizon(config.tournament.horizon), config.tournament

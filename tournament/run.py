@@ -1,7 +1,7 @@
 """Command `tournament`: contestants, elimination rounds, one winner; or what that would cost (--plan).
 
     tournament [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
-               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--plan [--json]]
+               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N] [--plan [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
@@ -44,6 +44,12 @@ def parser() -> Parser:
         "--target", metavar="SOURCE=SHARE,...", help="with --mixes: the mix whose held-out loss they are ranked on"
     )
     options.add_argument("--model", metavar="NAME", help="with --mixes: a contestant, v2 or v3 (default: v3)")
+    options.add_argument(
+        "--shadow",
+        metavar="N",
+        type=whole_number(0),
+        help="let the N best of each cut train on, ranked apart, to see whether the cut erred",
+    )
     options.add_argument("--plan", action="store_true", help="print what the league would cost, and stop")
     options.add_argument("--json", action="store_true", help="with --plan: one JSON object a line")
     options.add_settings()
@@ -73,7 +79,13 @@ def _command(arguments: Sequence[str]) -> int:
 
 
 def _entry_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings of the tournament that --mixes, --league, --sweep and --only stand for."""
+    """Settings of the tournament that --shadow, --mixes, --league, --sweep and --only stand for."""
+    shadow = {} if options.shadow is None else {"shadow": options.shadow}
+    return shadow | _entrants(options)
+
+
+def _entrants(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings that --mixes, --league, --sweep and --only stand for."""
     if options.mixes or options.target or options.model:
         return _mix_settings(options)
     if not (options.league or options.sweep or options.only):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from rich.console import Console
@@ -92,11 +93,16 @@ def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestan
         "tokens": steps * league.batch_size * league.seq_len,
         "keep": league.keep[index],
         "budget": league.budget,
+        "judge": "forecast" if bracket.is_judged(index) else "heldout_loss",
         "seed_sd": noise.sd,
         "seed_df": noise.df,
         "shared_seed_sd": noise.shared_sd,
         "equal_flops": costs["flops"],
         "equal_seconds": costs["seconds"],
+        "shadows": [
+            {"contestant": name, "heldout_loss": mean(losses) if losses else None, "losses": losses}
+            for name, losses in bracket.shadows(index).items()
+        ],
         "ahead": looking_ahead.look_ahead(config, bracket, index, is_exclusive=is_exclusive),
         **({"cut_differs_without_cooldown": set(uncooled) != set(bracket.best(index))} if uncooled else {}),
         "text_problems": bracket.text_problems(index),
@@ -307,6 +313,13 @@ def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
     if ratios:
         early = ": early training" if min(ratios) < 1 else ""
         lines.append(("", f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}{early}"))
+    trained_on = [f"{row['contestant']} {_number(row['heldout_loss'])}" for row in round_row.get("shadows", [])]
+    if trained_on:
+        lines.append(("", f"out, but trained on beside the league: {', '.join(trained_on)}"))
+    if round_row.get("judge") == "forecast":
+        lines.append(
+            ("", "ranked by the loss forecast at the horizon (judge = forecast), not by the loss in this table")
+        )
     if "cut_differs_without_cooldown" in round_row:
         others = "other contestants" if round_row["cut_differs_without_cooldown"] else "the same contestants"
         lines.append(("", f"ranked after a cooldown; without it {others} would be in"))

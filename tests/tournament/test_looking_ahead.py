@@ -13,7 +13,7 @@ from hamner.runs.files import write_json
 from hamner.runs.folders import write_config
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants
-from tournament.looking_ahead import ahead_table, cut_too_early, horizon_tokens, look_ahead
+from tournament.looking_ahead import ahead_table, cut_too_early, forecast_losses, horizon_tokens, look_ahead
 from tournament.run import main
 from tournament.standings import standings
 
@@ -32,12 +32,15 @@ def _outcome(row):
 
 
 def _replay(rounds=3, change=lambda run, outcome: outcome):
-    twins = [Run(name, seed) for index, name, seed, *_ in LEAGUE["runs"] if index == 0 and seed > 0]
-    bracket = Bracket(Rules(LEAGUE["keep"]), LEAGUE["flops_per_token"], twins=twins)
+    """The first rounds. v05 has three seeds, two of which were trained on; of the other shadows nothing is recorded."""
+    seeds = {name: {0: 0} for name in LEAGUE["flops_per_token"]} | {"v05_moe_small": {0: 0, 1: 0, 2: 0}}
+    bracket = Bracket(Rules(LEAGUE["keep"], shadow=2), LEAGUE["flops_per_token"], seeds)
     for row in LEAGUE["runs"]:
         run, index, outcome = _outcome(row)
         if index < rounds:
-            assert not (bracket.report(run, index, change(run, outcome)) and index == rounds)
+            bracket.report(run, index, change(run, outcome))
+        for name in bracket.shadows(index) if 0 < index < rounds else ():
+            bracket.report(Run(name, 0), index, Outcome(None, "error", "not recorded"))
     return bracket
 
 
@@ -195,3 +198,42 @@ def test_a_finished_league_says_it_before_its_winner(tmp_path, capsys):
         "cut too early, as one of its 2 runs says that trained on: v05_moe_small, out in round 1"
     )
     assert "winner: v02_dense_medium" in lines[-1]
+
+
+def test_judge_forecast_ranks_and_cuts_by_the_forecast_at_the_horizon():
+    """Three of a kind; `slow` is behind at round 1's end and falls faster, by all its looks."""
+    config = _config("judge=forecast", "horizon=100M tokens")
+
+    def curve(offset, level):
+        steps = [2, 4, 7, 13, 25, 38, 50, 63, 75, 88, 100]
+        return [[at, at * 1e3, float(at), level * (offset + (1 - offset) * (at / 100) ** -0.5)] for at in steps]
+
+    curves = {"fast": curve(0.6, 2.0), "middle": curve(0.6, 2.1), "slow": curve(0.2, 2.2)}
+
+    def play(judge):
+        bracket = Bracket(Rules([1]), dict.fromkeys(curves, 1.0), judge=judge)
+        for name, grid in curves.items():
+            bracket.report(Run(name, 0), 0, Outcome(grid[-1][3], facts={"grid": grid}))
+        return bracket
+
+    by_loss, by_forecast = play(None), play(lambda bracket, index: forecast_losses(config, bracket, index))
+    assert by_loss.ranking(0) == ["fast", "middle", "slow"] and not by_loss.is_judged(0)
+    assert by_forecast.ranking(0)[0] == by_forecast.winner() == "slow" and by_forecast.is_judged(0)
+    assert by_forecast.loss(0, "slow") == by_loss.loss(0, "slow")  # what it is ranked by does not change its loss
+    assert forecast_losses(config, by_loss, 0)["slow"] < forecast_losses(config, by_loss, 0)["fast"]
+
+
+def test_without_curves_for_all_a_judge_ranks_by_losses():
+    bracket = Bracket(Rules([1]), {"a": 1.0, "b": 1.0}, judge=lambda *_: {"a": 1.0})
+    for name, loss in (("a", 5.0), ("b", 4.0)):
+        bracket.report(Run(name, 0), 0, Outcome(loss))
+    assert bracket.winner() == "b" and not bracket.is_judged(0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(("mode=async",), "use mode=sync, or judge=heldout_loss"), (("evaluations_per_round=3",), "are not forecast")],
+)
+def test_a_judge_that_could_not_judge_is_refused(words, message):
+    with pytest.raises(BadInput, match=message):
+        _config("judge=forecast", "contested=cut", *words)
