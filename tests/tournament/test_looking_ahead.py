@@ -2,6 +2,9 @@
 
 import io
 import json
+import math
+import random
+import statistics
 from pathlib import Path
 
 import pytest
@@ -237,3 +240,36 @@ def test_without_curves_for_all_a_judge_ranks_by_losses():
 def test_a_judge_that_could_not_judge_is_refused(words, message):
     with pytest.raises(BadInput, match=message):
         _config("judge=forecast", "contested=cut", *words)
+
+
+def _run_of_law(rng, seed_shift, speed=1.0):
+    """A run of 100 steps by one law with noise of its own: what it reports."""
+    shift = seed_shift + rng.gauss(0, 0.02)
+    steps = (12, 25, 50, 100)  # too few looks for a forecast, which this is not about
+    grid = [[at, at * 1024.0, float(at), 2 + 30 * (at * speed) ** -0.8 + shift] for at in steps]
+    return Outcome(grid[-1][3], facts={"grid": grid, "tokens": 100 * 1024})
+
+
+def _multiplier_of(rng, speed):
+    """The multiplier that a league of three seeds each tells of one that needs 1 / speed of the reference's FLOPs."""
+    names = ["reference", "other", "c", "d", "e"]
+    bracket = Bracket(Rules([1]), dict.fromkeys(names, 1.0), {name: {0: 0, 1: 0, 2: 0} for name in names})
+    for seed in range(3):
+        seed_shift = rng.gauss(0, 0.05)  # of all together: the batches that a seed index picks
+        for name in names:
+            bracket.report(Run(name, seed), 0, _run_of_law(rng, seed_shift, speed if name == "other" else 1.0))
+    rows = look_ahead(_config(), bracket, 0, is_exclusive=False)["contestants"]
+    return rows["other"]["multiplier_flops"]
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.5])
+def test_the_interval_of_a_league_holds_the_truth_in_95_percent(speed):
+    """The reference against itself: 1. Against itself with every second batch wasted: 0.5."""
+    rng, found = random.Random(round(10 * speed)), []
+    for _ in range(200):
+        found.append(_multiplier_of(rng, speed))
+    hits = [(row["low"] or 0.0) <= speed <= (row["high"] or math.inf) for row in found]
+    told = statistics.median(row["value"] for row in found if row["value"] is not None)
+    print(f"speed {speed}: median {told:.3f}, held in {sum(hits)} of {len(hits)}")
+    assert told == pytest.approx(speed, rel=0.05)
+    assert 0.91 <= sum(hits) / len(hits) <= 0.985
