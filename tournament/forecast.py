@@ -32,11 +32,12 @@ WINDOW = 0.25  # looks before this share of a curve's tokens are not fitted
 FEWEST_LOOKS = 4  # in the window of a curve, to be fitted
 DRAWS = 2000
 SAME_LENGTH = 0.9  # of the longest curve: a run that came so far counts as one that came to its end
-OWN_PACE_SD = 0.10  # prior: how far κ of contestants lies from 1
-LOOK_SD = 0.01  # prior of a look's relative error; where residuals turn from squares to absolute values
+OWN_PACE_SD = 0.05  # prior: how far κ of contestants lies from 1
+LOOK_SD = 0.02  # prior of a look's relative error
+OUTLIER = 0.01  # log residual at which the fit of the law turns from squares to absolute values
 # prior of the misfit a doubling, relative to the loss: value, and what it weighs in measurements
-COMMON_MISFIT, COMMON_WEIGHT = 0.05, 4
-OWN_MISFIT, OWN_WEIGHT = 0.035, 10
+COMMON_MISFIT, COMMON_WEIGHT = 0.05, 8
+OWN_MISFIT, OWN_WEIGHT = 0.03, 10
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def fit_shape(curves: Sequence[Curve]) -> Shape:
         rest = logs - Shape(float(parameters[0]), float(parameters[1]), end).log(tokens)
         return rest - np.repeat(np.add.reduceat(rest, firsts) / counts, counts)
 
-    starts = [least_squares(residuals, start, bounds=BOUNDS, loss="soft_l1", f_scale=LOOK_SD) for start in STARTS]
+    starts = [least_squares(residuals, start, bounds=BOUNDS, loss="soft_l1", f_scale=OUTLIER) for start in STARTS]
     best = min(starts, key=lambda result: float(result.cost))
     return Shape(float(best.x[0]), float(best.x[1]), end)
 

@@ -76,7 +76,7 @@ def test_what_all_have_in_common_does_not_blur_a_comparison():
 
 def test_a_slow_starter_catches_up_the_more_likely_the_later():
     """b is 10 % behind and falls faster, as all its looks say."""
-    curves = {"a": [_curve(2.0, 0.5, 0.4)], "c": [_curve(2.05, 0.5, 0.4)], "b": [_curve(2.2, 0.3, 0.4)]}
+    curves = {"a": [_curve(2.0, 0.5, 0.4)], "c": [_curve(2.05, 0.5, 0.4)], "b": [_curve(2.2, 0.0, 0.4)]}
     chances = [Forecasts(curves).probability_below("b", tokens, "a", tokens) for tokens in (1e6, 2e6, 4e6, 16e6)]
     assert chances == sorted(chances) and chances[0] == 0.0 and chances[-1] > 0.5
 
@@ -103,7 +103,7 @@ def test_a_contestant_cut_earlier_is_forecast_along_the_course_of_those_that_wen
     assert found.loss == pytest.approx(2.5, rel=5e-3)
 
 
-BEND, OWN_BEND = 0.05, 0.03  # how far real curves leave the law a doubling: all together, one alone
+BEND, OWN_BEND = 0.045, 0.025  # how far real curves leave the law a doubling: all together, one alone
 
 
 def _league(rng, horizon, contestants=10, seeds=1):
@@ -120,7 +120,7 @@ def _league(rng, horizon, contestants=10, seeds=1):
 @pytest.mark.parametrize(("horizon", "seeds"), [(2e6, 1), (4e6, 3)])
 def test_90_percent_intervals_hold_80_to_96_percent_of_truths(horizon, seeds):
     rng, hits, narrow = random.Random(round(horizon) + seeds), [], []
-    for number in range(50):
+    for number in range(80):
         curves, truths = _league(rng, horizon, seeds=seeds)
         forecasts, no_misfit = Forecasts(curves, seed=number), Forecasts(curves, seed=number, misfit=NONE)
         for name, truth in truths.items():
