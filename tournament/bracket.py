@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from tournament.document_errors import document_problems
 from tournament.outcome import Failure, Outcome, Round, Run
 from tournament.round_table import Tables
-from tournament.uncertainty import CONFIDENCE, FIRST_CONFIDENCE, Fit, Label, SeedNoise, document_problems
+from tournament.uncertainty import CONFIDENCE, FIRST_CONFIDENCE, Fit, Label, SeedNoise
 
 __all__ = ["Bracket", "Failure", "Outcome", "Round", "Rules", "Run"]
 

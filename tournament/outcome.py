@@ -29,7 +29,7 @@ class Outcome:
     reason: str = ""
     factor: int = 1  # times the config's held-out rows it should be evaluated on
     rows: int = 0  # held-out rows it was evaluated on
-    documents: dict[str, Any] = field(default_factory=dict)  # see uncertainty.Documents
+    documents: dict[str, Any] = field(default_factory=dict)  # see document_errors.Documents
     facts: dict[str, Any] = field(default_factory=dict)  # reported, without influence on any decision
 
     def __post_init__(self) -> None:

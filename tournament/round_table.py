@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from tournament.document_errors import Documents
 from tournament.outcome import CONTESTANT_FAILURES, Outcome, Round, Run, is_pending
-from tournament.uncertainty import Documents, Fit, fit, least_squares_means
+from tournament.uncertainty import Fit, fit, least_squares_means
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
+
+from tournament.document_errors import DocumentErrors, Documents
+from tournament.seed_design import SeedErrors, design_of
 
 if TYPE_CHECKING:  # NumPy is loaded where a round is decided; Ray's start need not wait for it
     import numpy as np
@@ -37,10 +40,6 @@ Verdict = Literal["settled", "contested", "unknown"]
 CONFIDENCE = 0.975
 FIRST_CONFIDENCE = 0.97  # of a first round that is not the last: most contestants, compared with the last that is in
 PRIOR_DF = 4.0  # degrees of freedom that the pooled spread adds to a contestant's own
-FEWEST_DOCUMENTS, FEW_DOCUMENTS = 2, 6  # of a source: below, nothing is settled; below, its error is a guess
-
-# source -> {"share": its part of the mix, "nats": [loss summed over each document], "tokens": [of each document]}
-Documents = Mapping[str, Mapping[str, float | Sequence[float]]]
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def fit(losses: Mapping[str, Mapping[int, float]], documents: Mapping[str, Seque
     seeds = tuple(tuple(losses[name]) for name in names)
     values = np.array([loss for name in names for loss in losses[name].values()])
     repeated = frozenset(name for name, of_name in zip(names, seeds, strict=True) if len(of_name) > 1)
-    design = _design(seeds)
+    design = design_of(seeds)
     text = DocumentErrors([(documents or {}).get(name, ()) for name in names])
     means = design.means @ values
     if not repeated:
@@ -146,7 +145,7 @@ def fit(losses: Mapping[str, Mapping[int, float]], documents: Mapping[str, Seque
 def least_squares_means(losses: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
     """The means of a fit alone. losses: of each contestant, seed index -> held-out loss; at least one."""
     values = [loss for of_one in losses.values() for loss in of_one.values()]
-    means = _design(tuple(tuple(of_one) for of_one in losses.values())).means @ values
+    means = design_of(tuple(tuple(of_one) for of_one in losses.values())).means @ values
     return dict(zip(losses, map(float, means), strict=True))
 
 
@@ -200,158 +199,3 @@ def _range_distribution(contestants: int) -> tuple[Array, Array]:
     density = np.exp(-(least**2) / 2) / math.sqrt(2 * math.pi)
     others = (ndtr(least + ranges[:, None]) - ndtr(least)) ** (contestants - 1)
     return ranges, contestants * (others @ density) * (least[1] - least[0])
-
-
-class DocumentErrors:
-    """How far differences of contestants move with other held-out documents, clustered by document.
-
-    Tokens of one document err together, so documents are what is counted (Liang & Zeger 1986): with gap g_d of document
-    d between two contestants (nats, means over their seeds), its n_d tokens and N in all, m = Σ g_d / N,
-
-        variance of a source = D / (D - 1) · Σ (g_d - m · n_d)² / N²        D documents
-
-    and sources add up, by the square of their share. Long documents count for more, so the degrees of freedom are those
-    of the effective number of documents, (Σ n²)² / Σ n⁴ - 1 (Carter, Schnepel & Steigerwald 2017).
-    """
-
-    def __init__(self, texts: Sequence[Sequence[Documents]]) -> None:
-        """texts: of each contestant, the documents of its seeds."""
-        self._kinds = [_kind(of_seeds) for of_seeds in texts]
-        self._deviations = [
-            None if kind is None else _deviations(of_seeds) for kind, of_seeds in zip(self._kinds, texts, strict=True)
-        ]
-        self._df = {
-            source: sum(n**2 for n in tokens) ** 2 / sum(n**4 for n in tokens) - 1
-            for kind in self._kinds
-            for source, tokens in kind or ()
-        }
-
-    def parts(self, a: int, b: int) -> list[tuple[float, float]] | None:
-        """Variance of the difference of two contestants by source, each with its degrees of freedom.
-
-        None, which settles nothing, when a source has fewer than two documents or the documents are not the same.
-        """
-        one, other = self._deviations[a], self._deviations[b]
-        if one is None or other is None or self._kinds[a] != self._kinds[b]:
-            return None
-        return [(float(((one[source] - other[source]) ** 2).sum()), self._df[source]) for source in one]
-
-    def covariance(self) -> Array:
-        """[C, C] nats² per token²; 0 for contestants that cannot be compared."""
-        import numpy as np
-
-        total = np.zeros((len(self._kinds), len(self._kinds)))
-        for kind in {kind for kind in self._kinds if kind}:
-            places = [place for place, other in enumerate(self._kinds) if other == kind]
-            for source, _ in kind:
-                rows = np.stack([deviations[source] for p in places if (deviations := self._deviations[p])])
-                total[np.ix_(places, places)] += rows @ rows.T
-        return total
-
-
-def _kind(of_seeds: Sequence[Documents]) -> tuple[tuple[str, tuple[float, ...]], ...] | None:
-    """The sources and lengths of a contestant's documents, if they are two or more and the same with every seed."""
-    kinds = {tuple((source, tuple(cells["tokens"])) for source, cells in one.items()) for one in of_seeds}  # type: ignore[arg-type]
-    if len(kinds) != 1:
-        return None if of_seeds else ()
-    (kind,) = kinds
-    return kind if all(len(tokens) >= FEWEST_DOCUMENTS for _, tokens in kind) else None
-
-
-def _deviations(of_seeds: Sequence[Documents]) -> dict[str, Array]:
-    """source -> [D] of each document, scaled so that squared gaps between two contestants sum to the variance."""
-    import numpy as np
-
-    found = {}
-    for source, cells in (of_seeds[0] if of_seeds else {}).items():
-        tokens = np.asarray(cells["tokens"], float)
-        nats = np.mean([one[source]["nats"] for one in of_seeds], axis=0)
-        scale = float(cells["share"]) / tokens.sum() * math.sqrt(len(tokens) / (len(tokens) - 1))  # type: ignore[arg-type]
-        found[source] = scale * (nats - nats.sum() / tokens.sum() * tokens)
-    return found
-
-
-def document_problems(texts: Sequence[Documents]) -> list[str]:
-    """What a reader has to know of held-out texts with few documents in a source, one line each."""
-    counts = {source: len(cells["tokens"]) for one in texts for source, cells in one.items()}  # type: ignore[arg-type]
-    lines = []
-    for source, count in counts.items():
-        if count < FEWEST_DOCUMENTS:
-            lines.append(
-                f"{source}: {count} held-out document, so nothing can be settled: how far other text moves a "
-                "difference cannot be told. Use more documents, or a larger eval_sequences"
-            )
-        elif count < FEW_DOCUMENTS:
-            lines.append(
-                f"{source}: {count} held-out documents; with fewer than {FEW_DOCUMENTS} a difference is hardly ever "
-                "settled. Use more documents, or a larger eval_sequences"
-            )
-    return lines
-
-
-class SeedErrors:
-    """How far differences of contestants move with other seeds: contestants' variances, as the design weighs them."""
-
-    def __init__(self, design: Design, variances: Array, df: Array) -> None:
-        """variances, df: [C] of one seed of each contestant."""
-        self._design, self._variances, self._df = design, variances, df
-
-    def parts(self, a: int, b: int) -> list[tuple[float, float]]:
-        """Variance of the difference of two contestants by whose noise it is, each with its degrees of freedom."""
-        import numpy as np
-
-        means, starts = self._design.means, self._design.starts
-        weights = np.add.reduceat((means[a] - means[b]) ** 2, starts)
-        rows = zip(weights * self._variances, self._df, strict=True)
-        return [(float(part), float(df)) for part, df in rows if part > 0]
-
-    def covariance(self) -> Array:
-        """[C, C] nats² per token²."""
-        means = self._design.means
-        return (means * self._variances[self._design.owners]) @ means.T
-
-
-@dataclass(frozen=True, eq=False)
-class Design:
-    """Which contestant ran with which seed index: the linear maps from n losses, contestant by contestant."""
-
-    means: Array  # [C, n] to the least-squares means, at the mean of the shifts
-    shifts: Array  # [S, n] to the shifts, which sum to 0
-    residuals: Array  # [n, n]
-    owners: np.ndarray[Any, np.dtype[np.intp]]  # [n] the contestant of each loss
-    starts: np.ndarray[Any, np.dtype[np.intp]]  # [C] place of each contestant's first loss
-    rank: int  # parameters of the model
-    is_paired: bool
-
-    def shift_variance(self, values: Array, pooled: float) -> float:
-        """Variance of the shifts, by the method of moments: what the fitted ones have beyond their own error."""
-        count = len(self.shifts) - 1
-        if not self.is_paired or count < 1:
-            return 0.0
-        return max(0.0, float(((self.shifts @ values) ** 2).sum() - pooled * (self.shifts**2).sum()) / count)
-
-
-@lru_cache(maxsize=64)
-def _design(seeds: tuple[tuple[int, ...], ...]) -> Design:
-    """The design of contestants that ran with these seed indices.
-
-    Shifts are left out where they cannot be told from contestants, or would leave nothing to tell the noise from: then
-    the noise includes them.
-    """
-    import numpy as np
-
-    owners = np.repeat(np.arange(len(seeds)), [len(of_one) for of_one in seeds])
-    starts = np.searchsorted(owners, np.arange(len(seeds)))
-    contestants = np.eye(len(seeds))[owners]
-    order = sorted({seed for of_one in seeds for seed in of_one})
-    # coded so that the shifts sum to 0: the last is minus the sum of the others
-    coding = np.vstack([np.eye(len(order) - 1), -np.ones(len(order) - 1)])
-    columns = coding[[order.index(seed) for of_one in seeds for seed in of_one]]
-    both = np.hstack([contestants, columns])
-    rank = int(np.linalg.matrix_rank(both))
-    is_paired = rank == both.shape[1] < len(owners)
-    matrix = both if is_paired else contestants
-    solution = np.asarray(np.linalg.pinv(matrix), np.float64)
-    shifts = coding @ solution[len(seeds) :] if is_paired else np.zeros((len(order), len(owners)))
-    residuals = np.eye(len(owners)) - matrix @ solution
-    return Design(solution[: len(seeds)], shifts, residuals, owners, starts, matrix.shape[1], is_paired)

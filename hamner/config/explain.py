@@ -164,7 +164,7 @@ def _needed(key: str, field: FieldInfo | None, annotation: Any) -> str:
         return "a table, such as {fineweb_edu=1.0}" if get_args(kind)[1] is float else "a table, such as {num_layers=2}"
     if origin in (UnionType, Union):
         if get_args(kind)[0] is int:
-            return "a whole number (integer) greater than 0, or a list of them, one a round"
+            return "a whole number (integer) greater than 0 and at most 1000, or a list of them, one a round"
         return "a number, text, true or false"
     if _is_section(kind):
         return f"a section with keys of its own, [{key}]"

@@ -155,7 +155,7 @@ class Tournament(Strict):
     # runs of each contestant; a list: one number a round, more for those that stay in
     seeds: int | tuple[int, ...] = (2, 3, 4)
     contested: Literal["cut", "keep"] = "cut"  # keep: a cut that could be chance is not made, but in the last round
-    more_rows: int = Field(4, gt=0)  # [times] eval_sequences at most, where other text could change a cut; 1: never
+    more_rows: int = Field(4, gt=0, le=1000)  # [times] eval_sequences at most, where other text could change a cut
     lr: Literal["probe", "shared"] = "probe"  # a learning rate for each contestant, or one for all
     lr_probe_steps: int = Field(0, ge=0)  # [steps] 0: a fifth of round 1, at least 3 warmups
     # what ranks and cuts: the loss at the round's end, or the one forecast at the horizon
@@ -183,8 +183,11 @@ class Tournament(Strict):
     @classmethod
     def _check_seeds(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
         counts = (seeds,) if isinstance(seeds, int) else seeds
-        if not counts or min(counts) < 1:
-            needed = "it must be a whole number (integer) greater than 0, or a list of them, one a round. Use seeds=2"
+        if not counts or min(counts) < 1 or max(counts) > 1000:
+            needed = (
+                "it must be a whole number (integer) greater than 0 and at most 1000, or a list of them, one a round. "
+                "Use seeds=2"
+            )
             raise PydanticCustomError("own_words", "{problem}", {"problem": needed})
         return seeds
 

@@ -187,7 +187,7 @@ def test_a_row_with_seeds_of_its_own_plays_all_of_them_in_every_round():
     [
         (["seeds=[2,3]"], "tournament.seeds = [2, 3] has 2 rounds but tournament.keep 3"),
         (["seeds=[3,2,4]"], "no round may have fewer than the one before"),
-        (["seeds=[2,0,4]"], "it must be a whole number (integer) greater than 0, or a list of them"),
+        (["seeds=[2,0,4]"], "it must be a whole number (integer) greater than 0 and at most 1000, or a list of them"),
         (["mode=async", "seeds=[2,3,4]"], "use seeds=4 or mode=sync"),
         (["contested=keep", "seeds=1"], "use seeds=2 or more in every round, or contested=cut"),
         (["contested=keep", "seeds=[1,2,4]"], "tournament.contested = keep needs a second seed"),

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hamner.evaluation.statistics import clustered_error
+from tournament.document_errors import document_problems
 from tournament.uncertainty import (
     CONFIDENCE,
     PRIOR_DF,
     Label,
     SeedNoise,
-    document_problems,
     fit,
     least_squares_means,
     moderate,
@@ -279,6 +280,14 @@ def test_paired_error_is_the_cluster_robust_error_of_a_regression_on_a_constant(
     error = _paired_error([_documents(a, tokens)], [_documents(b, tokens)])
     assert error == pytest.approx(math.sqrt(sandwich[0, 0]), rel=1e-9)
     assert error > 1.5 * gaps.std(ddof=1) / math.sqrt(len(gaps))  # tokens of a document err together
+
+
+def test_it_is_the_clustered_error_of_the_gaps():
+    rng = np.random.default_rng(12)
+    tokens = rng.integers(1, 40, 15)
+    a, b = rng.normal(50, 9, (2, 15))
+    expected = clustered_error((a - b).tolist(), tokens.tolist())
+    assert _paired_error([_documents(a, tokens)], [_documents(b, tokens)]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_with_one_token_a_document_it_is_the_standard_error_of_a_mean():
