@@ -55,6 +55,10 @@ def entrants(config: Config) -> dict[str, Contestant]:
     problems = Problems()
     repeated = sorted({name for name in names if names.count(name) > 1})
     problems.lines += [f"contestant '{name}' is entered twice" for name in repeated]
+    if league.reference and league.reference not in names:
+        problems.lines.append(
+            f"tournament.reference '{league.reference}' does not play; {did_you_mean(league.reference, names)}"
+        )
     if league.keep[0] >= len(names) and not league.league:
         problems.lines.append(
             f"round 1 keeps {league.keep[0]} of {len(names)} contestants; it must cut at least one. "

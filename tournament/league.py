@@ -20,6 +20,7 @@ from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name
+from tournament.looking_ahead import forecast_losses
 from tournament.standings import standings, write_winner
 from tournament.standings_table import show_round
 from tournament.timing import wall_clock_breakdown
@@ -44,9 +45,11 @@ class League:
                 rows,
                 # an annealed copy is gone by the time more rows are asked for
                 max_factor=1 if settings.cooldown or settings.mode == "async" else settings.more_rows,
+                shadow=settings.shadow,
             ),
             flops_per_token(config, self.contestants),
             {name: contestant.schedule for name, contestant in self.contestants.items()},
+            (lambda bracket, index: forecast_losses(config, bracket, index)) if settings.judge == "forecast" else None,
         )
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
@@ -161,7 +164,9 @@ class League:
     def _prune_checkpoints(self) -> None:
         """Of contestants that are out keep the weights, or nothing."""
         bracket = self.bracket
-        alive = {bracket.winner()} if bracket.is_over() else set(bracket.contestants(bracket.round))
+        alive: set[str | None] = {*bracket.contestants(bracket.round), *bracket.shadows(bracket.round)}
+        if bracket.is_over():
+            alive = {bracket.winner()}
         runs = [Run(name, seed) for name in bracket.flops if name not in alive for seed in bracket.seeds[name]]
         for run in runs:
             for folder in step_folders(self.folder / self.name(run) / "checkpoints"):

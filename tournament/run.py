@@ -1,7 +1,7 @@
 """Command `tournament`: contestants, elimination rounds, one winner; or what that would cost (--plan).
 
     tournament [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
-               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME]
+               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
 
@@ -47,6 +47,12 @@ def parser() -> Parser:
         "--target", metavar="SOURCE=SHARE,...", help="with --mixes: the mix whose held-out loss they are ranked on"
     )
     options.add_argument("--model", metavar="NAME", help="with --mixes: a contestant, v2 or v3 (default: v3)")
+    options.add_argument(
+        "--shadow",
+        metavar="N",
+        type=whole_number(0),
+        help="let the N best of each cut train on, ranked apart, to see whether the cut erred",
+    )
     options.add_argument("--plan", action="store_true", help="print what the league would cost, and stop")
     options.add_argument(
         "--simulate",
@@ -115,7 +121,13 @@ def _like_folder(options: argparse.Namespace) -> Path | None:
 
 
 def _entry_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings of the tournament that --mixes, --league, --sweep and --only stand for."""
+    """Settings of the tournament that --shadow, --mixes, --league, --sweep and --only stand for."""
+    shadow = {} if options.shadow is None else {"shadow": options.shadow}
+    return shadow | _entrants(options)
+
+
+def _entrants(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings that --mixes, --league, --sweep and --only stand for."""
     if options.mixes or options.target or options.model:
         return _mix_settings(options)
     if not (options.league or options.sweep or options.only):
