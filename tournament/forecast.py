@@ -36,8 +36,8 @@ OWN_PACE_SD = 0.05  # prior: how far κ of contestants lies from 1
 LOOK_SD = 0.02  # prior of a look's relative error
 OUTLIER = 0.01  # log residual at which the fit of the law turns from squares to absolute values
 # prior of the misfit a doubling, relative to the loss: value, and what it weighs in measurements
-COMMON_MISFIT, COMMON_WEIGHT = 0.05, 8
-OWN_MISFIT, OWN_WEIGHT = 0.03, 10
+COMMON_MISFIT, COMMON_WEIGHT = 0.04, 8
+OWN_MISFIT, OWN_WEIGHT = 0.02, 4
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_a_contestant_cut_earlier_is_forecast_along_the_course_of_those_that_wen
     assert found.loss == pytest.approx(2.5, rel=5e-3)
 
 
-BEND, OWN_BEND = 0.045, 0.025  # how far real curves leave the law a doubling: all together, one alone
+BEND, OWN_BEND = 0.04, 0.02  # how far real curves leave the law a doubling: all together, one alone
 
 
 def _league(rng, horizon, contestants=10, seeds=1):
