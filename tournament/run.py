@@ -21,7 +21,6 @@ from hamner.runs.cli import Parser, add_run_options, read_config, run_command, w
 
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
-    "tournament --plan seeds=2                      # what the league would cost with two seeds each; nothing starts",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",
     "tournament --resume --name first               # continue that league from its last checkpoints",
 )

@@ -160,7 +160,7 @@ class Tournament(Strict):
     lr_probe_steps: int = Field(0, ge=0)  # [steps] 0: a fifth of round 1, at least 3 warmups
     # what ranks and cuts: the loss at the round's end, or the one forecast at the horizon
     judge: Literal["heldout_loss", "forecast"] = "heldout_loss"
-    # tokens or hours that the winner is meant for, '28M tokens' or '48h'; empty: the league's own end
+    # how far the winner will be trained, '28M tokens' or '48h'; empty: the league's own end
     horizon: str = ""
     shadow: int = Field(0, ge=0)  # [contestants] best of each cut that train on, ranked apart, to see whether it erred
     reference: str = ""  # contestant that compute multipliers are relative to; empty: v02_dense_medium, else the first
