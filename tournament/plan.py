@@ -22,6 +22,7 @@ from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import entrants, flops_per_token, twins
 from tournament.gpu_memory import memory_estimate, share
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
+from tournament.model_table import alike_lines, model_facts, model_table
 
 # Columns of the memory table and the terms of MemoryEstimate that each sums.
 MEMORY_COLUMNS = {
@@ -48,6 +49,7 @@ def plan_rows(config: Config) -> list[dict[str, Any]]:
         rows.append(
             {
                 "contestant": name,
+                **model_facts(contestant, config),
                 "parameters": parameters.total,
                 "active_parameters": parameters.active,
                 "tokens": length[name].steps[-1] * per_step,
@@ -74,11 +76,12 @@ def print_plan(config: Config, *, as_json: bool) -> None:
             print(json.dumps(row))
         return
     screen = console()
+    screen.print(model_table(screen, config, rows))
     screen.print(_cost_table(screen, config, rows))
     screen.print(_memory_table(screen, rows))
     if any("mix" in row for row in rows):
         screen.print(_mix_table(screen, rows))
-    for line in _cost_lines(config):
+    for line in (*alike_lines(entrants(config), config), *_cost_lines(config)):
         screen.print(line, soft_wrap=True)
 
 

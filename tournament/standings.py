@@ -22,6 +22,7 @@ from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
 from tournament.entrants import Contestant, run_name
 from tournament.equal_cost import at_equal_cost
+from tournament.rate_parabola import fragile_line, mark_fragile_cuts
 from tournament.uncertainty import Label
 
 REPORTED = (
@@ -56,6 +57,8 @@ def standings(
     if bracket.winner() is not None:
         document["winner_verdict"] = bracket.winner_verdict()
     if rates:
+        for round_row in rounds:
+            mark_fragile_cuts(round_row["standings"], rates)
         steps = probe_steps(config)
         document["learning_rate_round"] = {
             "steps": steps,
@@ -64,6 +67,7 @@ def standings(
                     "contestant": name,
                     "learning_rate": search["learning_rate"],
                     "tried": search["tried"],
+                    "notch_cost": search.get("notch_cost"),
                     "tokens": len(search["tried"]) * steps * league.batch_size * league.seq_len,
                 }
                 for name, search in rates.items()
@@ -301,6 +305,8 @@ def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
     if ratios:
         early = ": early training" if min(ratios) < 1 else ""
         lines.append(("", f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}{early}"))
+    if fragile := fragile_line(round_row["standings"]):
+        lines.append(("", fragile))
     if "cut_differs_without_cooldown" in round_row:
         others = "other contestants" if round_row["cut_differs_without_cooldown"] else "the same contestants"
         lines.append(("", f"ranked after a cooldown; without it {others} would be in"))
