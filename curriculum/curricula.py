@@ -54,7 +54,7 @@ def read_curriculum(path: Path) -> StagePlan:
         return parse(StagePlan, document, str(path))  # says what `stages` lacks
     problems = Problems()
     stages = [_read_stage(table, number, path, problems) for number, table in enumerate(tables, start=1)]
-    problems.found += [f"{path}: {problem}" for problem in stage_problems([stage for stage in stages if stage])]
+    problems.lines += [f"{path}: {problem}" for problem in stage_problems([stage for stage in stages if stage])]
     with problems.collect():
         placeholder = {"mix": {}} | PLACEHOLDERS
         plan = parse(StagePlan, document | {"stages": [placeholder]}, str(path))  # the keys beside `stages`
@@ -69,7 +69,7 @@ def _read_stage(table: Mapping[str, Any], number: int, path: Path, problems: Pro
     except ValidationError as error:
         bad_keys = {str(item["loc"][0]) for item in error.errors()}
         label = f"stage {number}" + (f" '{table['name']}'" if "name" in table else "")
-        problems.found += [explain(Stage, item, f"{path}: {label}") for item in error.errors()]
+        problems.lines += [explain(Stage, item, f"{path}: {label}") for item in error.errors()]
     if "mix" in bad_keys:
         return None
     good = {key: value for key, value in table.items() if key not in bad_keys}

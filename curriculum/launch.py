@@ -161,7 +161,7 @@ def _open(request: Request, config: Config | None, results: Path) -> tuple[Opene
             of_each_start=("deadline", "forecast"),
         )
         if request.is_resumed:
-            problems.found += cap_problems(stored_config(folder), config)
+            problems.lines += cap_problems(stored_config(folder), config)
     problems.raise_all()
     assert config is not None
     if "curriculum" not in facts:
@@ -181,16 +181,16 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
     curriculum, start = CURRICULA[DEFAULT], None
     with problems.collect():
         curriculum = find_curriculum(request.curriculum, request.like, config, results)
-        problems.found += decay_problems(curriculum, config.curriculum)
+        problems.lines += decay_problems(curriculum, config.curriculum)
     with problems.collect():
         facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0
         facts["deadline"] = request.deadline.facts() if request.deadline else None
-        problems.found += first_stage_problems(
+        problems.lines += first_stage_problems(
             curriculum.stages, facts["first_stage"], has_deadline=request.deadline is not None
         )
     with problems.collect():
         start = _starting_model(request, config, results, facts)
-        problems.found += start.model.problems(config.curriculum.seq_len)
+        problems.lines += start.model.problems(config.curriculum.seq_len)
         facts["curriculum"] = curriculum.model_dump(mode="json")
     with problems.collect():
         check_machine(config, _cores(config))

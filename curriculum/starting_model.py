@@ -78,13 +78,13 @@ def with_checkpoint(start: StartingModel, source: str | None) -> StartingModel:
     weights = checkpoint.load(Path(source).expanduser())
     problems = Problems()
     if weights.model != start.model:
-        problems.found.append(
+        problems.lines.append(
             f"{source} holds another model than {start.name}: {_sizes(weights.model)}, not {_sizes(start.model)}; give "
             "a checkpoint of that model, or as WHO the model of the checkpoint"
         )
     theirs, ours = weights.tokenizer().sha256, start.tokenizer and Tokenizer.load(start.tokenizer).sha256
     if ours and theirs != ours:
-        problems.found.append(
+        problems.lines.append(
             f"{source} was trained with another tokenizer ({theirs[:12]}) than the winner's ({ours[:12]}): "
             "leave out --from, or name the model instead of 'winner'"
         )
@@ -111,7 +111,7 @@ def as_raised_before(
     )
     problems = Problems()
     if source and source != weights:
-        problems.found.append(
+        problems.lines.append(
             f"--from {source}: {run} began with {weights or 'fresh weights'}, and so does a control of it: leave out "
             "--from"
         )
@@ -120,7 +120,7 @@ def as_raised_before(
         start.groups,
         start.learning_rate_factor,
     ):
-        problems.found.append(
+        problems.lines.append(
             f"WHO = {asked.name}: {run} raised {start.name}, another model or other learning rates: leave out WHO"
         )
     problems.raise_all()
@@ -132,9 +132,9 @@ def _own_model(path: Path, document: Any, config: Config) -> StartingModel:
     problems, values, model = Problems(), document if isinstance(document, dict) else {}, None
     with problems.collect():
         model = parse(ModelConfig, values, str(path))
-        problems.found += [f"{path}: {problem}" for problem in model.problems()]
+        problems.lines += [f"{path}: {problem}" for problem in model.problems()]
     fields = model.model_dump() if model else values
-    problems.found += [f"{path}: {problem}" for problem in _differences_to_config(fields, config)]
+    problems.lines += [f"{path}: {problem}" for problem in _differences_to_config(fields, config)]
     problems.raise_all()
     assert model is not None
     return StartingModel(path.stem, model)
@@ -190,7 +190,7 @@ def _winner(path: Path, config: Config) -> StartingModel:
     problems = Problems()
     expected = model_named(name, config.size) if name in CONTESTANTS else model
     if expected != model or model.vocab_size != config.size.vocab_size:
-        problems.found.append(
+        problems.lines.append(
             f"winner {name} of {path} has {_sizes(model)}, {model.vocab_size} tokens; this config makes "
             f"{_sizes(expected)}, {config.size.vocab_size} tokens: use the config the tournament ran with (--config), "
             "or run `tournament` again with this one"
@@ -200,7 +200,7 @@ def _winner(path: Path, config: Config) -> StartingModel:
     with problems.collect():
         tokenizer = Tokenizer.load(tokenizer_folder)
         if tokenizer.sha256 != sha256:
-            problems.found.append(
+            problems.lines.append(
                 f"the tokenizer in {tokenizer_folder} is not the one {path} names: {tokenizer.sha256[:12]} instead of "
                 f"{sha256[:12]}; put the tournament's own back, or run `tournament` again"
             )

@@ -100,28 +100,28 @@ def _check(options: argparse.Namespace) -> None:
     """Raises BadInput with everything that is wrong with the command line."""
     problems = Problems()
     if options.uses < 1:
-        problems.found.append(f"--uses {options.uses}: use 1 or more, the samples that one word may be in")
+        problems.lines.append(f"--uses {options.uses}: use 1 or more, the samples that one word may be in")
     if options.pauses is not None and not 0 < options.pauses < 60:
-        problems.found.append(f"--pauses {options.pauses:g}: use above 0 and below 60 seconds, 0.5 as a rule")
+        problems.lines.append(f"--pauses {options.pauses:g}: use above 0 and below 60 seconds, 0.5 as a rule")
     if not 0 <= options.sleep <= 3600:
-        problems.found.append(f"--sleep {options.sleep:g}: use 0 to 3600 seconds")
+        problems.lines.append(f"--sleep {options.sleep:g}: use 0 to 3600 seconds")
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", options.language):
-        problems.found.append(f"--language '{options.language}' is not a language code: use en, de, pt-BR, ...")
+        problems.lines.append(f"--language '{options.language}' is not a language code: use en, de, pt-BR, ...")
     target = options.target
     if not is_address(target):
         path = Path(target).expanduser()
         if not path.exists():
-            problems.found.append(
+            problems.lines.append(
                 f"'{target}' is neither an address nor a file or folder here: give https://..., @channel, "
                 "a .vtt or .srt file, an info-json, or a folder of them"
             )
         elif path.is_file() and not (is_captions(path) or path.name.endswith(INFO)):
-            problems.found.append(
+            problems.lines.append(
                 f"{target} is not a caption file: give a .vtt, an .srt, an .info.json, or a folder of them"
             )
         elif path.is_dir() and not caption_files(path):
             beside = f", but {others}" if (others := _other_files(path)) else ""
-            problems.found.append(
+            problems.lines.append(
                 f"no *.vtt, *.srt or *.info.json in {target}{beside}: download captions there, or give an address"
             )
     problems.raise_all()

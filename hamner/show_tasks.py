@@ -45,7 +45,7 @@ def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     problems = Problems()
     if options.type is not None and options.type not in TASKS:
-        problems.found.append(
+        problems.lines.append(
             f"--type: unknown synthetic task '{options.type}'; {did_you_mean(options.type, list(TASKS))}"
         )
     level = seed = count = 0

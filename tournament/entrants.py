@@ -51,16 +51,16 @@ def entrants(config: Config) -> dict[str, Contestant]:
     names = [row.name for row in rows]
     problems = Problems()
     repeated = sorted({name for name in names if names.count(name) > 1})
-    problems.found += [f"contestant '{name}' is entered twice" for name in repeated]
+    problems.lines += [f"contestant '{name}' is entered twice" for name in repeated]
     if league.keep[0] >= len(names) and not league.league:
-        problems.found.append(
+        problems.lines.append(
             f"round 1 keeps {league.keep[0]} of {len(names)} contestants; it must cut at least one. "
             "Enter more, lower tournament.keep, or use --only NAME to let few play without a cut"
         )
     contestants: dict[str, Contestant] = {}
     for row in rows:
         with problems.collect():
-            problems.found += mix_problems(row.mix, f"{row.name}: mix", data_path=config.data.path) if row.mix else ()
+            problems.lines += mix_problems(row.mix, f"{row.name}: mix", data_path=config.data.path) if row.mix else ()
             contestants[row.name] = Contestant(
                 _model(row, config),
                 row.seeds or tuple(range(league.seeds)),

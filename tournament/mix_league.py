@@ -26,7 +26,7 @@ def mix_settings(config: Config, count: int, target_words: str, model: str) -> d
     """Settings that make a config's league one of `count` mixes of `model`. Raises BadInput with every problem."""
     problems, target = Problems(), {}
     if model not in BASES:
-        problems.found.append(f"--model {model}: unknown contestant; {did_you_mean(model, list(BASES))}")
+        problems.lines.append(f"--model {model}: unknown contestant; {did_you_mean(model, list(BASES))}")
     with problems.collect():
         target = read_shares(target_words, config.data.path)
     problems.raise_all()

@@ -22,7 +22,7 @@ class Problems:
     """Collects the problems of several checks, so that the user reads all of them at once."""
 
     def __init__(self) -> None:
-        self.found: list[str] = []
+        self.lines: list[str] = []
 
     @contextmanager
     def collect(self) -> Iterator[None]:
@@ -30,12 +30,12 @@ class Problems:
         try:
             yield
         except BadInput as error:
-            self.found += error.problems
+            self.lines += error.problems
 
     def raise_all(self) -> None:
         """Raise one BadInput with all problems, each once, if there are any."""
-        if self.found:
-            raise BadInput(list(dict.fromkeys(self.found)))
+        if self.lines:
+            raise BadInput(list(dict.fromkeys(self.lines)))
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -47,7 +47,7 @@ def load_config(
         values.setdefault(section, {}).update(extra)
     words = _lay_over(values, overrides, section, problems)
     config, removed = _validated(values, name_or_path, words, problems)
-    problems.found += [line for line in relation_problems(config) if not any(_is_about(key, line) for key in removed)]
+    problems.lines += [line for line in relation_problems(config) if not any(_is_about(key, line) for key in removed)]
     problems.raise_all()
     return config
 
@@ -111,7 +111,7 @@ def _validated(
                 by_place.setdefault(COMMAND_LINE if is_word else where, []).append(item)
                 removed.add(".".join(path))
             for place, items in by_place.items():
-                problems.found += explain_all(Config, items, place, values)
+                problems.lines += explain_all(Config, items, place, values)
             for item in error.errors():
                 _remove(values, [part for part in item["loc"] if isinstance(part, str)])
 

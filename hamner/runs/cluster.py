@@ -158,17 +158,17 @@ def check_machine(config: Config, cores: int) -> None:
         return
     problems = Problems()
     if cores > (available := available_cores()):
-        problems.found.append(
+        problems.lines.append(
             f"the config asks for {cores} cores at a time, this machine has {available}: "
             f"lower compute.threads, compute.worker_threads or compute.workers"
         )
     if config.compute.device == "cpu" and config.compute.compile == "always" and not compiler():
-        problems.found.append(
+        problems.lines.append(
             "compute.compile = always needs a C++ compiler, and neither g++ nor clang++ is installed: "
             "install one, or use auto or never"
         )
     if config.compute.device == "cuda" and not has_cuda_card():
-        problems.found.append(
+        problems.lines.append(
             "compute.device = cuda, but this machine has no CUDA card: use --config laptop, or "
             "name a cluster that has one in RAY_ADDRESS"
         )

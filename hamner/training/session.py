@@ -1,6 +1,6 @@
 """Training session: what opens, resumes, feeds, measures, checkpoints and closes any training run.
 
-A tournament's run, a curriculum's worker and a fine-tuning are each a story told on a session:
+A tournament's run, a curriculum's worker and a fine-tuning are each written with a session:
 
     session = Session(setup, data, folder)
     session.register("progress", progress.state, progress.load_state)    # survives a kill

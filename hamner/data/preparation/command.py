@@ -208,9 +208,9 @@ def _check(options: argparse.Namespace) -> None:
             check_data_path(options.data)
     for name in options.sources or ():
         if find_source(name).is_text:
-            problems.found += source_problems([name], "--sources", options.data)
+            problems.lines += source_problems([name], "--sources", options.data)
         else:
-            problems.found.append(f"--sources {name}: its items are drawn while training; leave it out")
+            problems.lines.append(f"--sources {name}: its items are drawn while training; leave it out")
     problems.raise_all()
 
 

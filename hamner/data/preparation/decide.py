@@ -67,7 +67,7 @@ def decide(plan: Plan, tokenizer: Tokenizer | None, say: PrintLine) -> dict[str,
             dispositions[name], facts[name] = _split(plan, name, duplicates[name])
         except BadInput as error:
             if name in plan.names:
-                problems.found += error.problems
+                problems.lines += error.problems
             else:  # nobody asked for it
                 say(f"the tokenizer is trained without {name}, which is not in the mix: {'; '.join(error.problems)}")
     problems.raise_all()
