@@ -30,6 +30,7 @@ from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
 from tournament.disk import check_disk
 from tournament.entrants import all_sources, entrants
+from tournament.ledger import has_errors_in_last_round
 from tournament.prepare_in_background import BackgroundPreparation
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def run_tournament(
         folder, config, facts = open_run(results, "tournament", name, resume=resume, config=config, facts=facts)
     problems.raise_all()
     if resume:
-        if (folder / "winner.json").is_file() and not retry_errors:
+        if (folder / "winner.json").is_file() and not (retry_errors and has_errors_in_last_round(folder)):
+            if retry_errors:
+                console.print("no run of the last round crashed or lost its node: nothing to play again")
             return _print_result(console, folder)
         check_machine(config, _cores(config))
     with only_one(

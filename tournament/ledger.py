@@ -11,11 +11,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hamner.runs.files import read_json, write_json
+from hamner.runs.files import read_json, read_json_as, write_json
 from tournament.bracket import Bracket, Run
 
 LEDGER = "bracket.json"
 DOCUMENTS = "documents"  # key of an outcome: in memory the documents, in the ledger the file they lie in
+
+
+def has_errors_in_last_round(folder: Path) -> bool:
+    """Whether a run of a league's last round ended with an error, by its ledger. Raises BadInput for a broken one."""
+    return read_json_as(
+        folder / LEDGER, lambda ledger: any(row["failure"] == "error" for row in ledger["rounds"][-1]["outcomes"])
+    )
 
 
 class Ledger:

@@ -99,6 +99,15 @@ def test_entrants_that_differ_at_full_size_alone_are_said_to_be_alike():
     assert alike(entrants(load_config("rtx3090", [], extra={"league": rows}))) == []
 
 
+@pytest.mark.mended("contested = keep without a second seed")
+def test_to_keep_who_is_contested_takes_a_second_seed():
+    rows = [V2, V2 | {"name": "y"}]
+    with pytest.raises(BadInput, match=r"contested = keep: .* Use seeds=2, or contested=cut"):
+        entrants(_config(rows, "contested=keep", "twins=0"))
+    rows[1]["seeds"] = [0, 1]
+    assert len(entrants(_config(rows, "contested=keep", "twins=0"))) == 2
+
+
 def test_a_league_of_ones_own_may_be_smaller_than_what_round_one_keeps(tmp_path):
     config = _config(_league(tmp_path, FILE))
     assert len(entrants(config)) == 3 < config.tournament.keep[0]
