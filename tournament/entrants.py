@@ -71,7 +71,7 @@ def entrants(config: Config) -> dict[str, Contestant]:
     is_repeated = league.twins or any(len(c.seeds) > 1 for c in contestants.values())
     if league.contested == "keep" and not is_repeated:
         problems.lines.append(
-            "tournament.contested = keep: which cut is contested is not known where each contestant runs with one seed. "
+            "tournament.contested = keep: which cut is contested is not known where each contestant has one seed. "
             "Use seeds=2, or contested=cut"
         )
     problems.raise_all()
