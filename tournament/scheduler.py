@@ -153,10 +153,14 @@ class EliminationScheduler(TrialScheduler):
         if trial.status == Trial.PAUSED:
             if run in self._shares:
                 trial.update_resources(PlacementGroupFactory([self._hooks.resources(run, self._shares.pop(run))]))
-            index = idle[run][0]
-            factor = self._bracket.rounds[index].factor
-            trial.set_config({"row": trial.config["row"] | {"round": index, "factor": factor, "waiting": False}})
+            if trial.config["row"].get("round") != PROBE_ROUND:  # a search goes on as it was
+                self._hand_over(trial, idle[run][0])
         return trial
+
+    def _hand_over(self, trial: Trial, index: int) -> None:
+        """Write into a trial's row which round it plays when it starts, and the held-out rows at its end."""
+        told = {"round": index, "factor": self._bracket.rounds[index].factor, "waiting": False}
+        trial.set_config({"row": trial.config["row"] | told})
 
     def _first_that_may_fit(self, runs: Sequence[Run]) -> Run:
         """The first of these idle runs; while it waits for its resources, the first paused one that needs less.

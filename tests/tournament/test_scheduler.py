@@ -303,6 +303,14 @@ def test_while_a_paused_run_waits_for_its_part_of_the_card_a_smaller_one_starts(
     assert named == ["large", "small", "smaller", "large"]
 
 
+def test_a_search_that_was_paused_for_more_of_the_card_goes_on_with_its_search():
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = _trials(a="PAUSED", b="RUNNING")
+    trials["a"].config["row"]["round"] = -1
+    scheduler, _ = _scheduler(bracket, trials)
+    assert scheduler.choose_trial_to_run(FakeTune()).config["row"]["round"] == -1
+
+
 @pytest.mark.mended("a run inferred from a file whether it may go on")
 def test_a_run_is_told_its_round_and_the_rows_to_look_at_when_it_is_started():
     """Two contestants whose documents say little: more held-out rows are asked for."""
