@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 from hamner.config.attention_kinds import ATTENTION_KINDS
 from hamner.config.checks import mix_problems
 from hamner.config.cost import training_flops_per_token
-from hamner.config.errors import BadInput, Problems, did_you_mean
+from hamner.config.errors import BadInput, Problems, did_you_mean, shortened
 from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict
@@ -226,13 +225,14 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
             raise BadInput(f"--sweep {word}: write KEY=VALUE,VALUE with one of these keys; {did_you_mean(key, known)}")
         try:
             axes.append([(key, text, json.loads(text)) for text in values.split(",")])
-        except ValueError:
+        except (ValueError, RecursionError):
             axes.append([(key, values, None)])
         kinds = (bool,) if key == "document_mask" else (int, float)
-        if not all(type(value) in kinds and math.isfinite(value) for _, _, value in axes[-1]):
+        if not all(type(value) in kinds and abs(value) < 2**53 for _, _, value in axes[-1]):
             kind = "true or false" if bool in kinds else "a number"
             raise BadInput(
-                f"--sweep {word}: each value must be {kind}, as in --sweep {key}=VALUE,VALUE without brackets"
+                f"--sweep {shortened(word)}: each value must be {kind}, as in --sweep {key}=VALUE,VALUE without "
+                "brackets"
             )
     rows: list[dict[str, Any]] = []
     for name in names:

@@ -15,7 +15,7 @@ from rich.console import Console
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.runs.files import read_json_as, write_json
-from hamner.runs.folders import next_attempt, resume_command
+from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
@@ -76,7 +76,7 @@ class League:
         self._prune_checkpoints()
         self.attempt = next_attempt(self.folder)
         checkpoints = {
-            self.name(run): max((self.folder / self.name(run) / "checkpoints").glob("step_*"), default=None)
+            self.name(run): max(step_folders(self.folder / self.name(run) / "checkpoints"), default=None)
             for run in self.bracket.runs(self.bracket.round)
         }
         if not any(checkpoints.values()) and not self.rates and not path.is_file():
@@ -185,7 +185,7 @@ class League:
         for run in runs:
             if run in retried or (run in bracket.twins and not bracket.is_over()):
                 continue
-            for folder in (self.folder / self.name(run) / "checkpoints").glob("step_*"):
+            for folder in step_folders(self.folder / self.name(run) / "checkpoints"):
                 if self.config.tournament.keep_eliminated == "nothing":
                     shutil.rmtree(folder, ignore_errors=True)
                 else:

@@ -39,7 +39,7 @@ def parser() -> Parser:
     )
     options.add_argument("--only", metavar="NAME", action="append", default=[], help="enter this one alone; repeatable")
     options.add_argument(
-        "--mixes", metavar="N", type=whole_number(2), help="enter one model with so many mixes of the sources"
+        "--mixes", metavar="N", type=whole_number(2, 10_000), help="enter one model with so many mixes of the sources"
     )
     options.add_argument(
         "--target", metavar="SOURCE=SHARE,...", help="with --mixes: the mix whose held-out loss they are ranked on"

@@ -152,10 +152,10 @@ class Tournament(Strict):
     budget: Literal["tokens", "flops", "seconds"] = "tokens"
     seconds: tuple[float, ...] = ()  # [seconds] training time of each round, with budget = seconds
     mode: Literal["sync", "async"] = "sync"  # async: promote at once, as asynchronous ASHA
-    seeds: int = Field(1, gt=0)  # [runs] of each contestant, which is ranked by their mean
-    twins: int = Field(4, ge=0)  # [runs] extra ones of the cheapest, to measure seed_sd
+    seeds: int = Field(1, gt=0, le=1000)  # [runs] of each contestant, which is ranked by their mean
+    twins: int = Field(4, ge=0, le=1000)  # [runs] extra ones of the cheapest, to measure seed_sd
     contested: Literal["seeds", "keep", "cut"] = "seeds"  # what follows a cut that could be chance
-    max_seeds: int = Field(3, gt=0)  # [runs] of a contestant at most, with contested = seeds
+    max_seeds: int = Field(3, gt=0, le=1000)  # [runs] of a contestant at most, with contested = seeds
     lr: Literal["probe", "shared"] = "probe"  # a learning rate for each contestant, or one for all
     lr_probe_steps: int = Field(0, ge=0)  # [steps] of each rate that is tried; 0: as many as round 1
     cooldown: float = Field(0.0, ge=0, lt=0.5)  # [share] of a round over which a copy is annealed and ranked
