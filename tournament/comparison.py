@@ -23,6 +23,7 @@ from tournament.agreement import FEWEST, agreement, pair_groups
 
 LONGEST_VALUE = 60  # characters of a setting
 UNSET = "–"
+UNREAD = "curriculum."  # keys of a config that say nothing about a league
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,11 @@ def _result(name: str, config: Mapping[str, Any], rounds: list[list[dict[str, An
 def comparison_report(console: Console, one: LeagueResult, other: LeagueResult) -> list[Table | str]:
     """What is printed: settings first, then the outcome, then how far the orders agree."""
     changes = list(changed_leaves(one.config, other.config))
+    unread = [key for key, _, _ in changes if key.startswith(UNREAD)]
+    changes = [change for change in changes if change[0] not in unread]
     parts: list[Table | str] = [_settings(console, one, other, changes) if changes else "the same settings"]
+    if unread:
+        parts.append(f"and {len(unread)} of the curriculum, which no league reads")
     parts.append(_outcome(console, one, other))
     parts += list(_agreement_lines(one, other))
     return parts

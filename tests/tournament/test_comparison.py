@@ -45,11 +45,12 @@ def _cells(out, name):
 
 def test_settings_places_and_orders_of_two_leagues(tmp_path, capsys):
     _league(tmp_path, "small", FIVE)
-    _league(tmp_path, "large", ["b", "a", "c", "e", "d"], "seed=7", "size.divide=4")
+    _league(tmp_path, "large", ["b", "a", "c", "e", "d"], "seed=7", "size.divide=4", "curriculum.max_steps=30")
     code, out, _ = _compare(capsys, tmp_path, "small", "large")
     assert code == 0
     assert _cells(out, "seed") == ["seed", "0", "7"] and _cells(out, "size.divide") == ["size.divide", "8", "4"]
     assert "lr_scale" not in out  # the same in both
+    assert "max_steps" not in out and "and 1 of the curriculum, which no league reads" in out
     assert _cells(out, "a") == ["a", "2. out in round 2", "4.2000", "1. winner", "4.1000", "+1"]
     assert _cells(out, "d") == ["d", "4. out in round 1", "4.4000", "5. out in round 1", "4.5000", "-1"]
     assert _cells(out, "c")[-1] == "="
