@@ -17,6 +17,8 @@ LINES = [match[1].partition(" # ")[0].strip() for line in README.splitlines() if
 def module_and_arguments(line: str) -> tuple[str, list[str]]:
     """`hamner chat mine` -> ("hamner.chat", ["mine"]); `python -m` and `tournament` likewise."""
     words = shlex.split(line)
+    if words[:2] == ["tournament", "compare"]:
+        return "tournament.compare", words[2:]
     if words[0] == "tournament":
         return "tournament.run", words[1:]
     if words[0] == "python":

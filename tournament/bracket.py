@@ -335,27 +335,44 @@ class Bracket:
             ],
         }
 
-    def reopen(self, is_void: Callable[[Outcome], bool] = lambda outcome: False) -> list[Run]:
+    def retriable(self) -> list[Run]:
+        """Runs that ended with an error in a round where it still can count: undecided, the last, or survived by none.
+
+        An error is of one process or its node, and no verdict on a contestant.
+        """
+        return [
+            run
+            for index, round_ in enumerate(self.rounds)
+            if not round_.is_decided or not round_.survivors or index == len(self.rounds) - 1
+            for run, outcome in round_.outcomes.items()
+            if outcome.failure == "error"
+        ]
+
+    def reopen(
+        self, is_void: Callable[[Outcome], bool] = lambda outcome: False, *, retry_errors: bool = False
+    ) -> list[Run]:
         """Take back errors that decide nothing; return the runs that play their round again.
 
         Those of a round that no contestant survived, where a crash tells none from another; and those that are void, in
-        the round that is being played, as long as none is promoted there. No other decision is altered.
+        the round that is being played, as long as none is promoted there. No other decision is altered. retry_errors:
+        all of retriable(); the last round is then decided once more, and who was promoted early stays so.
         """
-        index = next((i for i, r in enumerate(self.rounds) if not r.is_decided or not r.survivors), None)
-        if index is None:
-            return []
-        round_ = self.rounds[index]
-        if round_.survivors:
-            return []
-        again = [
-            run
-            for run, outcome in round_.outcomes.items()
-            if outcome.failure == "error" and (round_.is_decided or is_void(outcome))
-        ]
-        for run in again:
-            del round_.outcomes[run]
+        again = self.retriable()
+        if not retry_errors:
+            index = next((i for i, r in enumerate(self.rounds) if not r.is_decided or not r.survivors), None)
+            round_ = self.rounds[index] if index is not None else Round()
+            again = [
+                run
+                for run, outcome in round_.outcomes.items()
+                if run in again and not round_.survivors and (round_.is_decided or is_void(outcome))
+            ]
+        for round_ in self.rounds:
+            taken = [run for run in again if (o := round_.outcomes.get(run)) and o.failure == "error"]
+            for run in taken:
+                del round_.outcomes[run]
+            if taken and round_.is_decided:
+                round_.is_decided, round_.survivors = False, []
         if again:
-            round_.is_decided = False
             self._set_rounds(self.rounds)
         return again
 

@@ -61,6 +61,8 @@ def run_steps(steps: Sequence[int], contestants: Sequence[int], seeds: Sequence[
 
 
 def probe_steps(config: Config) -> int:
-    """Optimizer steps of one trial of the learning-rate round."""
-    league = config.tournament
-    return league.lr_probe_steps or max(round(0.2 * league.steps[0]), 3 * league.warmup_steps, 1)
+    """Optimizer steps of one trial of the learning-rate round: those of round 1, at whose end its rate must be right.
+
+    A shorter trial favours rates that are too high for the round: docs/verdict.md has the numbers.
+    """
+    return config.tournament.lr_probe_steps or config.tournament.steps[0]

@@ -25,6 +25,8 @@ from hamner.config.toml_file import read_toml
 from tournament.bracket import Run
 
 BASES = CONTESTANTS | PRESETS
+OWN_FOLDERS = ("data", "ray")  # of a league, beside its contestants'
+OWN_ENDINGS = r"\.(jsonl?|toml|csv|html|png)$"  # of its files, such as bracket.json
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,18 @@ def _model(row: Entrant, config: Config) -> ModelConfig:
     problems = list(_row_problems(row))
     if row.base not in BASES:
         raise BadInput([*problems, f"unknown contestant '{row.base}'; {did_you_mean(row.base, list(BASES))}"])
-    small = shrink(BASES[row.base], config.size)
     try:
-        model = parse(ModelConfig, {**small.model_dump(), **row.overrides}, f"contestant '{row.name}'")
+        full = parse(ModelConfig, {**BASES[row.base].model_dump(), **row.overrides}, f"contestant '{row.name}'")
     except BadInput as error:
         raise BadInput([*problems, *error.problems]) from None
+    if full_problems := list(full.problems()):
+        raise BadInput([*problems, *(f"{row.name}: {problem}" for problem in full_problems)])
+    kept = {key: value for key, value in row.overrides.items() if key == "document_mask"}  # else the size's own
+    model = shrink(full, config.size).model_copy(update=kept)
     problems += _own_attention_problems(row.name, model)
     problems += [f"{row.name}: {problem}" for problem in model.problems(config.tournament.seq_len)]
-    if model.vocab_size != small.vocab_size:
-        problems.append(
-            f"{row.name}: vocab_size {model.vocab_size} is not the tokenizer's, {small.vocab_size}. Leave it out"
-        )
+    if "vocab_size" in row.overrides:
+        problems.append(f"{row.name}: vocab_size is the tokenizer's, {config.size.vocab_size}. Leave it out")
     for group in row.parameter_groups:
         if group.middle_layers > model.num_layers:
             problems.append(
@@ -118,11 +121,13 @@ def _model(row: Entrant, config: Config) -> ModelConfig:
 
 def _row_problems(row: Entrant) -> Iterator[str]:
     """Problems of a row that do not depend on its model."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=+,-]*", row.name) or row.name in ("data", "ray"):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=+,-]*", row.name) or row.name.casefold() in OWN_FOLDERS:
         yield (
             f"contestant '{row.name}': the name cannot be a folder's. Use letters, digits and . _ - = + , first a "
             "letter or digit, and neither data nor ray"
         )
+    elif re.search(OWN_ENDINGS, row.name, re.IGNORECASE):
+        yield f"contestant '{row.name}': the league's own files end like that. Use a name without such an ending"
     if re.search(r"-seed\d+$", row.name):
         yield f"contestant '{row.name}': -seed<number> at the end is for the folders of further seeds. Use another name"
     if len(set(row.seeds)) < len(row.seeds) or any(seed < 0 for seed in row.seeds):
@@ -167,6 +172,14 @@ def flops_per_token(config: Config, contestants: Mapping[str, Contestant]) -> di
     return {name: training_flops_per_token(c.model, config.tournament.seq_len) for name, c in contestants.items()}
 
 
+def alike(contestants: Mapping[str, Contestant]) -> list[list[str]]:
+    """Groups of contestants that differ in their names alone, as rows may that are shrunk."""
+    groups: dict[str, list[str]] = {}
+    for name, c in contestants.items():
+        groups.setdefault(repr((c.model, c.learning_rate, c.groups, sorted(c.mix.items()))), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
 def is_mix_league(contestants: Mapping[str, Contestant]) -> bool:
     """Whether the contestants are one model, with a mix each."""
     models = [(c.model, c.learning_rate, tuple(c.groups)) for c in contestants.values()]
@@ -187,13 +200,16 @@ class _League(Strict):
 
 def read_league(path: str) -> list[dict[str, Any]]:
     """The rows of a league file (TOML, one [[contestant]] each). Raises BadInput with all problems."""
-    rows = read_toml(Path(path).expanduser())
-    return [row.model_dump() for row in parse(_League, rows, path).contestant]
+    rows = parse(_League, read_toml(Path(path).expanduser()), path).contestant
+    if not rows:
+        raise BadInput(f"{path}: nobody enters. Give at least one [[contestant]]")
+    return [row.model_dump() for row in rows]
 
 
 def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of a league that enters each setting: words such as `learning_rate=1e-4,3e-4` or `num_layers=2,4`."""
     axes = []
+    seen: dict[str, list[str]] = {}
     known = ("learning_rate", *(name for name in ModelConfig.model_fields if name not in ("vocab_size", "attention")))
     for word in words:
         key, _, values = word.partition("=")
@@ -202,6 +218,11 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
                 f"--sweep {word}: lr says how the learning rate is chosen; the rate itself is learning_rate. "
                 f"Use --sweep learning_rate={values.strip('[]') or 'VALUE,VALUE'}"
             )
+        if key in seen:
+            raise BadInput(
+                f"--sweep {key} is given twice. Give all values at once: --sweep {key}={','.join([*seen[key], values])}"
+            )
+        seen[key] = [values]
         if key not in known or not values:
             raise BadInput(f"--sweep {word}: write KEY=VALUE,VALUE with one of these keys; {did_you_mean(key, known)}")
         try:

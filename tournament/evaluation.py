@@ -8,25 +8,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hamner.config.errors import Problems
 from hamner.config.schema import Config
 from hamner.data.corpus import Corpus
 from hamner.data.tokenizer import Tokenizer
-from hamner.evaluation.heldout import HeldoutResult, HeldoutText, MixResult, evaluate_text, heldout_text
+from hamner.evaluation.heldout import (
+    WHOLE,
+    HeldoutResult,
+    HeldoutText,
+    MixResult,
+    Stretch,
+    evaluate_text,
+    heldout_text,
+    stretch_rows,
+)
 from hamner.evaluation.statistics import row_counts
 from hamner.model.transformer import Hamner
 from hamner.training.trainer import Diverged
 from tournament.round_progress import Evaluation
 
+PROBE_SHARE = 0.2  # of the held-out text, its end: on it learning rates are chosen
 QUICK_SHARE = 8  # the curve's evaluations read an eighth of the rows ...
 QUICK_ROWS = 16  # ... and at least this many: enough to see the curve
+
+
+def ranking_stretch(config: Config) -> Stretch:
+    """The part of the held-out text that contestants are ranked on."""
+    return (0.0, 1.0 - PROBE_SHARE) if config.tournament.lr == "probe" else WHOLE
+
+
+def probe_stretch(config: Config) -> Stretch:
+    """The part of the held-out text that learning rates are chosen on, which the ranking does not read."""
+    return (1.0 - PROBE_SHARE, 1.0)
+
+
+def check_stretches(config: Config, corpus: Corpus) -> None:
+    """Raise BadInput for each source whose held-out text is too short, or of too few documents, for both parts."""
+    problems = Problems()
+    for source in config.tournament.mix:
+        with problems.collect():
+            if source != "synthetic":
+                for stretch in (ranking_stretch(config), probe_stretch(config)):
+                    stretch_rows(corpus, source, config.tournament.seq_len, stretch)
+    problems.raise_all()
 
 
 class Evaluator:
     """Measures models on held-out rows that are chosen once."""
 
-    def __init__(self, config: Config, corpus: Corpus, tokenizer: Tokenizer, batch_size: int) -> None:
-        """batch_size: rows that are computed at a time."""
+    def __init__(
+        self, config: Config, corpus: Corpus, tokenizer: Tokenizer, batch_size: int, stretch: Stretch = WHOLE
+    ) -> None:
+        """batch_size: rows that are computed at a time. stretch: of the held-out text that is read."""
         self._config, self._corpus, self._tokenizer, self._batch_size = config, corpus, tokenizer, batch_size
+        self._stretch = stretch
         self._texts: dict[tuple[str, int], HeldoutText] = {}
 
     def evaluate(self, hamner: Hamner, step: int, factor: int = 1) -> Evaluation:
@@ -72,7 +107,9 @@ class Evaluator:
         """Return `count` held-out rows of a source."""
         if (source, count) not in self._texts:
             seq_len = self._config.tournament.seq_len
-            self._texts[source, count] = heldout_text(self._corpus, self._tokenizer, source, seq_len, count)
+            self._texts[source, count] = heldout_text(
+                self._corpus, self._tokenizer, source, seq_len, count, stretch=self._stretch
+            )
         return self._texts[source, count]
 
     def _evaluate_mix(self, hamner: Hamner, texts: Mapping[str, HeldoutText], step: int) -> MixResult:

@@ -32,6 +32,7 @@ from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
 from tournament.disk import check_disk
 from tournament.entrants import all_sources, entrants
+from tournament.ledger import has_errors_in_last_round
 from tournament.prepare_in_background import BackgroundPreparation
 
 if TYPE_CHECKING:
@@ -44,8 +45,13 @@ VERDICTS = {
 }
 
 
-def run_tournament(config: Config | None, results: Path, name: str | None, *, resume: bool) -> int:
-    """Run or resume a league; returns the exit code. config: None to resume with the stored one."""
+def run_tournament(
+    config: Config | None, results: Path, name: str | None, *, resume: bool, retry_errors: bool = False
+) -> int:
+    """Run or resume a league; returns the exit code. config: None to resume with the stored one.
+
+    retry_errors: of a resume, see League.open.
+    """
     console, start = cli.console(), time.monotonic()
     console.print(f"results: {results}", soft_wrap=True)
     problems = Problems()
@@ -57,7 +63,9 @@ def run_tournament(config: Config | None, results: Path, name: str | None, *, re
         folder, config, facts = open_run(results, "tournament", name, resume=resume, config=config, facts=facts)
     problems.raise_all()
     if resume:
-        if (folder / "winner.json").is_file():
+        if (folder / "winner.json").is_file() and not (retry_errors and has_errors_in_last_round(folder)):
+            if retry_errors:
+                console.print("no run of the last round crashed or lost its node: nothing to play again")
             return _print_result(console, folder)
         check_machine(config, _cores(config))
     with only_one(
@@ -69,7 +77,7 @@ def run_tournament(config: Config | None, results: Path, name: str | None, *, re
             write_config(folder, config, facts)
         try:
             league, slots, tokenizer_sha256 = _start(config, folder, console, is_new=not resume)
-            if not _run_rounds(league, tokenizer_sha256):
+            if not _run_rounds(league, tokenizer_sha256, retry_errors):
                 return 1
             if not resume and slots:
                 league.show_time(time.monotonic() - start, slots)
@@ -169,7 +177,7 @@ def _league_on_ray(config: Config, folder: Path, console: Console) -> tuple[Leag
     return league, slots, tokenizer_sha256
 
 
-def _run_rounds(league: League, tokenizer_sha256: str) -> bool:
+def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bool:
     """Run the league's rounds to the end and shut Ray down; False when there is no winner.
 
     Raises MachineTrouble, and Interrupted after a signal; each running contestant has then had time to save.
@@ -177,7 +185,7 @@ def _run_rounds(league: League, tokenizer_sha256: str) -> bool:
     from tournament.tuner import disconnect, play_rounds
 
     try:
-        league.open()
+        league.open(retry_errors=retry_errors)
         run_until_stopped(lambda: play_rounds(league), league.stop)
     except Interrupted as interrupt:
         _say_stopped(league, interrupt)

@@ -1,6 +1,6 @@
 """A league (tournament) on disk: ledger and resume, standings, messages, checkpoints of contestants that are out.
 
-In: config and folder. Out: bracket.json (the ledger), eval_rows.json, standings.json, winner.json, timing.json.
+In: config and folder. Out: bracket.json (the ledger), standings.json, winner.json, timing.json.
 bracket.json is written before any action it causes. A resume reads it and decides nothing again.
 """
 
@@ -15,18 +15,16 @@ from rich.console import Console
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.runs.files import read_json_as, write_json
-from hamner.runs.folders import next_attempt, step_folders
+from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name
+from tournament.ledger import Ledger
 from tournament.looking_ahead import forecast_losses
 from tournament.standings import standings, write_winner
 from tournament.standings_table import show_round
 from tournament.timing import wall_clock_breakdown
-
-# in the league's folder: held-out rows to evaluate on in each round, in those of the config
-EVAL_ROWS = "eval_rows.json"
 
 
 class League:
@@ -51,6 +49,7 @@ class League:
             {name: contestant.schedule for name, contestant in self.contestants.items()},
             (lambda bracket, index: forecast_losses(config, bracket, index)) if settings.judge == "forecast" else None,
         )
+        self._ledger = Ledger(folder, self.name)
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
         self.stop = StopRequest(folder)
@@ -68,16 +67,15 @@ class League:
         idle = sum(keep >= len(self.contestants) for keep in self.config.tournament.keep)
         return line + (f" (too few for a cut in {'round 1' if idle == 1 else f'rounds 1 to {idle}'})" if idle else "")
 
-    def open(self) -> None:
-        """Read what the ledger remembers, and print where the league stands."""
-        path = self.folder / "bracket.json"
+    def open(self, *, retry_errors: bool = False) -> None:
+        """Read what the ledger remembers, and print where the league stands.
+
+        retry_errors: runs that crashed, or whose node was lost, play their round again where it still can count.
+        """
+        path = self._ledger.path
         if path.is_file():
             read_json_as(path, self._load)
-            again = self.bracket.reopen(lambda outcome: machine_trouble(outcome.reason) is not None)
-            if again:
-                names = ", ".join(map(self.name, again))
-                self.console.print(f"ended by the machine or with all others, so played again: {names}", soft_wrap=True)
-        self._write_eval_rows()
+            self._reopen(retry_errors)
         self._prune_checkpoints()
         self.attempt = next_attempt(self.folder)
         checkpoints = {
@@ -92,8 +90,21 @@ class League:
             f"resuming in round {self.bracket.round + 1}; checkpoints at step: {', '.join(steps)}", soft_wrap=True
         )
 
+    def _reopen(self, retry_errors: bool) -> None:
+        """Take errors that are no verdict out of the ledger, and print whose."""
+        again = self.bracket.reopen(
+            lambda outcome: machine_trouble(outcome.reason) is not None, retry_errors=retry_errors
+        )
+        if again:
+            why = "ended with an error" if retry_errors else "ended by the machine or with all others"
+            names = ", ".join(map(self.name, again))
+            self.console.print(f"{why}, so played again: {names}", soft_wrap=True)
+            (self.folder / "winner.json").unlink(missing_ok=True)  # first: without it a resume writes it again
+        elif retry_errors:
+            self.console.print("no crash and no lost node in a round that is open, or in the last", soft_wrap=True)
+
     def _load(self, document: dict[str, Any]) -> None:
-        self.bracket.load_state(document)
+        self.bracket.load_state(self._ledger.complete(document))
         self.rates = dict(document["learning_rates"])
 
     def name(self, run: Run) -> str:
@@ -102,26 +113,23 @@ class League:
 
     def rate(self, name: str) -> float:
         """What a contestant competes at, without lr_scale."""
-        own = self.contestants[name].learning_rate
-        return own or (self.rates.get(name) or {}).get("learning_rate") or self.config.tournament.learning_rate
+        found = (self.rates.get(name) or {}).get("learning_rate")
+        return found or self.contestants[name].learning_rate or self.config.tournament.learning_rate
 
     def contestants_to_probe(self) -> list[str]:
         """Contestants whose learning-rate search is not over."""
         if self.config.tournament.lr == "shared":
             return []
         failed = {run.contestant for run, outcome in self.bracket.rounds[0].outcomes.items() if outcome.failure}
-        return [
-            name
-            for name, c in self.contestants.items()
-            if c.learning_rate is None and name not in self.rates and name not in failed
-        ]
+        # a search without a rate is over when its failure is in the ledger, too
+        over = {name for name, search in self.rates.items() if search["learning_rate"] is not None} | failed
+        return [name for name in self.contestants if name not in over]
 
     # -- what the scheduler reports, before it acts
 
     def record(self, run: Run, outcome: Outcome, is_decided: bool) -> None:
         """Write the ledger, then everything that follows from it."""
         self._write()
-        self._write_eval_rows()
         line = (
             f"{outcome.failure}: {outcome.reason}"
             if outcome.failure
@@ -135,9 +143,13 @@ class League:
             self._prune_checkpoints()
 
     def record_rate(self, run: Run, search: dict[str, Any]) -> None:
-        """Write the result of a contestant's learning-rate search to the ledger, and print it."""
+        """Write the result of a contestant's learning-rate search to the ledger, and print it.
+
+        That of a search that found none is written together with its failure, which the scheduler reports next.
+        """
         self.rates[run.contestant] = search
-        self._write()
+        if search["learning_rate"] is not None:
+            self._write()
         losses = ", ".join(
             f"{float(rate):.2g}: {loss:.3f}" if loss is not None else f"{float(rate):.2g}: diverged"
             for rate, loss in search["tried"].items()
@@ -149,12 +161,7 @@ class League:
         )
 
     def _write(self) -> None:
-        write_json(self.folder / "bracket.json", self.bracket.state() | {"learning_rates": self.rates})
-
-    def _write_eval_rows(self) -> None:
-        factors = {str(i): round_.factor for i, round_ in enumerate(self.bracket.rounds) if round_.factor > 1}
-        if factors:
-            write_json(self.folder / EVAL_ROWS, factors)
+        self._ledger.write(self.bracket, self.rates)
 
     def _write_standings(self) -> dict[str, Any]:
         document = standings(self.folder.name, self.config, self.bracket, self.contestants, self.rates)
@@ -162,13 +169,16 @@ class League:
         return document
 
     def _prune_checkpoints(self) -> None:
-        """Of contestants that are out keep the weights, or nothing."""
+        """Of contestants that are out keep the weights, or nothing; all of a run whose error may be played again."""
         bracket = self.bracket
+        retried = set(bracket.retriable())
         alive: set[str | None] = {*bracket.contestants(bracket.round), *bracket.shadows(bracket.round)}
         if bracket.is_over():
             alive = {bracket.winner()}
         runs = [Run(name, seed) for name in bracket.flops if name not in alive for seed in bracket.seeds[name]]
         for run in runs:
+            if run in retried:
+                continue
             for folder in step_folders(self.folder / self.name(run) / "checkpoints"):
                 if self.config.tournament.keep_eliminated == "nothing":
                     shutil.rmtree(folder, ignore_errors=True)
@@ -183,13 +193,7 @@ class League:
         """Write the final standings and the winner; False when there is no winner."""
         document = self._write_standings()
         if self.bracket.winner() is None:
-            self.console.print(
-                "no winner: every contestant failed. Read the reasons below the table above; --resume plays those "
-                "again that ended with an error"
-                if self.bracket.is_over()
-                else "the league was stopped. Use --resume to continue",
-                style="red",
-            )
+            self.console.print(self._why_no_winner(), style="red", soft_wrap=True, markup=False, highlight=False)
             return False
         self._prune_checkpoints()
         if is_mix_league(self.contestants):
@@ -206,6 +210,22 @@ class League:
             rate=self.rate,
         )
         return True
+
+    def _why_no_winner(self) -> str:
+        """One line: what ended the league, and the way on where there is one."""
+        way_on = f"continue with `{resume_command('tournament', self.folder)}`"
+        if not self.bracket.is_over():
+            return f"the league was stopped; {way_on}"
+        index = next(i for i, round_ in enumerate(self.bracket.rounds) if not round_.survivors)
+        failures = [f for name in self.bracket.contestants(index) if (f := self.bracket.failure(index, name))]
+        errors = [failure for failure in failures if failure.failure == "error"]
+        if errors and len(errors) == len(failures):
+            return (
+                f"stopped: all that played round {index + 1} ended with an error, which decides nothing: "
+                f"{errors[0].reason}. Mend it, then {way_on}"
+            )
+        again = f"; those that ended with an error play again: {way_on}" if errors else ""
+        return f"no winner: every contestant failed. Read the reasons below the table above{again}"
 
     def show_time(self, wall: float, slots: int) -> None:
         """Print where the time went, of a league played in one go."""

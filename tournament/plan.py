@@ -24,6 +24,7 @@ from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import Contestant, entrants, flops_per_token
 from tournament.gpu_memory import memory_estimate, share
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
+from tournament.model_table import alike_lines, model_facts, model_table
 from tournament.step_timing import hours, measured_step_seconds, recorded_step_seconds, slots
 
 # Columns of the memory table and the terms of MemoryEstimate that each sums.
@@ -51,6 +52,7 @@ def plan_rows(config: Config) -> list[dict[str, Any]]:
         rows.append(
             {
                 "contestant": name,
+                **model_facts(contestant, config),
                 "parameters": parameters.total,
                 "active_parameters": parameters.active,
                 "tokens": length[name].steps[-1] * per_step,
@@ -94,11 +96,13 @@ def print_plan(config: Config, request: Request) -> None:
             print(json.dumps(row))
         return
     screen = console()
+    screen.print(model_table(screen, config, rows))
     screen.print(_cost_table(screen, config, rows))
     screen.print(_memory_table(screen, rows))
     if any("mix" in row for row in rows):
         screen.print(_mix_table(screen, rows))
-    for line in [*_cost_lines(config), *_hour_lines(config, request, step_seconds)]:
+    lines = [*alike_lines(entrants(config), config), *_cost_lines(config), *_hour_lines(config, request, step_seconds)]
+    for line in lines:
         screen.print(line, soft_wrap=True)
 
 

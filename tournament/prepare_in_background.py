@@ -75,6 +75,10 @@ def prepare_text(config: Config, folder: Path, say: Say) -> str:
         hub_tokens=tokens,
         say=say,
     )
+    if league.lr == "probe":
+        from tournament.evaluation import check_stretches  # loads PyTorch
+
+        check_stretches(config, corpus)
     for source in league.mix:
         if source in corpus.manifest["sources"]:
             facts = corpus.manifest["sources"][source]

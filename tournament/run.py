@@ -1,9 +1,10 @@
 """Command `tournament`: contestants, elimination rounds, one winner; or what that would cost (--plan).
 
-    tournament [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
+    tournament [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume [--retry-errors]]
                [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
+    tournament compare RUN RUN
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -52,6 +53,11 @@ def parser() -> Parser:
         type=whole_number(0),
         help="let the N best of each cut train on, ranked apart, to see whether the cut erred",
     )
+    options.add_argument(
+        "--retry-errors",
+        action="store_true",
+        help="with --resume: let runs that crashed or lost their node play again, in rounds still open and the last",
+    )
     options.add_argument("--plan", action="store_true", help="print what the league would cost, and stop")
     options.add_argument(
         "--simulate",
@@ -70,12 +76,19 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(_command, arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["compare"]:
+        from tournament import compare
+
+        return compare.main(words[1:])
+    return run_command(_command, words)
 
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     _check_plan_options(options)
+    if options.retry_errors and not options.resume:
+        raise BadInput("--retry-errors goes with --resume: add --resume, or leave it out")
     config = read_config(options, options.settings, "tournament", _entry_settings(options))
     if options.plan:
         from tournament.plan import Request, print_plan
@@ -87,7 +100,9 @@ def _command(arguments: Sequence[str]) -> int:
     from hamner.runs.folders import results_folder
     from tournament.launch import run_tournament
 
-    return run_tournament(config, results_folder(options.results), options.name, resume=options.resume)
+    return run_tournament(
+        config, results_folder(options.results), options.name, resume=options.resume, retry_errors=options.retry_errors
+    )
 
 
 def _check_plan_options(options: argparse.Namespace) -> None:

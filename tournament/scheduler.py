@@ -5,16 +5,20 @@ the end of a round is paused (its slot is free, its checkpoint on disk) until it
 Nothing is decided here, and every decision is on disk before Tune hears of it. Trouble of the machine (a full disk, a
 lost node) is no result of a run: it stops the league, which can be resumed.
 
-Three of Tune's internals are relied on, as HyperBand and ResourceChangingScheduler do (Ray is pinned): a PAUSED
-trial is started by being returned from choose_trial_to_run, `is_saving` marks a trial on its way to PAUSED, and
-a trial that does not run may be given other resources. When Tune is about to start a trial again after a crash, it
-calls on_trial_error with status ERROR already set.
+A run is told its round, and the held-out rows that the round asks for, in the row that Tune hands it when it starts;
+by itself it goes on into the next round only, from one it has just reported.
+
+Four of Tune's internals are relied on, as HyperBand, ResourceChangingScheduler and PBT do (Ray is pinned): a PAUSED
+trial is started by being returned from choose_trial_to_run, which makes it PENDING until its resources are free;
+`is_saving` marks a trial on its way to PAUSED; a trial that does not run may be given other resources, or another
+config.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,14 +86,17 @@ class EliminationScheduler(TrialScheduler):
             self._report(tune_controller, run, result["round"], _outcome(result))
         elif self._bracket.next_round(run) is not None and not self._hooks.stop:
             return TrialScheduler.CONTINUE  # in the middle of a round
-        return self._answer(run)
+        return self._answer(run, result["round"] + 1 if result.get("round_done") else None)
 
-    def _answer(self, run: Run) -> str:
-        """What a run does that has just come to the end of a round, or that is out."""
+    def _answer(self, run: Run, following: int | None) -> str:
+        """What a run does that has just come to the end of a round, or that is out.
+
+        following: the round it would go on with by itself; any other it is told by being paused and started.
+        """
         if self._hooks.stop or self._bracket.is_out(run) or self._needs_another_tuner():
             return TrialScheduler.STOP
         here = self._bracket.next_round(run)
-        if here is None or self._hooks.use_fresh_processes:
+        if here is None or here != following or self._hooks.use_fresh_processes:
             return TrialScheduler.PAUSE
         idle = self._idle()
         is_behind = any(idle[other] < (here, -self._hooks.cost[run]) for other in idle if other != run)
@@ -109,8 +116,8 @@ class EliminationScheduler(TrialScheduler):
         return not self._bracket.next_rounds().keys() <= self._trials.keys()
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        if trial.status == Trial.ERROR:
-            return  # Tune starts it again from its newest checkpoint
+        if trial.status != Trial.PENDING and trial.should_recover():
+            return  # Tune starts it again from its newest checkpoint; not where it did not even start
         trouble = machine_trouble(trial_error(trial) or "") or self._hooks.storage_trouble()
         if trouble or self._hooks.stop:
             self._hooks.stop.make(trouble or "")
@@ -141,11 +148,32 @@ class EliminationScheduler(TrialScheduler):
         idle = self._idle()
         if not idle:
             return None
-        run = min(idle, key=idle.__getitem__)
+        run = self._first_that_may_fit(sorted(idle, key=idle.__getitem__))
         trial = self._trials[run]
-        if run in self._shares and trial.status == Trial.PAUSED:
-            trial.update_resources(PlacementGroupFactory([self._hooks.resources(run, self._shares.pop(run))]))
+        if trial.status == Trial.PAUSED:
+            if run in self._shares:
+                trial.update_resources(PlacementGroupFactory([self._hooks.resources(run, self._shares.pop(run))]))
+            if trial.config["row"].get("round") != PROBE_ROUND:  # a search goes on as it was
+                self._hand_over(trial, idle[run][0])
         return trial
+
+    def _hand_over(self, trial: Trial, index: int) -> None:
+        """Write into a trial's row which round it plays when it starts, and the held-out rows at its end."""
+        told = {"round": index, "factor": self._bracket.rounds[index].factor, "waiting": False}
+        trial.set_config({"row": trial.config["row"] | told})
+
+    def _first_that_may_fit(self, runs: Sequence[Run]) -> Run:
+        """The first of these idle runs; while it waits for its resources, the first paused one that needs less.
+
+        A run that was named waits as PENDING, and Tune starts it as soon as it fits.
+        """
+        least = math.inf  # share of a card that a waiting run needs
+        for run in runs:
+            share = self._trials[run].placement_group_factory.required_resources.get("GPU", 0.0)
+            if self._trials[run].status == Trial.PAUSED and share < least:
+                return run
+            least = min(least, share)
+        return runs[0]
 
     def debug_string(self) -> str:
         return f"round {self._bracket.round + 1}, waiting for {', '.join(map(str, self._bracket.waiting_for()))}"

@@ -21,6 +21,7 @@ from tournament.budget import probe_steps, reference_end
 from tournament.entrants import Contestant, run_name
 from tournament.equal_cost import at_equal_cost
 from tournament.odds import order_probability
+from tournament.rate_parabola import mark_fragile_cuts
 from tournament.uncertainty import Label
 
 REPORTED = (
@@ -59,6 +60,8 @@ def standings(
 
         document |= ending(bracket)
     if rates:
+        for round_row in rounds:
+            mark_fragile_cuts(round_row["standings"], rates)
         steps = probe_steps(config)
         document["learning_rate_round"] = {
             "steps": steps,
@@ -67,6 +70,7 @@ def standings(
                     "contestant": name,
                     "learning_rate": search["learning_rate"],
                     "tried": search["tried"],
+                    "notch_cost": search.get("notch_cost"),
                     "tokens": len(search["tried"]) * steps * league.batch_size * league.seq_len,
                 }
                 for name, search in rates.items()

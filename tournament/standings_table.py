@@ -15,6 +15,7 @@ from rich.text import Text
 from hamner.runs.tables import Column, fitted_table
 from tournament.looking_ahead import ahead_table
 from tournament.odds import odds_in_words
+from tournament.rate_parabola import fragile_line
 
 STYLES = {"winner": "bold green", "advanced": "green", "eliminated": "dim"}
 OTHER_STYLE = "red"  # of contestants that failed
@@ -113,6 +114,8 @@ def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
     if ratios:
         early = ": early training" if min(ratios) < 1 else ""
         lines.append(("", f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}{early}"))
+    if fragile := fragile_line(round_row["standings"]):
+        lines.append(("", fragile))
     trained_on = [f"{row['contestant']} {_number(row['heldout_loss'])}" for row in round_row.get("shadows", [])]
     if trained_on:
         lines.append(("", f"out, but trained on beside the league: {', '.join(trained_on)}"))

@@ -18,6 +18,7 @@ import torch
 
 from hamner.config.cost import GIB
 from hamner.config.schema import Config
+from hamner.evaluation.heldout import Stretch
 from hamner.runs.metrics import Curves, Metrics
 from hamner.runs.stopping import STOP
 from hamner.training import checkpoint
@@ -27,7 +28,7 @@ from hamner.training.throughput import peak_gib, reset_peak_memory
 from hamner.training.trainer import Diverged, Trainer
 from tournament.budget import Budget
 from tournament.entrants import Contestant, flops_per_token
-from tournament.evaluation import Evaluator
+from tournament.evaluation import Evaluator, ranking_stretch
 from tournament.gpu_memory import MemoryPlan, first_memory_plan
 from tournament.memory_fallbacks import FILE_NAME, MemoryFallbacks
 from tournament.round_progress import Evaluation, RoundProgress
@@ -78,18 +79,20 @@ class Training:
         fallbacks: Path | None = None,
         first_plan: MemoryPlan | None = None,
         on_batch: Callable[[], None] = lambda: None,
+        stretch: Stretch | None = None,
     ) -> None:
         """Open the run, at step 0 or where its newest checkpoint stands. Raises as advance does.
 
         league: folder of the tournament, for its data. seed: index. rate: as trained with, lr_scale included.
         attempt: how many times the league has been started, this one included. fallbacks: the file that remembers
         what was tried when memory ran out, if not one in `folder`. first_plan: instead of the one estimated.
-        on_batch: called before each training step.
+        on_batch: called before each training step. stretch: of the held-out text it is evaluated on, if not that of the
+        ranking.
         """
         self.config, self.folder, self.contestant, self.budget = config, folder, contestant, budget
         self._league, self._rate, self._seed, self._attempt = league, rate, seed_of(config, seed), attempt
         self._flops = flops_per_token(config, {"": contestant})[""]
-        self._on_batch = on_batch
+        self._on_batch, self._stretch = on_batch, stretch or ranking_stretch(config)
         plan = first_plan or first_memory_plan(contestant.model, config)
         self.memory = MemoryFallbacks(fallbacks or folder / FILE_NAME, plan, config)
         self._session: Session | None = None
@@ -106,7 +109,11 @@ class Training:
         session.trainer.mixer.start_stage(self.contestant.mix or settings.mix)
         session.trainer.begin(self._rate, settings.warmup_steps)
         self.evaluator = Evaluator(
-            self.config, session.corpus, session.tokenizer, settings.batch_size // plan.gradient_accumulation_steps
+            self.config,
+            session.corpus,
+            session.tokenizer,
+            settings.batch_size // plan.gradient_accumulation_steps,
+            self._stretch,
         )
         session.register("progress", lambda: self.progress.state(), lambda state: self.progress.load_state(state))
         self._session = session

@@ -1,6 +1,6 @@
 """Ray Tune trial: open one run, advance it, report it. What a run does stands in training.py.
 
-Tune is given a note of the round as its checkpoint: weights, optimizer and data position are in our own format in
+Tune is given a note as its checkpoint, which nothing reads: weights, optimizer and data position are in our format in
 RUN/<contestant>/, so that a league can be resumed from its folder alone.
 """
 
@@ -18,6 +18,7 @@ from ray import tune
 
 from hamner.config.load import parse
 from hamner.config.schema import Config
+from hamner.evaluation.heldout import Stretch
 from hamner.runs.cluster import threads_here
 from hamner.runs.files import read_json, write_json
 from hamner.runs.stopping import STOP
@@ -25,18 +26,20 @@ from hamner.training.trainer import Diverged
 from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps
 from tournament.entrants import entrants, flops_per_token, run_name
-from tournament.league import EVAL_ROWS
-from tournament.learning_rate_probe import PROBE_ROUND, RATE_FACTOR, best_power, next_power
+from tournament.evaluation import probe_stretch
+from tournament.learning_rate_probe import PROBE_ROUND, RATE_FACTOR, next_power
 from tournament.memory_fallbacks import FILE_NAME, NeedsMoreOfTheCard, fallback_names, needed_share
+from tournament.rate_parabola import rate_minimum
 from tournament.training import OUT_OF_MEMORY, Stopped, Training
 
 PROBE_LOSSES = "learning_rate.json"  # in the contestant's folder: power of RATE_FACTOR -> held-out loss
 
 
 class Trial(tune.Trainable):
-    """config: {"row": {run, contestant, seed, round, waiting, learning_rate, attempt}}.
+    """config: {"row": {run, contestant, seed, round, factor, waiting, learning_rate, attempt}}.
 
-    round: 0-based, the one to begin with. waiting: the run stands at that round's end and its result is known.
+    round: 0-based, the one to begin with. factor: times the config's held-out rows that its end is evaluated on.
+    waiting: the run stands at that round's end and its result is known.
     """
 
     training = Training
@@ -46,8 +49,8 @@ class Trial(tune.Trainable):
         self._league, self._name = Path(row["run"]), row["contestant"]
         self._config = parse(Config, read_json(self._league / "config.json")["config"], "config.json")
         torch.set_num_threads(threads_here(self._config.compute.threads, self._config.compute.device))
-        self._row, self._round, self._is_reported = row, int(row["round"]), bool(row["waiting"])
-        self._is_waiting, self._probe_seconds = self._is_reported, 0.0
+        self._row, self._round, self._is_waiting = row, int(row["round"]), bool(row["waiting"])
+        self._is_reported, self._probe_seconds = False, 0.0
         contestants = entrants(self._config)
         self._contestant = contestants[self._name]
         self._folder = self._league / run_name(Run(self._name, int(row["seed"])), contestants)
@@ -103,10 +106,10 @@ class Trial(tune.Trainable):
             budget = budgets(self._config, flops_per_token(self._config, entrants(self._config)))[self._name]
             self._training = self._open(self._folder, budget, self._row["learning_rate"])
         training, reached = self._training, self._training.progress.round
-        if reached is not None and reached > self._round:  # Tune's note, or the driver's, may be older than the run
-            self._round, self._is_reported = reached, False
-        if self._is_reported and training.progress.latest.factor >= self._requested_factor():
-            self._round, self._is_reported = self._round + 1, False  # Tune calls again only when the run continues
+        if self._is_reported:
+            self._round += 1  # Tune calls again only when the run continues; for anything else it starts it
+        elif reached is not None and reached > self._round:  # what Tune was last told may be older than the run
+            self._round = reached
         is_over = training.advance(self._round)
         if is_over:
             training.evaluate_on_more_rows(self._requested_factor())
@@ -114,7 +117,7 @@ class Trial(tune.Trainable):
         # as text: Tune flattens what is nested
         return {"round_done": is_over} | ({"outcome": json.dumps(training.result())} if is_over else {})
 
-    def _open(self, folder: Path, budget: Budget, rate: float) -> Training:
+    def _open(self, folder: Path, budget: Budget, rate: float, stretch: Stretch | None = None) -> Training:
         return self.training(
             self._config,
             self._league,
@@ -125,12 +128,12 @@ class Trial(tune.Trainable):
             rate * self._config.lr_scale,
             int(self._row["attempt"]),
             self._folder / FILE_NAME,
+            stretch=stretch,
         )
 
     def _requested_factor(self) -> int:
         """Return how many times the config's held-out rows this round's end is evaluated on."""
-        requests = self._league / EVAL_ROWS
-        return int(read_json(requests).get(str(self._round), 1)) if requests.is_file() else 1
+        return int(self._row["factor"]) if self._round == self._row["round"] else 1
 
     def _probe(self) -> dict[str, Any]:
         """Train a short while at the next learning rate; report the best when there is none left to try."""
@@ -141,14 +144,15 @@ class Trial(tune.Trainable):
             return self._probe_result(losses)
         folder, began = self._folder / f"probe{power:+}", time.perf_counter()
         try:
-            training = self._open(folder, Budget((probe_steps(self._config),)), self._rate(power))
+            length = Budget((probe_steps(self._config),))
+            training = self._open(folder, length, self._rate(power), probe_stretch(self._config))
             try:
-                while not training.advance(0):
-                    pass
+                while not training.advance(0) and training.progress.annealed is None:
+                    pass  # where the league ranks annealed copies, so does the search
             except Stopped:
                 training.close()
                 raise
-            losses[power] = training.progress.latest.loss
+            losses[power] = training.result()["heldout_loss"]
             training.close()
         except Diverged:
             losses[power] = None
@@ -160,26 +164,29 @@ class Trial(tune.Trainable):
     def _probe_result(self, losses: dict[int, float | None]) -> dict[str, Any]:
         for leftover in self._folder.glob("probe*"):  # of a kill just after its loss was written
             shutil.rmtree(leftover, ignore_errors=True)
-        best = best_power(losses)
+        minimum = rate_minimum(losses)
         result = {
             "tried": {str(self._rate(power)): loss for power, loss in sorted(losses.items())},
-            "learning_rate": None if best is None else self._rate(best),
+            "learning_rate": None if minimum is None else self._rate(minimum.power),
+            "notch_cost": minimum.notch_cost if minimum else None,
             "busy_seconds": self._probe_seconds,
         }
-        failure = {"failure": "diverged", "reason": "at every learning rate tried"} if best is None else {}
+        failure = {"failure": "diverged", "reason": "at every learning rate tried"} if minimum is None else {}
         return {"round_done": True, "probed": json.dumps(result), "step": probe_steps(self._config)} | failure
 
-    def _rate(self, power: int) -> float:
-        """Return a learning rate in the config's units, without lr_scale."""
-        return float(self._config.tournament.learning_rate * RATE_FACTOR**power)
+    def _rate(self, power: float) -> float:
+        """Return a learning rate in the config's units, without lr_scale, by the power of the factor from its start.
+
+        Of twelve digits: a rate that two searches reach from different starts is then the same number.
+        """
+        start = self._contestant.learning_rate or self._config.tournament.learning_rate
+        return float(f"{start * RATE_FACTOR**power:.12g}")
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        note = {"round": self._round, "reported": self._is_reported}
-        (Path(checkpoint_dir) / "round.json").write_text(json.dumps(note), encoding="utf-8")
+        (Path(checkpoint_dir) / "round.json").write_text(json.dumps({"round": self._round}), encoding="utf-8")
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        note = json.loads((Path(checkpoint_dir) / "round.json").read_text(encoding="utf-8"))
-        self._round, self._is_reported, self._is_waiting = note["round"], note["reported"], False
+        """Nothing to load: the row says which round comes, the run's own folder where it stands."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another run (on the CPU, where processes are reused)."""

@@ -49,12 +49,23 @@ def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES) -
         join(ray, settings, cpus=max(n["CPU"] for n in needs), gpus=max(n.get("GPU", 0) for n in needs))
     importlib.import_module(TRIAL)  # while the text is still being prepared
     if is_own:
+        use_first_processes()
+    return 0 if compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // compute.threads)
+
+
+def use_first_processes() -> None:
+    """Let trials run in the processes that Ray starts first, which have loaded what a trial needs.
+
+    For the variables that Tune hands over, a trial would get a process of its own; a Ray of our own has the driver's
+    environment anyway. It saves seconds and nothing else: another Ray, where they have another place, does without.
+    """
+    try:
         from ray.tune.execution import class_cache
 
-        # for these a trial would get a process of its own; a Ray of our own has the driver's environment anyway
         class_cache.DEFAULT_ENV_VARS.clear()
         class_cache.ENV_VARS_TO_PROPAGATE.clear()
-    return 0 if compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // compute.threads)
+    except (ImportError, AttributeError):
+        return
 
 
 def preload_environment(settings: dict[str, Any], device: str, max_cores: int) -> dict[str, str]:
@@ -140,6 +151,7 @@ def _rows(league: League, runs: Mapping[Run, int]) -> list[dict[str, Any]]:
             "contestant": run.contestant,
             "seed": run.seed,
             "round": runs[run],
+            "factor": 1 if runs[run] == PROBE_ROUND else league.bracket.rounds[runs[run]].factor,
             "waiting": runs[run] != PROBE_ROUND and league.bracket.next_round(run) is None,
             "learning_rate": league.rate(run.contestant),
             "attempt": league.attempt,

@@ -133,8 +133,8 @@ class Entrant(Strict):
 
     name: str  # the contestant's name, and its folder's
     base: str  # the contestant or preset it starts from
-    overrides: dict[str, bool | int | float | str] = {}  # keys of the model, after shrinking
-    learning_rate: float | None = Field(None, gt=0)  # [rate] its own; then it is not probed
+    overrides: dict[str, bool | int | float | str] = {}  # keys of the model at full size; shrunk with the rest
+    learning_rate: float | None = Field(None, gt=0)  # [rate] its own, at full size; a probe starts there
     seeds: tuple[int, ...] = ()  # [seed index] its own, in every round; empty: as many as tournament.seeds
     parameter_groups: tuple[ParameterGroup, ...] = ()  # slower layers; next section
     # [share] what it trains on, instead of tournament.mix, which all are ranked on; sums to 1
@@ -157,13 +157,13 @@ class Tournament(Strict):
     contested: Literal["cut", "keep"] = "cut"  # keep: a cut that could be chance is not made, but in the last round
     more_rows: int = Field(4, gt=0, le=1000)  # [times] eval_sequences at most, where other text could change a cut
     lr: Literal["probe", "shared"] = "probe"  # a learning rate for each contestant, or one for all
-    lr_probe_steps: int = Field(0, ge=0)  # [steps] 0: a fifth of round 1, at least 3 warmups
+    lr_probe_steps: int = Field(0, ge=0)  # [steps] of each rate that is tried; 0: as many as round 1
     # what ranks and cuts: the loss at the round's end, or the one forecast at the horizon
     judge: Literal["heldout_loss", "forecast"] = "heldout_loss"
     # how far the winner will be trained, '28M tokens' or '48h'; empty: the league's own end
     horizon: str = ""
     shadow: int = Field(0, ge=0)  # [contestants] best of each cut that train on, ranked apart, to see whether it erred
-    reference: str = ""  # contestant that compute multipliers are relative to; empty: v02_dense_medium, else the first
+    reference: str = ""  # contestant that compute multipliers compare with; empty: v02_dense_medium, or the first
     cooldown: float = Field(0.0, ge=0, lt=0.5)  # [share] of a round over which a copy is annealed and ranked
     batch_size: int = Field(16, gt=0)  # [rows] read by one optimizer step
     gradient_accumulation_steps: int = Field(1, gt=0)  # [parts] that one batch is computed in

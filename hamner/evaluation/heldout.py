@@ -28,6 +28,10 @@ from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.loss import head_losses
 from hamner.model.transformer import Hamner
 
+Stretch = tuple[float, float]  # shares of a held-out text: from where to where
+WHOLE: Stretch = (0.0, 1.0)
+SYNTHETIC_ROWS = 1_000_000  # more than any evaluation reads; items are made when they are read
+
 
 @dataclass(frozen=True)
 class HeldoutText:
@@ -102,17 +106,23 @@ def heldout_rows(
 
 
 def heldout_text(
-    corpus: Corpus, tokenizer: Tokenizer, source: str, seq_len: int, count: int, levels: Levels = LEVEL_1
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    source: str,
+    seq_len: int,
+    count: int,
+    levels: Levels = LEVEL_1,
+    *,
+    stretch: Stretch = WHOLE,
 ) -> HeldoutText:
-    """As heldout_rows, with the documents' borders. Raises BadInput when less than one row is held out."""
+    """As heldout_rows, with the documents' borders, from a stretch of the held-out text.
+
+    Raises BadInput when the stretch has less than one row.
+    """
     if source == "synthetic":
-        return _synthetic_text(corpus, tokenizer, seq_len, count, levels)
-    tokens = corpus.heldout(source)
-    problems = list(row_problems(source, seq_len, heldout=len(tokens)))
-    if problems:
-        raise BadInput(problems)
-    whole = len(tokens) // seq_len
-    chosen = np.unique(np.linspace(0, whole - 1, min(count, whole)).astype(int))
+        return _synthetic_text(corpus, tokenizer, seq_len, count, levels, first=round(stretch[0] * SYNTHETIC_ROWS))
+    tokens, whole = corpus.heldout(source), stretch_rows(corpus, source, seq_len, stretch)
+    chosen = np.unique(np.linspace(whole.start, whole.stop - 1, min(count, len(whole))).astype(int))
     rows = np.stack([tokens[row * seq_len : (row + 1) * seq_len] for row in chosen.tolist()])
     places = chosen[:, None] * seq_len + np.arange(seq_len)
     documents = np.searchsorted(corpus.heldout_ends(source), places, side="right")
@@ -124,10 +134,37 @@ def heldout_text(
     )
 
 
-def _synthetic_text(corpus: Corpus, tokenizer: Tokenizer, seq_len: int, count: int, levels: Levels) -> HeldoutText:
-    """Held-out rows of synthetic items; each item is a document."""
+def stretch_rows(corpus: Corpus, source: str, seq_len: int, stretch: Stretch) -> range:
+    """The rows of a stretch of a source's held-out text, counted from that text's begin.
+
+    A document belongs to the stretch in which it begins: stretches that meet share none. Raises BadInput when the
+    stretch has no row.
+    """
+    tokens = len(corpus.heldout(source))
+    problems = list(row_problems(source, seq_len, heldout=tokens))
+    if problems:
+        raise BadInput(problems)
+    whole = tokens // seq_len
+    first, last = (round(share * whole) for share in stretch)
+    if first:
+        ends = corpus.heldout_ends(source)
+        after = ends[np.searchsorted(ends, first * seq_len)]  # end of the document that reaches into the stretch
+        first = -(-int(after) // seq_len)
+    if first >= last:
+        raise BadInput(
+            f"source '{source}' has too little text or too few documents held out, {whole} rows of {seq_len} tokens, "
+            f"for a part of its own: rows {round(stretch[0] * whole) + 1} to {last} are one document or none. "
+            "Prepare more text, use a smaller seq_len, or leave out what needs the part (lr=shared)"
+        )
+    return range(first, last)
+
+
+def _synthetic_text(
+    corpus: Corpus, tokenizer: Tokenizer, seq_len: int, count: int, levels: Levels, first: int
+) -> HeldoutText:
+    """Held-out rows of synthetic items, from the row of number `first` on; each item is a document."""
     source = SyntheticRows(tokenizer, seq_len, corpus.seed, corpus.heldout_fraction, held_out=True)
-    rows = np.stack([source.row(index, levels) for index in range(count)])
+    rows = np.stack([source.row(first + index, levels) for index in range(count)])
     ends = np.cumsum(rows.reshape(-1) == END_OF_TEXT).reshape(rows.shape)
     # An end belongs to the item that it closes, and no item continues in the next row.
     items = ends - (rows == END_OF_TEXT) + np.arange(count)[:, None]

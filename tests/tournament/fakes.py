@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ray import tune
+from ray.tune import PlacementGroupFactory
 from ray.tune.schedulers import TrialScheduler
 
 from tournament.bracket import Bracket, Outcome, Run
@@ -106,9 +107,16 @@ class Together(TrialScheduler):
 class FakeTrial:
     """As much of a Tune trial as the scheduler looks at."""
 
-    def __init__(self, run, status="PENDING"):
-        self.run, self.status, self.is_saving = run, status, False
+    def __init__(self, run, status="PENDING", gpu=0.0, retries=0):
+        self.run, self.status, self.is_saving, self.retries = run, status, False, retries
         self.config = {"row": {"contestant": run.contestant, "seed": run.seed}}
+        self.placement_group_factory = PlacementGroupFactory([{"CPU": 1} | ({"GPU": gpu} if gpu else {})])
+
+    def set_config(self, config):
+        self.config = config
+
+    def should_recover(self):
+        return self.retries > 0
 
     def get_pickled_error(self):
         return KeyError("x")

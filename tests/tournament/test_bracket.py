@@ -6,6 +6,7 @@ import math
 import random
 
 import pytest
+from fakes import play_fake, random_outcome
 
 from tournament.bracket import Bracket, Outcome, Rules, Run
 
@@ -132,6 +133,13 @@ def test_when_all_fail_there_is_no_winner():
     bracket = _bracket("ab", [1])
     _report(bracket, *((n, 0, Outcome(None, failure="oom")) for n in "ab"))
     assert bracket.is_over() and bracket.winner() is None and bracket.waiting_for() == []
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_fewer_contestants_than_a_round_keeps_play_all_rounds(names):
+    bracket, rng = Bracket(Rules([5, 3, 1]), dict.fromkeys(names, 1.0)), random.Random(0)
+    play_fake(bracket, random_outcome(bracket, rng, worse=1.0), rng)
+    assert bracket.winner() == "a" and [len(round_.outcomes) for round_ in bracket.rounds] == [len(names)] * 3
 
 
 def test_ten_to_one_in_three_rounds():

@@ -8,7 +8,7 @@ from hamner.config.load import load_config
 from hamner.config.presets import CONTESTANTS, model_named
 from hamner.config.schema import ParameterGroup
 from tournament.bracket import Run
-from tournament.entrants import entrants, flops_per_token, read_league, run_name, sweep
+from tournament.entrants import alike, entrants, flops_per_token, read_league, run_name, sweep
 
 FILE = """
 [[contestant]]
@@ -21,7 +21,7 @@ parameter_groups = [{learning_rate_scale = 0.2, middle_layers = 2}, {learning_ra
 [[contestant]]
 name = "shallow"
 base = "v3"
-overrides = {num_layers = 2, attention = "differential", rope_theta = 5e4}
+overrides = {num_layers = 16, attention = "differential", rope_theta = 5e4}
 
 [[contestant]]
 name = "plain"
@@ -70,8 +70,41 @@ def test_rows_of_a_file_say_how_an_entrant_differs_from_its_base(tmp_path):
         ParameterGroup(learning_rate_scale=0.0, parameters="emb*"),
     )
     changed = {"num_layers": 2, "attention": "differential", "rope_theta": 5e4}
-    assert contestants["shallow"].model == model_named("v3", config.size).model_copy(update=changed)  # after shrinking
+    assert contestants["shallow"].model == model_named("v3", config.size).model_copy(update=changed)  # 16 ÷ 8 layers
     assert (contestants["plain"].seeds, contestants["plain"].learning_rate) == ((0, 1), None)
+
+
+@pytest.mark.mended("overrides were laid over the shrunk model")
+@pytest.mark.parametrize(("config", "layers"), [("rtx3090", 12), ("laptop", 3), ("smoke", 2)])
+def test_overrides_are_of_full_size_and_shrink_with_the_rest(config, layers):
+    rows = [
+        {"name": "deep", "base": "v01_dense_small", "overrides": {"num_layers": 12, "intermediate_size": 3072}},
+        {"name": "wide", "base": "v01_dense_small", "overrides": {"hidden_size": 1024}, "learning_rate": 6e-4},
+    ]
+    loaded = load_config(config, [], extra={"league": rows})
+    contestants, plain = entrants(loaded), model_named("v01_dense_small", loaded.size)
+    deep, wide = contestants["deep"].model, contestants["wide"].model
+    assert (deep.num_layers, deep.intermediate_size) == (layers, 2 * plain.intermediate_size)
+    assert (wide.hidden_size, wide.num_layers) == (2 * plain.hidden_size, plain.num_layers)
+    assert deep.num_layers < plain.num_layers or config == "smoke"  # 16 and 12 layers, an eighth: 2 and 1.5
+    assert contestants["wide"].learning_rate == 6e-4  # as in the config: lr_scale multiplies it like every other
+
+
+def test_entrants_that_differ_at_full_size_alone_are_said_to_be_alike():
+    rows = [
+        {"name": f"{layers}-{rate}", "base": "v3", "overrides": {"num_layers": layers}, "learning_rate": rate}
+        for layers, rate in ((8, 1e-3), (9, 1e-3), (8, 2e-3), (24, 1e-3))
+    ]
+    assert alike(entrants(_config(rows))) == [["8-0.001", "9-0.001"]]
+    assert alike(entrants(load_config("rtx3090", [], extra={"league": rows}))) == []
+
+
+@pytest.mark.mended("contested = keep without a second seed")
+def test_to_keep_who_is_contested_takes_a_second_seed():
+    rows = [V2, V2 | {"name": "y"}]
+    with pytest.raises(BadInput, match=r"contested = keep needs a second seed .* use seeds=2 or more"):
+        _config(rows, "contested=keep", "seeds=1")
+    assert len(entrants(_config(rows, "contested=keep", "seeds=2"))) == 2
 
 
 def test_a_league_of_ones_own_may_be_smaller_than_what_round_one_keeps(tmp_path):
@@ -96,6 +129,12 @@ def test_a_file_that_is_not_a_league_is_refused(tmp_path, text, message):
         _league(tmp_path, text)
 
 
+@pytest.mark.mended("a league file without a contestant")
+def test_a_league_file_without_a_contestant_is_refused(tmp_path):
+    with pytest.raises(BadInput, match=r"league\.toml: nobody enters. Give at least one \[\[contestant\]\]"):
+        _league(tmp_path, "contestant = []")
+
+
 def test_a_league_file_that_is_not_there_is_named():
     with pytest.raises(BadInput, match=r"/nowhere/l\.toml cannot be read"):
         read_league("/nowhere/l.toml")
@@ -112,7 +151,7 @@ V2 = {"name": "x", "base": "v2"}
         ({"overrides": {"num_layers": "two"}}, "'num_layers' = 'two'"),
         ({"overrides": {"num_layers": True}}, "'num_layers' = true"),
         ({"overrides": {"document_mask": 1}}, "'document_mask' = 1"),
-        ({"overrides": {"num_heads": 3}}, "x: num_heads 3 is not a multiple of num_kv_heads 2"),
+        ({"overrides": {"num_heads": 3}}, "x: num_heads 3 is not a multiple of num_kv_heads 4"),
         ({"overrides": {"max_seq_len": 32}}, "sequences of 64 tokens exceed the model's max_seq_len 32"),
         ({"overrides": {"vocab_size": 100}}, "vocab_size"),  # the tokenizer has more ids than that
         ({"seeds": [1, 1]}, "seeds = [1, 1] must be different"),
@@ -134,6 +173,19 @@ def test_an_impossible_row_is_refused_before_anything_starts(row, message):
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "..", ".", "data", "ray"])  # two are the league's own
 def test_a_name_that_cannot_be_a_folder_is_refused(name):
     assert len(_problems(V2 | {"name": name})) == 1
+
+
+@pytest.mark.mended("a contestant may be called bracket.json")
+@pytest.mark.parametrize(
+    "name", ["bracket.json", "standings.json", "resume.jsonl", "proposed_mix.toml", "x.JSON", "Data"]
+)
+def test_a_name_of_the_leagues_own_files_is_refused(name):
+    (problem,) = _problems(V2 | {"name": name})
+    assert f"contestant '{name}': the" in problem and "Use " in problem
+
+
+def test_a_name_with_dots_and_numbers_is_none_of_the_leagues_files():
+    assert list(entrants(_config([V2 | {"name": name} for name in ("v1.5", "v3-lr=1.e-4", "json")]))) != []
 
 
 def test_two_runs_never_share_a_folder():
@@ -215,7 +267,7 @@ def test_a_sweep_enters_each_setting_of_each_contestant():
         for name in ("v2", "v3")
         for text, rate in (("1e-4", 1e-4), ("3e-4", 3e-4))
     ]
-    rows = sweep(["num_layers=2,4", "learning_rate=1e-3", "num_heads=2"], ["v3"])
+    rows = sweep(["num_layers=16,32", "learning_rate=1e-3", "num_heads=2"], ["v3"])
     assert rows == [
         {
             "name": f"v3-num_layers={n}-learning_rate=1e-3-num_heads=2",
@@ -223,7 +275,7 @@ def test_a_sweep_enters_each_setting_of_each_contestant():
             "learning_rate": 1e-3,
             "overrides": {"num_layers": n, "num_heads": 2},
         }
-        for n in (2, 4)
+        for n in (16, 32)
     ]
     contestants = entrants(_config(rows))
     assert [(c.model.num_layers, c.model.num_heads, c.learning_rate) for c in contestants.values()] == [
@@ -256,6 +308,12 @@ def test_a_sweep_enters_each_setting_of_each_contestant():
 def test_a_sweep_of_an_unknown_key_or_value_is_refused(word, message):
     with pytest.raises(BadInput, match=message):
         sweep([word], ["v2"])
+
+
+@pytest.mark.mended("a key that is swept twice")
+def test_a_key_that_is_swept_twice_is_refused_with_its_values_in_one():
+    with pytest.raises(BadInput, match=r"given twice\. Give all values at once: --sweep learning_rate=1e-4,3e-4,1e-3"):
+        sweep(["learning_rate=1e-4,3e-4", "num_layers=8", "learning_rate=1e-3"], ["v3"])
 
 
 @pytest.mark.mended("newcomer: unknown keys inside lists of tables")

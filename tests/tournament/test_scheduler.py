@@ -248,3 +248,84 @@ def test_contestants_that_have_saved_for_a_stop_are_counted_and_the_others_not_s
     assert scheduler.choose_trial_to_run(tune) is None and tune.stopped == ["b"]
     assert scheduler.on_trial_result(tune, trials["a"], {"round": 0, "step": 7, "stopped": True}) == "STOP"
     assert scheduler._hooks.saved == {Run("a", 0): 7}
+
+
+@pytest.mark.mended("whether Tune starts a run again was read off the order of two of its lines")
+@pytest.mark.parametrize("status", ["RUNNING", "ERROR"])
+def test_a_run_that_tune_starts_again_has_not_failed(status):
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = _trials(a=status, b="RUNNING")
+    trials["a"].retries = 1
+    scheduler, _ = _scheduler(bracket, trials)
+    scheduler.on_trial_error(FakeTune(), trials["a"])
+    assert bracket.failure(0, "a") is None
+
+
+@pytest.mark.parametrize(("status", "retries"), [("RUNNING", 0), ("PENDING", 1)])
+def test_a_run_that_crashed_too_often_or_could_not_start_has_failed(status, retries):
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = _trials(a=status, b="RUNNING")
+    trials["a"].retries = retries
+    scheduler, _ = _scheduler(bracket, trials)
+    scheduler.on_trial_error(FakeTune(), trials["a"])
+    assert bracket.failure(0, "a").failure == "error"
+
+
+@pytest.mark.mended("a paused run that does not fit on the card holds up smaller ones")
+def test_while_a_paused_run_waits_for_its_part_of_the_card_a_smaller_one_starts():
+    names = ["large", "same", "small", "smaller"]
+    bracket = Bracket(Rules([4, 1]), dict.fromkeys([*names, "out"], 1.0))
+    for number, name in enumerate(bracket.flops):
+        bracket.report(Run(name, 0), 0, Outcome(1.0 + number))
+    shares = dict(zip(names, (0.6, 0.6, 0.3, 0.2), strict=True))
+    trials = {name: FakeTrial(Run(name, 0), "PAUSED", gpu=share) for name, share in shares.items()}
+    hooks = Hooks({Run(n, 0): cost for n, cost in shares.items()}, lambda *_: {}, lambda *_: None, lambda *_: None)
+    scheduler = EliminationScheduler(bracket, hooks)
+    named = []
+    for trial in trials.values():
+        scheduler.on_trial_add(None, trial)
+    for _ in range(4):
+        trial = scheduler.choose_trial_to_run(FakeTune())
+        named.append(trial.run.contestant)
+        trial.status = "PENDING"  # as Tune marks it until its resources are free; here they never are
+    assert named == ["large", "small", "smaller", "large"]
+
+
+def test_a_search_that_was_paused_for_more_of_the_card_goes_on_with_its_search():
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = _trials(a="PAUSED", b="RUNNING")
+    trials["a"].config["row"]["round"] = -1
+    scheduler, _ = _scheduler(bracket, trials)
+    assert scheduler.choose_trial_to_run(FakeTune()).config["row"]["round"] == -1
+
+
+@pytest.mark.mended("a run inferred from a file whether it may go on")
+def test_a_run_is_told_its_round_and_the_rows_to_look_at_when_it_is_started():
+    """Two contestants whose documents say little: more held-out rows are asked for."""
+    bracket = Bracket(
+        Rules([1, 1], rows=8, max_factor=4), dict.fromkeys("ab", 1.0), {name: {0: 0, 1: 0} for name in "ab"}
+    )
+    trials = {run: FakeTrial(run, "RUNNING") for run in (Run("a", 0), Run("b", 0), Run("a", 1), Run("b", 1))}
+    hooks = Hooks(dict.fromkeys(trials, 1.0), lambda *_: {}, lambda *_: None, lambda *_: None)
+    scheduler, tune = EliminationScheduler(bracket, hooks), FakeTune()
+    for trial in trials.values():
+        scheduler.on_trial_add(None, trial)
+    answers = []
+    for number, (run, trial) in enumerate(trials.items()):
+        nats = [9.0, 1.0] if run.contestant == "a" else [1.0, 9.0]
+        outcome = {
+            "heldout_loss": 5.0 + 0.01 * number,
+            "rows": 8,
+            "documents": {"s": {"share": 1.0, "tokens": [4] * 8, "nats": nats * 4}},
+        }
+        answers.append(
+            scheduler.on_trial_result(tune, trial, {"round": 0, "round_done": True, "outcome": json.dumps(outcome)})
+        )
+        trial.status = "PAUSED"
+    assert bracket.rounds[0].factor == 2 and bracket.round == 0
+    assert answers == ["PAUSE"] * 4  # also the last, which would go on into round 2
+    for _ in trials:
+        trial = scheduler.choose_trial_to_run(tune)
+        row = trial.config["row"]
+        assert (row["round"], row["factor"], row["waiting"]) == (0, 2, False)
+        trial.status = "RUNNING"

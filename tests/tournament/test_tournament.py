@@ -421,7 +421,7 @@ def test_a_league_file_and_a_sweep_say_who_enters(tmp_path, capsys):
         [[contestant]]
         name = "deep"
         base = "v01_dense_small"
-        overrides = { num_layers = 4 }
+        overrides = { num_layers = 32 }
         [[contestant]]
         name = "plain"
         base = "v01_dense_small"
@@ -446,6 +446,28 @@ def test_few_contestants_that_are_named_one_by_one_play(names, capsys):
     assert list(_planned(capsys, *words)) == sorted(names)
 
 
+def test_the_plan_shows_what_each_row_of_a_league_is_after_shrinking(tmp_path, capsys):
+    from tournament.run import main
+
+    league = tmp_path / "mine.toml"
+    league.write_text("""
+        contestant = [
+            { name = "deep", base = "v01_dense_small", overrides = { num_layers = 32 }, learning_rate = 1e-4 },
+            { name = "plain", base = "v05_moe_small" },
+            { name = "plainer", base = "v05_moe_small", overrides = { num_layers = 13 } },
+        ]
+    """)
+    keys = ("layers", "width", "heads", "kv_heads", "mlp_width", "experts", "learning_rate")
+    rows = {name: tuple(row[key] for key in keys) for name, row in _planned(capsys, "--league", str(league)).items()}
+    assert rows["deep"] == (4, 64, 4, 2, 192, 1, pytest.approx(1e-3))  # lr_scale is 10
+    assert rows["plain"] == rows["plainer"] == (2, 64, 4, 2, 128, 8, pytest.approx(3e-3))
+    assert main(["--config", "smoke", "--plan", "--league", str(league)]) == 0
+    told = capsys.readouterr().out
+    cells = next(line for line in told.splitlines() if "deep" in line).split("│")
+    assert [cell.strip() for cell in cells[1:-1]] == ["deep", "4", "64", "4 / 2", "192", "1", "0.001"]
+    assert "plain, plainer: the same model and rate after size.divide = 8" in told
+
+
 @pytest.mark.mended("--plan of three contestants prints rounds of ten")
 def test_the_plan_of_three_contestants_has_rounds_of_three(tmp_path, capsys):
     from tournament.run import main
@@ -461,7 +483,7 @@ def test_the_plan_says_what_certainty_costs(capsys):
     assert main(["--config", "rtx3090", "--plan"]) == 0
     told = capsys.readouterr().out
     for words in (
-        "learning-rate round, 300 steps a try",
+        "learning-rate round, 500 steps a try",
         "round 1: 10 contestants × 2 seeds, 10,000 steps in all, about ",
         "round 2: 5 contestants × 3 seeds, 17,500 steps in all, about ",  # the third from step 0
         "round 3: 3 contestants × 4 seeds, 28,500 steps in all, about ",

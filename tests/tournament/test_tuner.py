@@ -25,6 +25,7 @@ from tournament.tuner import (
     first_rounds,
     play_rounds,
     preload_environment,
+    use_first_processes,
 )
 
 
@@ -78,6 +79,22 @@ def test_a_large_machine_preloads_nothing(max_cores, is_loaded):
     """Ray starts a process a core."""
     variables = preload_environment({"runtime_env": {"env_vars": {"A": "1"}}}, "cpu", max_cores)
     assert variables["A"] == "1" and ("RAY_preload_python_modules" in variables) == is_loaded
+
+
+@pytest.mark.mended("a Ray that keeps the variables of its trials elsewhere")
+@pytest.mark.parametrize("name", ["DEFAULT_ENV_VARS", "ENV_VARS_TO_PROPAGATE"])
+def test_another_ray_costs_seconds_and_not_the_league(monkeypatch, name):
+    from ray.tune.execution import class_cache
+
+    for each in ("DEFAULT_ENV_VARS", "ENV_VARS_TO_PROPAGATE"):
+        monkeypatch.setattr(class_cache, each, {"A"} if each.startswith("ENV") else {"A": "1"})
+    monkeypatch.delattr(class_cache, name)
+    use_first_processes()
+    monkeypatch.undo()
+    monkeypatch.setattr(class_cache, "DEFAULT_ENV_VARS", {"A": "1"})
+    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", {"B"})
+    use_first_processes()
+    assert not class_cache.DEFAULT_ENV_VARS and not class_cache.ENV_VARS_TO_PROPAGATE
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

@@ -1,12 +1,15 @@
 """Held-out loss by document, by rows and by mix: the same sums, and one word for what is no number."""
 
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
 
+from hamner.config.errors import BadInput
 from hamner.config.schema import Compute, ModelConfig
-from hamner.evaluation.heldout import HeldoutResult, HeldoutText, MixResult, evaluate_rows, evaluate_text
+from hamner.evaluation.heldout import HeldoutResult, HeldoutText, MixResult, evaluate_rows, evaluate_text, stretch_rows
 from hamner.evaluation.statistics import mix_loss
 from hamner.model.loss import token_losses
 from hamner.model.transformer import build
@@ -71,3 +74,38 @@ def test_a_loss_that_is_not_a_number_says_so(nats):
     bad, good = HeldoutResult([1.0, nats], [5, 5], 4.0), HeldoutResult([2.0], [5], 4.0)
     assert good.is_finite and not bad.is_finite
     assert not MixResult({"a": good, "b": bad}, {"a": 0.5, "b": 0.5}).is_finite
+
+
+class _HeldOut:
+    """As much of a corpus as a stretch of its held-out text needs: documents of these lengths."""
+
+    def __init__(self, lengths):
+        self.ends = np.cumsum(lengths)
+
+    def heldout(self, source):
+        return np.zeros(self.ends[-1], dtype=np.uint16)
+
+    def heldout_ends(self, source):
+        return self.ends
+
+
+def _documents(corpus, rows, seq_len):
+    places = [row * seq_len + place for row in rows for place in range(seq_len)]
+    return set(np.searchsorted(corpus.ends, places, side="right").tolist())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_stretches_of_the_held_out_text_that_meet_share_no_document(seed):
+    rng = random.Random(seed)
+    corpus = _HeldOut([rng.randrange(1, 200) for _ in range(rng.randrange(40, 90))])
+    ranking, probe = (stretch_rows(corpus, "s", 16, stretch) for stretch in ((0.0, 0.8), (0.8, 1.0)))
+    whole = len(stretch_rows(corpus, "s", 16, (0.0, 1.0)))
+    assert whole == corpus.ends[-1] // 16 and len(ranking) == round(0.8 * whole)
+    assert probe.stop == whole and 0.2 * whole - 200 / 16 - 2 <= len(probe) <= 0.2 * whole + 1
+    assert not _documents(corpus, ranking, 16) & _documents(corpus, probe, 16)
+
+
+@pytest.mark.parametrize("lengths", [[3200], [2400, 800], [20]])
+def test_a_stretch_without_a_document_of_its_own_is_refused_with_the_way_out(lengths):
+    with pytest.raises(BadInput, match=r"source 's' .*(Prepare more text|prepare more text)"):
+        stretch_rows(_HeldOut(lengths), "s", 16, (0.8, 1.0))

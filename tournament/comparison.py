@@ -1,0 +1,163 @@
+"""Two leagues side by side: settings that differ, places and losses of each contestant, agreement of their orders.
+
+In: config.json and standings.json of two leagues. Out: tables and lines. Losses of different sizes or texts are not
+compared with each other, only the orders they make.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hamner.config.errors import BadInput
+from hamner.runs.files import read_json_as
+from hamner.runs.folders import changed_leaves, run_folder
+from hamner.runs.tables import Column, fitted_table
+from tournament.agreement import FEWEST, agreement, pair_groups
+
+LONGEST_VALUE = 60  # characters of a setting
+UNSET = "–"
+UNREAD = "curriculum."  # keys of a config that say nothing about a league
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a contestant ended."""
+
+    rank: int  # over the whole league: by the round it came to, there by its rank
+    round: int  # the last it played
+    loss: float | None  # at that round's end, nats per token; None where it failed
+    status: str
+
+
+@dataclass(frozen=True)
+class LeagueResult:
+    """One league as its files tell it."""
+
+    name: str
+    config: Mapping[str, Any]
+    places: Mapping[str, Place]
+    losses: list[dict[str, float]]  # of each decided round: contestant -> held-out loss, of those that have one
+
+
+def read_league_result(results: Path, name: str) -> LeagueResult:
+    """Raises BadInput for a run that is not there, is broken or has not decided a round."""
+    folder = run_folder(results, "tournament", name)
+    if not folder.is_dir():
+        raise BadInput(f"{results / 'tournament'} has no run '{name}': give two of its folders, or --results DIR")
+    config = read_json_as(folder / "config.json", lambda document: document["config"])
+    if not (folder / "standings.json").is_file():
+        raise BadInput(f"run '{name}' has decided no round yet: compare it once round 1 is over")
+    rounds = read_json_as(folder / "standings.json", lambda document: [r["standings"] for r in document["rounds"]])
+    return read_json_as(folder / "standings.json", lambda _: _result(name, config, rounds))
+
+
+def _result(name: str, config: Mapping[str, Any], rounds: list[list[dict[str, Any]]]) -> LeagueResult:
+    places: dict[str, Place] = {}
+    for index, rows in reversed(list(enumerate(rounds))):
+        for row in sorted(rows, key=lambda row: row["rank"]):
+            if row["contestant"] not in places:
+                places[row["contestant"]] = Place(len(places) + 1, index + 1, row["heldout_loss"], row["status"])
+    losses = [{r["contestant"]: r["heldout_loss"] for r in rows if r["heldout_loss"] is not None} for rows in rounds]
+    return LeagueResult(name, config, places, losses)
+
+
+def comparison_report(console: Console, one: LeagueResult, other: LeagueResult) -> list[Table | str]:
+    """What is printed: settings first, then the outcome, then how far the orders agree."""
+    changes = list(changed_leaves(one.config, other.config))
+    unread = [key for key, _, _ in changes if key.startswith(UNREAD)]
+    changes = [change for change in changes if change[0] not in unread]
+    parts: list[Table | str] = [_settings(console, one, other, changes) if changes else "the same settings"]
+    if unread:
+        parts.append(f"and {len(unread)} of the curriculum, which no league reads")
+    parts.append(_outcome(console, one, other))
+    parts += list(_agreement_lines(one, other))
+    return parts
+
+
+def _settings(console: Console, one: LeagueResult, other: LeagueResult, changes: list[tuple[str, Any, Any]]) -> Table:
+    cells = [[key, _value(before), _value(now)] for key, before, now in changes]
+    columns = (
+        Column("key", justify="left", may_wrap=True),
+        Column(one.name, justify="left", may_wrap=True),
+        Column(other.name if other.name != one.name else f"{other.name} (again)", justify="left", may_wrap=True),
+    )
+    return fitted_table(console, columns, cells, title="settings that differ")
+
+
+def _value(value: Any) -> str:
+    """A setting as JSON, cut where it is long."""
+    text = UNSET if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _outcome(console: Console, one: LeagueResult, other: LeagueResult) -> Table:
+    names = [*one.places, *(name for name in other.places if name not in one.places)]
+    cells = []
+    for name in names:
+        a, b = one.places.get(name), other.places.get(name)
+        moved = f"{a.rank - b.rank:+d}" if a and b and a.rank != b.rank else "=" if a and b else UNSET
+        cells.append([name, *_place_cells(a), *_place_cells(b), moved])
+    columns = (
+        Column("contestant", justify="left", may_wrap=True),
+        Column(f"in {one.name}", justify="left", may_wrap=True),
+        Column("loss", 1),
+        Column(f"in {other.name}", justify="left", may_wrap=True),
+        Column("loss there", 1),
+        Column("moved", 2),
+    )
+    captions = [
+        ("loss", "loss: held out, nats per token, at the end of the last round played"),
+        ("moved", "moved: places up (+) or down"),
+    ]
+    return fitted_table(console, columns, cells, title="outcome", captions=captions)
+
+
+def _place_cells(place: Place | None) -> list[str]:
+    if place is None:
+        return [UNSET, UNSET]
+    how = "winner" if place.status == "winner" else f"out in round {place.round}"
+    if place.loss is None:
+        how = f"{place.status} in round {place.round}"
+    elif place.status == "advanced":
+        how = f"in after round {place.round}"
+    return [f"{place.rank}. {how}", UNSET if place.loss is None else f"{place.loss:.4f}"]
+
+
+def _agreement_lines(one: LeagueResult, other: LeagueResult) -> Iterator[str]:
+    """How far the orders of the same contestants agree, round by round, and over all."""
+    for index, (first, second) in enumerate(zip(one.losses, other.losses, strict=False)):
+        names = [name for name in first if name in second]
+        a, b = [first[name] for name in names], [second[name] for name in names]
+        found = agreement(a, b)
+        if found is None:
+            if index == 0:
+                yield f"round 1: {len(names)} contestants in both; from {FEWEST} on their orders can be compared"
+            continue
+        yield (
+            f"round {index + 1}: Kendall's τ = {found.tau:.2f} (95 %: {found.low:.2f} to {found.high:.2f}), "
+            f"{found.contestants} contestants"
+        )
+        if index == 0:
+            yield from _pair_lines(one, other, a, b)
+    names = [name for name in one.places if name in other.places]
+    ranks = [[float(league.places[name].rank) for name in names] for league in (one, other)]
+    if overall := agreement(*ranks):
+        yield (
+            f"final order: Kendall's τ = {overall.tau:.2f} (95 %: {overall.low:.2f} to {overall.high:.2f}), "
+            f"{overall.contestants} contestants"
+        )
+
+
+def _pair_lines(one: LeagueResult, other: LeagueResult, a: list[float], b: list[float]) -> Iterator[str]:
+    for group in pair_groups(a, b):
+        yield (
+            f"  pairs {group.least:.3f} to {group.most:.3f} nats apart in {one.name} keep their order in {other.name} "
+            f"in {100 * group.kept / group.pairs:.0f} % ({group.kept} of {group.pairs})"
+        )
