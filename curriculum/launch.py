@@ -35,7 +35,7 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.runs import cli
 from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, resume_command, write_config
+from hamner.runs.folders import open_run, resume_command, step_folders, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.ray_session import leave
 from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
@@ -239,7 +239,7 @@ def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -
         if is_new:
             write_config(run.folder, config, run.facts)
         corpus = _prepare_text(console, run)
-        if is_new or not any((run.folder / "checkpoints").glob("step_*")):  # else stages were planned at each border
+        if is_new or not step_folders(run.folder / "checkpoints"):  # else stages were planned at each border
             problems = plan_stages(console, run.folder, run.stages, config, corpus, has_plan=False)
             if problems and not allow_thin:
                 raise BadInput(problems)

@@ -23,7 +23,7 @@ from hamner.config.errors import BadInput
 from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json, read_json_as, write_json
-from hamner.runs.folders import changed_leaves, now
+from hamner.runs.folders import changed_leaves, now, step_folders
 
 # Beginnings of keys that change no number of a run, beside the order in which workers and threads add. A cap changes
 # none either as long as it rises: no stage that is over was longer.
@@ -162,4 +162,4 @@ def _checked_step(
 
 def newest_step(folder: Path) -> int:
     """The step of the newest checkpoint by its name; 0 without one."""
-    return max((int(path.name[5:]) for path in (folder / "checkpoints").glob("step_*")), default=0)
+    return max((int(path.name[5:]) for path in step_folders(folder / "checkpoints")), default=0)

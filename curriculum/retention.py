@@ -7,6 +7,7 @@ from pathlib import Path
 
 from curriculum.place import Place
 from hamner.config.schema import Curriculum
+from hamner.runs.folders import step_folders
 from hamner.training import checkpoint
 
 
@@ -29,7 +30,7 @@ def pruning(place: Place, step: int, settings: Curriculum) -> Callable[[Path], N
     def prune(folder: Path) -> None:
         regular = {
             path.name
-            for path in folder.glob("step_*")
+            for path in step_folders(folder)
             if settings.keep_every and int(path.name.removeprefix("step_")) % settings.keep_every == 0
         }
         checkpoint.prune(

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from hamner.config.checks import mix_problems
-from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.config.schema import Curriculum, Strict
 from hamner.data.synthetic_rows import level_problems
 
@@ -208,8 +208,9 @@ def stage_index(word: str, stages: Sequence[Stage] = FLAT) -> int:
     names = [stage.name for stage in stages]
     if word in names:
         return names.index(word)
-    if word.isdecimal() and 1 <= int(word) <= len(stages):
+    if word.isdecimal() and len(word) < 5 and 1 <= int(word) <= len(stages):
         return int(word) - 1
     known = ", ".join(f"{number} {name}" for number, name in enumerate(names, start=1))
     hint = did_you_mean(word, names) if not word.lstrip("-").isdigit() else ""
-    raise BadInput(f"unknown stage '{word}'; " + (hint if hint.startswith("did") else f"the stages are {known}"))
+    way_out = hint if hint.startswith("did") else f"the stages are {known}"
+    raise BadInput(f"unknown stage '{shortened(word)}'; {way_out}")

@@ -27,7 +27,7 @@ def _free_port() -> int:
 @pytest.fixture
 def head(tmp_path):
     """A head of our own; only RAY_ADDRESS (and the token mode Ray may want) is told to the submitter."""
-    port, dashboard = _free_port(), _free_port()
+    port, dashboard, agent = _free_port(), _free_port(), _free_port()
     temporary = Path(tempfile.mkdtemp(prefix="ray"))  # short: Ray's sockets live below it
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "HAMNER_"))} | {"PATH": BIN}
     process = subprocess.Popen(
@@ -39,6 +39,7 @@ def head(tmp_path):
             "--num-cpus=2",
             f"--port={port}",
             f"--dashboard-port={dashboard}",
+            f"--dashboard-agent-listen-port={agent}",  # where another head has the default one, no job is ever started
             f"--temp-dir={temporary}",
             "--disable-usage-stats",
         ],

@@ -34,18 +34,25 @@ class Rules:
     mode: Literal["sync", "async"] = "sync"
     rows: int = 0  # held-out rows at first
     max_factor: int = 1  # ... doubled up to this many times as many, while other text could change a cut
+    shadow: int = 0  # the best of each cut that train on, ranked apart
 
 
 class Bracket:
     """The course of one tournament."""
 
     def __init__(
-        self, rules: Rules, flops: Mapping[str, float], seeds: Mapping[str, Mapping[int, int]] | None = None
+        self,
+        rules: Rules,
+        flops: Mapping[str, float],
+        seeds: Mapping[str, Mapping[int, int]] | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """flops: per token, of each contestant, in the order of entering.
 
         seeds: of each contestant, seed index -> 0-based round from which on it competes; left out: one seed each.
+        judge: what contestants of a round are ranked by once all are in; None: their held-out loss.
         """
+        self._judge = judge
         self.rules, self.flops = rules, dict(flops)
         self.seeds = {name: dict((seeds or {}).get(name, {0: 0})) for name in flops}
         # rounds in which a seed joins: each needs a Tuner of its own
@@ -54,7 +61,9 @@ class Bracket:
 
     def _set_rounds(self, rounds: list[Round]) -> None:
         self.rounds = rounds
-        self._tables = Tables(rounds, self.flops, self.seeds)
+        judge = self._judge
+        scores = None if judge is None else lambda index: judge(self, index)
+        self._tables = Tables(rounds, self.flops, self.seeds, self.rules.shadow, scores)
         self._changed([])
 
     def _changed(self, rounds: Iterable[int], names: Iterable[str] = ()) -> None:
@@ -77,7 +86,7 @@ class Bracket:
         return list(self._tables.standing(index, name).runs)
 
     def runs(self, index: int) -> list[Run]:
-        """The runs of a round. One that failed plays no further round."""
+        """The runs of a round, shadows last. One that failed plays no further round."""
         return list(self._tables.of(index).runs)
 
     def next_round(self, run: Run) -> int | None:
@@ -109,7 +118,8 @@ class Bracket:
         if self._is_over or run in self._tables.failures:
             return True
         if self._still_in is None:
-            self._still_in = frozenset(self._tables.of(self.round).standings)
+            table = self._tables.of(self.round)
+            self._still_in = frozenset((*table.standings, *table.shadows))
         return run.contestant not in self._still_in
 
     def is_over(self) -> bool:
@@ -138,6 +148,17 @@ class Bracket:
     def ranking(self, index: int) -> list[str]:
         """Contestants of a round that have come to its end or failed, best first."""
         return list(self._tables.of(index).ranking)
+
+    def is_judged(self, index: int) -> bool:
+        """Whether a round is ranked by what the judge says, and not by held-out losses."""
+        return self._tables.of(index).is_judged
+
+    def shadows(self, index: int) -> dict[str, list[float]]:
+        """Contestants that were cut before this round and train on: the losses of their seeds at its end so far.
+
+        A round is decided when they are in too, and never by what they bring.
+        """
+        return {name: list(standing.losses.values()) for name, standing in self._tables.of(index).shadows.items()}
 
     def best(self, index: int) -> list[str]:
         """The best of a round, as many as it keeps, of those that did not fail."""
@@ -232,7 +253,8 @@ class Bracket:
         if new or is_final:
             round_.survivors += new
             round_.is_decided |= is_final
-            self._changed([index + 1] if index + 1 < len(self.rounds) else [])
+            later = len(self.rounds) if is_final and self.rules.shadow else min(index + 2, len(self.rounds))
+            self._changed(range(index + 1, later))
 
     def _settle(self, index: int) -> bool:
         """Keep early who is certain; when a round is complete, request more rows or decide it. True when decided."""
@@ -251,7 +273,7 @@ class Bracket:
     def _certain(self, index: int) -> list[str]:
         """Contestants that are among the best whatever the others bring."""
         table = self._tables.of(index)
-        if index + 1 in self._starts or not table.is_balanced:
+        if index + 1 in self._starts or not table.is_balanced or self._judge:
             return []  # another Tuner plays the next round; or means still move with what the others bring
         cut = len(table.standings) - self.rules.keep[index]
         certain = table.ranking[: max(0, len(table.ranking) - cut)]
@@ -355,3 +377,7 @@ class Bracket:
         if seeds != self.seeds:
             raise ValueError("other seeds")
         self._set_rounds(rounds)
+
+
+# (bracket, round) -> score of each contestant, the lowest is best; it may read rounds and flops, not the ranking
+Judge = Callable[[Bracket, int], Mapping[str, float]]

@@ -27,7 +27,7 @@ def disk_gib(contestants: Mapping[str, Contestant], config: Config) -> float:
     left_of_one = WEIGHT_BYTES / CHECKPOINT_BYTES if league.keep_eliminated == "weights" else 0.0
     ends = []
     for index in range(len(league.keep)):
-        stay = league.keep[index - 1] if index and league.contested == "cut" else len(largest)
+        stay = league.keep[index - 1] + league.shadow * index if index and league.contested == "cut" else len(largest)
         runs = [name for name in largest[:stay] for joined in contestants[name].schedule.values() if joined <= index]
         out = [name for name in largest[stay:] for joined in contestants[name].schedule.values() if joined < index]
         ends.append(sum(size[name] for name in runs) + left_of_one * sum(size[name] for name in out))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 from hamner.config.attention_kinds import ATTENTION_KINDS
 from hamner.config.checks import mix_problems
 from hamner.config.cost import training_flops_per_token
-from hamner.config.errors import BadInput, Problems, did_you_mean
+from hamner.config.errors import BadInput, Problems, did_you_mean, shortened
 from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict, Tournament
@@ -56,6 +55,10 @@ def entrants(config: Config) -> dict[str, Contestant]:
     problems = Problems()
     repeated = sorted({name for name in names if names.count(name) > 1})
     problems.lines += [f"contestant '{name}' is entered twice" for name in repeated]
+    if league.reference and league.reference not in names:
+        problems.lines.append(
+            f"tournament.reference '{league.reference}' does not play; {did_you_mean(league.reference, names)}"
+        )
     if league.keep[0] >= len(names) and not league.league:
         problems.lines.append(
             f"round 1 keeps {league.keep[0]} of {len(names)} contestants; it must cut at least one. "
@@ -203,13 +206,14 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
             raise BadInput(f"--sweep {word}: write KEY=VALUE,VALUE with one of these keys; {did_you_mean(key, known)}")
         try:
             axes.append([(key, text, json.loads(text)) for text in values.split(",")])
-        except ValueError:
+        except (ValueError, RecursionError):
             axes.append([(key, values, None)])
         kinds = (bool,) if key == "document_mask" else (int, float)
-        if not all(type(value) in kinds and math.isfinite(value) for _, _, value in axes[-1]):
+        if not all(type(value) in kinds and abs(value) < 2**53 for _, _, value in axes[-1]):
             kind = "true or false" if bool in kinds else "a number"
             raise BadInput(
-                f"--sweep {word}: each value must be {kind}, as in --sweep {key}=VALUE,VALUE without brackets"
+                f"--sweep {shortened(word)}: each value must be {kind}, as in --sweep {key}=VALUE,VALUE without "
+                "brackets"
             )
     rows: list[dict[str, Any]] = []
     for name in names:

@@ -197,8 +197,15 @@ def _say_stopped(league: League, interrupt: Interrupted) -> None:
 
 
 def _print_result(console: Console, folder: Path, *, with_rounds: bool = True) -> int:
-    """Print how the league ended, after its rounds where they were not printed just now; returns exit code 0."""
+    """Print how the league ended, after its rounds where they were not printed just now; returns exit code 0.
+
+    Where a contestant that was cut ended better than the winner, that is the first line.
+    """
     from tournament.standings_table import ending_table, round_report
+
+    early = read_json_as(folder / "standings.json", lambda document: document.get("cut_too_early"))
+    if early:
+        console.print(early, style="yellow", soft_wrap=True, highlight=False)
 
     def report(document: dict[str, Any]) -> list[Table | Text]:
         rounds = range(len(document["rounds"])) if with_rounds else ()

@@ -15,11 +15,12 @@ from rich.console import Console
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.runs.files import read_json_as, write_json
-from hamner.runs.folders import next_attempt
+from hamner.runs.folders import next_attempt, step_folders
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name
+from tournament.looking_ahead import forecast_losses
 from tournament.standings import standings, write_winner
 from tournament.standings_table import show_round
 from tournament.timing import wall_clock_breakdown
@@ -44,9 +45,11 @@ class League:
                 rows,
                 # an annealed copy is gone by the time more rows are asked for
                 max_factor=1 if settings.cooldown or settings.mode == "async" else settings.more_rows,
+                shadow=settings.shadow,
             ),
             flops_per_token(config, self.contestants),
             {name: contestant.schedule for name, contestant in self.contestants.items()},
+            (lambda bracket, index: forecast_losses(config, bracket, index)) if settings.judge == "forecast" else None,
         )
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
@@ -78,7 +81,7 @@ class League:
         self._prune_checkpoints()
         self.attempt = next_attempt(self.folder)
         checkpoints = {
-            self.name(run): max((self.folder / self.name(run) / "checkpoints").glob("step_*"), default=None)
+            self.name(run): max(step_folders(self.folder / self.name(run) / "checkpoints"), default=None)
             for run in self.bracket.runs(self.bracket.round)
         }
         if not any(checkpoints.values()) and not self.rates and not path.is_file():
@@ -161,10 +164,12 @@ class League:
     def _prune_checkpoints(self) -> None:
         """Of contestants that are out keep the weights, or nothing."""
         bracket = self.bracket
-        alive = {bracket.winner()} if bracket.is_over() else set(bracket.contestants(bracket.round))
+        alive: set[str | None] = {*bracket.contestants(bracket.round), *bracket.shadows(bracket.round)}
+        if bracket.is_over():
+            alive = {bracket.winner()}
         runs = [Run(name, seed) for name in bracket.flops if name not in alive for seed in bracket.seeds[name]]
         for run in runs:
-            for folder in (self.folder / self.name(run) / "checkpoints").glob("step_*"):
+            for folder in step_folders(self.folder / self.name(run) / "checkpoints"):
                 if self.config.tournament.keep_eliminated == "nothing":
                     shutil.rmtree(folder, ignore_errors=True)
                 else:

@@ -223,6 +223,9 @@ def _cost_lines(config: Config) -> list[str]:
         tries = (len(FIRST_POWERS), len(FIRST_POWERS) + MAX_MOVES)
         least, most_tries = (count * steps * len(flops) * step for count in tries)
         lines.append(f"learning-rate round, {steps} steps a try: {_flop(least)} to {_flop(most_tries)}")
+    if league.shadow:
+        steps = _shadow_steps(config, contestants, entering)
+        lines.append(f"shadow = {league.shadow}: the best of each cut train on, {steps:,} steps, {_flop(steps * step)}")
     lines.append(f"disk: up to {disk_gib(contestants, config):.1f} GiB of checkpoints at one moment")
     return lines
 
@@ -238,6 +241,15 @@ def _round_lines(
         for index, (count, steps) in enumerate(zip(entering, runs, strict=True))
     ]
     return [*lines, f"the rounds: {sum(runs):,} steps, about {_flop(sum(runs) * step)}"]
+
+
+def _shadow_steps(config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int]) -> int:
+    """Optimizer steps of the runs that train on after each cut, with the seeds they were cut with."""
+    league, total = config.tournament, 0.0
+    for cut, (count, keep) in enumerate(zip(entering, league.keep, strict=True)):
+        runs = min(league.shadow, max(0, count - keep)) * _mean_seeds(contestants, cut)
+        total += runs * sum(league.steps[cut + 1 :])
+    return round(total)
 
 
 def _run_steps(config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int]) -> list[int]:

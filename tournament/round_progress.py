@@ -6,11 +6,14 @@ Plain numbers, no torch. Losses are in nats per token, held-out ones from tourna
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tournament.budget import Budget
+
+EARLY_LOOKS = 3  # before the first of a run's evenly spaced ones
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,22 @@ class RoundProgress:
 
     def is_grid_due(self, step: int, budget: Budget, evaluations_per_round: int) -> bool:
         """Return whether the held-out loss of the curve is measured at this step."""
-        return math.floor(self.share_of_round(step, budget) * evaluations_per_round + 1e-9) >= len(self.grid)
+        share = self.share_of_round(step, budget) + 1e-9
+        return bisect_right(self._looks(budget, evaluations_per_round), share) >= len(self.grid)
+
+    def _looks(self, budget: Budget, evaluations_per_round: int) -> list[float]:
+        """Return the shares of the round at which the loss is measured, rising.
+
+        Evenly spaced; a run's first round has further ones at halves of the first, since a curve falls fastest there.
+        """
+        looks = [place / evaluations_per_round for place in range(1, evaluations_per_round + 1)]
+        if self.first_step == 0:
+            looks = [looks[0] / 2**halvings for halvings in range(EARLY_LOOKS, 0, -1)] + looks
+        if budget.seconds:
+            return looks
+        assert self.round is not None
+        length = budget.steps[self.round] - self.first_step
+        return sorted({math.ceil(share * length - 1e-9) / length for share in looks}) if length > 0 else looks
 
     def result(self, step: int, tokens: int, tokens_per_step: int, flops_per_token: float) -> dict[str, Any]:
         """Return the fields of bracket.Outcome that the round's end brought; the caller adds facts of its own."""

@@ -7,9 +7,9 @@ change of the round makes a new one, and the standings of contestants that it do
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from tournament.document_errors import Documents
 from tournament.outcome import CONTESTANT_FAILURES, Outcome, Round, Run, is_pending
@@ -58,11 +58,22 @@ def _failure(reported: list[Outcome]) -> Outcome | None:
 class RoundTable:
     """One round as it stands. Its lists are shared: to hand them on, copy them."""
 
-    def __init__(self, standings: Mapping[str, Standing], flops: Mapping[str, float]) -> None:
-        """standings: of the round's contestants, in the order of entering."""
-        self.standings, self._flops = standings, flops
-        self.runs = [run for standing in standings.values() for run in standing.runs]
-        self.pending = {run for standing in standings.values() for run in standing.pending}
+    def __init__(
+        self,
+        standings: Mapping[str, Standing],
+        flops: Mapping[str, float],
+        shadows: Mapping[str, Standing],
+        judge: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
+        """standings: of the round's contestants, in the order of entering. shadows: of those that are out, apart.
+
+        judge: scores that contestants are ranked by instead of losses, once none is pending.
+        """
+        self._judge = judge
+        self.standings, self.shadows, self._flops = standings, shadows, flops
+        everybody = [*standings.values(), *shadows.values()]
+        self.runs = [run for standing in everybody for run in standing.runs]
+        self.pending = {run for standing in everybody for run in standing.pending}
         self.complete = [name for name, standing in standings.items() if not standing.pending]
 
     @cached_property
@@ -79,9 +90,26 @@ class RoundTable:
         return losses
 
     @cached_property
+    def _scores(self) -> Mapping[str, float]:
+        """What the judge says of all with a loss; empty where there is none, or it cannot say it of each."""
+        if self._judge is None or self.pending:
+            return {}
+        scores = self._judge()
+        return scores if set(self._with_losses) <= scores.keys() else {}
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the ranking is by the judge's scores."""
+        return bool(self._scores)
+
+    @cached_property
     def ranking(self) -> list[str]:
         """Contestants that have come to the round's end or failed, best first; ties by FLOPs per token, then name."""
-        return sorted(self.complete, key=lambda name: (self.losses[name], self._flops[name], name))
+        scores = {
+            name: self._scores.get(name, loss) if self.standings[name].losses else loss
+            for name, loss in self.losses.items()
+        }
+        return sorted(self.complete, key=lambda name: (scores[name], self._flops[name], name))
 
     @cached_property
     def finishers(self) -> list[str]:
@@ -106,10 +134,19 @@ class Tables:
     """The tables of all rounds, each made when it is asked for and dropped at a change."""
 
     def __init__(
-        self, rounds: Sequence[Round], flops: Mapping[str, float], seeds: Mapping[str, Mapping[int, int]]
+        self,
+        rounds: Sequence[Round],
+        flops: Mapping[str, float],
+        seeds: Mapping[str, Mapping[int, int]],
+        shadow: int = 0,
+        judge: Callable[[int], Mapping[str, float]] | None = None,
     ) -> None:
-        """seeds: of each contestant, seed index -> round from which on it competes."""
+        """seeds: of each contestant, seed index -> round from which on it competes. shadow: as in Rules.
+
+        judge: round -> what its contestants are ranked by, if not their losses.
+        """
         self._rounds, self._flops, self._seeds = rounds, flops, seeds
+        self._shadow, self._judge = shadow, judge
         self.failures: dict[Run, int] = {}  # first round in which a run failed
         for index, round_ in enumerate(rounds):
             for run, outcome in round_.outcomes.items():
@@ -149,6 +186,23 @@ class Tables:
             admitted = set(self._rounds[index - 1].survivors) if index else self._flops.keys()
             names = [name for name in self._flops if name in admitted]
             table = self._tables[index] = RoundTable(
-                {name: standings.get(name) or self.standing(index, name) for name in names}, self._flops
+                {name: standings.get(name) or self.standing(index, name) for name in names},
+                self._flops,
+                self._shadows(index),
+                None if self._judge is None else partial(self._judge, index),
             )
         return table
+
+    def _shadows(self, index: int) -> dict[str, Standing]:
+        """The best of each cut before a round, with the seeds they were cut with."""
+        round_, shadows = self._rounds[index], {}
+        for cut in range(index if self._shadow else 0):
+            earlier = self._rounds[cut]
+            if not earlier.is_decided:
+                break
+            out = [name for name in self.of(cut).finishers if name not in set(earlier.survivors)]
+            for name in out[: self._shadow]:
+                runs = [Run(name, seed) for seed, joined in self._seeds[name].items() if joined <= cut]
+                alive = [run for run in runs if not self.has_failed_before(index, run)]
+                shadows[name] = Standing.of(alive, round_.outcomes, round_.factor)
+        return shadows

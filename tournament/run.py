@@ -1,7 +1,7 @@
 """Command `tournament`: contestants, elimination rounds, one winner; or what that would cost (--plan).
 
     tournament [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
-               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME]
+               [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
 
@@ -21,7 +21,6 @@ from hamner.runs.cli import Parser, add_run_options, read_config, run_command, w
 
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
-    "tournament --plan seeds=2                      # what the league would cost with two seeds each; nothing starts",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",
     "tournament --resume --name first               # continue that league from its last checkpoints",
 )
@@ -41,12 +40,18 @@ def parser() -> Parser:
     )
     options.add_argument("--only", metavar="NAME", action="append", default=[], help="enter this one alone; repeatable")
     options.add_argument(
-        "--mixes", metavar="N", type=whole_number(2), help="enter one model with so many mixes of the sources"
+        "--mixes", metavar="N", type=whole_number(2, 10_000), help="enter one model with so many mixes of the sources"
     )
     options.add_argument(
         "--target", metavar="SOURCE=SHARE,...", help="with --mixes: the mix whose held-out loss they are ranked on"
     )
     options.add_argument("--model", metavar="NAME", help="with --mixes: a contestant, v2 or v3 (default: v3)")
+    options.add_argument(
+        "--shadow",
+        metavar="N",
+        type=whole_number(0),
+        help="let the N best of each cut train on, ranked apart, to see whether the cut erred",
+    )
     options.add_argument("--plan", action="store_true", help="print what the league would cost, and stop")
     options.add_argument(
         "--simulate",
@@ -115,7 +120,13 @@ def _like_folder(options: argparse.Namespace) -> Path | None:
 
 
 def _entry_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings of the tournament that --mixes, --league, --sweep and --only stand for."""
+    """Settings of the tournament that --shadow, --mixes, --league, --sweep and --only stand for."""
+    shadow = {} if options.shadow is None else {"shadow": options.shadow}
+    return shadow | _entrants(options)
+
+
+def _entrants(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings that --mixes, --league, --sweep and --only stand for."""
     if options.mixes or options.target or options.model:
         return _mix_settings(options)
     if not (options.league or options.sweep or options.only):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from hamner.config.cost import count_parameters
 from hamner.config.schema import Config
 from hamner.runs.files import write_json
 from hamner.runs.folders import FINISHED, now
+from tournament import looking_ahead
 from tournament.bracket import Bracket, Outcome
 from tournament.budget import probe_steps, reference_end
 from tournament.entrants import Contestant, run_name
@@ -48,6 +50,7 @@ def standings(
         "seed": config.seed,
         "winner": bracket.winner(),
         "winner_verdict": None,
+        "cut_too_early": looking_ahead.cut_too_early(bracket),
         "rounds": rounds,
     }
     if bracket.winner() is not None:
@@ -91,11 +94,17 @@ def _round(config: Config, bracket: Bracket, contestants: Mapping[str, Contestan
         "keep": league.keep[index],
         "compared_with": bracket.last_survivor(index),
         "budget": league.budget,
+        "judge": "forecast" if bracket.is_judged(index) else "heldout_loss",
         "seed_sd": noise.sd,
         "seed_df": noise.df,
         "shared_seed_sd": noise.shared_sd,
         "equal_flops": costs["flops"],
         "equal_seconds": costs["seconds"],
+        "shadows": [
+            {"contestant": name, "heldout_loss": mean(losses) if losses else None, "losses": losses}
+            for name, losses in bracket.shadows(index).items()
+        ],
+        "ahead": looking_ahead.look_ahead(config, bracket, index, is_exclusive=is_exclusive),
         **({"cut_differs_without_cooldown": set(uncooled) != set(bracket.best(index))} if uncooled else {}),
         "text_problems": bracket.text_problems(index),
         "standings": rows,

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hamner.runs.tables import Column, fitted_table
+from tournament.looking_ahead import ahead_table
 from tournament.odds import odds_in_words
 
 STYLES = {"winner": "bold green", "advanced": "green", "eliminated": "dim"}
@@ -51,7 +52,7 @@ def round_report(console: Console, document: Mapping[str, Any], index: int) -> l
         styles=[STYLES.get(row["status"], OTHER_STYLE) for row in rows],
     )
     reasons = [Text(f"  {row['contestant']}: {row['status']}: {row['reason']}") for row in rows if row["reason"]]
-    return [table, *reasons]
+    return [table, *reasons, *ahead_table(console, round_row.get("ahead", {}))]
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -112,6 +113,13 @@ def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
     if ratios:
         early = ": early training" if min(ratios) < 1 else ""
         lines.append(("", f"tokens per parameter: {min(ratios):.2f} to {max(ratios):.2f}{early}"))
+    trained_on = [f"{row['contestant']} {_number(row['heldout_loss'])}" for row in round_row.get("shadows", [])]
+    if trained_on:
+        lines.append(("", f"out, but trained on beside the league: {', '.join(trained_on)}"))
+    if round_row.get("judge") == "forecast":
+        lines.append(
+            ("", "ranked by the loss forecast at the horizon (judge = forecast), not by the loss in this table")
+        )
     if "cut_differs_without_cooldown" in round_row:
         others = "other contestants" if round_row["cut_differs_without_cooldown"] else "the same contestants"
         lines.append(("", f"ranked after a cooldown; without it {others} would be in"))

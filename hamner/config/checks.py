@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from hamner.config.errors import did_you_mean
+from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.horizon import read_horizon
 from hamner.config.schema import SOURCE_NAMES, Config, Curriculum, Tournament
 
+FEWEST_EVALUATIONS = 4  # a round, for forecasts
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -143,6 +145,19 @@ def _league_problems(config: Config) -> Iterator[str]:
             f"tournament.lr_probe_steps {league.lr_probe_steps} is under three times "
             f"tournament.warmup_steps {league.warmup_steps}: too short to compare rates"
         )
+    if league.judge == "forecast" and league.mode == "async":
+        yield "tournament.judge = forecast compares curves of a whole round: use mode=sync, or judge=heldout_loss"
+    if league.judge == "forecast" and league.evaluations_per_round < FEWEST_EVALUATIONS:
+        yield (
+            f"tournament.judge = forecast with evaluations_per_round {league.evaluations_per_round}: curves of fewer "
+            f"than {FEWEST_EVALUATIONS} looks a round are not forecast; give more"
+        )
+    if league.shadow and league.mode == "async":
+        yield "tournament.shadow needs cuts that are made once: use mode=sync, or shadow=0"
+    try:
+        read_horizon(league.horizon)
+    except BadInput as error:
+        yield from error.problems
     if league.league and league.contestants:
         yield "tournament.contestants and tournament.league both say who enters: leave one of them out"
 

@@ -9,6 +9,8 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+LONGEST_SHOWN = 80  # letters of a value in a message
+
 
 class BadInput(ValueError):
     """Input of the user is wrong. `problems` holds one line each: what is wrong, the value, the way out."""
@@ -36,6 +38,11 @@ class Problems:
         """Raise one BadInput with all problems, each once, if there are any."""
         if self.lines:
             raise BadInput(list(dict.fromkeys(self.lines)))
+
+
+def shortened(text: str) -> str:
+    """A text for a message: of a long one its beginning, and how long it is."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 20]}… ({len(text)} letters)"
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from hamner.config.errors import did_you_mean
+from hamner.config.errors import did_you_mean, shortened
 
 RENAMED_KEYS = {  # old: new, in the same section
     "micro_batches": "gradient_accumulation_steps",
@@ -97,7 +97,7 @@ def as_typed(value: Any) -> str:
         return f"[{','.join(map(as_typed, value))}]"
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}={as_typed(inner)}' for key, inner in value.items())}}}"
-    return repr(value)
+    return repr(value if not isinstance(value, str) else shortened(value))
 
 
 def _place(

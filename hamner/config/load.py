@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hamner.config.checks import relation_problems
-from hamner.config.errors import BadInput, Problems, did_you_mean
+from hamner.config.errors import BadInput, Problems, did_you_mean, shortened
 from hamner.config.explain import COMMAND_LINE, RENAMED_KEYS, explain_all, key_hint
 from hamner.config.schema import Config, Strict
-from hamner.config.toml_file import read_toml
+from hamner.config.toml_file import parse_toml, read_toml
 
 S = TypeVar("S", bound=Strict)
 __all__ = ["RENAMED_KEYS", "check_overrides", "config_names", "key_names", "leaves", "load_config", "parse"]
@@ -43,8 +43,8 @@ def load_config(
     extra: settings of that section that no word can hold, such as the rows of a league.
     """
     values, problems = _read_file(name_or_path), Problems()
-    if extra:
-        values.setdefault(section, {}).update(extra)
+    if extra and isinstance(values.setdefault(section, {}), dict):  # else it is refused below
+        values[section].update(extra)
     words = _lay_over(values, overrides, section, problems)
     config, removed = _validated(values, name_or_path, words, problems)
     problems.lines += [line for line in relation_problems(config) if not any(_is_about(key, line) for key in removed)]
@@ -145,7 +145,7 @@ def _read_file(name_or_path: str) -> dict[str, Any]:
         return read_toml(path)
     try:
         return dict(json.loads(path.read_text(encoding="utf-8-sig"))["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path} is not the config.json of a run: {type(error).__name__} {error}") from None
 
 
@@ -162,9 +162,11 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
     if len(matches) > 1:
         raise BadInput(f"'{key}' in '{word}' is ambiguous: write one of {', '.join(matches)}")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        value = parse_toml(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word such as path=builtin is a string
+    except ValueError as error:
+        raise BadInput(f"'{key}' in '{shortened(word)}': {error}; give another value") from None
     return matches[0].split("."), value
 
 

@@ -158,6 +158,12 @@ class Tournament(Strict):
     more_rows: int = Field(4, gt=0, le=1000)  # [times] eval_sequences at most, where other text could change a cut
     lr: Literal["probe", "shared"] = "probe"  # a learning rate for each contestant, or one for all
     lr_probe_steps: int = Field(0, ge=0)  # [steps] 0: a fifth of round 1, at least 3 warmups
+    # what ranks and cuts: the loss at the round's end, or the one forecast at the horizon
+    judge: Literal["heldout_loss", "forecast"] = "heldout_loss"
+    # how far the winner will be trained, '28M tokens' or '48h'; empty: the league's own end
+    horizon: str = ""
+    shadow: int = Field(0, ge=0)  # [contestants] best of each cut that train on, ranked apart, to see whether it erred
+    reference: str = ""  # contestant that compute multipliers are relative to; empty: v02_dense_medium, else the first
     cooldown: float = Field(0.0, ge=0, lt=0.5)  # [share] of a round over which a copy is annealed and ranked
     batch_size: int = Field(16, gt=0)  # [rows] read by one optimizer step
     gradient_accumulation_steps: int = Field(1, gt=0)  # [parts] that one batch is computed in

@@ -31,9 +31,21 @@ def read_toml(path: Path) -> dict[str, Any]:
     if problem:
         raise BadInput(f"{path} {problem}: save it as plain UTF-8")
     try:
-        return tomllib.loads(data.decode("utf-8"))
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(data.decode("utf-8"))
+    except ValueError as error:
         raise BadInput(f"{path} is not valid TOML: {error}") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The values of TOML. Raises ValueError for what is none, and for numbers and nesting beyond what can be read."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # Python's own, for a number of thousands of digits
+        raise ValueError("a number in it has thousands of digits") from None
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
 
 
 def is_text(word: str) -> bool:

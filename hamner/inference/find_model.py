@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.runs.files import read_json
-from hamner.runs.folders import results_folder, runs
+from hamner.runs.folders import results_folder, runs, step_folders
 
 if TYPE_CHECKING:
     from hamner.data.tokenizer import Tokenizer
@@ -96,7 +96,7 @@ def _no_model(folder: Path) -> str:
 
 def _how_to_talk(league: Path) -> str:
     """How to talk to a league's winner, or to its other contestants."""
-    names = sorted(path.parent.name for path in league.glob("*/checkpoints") if any(path.glob("step_*")))
+    names = sorted(path.parent.name for path in league.glob("*/checkpoints") if step_folders(path))
     try:
         winner = str(read_json(league / "winner.json")["contestant"])
     except (BadInput, KeyError, TypeError):

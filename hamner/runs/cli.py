@@ -9,6 +9,7 @@ once. This file keeps to that as well.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import math
 import os
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.config.toml_file import is_text
 from hamner.runs import output
 from hamner.runs.stopping import Interrupted, signals_raised
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from hamner.config.schema import Config
 
 PAGE = "docs/configuration.md"  # every key, its default, unit and meaning
+# of a path that somebody has named: too long, a loop, not a folder, shut
+PATH_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM)
+NOTHING_DONE = "use the same command again"
 RESUMABLE = "use --resume to continue from the last checkpoint"
 
 
@@ -230,12 +234,31 @@ def run_command(
         from hamner.runs.trouble import machine_trouble
 
         trouble = machine_trouble(error)
-        if trouble is None:
+        if trouble is not None:
+            output.print_error(f"error: trouble of this machine: {trouble}; {stopped}")
+            code = 1
+        elif error.errno in PATH_ERRORS and error.filename is not None:
+            place = shortened(os.fsencode(error.filename).decode(errors="backslashreplace"))
+            output.print_error(f"error: {place} cannot be used: {error.strerror}; name another path, or mend that one")
+            code = 2
+        else:
             raise
-        output.print_error(f"error: trouble of this machine: {trouble}; {stopped}")
-        code = 1
+    except RuntimeError as error:
+        line = _path_problem(error, sys.argv[1:] if arguments is None else arguments)
+        if not line:
+            raise
+        output.print_error(f"error: {line}")
+        code = 2
     sys.stdout.flush()  # what a full disk refuses is known here, not when the process ends
     return code
+
+
+def _path_problem(error: RuntimeError, words: Sequence[str]) -> str:
+    """The line of an error that pathlib raises for a path that cannot be; "" of any other error."""
+    if "home directory" in str(error):  # its words for a user it does not know
+        named = ", ".join(f"'{shortened(word)}'" for word in words if "~" in word) or "a path of the config"
+        return f"{named}: after ~ stands no user of this machine; write the whole path"
+    return f"{error}: name another path, or mend that one" if str(error).startswith("Symlink loop") else ""
 
 
 def _checked_words(words: Sequence[str]) -> Sequence[str]:
@@ -271,4 +294,4 @@ def run_verb(
             raise BadInput(f"unknown command '{words[0]}'; {did_you_mean(verb, list(verbs))}")
         return int(importlib.import_module(verbs[verb][0]).main(words[1:]))
 
-    return run_command(command, arguments)
+    return run_command(command, arguments, stopped=NOTHING_DONE)  # a command that has begun says its own way on

@@ -5,6 +5,7 @@ Data in: a path, and bytes, text or JSON values. Data out: files; from reading, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from hamner.config.cost import GIB
 from hamner.config.errors import BadInput
 
 T = TypeVar("T")
+LONGEST_NAME = 255  # bytes of a file's name
 
 
 @contextmanager
@@ -26,7 +28,10 @@ def replacing(path: Path) -> Iterator[Path]:
     It is not flushed to the disk, as write_bytes does: it survives a kill, not a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    name = f".{path.name}.{os.getpid()}.tmp"
+    if len(os.fsencode(name)) > LONGEST_NAME:  # where the name itself is just short enough
+        name = f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}.{os.getpid()}.tmp"
+    temporary = path.with_name(name)
     try:
         yield temporary
         temporary.replace(path)
@@ -63,10 +68,10 @@ def json_bytes(value: Any) -> bytes:
 def read_json(path: Path) -> Any:
     """The value a JSON file holds. Raises BadInput, with the path, for a file that is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # a person may have written it, with Windows' mark
     except FileNotFoundError:
         raise BadInput(f"no file {path}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise BadInput(f"{path} is broken: {error}") from None
 
 

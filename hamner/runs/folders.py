@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.checks import relation_problems
-from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json_as, write_json
@@ -44,17 +44,13 @@ def absolute(path: str, what: str) -> Path:
         resolved = Path(path).expanduser().resolve()
         resolved.exists()
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: an unknown user, or links in a circle
-        raise BadInput(f"{what} {_shortened(path)} cannot be used: {reason(error)}; name another path") from None
+        raise BadInput(f"{what} {shortened(path)} cannot be used: {reason(error)}; name another path") from None
     return resolved
 
 
 def reason(error: BaseException) -> str:
     """What the system says of an error, without the path, which the message names anyway."""
     return getattr(error, "strerror", None) or str(error)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} letters)"
 
 
 def home_folder() -> Path:
@@ -71,7 +67,7 @@ def run_folder(results: Path, kind: str, name: str) -> Path:
             "beginning with a letter or digit"
         )
     if len(name) > LONGEST_NAME:
-        raise BadInput(f"run name '{_shortened(name)}' is too long for a folder: use at most {LONGEST_NAME} letters")
+        raise BadInput(f"run name '{shortened(name)}' is too long for a folder: use at most {LONGEST_NAME} letters")
     return results / kind / name
 
 
@@ -107,6 +103,11 @@ def _written_time(path: Path, key: str) -> float:
 def now() -> str:
     """The time, as JSON files of runs name it."""
     return datetime.now(UTC).isoformat()
+
+
+def step_folders(checkpoints: Path) -> list[Path]:
+    """The folders step_NUMBER of a folder, in order; a copy beside them ("step_10 (copy)") is somebody else's."""
+    return sorted(path for path in checkpoints.glob("step_*") if path.name.removeprefix("step_").isdecimal())
 
 
 def next_attempt(folder: Path) -> int:

@@ -17,8 +17,8 @@ from hamner.runs.files import write_text
 
 # fmt: off
 NAMES = (
-    "ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOLCK", "ESTALE", "ENOTCONN", "ESHUTDOWN", "ETIMEDOUT",
-    "EHOSTDOWN", "EHOSTUNREACH", "ENODEV", "ENXIO", "EREMOTEIO", "ENOMEDIUM", "EUCLEAN",
+    "ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOLCK", "ESTALE", "ENOTCONN", "ESHUTDOWN",
+    "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENODEV", "ENXIO", "EREMOTEIO", "ENOMEDIUM", "EUCLEAN",
 )
 # fmt: on
 CODES = {code for name in NAMES if (code := getattr(errno, name, None)) is not None}

@@ -29,6 +29,7 @@ from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import CONFIG_FILE, Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json, write_json
+from hamner.runs.folders import step_folders
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
@@ -159,7 +160,7 @@ def newest(folder: Path, say: Callable[[str], None] = print, *, complete: bool =
 def _newest_first(folder: Path) -> list[Path]:
     """Return one folder for each step: the older one where the replacement of a step was interrupted."""
     paths = {path.name[1:].split(".")[0]: path for path in folder.glob(".step_*.old")}
-    paths |= {path.name: path for path in folder.glob("step_*")}
+    paths |= {path.name: path for path in step_folders(folder)}
     return [path for _, path in sorted(paths.items(), reverse=True)]
 
 

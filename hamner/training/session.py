@@ -37,6 +37,7 @@ from hamner.data.text_rows import training_rows
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.distributed import broadcast_object, rank, world_size
 from hamner.model.transformer import Hamner, build
+from hamner.runs.folders import step_folders
 from hamner.runs.resume_log import StepFile
 from hamner.training import checkpoint
 from hamner.training.checkpoint import Checkpoint
@@ -210,7 +211,7 @@ class Session:
         if self.rank == 0:
             checkpoint.put_back(self.checkpoints)  # first: below, names are compared
             newest = checkpoint.newest(self.checkpoints, self._say, complete=True)
-            paths = sorted(self.checkpoints.glob("step_*"))
+            paths = step_folders(self.checkpoints)
             name = newest.path.name if newest else "none" if paths and not may_restart else ""
             for path in paths if newest else ():
                 if path.name > name:

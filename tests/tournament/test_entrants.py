@@ -306,3 +306,12 @@ def test_the_learning_rate_has_one_name(tmp_path):
 def test_a_sweep_takes_finite_numbers(value):
     with pytest.raises(BadInput, match="must be a number"):
         sweep([f"learning_rate=1e-3,{value}"], ["v3"])
+
+
+@pytest.mark.mended("numbers and brackets without end in a sweep")
+@pytest.mark.parametrize("value", ["9" * 5000, "9" * 400, "[" * 3000])
+def test_a_sweep_of_what_no_number_can_be_is_refused(value):
+    with pytest.raises(BadInput) as error:
+        config = load_config("smoke", extra={"league": sweep([f"num_layers={value}"], ["v01_dense_small"])})
+        entrants(config)
+    assert len(str(error.value)) < 400

@@ -79,7 +79,7 @@ def test_the_loss_is_looked_at_on_a_grid_and_compared_at_equal_cost(league):
     ledger = _read(league / "bracket.json")["rounds"][0]["outcomes"]
     assert len(ledger) == 20
     for outcome in ledger:
-        assert [point[0] for point in outcome["facts"]["grid"]] == [0, 3, 5, 8, 10, 13, 15, 18, 20]
+        assert [point[0] for point in outcome["facts"]["grid"]] == [0, 1, 2, 3, 5, 8, 10, 13, 15, 18, 20]
 
 
 def test_only_the_winner_keeps_what_training_needs(league):

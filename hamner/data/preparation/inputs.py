@@ -160,8 +160,12 @@ def say_passed_over(inputs: dict[str, InputFiles], say: Callable[[str], None]) -
     """Say, a line a source, which files beside those that are read are not."""
     for name, files in inputs.items():
         if files.passed_over:
-            count = len(files.passed_over)
-            say(
-                f"{name}: {count} file{'s are' if count > 1 else ' is'} not read, for no reader knows the ending: "
-                f"{list_names(files.passed_over, files.folder)}"
-            )
+            unknown = [path for path in files.passed_over if path.is_file()]
+            others = [path for path in files.passed_over if path not in unknown]
+            for paths, why in (
+                (unknown, "for no reader knows the ending"),
+                (others, "for a link that leads nowhere, or a pipe, is no file"),
+            ):
+                if paths:
+                    what = f"{len(paths)} file{'s are' if len(paths) > 1 else ' is'} not read, {why}"
+                    say(f"{name}: {what}: {list_names(paths, files.folder)}")

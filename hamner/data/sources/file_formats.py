@@ -18,7 +18,7 @@ from hamner.config.errors import BadInput
 from hamner.data.sources.find_files import TABLE_SUFFIXES, TEXT_SUFFIXES, file_format, path_text
 from hamner.data.sources.json_values import json_records
 from hamner.data.sources.open_text import ByteStream, check_is_text, encoding_of, not_text, open_bytes
-from hamner.data.sources.records import Malformed
+from hamner.data.sources.records import Malformed, name_keys
 
 ROWS_AT_ONCE = 256  # of a parquet file: web pages of megabytes must not meet in memory
 
@@ -37,7 +37,7 @@ def file_records(path: Path, keys: Sequence[str]) -> Records:
         return
     with open_bytes(path) as stream:
         check_is_text(stream.head)
-        yield from _csv(stream, suffix) if suffix in TABLE_SUFFIXES else json_records(stream)
+        yield from _csv(stream, suffix, keys) if suffix in TABLE_SUFFIXES else json_records(stream)
         if stream.trailing:
             yield "", Malformed("bytes after the end of the compressed text"), stream.position
 
@@ -46,24 +46,34 @@ def _whole_text(path: Path) -> Any:
     """The record of a file that is one document."""
     try:
         with open_bytes(path) as stream:
+            check_is_text(stream.head)
             data = stream.file.read()
     except EOFError as error:
         return Malformed(f"cut short: {error}")
+    except OSError as error:
+        if error.errno is not None:  # the machine's, not what the file holds
+            raise
+        return Malformed(str(error))
     try:
         return {"text": data.decode(encoding_of(data[:4]))}
     except UnicodeDecodeError as error:
         return Malformed(not_text(error))
 
 
-def _csv(stream: ByteStream, suffix: str) -> Records:
-    """One record a row, with the keys of the first row."""
+def _csv(stream: ByteStream, suffix: str, wanted: Sequence[str]) -> Records:
+    """One record a row, with the keys of the first row. Raises OSError where two of those that are read are the same.
+
+    wanted: the keys that may be read.
+    """
     csv.field_size_limit(sys.maxsize)  # the module's own limit is 131,072 characters a cell
     text = io.TextIOWrapper(stream.file, encoding_of(stream.head), errors="surrogateescape", newline="")
     header = text.readline()
     delimiter = "\t" if suffix == ".tsv" else max(",;\t", key=header.count)
     if delimiter not in header:
         delimiter = "\x1f"  # of one column: its commas are part of the text, quoted or not
-    keys = next(csv.reader([header], delimiter=delimiter), [])
+    keys = [key.strip() for key in next(csv.reader([header], delimiter=delimiter), [])]
+    if twice := next((key for key in keys if key in wanted and keys.count(key) > 1), None):
+        raise OSError(f"it has {keys.count(twice)} columns '{twice}': rename all but one of them")
     rows = csv.reader(text, delimiter=delimiter, strict=True)  # else an open quote swallows all that follows
     while True:
         try:
@@ -118,8 +128,8 @@ def _columns(path: Path, names: list[str], keys: Sequence[str]) -> list[str]:
     if not columns:
         wanted = "'text'" if len(keys) <= 2 else f"'{keys[0]}' or '{keys[1]}'"
         raise BadInput(
-            f"{path_text(path)} has no column {wanted}; its columns: {', '.join(names)}; name the one that holds text "
-            "with data.text_field=COLUMN"
+            f"{path_text(path)} has no column {wanted}; its columns: {name_keys(names, str)}; name the one that "
+            "holds text with data.text_field=COLUMN"
         )
     return columns
 

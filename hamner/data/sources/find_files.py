@@ -51,7 +51,7 @@ def find_files(folder: Path) -> FoundFiles:
     paths: list[Path] = []
     passed_over: list[Path] = []
     has_samples = (folder / SAMPLES).is_file()
-    for path in sorted(_walk(folder)):
+    for path in sorted(walk(folder)):
         if _describes_data(path, folder, has_samples):
             continue
         is_readable = path.is_file() and file_format(path)[0]
@@ -60,8 +60,9 @@ def find_files(folder: Path) -> FoundFiles:
 
 
 def path_text(path: Path | str) -> str:
-    """A path for a message or a JSON file; a byte that is not UTF-8 is written as `\\xff`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path for a message or a JSON file; a byte that is not UTF-8, or no sign, is written as `\\xff`."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def list_names(paths: Sequence[Path], folder: Path, most: int = 5) -> str:
@@ -79,8 +80,11 @@ def _describes_data(path: Path, folder: Path, has_samples: bool) -> bool:
     return has_samples and (place.name == "stats.json" or (place.parts[0] == "youtube" and not file_format(path)[0]))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, those of linked folders after the others, so that a folder keeps its own path."""
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, those of linked folders after the others, so that a folder keeps its own path.
+
+    Names that begin with a dot are passed over. Raises BadInput for a folder that may not be entered.
+    """
     visited: set[tuple[int, int]] = set()
     waiting = [folder]
     while waiting:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from hamner.data.sources.open_text import ByteStream, encoding_of
+from hamner.data.sources.open_text import ByteStream, encoding_of, not_text
 from hamner.data.sources.records import Malformed, is_message, is_message_list
 
 LONGEST_FIRST_LINE = 2**24  # of an array on one line, which is then read in pieces
@@ -102,14 +102,22 @@ def _line_records(lines: Iterable[Line], number: int, position: Callable[[], int
             try:
                 value = json.loads(piece)
             except (ValueError, RecursionError) as error:
-                reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-                yield f":{number}", Malformed(reason), position()
+                yield f":{number}", Malformed(_reason(error, piece)), position()
                 continue
             if _holds_records(value):
                 yield from ((f":{number}[{index}]", record, position()) for index, record in enumerate(value))
             else:
                 yield f":{number}", value, position()
         number += 1
+
+
+def _reason(error: ValueError | RecursionError, line: Line) -> str:
+    """Why a line is no record."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if (b"\0" if isinstance(line, bytes) else "\0") in line:  # type: ignore[operator]
+        return "NUL bytes, as a power cut leaves them"
+    return not_text(error) if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _holds_records(value: Any) -> bool:

@@ -15,7 +15,7 @@ from hamner.config.errors import BadInput
 from hamner.data.sources.file_formats import file_records
 from hamner.data.sources.find_files import READABLE, FoundFiles, find_files, list_names, path_text
 from hamner.data.sources.normalization import normalize
-from hamner.data.sources.records import Malformed
+from hamner.data.sources.records import Malformed, checked
 from hamner.data.sources.source import Document, Source, Tally
 
 TAKE_AWAY = "mend it or take it away, and run the same command again: what is read of the other files is kept"
@@ -39,6 +39,8 @@ def source_files(source: Source, folder: Path) -> FoundFiles:
         what = "no such folder" if not place.is_dir() else f"no {READABLE} there"
         if found.passed_over:
             what += f"; it holds {list_names(found.passed_over, place)}"
+        if place.is_dir() and any(path.name.startswith(".") for path in place.iterdir()):
+            what += "; names that begin with a dot are not data"
         raise BadInput(f"source '{source.name}' is missing: looked in {path_text(place)} ({what})")
     return found
 
@@ -95,6 +97,8 @@ def _document(source: Source, record: Any, text_field: str) -> Document | Malfor
             document.cut_from,
         )
         document.text.encode()
+        if document.messages:
+            checked(list(document.messages))  # again: control characters are no words
     except UnicodeEncodeError as error:
         sign = ord(document.text[error.start])
         return Malformed(f"not UTF-8 (byte 0x{sign & 0xFF:02x})" if 0xDC80 <= sign <= 0xDCFF else

@@ -6,13 +6,15 @@ file goes on after the end of what was compressed.
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import io
 import json
 import lzma
+import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,14 @@ BEGINNINGS = {
     b"PK\x03\x04": "zip",
     b"PAR1": "parquet",
     b"\xfd7zX": "xz",
+    b"BZh": "bzip2",
+    b"%PDF-": "PDF",
+}
+LFS_POINTER = b"version https://git-lfs"
+HEAD = 32  # bytes that tell what a file is
+STREAMS: dict[str, tuple[Callable[[], Any], bytes]] = {  # a decompressor for one stream, and how each begins
+    ".bz2": (bz2.BZ2Decompressor, b"BZh"),
+    ".xz": (lzma.LZMADecompressor, b"\xfd7zXZ\0"),
 }
 
 
@@ -68,6 +78,7 @@ class _Decompressed(io.RawIOBase):
             self.trailing, data = True, b""
         except (zlib.error, lzma.LZMAError) as error:
             raise OSError(str(error)) from None
+        self.trailing = self.trailing or getattr(self._inner, "trailing", False)
         self._has_data = self._has_data or bool(data)
         buffer[: len(data)] = data
         return len(data)
@@ -86,21 +97,59 @@ def open_bytes(path: Path) -> Iterator[ByteStream]:
         _, compressed = file_format(path)
         inner = _Decompressed(_decompressor(on_disk, compressed)) if compressed else None
         file = io.BufferedReader(stack.enter_context(inner), CHUNK) if inner else on_disk
-        yield ByteStream(file, file.peek(4)[:4], on_disk, inner)  # type: ignore[arg-type]
+        yield ByteStream(file, file.peek(HEAD)[:HEAD], on_disk, inner)  # type: ignore[arg-type]
 
 
 def _decompressor(file: IO[bytes], suffix: str) -> Any:
+    if not os.fstat(file.fileno()).st_size:
+        return io.BytesIO()  # no more than an empty file without compression is
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=file)
-    if suffix == ".xz":
-        return lzma.LZMAFile(file)
+    if suffix in STREAMS:
+        return _Streams(file, *STREAMS[suffix])
     import pyarrow  # a quarter of a second, which other files need not wait for
 
     return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), COMPRESSED_SUFFIXES[suffix])
 
 
+class _Streams:
+    """Compressed streams one after the other, as bzip2 and xz write them; zeros between and after them are padding."""
+
+    def __init__(self, file: IO[bytes], new: Callable[[], Any], beginning: bytes) -> None:
+        self._file, self._new, self._beginning = file, new, beginning
+        self._stream, self._rest = new(), b""
+        self.trailing = False
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, b"" at the end. Raises EOFError for a stream that is cut short."""
+        while not self.trailing:
+            if self._stream.eof and not self._next_stream():
+                return b""
+            piece = (self._rest or self._file.read(CHUNK)) if self._stream.needs_input else b""
+            if self._stream.needs_input and not piece:
+                raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+            self._rest = b""
+            if data := self._stream.decompress(piece, size):
+                return bytes(data)
+        return b""
+
+    def close(self) -> None:
+        """The file is closed by who opened it."""
+
+    def _next_stream(self) -> bool:
+        """Begin the stream after the one that has ended; False where there is none."""
+        rest = self._stream.unused_data.lstrip(b"\0")
+        while len(rest) < len(self._beginning) and (piece := self._file.read(CHUNK)):
+            rest = (rest + piece).lstrip(b"\0")
+        self.trailing = bool(rest) and not rest.startswith(self._beginning)
+        self._stream, self._rest = (self._new(), rest) if rest and not self.trailing else (self._stream, b"")
+        return bool(self._rest)
+
+
 def check_is_text(head: bytes) -> None:
     """Raises OSError for a file whose first bytes are those of a format that its name does not tell."""
+    if head.startswith(LFS_POINTER):
+        raise OSError("it is a pointer of git-lfs, not the file itself: get that with `git lfs pull`")
     for beginning, name in BEGINNINGS.items():
         if head.startswith(beginning):
             raise OSError(f"it is a {name} file: let its name end so, or unpack it")
@@ -110,7 +159,7 @@ def encoding_of(head: bytes) -> str:
     """The encoding of a text that begins with these bytes: by its byte order mark, or by where its zeros are."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
         return json.detect_encoding(head)
-    zeros = [byte == 0 for byte in head]
+    zeros = [byte == 0 for byte in head[:4]]
     patterns: dict[tuple[bool, ...], str] = {
         (False, True, False, True): "utf-16-le",
         (True, False, True, False): "utf-16-be",

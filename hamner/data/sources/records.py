@@ -7,7 +7,7 @@ has them; None for a record of no shape of a conversation. Raises ValueError wit
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ ASSISTANT_KEYS = ("output", "completion", "response", "answer", "assistant", "ta
 SYSTEM_KEYS = ("system", "system_prompt")
 CONVERSATION_KEYS = (*MESSAGE_KEYS, *USER_KEYS, *CONTEXT_KEYS, *ASSISTANT_KEYS, *SYSTEM_KEYS, "history")
 MOST_NAMED = 12  # keys in a message
+LONGEST_NAME = 40  # characters of one: of a table without headings the first row is taken for keys
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"  # signs without width, of which an empty turn may consist
 
 ROLE_NAMES = {role: role for role in ROLES} | {
     "developer": "system",
@@ -64,29 +66,41 @@ def no_shape(record: Any, wanted: str, *others: str) -> ValueError:
         return ValueError(f"no '{wanted}' in the record, which is a {json_type(record)}")
     if wanted in record:
         return ValueError(f"no '{wanted}' in the record: it is a {json_type(record[wanted])}")
-    keys = ", ".join(map(repr, list(record)[:MOST_NAMED])) + (", ..." if len(record) > MOST_NAMED else "")
     names = ", ".join(map(repr, (wanted, *others)))
-    return ValueError(f"{'none of' if others else 'no'} {names} in the record; its keys: {keys or 'none'}")
+    return ValueError(f"{'none of' if others else 'no'} {names} in the record; its keys: {name_keys(record)}")
+
+
+def name_keys(keys: Iterable[Any], write: Callable[[str], str] = repr) -> str:
+    """Keys for a message: the first ones, and of a long one its beginning. write: how one is written."""
+    names = [str(key) for key in keys]
+    shown = [write(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...") for name in names[:MOST_NAMED]]
+    return ", ".join([*shown, *(["..."] if len(names) > MOST_NAMED else [])]) or "none"
 
 
 def listed_messages(record: Any) -> Messages | None:
-    """The messages of a bare list, or of a list under one of MESSAGE_KEYS."""
+    """The messages of a bare list, or of a list under one of MESSAGE_KEYS.
+
+    Raises ValueError where lists under several of them differ.
+    """
     if is_message_list(record):
         return [_message(message) for message in record]
     if not isinstance(record, dict):
         return None
-    for key in MESSAGE_KEYS:
-        messages = _list_in_text(record.get(key))
-        if isinstance(messages, list):
-            return [*_system(record), *(_message(message) for message in messages)]
-    return None
+    lists = {key: value for key in MESSAGE_KEYS if isinstance(value := _list_in_text(record.get(key)), list)}
+    conversations = [[_message(message) for message in messages] for messages in lists.values()]
+    if any(messages != conversations[0] for messages in conversations):
+        raise ValueError(f"other messages under {' than under '.join(map(repr, lists))}: which are meant?")
+    return [*_system(record), *conversations[0]] if conversations else None
 
 
 def _list_in_text(value: Any) -> Any:
     """A list that is written as JSON in a string, as tables hold it; any other value unchanged."""
     if not isinstance(value, str) or not value.lstrip().startswith("["):
         return value
-    return json.loads(value)
+    try:
+        return json.loads(value)
+    except RecursionError:
+        raise ValueError("messages that are nested too deeply") from None
 
 
 def paired_messages(record: Any) -> Messages | None:
@@ -107,14 +121,25 @@ def paired_messages(record: Any) -> Messages | None:
     question, answer = record[users[0]], record[assistants[0]]
     if is_message_list(question) and is_message_list(answer):
         return [*_system(record), *map(_message, question), *map(_message, answer)]
-    contexts = [key for key in CONTEXT_KEYS if key not in users and isinstance(record.get(key), str)]
-    context = next((record[key].strip() for key in contexts if record[key].strip()), "")
+    context = next((text for key in CONTEXT_KEYS if key not in users and (text := _text_under(record, key))), "")
     if users[0] != "instruction" and context:
         raise ValueError(f"a text under 'input' or 'context' beside '{users[0]}': is it part of the question?")
-    question = "\n\n".join(text for text in (_content(question), context) if text)
+    question = "\n\n".join(text for text in (_text_under(record, users[0]), context) if text)
     if not question:
         raise ValueError(f"nothing under '{users[0]}'")
-    return [*_system(record), *_history(record), ("user", question), ("assistant", _content(answer))]
+    return [*_system(record), *_history(record), ("user", question), ("assistant", _text_under(record, assistants[0]))]
+
+
+def _text_under(record: dict[str, Any], key: str) -> str:
+    """The text under a key; "" where there is none. Raises ValueError for anything else, which would be lost."""
+    value = record.get(key)
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(text, str) for text in value):
+        raise ValueError(f"{len(value)} texts under '{key}': which is meant?")
+    if value is None or value == []:
+        return ""
+    if not isinstance(value, str | list):
+        raise ValueError(f"no text under '{key}': it is a {json_type(value)}")
+    return _content(value)
 
 
 def checked(messages: Messages) -> Messages:
@@ -122,31 +147,39 @@ def checked(messages: Messages) -> Messages:
     roles = [role for role, _ in messages]
     if "user" not in roles or "assistant" not in roles:
         raise ValueError("no turn of a user or of the assistant")
-    if any(role == "assistant" and not content.strip() for role, content in messages):
+    if any(role == "assistant" and is_blank(content) for role, content in messages):
         raise ValueError("an empty turn of the assistant, which would teach silence")
+    if any(role == "user" and is_blank(content) for role, content in messages):
+        raise ValueError("an empty turn of the user, which would teach to speak unasked")
     return messages
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen."""
+    return not text.strip().strip(INVISIBLE).strip()
 
 
 def _message(message: Any) -> tuple[str, str]:
     if not isinstance(message, dict):
-        raise ValueError("a message without role or content")
+        raise ValueError(f"a message without role or content: it is a {json_type(message)}")
     role = message.get("role", message.get("from"))
     content = message.get("content") if "content" in message else message.get("value")
-    name = _role(role)
     if message.get("tool_calls") or message.get("function_call"):
         raise ValueError("a call of a tool, which the chat template cannot hold")
-    return name, _content(content)
+    if role is None or not {"content", "value"} & message.keys():
+        raise ValueError(f"a message without role or content; its keys: {name_keys(message)}")
+    return _role(role), _content(content)
 
 
 def _role(role: Any) -> str:
     """The role's name in the template. A turn of a tool is refused: without it, the answer comes from nowhere."""
     if not isinstance(role, str):
-        raise ValueError("a message without role or content")
+        raise ValueError(f"a message without role or content: its role is a {json_type(role)}")
     word = role.strip().lower()
     if word in TOOL_ROLES:
         raise ValueError(f"a turn of a tool (role '{role}'), which the chat template cannot hold")
     if word not in ROLE_NAMES:
-        raise ValueError(f"unknown role '{role}'")
+        raise ValueError(f"unknown role {name_keys([role])}")
     return ROLE_NAMES[word]
 
 
@@ -156,7 +189,7 @@ def _content(content: Any) -> str:
         return content.strip()
     if isinstance(content, list) and content:
         return "\n".join(_part(part) for part in content).strip()
-    raise ValueError("a message without role or content")
+    raise ValueError(f"a message without role or content: its content is a {json_type(content)}")
 
 
 def _part(part: Any) -> str:
@@ -171,14 +204,15 @@ def _part(part: Any) -> str:
 
 def _system(record: dict[str, Any]) -> Messages:
     """The system prompt under a key of its own, if there is one."""
-    prompts = [record[key] for key in SYSTEM_KEYS if isinstance(record.get(key), str) and record[key].strip()]
-    return [("system", prompt.strip()) for prompt in prompts[:1]]
+    prompts = [text for key in SYSTEM_KEYS if (text := _text_under(record, key))]
+    return [("system", prompt) for prompt in prompts[:1]]
 
 
 def _history(record: dict[str, Any]) -> Messages:
     """Earlier exchanges of an Alpaca record: a list of [question, answer]."""
     turns: Messages = []
-    for pair in record.get("history") or []:
+    pairs = record.get("history") or []
+    for pair in pairs if isinstance(pairs, Sequence) else [pairs]:
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             raise ValueError("a 'history' that is not a list of [question, answer]")
         turns += [("user", _content(pair[0])), ("assistant", _content(pair[1]))]

@@ -13,7 +13,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
+from hamner.data.sources.find_files import COMPRESSED_SUFFIXES, path_text, walk
+
 SUFFIXES = (".vtt", ".srt")  # in any case
+PACKED = tuple(suffix + packed for suffix in SUFFIXES for packed in (*COMPRESSED_SUFFIXES, ".zip"))
 INFO = ".info.json"
 # What yt-dlp and others write beside or instead, and nothing here reads.
 OTHER_CAPTIONS = (".json3", ".srv1", ".srv2", ".srv3", ".ttml", ".dfxp", ".ass", ".ssa", ".sbv", ".smi", ".lrc", ".sub")
@@ -34,7 +37,21 @@ CODES = (
     "ckb cmn doi fil gom gsw haw hmn ilo kok kri lus mai mni nan nso sat sdp und yue "
 )
 LANGUAGES = frozenset(CODES.split())
-ENDING = re.compile(r"\.([a-z]{2,3})((?:-[A-Za-z0-9_]+)*)$")
+# ISO 639-2 and the names that players and editors write
+NAMES = (
+    "eng en ger de deu de fre fr fra fr spa es ita it por pt rus ru jpn ja chi zh "
+    "zho zh kor ko ara ar dut nl nld nl pol pl swe sv dan da nor no fin fi tur tr "
+    "cze cs ces cs hun hu gre el ell el heb he hin hi ukr uk rum ro ron ro english en "
+    "german de french fr spanish es italian it portuguese pt russian ru japanese ja "
+    "chinese zh korean ko arabic ar dutch nl polish pl swedish sv danish da norwegian no "
+    "finnish fi turkish tr czech cs hungarian hu greek el hebrew he hindi hi ukrainian uk romanian ro"
+)
+SAME_AS = dict(zip(NAMES.split()[::2], NAMES.split()[1::2], strict=True))
+REGION = r"(?:-[A-Za-z0-9_]+)*|_[A-Z]{2}|_[A-Z][a-z]{3}"  # en-US, zh-Hans, en-uYU-mmqFLq8; en_US
+KINDS = r"(?:\.(?:sdh|cc|hi|forced|default|auto))*"  # after the language: for whom, or how it was made
+COPY = r"(?: \(\d+\))?"  # what a browser or a file manager adds
+ENDING = re.compile(rf"\.([A-Za-z]{{2,10}})({REGION})({KINDS}){COPY}$")
+ROMAN = re.compile("[IVXLCDM]+")  # "vol.VI" is no Vietnamese
 
 
 @dataclass(frozen=True)
@@ -60,31 +77,43 @@ def caption_files(place: Path) -> list[Path]:
     """The caption files of a folder, and its info-jsons without one beside them; of a file, the file."""
     if place.is_file():
         return [place]
-    captions = sorted(path for path in place.rglob("*") if is_captions(path) and not path.is_dir())
+    paths = sorted(walk(place))
+    captions = [path for path in paths if is_captions(path) and (path.is_file() or path.is_symlink())]
     bases = {path.with_name(caption_stem(path)) for path in captions}
-    infos = sorted(place.rglob(f"*{INFO}"))
+    infos = [path for path in paths if path.name.endswith(INFO)]
     return [*captions, *(path for path in infos if path.with_name(path.name.removesuffix(INFO)) not in bases)]
 
 
 def other_caption_files(place: Path) -> list[Path]:
     """The files of a folder that hold captions in a format which is not read."""
-    names = (*OTHER_CAPTIONS, LIVE_CHAT)
-    return sorted(path for path in place.rglob("*") if path.name.lower().endswith(names)) if place.is_dir() else []
+    names = (*OTHER_CAPTIONS, *PACKED, LIVE_CHAT)
+    return sorted(path for path in walk(place) if path.name.lower().endswith(names)) if place.is_dir() else []
 
 
 def caption_stem(path: Path) -> str:
     """A caption file's name without language and ending."""
-    stem, language = path.name[: -len(path.suffix)], caption_language(path)
-    return stem.removesuffix(f".{language}") if language else stem
+    stem, match = path.name[: -len(path.suffix)], _ending(path)
+    return stem[: match.start()] if match else stem
 
 
 def caption_language(path: Path) -> str:
-    """The language that a caption file's name ends with, or ""."""
+    """The language that a caption file's name ends with, as YouTube writes it, or ""."""
+    match = _ending(path)
+    if match is None:
+        return ""
+    code = match[1].lower()
+    return SAME_AS.get(code, code) + match[2].replace("_", "-", 1 if match[2].startswith("_") else 0)
+
+
+def _ending(path: Path) -> re.Match[str] | None:
+    """What a caption file's name ends with from its language on; None for a name without one."""
     match = ENDING.search(path.name[: -len(path.suffix)])
-    return match[0][1:] if match and match[1] in LANGUAGES else ""
+    if match is None or (match[1] != match[1].lower() and ROMAN.fullmatch(match[1])):
+        return None
+    return match if match[1].lower() in LANGUAGES or match[1].lower() in SAME_AS else None
 
 
-def by_language(path: Path, wanted: str) -> tuple[int, str]:
+def by_language(path: Path, wanted: str) -> tuple[int, bool, str]:
     """Sorts the files of one video: first those in the wanted language itself, then those nearest to it."""
     language, base = caption_language(path), wanted.partition("-")[0]
     order = [wanted, f"{wanted}-orig", base, f"{base}-orig"]
@@ -92,7 +121,8 @@ def by_language(path: Path, wanted: str) -> tuple[int, str]:
         rank = order.index(language)
     else:
         rank = 4 if language.partition("-")[0] == base else 6 if language else 5
-    return rank, "" if path.suffix.lower() == ".vtt" else "other format"
+    is_special = bool((match := _ending(path)) and (match[3] or match[0].endswith(")")))
+    return rank, is_special, "" if path.suffix.lower() == ".vtt" else "other format"
 
 
 def videos_of(paths: Sequence[Path], fetched: AbstractSet[str]) -> dict[Path, Video]:
@@ -101,24 +131,31 @@ def videos_of(paths: Sequence[Path], fetched: AbstractSet[str]) -> dict[Path, Vi
     An id is one in `fetched`, or eleven characters as YouTube's are with which no file of another title begins or ends,
     since part 1 and part 2 of something are two videos. Without an id the whole name stands for it.
     """
-    stems = {path: caption_stem(path) for path in paths}
-    beginnings = {stem: match[1] for stem in stems.values() if (match := re.match(f"({YOUTUBE_ID})_.", stem))}
+    stems = {path: path_text(caption_stem(path)) for path in paths}
+    beginnings = {stem: match[1] for stem in stems.values() if (match := _id_at_the_beginning(stem))}
     endings = {stem: ending for stem in stems.values() if (ending := _id_at_the_end(stem))}
     counts = Counter([*beginnings.values(), *(video for _, video in endings.values())])
+    bracketed = {video for stem, (_, video) in endings.items() if "]" in stem}
     videos = {}
     for path, stem in stems.items():
         video, title = stem, stem.partition("_")[2] or stem
         if known := max((i for i in fetched if stem.startswith(f"{i}_")), key=len, default=""):
             video, title = known, stem[len(known) + 1 :]
-        elif stem in endings and (stem.endswith("]") or counts[endings[stem][1]] == 1):
+        elif stem in endings and ("]" in stem or counts[endings[stem][1]] == 1):
             title, video = endings[stem]
-        elif stem in beginnings and counts[beginnings[stem]] == 1:
-            video, title = beginnings[stem], stem[len(beginnings[stem]) + 1 :]
+        elif stem in beginnings and (counts[beginnings[stem]] == 1 or beginnings[stem] in bracketed):
+            video, title = beginnings[stem], stem[len(beginnings[stem]) :].removeprefix(" -").lstrip("_ ")
         videos[path] = Video(video, title.translate(FULL_WIDTH).strip(), caption_language(path))
     return videos
 
 
 def _id_at_the_end(stem: str) -> tuple[str, str] | None:
     """Title and id of a name as yt-dlp gives it by default, `<title> [<id>]`, or youtube-dl, `<title>-<id>`."""
-    match = re.fullmatch(rf"(.+)[ _]\[({YOUTUBE_ID})\]", stem) or re.fullmatch(rf"(.+)-({YOUTUBE_ID})", stem)
+    match = re.fullmatch(rf"(.+?)[ _]?\[({YOUTUBE_ID})\]{COPY}", stem) or re.fullmatch(rf"(.+)-({YOUTUBE_ID})", stem)
     return (match[1], match[2]) if match and LIKE_DRAWN.search(match[2]) else None
+
+
+def _id_at_the_beginning(stem: str) -> re.Match[str] | None:
+    """The match of a name that begins with an id: `<id>_<title>`, as download.py has it, or `<id> - <title>`."""
+    match = re.match(f"({YOUTUBE_ID})(_| - ).", stem)
+    return match if match and (match[2] == "_" or LIKE_DRAWN.search(match[1])) else None

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from hamner.config.errors import BadInput
+from hamner.data.sources.open_text import encoding_of
 
 TIMESTAMP = r"((?:\d+:)?\d{1,2}:\d{1,2})(?:[.,](\d{1,3}))?"
 TIMING = re.compile(rf"^\s*{TIMESTAMP}[ \t]*-->[ \t]*{TIMESTAMP}(.*)$")
@@ -44,9 +45,10 @@ def whole_text(path: Path, *, is_strict: bool = False) -> str:
 def _decoded(path: Path) -> str:
     try:
         data = path.read_bytes()
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        return data.decode(encoding_of(data[:4]))
     except UnicodeDecodeError as error:
-        raise BadInput(f"half-written, or not UTF-8 text: {error.reason} at byte {error.start}") from None
+        place = f"byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise BadInput(f"half-written, or not UTF-8 text: {place}; if it is whole, save it as UTF-8") from None
     except OSError as error:
         raise BadInput(f"cannot be read: {error.strerror}") from None
 

@@ -20,7 +20,7 @@ BRIDGE_SECONDS = 0.05  # a cue as short as this only moves lines up; a gap as sh
 ROLL_GAP_SECONDS = 0.5  # between the cues of a file that rolls with pauses, at most
 SAME_SECONDS = 0.1  # nobody says the same again after so short a time
 MIN_GROWING = 3  # cues of a file, and a quarter of them, before growing is not chance ("No", "No, I do not")
-TAG = re.compile(r"<([^>]*)>")
+TAG = re.compile(r"<(/?(?:[A-Za-z][^<>]*)?|[\d:.]+)>")  # "I <3 it, 2 > 1" has none
 TIME = re.compile(r"(?:(\d+):)?(\d\d):(\d\d\.\d{3})")
 
 

@@ -5,6 +5,7 @@ In: an address, or files on this disk. Out: OUT/youtube/*.vtt, *.srt, OUT/traini
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 from collections import Counter
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hamner.config.errors import BadInput
+from hamner.data.sources.find_files import path_text
 from hamner.data.youtube.caption_files import (
     Video,
     by_language,
@@ -39,7 +41,8 @@ def gather(target: str, folder: Path, language: str, sleep_seconds: float) -> It
     videos = videos_of([path for path in files if is_captions(path)], fetched_ids(folder))
     groups: dict[tuple[Path, str] | str, list[Path]] = {}
     for path, video in videos.items():  # a file without an id is a video of its own, whatever its name
-        groups.setdefault((path.parent, video.id) if video.id == caption_stem(path) else video.id, []).append(path)
+        has_no_id = video.id == path_text(caption_stem(path))
+        groups.setdefault((path.parent, video.id) if has_no_id else video.id, []).append(path)
     seen: set[str] = set()
     for paths in groups.values():
         for outcome in _copy_first(
@@ -79,14 +82,18 @@ def _copy(path: Path, video: Video, folder: Path, language: str) -> Outcome:
         if own and own.split("-")[0] != language.split("-")[0]:
             raise BadInput(f"captions in '{own}', not in '{language}' (--language chooses)")
         text, copy, name = whole_text(path), folder / path.name, video.id
-        if name == caption_stem(path):
+        if name == path_text(caption_stem(path)):
             copy = _free_or_same(copy, text)
-            name = caption_stem(copy)
-        if copy.is_file() and copy.read_text(encoding="utf-8") == text:
+            name = path_text(caption_stem(copy))
+        if _holds(copy, text):
             return Outcome(name)
         write_text(copy, text)
     except BadInput as error:
-        return Outcome(path.name, str(error))
+        return Outcome(path_text(path.name), str(error))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return Outcome(path_text(path.name), "its name is too long to be copied: rename it")
     return Outcome(name, how="copied")
 
 
@@ -95,7 +102,12 @@ def _free_or_same(path: Path, text: str) -> Path:
     stem = caption_stem(path)
     numbered = (f"{stem} ({number}){path.name.removeprefix(stem)}" for number in itertools.count(2))
     places = (path.with_name(name) for name in itertools.chain([path.name], numbered))
-    return next(place for place in places if not place.is_file() or place.read_text(encoding="utf-8") == text)
+    return next(place for place in places if not place.is_file() or _holds(place, text))
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file is there and holds this text; one of another encoding does not."""
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def write_samples(out: Path, cut: Cut, language: str = "en", say: Callable[[str], None] = print) -> dict[str, str]:
@@ -105,7 +117,7 @@ def write_samples(out: Path, cut: Cut, language: str = "en", say: Callable[[str]
     """
     lines, kinds, words = [], Counter[str](), Counter[str]()
     names: dict[str, str] = {}
-    paths = sorted(path for path in (out / "youtube").iterdir() if is_captions(path))
+    paths = sorted(path for path in (out / "youtube").iterdir() if is_captions(path) and path.is_file())
     videos = videos_of(paths, fetched_ids(out / "youtube"))
     place = {video.id: number for number, video in reversed(list(enumerate(videos.values())))}  # of its first file
     for path in sorted(paths, key=lambda path: (place[videos[path].id], by_language(path, language))):

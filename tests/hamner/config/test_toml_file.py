@@ -3,6 +3,7 @@
 import pytest
 
 from hamner.config.errors import BadInput
+from hamner.config.load import load_config
 from hamner.config.toml_file import read_toml
 
 TEXT = 'name = "Müller"\n'
@@ -50,3 +51,33 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, make):
         read_toml(path)
     (problem,) = error.value.problems
     assert str(path) in problem
+
+
+@pytest.mark.mended("numbers and brackets without end in a config")
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [("9" * 5000, "a number in it has thousands of digits"), ("[" * 3000, "its brackets are nested too deeply")],
+)
+def test_what_python_cannot_hold_is_said_in_one_line(tmp_path, value, problem):
+    (tmp_path / "a.toml").write_text(f"seed = {value}")
+    (tmp_path / "a.json").write_text(f'{{"config": {{"seed": {value}')
+    with pytest.raises(BadInput, match=problem):
+        read_toml(tmp_path / "a.toml")
+    with pytest.raises(BadInput, match=f"'seed' in 'seed=.*letters.*{problem}"):
+        load_config("smoke", [f"seed={value}"])
+    with pytest.raises(BadInput, match=r"a\.json is not the config\.json of a run"):
+        load_config(str(tmp_path / "a.json"))
+
+
+@pytest.mark.mended("a value in a config where a section belongs")
+def test_a_value_in_place_of_the_section_that_options_go_into_is_refused(tmp_path):
+    (tmp_path / "a.toml").write_text("tournament = 3")
+    with pytest.raises(BadInput, match="'tournament' = 3: it must be a section"):
+        load_config(str(tmp_path / "a.toml"), extra={"lr": "shared"})
+
+
+@pytest.mark.mended("numbers so large that the plan ends in MemoryError, or never")
+@pytest.mark.parametrize("word", ["seeds=99999999999", "seeds=[2,3,99999999]", "more_rows=1001"])
+def test_no_league_has_a_million_runs_of_one_contestant(word):
+    with pytest.raises(BadInput, match="at most 1000"):
+        load_config("smoke", [word])

@@ -7,7 +7,8 @@ import pytest
 
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
-from hamner.runs.folders import open_run, results_folder, resume_command, runs, write_config
+from hamner.runs.files import read_json, write_text
+from hamner.runs.folders import open_run, results_folder, resume_command, runs, step_folders, write_config
 
 CONFIG = load_config("smoke")
 FACTS = {"kind": "tournament"}
@@ -141,3 +142,26 @@ def test_the_command_that_continues_a_run_names_another_results_folder(tmp_path,
     assert resume_command("tournament", tmp_path / "tournament" / "a") == "tournament --resume --name a"
     monkeypatch.setenv("HAMNER_RESULTS", str(tmp_path / "other"))
     assert resume_command("tournament", tmp_path / "tournament" / "a").endswith(f" --results {tmp_path}")
+
+
+@pytest.mark.mended("copies of checkpoints beside them")
+def test_a_copy_beside_checkpoints_is_none(tmp_path):
+    for name in ("step_000000010", "step_000000005", "step_000000010 (copy)", "step_000000010.bak", "step_"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in step_folders(tmp_path)] == ["step_000000005", "step_000000010"]
+
+
+@pytest.mark.mended("a JSON file that Windows has marked")
+def test_a_byte_order_mark_of_json_is_skipped_and_depth_without_end_is_said(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"license": "mine"}')
+    assert read_json(tmp_path / "a.json") == {"license": "mine"}
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(BadInput, match=r"a\.json is broken: maximum recursion depth"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.mended("a name that is just short enough")
+def test_a_file_whose_name_is_as_long_as_it_may_be_is_written(tmp_path):
+    for name in ("n" * 255, "ü" * 127):
+        write_text(tmp_path / name, "text")
+        assert (tmp_path / name).read_text() == "text"

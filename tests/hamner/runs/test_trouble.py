@@ -34,6 +34,7 @@ def _caused(outer, inner, *, by_context=False):
 TROUBLES = {
     "no space": _error(errno.ENOSPC),
     "quota": _error(errno.EDQUOT),
+    "limit of a file's size": _error(errno.EFBIG),
     "read-only": _error(errno.EROFS),
     "input/output": _error(errno.EIO),
     "open files": _error(errno.EMFILE),

@@ -1,5 +1,7 @@
 """Words of a command line that a newcomer mistypes: one line each, with what to type."""
 
+from importlib import import_module
+
 import pytest
 
 from hamner.config.errors import BadInput
@@ -97,3 +99,30 @@ def test_a_whole_number_out_of_its_range_is_refused(word):
 def test_an_option_without_its_value_is_named():
     (problem,) = _problems("winner", "--name")
     assert problem == f"--name: needs a value; use `{PROGRAM} --help`"
+
+
+@pytest.mark.mended("paths that cannot be, whatever the option: ~nouser, too long, a loop")
+@pytest.mark.parametrize("word", ["~nosuchuser/x", "x" * 600, "loop", "loop/x"])
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("tournament.run", ["--plan", "--config", "{}"]),
+        ("tournament.run", ["--plan", "--config", "smoke", "--league", "{}"]),
+        ("tournament.run", ["--config", "smoke", "--data", "{}"]),
+        ("tournament.run", ["--config", "smoke", "data.path={}"]),
+        ("curriculum.run", ["v3", "--plan", "--config", "smoke", "--curriculum", "{}"]),
+        ("curriculum.run", ["v3", "--plan", "--config", "smoke", "--from", "{}"]),
+        ("hamner.chat", ["{}"]),
+        ("hamner.process_youtube", ["{}"]),
+        ("hamner.process_youtube", [".", "--out", "{}"]),
+        ("hamner.prepare_data", ["--config", "smoke", "--data", "{}"]),
+        ("hamner.prepare_data", ["--config", "smoke", "--out", "{}"]),
+    ],
+)
+def test_a_path_that_cannot_be_is_one_line(tmp_path, monkeypatch, capsys, module, arguments, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("HAMNER_RESULTS", str(tmp_path / "results"))
+    assert import_module(module).main([argument.format(word) for argument in arguments]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ") and len(errors.splitlines()) == 1 and not (tmp_path / "results").exists()

@@ -382,3 +382,20 @@ def test_duplicates_can_be_kept(texts, tmp_path):
     manifest = _manifest(tmp_path / "out")
     assert manifest["duplicates"] == "kept" and manifest["sources"]["sft"]["records"] == 120
     assert all(sum(facts["dropped"].values()) == 0 for facts in manifest["sources"].values())
+
+
+@pytest.mark.mended("links that lead nowhere and pipes among the files")
+def test_what_is_no_file_is_not_said_to_have_an_unknown_ending(texts, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(texts / "personal", data / "personal")
+    (data / "personal" / "gone.jsonl").symlink_to("nowhere")
+    os.mkfifo(data / "personal" / "pipe.jsonl")
+    (data / "personal" / "x.odt").write_bytes(b"x")
+    (data / "sft").mkdir()
+    (data / "sft" / ".a.jsonl").write_text("{}")
+    assert main(command_arguments(data, tmp_path / "out", "--sources", "personal")) == 0
+    said = capsys.readouterr().out
+    assert "personal: 1 file is not read, for no reader knows the ending: x.odt" in said
+    assert "2 files are not read, for a link that leads nowhere, or a pipe, is no file: gone.jsonl, pipe.jsonl" in said
+    assert main(command_arguments(data, tmp_path / "out2", "--sources", "sft")) == 2
+    assert "names that begin with a dot are not data" in capsys.readouterr().err

@@ -260,3 +260,70 @@ def test_a_column_of_another_name_may_hold_the_text(tmp_path):
         read(tmp_path, "fineweb_edu")
     write_lines(tmp_path / "fineweb_edu" / "b.jsonl", [{"content": prose("b", 1)}, {"text": prose("b", 2)}])
     assert read(tmp_path, "fineweb_edu", text_field="content")[0] == [*LONG, prose("b", 1), prose("b", 2)]
+
+
+@pytest.mark.mended("two columns 'text' in a table of text")
+def test_a_csv_with_two_headings_of_one_name_is_refused_and_spaces_around_them_are_not_part_of_them(tmp_path):
+    with pytest.raises(BadInput, match=r"a\.csv cannot be read: it has 2 columns 'text': rename"):
+        read_bytes(tmp_path, "a.csv", b"text,text\nthe first,the second\n")
+    assert read_bytes(tmp_path, "a.csv", b"id, id,text\n1,2,the only\n")[0] == ["the only"]
+    assert read_bytes(tmp_path, "a.csv", b"id, text\n1,a word\n")[0] == ["a word"]
+
+
+@pytest.mark.mended("xz and bzip2 with trailing bytes, padding, nothing at all")
+@pytest.mark.parametrize("ending", ["bz2", "xz"])
+def test_what_follows_bzip2_and_xz_is_counted_and_padding_is_not(tmp_path, ending):
+    whole = COMPRESSORS[ending](LINES.rstrip(b"\n"))
+    texts, tally = read_bytes(tmp_path, f"a.jsonl.{ending}", whole + b"garbage")
+    assert texts == TEXTS and tally.skipped == [f"a.jsonl.{ending}: bytes after the end of the compressed text"]
+    assert read_bytes(tmp_path, f"a.jsonl.{ending}", whole + bytes(512))[1].malformed == 0
+    padded = COMPRESSORS[ending](LINES) + bytes(8) + COMPRESSORS[ending](LINES)
+    assert read_bytes(tmp_path, f"a.jsonl.{ending}", padded)[0] == TEXTS * 2
+    assert read_bytes(tmp_path, f"a.jsonl.{ending}", b"")[0] == []
+
+
+@pytest.mark.mended("one text file that is cut short or broken, in any compression")
+@pytest.mark.parametrize("ending", COMPRESSORS)
+def test_a_text_file_that_cannot_be_unpacked_is_one_malformed_record(tmp_path, ending):
+    read_bytes(tmp_path, f"b.txt.{ending}", COMPRESSORS[ending](LINES * 100)[:-6])
+    texts, tally = read_bytes(tmp_path, "a.jsonl", LINES)
+    assert texts == TEXTS and [line.split(": ")[0] for line in tally.skipped] == [f"b.txt.{ending}"]
+
+
+@pytest.mark.mended("what a file holds is not what its name says: git-lfs pointers, PDF")
+def test_a_pointer_of_git_lfs_is_no_text(tmp_path):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    with pytest.raises(BadInput, match=r"b\.jsonl cannot be read: it is a pointer of git-lfs.*git lfs pull"):
+        read_bytes(tmp_path, "b.jsonl", pointer)
+    (tmp_path / "personal" / "b.jsonl").unlink()
+    read_bytes(tmp_path, "c.txt", pointer)
+    texts, tally = read_bytes(tmp_path, "d.md", b"%PDF-1.4\nstream")
+    assert texts == [] and ["git-lfs" in line or "PDF" in line for line in tally.skipped] == [True, True]
+
+
+@pytest.mark.mended("a line of another encoding, or of zeros, in JSON lines")
+def test_a_line_that_is_no_text_says_which_byte(tmp_path):
+    lines = "Grüße".encode("latin-1").join([b'{"text": "', b'"}\n']) + bytes(4096) + b"\n" + LINES
+    texts, tally = read_bytes(tmp_path, "a.jsonl", lines)
+    assert texts == TEXTS
+    assert tally.skipped == [
+        "a.jsonl:1: not UTF-8 (byte 0xfc at 12): save it as UTF-8",
+        "a.jsonl:2: NUL bytes, as a power cut leaves them",
+    ]
+
+
+@pytest.mark.mended("an answer of control characters alone")
+def test_a_turn_of_control_characters_alone_is_empty(tmp_path):
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "\0\1"}]
+    write_lines(tmp_path / "sft" / "a.jsonl", [{"messages": said}])
+    assert "an empty turn of the assistant" in read(tmp_path, "sft")[1].skipped[0]
+
+
+@pytest.mark.mended("a parquet of hundreds of columns, a table without headings")
+def test_of_many_or_long_keys_the_beginning_is_named(tmp_path):
+    write_table(tmp_path, pyarrow.table({f"column_{n}": ["x"] for n in range(400)}))
+    with pytest.raises(BadInput) as error:
+        read(tmp_path, "fineweb_edu")
+    assert "column_0, column_1" in str(error.value) and len(str(error.value)) < 400
+    tally = read_bytes(tmp_path, "a.csv", b"Once upon a time " * 500 + b",1\nthere was,2\n")[1]
+    assert len(tally.skipped[0]) < 120

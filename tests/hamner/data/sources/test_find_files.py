@@ -91,3 +91,8 @@ def test_names_are_shown_whatever_their_bytes(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.txt")
     assert path_text(path).endswith("caf\\xe9.txt")
     assert list_names([path, *(tmp_path / f"{n}" for n in range(8))], tmp_path, 2) == "caf\\xe9.txt, 0 and 7 more"
+
+
+@pytest.mark.mended("names with line breaks and escape codes in messages")
+def test_a_name_is_shown_on_one_line():
+    assert path_text("a\nb\x1b[31m.jsonl") == "a\\nb\\x1b[31m.jsonl" and path_text("Mühle 水.txt") == "Mühle 水.txt"

@@ -94,7 +94,7 @@ def test_an_instruction_is_read_with_its_input_and_its_history():
         ({"chosen": "x", "rejected": "y"}, "in the record; its keys: 'chosen', 'rejected'"),
         ({"prompt": "x", "question": "y", "answer": "z"}, "which of the keys 'prompt', 'question', 'answer'"),
         ({"question": "x", "context": "the story", "answer": "z"}, "is it part of the question?"),
-        ({"prompt": "x", "completion": 3}, "a message without role or content"),
+        ({"prompt": "x", "completion": 3}, "no text under 'completion': it is a number"),
         ({f"key{n}": n for n in range(30)}, "'key11', ..."),
         ({}, "its keys: none"),
         ([1, 2], "which is a list"),
@@ -115,3 +115,37 @@ def test_a_source_of_ones_own_prefers_text_to_a_question_and_its_answer():
     assert list(wiki.parse({"conversations": SHAREGPT}).messages) == SAYS
     with pytest.raises(ValueError, match="no 'text' in the record; its keys: 'title'"):
         wiki.parse({"title": "x"})
+
+
+@pytest.mark.mended("records that ended in a traceback, or lost a part of what they say")
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"instruction": "Add", "output": "3", "history": 5}, "a 'history' that is not a list"),
+        ({"instruction": "Add", "output": "3", "history": True}, "a 'history' that is not a list"),
+        ({"messages": "[" * 100_000}, "nested too deeply"),
+        ({"conversations": [{"human": "Hi", "gpt": "Hello"}]}, "its keys: 'human', 'gpt'"),
+        ({"messages": [LISTED[0], {"role": "assistant", "text": "By the river."}]}, "its keys: 'role', 'text'"),
+        ({"messages": [{"role": "user", "content": 5}, LISTED[1]]}, "its content is a number"),
+        ({"messages": [{"role": 0, "content": "Hi"}]}, "its role is a number"),
+        ({"messages": [LISTED[0], None]}, "it is a null"),
+        ({"messages": [{"role": "user", "content": " "}, LISTED[1]]}, "an empty turn of the user"),
+        ({"messages": [LISTED[0], {"role": "assistant", "content": "\u200b\ufeff"}]}, "an empty turn of the assistant"),
+        ({"messages": LISTED, "conversations": SHAREGPT[::-1]}, "'messages' than under 'conversations': which are"),
+        ({"question": QUESTION, "answer": ["By the river.", "There."]}, "2 texts under 'answer': which is meant?"),
+        ({"instruction": "Add", "input": ["1", "2"], "output": "3"}, "2 texts under 'input': which is meant?"),
+        ({"question": QUESTION, "context": {"title": "x"}, "answer": ANSWER}, "no text under 'context'"),
+        ({"messages": LISTED, "system": {"text": "Be kind."}}, "no text under 'system': it is a object"),
+        ({"k" * 5000: 1}, f"its keys: '{'k' * 40}...'"),
+        ({"messages": [{"role": "r" * 5000, "content": "x"}]}, f"unknown role '{'r' * 40}...'"),
+    ],
+)
+def test_a_record_that_cannot_be_read_whole_is_refused_with_what_is_there(record, reason):
+    with pytest.raises(ValueError) as caught:
+        SOURCES["sft"].parse(record)
+    assert reason in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_the_same_messages_under_two_keys_are_one_conversation():
+    assert list(SOURCES["sft"].parse({"messages": LISTED, "conversations": SHAREGPT, "system": None}).messages) == SAYS
+    assert list(SOURCES["sft"].parse({"messages": LISTED, "system": parts("Be kind.")}).messages) == [SYSTEM, *SAYS]

@@ -62,3 +62,31 @@ def test_the_wanted_language_comes_first_then_those_nearest_to_it():
     assert order("en", "de", "en-US", "en-orig", "part one", "en") == ["en", "en-orig", "en-US", "part one", "de"]
     assert order("en-GB", "en-US", "de", "en", "en-GB") == ["en-GB", "en", "en-US", "de"]
     assert sorted(["x.en.srt", "x.en.vtt"], key=lambda name: by_language(Path(name), "en"))[0] == "x.en.vtt"
+
+
+@pytest.mark.mended("languages as players, editors and browsers write them; ids wherever they stand")
+def test_files_of_one_video_are_known_however_they_are_named():
+    languages = {
+        "Talk.EN.vtt": "en",
+        "Talk.eng.srt": "en",
+        "Talk.ger.srt": "de",
+        "Talk.English.srt": "en",
+        "Talk.en_US.srt": "en-US",
+        "Talk.zh_TW.srt": "zh-TW",
+        "Talk.zh_Hans.srt": "zh-Hans",
+        "Talk.en.sdh.srt": "en",
+        "Talk.en.hi.srt": "en",
+        "Talk.en.forced.srt": "en",
+        "Talk.en (1).vtt": "en",
+    }
+    assert {name: caption_language(Path(name)) for name in languages} == languages
+    assert {caption_stem(Path(name)) for name in languages} == {"Talk"}
+    for name in ("Talk vol.VI.vtt", "Talk.my_own.vtt", "Talk (1).vtt", "Talk.sdh.vtt"):
+        assert (caption_language(Path(name)), caption_stem(Path(name))) == ("", name[:-4])
+    named = ["Talk.en.sdh.srt", "Talk.en (1).srt", "Talk.en.srt", "Talk.eng.vtt"]
+    assert sorted(named, key=lambda name: by_language(Path(name), "en"))[:2] == ["Talk.eng.vtt", "Talk.en.srt"]
+    names = ["Talk [dQw4w9WgXcQ].en.vtt", "Talk [dQw4w9WgXcQ] (1).en.vtt", "Talk[dQw4w9WgXcQ].vtt"]
+    videos = videos_of([Path(name) for name in [*names, "dQw4w9WgXcQ - Talk.en.vtt"]], set())
+    assert [(video.id, video.title) for video in videos.values()] == [("dQw4w9WgXcQ", "Talk")] * 4
+    parts = [Path("discussions - one.vtt"), Path("discussions - two.vtt")]
+    assert [video.id for video in videos_of(parts, set()).values()] == ["discussions - one", "discussions - two"]

@@ -4,6 +4,7 @@ import pytest
 
 from hamner.config.errors import BadInput
 from hamner.data.youtube.captions import read_captions
+from hamner.data.youtube.cues import untagged
 
 LINES = [f"line number {n} of the mill" for n in range(18)]
 SENTENCES = [f"s{n}a s{n}b s{n}c s{n}d s{n}e s{n}f" for n in range(8)]
@@ -130,3 +131,9 @@ def test_times_with_commas_other_line_ends_and_no_last_line_break_are_read(tmp_p
 def test_a_file_that_breaks_off_is_still_refused(tmp_path, end):
     with pytest.raises(BadInput, match="half-written"):
         read(tmp_path, webvtt(plain_cues()).rstrip("\n") + end)
+
+
+@pytest.mark.mended("signs < and > that are no tags")
+def test_smaller_and_larger_are_words():
+    assert untagged("I <3 the mill, and 2 > 1") == "I <3 the mill, and 2 > 1"
+    assert untagged("<v.first Bob>one</v> <c.colorE5E5E5>two</c> <00:00:01.500><i>three</i>") == "one two three"

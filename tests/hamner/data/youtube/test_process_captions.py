@@ -1,6 +1,8 @@
 """The command on caption files of one's own: languages of one video, SubRip, what is passed over, no network."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from youtube_site import talk
@@ -87,3 +89,33 @@ def test_without_a_network_that_is_what_is_said(tmp_path, capsys, monkeypatch):
     code, said, _, _ = run("@x", tmp_path / "out", capsys)
     assert code == 1 and said[-2:] == ["3 videos: 3 not reached", "no samples from @x"]
     assert said[0].startswith("id0: there is no network: ") and said[1] == f"id1: {download.OFFLINE}"
+
+
+@pytest.mark.mended("pipes, names of any bytes and length, hidden and linked folders among captions")
+def test_captions_are_found_as_text_is_and_nothing_waits_or_breaks(tmp_path, mine, capsys):
+    (mine / "a.en.vtt").write_text(talk(0)[1])
+    os.mkfifo(mine / "b.en.vtt")  # reading it would wait for ever
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "c.en.vtt").write_text(talk(1)[1])
+    (mine / "linked").symlink_to(tmp_path / "more")
+    (mine / ".cache").mkdir()
+    (mine / ".cache" / "d.en.vtt").write_text(talk(2)[1])
+    (mine / "e.en.vtt.gz").write_bytes(b"")
+    (mine / "g.en.vtt").symlink_to("nowhere")
+    Path(os.fsdecode(os.fsencode(mine) + b"/f\xff.en.vtt")).write_text(talk(3)[1])
+    (mine / f"{'t' * 248}.en.vtt").write_text(talk(4)[1])
+    code, said, errors, texts = run(mine, tmp_path / "out", capsys)
+    assert (code, errors) == (0, "")
+    assert {record["video"] for record in texts} == {"a", "c", "f\\xff", "t" * 248}
+    assert "g.en.vtt: cannot be read: No such file or directory" in said
+    assert any(line.startswith("passed over: 1 in formats that are not read (e.en.vtt.gz)") for line in said)
+
+
+@pytest.mark.mended("a file of another encoding where a copy is to go")
+def test_a_copy_stands_beside_a_file_of_another_encoding(tmp_path, mine, capsys):
+    (mine / "a.en.vtt").write_text(talk(0)[1])
+    (tmp_path / "out" / "youtube").mkdir(parents=True)
+    (tmp_path / "out" / "youtube" / "a.en.vtt").write_bytes("Grüße".encode("latin-1"))
+    code, said, _, texts = run(mine, tmp_path / "out", capsys)
+    assert code == 0 and {record["video"] for record in texts} == {"a (2)"}
+    assert any(line.startswith("a.en.vtt: half-written, or not UTF-8 text: byte 0xfc at 2") for line in said)

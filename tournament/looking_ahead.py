@@ -1,0 +1,325 @@
+"""Looking ahead in the standings: forecasts at the horizon, chances to catch up, compute multipliers, a backtest.
+
+In: the bracket up to a round. Out: the section "ahead" of that round in standings.json, and the table printed of it. An
+elimination says who is ahead after the round's tokens; a person asks who will be ahead after theirs (the horizon).
+Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hamner.config.horizon import read_horizon
+from hamner.config.schema import Config
+from hamner.runs.tables import Column, fitted_table
+from tournament.bracket import Bracket, Run
+from tournament.budget import budgets
+from tournament.compute_multiplier import ComputeMultiplier, compute_multiplier
+from tournament.learning_curve import Point, learning_curve
+
+REFERENCE = "v02_dense_medium"  # the winner of the league that this project came from
+
+
+def look_ahead(config: Config, bracket: Bracket, index: int, *, is_exclusive: bool) -> dict[str, Any]:
+    """What the curves up to a round say of all contestants; empty where they have too few looks for anything.
+
+    is_exclusive: whether each run has a slot of its own, so that seconds compare.
+    """
+    curves = _curves(bracket, index)
+    if not curves:
+        return {}
+    horizon, rival = horizon_tokens(config, bracket, index), bracket.last_survivor(index)
+    reference = _reference(config, curves)
+    multipliers = {
+        cost: _multipliers(bracket, curves, reference, cost) if cost == "flops" or is_exclusive else {}
+        for cost in ("flops", "seconds")
+    }
+    forecasts = _forecasts(config, curves)
+    if not forecasts.names and not any(multipliers.values()):
+        return {}
+    rows: dict[str, Any] = {}
+    for name in curves:
+        forecast = forecasts.at(name, horizon[name]) if name in forecasts.names else None
+        chance = None
+        is_behind = _is_cut(bracket, index, name) and _tokens(curves[name]) < 0.99 * horizon[name]
+        if forecast and rival is not None and rival in forecasts.names and is_behind:
+            chance = forecasts.probability_below(name, horizon[name], rival, horizon[rival])
+        rows[name] = {
+            "horizon_tokens": horizon[name],
+            "forecast": None if forecast is None else vars(forecast),
+            "could_catch_up": chance,
+            **{
+                f"multiplier_{cost}": vars(found[name]) if name in found else None
+                for cost, found in multipliers.items()
+            },
+        }
+    held = list(_backtest(config, bracket, index))
+    return {
+        "horizon": config.tournament.horizon or "the league's own end",
+        "rival": rival,
+        "reference": reference,
+        "contestants": rows,
+        "backtest": {"held": sum(held), "of": len(held)},
+    }
+
+
+def forecast_losses(config: Config, bracket: Bracket, index: int) -> dict[str, float]:
+    """Each contestant's forecast loss at the horizon, from the curves up to a round: what judge = forecast ranks by."""
+    forecasts, horizon = _forecasts(config, _curves(bracket, index)), horizon_tokens(config, bracket, index)
+    return {name: forecasts.at(name, horizon[name]).loss for name in forecasts.names}
+
+
+def horizon_tokens(config: Config, bracket: Bracket, index: int) -> dict[str, float]:
+    """Tokens of each contestant at the horizon; hours at the speed it was measured at, in its latest round."""
+    horizon, settings = read_horizon(config.tournament.horizon), config.tournament
+    if horizon and horizon.tokens:
+        return dict.fromkeys(bracket.flops, horizon.tokens)
+    ends = budgets(config, bracket.flops)
+    tokens: dict[str, float] = {}
+    for name in bracket.flops:
+        seconds = 3600 * horizon.hours if horizon and horizon.hours else sum(settings.seconds)
+        speed = _speed(bracket, index, name)
+        at_end = float(ends[name].steps[-1] * settings.batch_size * settings.seq_len)
+        tokens[name] = speed * seconds if speed and seconds else at_end
+    return tokens
+
+
+def _speed(bracket: Bracket, index: int, name: str) -> float | None:
+    """Tokens a second that a contestant trained at, the mean over its runs in its latest round."""
+    for round_ in reversed(bracket.rounds[: index + 1]):
+        facts = [outcome.facts for run, outcome in round_.outcomes.items() if run.contestant == name]
+        speeds = [float(speed) for of_run in facts if (speed := of_run.get("tokens_per_second"))]
+        if speeds:
+            return sum(speeds) / len(speeds)
+    return None
+
+
+def _curves(bracket: Bracket, index: int) -> dict[str, dict[Run, list[Point]]]:
+    """The learning curves of all runs up to a round, by contestant in the order of entering."""
+    runs = dict.fromkeys(run for round_ in bracket.rounds[: index + 1] for run in round_.outcomes)
+    curves: dict[str, dict[Run, list[Point]]] = {}
+    for name in bracket.flops:
+        of_name = {run: learning_curve(bracket, index, run) for run in runs if run.contestant == name}
+        if any(of_name.values()):
+            curves[name] = {run: points for run, points in of_name.items() if points}
+    return curves
+
+
+def _forecasts(config: Config, curves: Mapping[str, Mapping[Run, Sequence[Point]]]) -> Any:
+    from tournament.forecast import Curve, Forecasts  # loads NumPy, for which Ray's start need not wait
+
+    return Forecasts(
+        {
+            name: [Curve(tuple(p.tokens for p in points), tuple(p.loss for p in points)) for points in of_name.values()]
+            for name, of_name in curves.items()
+        },
+        seed=config.seed,
+    )
+
+
+def _is_cut(bracket: Bracket, index: int, name: str) -> bool:
+    """Whether a contestant is out by a cut of this round or one before, and not because it failed."""
+    played = [place for place in range(index + 1) if name in bracket.contestants(place)]
+    return name not in bracket.rounds[index].survivors and not any(bracket.failure(place, name) for place in played)
+
+
+def _tokens(of_name: Mapping[Run, Sequence[Point]]) -> float:
+    """How far a contestant has come."""
+    return max(points[-1].tokens for points in of_name.values())
+
+
+def _backtest(config: Config, bracket: Bracket, index: int) -> Iterator[bool]:
+    """Of each forecast that an earlier round would have made of a later end up to this one: whether its interval held.
+
+    All contestants that trained on, those included that were cut and trained on beside the league.
+    """
+    for earlier in range(index):
+        forecasts = _forecasts(config, _curves(bracket, earlier))
+        for later in range(earlier + 1, index + 1):
+            for name in forecasts.names:
+                ends = [
+                    (outcome.heldout_loss, outcome.facts["tokens"])
+                    for run, outcome in bracket.rounds[later].outcomes.items()
+                    if run.contestant == name and outcome.heldout_loss is not None and "tokens" in outcome.facts
+                ]
+                if ends:
+                    loss, tokens = (sum(column) / len(ends) for column in zip(*ends, strict=True))
+                    found = forecasts.at(name, tokens)
+                    yield found.low <= loss <= found.high
+
+
+# -- compute multipliers
+
+
+def _reference(config: Config, curves: Mapping[str, Any]) -> str:
+    """The contestant that the others are measured by: the config's, the seed's winner, else the first with a curve."""
+    wanted = (config.tournament.reference, REFERENCE)
+    return next((name for name in wanted if name in curves), next(iter(curves)))
+
+
+def _multipliers(
+    bracket: Bracket, curves: Mapping[str, Mapping[Run, list[Point]]], reference: str, cost: str
+) -> dict[str, ComputeMultiplier]:
+    """Of each contestant at the end of its curve: the reference's cost for that loss over its own."""
+    of_reference = [[(getattr(p, cost), p.loss) for p in points] for points in curves[reference].values()]
+    curve = _mean_curve(of_reference)
+    if len(curve) < 2:
+        return {}
+    found = {}
+    for name, of_name in curves.items():
+        ends = [points[-1] for points in _longest(of_name)]
+        loss, spent = sum(p.loss for p in ends) / len(ends), sum(getattr(p, cost) for p in ends) / len(ends)
+        error, df = _error(bracket, name, reference)
+        found[name] = compute_multiplier(curve, spent, loss, standard_error=error, df=df)
+    return found
+
+
+def _mean_curve(curves: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """The mean over seeds at the looks of the first, as far as all that reach the end have come."""
+    import numpy as np
+
+    longest = max(curve[-1][0] for curve in curves)
+    whole = [curve for curve in curves if curve[-1][0] > 0.9 * longest]
+    costs = [cost for cost, _ in whole[0] if cost > 0]
+    columns = [np.array(curve, float).T for curve in whole]
+    losses = np.mean([np.interp(costs, at, of_curve) for at, of_curve in columns], axis=0)
+    pairs = list(zip(costs, losses.tolist(), strict=True))
+    return [pair for place, pair in enumerate(pairs) if place == 0 or pair[0] > pairs[place - 1][0]]
+
+
+def _longest(of_name: Mapping[Run, list[Point]]) -> list[list[Point]]:
+    """The curves of the runs that came furthest."""
+    most = _tokens(of_name)
+    return [points for points in of_name.values() if points[-1].tokens > 0.9 * most]
+
+
+def _error(bracket: Bracket, name: str, reference: str) -> tuple[float | None, float]:
+    """Standard error of the difference of two contestants in the last round that both played, degrees of freedom."""
+    if name == reference:
+        return None, 0
+    for index in reversed(range(len(bracket.rounds))):
+        finished = {other for other in bracket.ranking(index) if bracket.losses(index, other)}
+        if {name, reference} <= finished:
+            label = bracket.compare(index, name, reference)
+            return label.standard_error, label.df or bracket.seed_noise(index).df
+    return None, 0
+
+
+# -- what is printed
+
+COLUMNS = (
+    Column("contestant", justify="left", may_wrap=True),
+    Column("loss then"),
+    Column("90 % interval", 2),
+    Column("could catch up"),
+    Column("× compute", 1),
+    Column("95 % interval", 3),
+    Column("× seconds", 4),
+)
+
+
+def ahead_table(console: Console, ahead: Mapping[str, Any]) -> list[Table]:
+    """The table below that of a round, from its section "ahead": by forecast loss; none where it is empty."""
+    if not ahead:
+        return []
+    rows = sorted(ahead["contestants"].items(), key=lambda item: _place(item[1]))
+    table = fitted_table(
+        console,
+        COLUMNS,
+        [_cells(name, row) for name, row in rows],
+        title=_title(ahead),
+        captions=_captions(ahead),
+        styles=["dim" if row["could_catch_up"] is not None else "" for _, row in rows],
+    )
+    return [table]
+
+
+def _place(row: Mapping[str, Any]) -> float:
+    return float(row["forecast"]["loss"]) if row["forecast"] else math.inf
+
+
+def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
+    forecast, chance = row["forecast"], row["could_catch_up"]
+    flops, seconds = row["multiplier_flops"], row["multiplier_seconds"]
+    return [
+        name,
+        f"{forecast['loss']:.3f}" if forecast else "–",
+        f"{forecast['low']:.3f} to {forecast['high']:.3f}" if forecast else "–",
+        "" if chance is None else f"{chance:.0%}",
+        _multiplier(flops),
+        _interval(flops),
+        _multiplier(seconds),
+    ]
+
+
+def _multiplier(found: Mapping[str, float | None] | None) -> str:
+    value = found["value"] if found else None
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _interval(found: Mapping[str, float | None] | None) -> str:
+    if found is None or (found["low"] is None and found["high"] is None):
+        return "–"
+    low, high = ("…" if end is None else f"{end:.2f}" for end in (found["low"], found["high"]))
+    return f"{low} to {high}"
+
+
+def _title(ahead: Mapping[str, Any]) -> str:
+    tokens = sorted({round(row["horizon_tokens"]) for row in ahead["contestants"].values()})
+    span = f"{tokens[0]:,}" + (f" to {tokens[-1]:,}" if len(tokens) > 1 else "")
+    return f"looking ahead to {span} tokens ({ahead['horizon']})"
+
+
+def _captions(ahead: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = [
+        ("could catch up", f"could catch up: chance that the loss is then below that of {ahead['rival']}"),
+        (
+            "× compute",
+            f"× compute, × seconds: what {ahead['reference']} needs for the same loss as now, over its own (2: twice)",
+        ),
+    ]
+    held, count = ahead["backtest"]["held"], ahead["backtest"]["of"]
+    if count:
+        lines.append(("", f"forecasts made in earlier rounds: {held} of {count} losses lay in the 90 % interval"))
+    return lines
+
+
+# -- what was cut too early
+
+
+def cut_too_early(bracket: Bracket) -> str | None:
+    """The first line of the result where a contestant that was cut and trained on ended better than the winner."""
+    winner, last = bracket.winner(), len(bracket.rounds) - 1
+    if winner is None:
+        return None
+    best, played = bracket.loss(last, winner), set(bracket.contestants(last))
+    told = []
+    for name in bracket.flops:
+        ends = [
+            outcome.heldout_loss
+            for run, outcome in bracket.rounds[last].outcomes.items()
+            if run.contestant == name and name not in played and outcome.heldout_loss is not None
+        ]
+        if ends and min(ends) < best:
+            told.append((min(ends), _too_early(bracket, name, ends)))
+    if not told:
+        return None
+    return f"{'; '.join(text for _, text in sorted(told))}; the winner {winner} at {best:.4f}"
+
+
+def _too_early(bracket: Bracket, name: str, ends: Sequence[float]) -> str:
+    mean, best = sum(ends) / len(ends), min(ends)
+    out = max(index for index in range(len(bracket.rounds)) if name in bracket.contestants(index)) + 1
+    winner = bracket.winner()
+    assert winner is not None
+    if mean < bracket.loss(len(bracket.rounds) - 1, winner):
+        return f"cut too early: {name}, out in round {out}, trained on and ended at {mean:.4f} nats/token"
+    return (
+        f"cut too early, as one of its {len(ends)} runs says that trained on: {name}, out in round {out}, ended at "
+        f"{best:.4f} nats/token (mean {mean:.4f})"
+    )
