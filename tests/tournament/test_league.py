@@ -212,6 +212,18 @@ def test_a_ledger_without_the_documents_it_names_is_refused_with_their_file(tmp_
         _league(tmp_path, "seeds=1").open()
 
 
+def test_winner_json_says_how_likely_it_is_the_best(tmp_path):
+    league = _league(tmp_path, "seeds=2", "keep=[1]", "steps=[10]")
+    losses = {THREE[0]: (5.0, 5.1), THREE[1]: (4.0, 4.101), THREE[2]: (4.9, 5.003)}
+    _report(league, {Run(name, seed): loss for name, of_seeds in losses.items() for seed, loss in enumerate(of_seeds)})
+    assert league.close("sha")
+    winner, document = _read(tmp_path / "winner.json"), _read(tmp_path / "standings.json")
+    assert winner["contestant"] == document["winner"] == THREE[1] and winner["verdict"] == "settled"
+    assert winner["p_best"] > 0.95 and winner["regret"] < 0.01 and winner["best_of"] == 3
+    assert [row["contestant"] for row in document["contestants"]] == [THREE[1], THREE[2], THREE[0]]
+    assert set(document["field"]) == {"spread", "drift"} and document["field"]["drift"] == [0.0]
+
+
 @pytest.mark.slow
 def test_probe_further_seeds_and_cooldown_through_the_command(commands):
     """Three contestants, each at its own rate; those that stay in get a third seed."""
