@@ -18,15 +18,15 @@ from tournament.entrants import Contestant, alike
 
 
 def model_facts(contestant: Contestant, config: Config) -> dict[str, Any]:
-    """What a contestant is, as it is trained: sizes of its model, and its learning rate with lr_scale."""
+    """What a contestant is, as it is trained: sizes of its model under the names of the config's keys, and its learning rate with lr_scale."""
     model = contestant.model
     return {
-        "layers": model.num_layers,
-        "width": model.hidden_size,
-        "heads": model.num_heads,
-        "kv_heads": model.num_kv_heads,
-        "mlp_width": model.intermediate_size,
-        "experts": model.num_experts,
+        "num_layers": model.num_layers,
+        "hidden_size": model.hidden_size,
+        "num_heads": model.num_heads,
+        "num_kv_heads": model.num_kv_heads,
+        "intermediate_size": model.intermediate_size,
+        "num_experts": model.num_experts,
         "learning_rate": (contestant.learning_rate or config.tournament.learning_rate) * config.lr_scale,
     }
 
@@ -37,11 +37,11 @@ def model_table(screen: Console, config: Config, rows: Sequence[Mapping[str, Any
     cells = [
         [
             row["contestant"],
-            str(row["layers"]),
-            str(row["width"]),
-            f"{row['heads']} / {row['kv_heads']}",
-            str(row["mlp_width"]),
-            str(row["experts"]),
+            str(row["num_layers"]),
+            str(row["hidden_size"]),
+            f"{row['num_heads']} / {row['num_kv_heads']}",
+            str(row["intermediate_size"]),
+            str(row["num_experts"]),
             f"{row['learning_rate']:.3g}",
         ]
         for row in rows

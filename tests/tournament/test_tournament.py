@@ -42,7 +42,7 @@ def test_ten_contestants_one_winner(league):
     assert standings["winner"] == winner["contestant"] == last["contestant"]
     assert winner["heldout_loss"] == last["heldout_loss"]
     facts = {"run", "finished", "contestant", "model", "tokenizer", "data", "heldout_loss", "verdict", "checkpoint"}
-    assert set(winner) == facts | {"groups", "learning_rate_factor"}
+    assert set(winner) == facts | {"groups", "learning_rate_factor", "p_best", "best_of", "regret"}
     assert (winner["groups"], winner["learning_rate_factor"]) == ([], 1.0)
     assert winner["verdict"] == standings["winner_verdict"] == last["verdict"]
 
@@ -385,6 +385,13 @@ def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
     assert [row["contestant"] for row in rows] == list(CONTESTANTS)
     assert set(rows[0]) == {
         "contestant",
+        "num_layers",
+        "hidden_size",
+        "num_heads",
+        "num_kv_heads",
+        "intermediate_size",
+        "num_experts",
+        "learning_rate",
         "parameters",
         "active_parameters",
         "tokens",
@@ -457,7 +464,15 @@ def test_the_plan_shows_what_each_row_of_a_league_is_after_shrinking(tmp_path, c
             { name = "plainer", base = "v05_moe_small", overrides = { num_layers = 13 } },
         ]
     """)
-    keys = ("layers", "width", "heads", "kv_heads", "mlp_width", "experts", "learning_rate")
+    keys = (
+        "num_layers",
+        "hidden_size",
+        "num_heads",
+        "num_kv_heads",
+        "intermediate_size",
+        "num_experts",
+        "learning_rate",
+    )
     rows = {name: tuple(row[key] for key in keys) for name, row in _planned(capsys, "--league", str(league)).items()}
     assert rows["deep"] == (4, 64, 4, 2, 192, 1, pytest.approx(1e-3))  # lr_scale is 10
     assert rows["plain"] == rows["plainer"] == (2, 64, 4, 2, 128, 8, pytest.approx(3e-3))
