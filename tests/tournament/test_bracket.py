@@ -189,7 +189,7 @@ def test_a_ledger_of_another_tournament_is_refused(names, keep):
         _bracket("abc", [1] if keep == [2, 1] else keep).load_state(_bracket(names, keep).state())
 
 
-@pytest.mark.mended("VERDICT.md 6.1")
+@pytest.mark.mended("all contestants ended with an error")
 def test_a_round_that_ended_with_errors_alone_is_played_again_and_other_decisions_stay():
     bracket = Bracket(Rules([2, 1]), dict.fromkeys("abc", 1.0))
     crash = Outcome(None, "error", "crash: lost")
@@ -207,7 +207,7 @@ def test_a_round_that_ended_with_errors_alone_is_played_again_and_other_decision
     assert again.winner() == "a"
 
 
-@pytest.mark.mended("VERDICT.md 6.1, a ledger of before")
+@pytest.mark.mended("errors of the machine in a ledger of before")
 def test_errors_of_the_machine_in_the_round_that_is_played_are_taken_back():
     bracket = Bracket(Rules([1]), dict.fromkeys("abc", 1.0))
     bracket.report(Run("a", 0), 0, Outcome(None, "error", "crash: OSError: [Errno 28] No space left on device"))
