@@ -299,7 +299,12 @@ class Bracket:
     def _request_rows(self, index: int) -> bool:
         """Request more held-out rows where a cut could be chance of documents. True when it did."""
         round_, noise = self.rounds[index], self.seed_noise(index)
-        if noise.sd is None or round_.factor >= self.rules.max_factor or not self._has_enough_text(index):
+        if (
+            round_.is_reopened
+            or noise.sd is None
+            or round_.factor >= self.rules.max_factor
+            or not self._has_enough_text(index)
+        ):
             return False
         unsure = [label.evaluation_se or 0.0 for label in self.labels(index).values() if label.verdict != "settled"]
         if max(unsure, default=0.0) <= noise.sd / 3:
@@ -327,6 +332,7 @@ class Bracket:
                     "kept": list(round_.survivors),
                     "factor": round_.factor,
                     "decided": round_.is_decided,
+                    "reopened": round_.is_reopened,
                     "outcomes": [
                         {"contestant": r.contestant, "seed": r.seed, **vars(o)} for r, o in round_.outcomes.items()
                     ],
@@ -371,7 +377,7 @@ class Bracket:
             for run in taken:
                 del round_.outcomes[run]
             if taken and round_.is_decided:
-                round_.is_decided, round_.survivors = False, []
+                round_.is_decided, round_.survivors, round_.is_reopened = False, [], True
         if again:
             self._set_rounds(self.rounds)
         return again
@@ -385,7 +391,7 @@ class Bracket:
                 values = dict(cells)
                 run = Run(values.pop("contestant"), values.pop("seed"))
                 outcomes[run] = Outcome(**values)
-            rounds.append(Round(outcomes, list(row["kept"]), row["factor"], row["decided"]))
+            rounds.append(Round(outcomes, list(row["kept"]), row["factor"], row["decided"], row.get("reopened", False)))
         if len(rounds) != len(self.rules.keep):
             raise ValueError(f"{len(rounds)} rounds, of {len(self.rules.keep)}")
         if set(state["seeds"]) != set(self.seeds):

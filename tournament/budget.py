@@ -47,11 +47,11 @@ def reference_end(config: Config, round_index: int) -> int:
     return sum(config.tournament.steps[: round_index + 1])
 
 
-def run_steps(steps: Sequence[int], contestants: Sequence[int], seeds: Sequence[float]) -> list[float]:
-    """Optimizer steps of all runs in each round.
+def run_steps(steps: Sequence[float], contestants: Sequence[int], seeds: Sequence[float]) -> list[float]:
+    """Optimizer steps, or seconds, of all runs in each round.
 
-    steps: length of each round. contestants: how many play it. seeds: of each contestant in each round; one that joins
-    later trains from step 0 to that round's end.
+    steps: length of each round, in either. contestants: how many play it. seeds: of each contestant in each round; one
+    that joins later trains from step 0 to that round's end.
     """
     ends, before = list(accumulate(steps)), (seeds[0], *seeds[:-1])
     return [

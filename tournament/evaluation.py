@@ -59,7 +59,7 @@ class Evaluator:
     def __init__(
         self, config: Config, corpus: Corpus, tokenizer: Tokenizer, batch_size: int, stretch: Stretch = WHOLE
     ) -> None:
-        """batch_size: rows that are computed at a time. stretch: of the held-out text that is read."""
+        """batch_size: rows that are computed at a time. stretch: of the held-out text of the mix that is read."""
         self._config, self._corpus, self._tokenizer, self._batch_size = config, corpus, tokenizer, batch_size
         self._stretch = stretch
         self._texts: dict[tuple[str, int], HeldoutText] = {}
@@ -106,9 +106,10 @@ class Evaluator:
     def text(self, source: str, count: int) -> HeldoutText:
         """Return `count` held-out rows of a source."""
         if (source, count) not in self._texts:
-            seq_len = self._config.tournament.seq_len
+            settings = self._config.tournament
+            stretch = self._stretch if source in settings.mix else WHOLE  # others are reported, and choose nothing
             self._texts[source, count] = heldout_text(
-                self._corpus, self._tokenizer, source, seq_len, count, stretch=self._stretch
+                self._corpus, self._tokenizer, source, settings.seq_len, count, stretch=stretch
             )
         return self._texts[source, count]
 

@@ -237,10 +237,11 @@ def _print_result(console: Console, folder: Path, *, with_rounds: bool = True) -
 def _winner_line(winner: dict[str, Any]) -> str:
     """What is said of the winner beside its name."""
     line = f", {winner['heldout_loss']:.4f} nats/token held out"
-    if winner.get("p_best") is not None:
+    if winner.get("p_best") is not None and winner["best_of"] > 1:
+        from tournament.standings_table import percent
+
         line += (
-            f"; P(best of {winner['best_of']}) {100 * winner['p_best']:.0f} %, expected regret "
-            f"{winner['regret']:.4f} nats"
+            f"; P(best of {winner['best_of']}) {percent(winner['p_best'])}, expected regret {winner['regret']:.4f} nats"
         )
     return f"{line}; {VERDICTS.get(winner.get('verdict') or '', 'the only one left')}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
 from typing import Any
 
 from rich.console import Console
@@ -34,9 +35,9 @@ def look_ahead(config: Config, bracket: Bracket, index: int, *, is_exclusive: bo
     if not curves:
         return {}
     horizon, rival = horizon_tokens(config, bracket, index), bracket.last_survivor(index)
-    reference = _reference(config, curves)
+    reference = _reference(config, [name for name in curves if not _has_failed(bracket, index, name)] or [*curves])
     multipliers = {
-        cost: _multipliers(bracket, curves, reference, cost) if cost == "flops" or is_exclusive else {}
+        cost: _multipliers(bracket, index, curves, reference, cost) if cost == "flops" or is_exclusive else {}
         for cost in ("flops", "seconds")
     }
     forecasts = _forecasts(config, curves)
@@ -44,9 +45,11 @@ def look_ahead(config: Config, bracket: Bracket, index: int, *, is_exclusive: bo
         return {}
     rows: dict[str, Any] = {}
     for name in curves:
+        if _has_failed(bracket, index, name):
+            continue
         forecast = forecasts.at(name, horizon[name]) if name in forecasts.names else None
         chance = None
-        is_behind = _is_cut(bracket, index, name) and _tokens(curves[name]) < 0.99 * horizon[name]
+        is_behind = name not in bracket.rounds[index].survivors and _tokens(curves[name]) < 0.99 * horizon[name]
         if forecast and rival is not None and rival in forecasts.names and is_behind:
             chance = forecasts.probability_below(name, horizon[name], rival, horizon[rival])
         rows[name] = {
@@ -70,7 +73,8 @@ def look_ahead(config: Config, bracket: Bracket, index: int, *, is_exclusive: bo
 
 def forecast_losses(config: Config, bracket: Bracket, index: int) -> dict[str, float]:
     """Each contestant's forecast loss at the horizon, from the curves up to a round: what judge = forecast ranks by."""
-    forecasts, horizon = _forecasts(config, _curves(bracket, index)), horizon_tokens(config, bracket, index)
+    curves = _curves(bracket, index, with_shadows=False)  # who trains on beside the league decides nothing
+    forecasts, horizon = _forecasts(config, curves), horizon_tokens(config, bracket, index)
     return {name: forecasts.at(name, horizon[name]).loss for name in forecasts.names}
 
 
@@ -99,12 +103,22 @@ def _speed(bracket: Bracket, index: int, name: str) -> float | None:
     return None
 
 
-def _curves(bracket: Bracket, index: int) -> dict[str, dict[Run, list[Point]]]:
-    """The learning curves of all runs up to a round, by contestant in the order of entering."""
-    runs = dict.fromkeys(run for round_ in bracket.rounds[: index + 1] for run in round_.outcomes)
+def _last_played(bracket: Bracket, index: int, name: str) -> int:
+    """The last round up to this one that a contestant played in."""
+    return max((place for place in range(index + 1) if name in bracket.contestants(place)), default=0)
+
+
+def _curves(bracket: Bracket, index: int, *, with_shadows: bool = True) -> dict[str, dict[Run, list[Point]]]:
+    """The learning curves of all runs up to a round, by contestant in the order of entering.
+
+    with_shadows: with what contestants that are out trained on beside the league.
+    """
+    # sorted: what is drawn and summed may not depend on who reported first
+    runs = sorted({run for round_ in bracket.rounds[: index + 1] for run in round_.outcomes})
     curves: dict[str, dict[Run, list[Point]]] = {}
     for name in bracket.flops:
-        of_name = {run: learning_curve(bracket, index, run) for run in runs if run.contestant == name}
+        last = index if with_shadows else _last_played(bracket, index, name)
+        of_name = {run: learning_curve(bracket, last, run) for run in runs if run.contestant == name}
         if any(of_name.values()):
             curves[name] = {run: points for run, points in of_name.items() if points}
     return curves
@@ -122,10 +136,10 @@ def _forecasts(config: Config, curves: Mapping[str, Mapping[Run, Sequence[Point]
     )
 
 
-def _is_cut(bracket: Bracket, index: int, name: str) -> bool:
-    """Whether a contestant is out by a cut of this round or one before, and not because it failed."""
-    played = [place for place in range(index + 1) if name in bracket.contestants(place)]
-    return name not in bracket.rounds[index].survivors and not any(bracket.failure(place, name) for place in played)
+def _has_failed(bracket: Bracket, index: int, name: str) -> bool:
+    """Whether a contestant failed in a round up to this one."""
+    played = (place for place in range(index + 1) if name in bracket.contestants(place))
+    return any(bracket.failure(place, name) for place in played)
 
 
 def _tokens(of_name: Mapping[Run, Sequence[Point]]) -> float:
@@ -156,14 +170,14 @@ def _backtest(config: Config, bracket: Bracket, index: int) -> Iterator[bool]:
 # -- compute multipliers
 
 
-def _reference(config: Config, curves: Mapping[str, Any]) -> str:
-    """The contestant that the others are measured by: the config's, the seed's winner, else the first with a curve."""
+def _reference(config: Config, names: Sequence[str]) -> str:
+    """The contestant that the others are measured by: the config's, the seed's winner, else the first of these."""
     wanted = (config.tournament.reference, REFERENCE)
-    return next((name for name in wanted if name in curves), next(iter(curves)))
+    return next((name for name in wanted if name in names), names[0])
 
 
 def _multipliers(
-    bracket: Bracket, curves: Mapping[str, Mapping[Run, list[Point]]], reference: str, cost: str
+    bracket: Bracket, index: int, curves: Mapping[str, Mapping[Run, list[Point]]], reference: str, cost: str
 ) -> dict[str, ComputeMultiplier]:
     """Of each contestant at the end of its curve: the reference's cost for that loss over its own."""
     of_reference = [[(getattr(p, cost), p.loss) for p in points] for points in curves[reference].values()]
@@ -174,7 +188,7 @@ def _multipliers(
     for name, of_name in curves.items():
         ends = [points[-1] for points in _longest(of_name)]
         loss, spent = sum(p.loss for p in ends) / len(ends), sum(getattr(p, cost) for p in ends) / len(ends)
-        error, df = _error(bracket, name, reference)
+        error, df = _error(bracket, index, name, reference)
         found[name] = compute_multiplier(curve, spent, loss, standard_error=error, df=df)
     return found
 
@@ -198,11 +212,11 @@ def _longest(of_name: Mapping[Run, list[Point]]) -> list[list[Point]]:
     return [points for points in of_name.values() if points[-1].tokens > 0.9 * most]
 
 
-def _error(bracket: Bracket, name: str, reference: str) -> tuple[float | None, float]:
-    """Standard error of the difference of two contestants in the last round that both played, degrees of freedom."""
+def _error(bracket: Bracket, last: int, name: str, reference: str) -> tuple[float | None, float]:
+    """Standard error of the difference of two contestants in the last round up to `last` that both played, with df."""
     if name == reference:
         return None, 0
-    for index in reversed(range(len(bracket.rounds))):
+    for index in reversed(range(last + 1)):
         finished = {other for other in bracket.ranking(index) if bracket.losses(index, other)}
         if {name, reference} <= finished:
             label = bracket.compare(index, name, reference)
@@ -297,29 +311,35 @@ def cut_too_early(bracket: Bracket) -> str | None:
     winner, last = bracket.winner(), len(bracket.rounds) - 1
     if winner is None:
         return None
-    best, played = bracket.loss(last, winner), set(bracket.contestants(last))
-    told = []
+    of_winner, played, told = _ends(bracket, last, winner), set(bracket.contestants(last)), []
     for name in bracket.flops:
-        ends = [
-            outcome.heldout_loss
-            for run, outcome in bracket.rounds[last].outcomes.items()
-            if run.contestant == name and name not in played and outcome.heldout_loss is not None
-        ]
-        if ends and min(ends) < best:
-            told.append((min(ends), _too_early(bracket, name, ends)))
-    if not told:
-        return None
-    return f"{'; '.join(text for _, text in sorted(told))}; the winner {winner} at {best:.4f}"
+        ends = _ends(bracket, last, name) if name not in played else {}
+        common = ends.keys() & of_winner.keys()
+        if common:  # another seed moves all contestants alike, so only the same seeds compare
+            own, best = (mean(losses[seed] for seed in common) for losses in (ends, of_winner))
+            of_winner_said = f"{winner}, on the same seeds, at {best:.4f}"
+        else:
+            own, best = min(ends.values(), default=math.inf), bracket.loss(last, winner)
+            of_winner_said = f"{winner} at {best:.4f}"
+        if own < best:
+            text = _too_early(bracket, name, own, ends=None if common else list(ends.values()), best=best)
+            told.append((own - best, f"{text}; the winner {of_winner_said}"))
+    return "; ".join(text for _, text in sorted(told)) or None
 
 
-def _too_early(bracket: Bracket, name: str, ends: Sequence[float]) -> str:
-    mean, best = sum(ends) / len(ends), min(ends)
-    out = max(index for index in range(len(bracket.rounds)) if name in bracket.contestants(index)) + 1
-    winner = bracket.winner()
-    assert winner is not None
-    if mean < bracket.loss(len(bracket.rounds) - 1, winner):
-        return f"cut too early: {name}, out in round {out}, trained on and ended at {mean:.4f} nats/token"
-    return (
-        f"cut too early, as one of its {len(ends)} runs says that trained on: {name}, out in round {out}, ended at "
-        f"{best:.4f} nats/token (mean {mean:.4f})"
-    )
+def _ends(bracket: Bracket, index: int, name: str) -> dict[int, float]:
+    """Held-out losses at a round's end of each seed of a contestant, whether it competed there or not."""
+    outcomes = bracket.rounds[index].outcomes.items()
+    return {run.seed: o.heldout_loss for run, o in outcomes if run.contestant == name and o.heldout_loss is not None}
+
+
+def _too_early(bracket: Bracket, name: str, own: float, *, ends: Sequence[float] | None, best: float) -> str:
+    """ends: losses of its runs where own is the least of them, not their mean."""
+    out = _last_played(bracket, len(bracket.rounds) - 1, name) + 1
+    if ends and mean(ends) >= best:
+        return (
+            f"cut too early, as one of its {len(ends)} runs says that trained on: {name}, out in round {out}, ended at "
+            f"{own:.4f} nats/token (mean {mean(ends):.4f})"
+        )
+    ended = mean(ends) if ends else own
+    return f"cut too early: {name}, out in round {out}, trained on and ended at {ended:.4f} nats/token"

@@ -18,7 +18,7 @@ from tournament.entrants import Contestant, alike
 
 
 def model_facts(contestant: Contestant, config: Config) -> dict[str, Any]:
-    """What a contestant is, as it is trained: sizes of its model under the names of the config's keys, and its learning rate with lr_scale."""
+    """What a contestant is, as it is trained, by the config's keys: sizes of its model, its learning rate."""
     model = contestant.model
     return {
         "num_layers": model.num_layers,

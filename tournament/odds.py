@@ -13,7 +13,7 @@ ODDS = (99, 50, 30, 19, 15, 12, 9, 7, 5, 4, 3, 2)  # to 1, of which the largest 
 def order_probability(difference: float, standard_error: float | None, df: float | None) -> float | None:
     """Probability that the one with the higher loss is truly worse, by Student's t; 0.5 without any difference.
 
-    difference: of the two losses, 0 or positive. None without a standard error.
+    difference: of the two losses; below 0 where they were ranked by something else. None without a standard error.
     """
     if standard_error is None or df is None:
         return None
@@ -25,7 +25,9 @@ def order_probability(difference: float, standard_error: float | None, df: float
 
 
 def odds_in_words(probability: float) -> str:
-    """Odds such as `3 to 1`, rounded down, of a probability of at least one half."""
+    """Odds such as `3 to 1`, rounded down; `3 to 1 against` where the other order is the more probable."""
+    if probability < 1 - COIN_TOSS:
+        return f"{odds_in_words(1 - probability)} against"
     if probability < COIN_TOSS:
         return "coin toss"
     odds = probability / (1 - probability) if probability < 1 else float("inf")

@@ -48,6 +48,9 @@ class Round:
     survivors: list[str] = field(default_factory=list)  # contestants of the next round; none is ever taken out
     factor: int = 1  # held-out rows to evaluate on, in those of the config
     is_decided: bool = False
+    is_reopened: bool = (
+        False  # after it was decided: it asks for no more held-out rows, for which all would train again
+    )
 
 
 def is_pending(outcome: Outcome | None, factor: int) -> bool:

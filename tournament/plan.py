@@ -125,6 +125,8 @@ def _print_simulation(config: Config, request: Request, step_seconds: Mapping[st
 
 def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, float]) -> list[str]:
     """What the rounds take, when it was asked: by the seconds of a step of every contestant."""
+    if config.tournament.budget == "seconds":
+        return [_hours_of_seconds(config)]
     if request.should_measure:
         source = "measured here"
     elif request.like:
@@ -138,6 +140,15 @@ def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, flo
         names = ", ".join(name for name in contestants if name not in step_seconds)
         return [f"hours: unknown for {names}, which that league did not train with this batch here. Use --measure"]
     return [f"the rounds: about {time:.2g} hours, {count} run{'s' * (count > 1)} at a time; seconds of a step {source}"]
+
+
+def _hours_of_seconds(config: Config) -> str:
+    """What rounds of equal seconds take: what they say, whatever a step takes."""
+    contestants, count = entrants(config), slots(config)
+    entering = [min(keep, len(contestants)) for keep in (len(contestants), *config.tournament.keep[:-1])]
+    seeds = [_mean_seeds(contestants, index) for index in range(len(entering))]
+    time = sum(run_steps(config.tournament.seconds, entering, seeds)) / count / 3600
+    return f"the rounds: about {time:.2g} hours, {count} run{'s' * (count > 1)} at a time"
 
 
 def _cost_table(screen: Console, config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:

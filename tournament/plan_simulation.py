@@ -52,7 +52,9 @@ def alternatives(own: Plan, contestants: int) -> list[Plan]:
     seeds = [tuple(count for _ in rounds) for count in (1, 2, 3)]
     seeds += [tuple(2 + r for r in rounds), tuple(2**r for r in rounds), tuple(round(2 * 1.6**r) for r in rounds)]
     seeds.append(tuple(4 if r == rounds[-1] else 2 for r in rounds))
-    plans = [own] + [Plan(keep, count) for keep in keeps if _is_playable(keep, contestants) for count in seeds]
+    plans = [own] + [
+        Plan(keep, count) for keep in keeps if keep == own.keep or _is_playable(keep, contestants) for count in seeds
+    ]
     return list(dict.fromkeys(plans))
 
 
@@ -99,7 +101,7 @@ def simulated(
     """Every alternative that no cheaper one beats in the middle field, and the config's own; the cheapest first."""
     own, count, steps = own_plan(config), len(entrants(config)), config.tournament.steps
     plans = alternatives(own, count)
-    leagues = Leagues(count, len(own.keep), max(max(plan.seeds) for plan in plans))
+    leagues = Leagues(count, len(own.keep), {count for plan in plans for count in plan.seeds})
     rows = [
         Alternative(
             plan,
@@ -122,7 +124,7 @@ def print_alternatives(
     screen: Console, config: Config, rows: Sequence[Alternative], like: str | None, *, as_json: bool
 ) -> None:
     """Print the plans on `screen`, or on stdout as JSON."""
-    unit = "nats" if like else "seed_noise"
+    unit, in_words = ("nats", "nats") if like else ("seed_noise", "seed noises")
     names = ["" if like else f"_{spread:g}" for spread in SPREADS][: len(rows[0].odds)]
     if as_json:
         for row in rows:
@@ -140,8 +142,9 @@ def print_alternatives(
     columns += [Column(f"P(best){spread}") for spread in spreads]
     columns += [Column(f"regret{spread}", 1) for spread in spreads]
     captions = [("", "P(best): share of simulated leagues that the true best of all contestants wins")]
-    captions += [("", f"regret: true loss of the winner less the best's, {unit.replace('_', ' ')}s on average")]
+    captions += [("", f"regret: true loss of the winner less the best's, {in_words} on average")]
     captions += [("", f"field as in {like}" if like else "at 1, 2, 4: spread of true losses in seed noises")]
+    captions += [("", "not simulated: rows with seeds of their own, contested = keep, mode = async")]
     captions += [("", "*: this plan")]
     screen.print(
         fitted_table(
@@ -172,8 +175,8 @@ def _advice(rows: Sequence[Alternative]) -> str:
     own = next(row for row in rows if row.is_own)
     middle = len(own.odds) // 2
     best = max((row for row in rows if row.steps <= own.steps), key=lambda row: row.odds[middle].chance)
-    if best is own:
-        return "at no more steps no other plan does better"
+    if best is own or best.odds[middle].chance < own.odds[middle].chance + 0.01:
+        return "at no more steps no other of these plans is better by a point or more"
     return (
         f"at no more steps: keep={_list(best.plan.keep)} seeds={_list(best.plan.seeds)} finds the best in "
         f"{100 * best.odds[middle].chance:.0f} % instead of {100 * own.odds[middle].chance:.0f} %"

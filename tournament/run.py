@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
+    if "compare" in options.settings:
+        raise BadInput("compare comes before the options: use tournament compare RUN RUN")
     _check_plan_options(options)
     if options.retry_errors and not options.resume:
         raise BadInput("--retry-errors goes with --resume: add --resume, or leave it out")

@@ -127,11 +127,19 @@ class EliminationScheduler(TrialScheduler):
         self._fail_lost_runs(tune_controller)
 
     def _fail_lost_runs(self, tune_controller: Any) -> None:
-        """Report a failure for each lost run that a round waits for."""
+        """Report a failure for each lost run that a round waits for.
+
+        One that was lost while it searched for a learning rate fails with all seeds of its contestant, for which it
+        searched: they would compete at a rate that nobody has chosen.
+        """
         while self._lost and (lost := [run for run in self._bracket.waiting_for() if run in self._lost]):
-            index = self._bracket.next_round(lost[0])
-            assert index is not None
-            self._report(tune_controller, lost[0], index, Outcome(None, failure="error", reason=self._lost[lost[0]]))
+            outcome = Outcome(None, failure="error", reason=self._lost[lost[0]])
+            is_search = self._trials[lost[0]].config["row"].get("round") == PROBE_ROUND
+            waiting = self._bracket.waiting_for() if is_search else lost[:1]
+            for run in waiting:
+                index = self._bracket.next_round(run)
+                if run.contestant == lost[0].contestant and index is not None:
+                    self._report(tune_controller, run, index, outcome)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         pass

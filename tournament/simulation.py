@@ -7,7 +7,7 @@ arrays; no torch, no Ray. A test plays some of them through the Bracket and find
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,21 +71,26 @@ def winners(losses: Sequence[Array], keep: Sequence[int]) -> npt.NDArray[np.intp
 class Leagues:
     """Many leagues at once: L of them, N contestants. Every plan is played with the same luck, so plans compare."""
 
-    def __init__(self, contestants: int, rounds: int, most_seeds: int, leagues: int = LEAGUES, seed: int = 0) -> None:
-        """most_seeds: of a contestant in any plan. seed: of the random numbers."""
+    def __init__(
+        self, contestants: int, rounds: int, seeds: Collection[int], leagues: int = LEAGUES, seed: int = 0
+    ) -> None:
+        """seeds: numbers of them in any plan. seed: of the random numbers."""
         rng = np.random.default_rng(seed)
         shape = (leagues, contestants)
         self._truth = rng.standard_normal(shape)
         self._drift = rng.standard_normal((rounds, *shape))
-        self._lasting = _running_means(rng.standard_normal((most_seeds, *shape)))
-        self._passing = [_running_means(rng.standard_normal((most_seeds, *shape))) for _ in range(rounds)]
+        counts = sorted(set(seeds))
+        self._place = {count: place for place, count in enumerate(counts)}
+        self._lasting = _running_means(rng, counts, shape)
+        self._passing = [_running_means(rng, counts, shape) for _ in range(rounds)]
 
     def losses(self, plan: Plan, field: Field) -> list[Array]:
         """Mean loss over seeds (L, N) of every contestant in every round, as if none were cut."""
         drift = field.drift or (0.0,) * len(plan.seeds)
         losses = []
         for index, (seeds, noise, off) in enumerate(zip(plan.seeds, field.noise, drift, strict=True)):
-            lasting, passing = self._lasting[seeds - 1], self._passing[index][seeds - 1]
+            place = self._place[seeds]
+            lasting, passing = self._lasting[place], self._passing[index][place]
             seen = field.persistence**0.5 * lasting + (1 - field.persistence) ** 0.5 * passing
             losses.append(field.spread * self._truth + noise * seen + off * self._drift[index])
         return losses
@@ -98,7 +103,8 @@ class Leagues:
         return Odds(float((won == best).mean()), float((won - best).mean()))
 
 
-def _running_means(draws: Array) -> Array:
-    """Of draws (S, …): the mean of the first, of the first two, …"""
-    counts = np.arange(1, len(draws) + 1).reshape(-1, *(1 for _ in draws.shape[1:]))
-    return np.cumsum(draws, axis=0) / counts
+def _running_means(rng: np.random.Generator, counts: Sequence[int], shape: tuple[int, ...]) -> Array:
+    """Means of the first of these numbers of standard normal draws, of the next, …: (len(counts), *shape)."""
+    further = np.diff(counts, prepend=0).reshape(-1, *(1 for _ in shape))  # the sum of n draws spreads by √n
+    sums = np.cumsum(rng.standard_normal((len(counts), *shape)) * np.sqrt(further), axis=0)
+    return sums / np.reshape(counts, further.shape)

@@ -98,14 +98,14 @@ def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("", "loss: held out, in nats per token"),
         ("Δ to cut", "Δ to cut: loss less that of the last that is in"),
         ("±", "±: standard error of that difference (documents and seeds)"),
-        ("", "verdict: settled, beyond chance; contested, told as the odds that this order is right"),
+        ("", "verdict: settled, beyond chance; else contested, told as the odds that this order is right"),
         (
             "at equal FLOPs",
             "at equal FLOPs, seconds: rank (and loss, on fewer rows) at the most of each that all have spent",
         ),
     ]
     if round_row["seed_sd"] is None:
-        lines.append(("", "seed noise: unknown, no contestant ran two seeds. Use seeds=2 to measure it"))
+        lines.append(("", "seed noise: unknown, no contestant has losses of two seeds. Use seeds=2 to measure it"))
     else:
         noise = f"{round_row['seed_sd']:.4f} (standard deviation, {round_row['seed_df']} degrees of freedom)"
         shared = f", all together by {round_row['shared_seed_sd']:.4f}" if round_row["shared_seed_sd"] else ""
@@ -143,7 +143,9 @@ ENDING_COLUMNS = (
 )
 
 
-UNKNOWN = "P(best) is unknown: no contestant of the last round ran two seeds. Use seeds=2, or more"
+UNKNOWN = "P(best) is unknown: no contestant of the last round has losses of two seeds. Use seeds=2, or more"
+NO_SHADOWS = "P(best) is told from the rounds alone: what trained on beside the league is not in it"
+NOT_AS_JUDGED = "Δ, verdict and P(best) are of the loss at the end of a round; judge = forecast ranked by another"
 
 
 def ending_table(console: Console, document: Mapping[str, Any]) -> Table:
@@ -159,6 +161,8 @@ def ending_table(console: Console, document: Mapping[str, Any]) -> Table:
             ("Δ to cut", "Δ to cut, verdict: as in the table of the round that it went out in"),
             ("P(best)", f"P(best): that it is the best of all {rivals}, had all been trained to the league's end"),
             *([] if document["field"] else [("", UNKNOWN)]),
+            *([("", NO_SHADOWS)] if any(played.get("shadows") for played in document["rounds"]) else []),
+            *([("", NOT_AS_JUDGED)] if any(played.get("judge") == "forecast" for played in document["rounds"]) else []),
             ("regret", "regret: expected loss beyond the best's, nats per token"),
         ],
         styles=[_ending_style(row) for row in rows],
@@ -178,10 +182,10 @@ def _ending_cells(row: Mapping[str, Any], document: Mapping[str, Any]) -> list[s
         "winner" if is_winner else f"round {row['round']}",
         "" if is_winner else _number(standing["difference"], "+.4f"),
         (standing["verdict"] or "") if is_winner else _verdict(standing).removeprefix("out, "),
-        "–" if row["p_best"] is None else _percent(row["p_best"]),
+        "–" if row["p_best"] is None else percent(row["p_best"]),
         _number(row["regret"]),
     ]
 
 
-def _percent(probability: float) -> str:
+def percent(probability: float) -> str:
     return f"{100 * probability:.0f} %" if 0.01 <= probability <= 0.99 else "< 1 %" if probability < 0.5 else "> 99 %"

@@ -147,6 +147,27 @@ def test_a_settled_cut_needs_no_more_rows():
     assert bracket.rounds[0].is_decided and bracket.rounds[0].factor == 1
 
 
+def test_a_round_that_is_decided_again_asks_for_no_more_rows():
+    """Those whose checkpoints are weights by then would train again from step 0."""
+
+    def outcome(loss, gap):
+        return Outcome(loss, rows=64, documents=_texts(gap))
+
+    bracket = _bracket("abc", [1], rows=64, max_factor=8)
+    for name, loss in (("a", 1.0), ("b", 5.0)):
+        for seed in (0, 1):
+            bracket.report(Run(name, seed), 0, outcome(loss, 0.01 * (name == "b")))
+    for seed in (0, 1):
+        bracket.report(Run("c", seed), 0, Outcome(None, "error", "crash"))
+    assert bracket.is_over() and len(bracket.reopen(retry_errors=True)) == 2
+    again = _bracket("abc", [1], rows=64, max_factor=8)
+    again.load_state(bracket.state())
+    for seed in (0, 1):
+        again.report(Run("c", seed), 0, outcome(1.001, 0.9))  # as good as a, as far as its documents can tell
+    assert again.is_over() and again.winner() == "a" and again.rounds[0].factor == 1
+    assert again.winner_verdict() == "contested"
+
+
 def test_a_loss_on_too_few_rows_does_not_count_and_a_second_evaluation_that_dies_costs_nothing():
     bracket = _bracket("ab", [1], rows=10, max_factor=4)
     texts = {

@@ -98,7 +98,8 @@ def test_one_that_ends_better_than_the_winner_is_told():
 
     line = cut_too_early(_play(_bracket(1), 0, outcome=outcome))
     assert line == (
-        "cut too early: c5, out in round 1, trained on and ended at -0.5000 nats/token; the winner c0 at 2.0000"
+        "cut too early: c5, out in round 1, trained on and ended at -0.5000 nats/token; the winner c0, on the same "
+        "seeds, at 2.0000"
     )
 
 

@@ -8,6 +8,8 @@ from tournament.odds import odds_in_words, order_probability
 @pytest.mark.parametrize(
     ("probability", "words"),
     [
+        (0.05, "19 to 1 against"),
+        (0.4, "coin toss"),
         (0.5, "coin toss"),
         (0.599, "coin toss"),
         (0.61, "1.5 to 1"),

@@ -1,6 +1,7 @@
 """`tournament --plan --simulate`, --like and --measure: what they print, from what, and how fast."""
 
 import json
+import re
 import time
 
 import pytest
@@ -93,10 +94,17 @@ def test_a_league_that_does_not_know_its_noise_is_refused(tmp_path, noise, field
 
 def test_the_command_prints_a_table_within_five_seconds(capsys):
     began = time.process_time()
-    assert main(["--config", "rtx3090", "--plan", "--simulate", "seeds=2"]) == 0
+    assert main(["--config", "rtx3090", "--plan", "--simulate", "seeds=3"]) == 0
     assert time.process_time() - began < 5
     text = capsys.readouterr().out
     assert "5 → 3 → 1 *" in text and "P(best) at 2" in text and "at no more steps: keep=[4,2,1]" in text
+
+
+def test_equal_seconds_take_the_hours_that_they_say(capsys):
+    words = ["--config", "laptop", "--plan", "budget=seconds", "seconds=[3600,3600,3600]", "seeds=1", "threads=1"]
+    assert main(words) == 0  # 10, 5 and 3 contestants
+    hours = re.search(r"the rounds: about ([\d.]+) hours, (\d+) runs? at a time", capsys.readouterr().out)
+    assert float(hours[1]) * int(hours[2]) == pytest.approx(18, rel=0.05)
 
 
 def test_the_command_prints_hours_and_nats_like_an_earlier_league(tmp_path, capsys):

@@ -170,6 +170,18 @@ def test_a_probe_that_fails_takes_its_contestant_out():
     assert not bracket.is_over()
 
 
+@pytest.mark.mended("after a crashed search the other seeds competed at a rate that nobody had chosen")
+def test_a_search_that_is_lost_takes_all_seeds_of_its_contestant_and_is_retried_with_them():
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0), {name: {0: 0, 1: 0} for name in "ab"})
+    trials = _trials(a="RUNNING", b="RUNNING")
+    trials["a"].config["row"]["round"] = -1
+    scheduler, _ = _scheduler(bracket, trials)
+    scheduler.on_trial_error(FakeTune(), trials["a"])
+    assert {run.contestant for run in bracket.waiting_for()} == {"b"}
+    assert bracket.failure(0, "a").failure == "error"
+    assert set(bracket.reopen(retry_errors=True)) == {Run("a", 0), Run("a", 1)}
+
+
 class _Full(FakeTrial):
     """A trial whose process has ended for the last time, with an error of the machine."""
 

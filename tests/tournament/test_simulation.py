@@ -12,7 +12,7 @@ STEPS = (500, 1000, 2000)
 
 
 NOISE = (1.0, 1.0, 1.0)
-LEAGUES = Leagues(10, 3, 5)
+LEAGUES = Leagues(10, 3, range(1, 6))
 
 
 def _winner_of_bracket(losses, keep):
@@ -28,7 +28,7 @@ def _winner_of_bracket(losses, keep):
 
 @pytest.mark.parametrize("keep", [(5, 3, 1), (4, 2, 1), (7, 3, 1), (9, 10, 1)])
 def test_the_simulation_finds_the_winner_that_the_bracket_finds(keep):
-    losses = Leagues(10, 3, 3, 100).losses(Plan(keep, (1, 2, 3)), Field(2.0, NOISE, drift=(2.0, 1.0, 0.0)))
+    losses = Leagues(10, 3, range(1, 4), 100).losses(Plan(keep, (1, 2, 3)), Field(2.0, NOISE, drift=(2.0, 1.0, 0.0)))
     expected = [_winner_of_bracket([5 + 0.03 * scores[i] for scores in losses], keep) for i in range(100)]
     assert winners(losses, keep).tolist() == expected
     assert len(set(expected)) > 5  # the leagues differ
@@ -43,7 +43,7 @@ def test_without_noise_the_best_always_wins_and_of_equals_each_wins_as_often():
 @pytest.mark.parametrize(("spread", "seeds"), [(1.0, 1), (2.0, 1), (2.0, 4)])
 def test_two_contestants_and_one_round_have_the_odds_of_the_formula(spread, seeds):
     """P(the better is ahead) = 1 − arctan(noise / spread) / π for two normal differences (orthant probability)."""
-    odds = Leagues(2, 1, 4, 40_000).odds(Plan((1,), (seeds,)), Field(spread, (1.0,)))
+    odds = Leagues(2, 1, range(1, 5), 40_000).odds(Plan((1,), (seeds,)), Field(spread, (1.0,)))
     assert odds.chance == pytest.approx(1 - math.atan(1 / seeds**0.5 / spread) / math.pi, abs=0.01)
 
 
@@ -74,4 +74,4 @@ def test_seeds_in_late_rounds_are_worth_more_than_as_many_in_all():
 
 def test_with_noise_that_lasts_over_the_rounds_more_rounds_teach_nothing():
     lasting = LEAGUES.odds(Plan((5, 3, 1), (1, 1, 1)), Field(2.0, NOISE, persistence=1.0))
-    assert lasting == Leagues(10, 3, 5).odds(Plan((1, 1, 1), (1, 1, 1)), Field(2.0, NOISE, persistence=1.0))
+    assert lasting == Leagues(10, 3, range(1, 6)).odds(Plan((1, 1, 1), (1, 1, 1)), Field(2.0, NOISE, persistence=1.0))
