@@ -30,7 +30,7 @@ install: .venv/installed
 # with the config's own numbers, rounds of 100, 100 and 200 steps and stages of 100, it takes about eight minutes more
 demo: .venv/installed
 	@DEMO=demo-$$(date +%Y%m%d-%H%M%S) && \
-	echo "a miniature league, then the eight stages and the decay: nine to ten minutes on two idle cores" && \
+	echo "a miniature league, then the eight stages and the decay: seven to ten minutes on two idle cores" && \
 	$(BIN)/tournament --config laptop --name $$DEMO 'steps=[40,40,80]' && \
 	$(BIN)/curriculum run winner --tournament $$DEMO --config laptop --name $$DEMO max_steps=60 skill_items=40 && \
 	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/hamner chat $$DEMO --temperature 0 && \
