@@ -37,6 +37,19 @@ class Rules:
     shadow: int = 0  # the best of each cut that train on, ranked apart
 
 
+def read_rounds(state: Mapping[str, Any]) -> list[Round]:
+    """The rounds of a ledger, Bracket.state()."""
+    rounds = []
+    for row in state["rounds"]:
+        outcomes = {}
+        for cells in row["outcomes"]:
+            values = dict(cells)
+            run = Run(values.pop("contestant"), values.pop("seed"))
+            outcomes[run] = Outcome(**values)
+        rounds.append(Round(outcomes, list(row["kept"]), row["factor"], row["decided"], row.get("reopened", False)))
+    return rounds
+
+
 class Bracket:
     """The course of one tournament."""
 
@@ -384,14 +397,7 @@ class Bracket:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Raises ValueError for a ledger of another tournament."""
-        rounds = []
-        for row in state["rounds"]:
-            outcomes = {}
-            for cells in row["outcomes"]:
-                values = dict(cells)
-                run = Run(values.pop("contestant"), values.pop("seed"))
-                outcomes[run] = Outcome(**values)
-            rounds.append(Round(outcomes, list(row["kept"]), row["factor"], row["decided"], row.get("reopened", False)))
+        rounds = read_rounds(state)
         if len(rounds) != len(self.rules.keep):
             raise ValueError(f"{len(rounds)} rounds, of {len(self.rules.keep)}")
         if set(state["seeds"]) != set(self.seeds):

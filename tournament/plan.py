@@ -134,7 +134,7 @@ def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, flo
     else:
         return []
     contestants, count = entrants(config), slots(config)
-    entering = [min(keep, len(contestants)) for keep in (len(contestants), *config.tournament.keep[:-1])]
+    entering = _entering(config, len(contestants))
     time = hours(sum(_run_steps(config, contestants, entering)), step_seconds, len(contestants), count)
     if time is None:
         names = ", ".join(name for name in contestants if name not in step_seconds)
@@ -145,7 +145,7 @@ def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, flo
 def _hours_of_seconds(config: Config) -> str:
     """What rounds of equal seconds take: what they say, whatever a step takes."""
     contestants, count = entrants(config), slots(config)
-    entering = [min(keep, len(contestants)) for keep in (len(contestants), *config.tournament.keep[:-1])]
+    entering = _entering(config, len(contestants))
     seeds = [_mean_seeds(contestants, index) for index in range(len(entering))]
     time = sum(run_steps(config.tournament.seconds, entering, seeds)) / count / 3600
     return f"the rounds: about {time:.2g} hours, {count} run{'s' * (count > 1)} at a time"
@@ -228,7 +228,7 @@ def _cost_lines(config: Config) -> list[str]:
     flops, per_step = flops_per_token(config, contestants), league.batch_size * league.seq_len
     typical = statistics.median if league.budget == "flops" else statistics.mean
     step = typical(flops.values()) * per_step  # FLOPs of one step of a contestant
-    entering = [min(count, len(flops)) for count in (len(flops), *league.keep[:-1])]
+    entering = _entering(config, len(flops))
     lines = _round_lines(config, contestants, entering, step)
     if league.contested == "keep":
         most = sum(_run_steps(config, contestants, [len(flops)] * len(entering)))
@@ -265,6 +265,11 @@ def _shadow_steps(config: Config, contestants: Mapping[str, Contestant], enterin
         runs = min(league.shadow, max(0, count - keep)) * _mean_seeds(contestants, cut)
         total += runs * sum(league.steps[cut + 1 :])
     return round(total)
+
+
+def _entering(config: Config, contestants: int) -> list[int]:
+    """Contestants that play each round."""
+    return [min(count, contestants) for count in (contestants, *config.tournament.keep[:-1])]
 
 
 def _run_steps(config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int]) -> list[int]:

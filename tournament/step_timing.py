@@ -46,12 +46,13 @@ def _time_steps(config: Config, contestant: Contestant) -> float:
     from hamner.training.trainer import Trainer
 
     league, compute = config.tournament, config.compute
+    generator = torch.Generator().manual_seed(config.seed)
 
     class RandomRows:
         """Batches (B, T) of random tokens."""
 
         def next(self) -> torch.Tensor:
-            return torch.randint(contestant.model.vocab_size, (league.batch_size, league.seq_len))
+            return torch.randint(contestant.model.vocab_size, (league.batch_size, league.seq_len), generator=generator)
 
     torch.set_num_threads(compute.threads)
     trainer = Trainer(

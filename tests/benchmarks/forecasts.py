@@ -13,25 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
+from tournament.bracket import read_rounds
 from tournament.forecast import Course, Curve, Forecasts
 from tournament.learning_curve import curve_of_rounds
-from tournament.outcome import Outcome, Round, Run
 
 HALF = 0.25  # of the tokens: looks before are not fitted
 
 
 def curves(document: dict, upto: int) -> dict[str, list[Curve]]:
     """The curves of a league's ledger up to a round."""
-    rounds, per_token = [], {}
-    for row in document["rounds"]:
-        outcomes = {}
-        for cells in row["outcomes"]:
-            values = dict(cells)
-            run = Run(values.pop("contestant"), values.pop("seed"))
-            outcomes[run] = Outcome(**values)
-            if facts := outcomes[run].facts:
-                per_token[run.contestant] = facts["flops"] / facts["tokens"]
-        rounds.append(Round(outcomes))
+    rounds = read_rounds(document)
+    outcomes = [pair for round_ in rounds for pair in round_.outcomes.items()]
+    per_token = {run.contestant: o.facts["flops"] / o.facts["tokens"] for run, o in outcomes if o.facts}
     found: dict[str, list[Curve]] = {}
     for run in dict.fromkeys(run for round_ in rounds[: upto + 1] for run in round_.outcomes):
         points = curve_of_rounds(rounds[: upto + 1], run, per_token.get(run.contestant, 1.0))

@@ -378,6 +378,18 @@ def test_an_existing_name_is_refused_and_changed_settings_are_listed(league, com
     assert "tournament.batch_size: the run has 4, now 8" in changed.stderr
 
 
+# of a contestant's row in the plan: sizes of its model, and its rate
+MODEL_KEYS = (
+    "num_layers",
+    "hidden_size",
+    "num_heads",
+    "num_kv_heads",
+    "intermediate_size",
+    "num_experts",
+    "learning_rate",
+)
+
+
 def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
     done = commands.run("tournament", "--config", "rtx3090", "--plan", "--json", "--results", str(tmp_path / "none"))
     assert done.returncode == 0, done.stderr
@@ -385,13 +397,7 @@ def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
     assert [row["contestant"] for row in rows] == list(CONTESTANTS)
     assert set(rows[0]) == {
         "contestant",
-        "num_layers",
-        "hidden_size",
-        "num_heads",
-        "num_kv_heads",
-        "intermediate_size",
-        "num_experts",
-        "learning_rate",
+        *MODEL_KEYS,
         "parameters",
         "active_parameters",
         "tokens",
@@ -464,16 +470,9 @@ def test_the_plan_shows_what_each_row_of_a_league_is_after_shrinking(tmp_path, c
             { name = "plainer", base = "v05_moe_small", overrides = { num_layers = 13 } },
         ]
     """)
-    keys = (
-        "num_layers",
-        "hidden_size",
-        "num_heads",
-        "num_kv_heads",
-        "intermediate_size",
-        "num_experts",
-        "learning_rate",
-    )
-    rows = {name: tuple(row[key] for key in keys) for name, row in _planned(capsys, "--league", str(league)).items()}
+    rows = {
+        name: tuple(row[key] for key in MODEL_KEYS) for name, row in _planned(capsys, "--league", str(league)).items()
+    }
     assert rows["deep"] == (4, 64, 4, 2, 192, 1, pytest.approx(1e-3))  # lr_scale is 10
     assert rows["plain"] == rows["plainer"] == (2, 64, 4, 2, 128, 8, pytest.approx(3e-3))
     assert main(["--config", "smoke", "--plan", "--league", str(league)]) == 0
