@@ -35,7 +35,9 @@ class Commands:
 
     def __init__(self, results: Path) -> None:
         self.results = results
-        self.environment = os.environ | {"HAMNER_RESULTS": str(results), "RAY_USAGE_STATS_ENABLED": "0"}
+        # Ray starts its workers at niceness 15: beside another test process they would hardly get a core
+        ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+        self.environment = os.environ | {"HAMNER_RESULTS": str(results)} | ray
         self.environment.pop("RAY_ADDRESS", None)
 
     def start(self, module: str, *arguments: str, **options) -> subprocess.Popen:

@@ -135,3 +135,10 @@ def test_a_new_module_makes_the_file_tree_stale(tmp_path):
     (tmp_path / "hamner" / "new.py").write_text('"""A new file."""\n', encoding="utf-8")
     after = FILE_TREE["page"](tmp_path)
     assert before != after and "new.py" in after and "A new file." in after
+
+
+def test_tests_of_one_file_run_in_one_process(request):
+    """Else each process of `pytest -n` would make the league and the curriculum that several tests look at."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("for `make test`, which runs files side by side")
+    assert request.node.nodeid.endswith(f"@{request.path}")
