@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import statistics
-import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +18,9 @@ import torch
 
 from hamner.config.presets import CONTESTANTS
 from hamner.training import checkpoint
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from kills import children
 
 
 def _read(path):
@@ -210,20 +213,25 @@ def test_a_killed_trial_is_started_again_from_its_checkpoint(league, commands):
     while not list(folder.glob("*/checkpoints/step_*")):
         assert process.poll() is None
         time.sleep(0.05)
-    found = subprocess.run(["pgrep", "-f", "ray::ResourceTrainable"], capture_output=True, text=True, check=True)
-    os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+    os.kill(children(process.pid, "ray::ResourceTrainable")[0], signal.SIGKILL)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     assert _losses(folder) == _losses(league)
 
 
+def _crippled(league, name):
+    """A league like this one, not begun, in which v05 cannot start: a folder stands where its metrics should be."""
+    folder = league.parent / name
+    for run in ("v05_moe_small", "v05_moe_small-seed1"):
+        (folder / run / "metrics.csv").mkdir(parents=True)
+    shutil.copytree(league / "data", folder / "data")
+    (folder / "config.json").write_text(json.dumps(_read(league / "config.json") | {"run": name}))
+    return folder
+
+
 @pytest.mark.slow
 def test_a_contestant_that_cannot_start_is_a_result_of_its_own(league, commands):
-    folder = commands.results / "tournament" / "crippled"
-    for run in ("v05_moe_small", "v05_moe_small-seed1"):
-        (folder / run / "metrics.csv").mkdir(parents=True)  # a folder where its file should be
-    shutil.copytree(league / "data", folder / "data")
-    (folder / "config.json").write_text(json.dumps(_read(league / "config.json") | {"run": "crippled"}))
+    folder = _crippled(league, "crippled")
     done = commands.run("tournament", "--resume", "--name", "crippled")
     assert done.returncode == 0, done.stdout + done.stderr
     first = _read(folder / "standings.json")["rounds"][0]["standings"]
@@ -232,6 +240,25 @@ def test_a_contestant_that_cannot_start_is_a_result_of_its_own(league, commands)
     assert [r for r in _losses(folder)[0] if r[0] != "v05_moe_small"] == [
         r for r in _losses(league)[0] if r[0] != "v05_moe_small"
     ]
+
+
+@pytest.mark.slow
+def test_a_crash_in_the_last_round_is_played_again_on_request(commands):
+    three = [word for name in ("v01_dense_small", "v03_diffattn_small", "v05_moe_small") for word in ("--only", name)]
+    words = ("--config", "smoke", "steps=[20]", "keep=[1]", *three)
+    assert commands.run("tournament", *words, "--name", "whole").returncode == 0
+    whole = commands.results / "tournament" / "whole"
+    folder = _crippled(whole, "retried")
+    done = commands.run("tournament", "--resume", "--name", "retried")
+    assert done.returncode == 0 and "--retry-errors" in done.stdout, done.stdout + done.stderr
+    assert _read(folder / "standings.json")["rounds"][0]["standings"][-1]["status"] == "error"
+    for path in folder.glob("v05_moe_small*/metrics.csv"):
+        path.rmdir()
+    done = commands.run("tournament", "--resume", "--retry-errors", "--name", "retried")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ended with an error, so played again: v05_moe_small" in done.stdout
+    assert _losses(folder) == _losses(whole)
+    assert _read(folder / "winner.json")["contestant"] == _read(whole / "winner.json")["contestant"]
 
 
 REFUSED = {
