@@ -108,6 +108,9 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
                     console.print(line, soft_wrap=True)
                 move_deadline(run.folder, request.deadline)
             return _train(console, run)
+        except Interrupted as interrupt:  # in the preparation
+            print(f"stopped; continue with `{_way_on(run)}`", file=sys.stderr)
+            return interrupt.exit_code
         finally:
             ray = sys.modules.get("ray")
             if hasattr(ray, "shutdown"):
@@ -313,7 +316,7 @@ def _train(console: Console, run: Opened) -> int:
             failure = run_until_stopped(lambda: train_on_ray(run.folder, run.config, run.cores), stop)
     except Interrupted as interrupt:
         if not interrupt.is_saved:
-            console.print(f"not saved in time; {cli.RESUMABLE}")
+            console.print(f"not saved in time; continue with `{_way_on(run)}`", soft_wrap=True, highlight=False)
         return interrupt.exit_code
     if (run.folder / "final").is_dir():
         return _print_result(console, run)
@@ -321,13 +324,17 @@ def _train(console: Console, run: Opened) -> int:
     return 1
 
 
+def _way_on(run: Opened) -> str:
+    """The command that continues the run."""
+    return resume_command(f"curriculum run {shlex.quote(run.facts['who'])}", run.folder)
+
+
 def _print_failure(console: Console, run: Opened, failure: str) -> None:
     """Print why training did not finish: of trouble of the machine one line, and the command that continues."""
     trouble = machine_trouble(failure)
     if trouble:
         console.print(f"stopped by trouble of the machine: {trouble}", soft_wrap=True, markup=False, style="red")
-        way_on = resume_command(f"curriculum run {shlex.quote(run.facts['who'])}", run.folder)
-        console.print(f"mend it (make room, mount it again), then continue with `{way_on}`", soft_wrap=True)
+        console.print(f"mend it (make room, mount it again), then continue with `{_way_on(run)}`", soft_wrap=True)
         return
     if failure:
         console.print(failure, soft_wrap=True, markup=False, style="red")  # it may hold brackets

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hamner.config.errors import BadInput
 from hamner.config.toml_file import UTF8_MARK, encoding_problem, is_text
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import NOTHING_DONE, Parser, add_results_option, number, run_command, whole_number
+from hamner.runs.cli import Parser, add_results_option, number, run_command, whole_number
 from hamner.runs.folders import results_folder
 from hamner.runs.output import print_error
 
@@ -48,7 +48,7 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(_command, arguments, stopped=NOTHING_DONE)
+    return run_command(_command, arguments)
 
 
 def _command(arguments: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.data.synthetic_tasks import LEVELS, TASKS, generate
-from hamner.runs.cli import NOTHING_DONE, Parser, run_command
+from hamner.runs.cli import Parser, run_command
 
 COUNT = 5  # examples of each task and level
 EXAMPLES = (
@@ -38,7 +38,7 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(_command, arguments, stopped=NOTHING_DONE)
+    return run_command(_command, arguments)
 
 
 def _command(arguments: Sequence[str]) -> int:

@@ -33,7 +33,6 @@ PAGE = "docs/configuration.md"  # every key, its default, unit and meaning
 # of a path that somebody has named: too long, a loop, not a folder, shut
 PATH_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM)
 NOTHING_DONE = "use the same command again"
-RESUMABLE = "use --resume to continue from the last checkpoint"
 
 
 class Parser(argparse.ArgumentParser):
@@ -210,11 +209,11 @@ def console() -> Console:
 
 
 def run_command(
-    command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None, stopped: str = RESUMABLE
+    command: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None, stopped: str = NOTHING_DONE
 ) -> int:
     """Run a command and return its exit code; bad input is printed on stderr, one line a problem, as exit code 2.
 
-    stopped: what Ctrl-C, SIGTERM and SIGHUP print, the way to continue.
+    stopped: what Ctrl-C, SIGTERM and SIGHUP print, the way to continue; a run that has begun says its own before.
     """
     try:
         output.open_streams()
@@ -294,4 +293,4 @@ def run_verb(
             raise BadInput(f"unknown command '{words[0]}'; {did_you_mean(verb, list(verbs))}")
         return int(importlib.import_module(verbs[verb][0]).main(words[1:]))
 
-    return run_command(command, arguments, stopped=NOTHING_DONE)  # a command that has begun says its own way on
+    return run_command(command, arguments)

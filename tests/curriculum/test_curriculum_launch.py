@@ -1,6 +1,8 @@
 """What a curriculum prints when it could not be finished."""
 
 import io
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,14 @@ def test_trouble_of_the_machine_is_a_line_with_the_command_that_continues(tmp_pa
     assert f"`curriculum run 'my model.json' --resume --name a --results {tmp_path}`" in out
     out = _printed("KeyError: '[/red]'", folder, monkeypatch)
     assert "KeyError: '[/red]'" in out and "not finished; see" in out
+
+
+@pytest.mark.mended("a line that drops while the text is prepared")
+def test_a_signal_in_the_preparation_is_a_line_with_the_command_that_continues(commands):
+    process = commands.start("curriculum.run", "v3", "--config", "smoke", "--name", "early")
+    while not (commands.results / "curriculum" / "early" / "config.json").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (129, "stopped; continue with `curriculum run v3 --resume --name early`\n")
