@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if END_TO_END & fixtures:
             item.add_marker("end_to_end")
-        item.add_marker(pytest.mark.xdist_group("shared" if SHARED & fixtures else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("shared" if SHARED & fixtures else item.path.stem))
 
 
 class Commands:

@@ -141,4 +141,4 @@ def test_tests_of_one_file_run_in_one_process(request):
     """Else each process of `pytest -n` would make the league and the curriculum that several tests look at."""
     if not getattr(request.config.option, "loadgroup", False):
         pytest.skip("for `make test`, which runs files side by side")
-    assert request.node.nodeid.endswith(f"@{request.path}")
+    assert request.node.nodeid.endswith("@test_house")
