@@ -181,9 +181,9 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
 
     Returns a line about its model.
     """
-    curriculum, start = CURRICULA[DEFAULT], None
+    curriculum, start, is_read = CURRICULA[DEFAULT], None, False
     with problems.collect():
-        curriculum = find_curriculum(request.curriculum, request.like, config, results)
+        curriculum, is_read = find_curriculum(request.curriculum, request.like, config, results), True
         problems.lines += decay_problems(curriculum, config.curriculum)
     with problems.collect():
         facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0
@@ -198,7 +198,8 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
     with problems.collect():
         check_machine(config, _cores(config))
     with problems.collect():
-        check_sources(config, [name for stage in curriculum.stages for name in stage.mix])
+        stages = curriculum.stages if is_read else ()  # of a file that is not understood nobody knows the sources
+        check_sources(config, [name for stage in stages for name in stage.mix])
     if start:
         with problems.collect():
             check_disk(start.model, config, curriculum.stages, results)

@@ -13,7 +13,7 @@ from typing import Any
 from hamner.config.checks import mix_problems
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.schema import SOURCE_NAMES, Config
-from hamner.data.preparation.for_run import absent_sources
+from hamner.data.preparation.for_run import absent_sources, check_sources
 from hamner.data.preparation.inputs import find_inputs, text_names
 from hamner.data.preparation.manifest import is_prepared, prepared_sources
 from hamner.data.split import CHARACTERS_PER_TOKEN
@@ -36,6 +36,7 @@ def mix_settings(config: Config, count: int, target_words: str, model: str) -> d
             f"--mixes {count}: a fit over the {len(names)} sources {', '.join(names)} needs more. "
             f"Give {fewest_mixes(len(names))} or more"
         )
+    check_sources(config, target, f"--target {target_words}")
     amounts = source_amounts(config, names)
     league = config.tournament
     tokens = sum(league.steps) * league.batch_size * league.seq_len  # that each contestant reads

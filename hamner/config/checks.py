@@ -51,8 +51,10 @@ def mix_problems(
             yield f"{where}: unknown source '{name}'; {did_you_mean(name, known)}"
         if not (math.isfinite(share) and share > 0):
             yield f"{where}: the ratio of '{name}' is {share}; it must be above 0 (leave out what is not read)"
-    if abs(sum(mix.values()) - 1) > 1e-6:
-        yield f"{where}: ratios sum to {sum(mix.values()):.6g}, not 1"
+    total = sum(mix.values())
+    if abs(total - 1) > 1e-6:
+        way_out = f"; divide each by {total:.6g}" if total > 0 and math.isfinite(total) else ""
+        yield f"{where}: ratios sum to {total:.6g}, not 1{way_out}"
 
 
 def relation_problems(config: Config) -> Iterator[str]:

@@ -46,10 +46,11 @@ def shortened(text: str) -> str:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint for an unknown name: the nearest known one; where none is near, all of them if they are 15 or fewer."""
+    """A hint for an unknown name: the nearest known one, capitals apart; where none is, all if they are 15 or fewer."""
     if not known:
         return "there is none"
-    near = difflib.get_close_matches(word, known, n=1)
+    same = [name for name in known if name.casefold() == word.casefold()]
+    near = same or difflib.get_close_matches(word, known, n=1)
     begun = [name for name in known if len(word) >= 2 and name.startswith(word)]
     if not near and len(begun) == 1:
         near = begun

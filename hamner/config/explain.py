@@ -58,6 +58,8 @@ def explain(kind: type[BaseModel], error: Any, where: str, values: Any = None) -
         return f"{where}: '{key}' = {as_typed(error['input'])}: {error['msg']}"
     problem, way_out = _advice(path, error, field, element)
     is_word = where.startswith(COMMAND_LINE)
+    if is_word and way_out is NO_VALUE and get_origin(_plain(element)) is dict:
+        problem += _table_hint(str(error["input"]))
     use = "" if way_out is NO_VALUE else f". Use {_assignment(*way_out, is_word=is_word)}"
     return f"{where}: '{key}' = {as_typed(error['input'])}: {problem}{use}"
 
@@ -199,6 +201,15 @@ def _advice(path: Sequence[str | int], error: Any, field: FieldInfo | None, anno
         return f"{needed}{'; ' + hint if hint.startswith('did') else ''}", NO_VALUE
     instead = _instead(value, kind, field)
     return needed, NO_VALUE if instead is NO_VALUE or isinstance(path[-1], int) else (key, instead)
+
+
+def _table_hint(text: str) -> str:
+    """Why a word of the command line is no table: the shell took its braces apart, or its names are none."""
+    if "=" not in text:
+        return ""
+    if not text.startswith("{"):
+        return "; a shell takes {a=0.5,b=0.5} apart: put the whole word between single quotes, 'KEY={a=0.5,b=0.5}'"
+    return "; in it NAME=NUMBER with commas between, names of letters, digits, '_' and '-'"
 
 
 def _instead(value: Any, kind: Any, field: FieldInfo | None) -> Any:

@@ -97,7 +97,9 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
         raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None
     except Exception as error:  # of a start that times out Ray raises no other class
         place = "Ray did not start on this machine" if is_own else f"RAY_ADDRESS = {settings['address']}: Ray failed"
-        raise BadInput(f"{place}: {type(error).__name__}: {first_line(error)}") from error
+        is_late = is_own and "timed out" in str(error)  # an overloaded machine
+        way_out = "; run the same command again once the machine has less to do" if is_late else ""
+        raise BadInput(f"{place}: {type(error).__name__}: {first_line(error).rstrip('.')}{way_out}") from error
     except KeyboardInterrupt:
         leave(ray)
         raise

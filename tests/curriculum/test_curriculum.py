@@ -316,6 +316,18 @@ def test_bad_input_gets_one_message_and_starts_nothing(case, tmp_path, capsys, m
     assert not (tmp_path / "results").exists()
 
 
+def test_a_broken_file_of_stages_is_not_asked_for_the_sources_of_others(tmp_path, capsys, monkeypatch):
+    from curriculum.run import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "wiki").mkdir(parents=True)
+    (tmp_path / "data" / "wiki" / "a.txt").write_text("x")
+    (tmp_path / "bad.toml").write_text('[[stages]]\nname = "a"\nmix = {wiki = 1.1}\nlearning_rate = 1e-3\n')
+    words = ["v3", "--config", "smoke", "--data", "data", "--curriculum", "bad.toml", "--results", "results"]
+    assert main(words) == 2
+    assert capsys.readouterr().err == "error: bad.toml: stage 'a': ratios sum to 1.1, not 1; divide each by 1.1\n"
+
+
 def test_a_winner_of_another_size_or_tokenizer_is_refused(raised, league, commands, tmp_path):
     other = commands.run("curriculum.run", "winner", "--config", "laptop", "--name", "other")
     assert other.returncode == 2

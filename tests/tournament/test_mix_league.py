@@ -9,6 +9,7 @@ from rich.console import Console
 from curriculum.curricula import read_curriculum
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from hamner.prepare_data import main as prepare_data
 from tournament.bracket import Outcome, Run
 from tournament.entrants import all_sources, entrants, is_mix_league, read_league
 from tournament.league import League
@@ -84,6 +85,14 @@ def test_a_rows_mix_is_checked_with_the_others():
 def test_what_cannot_be_a_league_of_mixes_is_refused(words, message, capsys):
     assert main(["--config", "smoke", "--plan", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_target_of_a_source_that_the_shards_lack_is_refused(tmp_path, capsys):
+    words = ["--config", "smoke", "--data", "builtin", "--sources", "sft", "builtin_characters=100000"]
+    assert prepare_data([*words, "vocab_size=400", "--out", str(tmp_path / "shards")]) == 0
+    words = ["--config", "smoke", "--plan", "--data", str(tmp_path / "shards"), "vocab_size=400", "--mixes", "9"]
+    assert main([*words, "--target", "SFT=.8,synthetic=.2"]) == 2
+    assert "was prepared without SFT: it holds sft; did you mean 'sft'?" in capsys.readouterr().err
 
 
 def test_the_plan_shows_what_each_would_read(capsys):

@@ -159,14 +159,16 @@ def _check_size(plan: Plan, name: str, tally: Tally, *, kept: int, duplicates: i
     """Raises BadInput for a source with too many malformed records or too few documents."""
     examples = "; ".join(tally.skipped[:5])
     if tally.malformed > MAX_MALFORMED * tally.records:
+        way_out, field = "mend them or take their files away", plan.config.data.text_field
+        if "no 'text' in the record; its keys" in examples:
+            way_out = (
+                f"data.text_field=KEY reads text under another key, or {way_out}"
+                if field == "text"
+                else f"data.text_field={field} names no text in them: give one of their keys, spelt as it is here"
+            )
         raise BadInput(
             f"source '{name}': {tally.malformed:,} of {tally.records:,} records are malformed, more than the "
-            f"{MAX_MALFORMED:.0%} that may be skipped; mend them or take their files away: {examples}"
-            + (
-                "; data.text_field=KEY reads text under another key"
-                if "no 'text' in the record; its keys" in examples
-                else ""
-            )
+            f"{MAX_MALFORMED:.0%} that may be skipped; {way_out}: {examples}"
         )
     if kept < MIN_DOCUMENTS:
         shortest = find_source(name).min_characters

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hamner.config.checks import source_problems
-from hamner.config.errors import BadInput
+from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.schema import Config, Data
 from hamner.data.corpus import Corpus
 from hamner.data.preparation.inputs import available_sources, check_data_path, find_inputs, sources_to_read, text_names
@@ -54,9 +54,11 @@ def _check_prepared(path: str, names: Iterable[str]) -> None:
     sources = prepared_sources(path)
     missing = [name for name in text_names(names) if name not in sources]
     if missing:
+        hints = dict.fromkeys(did_you_mean(name, list(sources)) for name in missing)
+        near = "".join(f"; {hint}" for hint in hints if hint.startswith("did"))
         raise BadInput(
-            f"{path} was prepared without {', '.join(missing)}: it holds {', '.join(sources)}; prepare "
-            "again with --sources, or change the mix"
+            f"{path} was prepared without {', '.join(missing)}: it holds {', '.join(sources)}"
+            + (near or "; prepare again with --sources, or change the mix")
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hamner.config.checks import SOURCE_NAME
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.config.schema import Config
 from hamner.data.sources import SOURCES, Source, find_source, in_order
@@ -88,6 +89,21 @@ def _nearby(folder: Path, name: str) -> str:
     return ""
 
 
+def _own_sources(folder: Path) -> str:
+    """The way out where a folder holds sources of the user's own, and a known one was looked for; "" elsewhere."""
+    places = (
+        path for path in sorted(folder.glob("[!.]*")) if path.is_dir() and path.name not in (*SOURCES, "tokenizer")
+    )
+    names = [path.name for path in places if find_files(path).paths]
+    if not names:
+        return ""
+    name = next((name for name in names if SOURCE_NAME.fullmatch(name)), "")
+    listing = f"put its files there, or name in the mix what {path_text(folder)} has ({', '.join(names[:5])})"
+    if name:
+        return f"{listing}, such as 'mix={{{name}=1.0}}'"
+    return f"{listing}, once it is called by letters, digits, '_' and '-', beginning with a letter or digit"
+
+
 def source_folder(source: Source, config: Config) -> Path | None:
     """The folder that holds DIR/<source>/; None for a source that is read from no folder."""
     if config.data.path == "builtin" or not source.is_text:
@@ -147,7 +163,7 @@ def _files(source: Source, folder: Path) -> FoundFiles:
         if (folder / source.name).is_dir():
             way_out = PUT_FILES
         elif source.name in SOURCES:
-            way_out = _nearby(folder, source.name) or PUT_FILES
+            way_out = _nearby(folder, source.name) or _own_sources(folder) or PUT_FILES
         else:
             folders = sorted(path.name for path in folder.glob("*") if path.is_dir())
             hint = did_you_mean(source.name, sorted({*folders, *SOURCES} - {source.name}))

@@ -122,7 +122,7 @@ def test_no_silent_conversions():
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("mix={tinystories=0.5, fineweb_edu=0.55}", "tournament.mix: ratios sum to 1.05, not 1"),
+        ("mix={tinystories=0.5, fineweb_edu=0.55}", "tournament.mix: ratios sum to 1.05, not 1; divide each by 1.05"),
         ("mix={tinystory=1.0}", "unknown source 'tinystory'; did you mean 'tinystories'?"),
         ("mix={tinystories=1.2, personal=-0.2}", "the ratio of 'personal' is -0.2"),
         ("steps=[0,10,20]", "tournament.steps = [0, 10, 20]: every round needs at least 1 step"),

@@ -25,6 +25,8 @@ def _problems(*words, name="smoke"):
         ("mix=tinystories,sft", "Use mix={tinystories=0.5,sft=0.5}"),
         ("mix={tinystories:0.5,sft:0.5}", "Use mix={tinystories=0.5,sft=0.5}"),
         ("mix=[tinystories]", "Use mix={tinystories=1.0}"),
+        ("mix=synthetic=0.2", "a shell takes {a=0.5,b=0.5} apart: put the whole word between single quotes"),
+        ("mix={My Notes=1.0}", "names of letters, digits, '_' and '-'"),
         ("contestants=v2,v3", """it must be a list of names in quotes. Use 'contestants=["v2","v3"]'"""),
         ("contestants=[v2,v3]", """Use 'contestants=["v2","v3"]'"""),  # a shell has eaten the quotes
         ("lr=1e-3", "the rate itself is learning_rate. Use learning_rate=0.001"),

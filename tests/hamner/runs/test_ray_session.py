@@ -135,6 +135,14 @@ def test_a_ray_that_does_not_start_is_said_in_one_line(kind):
     assert len(caught.value.problems) == 1
 
 
+def test_a_ray_that_starts_too_late_may_be_tried_again():
+    def init(**settings):
+        raise Exception("The current node timed out during startup. The GCS has become overloaded.")
+
+    with pytest.raises(BadInput, match=r"overloaded; run the same command again once the machine has less to do"):
+        join(SimpleNamespace(init=init), ray_settings(1), cpus=1, gpus=0)
+
+
 @pytest.mark.mended("SIGTERM while Ray starts")
 def test_a_signal_is_heard_once_ray_has_started_and_by_our_handler():
     utils = SimpleNamespace(set_sigterm_handler=lambda handler: signal.signal(signal.SIGTERM, handler))

@@ -364,12 +364,30 @@ def test_a_folder_beside_the_one_that_is_meant_is_named(texts, tmp_path, capsys)
     assert "holds a.txt itself, of no source: put them into" in error(tmp_path / "loose")
 
 
+def test_sources_of_ones_own_that_no_mix_names_are_named(tmp_path, capsys):
+    def error(*words):
+        assert main(command_arguments(tmp_path / "data", tmp_path / "out", *words)) == 2
+        return capsys.readouterr().err
+
+    for name in ("My Notes", "tokenizer", "empty", "wiki"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data" / "tokenizer" / "tokenizer.json").write_text("{}")
+    (tmp_path / "data" / "My Notes" / "a.txt").write_text("x")
+    assert f"what {tmp_path / 'data'} has (My Notes), once it is called by letters, digits" in error()
+    (tmp_path / "data" / "wiki" / "a.txt").write_text("x")
+    assert f"what {tmp_path / 'data'} has (My Notes, wiki), such as 'mix={{wiki=1.0}}'\n" in error()
+    assert "(an empty folder); put its files there" in error("mix={empty=1.0}")
+
+
 @pytest.mark.mended("text under another key")
 def test_text_under_another_key_is_named_in_the_config(tmp_path, capsys):
     write_lines(tmp_path / "data" / "wiki" / "a.jsonl", [{"body": prose("wiki", n, 40)} for n in range(60)])
     arguments = command_arguments(tmp_path / "data", tmp_path / "out", "--sources", "wiki", "vocab_size=320")
     assert main(arguments) == 2
-    assert "no 'text' in the record; its keys: 'body'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "data.text_field=KEY reads text under" in error and "no 'text' in the record; its keys: 'body'" in error
+    assert main([*arguments, "data.text_field=Body"]) == 2
+    assert "data.text_field=Body names no text in them: give one of their keys, spelt" in capsys.readouterr().err
     assert main([*arguments, "data.text_field=body"]) == 0
     assert _manifest(tmp_path / "out")["sources"]["wiki"]["records"] == 60
     assert main(arguments) == 2  # finished, with other settings

@@ -289,6 +289,8 @@ def test_a_prepared_folder_that_does_not_fit_the_run_is_refused(prepared, tmp_pa
     assert len(caught.value.problems) == 2 and all(str(prepared) in problem for problem in caught.value.problems)
     with pytest.raises(BadInput, match="was prepared without personal: it holds fineweb_edu, sft; "):
         take(folder=tmp_path / "c", names=["sft", "personal"], tokenizer=None)
+    with pytest.raises(BadInput, match="without SFT: it holds fineweb_edu, sft; did you mean 'sft'"):
+        take(folder=tmp_path / "c", names=["SFT"], tokenizer=None)
     assert not any((tmp_path / name).exists() for name in "abc")
 
 
