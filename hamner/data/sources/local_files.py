@@ -36,8 +36,9 @@ def source_files(source: Source, folder: Path) -> FoundFiles:
     place = folder / source.name
     found = find_files(place)
     if not found.paths:
-        is_empty = place.is_dir() and not any(place.iterdir())
-        what = "no such folder" if not place.is_dir() else "an empty folder" if is_empty else f"no {READABLE} there"
+        what = f"no {READABLE} there" if place.is_dir() else "no such folder"
+        if place.is_dir() and not any(place.iterdir()):
+            what = f"an empty folder, no {READABLE}"
         if found.passed_over:
             what += f"; it holds {list_names(found.passed_over, place)}"
         if place.is_dir() and any(path.name.startswith(".") for path in place.iterdir()):

@@ -376,7 +376,7 @@ def test_sources_of_ones_own_that_no_mix_names_are_named(tmp_path, capsys):
     assert f"what {tmp_path / 'data'} has (My Notes), once it is called by letters, digits" in error()
     (tmp_path / "data" / "wiki" / "a.txt").write_text("x")
     assert f"what {tmp_path / 'data'} has (My Notes, wiki), such as 'mix={{wiki=1.0}}'\n" in error()
-    assert "(an empty folder); put its files there" in error("mix={empty=1.0}")
+    assert "(an empty folder, no *.parquet" in error("mix={empty=1.0}")
 
 
 @pytest.mark.mended("text under another key")
