@@ -193,8 +193,8 @@ def test_a_mistyped_class_and_a_second_module_are_told_the_way_out():
 
 
 def test_a_module_that_fails_on_import_is_not_sought_on_the_path(tmp_path, monkeypatch):
-    (tmp_path / "fails_on_import.py").write_text("from dataclasses import replase\n")
+    (tmp_path / "fails_on_import.py").write_text("from dataclasses import no_such_name\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("HAMNER_MODULES", "fails_on_import")
-    with pytest.raises(BadInput, match=r"replase.*mend fails_on_import\.py"):
+    with pytest.raises(BadInput, match=r"no_such_name.*mend fails_on_import\.py"):
         own_attention("fails_on_import.Mine")
