@@ -171,7 +171,7 @@ def test_what_a_class_or_its_row_raises_is_one_line_that_says_where():
 
 
 def test_a_product_that_is_not_in_the_precision_of_its_input_is_refused():
-    """It would train in fp32 here and end the first step on a card."""
+    """It computes in fp32, and raises in bf16."""
 
     def init(self, model, layer):
         GroupedQueryAttention.__init__(self, model, layer)
