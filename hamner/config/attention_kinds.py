@@ -111,10 +111,9 @@ def own_attention(path: str) -> Any:
     try:
         loaded = importlib.import_module(module)
     except Exception as error:  # whatever a module of the user's raises
-        raise BadInput(
-            f"attention '{path}' cannot be imported ({type(error).__name__}: {error}); "
-            f"put the folder of {module}.py on PYTHONPATH"
-        ) from error
+        is_absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        way_out = f"put the folder of {module}.py on PYTHONPATH" if is_absent else f"mend {module}.py, see {HOW_TO}"
+        raise BadInput(f"attention '{path}' cannot be imported ({type(error).__name__}: {error}); {way_out}") from error
     if not hasattr(loaded, name):
         classes = [word for word, value in vars(loaded).items() if isinstance(value, type) and hasattr(value, "kind")]
         raise BadInput(

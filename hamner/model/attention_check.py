@@ -1,4 +1,4 @@
-"""Check an attention class against its row: parameter count, FLOPs, KV cache, saved activations; and that it is causal.
+"""Check an attention class against its row: numbers, shapes, precision; and that it is causal.
 
 Data in: a model's config. Data out: problems, one line each. One layer of the model's width computes a few tokens on
 the CPU, in some tenths of a second.
@@ -8,15 +8,18 @@ B batch, T time, C hidden, H query heads, D head size.
 
 from __future__ import annotations
 
+import inspect
 import math
+import traceback
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from hamner.config.attention_kinds import CacheShape, attention_kind
+from hamner.config.attention_kinds import HOW_TO, CacheShape, attention_kind
 from hamner.config.schema import ModelConfig
 from hamner.model.attention import ATTENTIONS, Attention, attention_class, rotary_table
 from hamner.model.kernels import dispatch
@@ -35,17 +38,66 @@ def own_attention_problems(model: ModelConfig) -> tuple[str, ...]:
 
 def attention_problems(model: ModelConfig) -> list[str]:
     """What is wrong with a model's attention kind, with the row's numbers and the measured ones."""
+    problems: list[str] = []
     with torch.random.fork_rng(devices=[]), dispatch.force(block_attention=False, differential_blocks=False):
-        layer, generator = attention_class(model.attention)(model, 0), torch.Generator().manual_seed(0)
-        for weight in layer.parameters():
-            torch.nn.init.normal_(weight, std=1 / math.sqrt(weight.shape[-1]), generator=generator)
-        problems = [
-            *_initialization_problems(layer),
-            *_row_problems(model, layer),
-            *_attend_problems(model, layer),
-            *_path_problems(model, layer),
-        ]
+        try:
+            problems.extend(_problems(model))
+        except Exception as error:  # whatever a class of the user's raises
+            problems.append(f"{_line_of(error, model)}{type(error).__name__}: {error}; see {HOW_TO}")
     return [f"attention '{model.attention}': {problem}" for problem in problems]
+
+
+def _problems(model: ModelConfig) -> Iterator[str]:
+    """One group after another; what has the wrong shape is not measured."""
+    layer = _layer(model)
+    wrong_shapes = list(_shape_problems(model, layer))
+    yield from _initialization_problems(layer)
+    yield from wrong_shapes
+    if not wrong_shapes:
+        yield from _row_problems(model, layer)
+        yield from _attend_problems(model, layer)
+        yield from _path_problems(model, layer)
+        yield from _precision_problems(model, layer)
+
+
+def _layer(model: ModelConfig) -> Attention:
+    """One layer, built as transformer.build does: without memory first, so a buffer that nobody fills holds NaN."""
+    with torch.device("meta"):
+        layer = attention_class(model.attention)(model, 0)
+    layer.to_empty(device="cpu")
+    for buffer in layer.buffers():
+        if buffer.is_floating_point():
+            buffer.fill_(math.nan)
+    layer.fill_buffers()
+    generator = torch.Generator().manual_seed(0)
+    for weight in layer.parameters():
+        torch.nn.init.normal_(weight, std=1 / math.sqrt(weight.shape[-1:].numel()), generator=generator)
+    return layer
+
+
+def _line_of(error: Exception, model: ModelConfig) -> str:
+    """'mine.py, line 12: ' of the innermost line of the class's own file; empty where none took part."""
+    file = inspect.getsourcefile(attention_class(model.attention))
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"{Path(file).name}, line {lines[-1]}: " if file and lines else ""
+
+
+@torch.no_grad()
+def _shape_problems(model: ModelConfig, layer: Attention) -> Iterator[str]:
+    """Where project, attend or merge return another shape than a block and the KV cache take."""
+    projected = _projected(model, layer, TOKENS)
+    for name, part in zip(("queries", "keys", "values"), projected, strict=True):
+        if part.ndim != 4 or part.shape[2] != TOKENS:
+            shape = f"{tuple(part.shape)}, not (1, heads, {TOKENS}, size): (B, heads, T, size)"
+            yield f"project() makes {name} of shape {shape}"
+            return
+    attended = layer.attend(*projected)
+    if attended.ndim != 4 or attended.shape[2] != TOKENS:
+        yield f"attend() returns {tuple(attended.shape)}, not (1, heads, {TOKENS}, size): (B, H, T, D)"
+        return
+    merged = layer.merge(attended)
+    if merged.shape != (1, TOKENS, model.hidden_size):
+        yield f"merge() returns {tuple(merged.shape)}, not (1, {TOKENS}, {model.hidden_size}): (B, T, C)"
 
 
 def _initialization_problems(layer: Attention) -> Iterator[str]:
@@ -129,6 +181,21 @@ def _path_problems(model: ModelConfig, layer: Attention) -> Iterator[str]:
     attended = layer.attend(*in_row)
     if _differ(layer.merge(attended[:, :, last:]), layer.merge(attended)[:, last:]):
         yield "merge() gives the last token alone, as with a KV cache, another result than in its row"
+
+
+@torch.no_grad()
+def _precision_problems(model: ModelConfig, layer: Attention) -> Iterator[str]:
+    """Whether it computes in the precision of its input: a card trains in bf16, with weights in fp32."""
+    cos, sin = rotary_table(model.model_copy(update={"max_seq_len": TOKENS}))
+    x = torch.randn(1, TOKENS, model.hidden_size, generator=torch.Generator().manual_seed(2)).bfloat16()
+    way_out = "take products with linear of hamner/model/layers.py, and other parameters and buffers with .to(x.dtype)"
+    try:
+        dtype = layer(x, cos, sin).dtype
+    except RuntimeError as error:
+        yield f"an input in bf16 ends in '{error}' ({_line_of(error, model)}{way_out})"
+        return
+    if dtype != x.dtype:
+        yield f"an input in bf16 comes out in {dtype}: {way_out}"
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

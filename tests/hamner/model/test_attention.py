@@ -219,9 +219,9 @@ def test_a_row_of_your_own_that_is_wrong_is_not_built():
 
 
 def test_what_a_class_lacks_is_named():
-    with pytest.raises(NotImplementedError, match=r"HasABuffer has buffers: define fill_buffers\(\)"):
+    with pytest.raises(BadInput, match=r"NotImplementedError: HasABuffer has buffers: define fill_buffers\(\)"):
         build(_own(HasABuffer), 0)
-    with pytest.raises(TypeError, match=r"attend.*merge"):
+    with pytest.raises(BadInput, match=r"TypeError.*Unfinished.*attend.*merge"):
         build(_own(Unfinished), 0)
     with pytest.raises(TypeError, match="cache"):
         AttentionKind(parameters=len, score_flops=len, useful_score_flops=len, activations=len)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tournament.gpu_memory import memory_estimate
 
 REPO = Path(__file__).resolve().parents[3]
 NAME = "own_attention.GatedAttention"
+GROUPED = ATTENTION_KINDS["grouped"]
 
 
 @pytest.fixture(autouse=True)
@@ -111,8 +113,88 @@ def test_a_vector_that_would_be_drawn_like_a_matrix_is_refused(name, is_refused)
     assert any(f"the parameter {name}" in line for line in problems) == is_refused
 
 
+def _window_mask(size):
+    back = torch.arange(size)[:, None] - torch.arange(size)
+    return torch.zeros(size, size).masked_fill((back < 0) | (back >= 8), float("-inf"))
+
+
+def _window_class(*, is_filled):
+    """Sliding-window attention, its mask in a buffer that __init__ leaves empty, as fill_buffers allows."""
+
+    def init(self, model, layer):
+        GroupedQueryAttention.__init__(self, model, layer)
+        self.register_buffer("window", torch.empty(model.max_seq_len, model.max_seq_len), persistent=False)
+
+    def fill(self):
+        if is_filled:
+            self.window = _window_mask(len(self.window))
+
+    def attend(self, q, k, v, mask=None):
+        window = self.window[k.shape[2] - q.shape[2] : k.shape[2], : k.shape[2]].to(q.dtype)
+        return GroupedQueryAttention.attend(self, q, k, v, window if mask is None else mask + window)
+
+    row = replace(GROUPED, activations=lambda m: GROUPED.activations(m) + m.hidden_size)
+    return _class_with(kind=row, __init__=init, fill_buffers=fill, attend=attend)
+
+
+def test_a_window_in_a_buffer_passes_and_a_buffer_that_nobody_fills_is_refused():
+    assert attention_problems(_window_class(is_filled=True)) == []
+    assert any("not finite" in line for line in attention_problems(_window_class(is_filled=False)))
+
+
+def _heads_last(self, q, k, v, mask=None):
+    return GroupedQueryAttention.attend(self, q, k, v, mask).transpose(1, 2)
+
+
+def _without_tokens(self, attended):
+    return GroupedQueryAttention.merge(self, attended).mean(1)
+
+
+SHAPES = {
+    "project() makes queries of shape (1, 24, 4, 8)": _changes_projection(lambda x, q, k, v: (q.transpose(1, 2), k, v)),
+    "attend() returns (1, 24, 4, 8), not (1, heads, 24, size)": {"attend": _heads_last},
+    "merge() returns (1, 32), not (1, 24, 32)": {"merge": _without_tokens},
+}
+
+
+@pytest.mark.parametrize(("words", "methods"), SHAPES.items(), ids=["project", "attend", "merge"])
+def test_a_wrong_shape_is_one_line_with_both_shapes(words, methods):
+    (problem,) = attention_problems(_class_with(**methods))
+    assert words in problem
+
+
+def test_what_a_class_or_its_row_raises_is_one_line_that_says_where():
+    row = replace(GROUPED, parameters=lambda m: m.hiden_size)
+    (problem,) = attention_problems(_class_with(kind=row))
+    assert "test_own_attention.py, line" not in problem  # the class's own file alone
+    assert "AttributeError" in problem and "hiden_size" in problem
+
+
+def test_a_product_that_is_not_in_the_precision_of_its_input_is_refused():
+    """It computes in fp32, and raises in bf16."""
+
+    def init(self, model, layer):
+        GroupedQueryAttention.__init__(self, model, layer)
+        self.more = torch.nn.Linear(model.hidden_size, model.hidden_size, bias=False)
+
+    def project(self, x, cos, sin):
+        return GroupedQueryAttention.project(self, self.more(x), cos, sin)
+
+    row = replace(GROUPED, parameters=lambda m: GROUPED.parameters(m) + m.hidden_size**2)
+    problems = attention_problems(_class_with(kind=row, __init__=init, project=project))
+    assert len(problems) == 1 and "bf16" in problems[0] and "hamner/model/layers.py" in problems[0]
+
+
 def test_a_mistyped_class_and_a_second_module_are_told_the_way_out():
     with pytest.raises(BadInput, match="did you mean 'GatedAttention'"):
         own_attention("own_attention.GatedAtention")
     with pytest.raises(BadInput, match="HAMNER_MODULES=own_attention,another"):
         own_attention("another.Kind")
+
+
+def test_a_module_that_fails_on_import_is_not_sought_on_the_path(tmp_path, monkeypatch):
+    (tmp_path / "fails_on_import.py").write_text("from dataclasses import no_such_name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("HAMNER_MODULES", "fails_on_import")
+    with pytest.raises(BadInput, match=r"no_such_name.*mend fails_on_import\.py"):
+        own_attention("fails_on_import.Mine")
