@@ -16,6 +16,9 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Ray starts its workers at niceness 15: beside another test process they would hardly get a core
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 SHARED = {"league", "raised", "cluster"}  # fixtures that take up to a minute to make
 END_TO_END = {"commands"} | SHARED
 
@@ -35,9 +38,7 @@ class Commands:
 
     def __init__(self, results: Path) -> None:
         self.results = results
-        # Ray starts its workers at niceness 15: beside another test process they would hardly get a core
-        ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-        self.environment = os.environ | {"HAMNER_RESULTS": str(results)} | ray
+        self.environment = os.environ | {"HAMNER_RESULTS": str(results), "RAY_USAGE_STATS_ENABLED": "0"}
         self.environment.pop("RAY_ADDRESS", None)
 
     def start(self, module: str, *arguments: str, **options) -> subprocess.Popen:
