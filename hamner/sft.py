@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from hamner.training.finetuning_launch import Opened
 
 EXAMPLES = (
-    "hamner sft mine --name friend                     # the curriculum run `mine` learns to reply",
-    "hamner sft mine --data DIR --name friend          # from the conversations in DIR/sft/NAME/*.jsonl",
-    "hamner sft mine 'sources={soda=0.7,builtin=0.3}'  # named ones, by shares",
-    "hamner sft --resume --name friend                 # after a crash or kill -9: continues, equal bit for bit",
+    "hamner sft mine --name friend             # the curriculum run `mine` learns to reply",
+    "hamner sft mine --data DIR --name friend  # from the conversations in DIR/sft/NAME/*.jsonl",
+    "hamner sft --resume --name friend         # after a crash or kill -9: continues, equal bit for bit",
 )
 PROMPTS = ("Hello!", "Who are you?", "I had a bad day.")  # answered at the end, to show how it talks
 

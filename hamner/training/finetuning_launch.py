@@ -20,6 +20,7 @@ from hamner.data.builtin_text.identity import Identity
 from hamner.data.conversation_rows import FACTS
 from hamner.data.preparation.conversation_counts import Limits
 from hamner.data.preparation.conversations import prepare_conversations
+from hamner.data.preparation.inputs import check_data_path
 from hamner.data.preparation.manifest import is_prepared
 from hamner.data.sources import Source
 from hamner.data.sources.conversations import IDENTITY, ConversationSource, choose_sources
@@ -103,6 +104,7 @@ def _base_problems(base: BaseRun, config: Config) -> list[str]:
 def _sources(config: Config) -> tuple[dict[str, ConversationSource], dict[str, float]]:
     """The sources of conversations, identity among them, and the shares asked for. Raises BadInput."""
     path, settings = config.data.path, config.finetuning
+    check_data_path(path)
     if path == "builtin":
         folder = None
     elif path == "hub" or is_prepared(path):  # a folder of shards holds no text
