@@ -123,6 +123,8 @@ def _train(run: Opened, *, is_new: bool) -> int:
             with (run.folder / "run.log").open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
+    if run.config.compute.workers > 1:
+        say(f"fine-tuning runs in one process: compute.workers = {run.config.compute.workers} is not used")
     if not is_new and (run.folder / RESULT).is_file():
         say(f"{run.folder.name} is finished")
         return _print_result(console, run)

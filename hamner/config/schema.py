@@ -264,7 +264,8 @@ class Finetuning(Strict):
     learning_rate_factor: float = Field(0.4, gt=0)  # [share] of the base's last learning rate
     warmup: float = Field(0.1, ge=0, lt=1)  # [share] of the steps: linear warmup; then a cosine to 0
     batch_size: int = Field(0, ge=0)  # [rows] read by one optimizer step; 0: curriculum.batch_size
-    gradient_accumulation_steps: int = Field(1, gt=0)  # [parts] that one batch is computed in
+    # [parts] that one batch is computed in; 0: the curriculum's, for each of its workers
+    gradient_accumulation_steps: int = Field(0, ge=0)
     seq_len: int = Field(0, ge=0)  # [tokens] length of a row, and of the longest conversation; 0: curriculum.seq_len
     evaluations: int = Field(20, gt=0)  # [evaluations] of the held-out replies, evenly over the run
     patience: int = Field(3, gt=0)  # [evaluations] in a row without a better loss that end the run
@@ -285,3 +286,10 @@ class Config(Strict):
     tournament: Tournament = Tournament()
     curriculum: Curriculum = Curriculum()
     finetuning: Finetuning = Finetuning()
+
+    @property
+    def finetuning_batch(self) -> tuple[int, int, int]:
+        """Rows of a fine-tuning's batch, parts it is computed in, tokens of a row: its own, else the curriculum's."""
+        own, stages = self.finetuning, self.curriculum
+        parts = own.gradient_accumulation_steps or stages.gradient_accumulation_steps * self.compute.workers
+        return own.batch_size or stages.batch_size, parts, own.seq_len or stages.seq_len

@@ -73,6 +73,7 @@ class FinetuningRun:
         self.folder, self._base, self._say, self._measure = folder, document["base"], say, measure
         self.config = config or parse(Config, document["config"], str(folder / "config.json"))
         self.settings = self.config.finetuning
+        self.batch_size, self._parts, _ = self.config.finetuning_batch
         torch.set_num_threads(threads_here(self.config.compute.worker_threads, self.config.compute.device))
         self.model = parse(ModelConfig, document["model"], "model")  # the base's; in training the mask is added
         self.conversations = ConversationRows(folder / CONVERSATIONS, Tokenizer.load(folder / TEXT).sha256)
@@ -103,11 +104,6 @@ class FinetuningRun:
             unlimited=(IDENTITY,),
         )
 
-    @property
-    def batch_size(self) -> int:
-        """Rows of a batch."""
-        return self.settings.batch_size or self.config.curriculum.batch_size
-
     def _open(self, objective: Callable[[Hamner], nn.Module]) -> Session:
         seq_len, compute = self.conversations.seq_len, self.config.compute
         setup = Setup(
@@ -120,7 +116,7 @@ class FinetuningRun:
             data_order_seed=self.config.seed + 1,  # not the order that the base has read
             batch_size=self.batch_size,
             seq_len=seq_len,
-            gradient_accumulation_steps=self.settings.gradient_accumulation_steps,
+            gradient_accumulation_steps=self._parts,
             activation_checkpointing=compute.activation_checkpointing,
             max_skipped=MAX_SKIPPED,
             expected_tokens=self.plan.steps * self.batch_size * seq_len,

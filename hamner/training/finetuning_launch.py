@@ -81,19 +81,14 @@ def resumed_run(results: Path, name: str | None, who: str | None, config: Config
     return Opened(*open_run(results, KIND, name, resume=True, config=config, facts=asked, may_differ=MAY_DIFFER))
 
 
-def seq_len(config: Config) -> int:
-    """Tokens of a row, and of the longest conversation."""
-    return config.finetuning.seq_len or config.curriculum.seq_len
-
-
 def _base_problems(base: BaseRun, config: Config) -> list[str]:
     """What is wrong with a base for this config."""
-    settings, problems = config.finetuning, list(base.model.problems(seq_len(config)))
-    if settings.replay and base.data is None:
+    batch_size, parts, seq_len = config.finetuning_batch
+    problems = list(base.model.problems(seq_len))
+    if config.finetuning.replay and base.data is None:
         problems.append(
             f"{base.checkpoint.path} has no prepared text beside it to replay: name its run, or use finetuning.replay=0"
         )
-    batch_size, parts = settings.batch_size or config.curriculum.batch_size, settings.gradient_accumulation_steps
     if batch_size % parts:
         problems.append(
             f"finetuning.batch_size {batch_size} is not a multiple of finetuning.gradient_accumulation_steps {parts}"
@@ -127,13 +122,13 @@ def prepare(run: Opened, say: Say) -> None:
     if (folder / CONVERSATIONS / FACTS).is_file():
         return
     chosen, shares = _sources(config)
-    settings, length = config.finetuning, seq_len(config)
-    rows = settings.max_steps * (settings.batch_size or config.curriculum.batch_size)
-    wanted = math.ceil(rows * length * max(shares.values(), default=1.0) / settings.epochs)
+    settings, (batch_size, _, seq_len) = config.finetuning, config.finetuning_batch
+    tokens = settings.max_steps * batch_size * seq_len
+    wanted = math.ceil(tokens * max(shares.values(), default=1.0) / settings.epochs)
     limits = Limits(
-        seq_len=length,
+        seq_len=seq_len,
         max_reply_tokens=settings.max_reply_tokens,
-        heldout_tokens=settings.eval_sequences * length,
+        heldout_tokens=settings.eval_sequences * seq_len,
         hub_tokens=min(config.data.hub_tokens, wanted),
     )
     tokenizer = Tokenizer.load(folder / TEXT)
