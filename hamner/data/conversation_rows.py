@@ -1,4 +1,4 @@
-"""Rows of conversations (SFT data loader): the packed rows of a prepared folder, to train on and held out.
+"""Rows of conversations (SFT data set): those of a prepared folder, to train on and held out.
 
 In: a folder that preparation/conversations.py has written. Out: for the mixer, rows of labelled tokens by number, in a
 new order each epoch, as those of any source; held-out rows, the same each time.

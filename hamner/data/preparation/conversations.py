@@ -1,4 +1,4 @@
-"""Preparation for fine-tuning: conversations are read, counted, shortened, split, packed and written as rows.
+"""Preparation for fine-tuning: conversations are read, counted, shortened, split and written as rows.
 
 Data in: sources of conversations, a tokenizer. Data out, in one folder:
 
