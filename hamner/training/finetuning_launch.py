@@ -36,7 +36,6 @@ from hamner.training.finetuning_base import MANIFEST, BaseRun, base_checkpoint, 
 KIND = "sft"  # folder of the runs in the results folder
 MAY_DIFFER = (  # keys that change no number of a run, on --resume
     "tournament.",
-    "curriculum.",
     "compute.workers",
     "compute.threads",
     "compute.worker_threads",
