@@ -21,8 +21,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
 EXAMPLES = (
     "hamner tournament --config laptop --name first             # ten contestants in miniature, on two CPU cores",
     "hamner curriculum run winner --config laptop --name first  # train the winner through eight stages",
-    "hamner sft first --name friend                             # teach it to reply",
-    "hamner chat friend                                         # talk to it",
+    "hamner chat first                                          # talk to it",
 )
 
 

@@ -21,7 +21,7 @@ from hamner.inference.find_model import model_folder
 from hamner.runs import cli
 from hamner.runs.cli import Parser, add_run_options, run_command
 from hamner.runs.files import read_json
-from hamner.runs.folders import results_folder, resume_command, run_above, run_folder, runs
+from hamner.runs.folders import open_run, results_folder, resume_command, run_above
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,14 +99,11 @@ def _new_config(options: argparse.Namespace, folder: Path) -> Config:
 
 
 def _resumed_config(options: argparse.Namespace, results: Path) -> Config | None:
-    """The config of a resumed run with what the command line sets; None where it sets nothing."""
-    existing = [run_folder(results, "sft", options.name)] if options.name else runs(results, "sft")
-    if not options.config and existing and (existing[0] / "config.json").is_file():
-        if not (options.settings or options.data):
-            return None
-        options.config = str(existing[0] / "config.json")
-    elif not options.config:
-        return None  # refused for the name
+    """The config of a resumed run with what the command line sets; None where it sets nothing. Raises BadInput."""
+    folder, _, _ = open_run(results, "sft", options.name, resume=True, config=None, facts={})
+    if not (options.settings or options.data or options.config):
+        return None
+    options.config = options.config or str(folder / "config.json")
     return cli.read_config(options, options.settings, "finetuning")
 
 
