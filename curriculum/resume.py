@@ -29,6 +29,7 @@ from hamner.runs.folders import changed_leaves, now, step_folders
 # none either as long as it rises: no stage that is over was longer.
 MAY_DIFFER = (
     "tournament.",
+    "finetuning.",
     "compute.workers",
     "compute.worker_threads",
     "compute.threads",

@@ -12,6 +12,7 @@ from hamner.runs.cli import run_verb
 COMMANDS = {  # verb: (module with a main(), what it does)
     "tournament": ("tournament.run", "find an architecture: contestants, elimination rounds, one winner (Ray Tune)"),
     "curriculum": ("curriculum.__main__", "train a model in stages of data: run, compare, prepare_data (Ray Train)"),
+    "sft": ("hamner.sft", "fine-tune a trained model on conversations, so that it replies and ends its replies"),
     "chat": ("hamner.chat", "talk to a trained model"),
     "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
     "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),

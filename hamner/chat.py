@@ -24,7 +24,7 @@ DESCRIPTION = """Chat with a trained model.
 
 A message on a pipe is answered once; at a terminal /quit, an empty line or Ctrl-D ends the conversation."""
 EXAMPLES = (
-    "hamner chat                               # talk to the newest curriculum run",
+    "hamner chat                               # talk to the newest run, fine-tuned or not",
     "hamner chat mine --temperature 0          # talk to the run `mine`, always the likeliest token",
     'echo "Hello" | hamner chat DIR/final      # one reply of a checkpoint folder',
 )
@@ -34,7 +34,10 @@ def parser() -> Parser:
     """The options of the command."""
     options = Parser("hamner chat", DESCRIPTION, EXAMPLES)
     options.add_argument(
-        "run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder (default: the newest run)"
+        "run",
+        nargs="?",
+        metavar="RUN|FOLDER",
+        help="a run, fine-tuned or not, or a checkpoint folder (default: the newest)",
     )
     options.add_argument("--system", metavar="TEXT", help="system message: what the model is told about itself")
     options.add_argument(

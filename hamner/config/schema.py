@@ -250,6 +250,30 @@ class Curriculum(Strict):
     keep_stages: Literal["weights", "full"] = "weights"  # what is kept of a finished stage's end and best
 
 
+class Finetuning(Strict):
+    """Supervised fine-tuning on conversations; docs/finetuning.md explains each number."""
+
+    # shares of the conversations' rows; empty: all sources that are there, by their length
+    sources: dict[str, float] = {}
+    identity: float = Field(0.02, ge=0, lt=1)  # [share] of the conversations' rows that say who the friend is
+    identity_file: str = ""  # TOML file that says it; empty: the project's own
+    replay: float = Field(0.3, ge=0, lt=1)  # [share] of the tokens trained on that are the base's own text
+    max_reply_tokens: int = Field(120, gt=0)  # [tokens] a conversation ends before a longer reply
+    epochs: float = Field(2.0, gt=0)  # [epochs] each source of conversations is read so often at most
+    max_steps: int = Field(8000, gt=0)  # [steps] at most
+    learning_rate_factor: float = Field(0.4, gt=0)  # [share] of the base's last learning rate
+    warmup: float = Field(0.1, ge=0, lt=1)  # [share] of the steps: linear warmup; then a cosine to 0
+    batch_size: int = Field(0, ge=0)  # [rows] read by one optimizer step; 0: curriculum.batch_size
+    # [parts] that one batch is computed in; 0: the curriculum's, for each of its workers
+    gradient_accumulation_steps: int = Field(0, ge=0)
+    seq_len: int = Field(0, ge=0)  # [tokens] length of a row, and of the longest conversation; 0: curriculum.seq_len
+    evaluations: int = Field(20, gt=0)  # [evaluations] of the held-out replies, evenly over the run
+    patience: int = Field(3, gt=0)  # [evaluations] in a row without a better loss that end the run
+    eval_sequences: int = Field(128, gt=0)  # [rows] held-out rows of each source at most
+    log_every: int = Field(10, gt=0)  # [steps] between two rows of metrics.csv
+    checkpoint_every: int = Field(500, gt=0)  # [steps] between two checkpoints: what a kill can cost
+
+
 class Config(Strict):
     """The settings of one run, stored as `config.json` in its folder."""
 
@@ -261,3 +285,11 @@ class Config(Strict):
     compute: Compute = Compute()
     tournament: Tournament = Tournament()
     curriculum: Curriculum = Curriculum()
+    finetuning: Finetuning = Finetuning()
+
+    @property
+    def finetuning_batch(self) -> tuple[int, int, int]:
+        """Rows of a fine-tuning's batch, parts it is computed in, tokens of a row: its own, else the curriculum's."""
+        own, stages = self.finetuning, self.curriculum
+        parts = own.gradient_accumulation_steps or stages.gradient_accumulation_steps * self.compute.workers
+        return own.batch_size or stages.batch_size, parts, own.seq_len or stages.seq_len

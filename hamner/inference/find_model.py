@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.runs.files import read_json
-from hamner.runs.folders import results_folder, runs, step_folders
+from hamner.runs.folders import STARTED, newest_first, results_folder, runs, step_folders
 
 if TYPE_CHECKING:
     from hamner.data.tokenizer import Tokenizer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # What a folder with a model holds one of: a checkpoint's state (training/checkpoint.py), a run's weights
 MODEL_PARTS = ("state.json", "final", "checkpoints")
+KINDS = ("sft", "curriculum")
 START_A_RUN = "use `curriculum run winner` to make one"
 
 
@@ -34,7 +36,7 @@ class LoadedModel:
 
 
 def load(run: str | Path | None = None, *, results: str | Path | None = None) -> LoadedModel:
-    """A trained model: a curriculum run by name (None: the newest), or any run's or checkpoint's folder.
+    """A trained model: a fine-tuned or curriculum run by name (None: the newest), or any run's or checkpoint's folder.
 
     results: the results folder (None: $HAMNER_RESULTS or results/). Raises BadInput where there is no model.
     """
@@ -48,14 +50,18 @@ def open_model(folder: Path) -> LoadedModel:
     return LoadedModel(checkpoint.build(), checkpoint.tokenizer(), checkpoint.path)
 
 
-def model_folder(name: str | None, results: Path) -> Path:
-    """The folder of a run by name (None: the newest), or a path that is one. Raises BadInput where no model is."""
-    known = [path.name for path in runs(results, "curriculum")]
+def model_folder(name: str | None, results: Path, kinds: Sequence[str] = KINDS) -> Path:
+    """The folder of a run by name (None: the newest), or a path that is one. Raises BadInput where no model is.
+
+    kinds: of the runs; where two have a name, the first of these counts.
+    """
+    folders = {path.name: path for kind in reversed(kinds) for path in runs(results, kind)}
+    known = [path.parent.name for path in newest_first([p / "config.json" for p in folders.values()], STARTED)]
     leagues = [path.name for path in runs(results, "tournament")]
     if name and Path(name).expanduser().is_dir():
         folder = Path(name).expanduser()
     elif name and name in known:
-        folder = results / "curriculum" / name
+        folder = folders[name]
     elif name and name.split("/")[0] in leagues and ".." not in Path(name).parts:
         folder = results / "tournament" / name
         _check_contestant(folder, results / "tournament" / name.split("/")[0])
@@ -64,7 +70,7 @@ def model_folder(name: str | None, results: Path) -> Path:
     elif name:
         raise BadInput(f"no run or folder '{name}', and no curriculum run in {results}: {START_A_RUN}")
     elif known:
-        folder = results / "curriculum" / known[0]
+        folder = folders[known[0]]
     elif leagues:
         raise BadInput(
             f"no curriculum run in {results}: {START_A_RUN}, or {_how_to_talk(results / 'tournament' / leagues[0])}"

@@ -33,7 +33,7 @@ from hamner.config.schema import Compute, ModelConfig, Optimizer, ParameterGroup
 from hamner.data.corpus import Corpus
 from hamner.data.mixer import Mixer
 from hamner.data.prefetch import PrefetchingMixer
-from hamner.data.text_rows import training_rows
+from hamner.data.text_rows import Rows, training_rows
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.distributed import broadcast_object, rank, world_size
 from hamner.model.transformer import Hamner, build
@@ -101,17 +101,25 @@ class Session:
     """One training run in one folder. Within a torch.distributed group every worker has one; rank 0's writes."""
 
     def __init__(
-        self, setup: Setup, data: Path, folder: Path, *, attempt: int = 1, say: Callable[[str], None] = print
+        self,
+        setup: Setup,
+        data: Path,
+        folder: Path,
+        *,
+        attempt: int = 1,
+        say: Callable[[str], None] = print,
+        more_rows: Mapping[str, Rows] | None = None,
     ) -> None:
         """Open text and tokenizer from `data` and build model, batches and optimizer, at step 0.
 
-        attempt: how many times the run has been started, this one included. Raises BadInput.
+        attempt: how many times the run has been started, this one included. more_rows: those of sources that are not
+        in the text, such as conversations. Raises BadInput.
         """
         self.setup, self.folder, self._say = setup, folder, say
         self.rank, self.world_size = rank(), world_size()
         self.tokenizer = Tokenizer.load(data)
         self.corpus = Corpus(data, self.tokenizer.sha256)
-        self.trainer = self._new_trainer()
+        self.trainer = self._new_trainer(more_rows or {})
         self.meter = self._new_meter()
         self._step_file = StepFile(folder, attempt)
         self._writer = CheckpointWriter()
@@ -120,9 +128,10 @@ class Session:
         self._owned: dict[str, Owned] = {}
         self._owned_tensors: dict[str, OwnedTensors] = {}
 
-    def _new_trainer(self) -> Trainer:
+    def _new_trainer(self, more_rows: Mapping[str, Rows]) -> Trainer:
         setup = self.setup
         rows = training_rows(self.corpus, self.tokenizer, list(setup.sources), setup.seq_len, setup.data_order_seed)
+        rows |= more_rows
         kind = PrefetchingMixer if setup.prefetch else Mixer
         mixer = kind(rows, setup.batch_size, rank=self.rank, world_size=self.world_size, max_epochs=setup.max_epochs)
         return Trainer(

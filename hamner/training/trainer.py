@@ -39,7 +39,11 @@ class Diverged(FloatingPointError):
 
 
 class Objective(nn.Module):
-    """Tokens (B, T) -> cross-entropy and balance loss, both scalars. DistributedDataParallel wraps it."""
+    """Tokens (B, T) -> cross-entropy and balance loss, both scalars. DistributedDataParallel wraps it.
+
+    An objective that does not train on every token also has `trained_tokens`: tokens (B, T) -> their number (), by
+    which the parts of a batch are weighed.
+    """
 
     def __init__(self, hamner: Hamner) -> None:
         super().__init__()
@@ -80,6 +84,7 @@ class Trainer:
         if compiled:
             hamner.compile_regions()
         module = objective(hamner)
+        self._trained_tokens: Callable[[Tensor], Tensor] | None = getattr(module, "trained_tokens", None)
         self._forward: nn.Module = DistributedDataParallel(module) if self._world > 1 else module
         self.step_count = 0  # global step: of the whole run
         self.tokens_total = 0  # over all workers
@@ -129,16 +134,30 @@ class Trainer:
         """Compute gradients of the batch's mean loss; return cross-entropy and balance loss, both means."""
         total = torch.zeros(2, device=tokens.device)
         parts = tokens.chunk(self._gradient_accumulation_steps)
-        for index, part in enumerate(parts):
+        divisors = self._divisors(parts)
+        for index, (part, divisor) in enumerate(zip(parts, divisors, strict=True)):
             last = index == len(parts) - 1
             sync = contextlib.nullcontext() if last or self._world == 1 else self._forward.no_sync()  # type: ignore[operator]
             with sync:
                 cross_entropy, balance = self._forward(part)
-                self._scaler.scale((cross_entropy + balance) / len(parts)).backward()
-            total += torch.stack((cross_entropy.detach(), balance.detach())) / len(parts)
+                self._scaler.scale((cross_entropy + balance) / divisor).backward()
+            total += torch.stack((cross_entropy.detach(), balance.detach())) / divisor
         if self._world > 1:
             total = sum_over_workers(total) / self._world
         return total[0], total[1]
+
+    def _divisors(self, parts: Sequence[Tensor]) -> Sequence[float | Tensor]:
+        """What the mean of each part is divided by, so that all of them add up to the mean of the whole batch.
+
+        That is over the trained tokens of all parts and workers, of which no two parts need have as many.
+        """
+        if self._trained_tokens is None:
+            return [len(parts)] * len(parts)
+        counts = torch.stack([self._trained_tokens(part) for part in parts]).float()
+        total = counts.sum()
+        if self._world > 1:
+            total = sum_over_workers(total) / self._world
+        return list(total / counts)
 
     def _update(self, loss: Tensor) -> float:
         """Change the weights if loss and gradient are finite; return the gradient's norm, 0 when skipped."""

@@ -199,14 +199,14 @@ def _builtin(name: str, config: Config) -> Text:
 
 def _from_folder(name: str, files: InputFiles, part_bytes: int, config: Config) -> Text:
     """Origin and parts of a source in a folder. Raises BadInput for a broken about.json."""
-    origin = {"origin": str(files.folder.parent), **_about(files.folder / "about.json")}
+    origin = {"origin": str(files.folder.parent), **stated_origin(files.folder / "about.json")}
     data = config.data
     return origin, file_parts(
         name, files.paths, files.folder, part_bytes, text_field=data.text_field, duplicates=data.duplicates
     )
 
 
-def _about(path: Path) -> dict[str, Any]:
+def stated_origin(path: Path) -> dict[str, Any]:
     """Revision and license of a folder's text as its owner states them."""
     about = read_json(path) if path.is_file() else {}
     if isinstance(about, dict) and "licence" in about:

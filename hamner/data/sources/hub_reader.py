@@ -7,6 +7,7 @@ decides how long to wait.
 from __future__ import annotations
 
 import gc
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,7 @@ class _Stream:
                 self._open()
             texts: list[str | None] = []
             for record in self._rows:
-                text = record[self._where.field]
-                texts.append(text if isinstance(text, str) else None)
+                texts.append(_text(record[self._where.field]))
                 if len(texts) == self._rows_at_once:
                     break
             self._state = self._stream.state_dict()
@@ -143,6 +143,13 @@ class _Stream:
         if self._state is not None:
             self._stream.load_state_dict(self._state)
         self._rows = iter(self._stream)
+
+
+def _text(value: Any) -> str | None:
+    """A text as it is; a list, such as the messages of a conversation, as JSON; None for anything else."""
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else None
 
 
 def _commit(dataset: str) -> str:

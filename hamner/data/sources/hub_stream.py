@@ -54,7 +54,7 @@ class HubStream:
                 while texts := self._next(reader):
                     yield texts
             except Failed as error:
-                raise BadInput(f"{self._failure} ({error}); use --data DIR or --data builtin") from None
+                raise BadInput(f"{self._failure} ({error}); {self._where.way_out}") from None
 
     def _next(self, reader: Child) -> list[str | None]:
         """The next texts, none at the end. Raises BadInput at the deadline, Failed for what waiting cannot mend."""
@@ -65,7 +65,7 @@ class HubStream:
             except TimeoutError:
                 raise BadInput(
                     f"{self._failure}: it gave nothing for {self._deadline:g} s ({last}); check the network and run "
-                    "the same command again to continue, raise data.hub_deadline, or use --data DIR or --data builtin"
+                    f"the same command again to continue, raise data.hub_deadline, or {self._where.way_out}"
                 ) from None
             if isinstance(answer, Rows):
                 self.revision, self.state = answer.revision, answer.state
@@ -122,7 +122,8 @@ def stage(
         )
         staged = _stream(stream, place, staged, characters, piece_characters, advance)
     if not staged.pieces:
-        raise BadInput(f"source '{source.name}' has no rows on the hub: use --data DIR or --data builtin")
+        assert source.hub is not None
+        raise BadInput(f"source '{source.name}' has no rows on the hub: {source.hub.way_out}")
     return staged
 
 

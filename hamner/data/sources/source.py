@@ -32,13 +32,17 @@ class Document:
 
 @dataclass(frozen=True)
 class HubDataset:
-    """A dataset of the Hugging Face Hub: the arguments of `datasets.load_dataset`, and the column that is read."""
+    """A dataset of the Hugging Face Hub: the arguments of `datasets.load_dataset`, and the column that is read.
+
+    way_out: what to use where the hub cannot be reached.
+    """
 
     dataset: str
     config: str | None
     split: str
     field: str
     license: str
+    way_out: str = "use --data DIR or --data builtin"
 
 
 @dataclass

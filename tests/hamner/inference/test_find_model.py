@@ -1,5 +1,6 @@
 """Loading a model: by run, by folder, the newest; and what is said where there is none."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -105,3 +106,17 @@ def test_a_league_without_checkpoints_says_so(league, tmp_path):
 def test_a_folder_that_holds_runs_names_one(model_results, tmp_path):
     with pytest.raises(BadInput, match=r"give a folder in it that holds one, such as .*/mine"):
         model_folder(str(model_results / "curriculum"), tmp_path)
+
+
+def test_a_fine_tuned_run_is_found_by_name_and_is_the_newest_if_it_is(model_results, tmp_path):
+    source = model_results / "curriculum" / "mine"
+    runs = (("curriculum", "mine"), ("sft", "mine"), ("sft", "friend"), ("curriculum", "young"))
+    for started, (kind, name) in enumerate(runs, 1):
+        shutil.copytree(source, tmp_path / kind / name)
+        text = json.dumps({"config": {}, "started": f"2026-01-0{started}T00:00:00+00:00"})
+        (tmp_path / kind / name / "config.json").write_text(text)
+    found = {name: model_folder(name, tmp_path).relative_to(tmp_path).as_posix() for name in (None, "mine", "friend")}
+    assert found == {None: "curriculum/young", "mine": "sft/mine", "friend": "sft/friend"}
+    assert model_folder("mine", tmp_path, kinds=("curriculum",)) == tmp_path / "curriculum" / "mine"
+    shutil.rmtree(tmp_path / "curriculum" / "young")
+    assert model_folder(None, tmp_path) == tmp_path / "sft" / "friend"

@@ -1,0 +1,161 @@
+"""Launch a fine-tuning: check it, prepare its conversations, train, in one process.
+
+Data in: what the command line asks for, a config, the base's checkpoint. Data out: RUN/final/ and RUN/finetuning.json.
+Everything that can be wrong is found before anything is written, but for what only reading the conversations shows: a
+new run that fails there leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hamner.config.errors import BadInput, Problems
+from hamner.config.schema import Config
+from hamner.data.builtin_text.identity import Identity
+from hamner.data.conversation_rows import FACTS
+from hamner.data.preparation.conversation_counts import Limits
+from hamner.data.preparation.conversations import prepare_conversations
+from hamner.data.preparation.inputs import check_data_path
+from hamner.data.preparation.manifest import is_prepared
+from hamner.data.sources import Source
+from hamner.data.sources.conversations import IDENTITY, ConversationSource, choose_sources
+from hamner.data.tokenizer import Tokenizer
+from hamner.runs.cluster import check_machine
+from hamner.runs.folders import home_folder, open_run, write_config
+from hamner.runs.lock import only_one
+from hamner.runs.stopping import StopRequest, run_until_stopped
+from hamner.training.checkpoint import Checkpoint
+from hamner.training.finetuning import CONVERSATIONS, TEXT, FinetuningRun, Measure
+from hamner.training.finetuning_base import MANIFEST, BaseRun, base_checkpoint, point_at_text
+
+KIND = "sft"  # folder of the runs in the results folder
+MAY_DIFFER = (  # keys that change no number of a run, on --resume
+    "tournament.",
+    "compute.workers",
+    "compute.threads",
+    "compute.worker_threads",
+    "compute.max_failures",
+    "compute.gpu_memory_gib",
+    "finetuning.log_every",
+    "finetuning.checkpoint_every",
+)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run whose folder, config and facts are settled."""
+
+    folder: Path
+    config: Config
+    facts: dict[str, Any]  # that config.json keeps beside the config
+
+
+def new_run(results: Path, name: str | None, who: str | None, config: Config, saved: Checkpoint) -> Opened:
+    """A run that begins with a checkpoint; nothing is written. who: as the base was named. Raises BadInput."""
+    problems, facts = Problems(), dict[str, Any]()
+    with problems.collect():
+        base = BaseRun.of(saved)
+        problems.lines += _base_problems(base, config)
+        facts = {"kind": KIND, "who": who, "base": base.facts(), "model": base.model.model_dump(mode="json")}
+    with problems.collect():
+        _, shares = _sources(config)
+        facts["shares"] = shares
+    with problems.collect():
+        check_machine(config, config.compute.worker_threads)
+    with problems.collect():
+        folder, config, facts = open_run(results, KIND, name, resume=False, config=config, facts=facts)
+    problems.raise_all()
+    return Opened(folder, config, facts)
+
+
+def resumed_run(results: Path, name: str | None, who: str | None, config: Config | None) -> Opened:
+    """A run that was begun before. config: None for the stored one. Raises BadInput."""
+    asked = {"who": who} if who else {}
+    return Opened(*open_run(results, KIND, name, resume=True, config=config, facts=asked, may_differ=MAY_DIFFER))
+
+
+def _base_problems(base: BaseRun, config: Config) -> list[str]:
+    """What is wrong with a base for this config."""
+    batch_size, parts, seq_len = config.finetuning_batch
+    problems = list(base.model.problems(seq_len))
+    if config.finetuning.replay and base.data is None:
+        problems.append(
+            f"{base.checkpoint.path} has no prepared text beside it to replay: name its run, or use finetuning.replay=0"
+        )
+    if batch_size % parts:
+        problems.append(
+            f"finetuning.batch_size {batch_size} is not a multiple of finetuning.gradient_accumulation_steps {parts}"
+        )
+    return problems
+
+
+def _sources(config: Config) -> tuple[dict[str, ConversationSource], dict[str, float]]:
+    """The sources of conversations, identity among them, and the shares asked for. Raises BadInput."""
+    path, settings = config.data.path, config.finetuning
+    check_data_path(path)
+    if path == "builtin":
+        folder = None
+    elif path == "hub" or is_prepared(path):  # a folder of shards holds no text
+        folder = (home_folder() / Path(config.data.local_path).expanduser()).resolve() / "sft"
+    else:
+        folder = Path(path).expanduser() / "sft"
+    chosen, shares = choose_sources(settings.sources, path, folder)
+    if settings.identity:
+        Identity.load(settings.identity_file)
+        chosen[IDENTITY] = ConversationSource(IDENTITY, Source(IDENTITY), "identity")
+    return chosen, shares
+
+
+def prepare(run: Opened, say: Say) -> None:
+    """Write the run's text and conversations, where they are not there yet. Raises BadInput."""
+    folder, config = run.folder, run.config
+    if not (folder / TEXT / MANIFEST).is_file():
+        base = BaseRun.of(base_checkpoint(run.facts["base"]))
+        point_at_text(base, folder / TEXT, base.checkpoint.tokenizer())
+    if (folder / CONVERSATIONS / FACTS).is_file():
+        return
+    chosen, shares = _sources(config)
+    settings, (batch_size, _, seq_len) = config.finetuning, config.finetuning_batch
+    tokens = settings.max_steps * batch_size * seq_len
+    wanted = math.ceil(tokens * max(shares.values(), default=1.0) / settings.epochs)
+    limits = Limits(
+        seq_len=seq_len,
+        max_reply_tokens=settings.max_reply_tokens,
+        heldout_tokens=settings.eval_sequences * seq_len,
+        hub_tokens=min(config.data.hub_tokens, wanted),
+    )
+    tokenizer = Tokenizer.load(folder / TEXT)
+    threshold = BaseRun.of(base_checkpoint(run.facts["base"])).threshold
+    prepare_conversations(chosen, tokenizer, config, limits, folder / CONVERSATIONS, threshold, say)
+
+
+def train(run: Opened, measure_of: Callable[[Opened], Measure], *, is_new: bool, say: Say) -> bool:
+    """Prepare and train a run; whether it was finished. Bad input leaves nothing of a new run behind.
+
+    measure_of: what else is looked at, of the base and of the final weights. Raises BadInput, Interrupted.
+    """
+    message = f"another process is working on {run.folder}: wait for it to end"
+    with only_one(run.folder / ".driver.lock", message, wait_seconds=0 if is_new else 2):
+        try:
+            if is_new:
+                write_config(run.folder, run.config, run.facts)
+            prepare(run, say)
+            training = FinetuningRun(run.folder, config=run.config, measure=measure_of(run), say=say)
+        except BadInput:
+            if is_new:
+                shutil.rmtree(run.folder, ignore_errors=True)
+            raise
+
+        def work() -> bool:
+            try:
+                return training.run()
+            finally:
+                training.close()
+
+        return bool(run_until_stopped(work, StopRequest(run.folder)))
