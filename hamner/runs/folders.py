@@ -22,6 +22,7 @@ from hamner.config.schema import Config
 from hamner.runs.files import read_json_as, write_json
 
 LONGEST_NAME = 255  # letters of a folder's name
+RUN_DEPTH = 3  # LEAGUE/CONTESTANT/checkpoints/step_1: from a checkpoint to config.json
 NAME_TIME = "%Y-%m-%d_%H%M%S"
 STARTED, FINISHED = "started", "finished"  # when, in UTC: in config.json, and in a tournament's winner.json
 
@@ -103,6 +104,12 @@ def _written_time(path: Path, key: str) -> float:
 def now() -> str:
     """The time, as JSON files of runs name it."""
     return datetime.now(UTC).isoformat()
+
+
+def run_above(folder: Path) -> Path | None:
+    """The folder of the run, league or not, that a model's folder belongs to: itself or one above; None without one."""
+    place = folder.resolve()
+    return next((path for path in (place, *list(place.parents)[:RUN_DEPTH]) if (path / "config.json").is_file()), None)
 
 
 def step_folders(checkpoints: Path) -> list[Path]:
