@@ -1,6 +1,7 @@
 """Share a trained model with a friend: the command `hamner share`, also `python -m hamner.share`.
 
-Data in: a run or checkpoint folder. Data out: one ZIP archive: the model alone, in bf16, its card, a script to talk with.
+Data in: a run or checkpoint folder. Data out: one ZIP archive of the model alone, in bf16, with its card and
+a script to talk with.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ def check(hamner: Hamner, tokenizer: Tokenizer, formats: Sequence[str] = ()) -> 
         gguf.check_tokenizer(tokenizer)
     broken = [name for name, weight in hamner.state_dict().items() if not bool(torch.isfinite(weight).all())]
     if broken:
-        raise BadInput(f"{broken[0]} holds numbers that are not finite: the run has diverged; use an earlier checkpoint")
+        raise BadInput(
+            f"{broken[0]} holds numbers that are not finite: the run has diverged; use an earlier checkpoint"
+        )
 
 
 def write_export(

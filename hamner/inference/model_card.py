@@ -83,9 +83,7 @@ def _talk(records: Records, model: ModelConfig, files: Files) -> Iterator[str]:
         name = records.name.lower()
         yield "With llama.cpp, or Ollama:\n"
         yield _code(
-            "sh",
-            f"llama-cli -m {files.gguf[0]} --jinja",
-            f"ollama create {name} -f Modelfile && ollama run {name}",
+            "sh", f"llama-cli -m {files.gguf[0]} --jinja", f"ollama create {name} -f Modelfile && ollama run {name}"
         )
         yield f"GGUF files: {', '.join(f'`{file}`' for file in files.gguf)}."
         yield f"{files.fallback}." if files.fallback else ""
@@ -97,34 +95,37 @@ def _code(language: str, *lines: str) -> str:
 
 def _architecture(records: Records, model: ModelConfig, files: Files) -> Iterator[str]:
     before, after = count_parameters(model), exported_parameters(model)
-    experts = f", {model.num_experts} experts of which {model.num_active_experts} read each token"
     kind = "differential attention" if model.attention == "differential" else "grouped-query attention"
-    yield "| | |\n|---|---|"
-    yield f"| class | `{architecture(model)[0]}`{'' if is_llama(model) else ', its code in `modeling_hamner.py`'} |"
-    yield f"| layers | {model.num_layers}, {kind}, SwiGLU{experts if model.num_experts > 1 else ''} |"
-    yield f"| sizes | width {model.hidden_size:,}, MLP {model.intermediate_size:,}, {model.num_heads} heads, "
-    yield f"{model.num_kv_heads} of keys and values, vocabulary {model.vocab_size:,}, context {model.max_seq_len:,} |"
+    experts = f", {model.num_experts} experts of which {model.num_active_experts} read each token"
     active = f", {before.active:,} of them active for a token" if before.active < before.total else ""
-    yield f"| parameters | {before.total:,} as trained{active}; **{after:,} in this folder** |"
-    yield f"| precision | {files.dtype} |\n"
+    rows = {
+        "class": f"`{architecture(model)[0]}`{'' if is_llama(model) else ', its code in `modeling_hamner.py`'}",
+        "layers": f"{model.num_layers}, {kind}, SwiGLU{experts if model.num_experts > 1 else ''}",
+        "width": f"{model.hidden_size:,}, of the MLP {model.intermediate_size:,}",
+        "heads": f"{model.num_heads}, {model.num_kv_heads} of keys and values, each of {model.head_size}",
+        "vocabulary, context": f"{model.vocab_size:,} and {model.max_seq_len:,} tokens",
+        "parameters": f"{before.total:,} as trained{active}; **{after:,} in this folder**",
+        "precision": files.dtype,
+    }
+    yield "| | |\n|---|---|"
+    yield from (f"| {name} | {value} |" for name, value in rows.items())
     if after > before.total:
-        yield "The folder holds more parameters than were trained: the trained model norms its embedding, which is its"
-        yield "output head too. Other programs know no such norm, so the normed embedding is written beside the head."
-    if records.facts.get("name"):
-        yield f"It began as `{records.facts['name']}`."
+        yield "\nThe folder holds more parameters than were trained: the trained model norms its embedding, which is"
+        yield "its output head too. Other programs know no such norm; the normed embedding stands beside the head."
+    first = _first(records)
+    if first.facts.get("name"):
+        yield f"\nIt was trained from `{first.facts['name']}`."
 
 
 def _verdict(records: Records) -> Iterator[str]:
-    winner = records.winner or (records.base.winner if records.base else {})
+    winner = _first(records).winner
     if not winner:
         yield "No tournament is on record: the architecture was given, not chosen."
         return
-    loss, chance = winner.get("heldout_loss"), winner.get("p_best")
-    yield f"`{winner['contestant']}` won a tournament of {winner.get('best_of', 'several')} architectures"
-    yield f"on held-out loss ({loss:.3f} nats a token); the verdict is *{winner.get('verdict', 'unknown')}*"
-    if chance is not None:
-        yield f"(P(best) {chance:.2f}, expected regret {winner.get('regret', 0):.3f} nats)"
-    yield "."
+    chance = f" (P(best) {_number(winner.get('p_best'))}, expected regret {_number(winner.get('regret'))} nats)"
+    yield f"`{winner['contestant']}` won a tournament of {winner.get('best_of', 'several')} architectures on held-out"
+    yield f"loss ({_number(winner.get('heldout_loss'))} nats a token). The verdict:"
+    yield f"*{winner.get('verdict', 'unknown')}*{chance if 'p_best' in winner else ''}."
 
 
 def _data(records: Records) -> Iterator[str]:
@@ -135,7 +136,7 @@ def _data(records: Records) -> Iterator[str]:
     if not records.sources:
         yield "Which text it read is not on record in its folder."
         return
-    yield f"{records.tokens:,} tokens in {len(records.stages)} stages. Held-out loss is of documents never trained on.\n"
+    yield f"{records.tokens:,} tokens in {len(records.stages)} stages. Held-out documents were never trained on.\n"
     yield "| source | tokens read | held-out loss, nats a token | bits a byte | from | licence of the text |"
     yield "|---|---|---|---|---|---|"
     yield from map(_source_row, records.sources)
@@ -161,8 +162,9 @@ def _finetuning(records: Records) -> Iterator[str]:
         yield "Fine-tuning is not finished: these are the weights on the way.\n"
         return
     before, after = (result.get(key, {}).get("word_loss") for key in ("before", "after"))
-    yield f"Fine-tuned for {result.get('best_step', result.get('steps', 0)):,} steps: the loss on held-out replies went "
-    yield f"from {_number(before)} to {_number(after)} nats a token.\n"
+    steps = result.get("best_step", result.get("steps", 0))
+    yield f"Fine-tuned for {steps:,} steps: the loss on held-out replies went from {_number(before)} to"
+    yield f"{_number(after)} nats a token.\n"
     yield "| conversations | number | from | licence |\n|---|---|---|---|"
     for name, facts in result.get("conversations", {}).get("sources", {}).items():
         origin, licence = _public(str(facts.get("origin", "not recorded"))), facts.get("license", "not stated")
@@ -178,8 +180,10 @@ def _friend_card(records: Records) -> Iterator[str]:
     yield "| | value | ± standard error | guessing scores | unit |\n|---|---|---|---|---|"
     for figure in figures[:FIGURES]:
         name = f"{figure['section']}: {figure['name']}"
-        yield f"| {name} | " + " | ".join(_number(figure.get(key)) for key in ("value", "error", "guess")) + (
-            f" | {figure.get('unit', '')} |"
+        yield (
+            f"| {name} | "
+            + " | ".join(_number(figure.get(key)) for key in ("value", "error", "guess"))
+            + (f" | {figure.get('unit', '')} |")
         )
     if len(figures) > FIGURES:
         yield f"\n{len(figures) - FIGURES} more figures are on the card itself."
@@ -189,16 +193,24 @@ def _limits(records: Records, model: ModelConfig) -> Iterator[str]:
     yield f"- A model of this size knows little and makes things up. It reads {model.max_seq_len:,} tokens at most."
     if not _finetuned(records):
         yield "- It was not fine-tuned: it has seen conversations at most among other text, and may ramble."
-    yield "- In transformers and llama.cpp a message that spells `<|im_end|>` or another mark ends the turn or begins one."
-    yield "  Pass a stranger's text through `split_special_tokens=True`, or take the marks out of it. Hamner keeps them text."
+    yield "- In transformers and llama.cpp a message that spells `<|im_end|>` or another mark ends or begins a turn."
+    yield "  Take the marks out of a stranger's text, or encode it with `split_special_tokens=True`. Hamner keeps them"
+    yield "  as text."
     yield "- Both `<|im_end|>` and `<|endoftext|>` end a reply: a program that stops at one alone may ramble."
     if model.document_mask:
-        yield "- It was trained with a document mask, which other programs do not have: a conversation is one document, so"
-        yield "  chat is the same; do not pack several documents into one context."
+        yield "- It was trained with a document mask, which other programs do not have. A conversation is one document,"
+        yield "  so chat is the same; do not put several documents into one context."
+    if model.num_experts > 1 and is_llama(model) and (model.intermediate_size % 8 or model.hidden_size % 8):
+        yield '- Its experts\' widths are not multiples of 8: transformers 5 needs `experts_implementation="eager"`.'
     if model.head_size < 64:
         yield f"- Heads of {model.head_size} run in transformers and llama.cpp, not in vLLM."
-    if any(source.name == "personal" for source in _all_sources(records)):
+    if any(source.name == "personal" and source.origin != "builtin" for source in _all_sources(records)):
         yield "- It read its owner's own words (`personal`) and may repeat them: think before you give it to strangers."
+
+
+def _first(records: Records) -> Records:
+    """The records of the run that the model began in, before any fine-tuning."""
+    return _first(records.base) if records.base else records
 
 
 def _all_sources(records: Records) -> list[SourceRecord]:
