@@ -53,7 +53,7 @@ def lively(seed: int = 0, **changes) -> Hamner:
     return hamner.eval()
 
 
-def learnt(words: Tokenizer, steps: int = 150, **changes) -> Hamner:
+def learnt(words: Tokenizer, steps: int = 60, **changes) -> Hamner:
     """A model that has learnt CHATS by heart, so that its likeliest token is far ahead of the next."""
     sizes = {"hidden_size": 64, "num_layers": 2, "intermediate_size": 96, "max_seq_len": 256}
     hamner = build(small_model(vocab_size=words.vocab_size, **(sizes | changes)), 0)
@@ -61,7 +61,7 @@ def learnt(words: Tokenizer, steps: int = 150, **changes) -> Hamner:
     longest = max(map(len, rows))
     tokens = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
     weight = torch.tensor([[1.0] * len(row) + [0.0] * (longest - len(row)) for row in rows])
-    optimizer = torch.optim.AdamW(hamner.parameters(), lr=6e-3)
+    optimizer = torch.optim.AdamW(hamner.parameters(), lr=1e-2)
     for _ in range(steps):
         output = hamner(tokens)
         loss = next_token_loss(output.logits, tokens, weight)

@@ -56,7 +56,7 @@ def test_the_file_says_what_llama_cpp_must_know(dense):
         "tokenizer.ggml.add_bos_token": False,
     }
     assert {key: _value(path, key) for key in expected} == expected
-    assert "generation" not in _value(path, "tokenizer.chat_template")  # a mark of transformers alone
+    assert "{% generation" not in _value(path, "tokenizer.chat_template")  # a mark of transformers alone
     kinds = Counter(library.TokenType(kind).name for kind in _value(path, "tokenizer.ggml.token_type"))
     assert kinds == {"CONTROL": 17, "UNUSED": 5, "NORMAL": PADDED - 22}
     assert len(_value(path, "tokenizer.ggml.tokens")) == PADDED
