@@ -19,6 +19,7 @@ class LlamaCpp:
         settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
         settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
         settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        settings.verbosity = 0
         self._server = xllamacpp.Server(settings)
 
     def ask(self, route: str, **body) -> dict:
