@@ -41,13 +41,13 @@ def tokenizer(vocab_size: int = 400) -> Tokenizer:
     return Tokenizer.train([roles, *(f"{asked} {answer}" for asked, answer in CHATS)], vocab_size)
 
 
-def lively(seed: int = 0, **changes) -> Hamner:
-    """Random weights, with blocks that write four times as much: a fresh model repeats its last token."""
+def lively(seed: int = 0, scale: float = 4, **changes) -> Hamner:
+    """Random weights, with blocks that write `scale` times as much: a fresh model repeats its last token."""
     hamner = build(small_model(**({"intermediate_size": 48} | changes)), seed)
     with torch.no_grad():
         for name, weight in hamner.named_parameters():
             if name.endswith(("attention.o.weight", "down", "down.weight")):
-                weight.mul_(4)
+                weight.mul_(scale)
             if "norm" in name:
                 weight.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(seed))
     return hamner.eval()

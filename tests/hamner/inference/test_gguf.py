@@ -172,7 +172,7 @@ def test_with_weights_that_are_not_interleaved_llama_cpp_says_something_else(by_
             for weight, heads in ((block.attention.q.weight, 4), (block.attention.k.weight, 2)):
                 weight.copy_(weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).reshape(weight.shape))
     theirs, _ = _replies(tmp_path / "m.gguf", turned, "f32")
-    assert sum(one == other for one, other in zip(theirs, replies, strict=True)) <= 10
+    assert sum(one == other for one, other in zip(theirs, replies, strict=True)) <= len(replies) // 2
 
 
 @pytest.mark.slow
@@ -195,7 +195,7 @@ def test_q8_0_moves_the_log_probability_of_text_little(by_heart, tmp_path, capsy
 
 @pytest.mark.slow
 def test_v3_at_full_size_says_the_same_in_llama_cpp(tmp_path):
-    hamner = lively(**PRESETS["v3"].model_dump())
+    hamner = lively(scale=24, **PRESETS["v3"].model_dump())
     some = prompts(WORDS)[:20]
     left = ours.write_gguf(tmp_path / "v3.gguf", hamner, WORDS, "f32", "v3")
     server = LlamaCpp(tmp_path / "v3.gguf")
