@@ -14,6 +14,8 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "curriculum": ("curriculum.__main__", "train a model in stages of data: run, compare, prepare_data (Ray Train)"),
     "sft": ("hamner.sft", "fine-tune a trained model on conversations, so that it replies and ends its replies"),
     "chat": ("hamner.chat", "talk to a trained model"),
+    "export": ("hamner.export", "write a trained model for transformers, llama.cpp and Ollama"),
+    "share": ("hamner.share", "put a trained model into one archive for a friend"),
     "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
     "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),
     "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),

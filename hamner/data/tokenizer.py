@@ -28,28 +28,36 @@ from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START
 from hamner.data import hub_errors
 from hamner.data.text_pieces import piece_batches, text_pieces
 from hamner.runs.background import Child, Failed, Send
-from hamner.runs.files import write_text
+from hamner.runs.files import write_json, write_text
 
 Ids = npt.NDArray[np.uint32]
 
 FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
-CHAT_TEMPLATE = (  # of transformers (jinja): as encode_chat, but a reserved word in a message is not kept text there
-    "{% for message in messages %}"
+# Of transformers (jinja): as encode_chat, but a reserved word in a message is not kept text there. What stands in
+# {% generation %} is what the assistant says, its turn's end included: the tokens that fine-tuning learns from.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}"
+    r"{{ '<|im_start|>assistant\n' }}"
+    r"{% generation %}{{ message['content'] | trim + '<|im_end|>' }}{% endgeneration %}{{ '\n' }}"
+    "{% else %}"
     r"{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
-    r"{% endfor %}{{ '<|im_start|>assistant\n' if add_generation_prompt else '<|endoftext|>' }}"
+    r"{% endif %}{% endfor %}{{ '<|im_start|>assistant\n' if add_generation_prompt else '<|endoftext|>' }}"
 )
 
 
-def transformers_config() -> str:
-    """The text of a tokenizer_config.json: what transformers' AutoTokenizer needs beside tokenizer.json."""
-    end = RESERVED[END_OF_TEXT]
-    config = {
+def transformers_config() -> dict[str, Any]:
+    """What a tokenizer_config.json holds: what transformers' AutoTokenizer needs beside tokenizer.json.
+
+    The class is one that version 4 knows too. The end token is that of a turn: a reply that has none never ends.
+    """
+    return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        **dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), end),
+        **dict.fromkeys(("bos_token", "unk_token", "pad_token"), RESERVED[END_OF_TEXT]),
+        "eos_token": RESERVED[MESSAGE_END],
+        "add_bos_token": False,
         "clean_up_tokenization_spaces": False,
         "chat_template": CHAT_TEMPLATE,
     }
-    return json.dumps(config, indent=1) + "\n"
 
 
 def _ids(ids: Sequence[int]) -> Ids:
@@ -128,7 +136,7 @@ class Tokenizer:
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, and tokenizer_config.json with the chat template for transformers."""
         write_text(folder / FILE, self._json)
-        write_text(folder / CONFIG_FILE, transformers_config())
+        write_json(folder / CONFIG_FILE, transformers_config())
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without reserved ones."""

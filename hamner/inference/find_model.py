@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hamner.training.checkpoint import Checkpoint
 
 # What a folder with a model holds one of: a checkpoint's state (training/checkpoint.py), a run's weights
-MODEL_PARTS = ("state.json", "final", "checkpoints")
+# ... or an exported one's weights (huggingface.py)
+MODEL_PARTS = ("state.json", "final", "checkpoints", "model.safetensors")
 KINDS = ("sft", "curriculum")
 START_A_RUN = "use `curriculum run winner` to make one"
 
@@ -45,7 +46,11 @@ def load(run: str | Path | None = None, *, results: str | Path | None = None) ->
 
 
 def open_model(folder: Path) -> LoadedModel:
-    """The model in the folder of a run or checkpoint. Raises BadInput where there is none."""
+    """The model in the folder of a run or checkpoint, or in an exported one. Raises BadInput where there is none."""
+    from hamner.inference import huggingface
+
+    if huggingface.is_folder(folder):
+        return LoadedModel(*huggingface.read_folder(folder), folder)
     checkpoint = find_checkpoint(folder)
     return LoadedModel(checkpoint.build(), checkpoint.tokenizer(), checkpoint.path)
 

@@ -33,6 +33,11 @@ class RMSNorm(nn.RMSNorm):
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
+def unit_scale(x: Tensor) -> Tensor:
+    """x (..., C) of unit root mean square: a norm without parameters."""
+    return F.rms_norm(x, (x.shape[-1],), eps=1e-12)
+
+
 class SwiGLU(nn.Module):
     """Feed-forward layer down(silu(gate x) · up x) (Shazeer 2020). Returns the output and a balance loss of 0."""
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -22,7 +21,7 @@ from hamner.model.attention_check import own_attention_problems
 from hamner.model.document_mask import document_mask
 from hamner.model.experts import MixtureOfExperts
 from hamner.model.kv_cache import KVCache, LayerCache
-from hamner.model.layers import RMSNorm, SwiGLU, linear
+from hamner.model.layers import RMSNorm, SwiGLU, linear, unit_scale
 
 
 class Output(NamedTuple):
@@ -104,8 +103,7 @@ class Hamner(nn.Module):
         The norm has no parameters and can be folded into an input embedding of its own on export. Without it
         the stream starts at the embedding's small scale and differential attention does not get going.
         """
-        x = self.embedding(tokens)
-        return F.rms_norm(x, (x.shape[-1],), eps=1e-12).to(self.dtype)
+        return unit_scale(self.embedding(tokens)).to(self.dtype)
 
     def hidden_states(self, tokens: Tensor, cache: KVCache | None = None) -> tuple[Tensor, Tensor]:
         """Tokens (B, T) -> the last hidden states (B, T, C), normed, and the weighted balance loss.

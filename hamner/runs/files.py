@@ -5,6 +5,7 @@ Data in: a path, and bytes, text or JSON values. Data out: files; from reading, 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -39,6 +40,31 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # on a full disk what was written so far is in the way
             temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path` that is removed at the end; what killed processes left of it is removed now."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.folder"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.folder")
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder, and rename it to `path` once the block has filled it without an error.
+
+    `path` must not exist, or be an empty folder. Like `replacing` it survives a kill, not a power cut.
+    """
+    with scratch_folder(path) as folder:
+        yield folder
+        folder.replace(path)
 
 
 def write_bytes(path: Path, data: bytes | bytearray) -> None:

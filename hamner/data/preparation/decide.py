@@ -40,6 +40,7 @@ from hamner.data.preparation.wholes import narrowed
 from hamner.data.preparation.write_shards import encode
 from hamner.data.sources import Tally, find_source
 from hamner.data.tokenizer import CONFIG_FILE, FILE, Tokenizer, transformers_config
+from hamner.runs.files import json_bytes
 
 MIN_DOCUMENTS = 5
 MAX_MALFORMED = 0.01  # share of a source's records that may be skipped
@@ -75,7 +76,7 @@ def decide(plan: Plan, tokenizer: Tokenizer | None, say: PrintLine) -> dict[str,
         _report_malformed(name, facts[name], say)
         _report_split(name, facts[name], say)
     tokenizer = tokenizer or train_tokenizer(plan, dispositions)
-    plan.store.write(CONFIG_FILE, transformers_config().encode())
+    plan.store.write(CONFIG_FILE, json_bytes(transformers_config()))
     plan.store.write(FILE, tokenizer.to_json().encode())
     for name in plan.names:
         if plan.tokens is not None:

@@ -125,7 +125,7 @@ def test_transformers_reads_the_saved_tokenizer_and_its_chat_template_gives_our_
             assert ids == tokenizer.encode_chat(chat, reply=reply)
     text = "the old fox, don't it?  漢字 12"
     assert theirs(text)["input_ids"] == tokenizer.encode(text) and theirs.decode(theirs.encode(text)) == text
-    assert theirs.eos_token_id == END_OF_TEXT and len(theirs) == tokenizer.vocab_size
+    assert theirs.eos_token_id == MESSAGE_END and len(theirs) == tokenizer.vocab_size
 
 
 def test_digits_are_single_tokens(tokenizer):

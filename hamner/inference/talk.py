@@ -1,0 +1,50 @@
+"""Talk to the model of a shared folder with transformers alone: `python talk.py`. Sharing copies this file."""
+
+import json
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+LEAST_REPLY = 16  # tokens
+
+
+def main() -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
+
+    # a model with code of its own brings it along in this folder: look at it before you run it
+    code = {"trust_remote_code": "auto_map" in json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))}
+    tokenizer = AutoTokenizer.from_pretrained(FOLDER, **code)
+    model = AutoModelForCausalLM.from_pretrained(FOLDER, **code).eval()
+    longest = model.config.max_position_embeddings - LEAST_REPLY
+    streamer = TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    messages: list[dict[str, str]] = []
+    print("Type a message; an empty line ends. This is a small model: expect small talk, not facts.")
+    while True:
+        try:
+            text = input("you: ").strip()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if not text:
+            return
+        # a message that spells a mark of the template would end its own turn
+        messages.append({"role": "user", "content": text.replace("<|", "< |")})
+        while True:
+            inputs = tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+            )
+            length = inputs["input_ids"].shape[1]
+            if length <= longest or len(messages) == 1:
+                break
+            print("(the oldest messages no longer fit and are forgotten)")
+            del messages[:2]
+        if length > longest:
+            print(f"(that message has {length} tokens; at most {longest} fit)")
+            messages.clear()
+            continue
+        room = min(model.generation_config.max_new_tokens, longest + LEAST_REPLY - length)
+        ids = model.generate(**inputs, streamer=streamer, max_new_tokens=room)
+        reply = tokenizer.decode(ids[0, length:], skip_special_tokens=True)
+        messages.append({"role": "assistant", "content": reply})
+
+
+if __name__ == "__main__":
+    main()
