@@ -13,6 +13,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "tournament": ("tournament.run", "find an architecture: contestants, elimination rounds, one winner (Ray Tune)"),
     "curriculum": ("curriculum.__main__", "train a model in stages of data: run, compare, prepare_data (Ray Train)"),
     "chat": ("hamner.chat", "talk to a trained model"),
+    "evaluate": ("hamner.evaluate", "measure how good a model is to talk to: the friend card"),
     "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
     "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),
     "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),
