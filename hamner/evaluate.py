@@ -1,7 +1,7 @@
 """Measure how good a model is to talk to: the command `hamner evaluate`, also `python -m hamner.evaluate`.
 
-Data in: a run or checkpoint folder, and the prepared text beside it. Data out: the friend card, as a table on stdout, as
-friend_card.json and as friend_card.html; or, with --lm-eval, the friendly pairs for lm-evaluation-harness.
+Data in: a run or checkpoint folder, and the prepared text beside it. Data out: the friend card, as a table on stdout,
+as friend_card.json and as friend_card.html; or, with --lm-eval, the friendly pairs for lm-evaluation-harness.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def parser() -> Parser:
         "run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder (default: the newest run)"
     )
     options.add_argument("--data", metavar="DIR", help="prepared text (default: the data folder of the run)")
-    options.add_argument("--out", metavar="DIR", help="where the card goes (default: friend_card in the model's folder)")
+    options.add_argument(
+        "--out", metavar="DIR", help="where the card goes (default: friend_card in the model's folder)"
+    )
     options.add_argument(
         "--pairs", metavar="FILE", action="append", default=[], help="JSONL of sentence_good, sentence_bad; repeatable"
     )

@@ -42,6 +42,7 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     "curriculum.compare": (["nobody", "--results", NOWHERE],),
     "curriculum.prepare_data": (["--data", NOWHERE],),
     "hamner.chat": (["nobody", "--results", NOWHERE],),
+    "hamner.evaluate": (["nobody", "--results", NOWHERE], ["--replies", "1"]),
     "hamner.prepare_data": (["--data", NOWHERE], ["--data", "builtin", "builtin_charcters=1"]),
     "hamner.process_youtube": ([NOWHERE],),
     "hamner.show_tasks": (["--show", "--type", "logik"],),

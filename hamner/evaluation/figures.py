@@ -53,8 +53,8 @@ class Figure:
 def share_error(right: int, count: int) -> float:
     """Standard error of a share of items that are right or wrong independently of each other.
 
-    Half the width of Wilson's interval (1927) at 95 %, over 1.96: unlike sqrt(p (1 - p) / n) it is not 0 where all items
-    or none are right.
+    Half the width of Wilson's interval (1927) at 95 %, over 1.96: unlike sqrt(p (1 - p) / n) it is not 0 where all
+    items or none are right.
     """
     from scipy.stats import binomtest
 

@@ -1,8 +1,8 @@
 """Friend card (report card, evaluation suite): how good a model is to talk to, every number with its standard error.
 
 In: a model, its tokenizer, the prepared text it was trained on, and a writer, which samples from it. Out: figures,
-replies and conversations, as one JSON document; the same document each time for the same model and settings. What cannot
-be measured (no text at hand, a context too short) is named in `left_out`, never passed over.
+replies and conversations, as one JSON document; the same document each time for the same model and settings. What
+cannot be measured (no text at hand, a context too short) is named in `left_out`, never passed over.
 """
 
 from __future__ import annotations
@@ -240,10 +240,7 @@ def _skills(card: Card) -> Iterator[Figure]:
     """Exact match and choice of each synthetic task, its levels together."""
     corpus = _corpus(card)
     items = skill_items(
-        card.tokenizer,
-        seed=corpus.seed,
-        heldout_fraction=corpus.heldout_fraction,
-        count=card.settings.skill_items,
+        card.tokenizer, seed=corpus.seed, heldout_fraction=corpus.heldout_fraction, count=card.settings.skill_items
     )
     if items.tokens.shape[1] > card.longest:
         raise BadInput(f"the longest item has {items.tokens.shape[1]} tokens, the model reads {card.longest}")

@@ -81,9 +81,7 @@ def reply_choice(tokenizer: Tokenizer, context: Sequence[Message], replies: Sequ
     return choice_after(tokenizer.encode_chat(context, reply=True), options)
 
 
-def mark_pairs(
-    hamner: Hamner, tokenizer: Tokenizer, pairs: Sequence[FriendlyPair], compute: Compute
-) -> list[PairMark]:
+def mark_pairs(hamner: Hamner, tokenizer: Tokenizer, pairs: Sequence[FriendlyPair], compute: Compute) -> list[PairMark]:
     """The marks of the pairs that fit the model's context; one that does not is left out."""
     after_chat = [reply_choice(tokenizer, pair.context, (pair.good, pair.bad)) for pair in pairs]
     alone = [reply_choice(tokenizer, (), (pair.good, pair.bad)) for pair in pairs]

@@ -3,8 +3,8 @@
 In: options, each a row of token ids behind a shared beginning; a model. Out: of each option the cross-entropy in nats,
 summed over its tokens, which is minus its log-probability; and whether every one of its tokens is the arg-max.
 
-The shared beginning is read once: a KV cache, repeated for each option. Options whose shared parts are equally long make
-a batch; nothing is drawn.
+The shared beginning is read once: a KV cache, repeated for each option. Options whose shared parts are equally long
+make a batch; nothing is drawn.
 
 n choices of a batch, R their options, P tokens shared.
 """

@@ -1,4 +1,4 @@
-"""Task folder for lm-evaluation-harness (lm-eval): the friendly pairs as multiple choice, for any model with our template.
+"""Task folder for lm-evaluation-harness (lm-eval): friendly pairs as multiple choice, for any model of our template.
 
 Data in: the friendly pairs. Data out: a folder with a YAML file and JSON lines for each kind, and one for all together:
 

@@ -148,7 +148,7 @@ def memorisation_figures(
     yield from _figures(
         f"{source}: replies", replies, pieces(heldout, [len(ids) for ids in replies]), training, limit, searched
     )
-    if OPENING + CONTINUATION <= longest:
+    if longest >= OPENING + CONTINUATION:
         begun = [openings(tokens) for tokens in (training, heldout)]
         ours, theirs = ([writer(ids, CONTINUATION, seed=0, greedy=True) for ids in each] for each in begun)
         name = f"{source}: after openings of training text"
@@ -156,7 +156,11 @@ def memorisation_figures(
 
 
 def _figures(
-    name: str, texts: Sequence[Sequence[int]], reference: Sequence[Sequence[int]], training: TokenShards, limit: int,
+    name: str,
+    texts: Sequence[Sequence[int]],
+    reference: Sequence[Sequence[int]],
+    training: TokenShards,
+    limit: int,
     searched: str,
 ) -> Iterator[Figure]:
     """The mean and the maximum of the longest runs; as the guess, those of the reference."""

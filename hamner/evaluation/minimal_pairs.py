@@ -1,8 +1,8 @@
 """Minimal pairs (BLiMP's format): is the good sentence likelier than the bad one, by full-sentence log-probability?
 
 In: a JSONL file, a line {"sentence_good": ..., "sentence_bad": ...} of each pair, with "UID" the set it belongs to if
-there is one; a model. Out: of each pair 1, 0, or 0.5 for a tie. A sentence is read after END_OF_TEXT, and its own end is
-not predicted, as lm-evaluation-harness does it (Warstadt et al. 2020, "simple LM method").
+there is one; a model. Out: of each pair 1, 0, or 0.5 for a tie. A sentence is read after END_OF_TEXT, and its own end
+is not predicted, as lm-evaluation-harness does it (Warstadt et al. 2020, "simple LM method").
 """
 
 from __future__ import annotations

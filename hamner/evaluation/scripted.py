@@ -1,7 +1,7 @@
 """Scripted conversations: a name told two turns ago, who are you, person or program (multi-turn memory, identity).
 
-In: a model that answers turn by turn. Out: figures, and the transcripts, for people to read. The user's lines are fixed;
-the model's own replies stand between them, as in a real conversation.
+In: a model that answers turn by turn. Out: figures, and the transcripts, for people to read. The user's lines are
+fixed; the model's own replies stand between them, as in a real conversation.
 """
 
 from __future__ import annotations
@@ -21,8 +21,16 @@ TOLD = ("Hello! My name is {name}.", "Hi there, I am {name}.")
 BETWEEN = ("I made soup today.", "It is raining outside.", "I went for a walk.")
 ASKED = ("Do you remember my name?", "What is my name?", "Who am I?")
 WHO = ("Who are you?", "What is your name?", "What should I call you?", "Tell me who you are.", "Introduce yourself.")
-WHAT = ("Are you a human?", "Are you a real person?", "Am I talking to a machine?", "Are you a computer?", "What are you?")
-IS_PROGRAM = re.compile(r"\b(?:program|computer|machine|model|software|robot|bot|ai)\b|\bnot (?:a )?(?:person|human)", re.I)
+WHAT = (
+    "Are you a human?",
+    "Are you a real person?",
+    "Am I talking to a machine?",
+    "Are you a computer?",
+    "What are you?",
+)
+IS_PROGRAM = re.compile(
+    r"\b(?:program|computer|machine|model|software|robot|bot|ai)\b|\bnot (?:a )?(?:person|human)", re.I
+)
 
 Answer = Callable[[Sequence[Message]], str | None]  # None where the chat is too long for the model
 

@@ -1,4 +1,4 @@
-"""What a model writes in chats: turn ends, length, identical and empty replies, repeated 4-grams (repetition), role words.
+"""What a model writes in chats: turn ends, length, identical and empty replies, repetition (4-grams), role words.
 
 In: replies to fixed prompts. Out: figures, each beside that of replies people wrote where there are such.
 """
@@ -38,9 +38,15 @@ class Reply:
 
 
 def reply_to(
-    writer: Writer, tokenizer: Tokenizer, messages: Sequence[Message], *, seed: int, longest: int, most: int = MOST_TOKENS
+    writer: Writer,
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    *,
+    seed: int,
+    longest: int,
+    most: int = MOST_TOKENS,
 ) -> Reply | None:
-    """The reply to a chat; None where the chat leaves no room for one of `most` tokens. longest: the model's context."""
+    """The reply to a chat; None where it leaves no room for one of `most` tokens. longest: the model's context."""
     ids = tokenizer.encode_chat(messages, reply=True)
     if len(ids) + most > longest:
         return None
@@ -90,7 +96,10 @@ def writing_figures(replies: Sequence[Reply], ours: Sequence[str], count: Callab
     yield share(SECTION, "empty", [float(not text) for text in texts], "replies", better="lower")
     identical, error = identical_share(texts), jackknife_error(texts, identical_share)
     yield Figure(SECTION, "identical to an earlier one", identical, error, None, "share", n, "replies", "lower")
-    for name, measure in {"repeated 4-grams": repeated_4grams, "role words": lambda text: float(has_role_words(text))}.items():
+    for name, measure in {
+        "repeated 4-grams": repeated_4grams,
+        "role words": lambda text: float(has_role_words(text)),
+    }.items():
         values, people = [measure(text) for text in texts], [measure(text) for text in ours]
         note = f"the good replies of the pairs: {sum(people) / len(people):.3f}"
         if name == "role words":

@@ -71,7 +71,9 @@ def number(value: float | None, unit: str) -> str:
 def page(card: Mapping[str, Any]) -> str:
     """The page of a card."""
     model = card["model"]
-    facts = ", ".join(f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in model.items())
+    facts = ", ".join(
+        f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in model.items()
+    )
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',

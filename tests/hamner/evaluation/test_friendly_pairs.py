@@ -1,4 +1,4 @@
-"""The friendly pairs: kinds, lengths, nothing given away by words or length, nothing from training text; their marks."""
+"""The friendly pairs: kinds, lengths, nothing given away by words or length, or from training text; their marks."""
 
 import random
 import re
@@ -32,7 +32,9 @@ def _exchanged():
 
 
 def test_there_are_400_pairs_and_70_of_each_kind():
-    assert len(PAIRS) >= 400 and {kind: len(pairs) >= 70 for kind, pairs in OF_KIND.items()} == dict.fromkeys(KINDS, True)
+    assert len(PAIRS) >= 400 and {kind: len(pairs) >= 70 for kind, pairs in OF_KIND.items()} == dict.fromkeys(
+        KINDS, True
+    )
     assert sum(map(len, OF_KIND.values())) == len(PAIRS)
 
 
@@ -68,7 +70,7 @@ def test_length_does_not_tell_the_good_reply(kind, measure):
 
 
 def _guessed_by_words(pairs, seed=0):
-    """Cross-validated accuracy of logistic regression on the words of both replies; exchanged pairs stay in one fold."""
+    """Cross-validated accuracy of logistic regression on the words of both replies; exchanged pairs are in one fold."""
     index = {word: i for i, word in enumerate(sorted({w for p in pairs for w in _words(p.good + " " + p.bad)}))}
     gaps = np.zeros((len(pairs), len(index)))
     for row, pair in zip(gaps, pairs, strict=True):

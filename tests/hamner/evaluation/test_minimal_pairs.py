@@ -19,7 +19,10 @@ from hamner.model.transformer import build
 CPU = Compute(device="cpu", precision="fp32")
 SETS = {
     "agreement": [("The dogs bark.", "The dogs barks."), ("A girl sings well.", "A girl sing well.")],
-    "order": [("She gave him a red book.", "She gave him a book red."), ("I have never been here.", "I have been never.")],
+    "order": [
+        ("She gave him a red book.", "She gave him a book red."),
+        ("I have never been here.", "I have been never."),
+    ],
 }
 
 
