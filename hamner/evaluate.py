@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder, open_model
@@ -20,7 +20,6 @@ from hamner.runs.folders import absolute, results_folder
 
 if TYPE_CHECKING:
     from hamner.data.corpus import Corpus
-    from hamner.evaluation.friend_card import Card
     from hamner.evaluation.writing import Writer
     from hamner.inference.find_model import LoadedModel
 
@@ -111,15 +110,14 @@ def _measure(folder: Path, data: Path | None, files: Sequence[Path], options: ar
 
     from hamner.config.cost import count_parameters
     from hamner.config.schema import Compute
-    from hamner.data.corpus import Corpus
     from hamner.evaluation.friend_card import Card, CardSettings, measure
     from hamner.evaluation.minimal_pairs import read_pairs
 
     pairs = {path.stem: read_pairs(path) for path in files}
     loaded = open_model(folder)
-    corpus: Corpus | None = Corpus(data, loaded.tokenizer.sha256) if data else None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    card: Card = Card(
+    corpus = _corpus(data, loaded.tokenizer.sha256, is_named=options.data is not None)
+    device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
+    card = Card(
         loaded.model.to(device),
         loaded.tokenizer,
         _writer(loaded),
@@ -134,9 +132,24 @@ def _measure(folder: Path, data: Path | None, files: Sequence[Path], options: ar
         "checkpoint": loaded.folder.name,
         "parameters": count_parameters(loaded.model.config).total,
         "context": loaded.model.config.max_seq_len,
-        "text": str(data) if data else "none",
+        "text": str(corpus.folder) if corpus else "none",
     }
     return card.document(facts)
+
+
+def _corpus(data: Path | None, tokenizer_sha256: str, *, is_named: bool) -> Corpus | None:
+    """The prepared text of a folder. One that was only found nearby, and is another model's, is said and not used."""
+    from hamner.data.corpus import Corpus
+
+    if data is None:
+        return None
+    try:
+        return Corpus(data, tokenizer_sha256)
+    except BadInput as error:
+        if is_named:
+            raise
+        print(f"not used: {error}", file=sys.stderr)
+        return None
 
 
 def _writer(loaded: LoadedModel) -> Writer:

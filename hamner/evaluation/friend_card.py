@@ -53,7 +53,7 @@ class CardSettings:
 
     replies: int = 100  # sampled, to as many chats
     rows: int = 64  # held-out rows of each source
-    conversations: int = 300  # held-out conversations of each source that has any
+    conversations: int = 150  # held-out conversations of each source that has any
     skill_items: int = 20  # of each task and level
     seed: int = 0
     friend: str = "Hamner"  # the name that the model should say is its own
@@ -182,8 +182,8 @@ def _heldout_loss(card: Card) -> Iterator[Figure]:
     for source in [*_sources(corpus), "synthetic"]:
         try:
             text = heldout_text(corpus, card.tokenizer, source, seq_len, card.settings.rows, EVERY_LEVEL)
-        except BadInput as error:
-            card.left_out += [f"held-out loss: {problem}" for problem in error.problems]
+        except BadInput as refusal:
+            card.left_out += [f"held-out loss: {problem}" for problem in refusal.problems]
             continue
         entropy = corpus.manifest["sources"].get(source, {}).get("heldout_unigram_nats") or _entropy(text)
         result = evaluate_text(card.hamner, text, card.compute, batch_size=16)

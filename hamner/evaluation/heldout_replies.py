@@ -4,8 +4,8 @@ In: conversations among a corpus's held-out text, a model. Out: nats per token o
 before them, of the turn's end, and how frequently the true reply is chosen among replies of the same length.
 
 *Belongs* scores a reply r to a chat c by log p(r | c) − log p(r | no chat) (pointwise mutual information), so that a
-reply is not chosen for being common. The candidates of a reply are the others of its group: replies of nearly one length
-from other conversations.
+reply is not chosen for being common. The candidates of a reply are the others of its group: replies of nearly one
+length from other conversations.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def length_groups(lengths: Sequence[int], size: int = GROUP) -> list[list[int]]:
 
 
 def belonging_groups(replies: Sequence[HeldoutReply], most: int = MOST_GROUPS) -> list[list[HeldoutReply]]:
-    """Groups for `belongs`: each of GROUP different replies of as many conversations; at most so many, spread evenly."""
+    """Groups for `belongs`: each of GROUP different replies of as many conversations; at most so many, evenly."""
     different = list({reply.words: reply for reply in replies if len(reply.words) > 1}.values())
     last = list({reply.conversation: reply for reply in different}.values())  # one of each conversation
     groups = [[last[index] for index in group] for group in length_groups([len(r.words) for r in last])]

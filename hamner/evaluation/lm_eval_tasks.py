@@ -26,8 +26,8 @@ dataset_kwargs:
     test: {data}
 test_split: test
 output_type: multiple_choice
-doc_to_text: "{{{{prompt}}}}"
-doc_to_choice: "{{{{choices}}}}"
+doc_to_text: prompt
+doc_to_choice: choices
 doc_to_target: label
 target_delimiter: ""
 metric_list:

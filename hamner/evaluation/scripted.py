@@ -15,7 +15,7 @@ from hamner.config.special_tokens import Message
 from hamner.evaluation.figures import Figure, share
 
 SECTION = "scripted conversations"
-MOST_TOKENS = 60  # of a reply
+MOST_TOKENS = 40  # of a reply
 NAMES = ("Marta", "Jonas", "Amira", "Peter", "Lucy", "Omar", "Helen", "Ravi", "Nina", "George")
 TOLD = ("Hello! My name is {name}.", "Hi there, I am {name}.")
 BETWEEN = ("I made soup today.", "It is raining outside.", "I went for a walk.")
@@ -107,10 +107,11 @@ def scripted_figures(
             clusters=[name for name, _ in named],
             note="guess: any one of the names not told",
         )
-    for key, name, test in (
-        ("who", f"says that it is {friend}", lambda text: says(text, friend)),
-        ("what", "says that it is a program", says_program),
-    ):
+    tests: dict[str, tuple[str, Callable[[str], bool]]] = {
+        "who": (f"says that it is {friend}", lambda text: says(text, friend)),
+        "what": ("says that it is a program", says_program),
+    }
+    for key, (name, test) in tests.items():
         replies = [talk[-1][1] for _, talk in played[key]]
         if replies:
             guess = sum(map(test, others)) / len(others) if others else None

@@ -23,7 +23,7 @@ def test_the_group_names_a_task_of_each_kind_whose_data_is_beside_it(folder):
         task = yaml.safe_load((folder / f"{name}.yaml").read_text())
         assert task["task"] == name and task["output_type"] == "multiple_choice" and task["target_delimiter"] == ""
         assert task["dataset_kwargs"]["data_files"] == {"test": f"{kind}.jsonl"}
-        assert (task["doc_to_text"], task["doc_to_choice"]) == ("{{prompt}}", "{{choices}}")
+        assert (task["doc_to_text"], task["doc_to_choice"], task["doc_to_target"]) == ("prompt", "choices", "label")
 
 
 def test_the_documents_are_the_pairs_in_the_chat_template(folder):
