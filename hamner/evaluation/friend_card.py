@@ -53,7 +53,7 @@ class CardSettings:
 
     replies: int = 100  # sampled, to as many chats
     rows: int = 64  # held-out rows of each source
-    conversations: int = 150  # held-out conversations of each source that has any
+    conversations: int = 250  # held-out conversations of each source that has any
     skill_items: int = 20  # of each task and level
     seed: int = 0
     friend: str = "Hamner"  # the name that the model should say is its own

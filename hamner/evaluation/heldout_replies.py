@@ -1,4 +1,4 @@
-"""Held-out replies: likelihood of what people answered (reply perplexity), and whether a reply belongs to its chat.
+"""Held-out replies: the likelihood of what people answered, and whether a reply belongs to its chat (retrieval).
 
 In: conversations among a corpus's held-out text, a model. Out: nats per token of the replies with and without the chat
 before them, of the turn's end, and how frequently the true reply is chosen among replies of the same length.
@@ -137,30 +137,33 @@ def _loss(
     return Figure(SECTION, name, total / length, error, guess, "nats/token", len(nats), "replies", better, note)
 
 
-def length_groups(lengths: Sequence[int], size: int = GROUP) -> list[list[int]]:
+def length_groups(lengths: Sequence[int], clusters: Sequence[int] | None = None, size: int = GROUP) -> list[list[int]]:
     """Groups of `size` indices of nearly equal lengths: within LONGEST, or one token, of the shortest.
 
-    Greedy from the shortest on: where `size` in a row are not alike, the shortest is left out.
+    clusters: of each index; none comes twice in a group. Greedy from the shortest on: where `size` are not to be had,
+    the shortest is left out.
     """
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    groups, start = [], 0
-    while start + size <= len(order):
-        group = order[start : start + size]
-        shortest, longest = lengths[group[0]], lengths[group[-1]]
-        is_alike = longest <= max(LONGEST * shortest, shortest + 1)
-        if is_alike:
-            groups.append(group)
-        start += size if is_alike else 1
+    clusters = range(len(lengths)) if clusters is None else clusters
+    rest, groups = sorted(range(len(lengths)), key=lambda index: lengths[index]), list[list[int]]()
+    while len(rest) >= size:
+        shortest, group = lengths[rest[0]], dict[int, int]()
+        for index in rest:
+            if lengths[index] > max(LONGEST * shortest, shortest + 1) or len(group) == size:
+                break
+            group.setdefault(clusters[index], index)
+        if len(group) == size:
+            groups.append(list(group.values()))
+        used = set(group.values()) if len(group) == size else {rest[0]}
+        rest = [index for index in rest if index not in used]
     return groups
 
 
 def belonging_groups(replies: Sequence[HeldoutReply], most: int = MOST_GROUPS) -> list[list[HeldoutReply]]:
     """Groups for `belongs`: each of GROUP different replies of as many conversations; at most so many, evenly."""
     different = list({reply.words: reply for reply in replies if len(reply.words) > 1}.values())
-    last = list({reply.conversation: reply for reply in different}.values())  # one of each conversation
-    groups = [[last[index] for index in group] for group in length_groups([len(r.words) for r in last])]
-    places = np.unique(np.linspace(0, len(groups) - 1, min(most, len(groups))).astype(int)) if groups else ()
-    return [groups[int(place)] for place in places]
+    found = length_groups([len(reply.words) for reply in different], [reply.conversation for reply in different])
+    places = np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).astype(int)) if found else ()
+    return [[different[index] for index in found[int(place)]] for place in places]
 
 
 def belongs(hamner: Hamner, tokenizer: Tokenizer, group: Sequence[HeldoutReply], compute: Compute) -> list[float]:

@@ -5,7 +5,7 @@ tokens that stands word for word in the source, of at least SEED tokens.
 
 One pass over the training tokens: a 64-bit polynomial hash of each SEED tokens (Karp & Rabin 1987) is looked up among
 those of the texts; hits of one text on one diagonal (place in the source − place in the text), one after the other, are
-one run. It takes about 30 ms a million tokens on one core, whatever the number of texts.
+one run. It takes 16 ms a million tokens on one core, and 120 ms of text of which the half is in the texts too.
 
 What overlap means is seen beside held-out text cut to the same lengths, which the model cannot have learnt by heart:
 common phrases are in both.
@@ -29,7 +29,7 @@ from hamner.evaluation.writing import Writer
 SECTION = "memorisation"
 SEED = 6  # tokens of the shortest run that is found; shorter ones count as SEED - 1
 CHUNK = 1 << 20  # training tokens hashed together
-MOST_TRAINING_TOKENS = 2_000_000_000  # of a source that are searched: a minute a source
+MOST_TRAINING_TOKENS = 2_000_000_000  # of a source that are searched: half a minute or more
 OPENING, CONTINUATION, OPENINGS = 16, 48, 40  # tokens that are given; tokens that are written; how many of each
 TABLE_BITS = 20  # of the first, approximate lookup
 

@@ -52,7 +52,7 @@ def _pair(line: str, where: str) -> MinimalPair:
         record: Any = json.loads(line)
     except ValueError:
         record = None
-    sentences = [record.get(key) for key in KEYS] if isinstance(record, dict) else []
+    sentences: list[Any] = [record.get(key) for key in KEYS] if isinstance(record, dict) else []
     if not sentences or not all(isinstance(sentence, str) and sentence.strip() for sentence in sentences):
         raise BadInput(f"{where} is not a minimal pair: give a JSON object with the texts {' and '.join(KEYS)}")
     return MinimalPair(sentences[0], sentences[1], str(record.get("UID", "")))

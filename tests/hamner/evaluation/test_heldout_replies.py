@@ -193,7 +193,8 @@ def test_a_model_that_learnt_who_answers_whom_finds_where_replies_belong(tokeniz
     assert figure.value == (sum(before) + sum(after)) / 40 and figure.error > 0.2  # two groups that differ
 
 
-def test_one_reply_of_each_conversation_is_in_the_groups():
+def test_a_conversation_has_one_reply_in_a_group_and_may_have_others_in_other_groups():
     replies = [HeldoutReply(i // 3, (1, i), (7, i, 9)) for i in range(90)]
-    (group,) = belonging_groups(replies)
-    assert len({reply.conversation for reply in group}) == GROUP
+    groups = belonging_groups(replies)
+    assert [len({reply.conversation for reply in group}) for group in groups] == [GROUP] * 3
+    assert length_groups([4] * 90, [i // 5 for i in range(90)]) == []  # 18 conversations
