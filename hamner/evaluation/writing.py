@@ -13,7 +13,7 @@ from typing import Protocol
 
 from hamner.config.special_tokens import Message
 from hamner.data.tokenizer import Tokenizer
-from hamner.evaluation.figures import Figure, jackknife_error, mean_error, median_error, share
+from hamner.evaluation.figures import Figure, jackknife_error, median_error, share, share_error
 from hamner.evaluation.friendly_pairs import FriendlyPair
 
 SECTION = "what it writes"
@@ -94,7 +94,8 @@ def writing_figures(replies: Sequence[Reply], ours: Sequence[str], count: Callab
         note=f"the good replies of the pairs: {theirs:g}",
     )
     yield share(SECTION, "empty", [float(not text) for text in texts], "replies", better="lower")
-    identical, error = identical_share(texts), jackknife_error(texts, identical_share)
+    identical = identical_share(texts)
+    error = jackknife_error(texts, identical_share) if 0 < identical < 1 - 1 / n else share_error(0, n)
     yield Figure(SECTION, "identical to an earlier one", identical, error, None, "share", n, "replies", "lower")
     for name, measure in {
         "repeated 4-grams": repeated_4grams,
@@ -102,7 +103,4 @@ def writing_figures(replies: Sequence[Reply], ours: Sequence[str], count: Callab
     }.items():
         values, people = [measure(text) for text in texts], [measure(text) for text in ours]
         note = f"the good replies of the pairs: {sum(people) / len(people):.3f}"
-        if name == "role words":
-            yield share(SECTION, name, values, "replies", better="lower", note=note)
-        else:
-            yield Figure(SECTION, name, sum(values) / n, mean_error(values), None, "share", n, "replies", "lower", note)
+        yield share(SECTION, name, values, "replies", better="lower", note=note)

@@ -62,6 +62,8 @@ def test_figures_of_replies():
         "role words": 0.0,
     }
     assert all(figure.error > 0 and figure.count == 4 for figure in figures.values())
+    alike = [_reply("", 0)] * 3
+    assert all(figure.error > 0 for figure in writing_figures(alike, ["a"], len) if figure.unit == "share")
     assert "2.5" in figures["length, median"].note
 
 
