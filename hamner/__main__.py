@@ -16,6 +16,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "chat": ("hamner.chat", "talk to a trained model"),
     "export": ("hamner.export", "write a trained model for transformers, llama.cpp and Ollama"),
     "share": ("hamner.share", "put a trained model into one archive for a friend"),
+    "evaluate": ("hamner.evaluate", "measure how good a model is to talk to: the friend card"),
     "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
     "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),
     "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),

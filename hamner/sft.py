@@ -129,7 +129,7 @@ def _train(run: Opened, *, is_new: bool) -> int:
         is_finished = train(run, _measure_of, is_new=is_new, say=say)
     except Interrupted as interrupt:
         if not interrupt.is_saved:
-            say(f"not saved in time; {cli.RESUMABLE}")
+            say(f"stopped; continue with `{resume_command('hamner sft', run.folder)}`")
         return interrupt.exit_code
     if not is_finished:
         say(f"not finished; continue with `{resume_command('hamner sft', run.folder)}`")

@@ -9,47 +9,35 @@ An answer's likelihood is that of all its tokens and the end after them: the pro
 is what exact match asks, and a wrong length is paid for at the end token. A mean per token would favour long answers,
 whose later tokens are easy ("kettle kettle kettle").
 
-The candidates of an item share its prompt, which is read once: a KV cache, repeated for each candidate. Items whose
-shared parts are equally long make a batch; nothing is drawn.
+The candidates of an item share its prompt, which is read once: likelihood.py.
 
-n items of a batch, R their candidates, P tokens shared.
+n items of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from hamner.config.schema import Compute
 from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.candidates import candidates, choice_chance
+from hamner.evaluation.likelihood import Choice, batches, read_options
 from hamner.evaluation.skills import SkillItems
 from hamner.model.distributed import sum_over_workers, worker_share
 from hamner.model.evaluation_mode import evaluation_mode
-from hamner.model.kv_cache import KVCache
-from hamner.model.loss import answer_losses
 from hamner.model.transformer import Hamner
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One item: the tokens that its candidates share but for the last of these, and what follows of each."""
-
-    shared: tuple[int, ...]
-    rest: tuple[tuple[int, ...], ...]  # of each candidate, the right one first: the last shared token up to the end
 
 
 @dataclass(frozen=True)
 class ChoiceItems:
     """The items of all cells as choices, and what a guesser scores in each cell."""
 
-    choices: tuple[Choice, ...]  # in the order of the SkillItems
+    choices: tuple[Choice, ...]  # in the order of the SkillItems; of each the right answer first
     cells: tuple[str, ...]
     cell: Tensor  # (N,) int64: the index in `cells` of each item
     chance: dict[str, float]
@@ -88,7 +76,7 @@ def mark_skills(
     lengths = torch.tensor([len(choice.shared) for choice in items.choices])
     hits = torch.zeros(2, len(lengths), dtype=torch.int64, device=compute.device)
     with evaluation_mode(hamner):
-        for rows in _batches(items, worker_share(lengths.argsort(stable=True)).tolist(), batch_size):
+        for rows in batches(items.choices, worker_share(lengths.argsort(stable=True)).tolist(), batch_size):
             hits[:, rows] = _marks(hamner, [items.choices[row] for row in rows], compute)
     exact, choice = sum_over_workers(hits).cpu()
     return _by_cell(items, exact), _by_cell(items, choice)
@@ -98,36 +86,13 @@ def _by_cell(items: ChoiceItems, marks: Tensor) -> dict[str, str]:
     return {name: "".join(map(str, marks[items.cell == index].tolist())) for index, name in enumerate(items.cells)}
 
 
-def _batches(items: ChoiceItems, order: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Items of one shared length each, with about batch_size candidates. order: by shared length."""
-    for _, group in groupby(order, key=lambda row: len(items.choices[row].shared)):
-        batch, size = list[int](), 0
-        for row in sorted(group, key=lambda row: max(map(len, items.choices[row].rest))):  # little padding
-            batch.append(row)
-            size += len(items.choices[row].rest)
-            if size >= batch_size:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
-
-
 def _marks(hamner: Hamner, choices: Sequence[Choice], compute: Compute) -> Tensor:
     """(2, n) int64: whether the right answer would be written; whether it is the likeliest.
 
     choices: with equally long shared parts.
     """
-    rest = [torch.tensor(row) for choice in choices for row in choice.rest]
-    counts, lengths = torch.tensor([len(choice.rest) for choice in choices]), torch.tensor([len(row) for row in rest])
-    tokens = pad_sequence(rest, batch_first=True, padding_value=END_OF_TEXT).to(compute.device)
-    shared = torch.tensor([choice.shared for choice in choices], dtype=torch.long).to(compute.device)
-    cache = None
-    if shared.shape[1]:
-        read = KVCache(hamner.config, shared.shape[1], batch=len(choices), device=compute.device, dtype=hamner.dtype)
-        hamner.hidden_states(shared, read)
-        cache = read.repeated(counts.to(compute.device), shared.shape[1] + tokens.shape[1])
-    hidden, _ = hamner.hidden_states(tokens[:, :-1], cache)
-    nats, is_written = answer_losses(hidden, hamner.embedding.weight, tokens, lengths.to(compute.device))
+    nats, is_written = read_options(hamner, choices, compute)
+    counts = torch.tensor([len(choice.rest) for choice in choices])
     right = counts.cumsum(dim=0) - counts  # the first candidate of each item
     likeliest = [(nats[i] < nats[i + 1 : i + n]).all() for i, n in zip(right.tolist(), counts.tolist(), strict=True)]
     return torch.stack((is_written[right.to(compute.device)], torch.stack(likeliest))).long()

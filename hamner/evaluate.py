@@ -1,0 +1,188 @@
+"""Measure how good a model is to talk to: the command `hamner evaluate`, also `python -m hamner.evaluate`.
+
+Data in: a run or checkpoint folder, and the prepared text beside it. Data out: the friend card, as a table on stdout,
+as friend_card.json and as friend_card.html; or, with --lm-eval, the friendly pairs for lm-evaluation-harness.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hamner.config.errors import BadInput
+from hamner.inference.find_model import model_folder, open_model
+from hamner.runs.cli import NOTHING_DONE, Parser, add_results_option, console, run_command, whole_number
+from hamner.runs.files import write_json, write_text
+from hamner.runs.folders import absolute, results_folder
+
+if TYPE_CHECKING:
+    from hamner.data.corpus import Corpus
+    from hamner.evaluation.writing import Writer
+    from hamner.inference.find_model import LoadedModel
+
+DESCRIPTION = """Measure how good a model is to talk to: the friend card.
+
+Every number has its standard error and, where there is one, what guessing scores. docs/friend_card.md explains each."""
+EXAMPLES = (
+    "hamner evaluate                               # the newest curriculum run",
+    "hamner evaluate mine --pairs blimp.jsonl      # minimal pairs of your own too, in BLiMP's format",
+    "hamner evaluate --lm-eval pairs/              # the friendly pairs for lm-evaluation-harness, no model needed",
+)
+TEMPERATURE = 0.7  # as in chat
+MANIFEST = "manifest.json"
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    options = Parser("hamner evaluate", DESCRIPTION, EXAMPLES)
+    options.add_argument(
+        "run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder (default: the newest run)"
+    )
+    options.add_argument("--data", metavar="DIR", help="prepared text (default: the data folder of the run)")
+    options.add_argument(
+        "--out", metavar="DIR", help="where the card goes (default: friend_card in the model's folder)"
+    )
+    options.add_argument(
+        "--pairs", metavar="FILE", action="append", default=[], help="JSONL of sentence_good, sentence_bad; repeatable"
+    )
+    options.add_argument(
+        "--replies", type=whole_number(2, 430), default=100, metavar="N", help="replies that are sampled (default: 100)"
+    )
+    options.add_argument(
+        "--rows", type=whole_number(1), default=64, metavar="N", help="held-out rows of each source (default: 64)"
+    )
+    options.add_argument("--friend", default="Hamner", metavar="NAME", help="the model's own name (default: Hamner)")
+    options.add_argument(
+        "--seed", type=whole_number(0, 2**62), default=0, help="the same seed, the same card (default: 0)"
+    )
+    options.add_argument("--lm-eval", metavar="DIR", help="only write the friendly pairs as tasks of lm-eval")
+    add_results_option(options)
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_command(_command, arguments, stopped=NOTHING_DONE)
+
+
+def _command(arguments: Sequence[str]) -> int:
+    options = parser().read(arguments)
+    if options.lm_eval:
+        return _write_tasks(absolute(options.lm_eval, "--lm-eval"))
+    folder = model_folder(options.run, results_folder(options.results))
+    files = [absolute(path, "--pairs") for path in options.pairs]
+    missing = [f"--pairs {path}: no such file; name a JSONL file" for path in files if not path.is_file()]
+    data = _data_folder(folder, options.data)
+    if missing:
+        raise BadInput(missing)
+    out = absolute(options.out, "--out") if options.out else folder / "friend_card"
+    _print_card(_measure(folder, data, files, options), out)
+    return 0
+
+
+def _write_tasks(folder: Path) -> int:
+    from hamner.evaluation.lm_eval_tasks import GROUP, write_tasks
+
+    write_tasks(folder)
+    print(f"{folder}: inside it, lm_eval --model hf --model_args pretrained=MODEL --include_path . --tasks {GROUP}")
+    return 0
+
+
+def _data_folder(folder: Path, named: str | None) -> Path | None:
+    """The prepared text of a model: the named folder, else the nearest `data` beside or above it, else none.
+
+    Raises BadInput for a named folder that holds none.
+    """
+    if named:
+        path = absolute(named, "--data")
+        if not (path / MANIFEST).is_file():
+            raise BadInput(f"--data {path} holds no prepared text: {MANIFEST} is missing; name a run's data folder")
+        return path
+    near = [folder, *folder.resolve().parents[:3]]
+    return next((path / "data" for path in near if (path / "data" / MANIFEST).is_file()), None)
+
+
+def _measure(folder: Path, data: Path | None, files: Sequence[Path], options: argparse.Namespace) -> dict[str, object]:
+    """The card's document."""
+    import torch  # seconds, after all that needs none
+
+    from hamner.config.cost import count_parameters
+    from hamner.config.schema import Compute
+    from hamner.evaluation.friend_card import Card, CardSettings, measure
+    from hamner.evaluation.minimal_pairs import read_pairs
+
+    pairs = {path.stem: read_pairs(path) for path in files}
+    loaded = open_model(folder)
+    corpus = _corpus(data, loaded.tokenizer.sha256, is_named=options.data is not None)
+    device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
+    card = Card(
+        loaded.model.to(device),
+        loaded.tokenizer,
+        _writer(loaded),
+        corpus,
+        Compute(device=device, precision="fp32"),
+        CardSettings(replies=options.replies, rows=options.rows, seed=options.seed, friend=options.friend),
+        pairs,
+    )
+    measure(card, lambda section: print(f"measuring: {section}", file=sys.stderr))
+    facts = {
+        "run": folder.name,
+        "checkpoint": loaded.folder.name,
+        "parameters": count_parameters(loaded.model.config).total,
+        "context": loaded.model.config.max_seq_len,
+        "text": str(corpus.folder) if corpus else "none",
+    }
+    return card.document(facts)
+
+
+def _corpus(data: Path | None, tokenizer_sha256: str, *, is_named: bool) -> Corpus | None:
+    """The prepared text of a folder. One that was only found nearby, and is another model's, is said and not used."""
+    from hamner.data.corpus import Corpus
+
+    if data is None:
+        return None
+    try:
+        return Corpus(data, tokenizer_sha256)
+    except BadInput as error:
+        if is_named:
+            raise
+        print(f"not used: {error}", file=sys.stderr)
+        return None
+
+
+def _writer(loaded: LoadedModel) -> Writer:
+    """Samples from the model as chat does; greedy, without a repetition penalty."""
+    import torch
+
+    from hamner.inference.generate import Sampling, stream
+
+    sampled, likeliest = Sampling(temperature=TEMPERATURE), Sampling(temperature=0, repetition_penalty=1)
+
+    def write(ids: Sequence[int], most: int, *, seed: int, greedy: bool = False) -> list[int]:
+        generator = torch.Generator().manual_seed(seed)
+        return list(stream(loaded.model, ids, most, likeliest if greedy else sampled, generator))
+
+    return write
+
+
+def _print_card(document: dict[str, object], out: Path) -> None:
+    """Write the card's files, then print its table."""
+    from hamner.reports.friend_page import CAPTIONS, COLUMNS, cells, page, sections
+    from hamner.runs.tables import fitted_table
+
+    write_json(out / "friend_card.json", document)
+    write_text(out / "friend_card.html", page(document))
+    terminal, parts = console(), sections(document)
+    for place, (name, rows) in enumerate(parts):
+        captions = CAPTIONS if place == len(parts) - 1 else ()
+        terminal.print(fitted_table(terminal, COLUMNS, [cells(row) for row in rows], title=name, captions=captions))
+    left_out = document["left_out"]
+    for line in left_out if isinstance(left_out, list) else ():
+        print(f"left out: {line}")
+    print(f"card: {out / 'friend_card.html'}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

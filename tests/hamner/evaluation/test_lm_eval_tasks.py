@@ -1,0 +1,43 @@
+"""The task folder for lm-evaluation-harness: all pairs, in the template, the good reply at either place."""
+
+import json
+
+import pytest
+import yaml
+
+from hamner.evaluation.friendly_pairs import KINDS, friendly_pairs
+from hamner.evaluation.lm_eval_tasks import GROUP, write_tasks
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("tasks")
+    assert sorted(path.name for path in write_tasks(place)) == sorted(path.name for path in place.iterdir())
+    return place
+
+
+def test_the_group_names_a_task_of_each_kind_whose_data_is_beside_it(folder):
+    group = yaml.safe_load((folder / f"{GROUP}.yaml").read_text())
+    assert group["group"] == GROUP and group["task"] == [f"{GROUP}_{kind}" for kind in KINDS]
+    for name, kind in zip(group["task"], KINDS, strict=True):
+        task = yaml.safe_load((folder / f"{name}.yaml").read_text())
+        assert task["task"] == name and task["output_type"] == "multiple_choice" and task["target_delimiter"] == ""
+        assert task["dataset_kwargs"]["data_files"] == {"test": f"{kind}.jsonl"}
+        assert (task["doc_to_text"], task["doc_to_choice"], task["doc_to_target"]) == ("prompt", "choices", "label")
+
+
+def test_the_documents_are_the_pairs_in_the_chat_template(folder):
+    lines = [json.loads(line) for kind in KINDS for line in (folder / f"{kind}.jsonl").read_text().splitlines()]
+    pairs = friendly_pairs()
+    assert len(lines) == len(pairs)
+    for line, pair in zip(lines, pairs, strict=True):
+        assert line["choices"][line["label"]] == f"{pair.good}<|im_end|>"
+        assert line["choices"][1 - line["label"]] == f"{pair.bad}<|im_end|>"
+        assert line["prompt"].endswith(f"<|im_start|>user\n{pair.context[-1][1]}<|im_end|>\n<|im_start|>assistant\n")
+        assert line["prompt"].count("<|im_start|>") == len(pair.context) + 1
+    assert 0.4 < sum(line["label"] for line in lines) / len(lines) < 0.6
+
+
+def test_the_same_files_each_time(folder, tmp_path):
+    write_tasks(tmp_path)
+    assert all((tmp_path / path.name).read_bytes() == path.read_bytes() for path in folder.iterdir())
