@@ -129,7 +129,8 @@ def _wait_for_step(folder, process, step):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("victim", ["driver", pytest.param("worker", marks=pytest.mark.slow)])
+@pytest.mark.slow  # a minute each; the same without Ray: test_train_loop.py, test_resume.py
+@pytest.mark.parametrize("victim", ["driver", "worker"])
 def test_a_kill_costs_at_most_one_interval_and_changes_no_loss(raised, commands, victim):
     process = commands.start("curriculum.run", "winner", "--config", "smoke", "--name", f"killed-{victim}")
     folder = commands.results / "curriculum" / f"killed-{victim}"

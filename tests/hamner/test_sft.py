@@ -59,6 +59,7 @@ def test_kill_and_resume_give_the_same_losses_and_the_same_replies(commands, res
     assert replies[0] == replies[1] and replies[0].strip()
 
 
+@pytest.mark.slow  # the kill above is quick
 def test_a_signal_saves_and_leaves_and_a_finished_run_is_not_trained_again(commands, results):
     assert start_and_kill(commands, results, "told", signal.SIGTERM, 5) == 128 + signal.SIGTERM
     steps = [path.name for path in (results / "sft" / "told" / "checkpoints").glob("step_*")]
