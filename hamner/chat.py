@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hamner.config.errors import BadInput
 from hamner.config.toml_file import UTF8_MARK, encoding_problem, is_text
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import Parser, add_results_option, number, run_command, whole_number
+from hamner.runs.cli import Parser, add_model_option, add_results_option, number, run_command, whole_number
 from hamner.runs.folders import results_folder
 from hamner.runs.output import print_error
 
@@ -33,12 +33,7 @@ EXAMPLES = (
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("hamner chat", DESCRIPTION, EXAMPLES)
-    options.add_argument(
-        "run",
-        nargs="?",
-        metavar="RUN|FOLDER",
-        help="a run, fine-tuned or not, or a checkpoint folder (default: the newest)",
-    )
+    add_model_option(options)
     options.add_argument("--system", metavar="TEXT", help="system message: what the model is told about itself")
     options.add_argument(
         "--temperature", type=number(0), default=0.7, help="0: always the likeliest token (default: 0.7)"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import NOTHING_DONE, Parser, add_results_option, console, run_command, whole_number
+from hamner.runs.cli import Parser, add_model_option, add_results_option, console, run_command, whole_number
 from hamner.runs.files import write_json, write_text
 from hamner.runs.folders import absolute, results_folder
 
@@ -38,9 +38,7 @@ MANIFEST = "manifest.json"
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("hamner evaluate", DESCRIPTION, EXAMPLES)
-    options.add_argument(
-        "run", nargs="?", metavar="RUN|FOLDER", help="a curriculum run or a checkpoint folder (default: the newest run)"
-    )
+    add_model_option(options)
     options.add_argument("--data", metavar="DIR", help="prepared text (default: the data folder of the run)")
     options.add_argument(
         "--out", metavar="DIR", help="where the card goes (default: friend_card in the model's folder)"
@@ -64,7 +62,7 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(_command, arguments, stopped=NOTHING_DONE)
+    return run_command(_command, arguments)
 
 
 def _command(arguments: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from hamner.config.errors import BadInput
 from hamner.inference.export_options import GGUF_FORMATS, check_new, gguf_formats
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import NOTHING_DONE, Parser, add_results_option, run_command
+from hamner.runs.cli import Parser, add_model_option, add_results_option, run_command
 from hamner.runs.folders import absolute, results_folder
 
 DESCRIPTION = """Export a trained model, with its tokenizer and a model card, for transformers, llama.cpp and Ollama.
@@ -28,7 +28,7 @@ EXAMPLES = (
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("hamner export", DESCRIPTION, EXAMPLES)
-    options.add_argument("run", nargs="?", metavar="RUN|FOLDER", help="a run or a folder (default: the newest run)")
+    add_model_option(options)
     options.add_argument("--out", metavar="DIR", required=True, help="the folder to write, which must not exist")
     options.add_argument(
         "--gguf", metavar="FORMATS", help=f"GGUF files too: some of {', '.join(GGUF_FORMATS)}, separated by commas"
@@ -39,7 +39,7 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(_command, arguments, stopped=NOTHING_DONE)
+    return run_command(_command, arguments)
 
 
 def _command(arguments: Sequence[str]) -> int:

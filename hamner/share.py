@@ -12,7 +12,7 @@ from pathlib import Path
 from hamner.config.errors import BadInput
 from hamner.inference.export_options import check_new
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import NOTHING_DONE, Parser, add_results_option, run_command
+from hamner.runs.cli import Parser, add_model_option, add_results_option, run_command
 from hamner.runs.folders import absolute, results_folder
 
 DESCRIPTION = """Put a trained model into one archive for a friend, who needs Python and transformers, not Hamner.
@@ -28,14 +28,14 @@ EXAMPLES = (
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("hamner share", DESCRIPTION, EXAMPLES)
-    options.add_argument("run", nargs="?", metavar="RUN|FOLDER", help="a run or a folder (default: the newest run)")
+    add_model_option(options)
     options.add_argument("--out", metavar="FILE.zip", help="the archive to write, which must not exist")
     add_results_option(options)
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(_command, arguments, stopped=NOTHING_DONE)
+    return run_command(_command, arguments)
 
 
 def _command(arguments: Sequence[str]) -> int:

@@ -229,16 +229,12 @@ def _print_result(console: Console, folder: Path, *, with_rounds: bool = True) -
     winner = read_json_as(folder / "winner.json", lambda winner: (winner["contestant"], _winner_line(winner)))
     line = Text.assemble("winner: ", (winner[0], "bold green"), winner[1], f"; {folder / 'winner.json'}")
     console.print(line, soft_wrap=True, highlight=False)
-    if read_json_as(folder / "standings.json", _has_errors_in_last_round):
+    if has_errors_in_last_round(folder):
         again = f"{resume_command('tournament', folder)} --retry-errors"
         console.print(f"play those again that ended with an error: {again}", soft_wrap=True, highlight=False)
     if not is_mix_league:
         console.print(f"train it: {_next_command(folder)}", soft_wrap=True, highlight=False)
     return 0
-
-
-def _has_errors_in_last_round(document: dict[str, Any]) -> bool:
-    return any(row["status"] == "error" for row in document["rounds"][-1]["standings"])
 
 
 def _winner_line(winner: dict[str, Any]) -> str:

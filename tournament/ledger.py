@@ -19,7 +19,12 @@ DOCUMENTS = "documents"  # key of an outcome: in memory the documents, in the le
 
 
 def has_errors_in_last_round(folder: Path) -> bool:
-    """Whether a run of a league's last round ended with an error, by its ledger. Raises BadInput for a broken one."""
+    """Whether a run of a league's last round ended with an error, by its ledger, without which none is played again.
+
+    Raises BadInput for a broken one.
+    """
+    if not (folder / LEDGER).is_file():
+        return False
     return read_json_as(
         folder / LEDGER, lambda ledger: any(row["failure"] == "error" for row in ledger["rounds"][-1]["outcomes"])
     )

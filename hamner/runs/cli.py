@@ -164,6 +164,12 @@ def add_results_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
 
 
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    """Add RUN|FOLDER: the model that a command reads."""
+    text = "a run, fine-tuned or not, or a folder with a model (default: the newest run)"
+    parser.add_argument("run", nargs="?", metavar="RUN|FOLDER", help=text)
+
+
 def read_config(
     options: argparse.Namespace, overrides: Sequence[str], kind: str, extra: Mapping[str, Any] | None = None
 ) -> Config | None:
