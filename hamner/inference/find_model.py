@@ -71,7 +71,8 @@ def model_folder(name: str | None, results: Path, kinds: Sequence[str] = KINDS) 
         folder = results / "tournament" / name
         _check_contestant(folder, results / "tournament" / name.split("/")[0])
     elif name and (known or leagues):
-        raise BadInput(f"no run or folder '{name}'; {did_you_mean(name, [*known, *leagues])}")
+        names = list(dict.fromkeys([*known, *leagues]))  # a run and its league often share one
+        raise BadInput(f"no run or folder '{name}'; {did_you_mean(name, names)}")
     elif name:
         raise BadInput(f"no run or folder '{name}', and no curriculum run in {results}: {START_A_RUN}")
     elif known:

@@ -120,3 +120,13 @@ def test_a_fine_tuned_run_is_found_by_name_and_is_the_newest_if_it_is(model_resu
     assert model_folder("mine", tmp_path, kinds=("curriculum",)) == tmp_path / "curriculum" / "mine"
     shutil.rmtree(tmp_path / "curriculum" / "young")
     assert model_folder(None, tmp_path) == tmp_path / "sft" / "friend"
+
+
+def test_a_league_and_a_run_of_one_name_are_offered_once(tmp_path):
+    for kind in ("tournament", "curriculum"):
+        folder = tmp_path / kind / "first"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+    with pytest.raises(BadInput) as caught:
+        model_folder("nobody", tmp_path)
+    assert caught.value.problems == ["no run or folder 'nobody'; known: first"]
