@@ -1,4 +1,4 @@
-"""Writes docs/files.md, the file tree: every module of the three packages with the first line of its docstring.
+"""Writes docs/files.md, the file tree: every module of the four packages with the first line of its docstring.
 
 Data in: the source files. Data out: one page. `python docs/make_file_tree.py` writes it; a test says when it is stale.
 """
@@ -7,22 +7,23 @@ import ast
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
-PACKAGES = ("hamner", "tournament", "curriculum")
+PACKAGES = ("hamner", "tournament", "curriculum", "ray_configs")
 PAGE = REPO / "docs" / "files.md"
 COMMAND = "python docs/make_file_tree.py"
 HEAD = f"""# Files
 
-Every module of the three packages, with the first line of its docstring. This page is generated: change the docstrings
+Every module of the four packages, with the first line of its docstring. This page is generated: change the docstrings
 and run `{COMMAND}`.
 
 `hamner/` is the library and its commands: each `.py` directly in it is a command, each folder a room with one role. Who
 may import whom is a table in [tests/test_imports.py](../tests/test_imports.py), explained in
-[CONTRIBUTING.md](../CONTRIBUTING.md#the-import-rule). `tournament/` and `curriculum/` are the programs that use Ray.
+[CONTRIBUTING.md](../CONTRIBUTING.md#the-import-rule). `tournament/` and `curriculum/` are the programs that use Ray;
+`ray_configs/` says where and how much, in TOML files, and has the server as an application of Ray Serve.
 """
 
 
 def modules(root: Path = REPO) -> list[Path]:
-    """All modules of the three packages, sorted by path."""
+    """All modules of the four packages, sorted by path."""
     return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
 
 

@@ -1,1 +1,4 @@
-"""Where and how much: one TOML file a machine. (A package only so that an installed project finds the files.)"""
+"""Where and how much: one TOML file a machine, and the server as replicas.
+
+A package only so that an installed project finds the files.
+"""

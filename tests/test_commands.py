@@ -44,6 +44,7 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     "hamner.chat": (["nobody", "--results", NOWHERE],),
     "hamner.sft": (["nobody", "--results", NOWHERE], ["--resume", "--name", "none", "--results", NOWHERE]),
     "hamner.export": (["nobody", "--results", NOWHERE, "--out", "x"], ["--out", "x", "--gguf", "q4"]),
+    "hamner.serve": (["nobody", "--results", NOWHERE], ["--host", "0.0.0.0"]),
     "hamner.share": (["nobody", "--results", NOWHERE],),
     "hamner.evaluate": (["nobody", "--results", NOWHERE], ["--replies", "1"]),
     "hamner.prepare_data": (["--data", NOWHERE], ["--data", "builtin", "builtin_charcters=1"]),

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
-PACKAGES = ("hamner", "tournament", "curriculum")
+PACKAGES = ("hamner", "tournament", "curriculum", "ray_configs")
 FILE_LINES, FUNCTION_LINES = 450, 50
 
 # A room is a prefix of dotted module names. Each may import itself and what stands to its right.
@@ -39,8 +39,9 @@ MAY_IMPORT = {
     COMMANDS: (PUBLIC_NAMES, *LIBRARY),
     "tournament": (PUBLIC_NAMES, *LIBRARY),
     "curriculum": (PUBLIC_NAMES, *LIBRARY),
+    "ray_configs": ("hamner.inference", "hamner.runs"),  # the server as replicas
 }
-MAY_IMPORT_RAY = ("tournament", "curriculum")
+MAY_IMPORT_RAY = ("tournament", "curriculum", "ray_configs")
 COMMANDS_ELSEWHERE = ("tournament.run", "curriculum.run", "curriculum.compare", "curriculum.prepare_data")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -189,11 +189,13 @@ class Tokenizer:
 
     def stream(self, ids: Iterable[int]) -> Iterator[str]:
         """The text of ids, piece by piece; a character that several tokens make up comes as a whole."""
+        next_piece = self.piece_decoder()
+        yield from filter(None, map(next_piece, ids))
+
+    def piece_decoder(self) -> Callable[[int], str]:
+        """A function of the next id: its text, "" as long as more ids belong to the same character."""
         decoder = decoders.DecodeStream(skip_special_tokens=True)
-        for token in ids:
-            piece = decoder.step(self._inner, token)
-            if piece:
-                yield piece
+        return lambda token: decoder.step(self._inner, token) or ""
 
 
 def _hub_file(name: str, deadline: float) -> Path:

@@ -1,0 +1,120 @@
+"""Serve a trained model over HTTP (server, OpenAI's API): the command `hamner serve`, also `python -m hamner.serve`.
+
+Data in: a run or a folder with a model. Data out: a page to talk on, and an API for the programs that speak OpenAI's.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hamner.config.errors import BadInput
+from hamner.inference.find_model import model_folder
+from hamner.runs.cli import Parser, add_model_option, add_results_option, run_command, whole_number
+from hamner.runs.folders import results_folder
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+DESCRIPTION = """Serve a trained model: a page to talk on, and an API in OpenAI's format.
+
+It answers this machine alone. For any other --host give a token, which the page asks for and programs send."""
+EXAMPLES = (
+    "hamner serve                              # the newest run, on http://127.0.0.1:8000",
+    "hamner serve friend --port 9000           # the run `friend`",
+    "hamner serve --host 0.0.0.0 --token WORD  # for other machines too, who must know the word",
+)
+PACKAGES = ("fastapi", "uvicorn")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SHORTEST_TOKEN = 16  # letters
+SECONDS_TO_END = 2  # of replies that are being written when the server is stopped
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    options = Parser("hamner serve", DESCRIPTION, EXAMPLES)
+    add_model_option(options)
+    options.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
+    options.add_argument("--port", type=whole_number(0, 65535), default=8000, help="0: a free one (default: 8000)")
+    options.add_argument("--token", metavar="WORD", help="what requests must bring (default: $HAMNER_TOKEN)")
+    options.add_argument(
+        "--streams", type=whole_number(1, 4096), default=64, help="replies that are written at a time (default: 64)"
+    )
+    options.add_argument(
+        "--queue", type=whole_number(0, 4096), default=64, help="requests that may wait for them (default: 64)"
+    )
+    add_results_option(options)
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_command(_command, arguments)
+
+
+def _command(arguments: Sequence[str]) -> int:
+    options = parser().read(arguments)
+    token = options.token or os.environ.get("HAMNER_TOKEN") or None
+    _check(options.host, token)
+    folder = model_folder(options.run, results_folder(options.results))
+    with _listener(options.host, options.port) as listener:  # a port that is taken is said before the model is loaded
+        from hamner.inference.server_app import build_app
+        from hamner.inference.server_model import open_served
+
+        served = open_served(folder)
+        app = build_app(served, token=token, places=options.streams, queue=options.queue)
+        host, port = listener.getsockname()[:2]
+        name = f"[{host}]" if ":" in host else host
+        print(f"{served.name}: {served.promise}", file=sys.stderr)
+        print(f"http://{name}:{port}/  (API: http://{name}:{port}/v1; Ctrl-C ends)", flush=True)
+        _run(app, listener)
+    return 0
+
+
+def _check(host: str, token: str | None) -> None:
+    """Raise BadInput where packages are missing, or others could ask without a token."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    problems = []
+    if missing:
+        problems.append(f"`hamner serve` needs {' and '.join(missing)}: use `pip install {' '.join(missing)}`")
+    if host not in LOOPBACK and token is None:
+        problems.append(f"--host {host} lets other machines ask: give a --token, or set HAMNER_TOKEN")
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        problems.append("the token has a space or a letter that is not ASCII: use letters, digits, - and _")
+    elif token is not None and len(token) < SHORTEST_TOKEN:
+        problems.append(f"the token has {len(token)} letters and can be guessed: use {SHORTEST_TOKEN} or more")
+    if problems:
+        raise BadInput(problems)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises BadInput where that is not possible."""
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=kind, backlog=1024)
+    except OSError as error:
+        # create_server adds the address to its words, and a name that cannot be looked up has a number of its own
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise BadInput(f"--host {host} --port {port} cannot be used: {reason}; choose another port or host") from None
+
+
+def _run(app: FastAPI, listener: socket.socket) -> None:
+    """Answer requests until Ctrl-C or SIGTERM."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SECONDS_TO_END,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
