@@ -4,12 +4,21 @@ BIN = .venv/bin
 # Test files at a time. Most of a test's time is the start of processes, which leaves half of two cores idle.
 WORKERS ?= 2
 
-.PHONY: install demo test unit slow lint bench clean
+# of `make friend`; set here, so that a variable of the shell's that has the same name is not taken for an option
+NAME =
+HOURS =
+MODEL =
+CONFIG =
+DATA =
+SETTINGS =
+
+.PHONY: install demo friend test unit slow lint bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make install  .venv with everything; prints how to go on"
-	@echo "make demo   the miniature league, the eight stages and a reply (about ten minutes on two cores)"
+	@echo "make demo   the miniature league, the eight stages, a fine-tuning and a reply (about ten minutes on two cores)"
+	@echo "make friend everything up to the page, resumable: HOURS=48, MODEL=v2, CONFIG=laptop, DATA=DIR, NAME=friend"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
@@ -26,18 +35,24 @@ help:
 install: .venv/installed
 	@echo "source .venv/bin/activate     # then, in this shell: hamner, tournament, curriculum"
 	@echo "make demo                     # a miniature league, the eight stages and a reply: about ten minutes"
+	@echo "make friend                   # the real thing, resumable; the plan is printed first: docs/friend.md"
 
 # with the config's own numbers, rounds of 100, 100 and 200 steps and stages of 100, it takes about eight minutes more
 demo: .venv/installed
 	@DEMO=demo-$$(date +%Y%m%d-%H%M%S) && \
-	echo "a miniature league, then the eight stages and the decay: seven to ten minutes on two idle cores" && \
+	echo "a miniature league, the eight stages and the decay, a fine-tuning: eight to ten minutes on two idle cores" && \
 	$(BIN)/tournament --config laptop --name $$DEMO 'steps=[40,40,80]' && \
 	$(BIN)/curriculum run winner --tournament $$DEMO --config laptop --name $$DEMO max_steps=60 skill_items=40 && \
+	$(BIN)/hamner sft $$DEMO --name $$DEMO max_steps=60 evaluations=5 && \
 	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/hamner chat $$DEMO --temperature 0 && \
 	echo && echo "to go on in this shell:" && \
 	echo "    source .venv/bin/activate" && \
 	echo "    hamner chat $$DEMO              # talk to it" && \
 	echo "    tournament --plan               # what a league on this machine would cost"
+
+friend: .venv/installed
+	@$(BIN)/hamner friend $(if $(NAME),--name $(NAME)) $(if $(HOURS),--hours $(HOURS)) $(if $(MODEL),--model $(MODEL)) \
+		$(if $(CONFIG),--config $(CONFIG)) $(if $(DATA),--data $(DATA)) $(SETTINGS)
 
 test: .venv/installed
 	@echo "the quick tests: seven to ten minutes on two idle cores"

@@ -6,7 +6,7 @@ Data in: --curriculum, --like, the config, the results folder. Data out: a Stage
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,31 @@ def find_curriculum(name: str, like: str | None, config: Config, results: Path) 
             f"--curriculum {name} is neither a file nor a name; {did_you_mean(name, [*CURRICULA, *CONTROLS])}"
         )
     return read_curriculum(path)
+
+
+def leave_out(plan: StagePlan, names: Sequence[str]) -> StagePlan:
+    """The stages without these sources, whose share the others of each stage take. Raises BadInput."""
+    if not names:
+        return plan
+    known = sorted({source for stage in plan.stages for source in stage.mix})
+    problems = [
+        f"--without {name}: no stage of {plan.name} reads it; {did_you_mean(name, known)}"
+        for name in names
+        if name not in known
+    ]
+    problems += [
+        f"--without {' --without '.join(names)} leaves stage '{stage.name}' no source: leave one of them in"
+        for stage in plan.stages
+        if set(stage.mix) <= set(names)
+    ]
+    if problems:
+        raise BadInput(problems)
+    stages = []
+    for stage in plan.stages:
+        mix = {source: share for source, share in stage.mix.items() if source not in names}
+        mix = {source: share / sum(mix.values()) for source, share in mix.items()}
+        stages.append(stage.model_copy(update={"mix": mix}))
+    return plan.model_copy(update={"name": "-without-".join((plan.name, *names)), "stages": tuple(stages)})
 
 
 def read_curriculum(path: Path) -> StagePlan:

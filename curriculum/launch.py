@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from curriculum.controls import facts_of, finished_folder
-from curriculum.curricula import find_curriculum
+from curriculum.curricula import find_curriculum, leave_out
 from curriculum.deadline import Deadline
 from curriculum.disk import check_disk
 from curriculum.plan import check_deadline, move_deadline, plan_stages
@@ -54,6 +54,7 @@ class Request:
     checkpoint: str | None  # folder of the weights to begin with
     curriculum: str  # a name or a file
     like: str | None  # the run whose tokens a control repeats
+    without: Sequence[str] = ()  # sources that no stage reads
     allow_thin: bool = False  # train stages that get less than half of their main source
     # of a resume, see interventions.py
     keep_weights: bool = False  # begin `stage` with the newest weights
@@ -183,7 +184,8 @@ def _check_new(request: Request, config: Config, results: Path, facts: dict[str,
     """
     curriculum, start, is_read = CURRICULA[DEFAULT], None, False
     with problems.collect():
-        curriculum, is_read = find_curriculum(request.curriculum, request.like, config, results), True
+        curriculum = find_curriculum(request.curriculum, request.like, config, results)
+        curriculum, is_read = leave_out(curriculum, request.without), True
         problems.lines += decay_problems(curriculum, config.curriculum)
     with problems.collect():
         facts["first_stage"] = stage_index(request.stage, curriculum.stages) if request.stage else 0

@@ -2,8 +2,8 @@
 
     curriculum run WHO [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
                    [--tournament RUN] [--stage N|NAME] [--from CHECKPOINT] [--curriculum NAME|FILE] [--like RUN]
-                   [--allow-thin] [--hours H | --until WHEN] [--plan] [--choose] [--keep-weights] [--skip-batches N]
-                   [--learning-rate-scale X] [key=value ...]
+                   [--without SOURCE] [--allow-thin] [--hours H | --until WHEN] [--plan] [--choose] [--keep-weights]
+                   [--skip-batches N] [--learning-rate-scale X] [key=value ...]
 
 WHO: `winner` (of the newest finished tournament), a contestant's name, `v2`, `v3`, or the path of a model config
 or a winner.json. Weights begin fresh unless --from names a checkpoint. SIGTERM and Ctrl-C save and leave.
@@ -50,18 +50,7 @@ def parser() -> Parser:
         metavar="N|NAME",
         help="begin with this stage: with the weights of --from, or, with --resume, of the end of the stage before it",
     )
-    options.add_argument(
-        "--keep-weights", action="store_true", help="with --resume --stage: keep the newest weights instead"
-    )
-    options.add_argument(
-        "--skip-batches", metavar="N", type=whole_number(1), help="with --resume: pass over the next N batches"
-    )
-    options.add_argument(
-        "--learning-rate-scale",
-        metavar="X",
-        type=number(1e-6, 1e6),
-        help="with --resume: multiply the learning rate from here on",
-    )
+    _add_interventions(options)
     options.add_argument(
         "--from", dest="checkpoint", metavar="CHECKPOINT", help="begin with the weights of this folder"
     )
@@ -69,6 +58,13 @@ def parser() -> Parser:
         "--curriculum",
         metavar="NAME|FILE",
         help="flat (default), seed, v3, pretrain_v2, a TOML file, or a control of another run: joint, shuffled",
+    )
+    options.add_argument(
+        "--without",
+        metavar="SOURCE",
+        action="append",
+        default=[],
+        help="leave it out of all stages: the others take its share; repeatable",
     )
     options.add_argument("--like", metavar="RUN", help="the finished run whose tokens joint or shuffled repeats")
     options.add_argument(
@@ -84,6 +80,22 @@ def parser() -> Parser:
     options.add_argument("--plan", action="store_true", help="print the plan of text and hours, and train nothing")
     options.add_settings()
     return options
+
+
+def _add_interventions(options: Parser) -> None:
+    """Add what a resume may do beside continuing."""
+    options.add_argument(
+        "--keep-weights", action="store_true", help="with --resume --stage: keep the newest weights instead"
+    )
+    options.add_argument(
+        "--skip-batches", metavar="N", type=whole_number(1), help="with --resume: pass over the next N batches"
+    )
+    options.add_argument(
+        "--learning-rate-scale",
+        metavar="X",
+        type=number(1e-6, 1e6),
+        help="with --resume: multiply the learning rate from here on",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,6 +126,7 @@ def _command(arguments: Sequence[str]) -> int:
         checkpoint=options.checkpoint,
         curriculum=options.curriculum or DEFAULT,
         like=options.like,
+        without=tuple(dict.fromkeys(options.without)),
         allow_thin=options.allow_thin,
         keep_weights=options.keep_weights,
         skip_batches=options.skip_batches or 0,
@@ -141,13 +154,21 @@ def _check_start(options: argparse.Namespace) -> None:
             f"WHO is missing{first}: give winner, a contestant, v2, v3 or a file, "
             f"as in `curriculum run winner{''.join(f' {word}' for word in options.settings[:1])}`"
         )
-    if options.resume and (options.checkpoint or options.tournament or options.curriculum or options.like):
-        raise BadInput(
-            "--resume keeps what the run was started with: leave out --from, --tournament, --curriculum and --like"
-        )
+    of_a_start = {
+        "--from": options.checkpoint,
+        "--tournament": options.tournament,
+        "--curriculum": options.curriculum,
+        "--like": options.like,
+        "--without": options.without,
+    }
+    given = [option for option, value in of_a_start.items() if value]
+    if options.resume and given:
+        raise BadInput(f"--resume keeps what the run was started with: leave out {', '.join(given)}")
+    if options.like and options.without:
+        raise BadInput(f"--like {options.like} repeats the tokens of its run: leave out --without")
     if options.like and (options.stage or (options.tournament and not options.who)):
-        given = "--stage" if options.stage else "--tournament"
-        raise BadInput(f"--like takes stages and model over from its run: leave out {given}")
+        extra = "--stage" if options.stage else "--tournament"
+        raise BadInput(f"--like takes stages and model over from its run: leave out {extra}")
     if options.stage and not (options.resume or options.checkpoint):
         raise BadInput(
             f"--stage {options.stage} needs weights to begin with: use --from CHECKPOINT, or --resume --name RUN"
@@ -189,8 +210,8 @@ def _check_interventions(options: argparse.Namespace) -> None:
 
 def _check_choose(options: argparse.Namespace) -> None:
     """Raise BadInput for options that do not go with --choose."""
-    excluded = {"--curriculum": options.curriculum, "--like": options.like, "--stage": options.stage}
-    excluded |= {"--hours": options.hours, "--until": options.until}
+    excluded = {"--curriculum": options.curriculum, "--like": options.like, "--without": options.without}
+    excluded |= {"--stage": options.stage, "--hours": options.hours, "--until": options.until}
     problems = [f"--choose and {option} both say what is trained: choose one" for option, v in excluded.items() if v]
     if options.resume:
         problems.append("--choose continues by itself: leave out --resume, and give the same --name")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from hamner.runs.cli import run_verb
 
 COMMANDS = {  # verb: (module with a main(), what it does)
+    "friend": ("hamner.friend", "everything from an empty folder to somebody to talk to, resumable"),
     "tournament": ("tournament.run", "find an architecture: contestants, elimination rounds, one winner (Ray Tune)"),
     "curriculum": ("curriculum.__main__", "train a model in stages of data: run, compare, prepare_data (Ray Train)"),
     "sft": ("hamner.sft", "fine-tune a trained model on conversations, so that it replies and ends its replies"),

@@ -1,7 +1,8 @@
 """Measure how good a model is to talk to: the command `hamner evaluate`, also `python -m hamner.evaluate`.
 
-Data in: a run or checkpoint folder, and the prepared text beside it. Data out: the friend card, as a table on stdout,
-as friend_card.json and as friend_card.html; or, with --lm-eval, the friendly pairs for lm-evaluation-harness.
+Data in: a run or checkpoint folder, and the prepared text and conversations beside it. Data out: the friend card, as a
+table on stdout, as friend_card.json and as friend_card.html; or, with --lm-eval, the friendly pairs for
+lm-evaluation-harness.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hamner.runs.files import write_json, write_text
 from hamner.runs.folders import absolute, results_folder
 
 if TYPE_CHECKING:
+    from hamner.data.conversation_rows import ConversationRows
     from hamner.data.corpus import Corpus
     from hamner.evaluation.writing import Writer
     from hamner.inference.find_model import LoadedModel
@@ -39,7 +41,7 @@ def parser() -> Parser:
     """The options of the command."""
     options = Parser("hamner evaluate", DESCRIPTION, EXAMPLES)
     add_model_option(options)
-    options.add_argument("--data", metavar="DIR", help="prepared text (default: the data folder of the run)")
+    options.add_argument("--data", metavar="DIR", help="prepared text (default: the run's own text and conversations)")
     options.add_argument(
         "--out", metavar="DIR", help="where the card goes (default: friend_card in the model's folder)"
     )
@@ -98,8 +100,12 @@ def _data_folder(folder: Path, named: str | None) -> Path | None:
         if not (path / MANIFEST).is_file():
             raise BadInput(f"--data {path} holds no prepared text: {MANIFEST} is missing; name a run's data folder")
         return path
-    near = [folder, *folder.resolve().parents[:3]]
-    return next((path / "data" for path in near if (path / "data" / MANIFEST).is_file()), None)
+    return next((path / "data" for path in _near(folder) if (path / "data" / MANIFEST).is_file()), None)
+
+
+def _near(folder: Path) -> list[Path]:
+    """The folders of a run that a model's folder may lie in."""
+    return [folder, *folder.resolve().parents[:3]]
 
 
 def _measure(folder: Path, data: Path | None, files: Sequence[Path], options: argparse.Namespace) -> dict[str, object]:
@@ -123,6 +129,7 @@ def _measure(folder: Path, data: Path | None, files: Sequence[Path], options: ar
         Compute(device=device, precision="fp32"),
         CardSettings(replies=options.replies, rows=options.rows, seed=options.seed, friend=options.friend),
         pairs,
+        None if options.data else _conversations(folder, loaded.tokenizer.sha256),
     )
     measure(card, lambda section: print(f"measuring: {section}", file=sys.stderr))
     facts = {
@@ -148,6 +155,14 @@ def _corpus(data: Path | None, tokenizer_sha256: str, *, is_named: bool) -> Corp
             raise
         print(f"not used: {error}", file=sys.stderr)
         return None
+
+
+def _conversations(folder: Path, tokenizer_sha256: str) -> ConversationRows | None:
+    """The conversations of the fine-tuning that a model belongs to; None where it belongs to none."""
+    from hamner.data.conversation_rows import FACTS, ConversationRows
+
+    place = next((path for path in _near(folder) if (path / "conversations" / FACTS).is_file()), None)
+    return ConversationRows(place / "conversations", tokenizer_sha256) if place else None
 
 
 def _writer(loaded: LoadedModel) -> Writer:

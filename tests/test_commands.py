@@ -41,6 +41,11 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     ),
     "curriculum.compare": (["nobody", "--results", NOWHERE],),
     "curriculum.prepare_data": (["--data", NOWHERE],),
+    "hamner.friend": (
+        ["--config", "smoke", "--model", "v99"],
+        ["--config", "smoke", "--data", NOWHERE],
+        ["--hours", "0"],
+    ),
     "hamner.chat": (["nobody", "--results", NOWHERE],),
     "hamner.sft": (["nobody", "--results", NOWHERE], ["--resume", "--name", "none", "--results", NOWHERE]),
     "hamner.export": (["nobody", "--results", NOWHERE, "--out", "x"], ["--out", "x", "--gguf", "q4"]),

@@ -94,6 +94,9 @@ def print_plan(config: Config, request: Request) -> None:
     if as_json:
         for row in rows:
             print(json.dumps(row))
+        league = _league_hours(config, step_seconds) if step_seconds else None
+        if league:
+            print(json.dumps({"league": dict(zip(("rounds_hours", "probe_hours"), league, strict=True))}))
         return
     screen = console()
     screen.print(model_table(screen, config, rows))
@@ -124,31 +127,35 @@ def _print_simulation(config: Config, request: Request, step_seconds: Mapping[st
 
 
 def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, float]) -> list[str]:
-    """What the rounds take, when it was asked: by the seconds of a step of every contestant."""
-    if config.tournament.budget == "seconds":
-        return [_hours_of_seconds(config)]
-    if request.should_measure:
-        source = "measured here"
-    elif request.like:
-        source = f"those of {request.like.name}"
-    else:
+    """What the league takes, when it was asked: by the seconds of a step of every contestant."""
+    is_timed = config.tournament.budget == "seconds"
+    if not (is_timed or request.should_measure or request.like):
         return []
-    contestants, count = entrants(config), slots(config)
-    entering = _entering(config, len(contestants))
-    time = hours(sum(_run_steps(config, contestants, entering)), step_seconds, len(contestants), count)
-    if time is None:
-        names = ", ".join(name for name in contestants if name not in step_seconds)
+    count, league = slots(config), _league_hours(config, step_seconds)
+    if league is None:
+        names = ", ".join(name for name in entrants(config) if name not in step_seconds)
         return [f"hours: unknown for {names}, which that league did not train with this batch here. Use --measure"]
-    return [f"the rounds: about {time:.2g} hours, {count} run{'s' * (count > 1)} at a time; seconds of a step {source}"]
+    source = "measured here" if request.should_measure else f"those of {request.like.name}" if request.like else ""
+    seconds = "" if is_timed else f"; seconds of a step {source}"
+    lines = [f"the rounds: about {league[0]:.2g} hours, {count} run{'s' * (count > 1)} at a time{seconds}"]
+    return [*lines, *([f"learning-rate round: up to {league[1]:.2g} hours"] if league[1] else [])]
 
 
-def _hours_of_seconds(config: Config) -> str:
-    """What rounds of equal seconds take: what they say, whatever a step takes."""
-    contestants, count = entrants(config), slots(config)
+def _league_hours(config: Config, step_seconds: Mapping[str, float]) -> tuple[float, float] | None:
+    """Hours of the rounds, and at most of the learning-rate round; None while a step's seconds are not known.
+
+    Rounds of equal seconds take what they say, whatever a step takes; of their learning-rate round nothing is known
+    without a step's seconds, and it counts as 0.
+    """
+    league, contestants, count = config.tournament, entrants(config), slots(config)
     entering = _entering(config, len(contestants))
-    seeds = [_mean_seeds(contestants, index) for index in range(len(entering))]
-    time = sum(run_steps(config.tournament.seconds, entering, seeds)) / count / 3600
-    return f"the rounds: about {time:.2g} hours, {count} run{'s' * (count > 1)} at a time"
+    tries = len(FIRST_POWERS) + MAX_MOVES if league.lr == "probe" else 0
+    probe = hours(tries * probe_steps(config) * len(contestants), step_seconds, len(contestants), count)
+    if league.budget == "seconds":
+        seeds = [_mean_seeds(contestants, index) for index in range(len(entering))]
+        return sum(run_steps(league.seconds, entering, seeds)) / count / 3600, probe or 0.0
+    rounds = hours(sum(_run_steps(config, contestants, entering)), step_seconds, len(contestants), count)
+    return None if rounds is None or probe is None else (rounds, probe)
 
 
 def _cost_table(screen: Console, config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:

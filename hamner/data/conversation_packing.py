@@ -8,11 +8,12 @@ ends with END_OF_TEXT, and so do the tokens that fill up a row, of which none is
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from hamner.config.special_tokens import END_OF_TEXT
 from hamner.data.conversation_tokens import CLOSING, Labelled
 from hamner.data.shuffle import Shuffle
 
@@ -48,3 +49,13 @@ def pack(conversations: Sequence[Labelled], seq_len: int, key: str) -> npt.NDArr
         ids = np.concatenate([conversations[number] for number in numbers])
         packed[place, : len(ids)] = ids
     return packed
+
+
+def unpack(rows: npt.NDArray[np.int32]) -> Iterator[list[int]]:
+    """Yield the ids of each conversation in labelled rows (n, T), in order, without the token that closes it."""
+    ids = np.where(rows < 0, ~rows, rows).reshape(-1)
+    start = 0
+    for end in np.flatnonzero(ids == END_OF_TEXT).tolist():  # a row ends with one
+        if end > start:
+            yield ids[start:end].tolist()
+        start = end + 1

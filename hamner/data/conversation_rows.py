@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hamner.config.errors import BadInput
+from hamner.data.conversation_packing import unpack
 from hamner.data.corpus import TokenShards
 from hamner.data.text_rows import TextRows
 from hamner.runs.files import read_json_as
@@ -65,8 +67,15 @@ class ConversationRows:
         tokens = TokenShards.from_files([rows_file(self._folder, name, "train")], [count], DTYPE)
         return TextRows(tokens, self.seq_len, name, self.seed)
 
+    def heldout_conversations(self, name: str) -> list[list[int]]:
+        """The ids of each held-out conversation of a source."""
+        return list(unpack(self._heldout_rows(name)))
+
+    def _heldout_rows(self, name: str) -> npt.NDArray[np.int32]:
+        return np.fromfile(rows_file(self._folder, name, "heldout"), dtype=DTYPE).reshape(-1, self.seq_len)
+
     def heldout(self, name: str, most: int) -> Tensor:
         """Held-out rows (n, seq_len) int64 of a source, at most so many, evenly spread."""
-        rows = np.fromfile(rows_file(self._folder, name, "heldout"), dtype=DTYPE).reshape(-1, self.seq_len)
+        rows = self._heldout_rows(name)
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))
         return torch.from_numpy(rows[chosen].astype(np.int64))

@@ -33,7 +33,8 @@ from hamner.runs.files import write_json, write_text
 Ids = npt.NDArray[np.uint32]
 
 FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
-# Of transformers (jinja): as encode_chat, but a reserved word in a message is not kept text there. What stands in
+# Of transformers (jinja): as encode_chat, but a reserved word in a message is not kept text there, and nothing closes
+# the conversation: a prefix of it has to begin as the whole does (TRL refuses a template otherwise). What stands in
 # {% generation %} is what the assistant says, its turn's end included: the tokens that fine-tuning learns from.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'assistant' %}"
@@ -41,7 +42,7 @@ CHAT_TEMPLATE = (
     r"{% generation %}{{ message['content'] | trim + '<|im_end|>' }}{% endgeneration %}{{ '\n' }}"
     "{% else %}"
     r"{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
-    r"{% endif %}{% endfor %}{{ '<|im_start|>assistant\n' if add_generation_prompt else '<|endoftext|>' }}"
+    r"{% endif %}{% endfor %}{{ '<|im_start|>assistant\n' if add_generation_prompt else '' }}"
 )
 
 

@@ -1,8 +1,8 @@
 """Friend card (report card, evaluation suite): how good a model is to talk to, every number with its standard error.
 
-In: a model, its tokenizer, the prepared text it was trained on, and a writer, which samples from it. Out: figures,
-replies and conversations, as one JSON document; the same document each time for the same model and settings. What
-cannot be measured (no text at hand, a context too short) is named in `left_out`, never passed over.
+In: a model, its tokenizer, the prepared text and conversations it was trained on, and a writer, which samples from it.
+Out: figures, replies and conversations, as one JSON document; the same document each time for the same model and
+settings. What cannot be measured (no text at hand, a context too short) is named in `left_out`, never passed over.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import numpy as np
 from hamner.config.errors import BadInput
 from hamner.config.schema import Compute
 from hamner.config.special_tokens import Message
+from hamner.data.conversation_rows import ConversationRows
 from hamner.data.corpus import Corpus, unigram_entropy
+from hamner.data.sources.conversations import IDENTITY
 from hamner.data.synthetic_tasks import LEVELS
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.chance import chance
@@ -27,12 +29,14 @@ from hamner.evaluation.friendly_pairs import friendly_pairs, mark_pairs, pair_fi
 from hamner.evaluation.heldout import HeldoutText, evaluate_text, heldout_text
 from hamner.evaluation.heldout_replies import (
     GROUP,
+    HeldoutReply,
     belonging_groups,
     belongs,
     belongs_figure,
     heldout_replies,
     reply_figures,
     reply_nats,
+    spread_replies,
 )
 from hamner.evaluation.memorisation import memorisation_figures
 from hamner.evaluation.minimal_pairs import MinimalPair, mark_minimal_pairs, minimal_pair_figures
@@ -70,6 +74,7 @@ class Card:
     compute: Compute
     settings: CardSettings
     minimal_pairs: Mapping[str, Sequence[MinimalPair]] = field(default_factory=dict)  # by the file's name
+    conversations: ConversationRows | None = None  # of a fine-tuning; None: those of the corpus
     figures: list[Figure] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     played: dict[str, list[tuple[Script, list[Message]]]] = field(default_factory=dict)
@@ -210,14 +215,12 @@ def _entropy(text: HeldoutText) -> float:
 
 def _heldout_replies(card: Card) -> Iterator[Figure]:
     """Likelihood of the replies of each source with conversations, then whether they belong."""
-    corpus, has_any = _corpus(card), False
-    for source in _sources(corpus):
-        replies = heldout_replies(corpus, card.tokenizer, source, card.settings.conversations, card.longest)
+    has_any = False
+    for source, replies, entropy in _conversations(card):
         if not replies:
             continue
         has_any = True
         nats = reply_nats(card.hamner, card.tokenizer, replies, card.compute)
-        entropy = corpus.manifest["sources"][source].get("heldout_unigram_nats")
         yield from reply_figures(source, replies, nats, entropy)
         groups = belonging_groups(replies)
         if groups:
@@ -227,6 +230,25 @@ def _heldout_replies(card: Card) -> Iterator[Figure]:
             card.left_out.append(f"belongs: no {GROUP} held-out replies of {source} are of one length")
     if not has_any:
         card.left_out.append("held-out replies, belongs: no source holds conversations")
+
+
+def _conversations(card: Card) -> Iterator[tuple[str, Sequence[HeldoutReply], float | None]]:
+    """Name, held-out replies and entropy of the tokens of each source: of the fine-tuning's own, else of the corpus's.
+
+    Who the friend is (identity) is left out: any of its replies belongs to any of its chats.
+    """
+    count, rows = card.settings.conversations, card.conversations
+    if rows is None:
+        corpus = _corpus(card)
+        for source in _sources(corpus):
+            entropy = corpus.manifest["sources"][source].get("heldout_unigram_nats")
+            yield source, heldout_replies(corpus, card.tokenizer, source, count, card.longest), entropy
+        return
+    for source in rows.sources:
+        if source != IDENTITY:
+            chats = rows.heldout_conversations(source)
+            entropy = unigram_entropy(np.bincount([token for chat in chats for token in chat]))
+            yield source, spread_replies(chats.__getitem__, len(chats), card.tokenizer, count, card.longest), entropy
 
 
 def _memorisation(card: Card) -> Iterator[Figure]:

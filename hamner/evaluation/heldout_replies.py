@@ -1,7 +1,8 @@
 """Held-out replies: the likelihood of what people answered, and whether a reply belongs to its chat (retrieval).
 
-In: conversations among a corpus's held-out text, a model. Out: nats per token of the replies with and without the chat
-before them, of the turn's end, and how frequently the true reply is chosen among replies of the same length.
+In: held-out conversations, of a corpus or of a fine-tuning, and a model. Out: nats per token of the replies with and
+without the chat before them, of the turn's end, and how frequently the true reply is chosen among replies of the same
+length.
 
 *Belongs* scores a reply r to a chat c by log p(r | c) − log p(r | no chat) (pointwise mutual information), so that a
 reply is not chosen for being common. The candidates of a reply are the others of its group: replies of nearly one
@@ -11,7 +12,7 @@ length from other conversations.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -70,17 +71,26 @@ def replies_in(ids: Sequence[int], opening: Sequence[int], conversation: int = 0
 
 
 def heldout_replies(corpus: Corpus, tokenizer: Tokenizer, source: str, count: int, longest: int) -> list[HeldoutReply]:
-    """The replies of up to `count` held-out conversations, evenly spread; none of a source without conversations.
-
-    longest: tokens of a chat with its reply; longer ones are left out.
-    """
+    """The replies of up to `count` held-out conversations of a corpus; see spread_replies."""
     tokens, ends = corpus.heldout(source), corpus.heldout_ends(source)
-    opening = tokenizer.encode("assistant\n")
-    chosen = np.unique(np.linspace(0, len(ends) - 1, min(count, len(ends))).astype(int)) if len(ends) else ()
-    replies: list[HeldoutReply] = []
-    for index in map(int, chosen):
+
+    def document(index: int) -> Sequence[int]:
         ids: npt.NDArray[Any] = tokens[int(ends[index - 1]) if index else 0 : int(ends[index])]
-        replies += replies_in(ids.tolist(), opening, index)
+        return ids.tolist()
+
+    return spread_replies(document, len(ends), tokenizer, count, longest)
+
+
+def spread_replies(
+    document: Callable[[int], Sequence[int]], documents: int, tokenizer: Tokenizer, count: int, longest: int
+) -> list[HeldoutReply]:
+    """The replies of up to `count` conversations, evenly spread; none of documents that are no conversations.
+
+    document: the ids of the one with that number. longest: tokens of a chat with its reply; longer ones are left out.
+    """
+    opening = tokenizer.encode("assistant\n")
+    chosen = np.unique(np.linspace(0, documents - 1, min(count, documents)).astype(int)) if documents else ()
+    replies = [reply for index in map(int, chosen) for reply in replies_in(document(index), opening, index)]
     return [r for r in replies if r.words and len(r.prompt) + len(r.words) < min(longest, MOST_TOKENS)]
 
 

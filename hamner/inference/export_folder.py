@@ -21,7 +21,7 @@ from hamner.inference.export_options import check_gguf_package
 from hamner.inference.model_card import Files, model_card
 from hamner.inference.run_records import Records
 from hamner.model.transformer import Hamner
-from hamner.runs.files import new_folder, replacing, scratch_folder, write_text
+from hamner.runs.files import new_folder, scratch_folder, write_text
 from hamner.training import checkpoint
 
 CARD, MODELFILE, TALK = "README.md", "Modelfile", "talk.py"
@@ -70,13 +70,16 @@ def write_export(
 def write_archive(out: Path, hamner: Hamner, tokenizer: Tokenizer, records: Records, say: Say = print) -> None:
     """Write a ZIP archive: the model in bf16 alone, its card, a script to talk with. Raises BadInput."""
     check(hamner, tokenizer)
-    with replacing(out) as temporary, scratch_folder(out) as folder:
+    with scratch_folder(out) as scratch:  # the archive too: what a kill leaves of it is removed by the next one
+        folder, packed = scratch / "model", scratch / "packed.zip"
+        folder.mkdir()
         huggingface.write_folder(folder, hamner, tokenizer, "bfloat16")
         write_text(folder / TALK, Path(__file__).with_name(TALK).read_text(encoding="utf-8"))
         write_text(folder / CARD, model_card(records, hamner.config, Files("bfloat16", script=TALK)))
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(folder.iterdir()):
                 archive.write(path, f"{records.name}/{path.name}")
+        packed.replace(out)
     say(parameters_line(hamner.config))
     say(f"written: {out}, {out.stat().st_size / 1e6:.1f} MB")
 

@@ -16,17 +16,13 @@ from typing import Any
 
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
-from hamner.data.builtin_text.identity import Identity
 from hamner.data.conversation_rows import FACTS
 from hamner.data.preparation.conversation_counts import Limits
+from hamner.data.preparation.conversation_sources import find_conversations
 from hamner.data.preparation.conversations import prepare_conversations
-from hamner.data.preparation.inputs import check_data_path
-from hamner.data.preparation.manifest import is_prepared
-from hamner.data.sources import Source
-from hamner.data.sources.conversations import IDENTITY, ConversationSource, choose_sources
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.cluster import check_machine
-from hamner.runs.folders import home_folder, open_run, write_config
+from hamner.runs.folders import open_run, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.stopping import StopRequest, run_until_stopped
 from hamner.training.checkpoint import Checkpoint
@@ -64,7 +60,7 @@ def new_run(results: Path, name: str | None, who: str | None, config: Config, sa
         problems.lines += _base_problems(base, config)
         facts = {"kind": KIND, "who": who, "base": base.facts(), "model": base.model.model_dump(mode="json")}
     with problems.collect():
-        _, shares = _sources(config)
+        _, shares = find_conversations(config)
         facts["shares"] = shares
     with problems.collect():
         check_machine(config, config.compute.worker_threads)
@@ -95,23 +91,6 @@ def _base_problems(base: BaseRun, config: Config) -> list[str]:
     return problems
 
 
-def _sources(config: Config) -> tuple[dict[str, ConversationSource], dict[str, float]]:
-    """The sources of conversations, identity among them, and the shares asked for. Raises BadInput."""
-    path, settings = config.data.path, config.finetuning
-    check_data_path(path)
-    if path == "builtin":
-        folder = None
-    elif path == "hub" or is_prepared(path):  # a folder of shards holds no text
-        folder = (home_folder() / Path(config.data.local_path).expanduser()).resolve() / "sft"
-    else:
-        folder = Path(path).expanduser() / "sft"
-    chosen, shares = choose_sources(settings.sources, path, folder)
-    if settings.identity:
-        Identity.load(settings.identity_file)
-        chosen[IDENTITY] = ConversationSource(IDENTITY, Source(IDENTITY), "identity")
-    return chosen, shares
-
-
 def prepare(run: Opened, say: Say) -> None:
     """Write the run's text and conversations, where they are not there yet. Raises BadInput."""
     folder, config = run.folder, run.config
@@ -120,7 +99,7 @@ def prepare(run: Opened, say: Say) -> None:
         point_at_text(base, folder / TEXT, base.checkpoint.tokenizer())
     if (folder / CONVERSATIONS / FACTS).is_file():
         return
-    chosen, shares = _sources(config)
+    chosen, shares = find_conversations(config)
     settings, (batch_size, _, seq_len) = config.finetuning, config.finetuning_batch
     tokens = settings.max_steps * batch_size * seq_len
     wanted = math.ceil(tokens * max(shares.values(), default=1.0) / settings.epochs)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curriculum.controls import CONTROLS, FinishedRun, control_plan
-from curriculum.curricula import find_curriculum, read_curriculum
+from curriculum.curricula import find_curriculum, leave_out, read_curriculum
 from curriculum.stages import CURRICULA, EIGHT_STAGES, stage_problems
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
@@ -116,6 +116,20 @@ def test_all_problems_of_a_file_are_said_at_once(tmp_path):
     assert len(error.value.problems) == len(wrong)
     for part in wrong:
         assert sum(part in line for line in error.value.problems) == 1, part
+
+
+def test_sources_are_left_out_of_all_stages_and_the_others_take_their_share():
+    flat = CURRICULA["flat"]
+    plan = leave_out(flat, ("sft", "personal"))
+    assert plan.name != flat.name and len(plan.stages) == len(flat.stages)  # compare groups runs by the name
+    assert list(stage_problems(plan.stages)) == []
+    voice, before = plan.stages[7].mix, flat.stages[7].mix  # synthetic .15, tinystories .10, fineweb_edu .15 of .40
+    assert voice == pytest.approx({name: before[name] / 0.4 for name in ("synthetic", "tinystories", "fineweb_edu")})
+    assert plan.stages[0].mix == pytest.approx(flat.stages[0].mix) and leave_out(flat, ()) is flat
+    with pytest.raises(BadInput, match="--without sff: no stage of flat reads it; did you mean 'sft'"):
+        leave_out(flat, ("sff",))
+    with pytest.raises(BadInput, match="leaves stage 'structure' no source"):
+        leave_out(flat, ("synthetic", "tinystories"))
 
 
 def _finished_run(tmp_path):

@@ -272,6 +272,8 @@ REFUSED = {
         ["v3", "--resume", "--stage", "2", "--skip-batches", "3"],
         "leave out --skip-batches",
     ),
+    "resume without a source": (["v3", "--resume", "--without", "sft"], "leave out --without"),
+    "a control without a source": (["--curriculum", "joint", "--like", "x", "--without", "sft"], "leave out --without"),
     "resume of other weights": (["v3", "--resume", "--from", "."], "leave out --from"),
     "no checkpoint": (["v3", "--from", "nowhere"], "there is no checkpoint"),
     "unknown key": (["v3", "window_stpes=3"], "did you mean 'window_steps'"),

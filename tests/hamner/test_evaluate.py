@@ -1,10 +1,15 @@
 """The command `hamner evaluate`: its files and its table, and bad input that is refused in one line."""
 
 import json
+import shutil
 
 import pytest
 
-from hamner import evaluate
+from hamner import evaluate, sft
+from hamner.config.special_tokens import MESSAGE_END
+from hamner.data.conversation_rows import ConversationRows
+from hamner.data.tokenizer import Tokenizer
+from hamner.evaluation import friend_card
 from hamner.evaluation.friendly_pairs import friendly_pairs
 from hamner.evaluation.lm_eval_tasks import GROUP
 
@@ -28,6 +33,23 @@ def test_the_card_is_written_as_json_and_as_a_page(evaluated):
     assert 0 < by_name["friendly pairs", "all six kinds"]["count"] <= len(friendly_pairs())
     assert any("no prepared text" in line for line in card["left_out"])
     assert "all six kinds" in (evaluated / "friend_card.html").read_text()
+
+
+def test_a_fine_tuned_run_is_asked_its_own_held_out_conversations(base_results, tmp_path, monkeypatch):
+    """Without --data, though the base has read no conversation; every reply of the packed rows is counted."""
+    monkeypatch.setattr(friend_card, "SECTIONS", {"held-out replies": friend_card.SECTIONS["held-out replies"]})
+    assert sft.main(["mini", "--name", "tuned", "--results", str(base_results), "max_steps=2", "evaluations=1"]) == 0
+    run = base_results / "sft" / "tuned"
+    assert evaluate.main([str(run / "final"), "--out", str(tmp_path)]) == 0
+    card = json.loads((tmp_path / "friend_card.json").read_text())
+    rows = ConversationRows(run / "conversations", Tokenizer.load(run / "data").sha256)
+    chats = rows.heldout_conversations("builtin")
+    ends = sum((row == MESSAGE_END).sum().item() for row in rows.heldout("builtin", 10**6))  # labelled: of replies
+    shown = [row for row in card["figures"] if row["section"] == "held-out replies"]
+    assert {row["name"].partition(":")[0] for row in shown} == {"builtin"}  # not who the friend is
+    assert len(chats) == rows.sources["builtin"]["heldout"]
+    assert {row["count"] for row in shown} == {ends} and ends >= len(chats) > 10
+    shutil.rmtree(run)
 
 
 def test_the_pairs_are_written_for_lm_eval_without_a_model(tmp_path, capsys):

@@ -1,14 +1,20 @@
 """The commands `hamner export` and `hamner share`: whole folders or nothing, one line for what cannot be."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
+import time
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
+from model_kinds import small_model
 
 from hamner import export, share
+from hamner.data.tokenizer import Tokenizer
 from hamner.inference import export_folder
 from hamner.inference.find_model import load
 from hamner.model.transformer import build
@@ -62,6 +68,71 @@ def test_what_a_killed_export_left_is_removed_by_the_next(model_results, tmp_pat
     (tmp_path / ".hf.123.folder").mkdir()
     assert _export(model_results, "--out", str(tmp_path / "hf")) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["hf"]
+
+
+@pytest.fixture(scope="module")
+def larger_results(tmp_path_factory):
+    """A run of 13 million parameters, which takes a while to write."""
+    folder = tmp_path_factory.mktemp("larger")
+    tokenizer = Tokenizer.train(["user assistant system hello there the fox and the owl"], 300)
+    sizes = {"hidden_size": 512, "num_layers": 4, "intermediate_size": 1408}
+    model = small_model(vocab_size=tokenizer.vocab_size, **sizes)
+    place = folder / "curriculum" / "mine"
+    checkpoint.save(place / "final", {"model": build(model, 0).state_dict()}, {"step": 7}, model, tokenizer)
+    (place / "config.json").write_text(json.dumps({"config": {}}))
+    return folder
+
+
+def _start(command, larger_results, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", f"hamner.{command}", "mine", "--results", str(larger_results), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def _written(folder):
+    """Bytes that an unfinished export has in its hidden folder."""
+    total = 0
+    for place, _, names in os.walk(folder):  # what is renamed or removed meanwhile is no error there
+        for name in names if place.partition(str(folder))[2].startswith("/.") else ():
+            with contextlib.suppress(OSError):
+                total += (Path(place) / name).stat().st_size
+    return total
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "name", "kills"), [("export", "hf", 10), ("share", "a.zip", 4)])
+def test_killed_at_any_moment_nothing_half_is_there_and_the_next_one_is_whole(
+    command, name, kills, larger_results, tmp_path
+):
+    words = ["--gguf", "f32,f16,q8_0"] if command == "export" else []
+    whole, place = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    place.mkdir()
+    process, most = _start(command, larger_results, "--out", str(whole / name), *words), 0
+    while process.poll() is None:
+        most = max(most, _written(whole))
+        time.sleep(0.002)
+    assert process.returncode == 0, process.communicate()[1]
+    assert most > 20e6 and [path.name for path in whole.iterdir()] == [name]
+    for number in range(kills):
+        process = _start(command, larger_results, "--out", str(place / name), *words)
+        while _written(place) <= most * number / kills:
+            assert process.poll() is None, process.communicate()[1]
+        process.kill()
+        process.communicate()
+        assert [path.name for path in place.iterdir() if not path.name.startswith(".")] == []
+        assert len(list(place.iterdir())) == 1  # of this kill; the start has removed those of the ones before
+    assert _start(command, larger_results, "--out", str(place / name), *words).wait() == 0
+    assert [path.name for path in place.iterdir()] == [name]
+    if command == "export":
+        files = {path.name for path in (whole / name).iterdir()}
+        assert files == {path.name for path in (place / name).iterdir()} >= FOLDER
+        assert all((whole / name / file).read_bytes() == (place / name / file).read_bytes() for file in files)
+    else:
+        with zipfile.ZipFile(place / name) as archive:
+            assert archive.testzip() is None and len(archive.namelist()) == len(FOLDER) + 1
 
 
 @pytest.fixture

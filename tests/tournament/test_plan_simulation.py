@@ -10,6 +10,7 @@ from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.runs.files import write_json
 from hamner.runs.folders import write_config
+from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
 from tournament.plan_simulation import alternatives, like_field, own_plan, simulated, usual_fields
 from tournament.run import main
 from tournament.simulation import Field, Plan
@@ -117,6 +118,11 @@ def test_the_command_prints_hours_and_nats_like_an_earlier_league(tmp_path, caps
     assert own["hours"] == pytest.approx(own["steps"] * 8192 / 900 / 3600) and 0 < own["regret_nats"] < 0.05
     assert main([*words, "--simulate"]) == 0 and "field as in first" in capsys.readouterr().out
     assert main(words) == 0 and "about 81 hours" in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    *contestants, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert len(contestants) == 10 and last["league"]["rounds_hours"] == pytest.approx(81, abs=0.5)
+    tries = len(FIRST_POWERS) + MAX_MOVES  # of 500 steps each, as round 1 has
+    assert last["league"]["probe_hours"] == pytest.approx(tries * 500 * 10 * 8192 / 900 / 3600)
 
 
 @pytest.mark.parametrize(

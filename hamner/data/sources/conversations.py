@@ -30,20 +30,47 @@ Kind = Literal["builtin", "files", "hub", "identity"]
 
 
 def parse_hub(record: Any) -> Document:
-    """The conversation of a record of the hub: messages or a dialogue, a list or JSON. Raises ValueError for others."""
-    value = record.get("text", record.get("dialogue")) if isinstance(record, dict) else None
-    if isinstance(value, str) and value.lstrip().startswith("["):
+    """The conversation of a record of the hub: messages or a dialogue, as they are or as JSON.
+
+    Raises ValueError for others.
+    """
+    value = record.get("text") if isinstance(record, dict) else None
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         value = json.loads(value)
-    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):  # two people in turns
-        turns = value[: len(value) // 2 * 2]
-        return conversation([("assistant" if index % 2 else "user", text) for index, text in enumerate(turns)])
+        record = value if isinstance(value, dict) else record
+    if isinstance(record, dict) and "dialogue" in record:
+        return conversation(_dialogue(record["dialogue"], record.get("speakers")))
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        return conversation(_dialogue(value, None))
     messages = listed_messages(value)
     return parse(record) if messages is None else conversation(messages)
 
 
-def _hub_source(name: str, dataset: str, split: str, field: str, license: str) -> Source:
-    where = HubDataset(dataset, None, split, field, license, way_out=WAY_OUT.replace("NAME", name))
-    return Source(name, hub=where, parse=parse_hub, keys=("dialogue", *SFT.keys))
+def _dialogue(texts: Any, speakers: Any) -> list[tuple[str, str]]:
+    """The messages of what two people say: who begins is the user. What one says in a row is one message.
+
+    speakers: of each text; none: they take turns. A last message of the user, to which nothing is said, is left out.
+    Raises ValueError where more than two speak, and for anything but lists of texts of one length.
+    """
+    speakers = [str(index % 2) for index in range(len(texts))] if speakers is None else speakers
+    if not all(isinstance(text, str) for text in (*texts, *speakers)) or len(texts) != len(speakers):
+        raise ValueError(f"a dialogue of {len(texts)} texts and {len(speakers)} speakers")
+    names = list(dict.fromkeys(speakers))
+    if len(names) > 2:
+        raise ValueError(f"a dialogue of {len(names)} speakers, not of two")
+    messages: list[tuple[str, str]] = []
+    for speaker, text in zip(speakers, texts, strict=True):
+        role = "user" if speaker == names[0] else "assistant"
+        if messages and messages[-1][0] == role:
+            messages[-1] = (role, f"{messages[-1][1]} {text}")
+        else:
+            messages.append((role, text))
+    return messages[: len(messages) // 2 * 2]
+
+
+def _hub_source(name: str, dataset: str, split: str, field: str, license: str, speakers: str = "") -> Source:
+    where = HubDataset(dataset, None, split, field, license, WAY_OUT.replace("NAME", name), speakers)
+    return Source(name, hub=where, parse=parse_hub, keys=("dialogue", "speakers", *SFT.keys))
 
 
 HUB = {
@@ -57,7 +84,7 @@ HUB = {
             "messages",
             "Apache-2.0",
         ),
-        _hub_source("soda", "allenai/soda", "train", "dialogue", "CC-BY-4.0"),
+        _hub_source("soda", "allenai/soda", "train", "dialogue", "CC-BY-4.0", "speakers"),
     )
 }
 HUB_SHARES = {"smol-smoltalk": 0.5, "everyday-conversations": 0.05, "soda": 0.45}  # where nothing else is named

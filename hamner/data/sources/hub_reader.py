@@ -104,7 +104,7 @@ class _Stream:
                 self._open()
             texts: list[str | None] = []
             for record in self._rows:
-                texts.append(_text(record[self._where.field]))
+                texts.append(_text(record, self._where))
                 if len(texts) == self._rows_at_once:
                     break
             self._state = self._stream.state_dict()
@@ -145,10 +145,15 @@ class _Stream:
         self._rows = iter(self._stream)
 
 
-def _text(value: Any) -> str | None:
-    """A text as it is; a list, such as the messages of a conversation, as JSON; None for anything else."""
+def _text(record: dict[str, Any], where: HubDataset) -> str | None:
+    """A text as it is; a list, such as the messages of a conversation, as JSON; None for anything else.
+
+    Where a second column says who speaks, the object of both.
+    """
+    value = record[where.field]
     if isinstance(value, list):
-        return json.dumps(value, ensure_ascii=False)
+        both = {where.field: value, where.speakers: record[where.speakers]} if where.speakers else value
+        return json.dumps(both, ensure_ascii=False)
     return value if isinstance(value, str) else None
 
 

@@ -34,7 +34,8 @@ class Document:
 class HubDataset:
     """A dataset of the Hugging Face Hub: the arguments of `datasets.load_dataset`, and the column that is read.
 
-    way_out: what to use where the hub cannot be reached.
+    way_out: what to use where the hub cannot be reached. speakers: a column that says who speaks each text of `field`;
+    empty where there is none.
     """
 
     dataset: str
@@ -43,6 +44,7 @@ class HubDataset:
     field: str
     license: str
     way_out: str = "use --data DIR or --data builtin"
+    speakers: str = ""
 
 
 @dataclass

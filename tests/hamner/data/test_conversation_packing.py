@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hamner.config.special_tokens import END_OF_TEXT
-from hamner.data.conversation_packing import pack
+from hamner.data.conversation_packing import pack, unpack
 
 
 def conversations(count, longest=60, seed=0):
@@ -43,6 +43,14 @@ def test_the_key_decides_the_order_and_nothing_else():
     one, again, other = (pack(made, 64, key) for key in ("a", "a", "b"))
     assert (one == again).all()
     assert one.shape[1] == other.shape[1] == 64 and not np.array_equal(one, other)
+
+
+def test_what_was_packed_is_unpacked_as_ids_without_labels_and_without_what_fills_up():
+    made = conversations(300)
+    made[5][:3] = ~made[5][:3]  # only read
+    found = sorted(unpack(pack(made, 64, "key")))
+    assert found == [[100 + number] * (len(ids) - 1) for number, ids in enumerate(made)]
+    assert list(unpack(pack([], 64, "key"))) == []
 
 
 def test_none_make_no_row_and_one_that_is_too_long_is_an_error():

@@ -1,6 +1,5 @@
 """Labels of conversations: equal to transformers' assistant mask token by token; what is left out, and why."""
 
-import json
 import os
 from pathlib import Path
 
@@ -17,12 +16,6 @@ from hamner.data.sources.sft_conversations import SFT
 from hamner.data.sources.source import Tally
 from hamner.data.tokenizer import Tokenizer
 
-TEMPLATE = (  # the project's, with the marks from which transformers knows what the assistant writes, and no last token
-    "{% for message in messages %}{% if message['role'] == 'assistant' %}"
-    r"{{ '<|im_start|>assistant\n' }}{% generation %}{{ message['content'] | trim + '<|im_end|>' }}{% endgeneration %}"
-    r"{{ '\n' }}{% else %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
-    r"{% endif %}{% endfor %}{{ '<|im_start|>assistant\n' if add_generation_prompt else '' }}"
-)
 LONG = 10**6
 
 
@@ -32,24 +25,22 @@ def tokenizer():
 
 
 def theirs(folder):
-    """The tokenizer of a folder as transformers reads it, with our template and its marks."""
+    """The tokenizer of a folder as transformers reads it."""
     transformers = pytest.importorskip("transformers")
-    config = json.loads((folder / "tokenizer_config.json").read_text()) | {"chat_template": TEMPLATE}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return transformers.AutoTokenizer.from_pretrained(str(folder))
 
 
 def check_masks(tokenizer, conversations, folder):
-    """Ids and masks of all conversations are transformers'; returns how many tokens are trained on."""
+    """Ids, masks and prompts of all conversations are transformers'; returns how many tokens are trained on."""
     tokenizer.save(folder)
     reference, trained = theirs(folder), 0
     for messages, turns in zip(conversations, encode_turns(tokenizer, conversations), strict=True):
+        chat = [{"role": role, "content": content} for role, content in messages]
         expected = reference.apply_chat_template(
-            [{"role": role, "content": content} for role, content in messages],
-            tokenize=True,
-            return_dict=True,
-            return_assistant_tokens_mask=True,
+            chat, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
         )
+        asked = reference.apply_chat_template(chat[:-1], add_generation_prompt=True, tokenize=True, return_dict=False)
+        assert asked == tokenizer.encode_chat(messages[:-1], reply=True)
         ids, weight = labels(torch.from_numpy(shorten(turns, LONG, LONG).labelled.astype(np.int64))[None])
         assert ids[0].tolist() == [*expected["input_ids"], END_OF_TEXT]
         assert weight[0].int().tolist() == [*expected["assistant_masks"], 0]
@@ -58,9 +49,9 @@ def check_masks(tokenizer, conversations, folder):
 
 
 def test_masks_are_those_of_transformers(tokenizer, tmp_path):
-    conversations = [d.messages for d in builtin_documents(SFT, 0, 10_000)]
-    conversations = [c for c in conversations if c[-1][0] == "assistant"]
-    assert len(conversations) > 20 and check_masks(tokenizer, conversations, tmp_path) > 500
+    conversations = [d.messages for d in builtin_documents(SFT, 0, 250_000)]
+    conversations = [c for c in conversations if c[-1][0] == "assistant"][:500]
+    assert len(conversations) == 500 and check_masks(tokenizer, conversations, tmp_path) > 10_000
 
 
 def test_masks_of_500_real_conversations_are_those_of_transformers(tmp_path):
@@ -79,9 +70,14 @@ def test_trl_finds_the_template_fit_for_training(tokenizer, tmp_path):
     utilities = pytest.importorskip("trl.chat_template_utils")
     tokenizer.save(tmp_path)
     reference = theirs(tmp_path)
-    reference.eos_token = "<|im_end|>"
     assert utilities.is_chat_template_prefix_preserving(reference)
     assert utilities.is_chat_template_stop_token_trained(reference)
+    marked, patched = reference.chat_template, utilities.get_training_chat_template(reference)
+    assert patched is None and utilities.has_generation_markers(marked)  # it needs no other one to train with
+    closed = marked.replace("else ''", "else '<|endoftext|>'")
+    assert closed != marked
+    reference.chat_template = closed
+    assert not utilities.is_chat_template_prefix_preserving(reference)
 
 
 CHAT = [("system", "Be kind."), ("user", "hello"), ("assistant", "the fox"), ("user", "and?"), ("assistant", "the owl")]

@@ -106,6 +106,31 @@ def test_the_words_alone_do_not_tell_the_good_reply(kind):
     assert share <= 0.65  # of 72 pairs chance is 0.50 ± 0.06
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_nor_do_the_words_of_those_pairs_whose_replies_are_not_exchanged(kind):
+    pairs = [pair for pair in OF_KIND[kind] if pair.replies not in _exchanged()]
+    if not pairs:
+        return  # exchanged: what is good in one is bad in the other, so words alone are right once
+    shares = [_guessed_by_words(pairs, seed) for seed in range(5)]
+    print(f"{kind}: {np.mean(shares):.3f} of {len(pairs)}")
+    assert np.mean(shares) <= 0.65 + 0.05 * (len(pairs) < 20)  # of twelve pairs chance is 0.50 ± 0.14
+
+
+def _guessed_by_question_marks(pairs):
+    """Share of pairs in which the good reply asks where the user has not asked, and the other way round."""
+    asked = [pair.context[-1][1].endswith("?") for pair in pairs]
+    asks = [[int("?" in reply) for reply in (pair.good, pair.bad)] for pair in pairs]
+    fits = [[int(asking != was_asked) for asking in replies] for replies, was_asked in zip(asks, asked, strict=True)]
+    return sum(preference(-good, -bad) for good, bad in fits) / len(pairs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_question_marks_do_not_tell_the_good_reply(kind):
+    share = _guessed_by_question_marks(OF_KIND[kind])
+    print(f"{kind}: {share:.3f}")
+    assert 0.35 <= share <= 0.65
+
+
 def test_a_classifier_of_words_finds_what_words_give_away():
     pairs = [pair for pair in OF_KIND["warm"]]
     marked = [type(p)(p.kind, p.context, f"{p.good} Dear.", f"{p.bad} Thing {i}.") for i, p in enumerate(pairs)]

@@ -71,7 +71,7 @@ def test_prompts_have_our_ids_and_the_mask_is_the_reply_with_its_end(exported, t
         ids = words.apply_chat_template(messages[:1], add_generation_prompt=True, tokenize=True, return_dict=False)
         assert ids == WORDS.encode_chat([("user", asked)], reply=True)
         both = words.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
-        assert both["input_ids"] == WORDS.encode_chat([("user", asked), ("assistant", answer)])
+        assert [*both["input_ids"], END_OF_TEXT] == WORDS.encode_chat([("user", asked), ("assistant", answer)])
         spoken = [i for i, is_spoken in zip(both["input_ids"], both["assistant_masks"], strict=True) if is_spoken]
         assert spoken == [*WORDS.encode(answer), MESSAGE_END]
     assert [words.encode(text) for text in PLAIN] == [WORDS.encode(text) for text in PLAIN]

@@ -2,11 +2,15 @@
 
 import json
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from hamner.config.errors import BadInput
 from hamner.data.sources.conversations import HUB, HUB_SHARES, choose_sources, local_sources, parse_hub
 from hamner.data.sources.hub_stream import stage
+from hamner.data.sources.local_files import folder_documents
+from hamner.data.sources.source import Tally
 
 CHAT = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]
 
@@ -74,10 +78,52 @@ def test_a_folder_without_conversations_says_what_to_do(tmp_path):
         {"messages": CHAT},  # as its own files have it
         {"text": json.dumps(["hello", "hi", "and no answer"])},
         {"dialogue": ["hello", "hi"]},
+        {"dialogue": ["hello", "hi", "bye"], "speakers": ["Ana", "Ben", "Ana"]},
+        {"text": json.dumps({"dialogue": ["hello", "hi"], "speakers": ["Ana", "Ben"]})},
     ],
 )
 def test_records_of_the_hub_become_conversations(record):
     assert parse_hub(record).messages == (("user", "hello"), ("assistant", "hi"))
+
+
+def test_what_one_says_in_a_row_is_one_message_and_a_third_speaker_is_one_too_many():
+    names, texts = ["Ana", "Ana", "Ben", "Ben", "Ana"], ["Hello!", "How are you?", "Fine.", "And you?", "Well."]
+    found = parse_hub({"dialogue": texts, "speakers": names})
+    assert found.messages == (("user", "Hello! How are you?"), ("assistant", "Fine. And you?"))
+    with pytest.raises(ValueError, match="of 3 speakers"):
+        parse_hub({"dialogue": texts, "speakers": ["Ana", "Ben", "Cleo", "Ben", "Ana"]})
+    with pytest.raises(ValueError, match="of 5 texts and 2 speakers"):
+        parse_hub({"dialogue": texts, "speakers": ["Ana", "Ben"]})
+
+
+# Columns and splits as the cards of the three state them (read in November 2026); the values are ours
+SPOKEN = [{"content": "hello", "role": "user"}, {"content": "hi", "role": "assistant"}]
+CARDS = {
+    "smol-smoltalk": ("data/train-00000-of-00001", {"messages": [SPOKEN], "source": ["smol-magpie-ultra-short"]}),
+    "everyday-conversations": (
+        "data/train_sft-00000-of-00001",
+        {"topic": ["Greetings"], "prompt": ["Say hello."], "completion": ["User: hello"], "messages": [SPOKEN]},
+    ),
+    "soda": (
+        "train",
+        {"narrative": ["They meet."], "dialogue": [["hello", "hi"]], "speakers": [["Ana", "Ben"]], "PersonX": ["Ana"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_columns_that_a_card_states_are_streamed_into_conversations(name, tmp_path, monkeypatch):
+    """By `datasets` itself, from a folder of the dataset's name with files as the hub has them."""
+    place, columns = CARDS[name]
+    file = tmp_path / HUB[name].hub.dataset / f"{place}.parquet"
+    file.parent.mkdir(parents=True)
+    parquet.write_table(pyarrow.table(columns), file)
+    other = file.with_name(file.name.replace("train", "test"))
+    parquet.write_table(pyarrow.table(columns).slice(0, 0), other)
+    monkeypatch.chdir(tmp_path)
+    staged = stage(HUB[name], tmp_path / "staged", 1000, 60.0, print)
+    documents = list(folder_documents(HUB[name], staged.files(HUB[name], tmp_path / "staged"), Tally()))
+    assert [document.messages for document in documents] == [(("user", "hello"), ("assistant", "hi"))]
 
 
 @pytest.mark.parametrize("record", [{"text": "[]"}, {"text": json.dumps(["alone"])}, {"text": "[broken"}, {"other": 1}])
