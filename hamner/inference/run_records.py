@@ -45,6 +45,13 @@ class Records:
     base: Records | None = None  # of the run that fine-tuning began with
 
     @property
+    def is_finetuned(self) -> bool | None:
+        """Whether the model has been fine-tuned; None where that is not on record."""
+        if self.finetuning or not self.facts:
+            return bool(self.finetuning) or None
+        return self.facts.get("kind") == "sft"
+
+    @property
     def tokens(self) -> int:
         """Tokens trained on, those of the base included; 0 where no run says."""
         own = sum(int(stage["tokens"]) for stage in self.stages) + int(self.finetuning.get("tokens", 0))
