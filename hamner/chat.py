@@ -6,23 +6,26 @@ Data in: a run or checkpoint folder; a message on a pipe, or lines typed at a te
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hamner.config.errors import BadInput
-from hamner.config.toml_file import UTF8_MARK, encoding_problem, is_text
+from hamner.config.toml_file import UTF8_MARK, encoding_problem
 from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_model_option, add_results_option, number, run_command, whole_number
 from hamner.runs.folders import results_folder
-from hamner.runs.output import print_error
 
-if TYPE_CHECKING:
-    from hamner.inference.conversation import Conversation
-
+# Options of how a token is drawn, the fields of generate.Sampling: how each is read, its default, what it does
+SAMPLING: Mapping[str, tuple[Callable[[str], float], float, str]] = {
+    "temperature": (number(0), 0.7, "0: always the likeliest token"),
+    "top_k": (whole_number(1), 40, "draw from so many of the likeliest tokens"),
+    "top_p": (number(0.01, 1), 0.9, "of these from as many as reach this probability together"),
+    "min_p": (number(0, 1), 0.0, "and from none below this share of the likeliest's probability"),
+    "repetition_penalty": (number(0.01), 1.15, "divides the logits of what the reply already says; 1: none"),
+}
 DESCRIPTION = """Chat with a trained model.
 
-A message on a pipe is answered once; at a terminal /quit, an empty line or Ctrl-D ends the conversation."""
+A message on a pipe is answered once. At a terminal /help lists the commands, such as /retry and /save; Ctrl-C breaks
+off a reply, /quit or Ctrl-D ends the conversation."""
 EXAMPLES = (
     "hamner chat                               # talk to the newest run, fine-tuned or not",
     "hamner chat mine --temperature 0          # talk to the run `mine`, always the likeliest token",
@@ -35,9 +38,9 @@ def parser() -> Parser:
     options = Parser("hamner chat", DESCRIPTION, EXAMPLES)
     add_model_option(options)
     options.add_argument("--system", metavar="TEXT", help="system message: what the model is told about itself")
-    options.add_argument(
-        "--temperature", type=number(0), default=0.7, help="0: always the likeliest token (default: 0.7)"
-    )
+    for key, (kind, default, text) in SAMPLING.items():
+        flag = f"--{key.replace('_', '-')}"
+        options.add_argument(flag, type=kind, metavar="NUMBER", default=default, help=f"{text} (default: {default})")
     options.add_argument(
         "--seed", type=whole_number(0, 2**63 - 1), default=0, help="the same seed, the same replies (default: 0)"
     )
@@ -57,12 +60,21 @@ def _command(arguments: Sequence[str]) -> int:
     from hamner.inference.conversation import Conversation  # torch: seconds, after all that needs none
 
     loaded = open_model(folder)
-    conversation = Conversation(loaded, system=options.system, seed=options.seed, temperature=options.temperature)
+    sampling = {key: getattr(options, key) for key in SAMPLING}
+    conversation = Conversation(loaded, system=options.system, seed=options.seed, **sampling)
     if message is not None:
         _print_reply(conversation.stream_reply(message))
         return 0
-    print(f"talking to {loaded.folder}; /quit, an empty line or Ctrl-D ends", file=sys.stderr)
-    return _talk(conversation)
+
+    from hamner.config.cost import count_parameters
+    from hamner.inference.expectation import expectation
+    from hamner.inference.run_records import read_records
+    from hamner.inference.terminal_chat import TerminalChat
+
+    parameters = count_parameters(loaded.model.config).total
+    promise = expectation(parameters, read_records(loaded.folder).is_finetuned)
+    TerminalChat(conversation).run((f"talking to {loaded.folder}", promise))
+    return 0
 
 
 def _piped_message() -> str:
@@ -85,36 +97,14 @@ def _piped_message() -> str:
     return message
 
 
-def _talk(conversation: Conversation) -> int:
-    """Messages from the terminal, until one is empty or /quit. One that cannot be answered is said so, and passed."""
-    while True:
-        try:
-            message = input("you: ").strip()
-        except EOFError:
-            return 0
-        except UnicodeDecodeError:
-            message = "\udc80"  # no text either
-        if not message or message == "/quit":
-            return 0
-        try:
-            if not is_text(message):
-                raise BadInput("the message is not UTF-8 text: type it on a terminal that is set to UTF-8")
-            reply = conversation.stream_reply(message)
-            first = next(reply, "")  # a message that is too long is refused here, before the name is printed
-        except BadInput as error:
-            print_error(f"error: {error}")
-            continue
-        print("hamner: ", end="", flush=True)
-        _print_reply(chain([first], reply))
+def _print_reply(pieces: Iterable[str]) -> None:
+    """Print a reply as it comes."""
+    from hamner.inference.terminal_text import ReplyText
 
-
-def _print_reply(pieces: Iterator[str]) -> None:
-    """Print a reply as it comes, without space before its first word; "..." for one without words."""
-    has_begun = False
+    text = ReplyText()
     for piece in pieces:
-        print(piece if has_begun else piece.lstrip(), end="", flush=True)
-        has_begun = has_begun or bool(piece.strip())
-    print("" if has_begun else "...")
+        text.add(piece)
+    text.end()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Text generation: sampling (temperature, top-k, top-p, repetition penalty), streamed one token at a time.
+"""Text generation: sampling (temperature, top-k, top-p, min-p, repetition penalty), streamed one token at a time.
 
 Data in: a model, ids or a prompt. Data out: new ids, or their text.
 """
@@ -16,10 +16,9 @@ from torch import Tensor
 from hamner.config.errors import BadInput
 from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START, Message
 from hamner.data.tokenizer import Tokenizer
-from hamner.inference.decode import next_hidden_states
 from hamner.inference.find_model import LoadedModel
+from hamner.inference.prompt_cache import PromptCache
 from hamner.model.evaluation_mode import evaluation_mode
-from hamner.model.kv_cache import KVCache
 from hamner.model.transformer import Hamner
 
 COLDEST = 1e-6  # a temperature below it is the arg-max: dividing by it leaves the range of float32
@@ -33,6 +32,8 @@ class Sampling:
     temperature: float = 0.8
     top_k: int = 40  # the likeliest tokens ...
     top_p: float = 0.9  # ... and of these as many as reach this probability together
+    # ... but none below this share of the likeliest's probability; 0 is none (Nguyen et al. 2024, arXiv 2407.01082)
+    min_p: float = 0.0
     repetition_penalty: float = 1.15  # of tokens that were generated before; 1 is none
 
     def __post_init__(self) -> None:
@@ -40,6 +41,7 @@ class Sampling:
             "temperature": (math.isfinite(self.temperature) and self.temperature >= 0, "a number of 0 or more"),
             "top_k": (self.top_k >= 1, "a whole number of 1 or more"),  # NaN fails every comparison
             "top_p": (0 < self.top_p <= 1, "a number above 0, at most 1"),
+            "min_p": (0 <= self.min_p <= 1, "a number from 0 to 1"),
             "repetition_penalty": (0 < self.repetition_penalty < math.inf, "a number above 0"),
         }
         wrong = [
@@ -68,9 +70,9 @@ def generate(
 ) -> str:
     """The text that follows a prompt: a string, or the (role, content) messages of a chat.
 
-    sampling: fields of Sampling: temperature, top_k, top_p, repetition_penalty. Raises BadInput for a prompt that is
-    longer than the context. Text beyond the context continues what was written last; messages are never cut, so a
-    reply ends where the context does.
+    sampling: fields of Sampling: temperature, top_k, top_p, min_p, repetition_penalty. Raises BadInput for a prompt
+    that is longer than the context. Text beyond the context continues what was written last; messages are never cut,
+    so a reply ends where the context does.
     """
     text_or_messages = prompt if isinstance(prompt, str) else tuple(prompt)
     length, longest = len(prompt_ids(loaded.tokenizer, text_or_messages)), loaded.model.config.max_seq_len
@@ -114,22 +116,28 @@ def prompt_name(prompt: str | tuple[Message, ...]) -> str:
 
 @torch.inference_mode()
 def stream(
-    hamner: Hamner, ids: Sequence[int], max_new_tokens: int, sampling: Sampling, generator: torch.Generator
+    hamner: Hamner,
+    ids: Sequence[int],
+    max_new_tokens: int,
+    sampling: Sampling,
+    generator: torch.Generator,
+    cache: PromptCache | None = None,
 ) -> Iterator[int]:
     """Yield new tokens until an end token or the limit.
 
-    Where the context would exceed max_seq_len, its older half is dropped and the rest read anew.
+    Where the context would exceed max_seq_len, its older half is dropped and the rest read anew. cache: of an earlier
+    context, with room for all of this one; what both begin with is not read again.
     """
-    device, longest = hamner.embedding.weight.device, hamner.config.max_seq_len
-    context = list(ids) or [END_OF_TEXT]
-    cache = KVCache(hamner.config, len(context) + max_new_tokens, device=device, dtype=hamner.dtype)
-    unread, generated = context[-longest:], list[int]()
+    longest = hamner.config.max_seq_len
+    context, generated = list(ids) or [END_OF_TEXT], list[int]()
+    cache = cache or PromptCache(hamner, len(context) + max_new_tokens)
+    unread = cache.unread(context[-longest:])
     with evaluation_mode(hamner):
         for _ in range(max_new_tokens):
             if cache.length + len(unread) > longest:
-                cache.length, unread = 0, context[-(longest // 2) :]
-            hidden = next_hidden_states(hamner, torch.tensor([unread], device=device), cache)
-            token = draw_token(hamner.logits(hidden[0, -1]).float().cpu(), generated, sampling, generator)
+                unread = cache.unread(context[-(longest // 2) :])
+            hidden = cache.read(unread)
+            token = draw_token(hamner.logits(hidden[-1]).float().cpu(), generated, sampling, generator)
             if token in (END_OF_TEXT, MESSAGE_START, MESSAGE_END):
                 return
             unread = [token]
@@ -154,5 +162,6 @@ def draw_token(logits: Tensor, generated: Sequence[int], sampling: Sampling, gen
     top, index = logits.topk(min(sampling.top_k, len(logits)))
     probability = (top / sampling.temperature).softmax(dim=-1)
     is_outside = probability.cumsum(dim=-1) - probability > sampling.top_p  # the first over the line stays
+    is_outside |= probability < sampling.min_p * probability[0]
     probability = probability.masked_fill(is_outside, 0.0)
     return int(index[torch.multinomial(probability, 1, generator=generator)])

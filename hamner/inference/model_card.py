@@ -51,7 +51,7 @@ def _front_matter(model: ModelConfig) -> str:
 
 def _purpose(records: Records, model: ModelConfig) -> str:
     size = _millions(count_parameters(model).total)
-    tuned = "fine-tuned on conversations" if _finetuned(records) else "not fine-tuned on conversations"
+    tuned = "fine-tuned on conversations" if records.is_finetuned else "not fine-tuned on conversations"
     return (
         f"A small language model ({size} parameters, {tuned}) made with Hamner on one machine. Expect short, friendly "
         "small talk; do not expect facts, sums or advice."
@@ -191,7 +191,7 @@ def _friend_card(records: Records) -> Iterator[str]:
 
 def _limits(records: Records, model: ModelConfig) -> Iterator[str]:
     yield f"- A model of this size knows little and makes things up. It reads {model.max_seq_len:,} tokens at most."
-    if not _finetuned(records):
+    if not records.is_finetuned:
         yield "- It was not fine-tuned: it has seen conversations at most among other text, and may ramble."
     yield "- In transformers and llama.cpp a message that spells `<|im_end|>` or another mark ends or begins a turn."
     yield "  Take the marks out of a stranger's text, or encode it with `split_special_tokens=True`. Hamner keeps them"
@@ -215,10 +215,6 @@ def _first(records: Records) -> Records:
 
 def _all_sources(records: Records) -> list[SourceRecord]:
     return [*records.sources, *(_all_sources(records.base) if records.base else ())]
-
-
-def _finetuned(records: Records) -> bool:
-    return bool(records.finetuning) or records.facts.get("kind") == "sft"
 
 
 def _public(origin: str) -> str:

@@ -67,9 +67,13 @@ def new_folder(path: Path) -> Iterator[Path]:
         folder.replace(path)
 
 
-def write_bytes(path: Path, data: bytes | bytearray) -> None:
-    """Write a file atomically and flush it to the disk."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+def write_bytes(path: Path, data: bytes | bytearray, mode: int = 0o666) -> None:
+    """Write a file atomically and flush it to the disk. mode: who may read and write it, less the umask."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, mode)
+
+    with replacing(path) as temporary, open(temporary, "wb", opener=opener) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -1,24 +1,35 @@
-"""The command `hamner chat`: one reply on a pipe, and bad input that is refused before torch is imported."""
+"""The command `hamner chat`: one reply on a pipe, a real terminal's keys, bad input refused before torch is loaded."""
 
 import io
+import json
 import os
-import pty
-import select
+import re
+import signal
+import stat
 import subprocess
 import sys
+import termios
+from pathlib import Path
 
 import pytest
+from model_kinds import small_model
+from pseudo_terminal import CTRL_C, CTRL_D, DELETE, LEFT, PROMPT, UP, Terminal
 
 from hamner import chat
+from hamner.data.tokenizer import Tokenizer
 from hamner.inference.conversation import Conversation
 from hamner.inference.find_model import load
+from hamner.inference.generate import Sampling
+from hamner.inference.terminal_text import printable
+from hamner.model.transformer import build
+from hamner.training import checkpoint
 
 
 def test_a_message_on_a_pipe_is_answered_once(model_results, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("hello\n"))
     assert chat.main(["mine", "--results", str(model_results), "--seed", "3"]) == 0
     expected = Conversation(load("mine", results=model_results), seed=3, temperature=0.7).reply("hello")
-    assert capsys.readouterr().out.strip() == expected.strip()
+    assert capsys.readouterr().out.split() == printable(expected).split()
 
 
 REFUSED = {
@@ -104,33 +115,92 @@ def test_a_message_that_is_too_long_is_refused(model_results, monkeypatch, capsy
     assert "tokens long; the model reads 300" in capsys.readouterr().err
 
 
-def test_at_a_terminal_a_message_that_cannot_be_answered_ends_nothing(model_results):
-    """Bytes that are no UTF-8, then a message that is too long, then one that is answered."""
-    main, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hamner", "chat", "mine", "--results", str(model_results)],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        close_fds=True,
-    )
-    os.close(terminal)
-    said = b""
-    for message in (b"Gr\xfc\xdfe\n", b"the owl and the fox " * 60 + b"\n", b"hello\n", b"/quit\n"):
-        prompts = said.count(b"you: ")
-        while said.count(b"you: ") == prompts:
-            assert select.select([main], [], [], 60)[0], said
-            said += os.read(main, 65536)
-        os.write(main, message)
-    assert process.wait(60) == 0
-    while select.select([main], [], [], 0.2)[0]:
-        try:
-            said += os.read(main, 65536)
-        except OSError:
-            break
-    os.close(main)
-    assert b"error: the message is not UTF-8" in said and b"tokens long; the model reads 300" in said
-    assert said.count(b"hamner: ") == 1 and b"Traceback" not in said
+def test_options_say_how_tokens_are_drawn(model_results, monkeypatch, capsys):
+    words = ["--temperature", "1.5", "--top-k", "7", "--top-p", "1", "--min-p", "0.2", "--repetition-penalty", "1"]
+    settings = {"temperature": 1.5, "top_k": 7, "top_p": 1.0, "min_p": 0.2, "repetition_penalty": 1.0}
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello"))
+    assert chat.main(["mine", "--results", str(model_results), *words]) == 0
+    expected = Conversation(load("mine", results=model_results), **settings).reply("hello")
+    assert capsys.readouterr().out.split() == printable(expected).split()
+    defaults = {key: default for key, (_, default, _) in chat.SAMPLING.items()}
+    assert list(defaults) == list(vars(Sampling()))  # and in the order in which they work
+    assert Sampling(**defaults) == Sampling(temperature=0.7)
+
+
+@pytest.mark.parametrize("words", ["--top-k 0", "--top-k 1.5", "--top-p 0", "--min-p 1.1", "--repetition-penalty nan"])
+def test_sampling_that_is_impossible_is_refused_before_the_message_is_read(words, model_results, capsys):
+    assert chat.main(["mine", "--results", str(model_results), *words.split()]) == 2
+    assert "must be a" in capsys.readouterr().err
+
+
+def test_a_message_of_a_megabyte_is_refused_with_its_length(model_results, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello there " * 90_000))
+    assert chat.main(["mine", "--results", str(model_results)]) == 2
+    assert re.search(r"^error: the message is \d{3},\d{3} tokens long; the model reads 300", capsys.readouterr().err)
+
+
+@pytest.fixture(scope="module")
+def talkative(tmp_path_factory):
+    """Environment of a results folder with a model that is slow enough to be broken off, and never ends a reply."""
+    folder = tmp_path_factory.mktemp("talkative")
+    tokenizer = Tokenizer.train(["user assistant system hello there the fox and the owl"], 300)
+    shape = {"hidden_size": 512, "num_heads": 8, "intermediate_size": 1500, "num_layers": 8, "max_seq_len": 600}
+    model = small_model(vocab_size=tokenizer.vocab_size, **shape)
+    hamner = build(model, 0).requires_grad_(False)
+    hamner.embedding.weight[:3] = 0  # the marks that end a reply are never among the likeliest tokens
+    run = folder / "results" / "curriculum" / "mine"
+    checkpoint.save(run / "final", {"model": hamner.state_dict()}, {"step": 7}, model, tokenizer)
+    (run / "config.json").write_text(json.dumps({"config": {}}))
+    return {"HAMNER_RESULTS": str(folder / "results"), "XDG_STATE_HOME": str(folder / "state")}
+
+
+def test_at_a_terminal(talkative, tmp_path):
+    """Editing keys, Ctrl-C in a reply and at the prompt, bad lines, Ctrl-D; then a second chat with the history."""
+    terminal = Terminal("hamner", "chat", "mine", environment=talkative)
+    opening = terminal.expect(PROMPT)
+    assert "M parameters, not fine-tuned" in " ".join(opening.split()) and "/help lists" in opening
+    assert "error: the message is not UTF-8" in terminal.ask(b"Gr\xfc\xdfe")
+    assert "tokens long; the model reads 600" in terminal.ask("the owl and the fox " * 150)
+    assert "hamner" not in terminal.ask("") + terminal.ask("   ")
+
+    terminal.send("hexlo" + LEFT * 2 + DELETE + "l\n")  # hello
+    terminal.expect("hamner: .{20}")
+    terminal.send(CTRL_C)
+    assert "broken off; /retry asks again" in terminal.expect(PROMPT)
+    terminal.send("junk" + CTRL_C)
+    assert "/quit or Ctrl-D ends" in terminal.expect(PROMPT)
+    path = tmp_path / "a.jsonl"
+    assert "saved: " in terminal.ask(f"/save {path}")
+    (user, assistant) = json.loads(path.read_text())["messages"]
+    assert user["content"] == "hello" and len(assistant["content"]) >= 10
+
+    terminal.send("/edit\n")
+    terminal.expect("hello$")
+    terminal.send(" fox\n")
+    terminal.expect("hamner: .{5}")
+    terminal.send(CTRL_C)
+    terminal.expect(PROMPT)
+    assert "you:    hello fox\n" in terminal.ask("/history")
+    terminal.send("/hist\t\n")
+    assert "exchange" in terminal.expect(PROMPT)
+    terminal.send(CTRL_D)
+    assert terminal.close() == 0 and "Traceback" not in terminal.raw
+
+    history = Path(talkative["XDG_STATE_HOME"], "hamner", "chat_history")
+    lines = [json.loads(line) for line in history.read_text().splitlines()]
+    assert lines[-5:] == ["hello", f"/save {path}", "/edit", "hello fox", "/history"]
+    assert stat.S_IMODE(history.stat().st_mode) == 0o600
+
+    again = Terminal("hamner", "chat", "mine", environment=talkative)
+    again.expect(PROMPT)
+    again.send(UP * 2)
+    again.expect("hello fox$")
+    again.send(CTRL_C)
+    again.expect(PROMPT)
+    again.process.send_signal(signal.SIGTERM)
+    again.expect("stopped")
+    modes = termios.tcgetattr(again.end)[3]
+    assert again.close() == 128 + signal.SIGTERM and modes & termios.ECHO and modes & termios.ICANON
 
 
 def test_help_has_three_examples_and_needs_no_torch():

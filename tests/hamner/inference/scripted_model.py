@@ -6,7 +6,10 @@ from hamner.config.schema import ModelConfig
 
 
 class Script:
-    """A fake model: the next token of a script is always certain. `shown` are the tokens of each reading."""
+    """A fake model: the next token of a script is always certain.
+
+    `shown` are the contexts: each grows until another one takes its place. `read` is how many tokens were read at once.
+    """
 
     def __init__(self, tokens, vocab_size=30, max_seq_len=8):
         self.config = ModelConfig(
@@ -20,7 +23,7 @@ class Script:
         )
         # bf16: no token takes the single-token path, which reads weights
         self.embedding, self.dtype = torch.nn.Embedding(2, 1), torch.bfloat16
-        self.training, self.shown, self._tokens = True, [], iter(tokens)
+        self.training, self.shown, self.read, self._tokens = True, [], [], iter(tokens)
 
     def eval(self):
         self.training = False
@@ -30,8 +33,9 @@ class Script:
 
     def hidden_states(self, tokens, cache):
         assert not self.training
-        if cache.length == 0:
-            self.shown.append([])
+        if cache.length == 0 or cache.length < len(self.shown[-1]):
+            self.shown.append(self.shown[-1][: cache.length] if cache.length else [])
+        self.read.append(tokens.shape[1])
         self.shown[-1] = [*self.shown[-1], *tokens[0].tolist()]
         cache.length += tokens.shape[1]
         assert cache.length == len(self.shown[-1]) <= self.config.max_seq_len

@@ -70,6 +70,20 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it():
     assert set(_counts(logits, _vary(PLAIN, top_p=0.01))) == {0}
 
 
+@pytest.mark.parametrize("min_p", [0.0, 0.05, 0.3, 1.0])
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_min_p_keeps_the_tokens_that_transformers_keeps(min_p, temperature):
+    from transformers import MinPLogitsWarper
+
+    logits = torch.linspace(0.0, 3.0, 12)
+    theirs = MinPLogitsWarper(min_p)(torch.zeros(1, 0), logits[None] / temperature)[0]
+    expected = set(theirs.isfinite().nonzero().flatten().tolist())
+    counts = _counts(logits.tolist(), _vary(PLAIN, temperature=temperature, min_p=min_p), times=1000)
+    probability = theirs.softmax(0)
+    assert set(counts) <= expected and {token for token in expected if probability[token] > 0.01} <= set(counts)
+    assert min_p < 1 or set(counts) == {11}
+
+
 def test_penalty_lowers_a_positive_and_a_negative_logit():
     penalised = _vary(GREEDY, repetition_penalty=1.5)
     assert _counts([2.0, 1.9], penalised, seen=[0]) == {1: 400}
