@@ -44,7 +44,7 @@ class TerminalChat:
                 self._answer(self._read())
             except BadInput as error:
                 for problem in error.problems:
-                    print_error(f"error: {printable(problem)}")
+                    print_error(wrapped(f"error: {printable(problem)}", sys.stderr))
             except EOFError:
                 return
             except KeyboardInterrupt as interrupt:

@@ -9,10 +9,12 @@ import struct
 import subprocess
 import sys
 import termios
+import time
+from pathlib import Path
 
 CTRL_C, CTRL_D, LEFT, UP, DELETE = "\x03", "\x04", "\x1b[D", "\x1b[A", "\x7f"
-PROMPT = r"(?<=\n)you:    $"
-STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|[\x01\x02\r]")
+PROMPT = r"(?<=\n\n)you:    $"  # which follows an empty line, as no other of these words does
+STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[^a-zA-Z]*$|[\x01\x02\r]")
 
 
 class Terminal:
@@ -30,7 +32,7 @@ class Terminal:
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # Ctrl-C is a signal of this terminal
         )
-        self.raw, self._read = "", 0  # all that appeared, and how much of it has been waited for
+        self._data, self._read = b"", 0  # all that appeared, and how many characters have been waited for
 
     def send(self, keys: str | bytes) -> None:
         os.write(self._main, keys.encode() if isinstance(keys, str) else keys)
@@ -41,7 +43,7 @@ class Terminal:
             if not select.select([self._main], [], [], seconds)[0]:
                 raise AssertionError(f"{pattern!r} did not appear within {seconds} s: {self._unread()!r}")
             try:
-                self.raw += os.read(self._main, 65536).decode(errors="replace")
+                self._data += os.read(self._main, 65536)
             except OSError:  # the other end is closed
                 raise AssertionError(f"{pattern!r} did not appear before the end: {self._unread()!r}") from None
         text = self._unread()[: match.end()]
@@ -54,15 +56,35 @@ class Terminal:
         self.send("\n")
         return self.expect(PROMPT)
 
-    def close(self) -> int:
+    def wait_until_idle(self) -> None:
+        """Wait until the command waits for a key: while readline is at work Python hears of no signal."""
+        state = Path(f"/proc/{self.process.pid}/stat")
+        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "S":
+            time.sleep(0.01)
+
+    def interrupt_prompt(self) -> str:
+        """What appears from Ctrl-C at the prompt to the next one."""
+        self.wait_until_idle()
+        self.send(CTRL_C)
+        return self.expect(PROMPT)
+
+    def exit_code(self) -> int:
         """The exit code, once the command has ended by itself."""
-        try:
-            return self.process.wait(240)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            os.close(self._main)
-            os.close(self.end)
+        return self.process.wait(240)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._main)
+        os.close(self.end)
+
+    @property
+    def raw(self) -> str:
+        """All that has appeared, with styles."""
+        return self._data.decode(errors="replace")
 
     def _unread(self) -> str:
         return STYLES.sub("", self.raw)[self._read :]

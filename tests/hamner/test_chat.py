@@ -155,52 +155,58 @@ def talkative(tmp_path_factory):
 
 
 def test_at_a_terminal(talkative, tmp_path):
-    """Editing keys, Ctrl-C in a reply and at the prompt, bad lines, Ctrl-D; then a second chat with the history."""
-    terminal = Terminal("hamner", "chat", "mine", environment=talkative)
-    opening = terminal.expect(PROMPT)
-    assert "M parameters, not fine-tuned" in " ".join(opening.split()) and "/help lists" in opening
-    assert "error: the message is not UTF-8" in terminal.ask(b"Gr\xfc\xdfe")
-    assert "tokens long; the model reads 600" in terminal.ask("the owl and the fox " * 150)
-    assert "hamner" not in terminal.ask("") + terminal.ask("   ")
-
-    terminal.send("hexlo" + LEFT * 2 + DELETE + "l\n")  # hello
-    terminal.expect("hamner: .{20}")
-    terminal.send(CTRL_C)
-    assert "broken off; /retry asks again" in terminal.expect(PROMPT)
-    terminal.send("junk" + CTRL_C)
-    assert "/quit or Ctrl-D ends" in terminal.expect(PROMPT)
+    """Bad lines, editing keys, Ctrl-C in a reply and at the prompt, Ctrl-D; and what is kept of it."""
     path = tmp_path / "a.jsonl"
-    assert "saved: " in terminal.ask(f"/save {path}")
-    (user, assistant) = json.loads(path.read_text())["messages"]
-    assert user["content"] == "hello" and len(assistant["content"]) >= 10
+    with Terminal("hamner", "chat", "mine", environment=talkative) as terminal:
+        opening = terminal.expect(PROMPT)
+        assert "M parameters, not fine-tuned" in " ".join(opening.split()) and "/help lists" in opening
+        assert "error: the message is not UTF-8" in terminal.ask(b"Gr\xfc\xdfe")
+        assert "tokens long; the model reads 600" in terminal.ask("the owl and the fox " * 150)
+        assert "hamner" not in terminal.ask("") + terminal.ask("   ")
 
-    terminal.send("/edit\n")
-    terminal.expect("hello$")
-    terminal.send(" fox\n")
-    terminal.expect("hamner: .{5}")
-    terminal.send(CTRL_C)
-    terminal.expect(PROMPT)
-    assert "you:    hello fox\n" in terminal.ask("/history")
-    terminal.send("/hist\t\n")
-    assert "exchange" in terminal.expect(PROMPT)
-    terminal.send(CTRL_D)
-    assert terminal.close() == 0 and "Traceback" not in terminal.raw
+        terminal.send("hexlo" + LEFT * 2 + DELETE + "l\n")  # hello
+        terminal.expect("hamner: .{20}")
+        terminal.send(CTRL_C)
+        assert "broken off; /retry asks again" in terminal.expect(PROMPT)
+        terminal.send("junk")
+        terminal.expect("junk$")
+        assert "/quit or Ctrl-D ends" in terminal.interrupt_prompt()
+        assert "saved: " in terminal.ask(f"/save {path}")
+        user, assistant = json.loads(path.read_text())["messages"]
+        assert user["content"] == "hello" and len(assistant["content"]) >= 10
+
+        terminal.send("/edit\n")
+        terminal.expect("hello$")
+        terminal.send(" fox\n")
+        terminal.expect("hamner: .{5}")
+        terminal.send(CTRL_C)
+        terminal.expect(PROMPT)
+        assert "you:    hello fox\n" in terminal.ask("/history")
+        assert "exchange" in terminal.ask("/hist\t")
+        terminal.send(CTRL_D)
+        assert terminal.exit_code() == 0 and "Traceback" not in terminal.raw
 
     history = Path(talkative["XDG_STATE_HOME"], "hamner", "chat_history")
     lines = [json.loads(line) for line in history.read_text().splitlines()]
     assert lines[-5:] == ["hello", f"/save {path}", "/edit", "hello fox", "/history"]
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
 
-    again = Terminal("hamner", "chat", "mine", environment=talkative)
-    again.expect(PROMPT)
-    again.send(UP * 2)
-    again.expect("hello fox$")
-    again.send(CTRL_C)
-    again.expect(PROMPT)
-    again.process.send_signal(signal.SIGTERM)
-    again.expect("stopped")
-    modes = termios.tcgetattr(again.end)[3]
-    assert again.close() == 128 + signal.SIGTERM and modes & termios.ECHO and modes & termios.ICANON
+
+def test_the_next_chat_has_the_lines_of_the_last_one_and_a_signal_leaves_the_terminal_in_order(talkative):
+    history = Path(talkative["XDG_STATE_HOME"], "next", "hamner", "chat_history")
+    history.parent.mkdir(parents=True)
+    history.write_text('"hello fox"\n"/history"\n')
+    environment = talkative | {"XDG_STATE_HOME": str(history.parents[1])}
+    with Terminal("hamner", "chat", "mine", environment=environment) as terminal:
+        terminal.expect(PROMPT)
+        terminal.send(UP * 2)
+        terminal.expect("hello fox$")
+        terminal.interrupt_prompt()
+        terminal.wait_until_idle()
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.expect("stopped")
+        modes = termios.tcgetattr(terminal.end)[3]
+        assert terminal.exit_code() == 128 + signal.SIGTERM and modes & termios.ECHO and modes & termios.ICANON
 
 
 def test_help_has_three_examples_and_needs_no_torch():
