@@ -20,7 +20,7 @@ SAMPLING: Mapping[str, tuple[Callable[[str], float], float, str]] = {
     "top_k": (whole_number(1), 40, "draw from so many of the likeliest tokens"),
     "top_p": (number(0.01, 1), 0.9, "of these from as many as reach this probability together"),
     "min_p": (number(0, 1), 0.0, "and from none below this share of the likeliest's probability"),
-    "repetition_penalty": (number(0.01), 1.15, "divides the logits of what the reply already says; 1: none"),
+    "repetition_penalty": (number(0.1, 10), 1.15, "divides the logits of what the reply already says; 1: none"),
 }
 DESCRIPTION = """Chat with a trained model.
 

@@ -8,10 +8,7 @@ PROMISES = {  # (is a miniature, is fine-tuned; None: not on record)
     (True, False): "a miniature of {}, not fine-tuned: it continues text of the kinds it read; do not expect answers",
     (True, None): "a miniature of {}: expect short phrases from what it read, and little sense",
     (False, True): "{}, fine-tuned to reply: expect short, friendly small talk; do not rely on facts, sums or advice",
-    (
-        False,
-        False,
-    ): "{}, not fine-tuned: it continues text, and may neither answer nor stop; `hamner sft` teaches it to",
+    (False, False): "{}, not fine-tuned: it continues text; it may neither answer nor stop. `hamner sft` teaches both",
     (False, None): "{}: expect small talk at best; do not rely on facts, sums or advice",
 }
 

@@ -23,6 +23,7 @@ from hamner.model.transformer import Hamner
 
 COLDEST = 1e-6  # a temperature below it is the arg-max: dividing by it leaves the range of float32
 LEAST_REPLY = 16  # tokens that a prompt must leave of the context
+PENALTIES = (0.1, 10)  # of repetition; far beyond them logits overflow
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ class Sampling:
             "top_k": (self.top_k >= 1, "a whole number of 1 or more"),  # NaN fails every comparison
             "top_p": (0 < self.top_p <= 1, "a number above 0, at most 1"),
             "min_p": (0 <= self.min_p <= 1, "a number from 0 to 1"),
-            "repetition_penalty": (0 < self.repetition_penalty < math.inf, "a number above 0"),
+            "repetition_penalty": (
+                PENALTIES[0] <= self.repetition_penalty <= PENALTIES[1],
+                f"a number from {PENALTIES[0]} to {PENALTIES[1]}; 1 is none",
+            ),
         }
         wrong = [
             f"{key} = {getattr(self, key)} must be {needed}"

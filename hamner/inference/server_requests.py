@@ -7,7 +7,6 @@ of errors. What a small model cannot do (tools, several choices, log-probabiliti
 from __future__ import annotations
 
 import json
-import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -20,7 +19,6 @@ from hamner.inference.conversation import MAX_REPLY
 from hamner.inference.generate import Sampling
 
 MOST_MESSAGES, MOST_STOPS = 500, 4
-PENALTIES = (0.1, 10.0)  # beyond them logits are no numbers any more
 SAMPLING = {field.name: field.default for field in fields(Sampling)}
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 CHAT, TEXT = "messages", "prompt"  # what is replied to
@@ -183,11 +181,6 @@ class _Checks:
     def _sampling(self) -> Sampling | None:
         before = len(self.problems)
         values = {key: self._value(key, type(default), default) for key, default in SAMPLING.items()}
-        penalty = values["repetition_penalty"]
-        if math.isfinite(penalty) and not PENALTIES[0] <= penalty <= PENALTIES[1]:
-            low, high = PENALTIES
-            line = f"'repetition_penalty' = {_shown(penalty)} must be a number from {low:g} to {high:g}; 1 is none"
-            self._problem("repetition_penalty", line)
         try:
             return Sampling(**values)
         except BadInput as error:

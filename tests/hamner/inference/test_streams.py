@@ -146,7 +146,9 @@ def test_an_error_of_the_model_ends_its_replies_and_the_next_ones_are_written(lo
 def test_a_stream_whose_token_cannot_be_drawn_ends_alone(streams, capfd):
     lost, reader = Reader(), Reader()
     streams.open(reader.job(most=40))
-    streams.open(lost.job(sampling=Sampling(repetition_penalty=1e-300), most=40))  # infinite logits
+    sampling = Sampling()
+    object.__setattr__(sampling, "repetition_penalty", 1e-300)  # which Sampling refuses: infinite logits
+    streams.open(lost.job(sampling=sampling, most=40))
     assert lost.result()[-1] == "error"
     assert reader.result()[-1] == "length" and len(reader.items) == 41
     assert "multinomial" in capfd.readouterr().err
