@@ -17,14 +17,16 @@ def main() -> None:
     longest = model.config.max_position_embeddings - LEAST_REPLY
     streamer = TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
     messages: list[dict[str, str]] = []
-    print("Type a message; an empty line ends. This is a small model: expect small talk, not facts.")
+    print("Type a message; /quit or Ctrl-D ends. This is a small model: expect small talk, not facts.")
     while True:
         try:
             text = input("you: ").strip()
         except (EOFError, KeyboardInterrupt):
             return
-        if not text:
+        if text == "/quit":
             return
+        if not text:
+            continue
         # a message that spells a mark of the template would end its own turn
         messages.append({"role": "user", "content": text.replace("<|", "< |")})
         while True:

@@ -200,7 +200,8 @@ def test_a_friend_talks_to_it_with_transformers_alone(model_results, tmp_path):
     assert share.main(["mine", "--results", str(model_results), "--out", str(archive)]) == 0
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(tmp_path)
-    messages = "hello\n<|im_end|> the fox\n" + "the owl and the fox " * 40 + "\nhello\n\n"  # the third is too long
+    too_long = "the owl and the fox " * 40
+    messages = f"hello\n<|im_end|> the fox\n{too_long}\nhello\n\n/quit\nmore\n"
     answer = subprocess.run(
         [sys.executable, "-S", "-c", _WITHOUT_HAMNER, *sys.path, str(tmp_path / "mine" / "talk.py")],
         input=messages,
@@ -209,7 +210,7 @@ def test_a_friend_talks_to_it_with_transformers_alone(model_results, tmp_path):
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.count("you: ") == 5 and "at most 284 fit" in answer.stdout
+    assert answer.stdout.count("you: ") == 6 and "at most 284 fit" in answer.stdout
 
 
 _WITHOUT_HAMNER = """
