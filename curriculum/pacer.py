@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from curriculum.budget import planned_steps
-from curriculum.deadline import clock_text, duration_text
+from curriculum.deadline import clock_text
 from curriculum.place import Place
 from curriculum.run_logger import RunLogger
 from curriculum.stage_schedule import StageSchedule
@@ -20,6 +20,7 @@ from curriculum.stages import Stage
 from curriculum.timekeeper import new_timekeeper
 from hamner.config.schema import Config
 from hamner.model.distributed import broadcast_object, broadcast_tensor, is_distributed, rank
+from hamner.runs.durations import duration_text
 
 FIRST_SECONDS = 60.0  # after which the speed is known well enough to be said
 KEPT = 0.03  # of the hours: a run that ends so near to its deadline has kept it

@@ -16,7 +16,7 @@ from rich.console import Console
 from curriculum.ancestor import ancestor_rows
 from curriculum.budget import planned_steps, thin_problems
 from curriculum.budget_table import budget_of, print_budget
-from curriculum.deadline import Deadline, clock_text, duration_text
+from curriculum.deadline import Deadline, clock_text
 from curriculum.forecast import forecast
 from curriculum.resume import newest_step
 from curriculum.stages import Stage, dropped_sources
@@ -24,6 +24,7 @@ from curriculum.timekeeper import PARTS, Timekeeper, new_timekeeper
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config, Curriculum
 from hamner.data.corpus import Corpus
+from hamner.runs.durations import duration_text
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import now
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hamner.config.errors import BadInput
-from hamner.config.toml_file import UTF8_MARK, encoding_problem
+from hamner.config.toml_file import utf8_text
 from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_model_option, add_results_option, number, run_command, whole_number
 from hamner.runs.folders import results_folder
@@ -87,11 +87,7 @@ def _piped_message() -> str:
         raise BadInput(
             f"the message cannot be read: {error.strerror}; give one as in `echo Hello | hamner chat`"
         ) from None
-    data = data.removeprefix(UTF8_MARK)
-    problem = encoding_problem(data)
-    if problem:
-        raise BadInput(f"the message on the pipe {problem}: give it in UTF-8")
-    message = data.decode().strip()
+    message = utf8_text(data, "the message on the pipe", "give it in UTF-8").strip()
     if not message:
         raise BadInput("the pipe holds no message: give one, as in `echo Hello | hamner chat`")
     return message

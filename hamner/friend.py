@@ -14,7 +14,6 @@ last, friend/NAME/export/, and an exit code.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import shlex
@@ -26,11 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamner.config.errors import BadInput, Problems, did_you_mean
+from hamner.inference.server_options import missing_packages
 from hamner.runs import cli
 from hamner.runs.cli import Parser, add_config_options, add_results_option, number, run_command
+from hamner.runs.durations import duration_text
 from hamner.runs.folders import absolute, results_folder
 from hamner.runs.friend_commands import command_of, export_command, last_command, state_of, way_on
-from hamner.runs.friend_hours import EXPORT, LEAGUE, STAGES, hours_text, league_hours, step_hours
+from hamner.runs.friend_hours import EXPORT, LEAGUE, STAGES, league_hours, step_hours
 from hamner.runs.friend_record import WINNER, FriendRecord
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ EXAMPLES = (
     "hamner friend --model v2 --hours 24 --plan   # without a league; print the plan alone",
     "hamner friend --config laptop --name small   # the same in miniature, offline",
 )
-PAGE_PACKAGES = ("hamner.serve", "fastapi", "uvicorn")
 
 
 def parser() -> Parser:
@@ -74,7 +74,7 @@ def _command(arguments: Sequence[str]) -> int:
         _check(record, config)
     if record.hours and LEAGUE in record.steps and record.league_hours is None and not record.is_begun(LEAGUE):
         record = replace(record, league_hours=_measured_league(record))
-    missing = [name for name in PAGE_PACKAGES if not importlib.util.find_spec(name)]
+    missing = missing_packages()
     has_page = not (options.no_page or missing)
     _print_plan(record, config, "serve" if has_page else "chat")
     if missing and not options.no_page:
@@ -191,7 +191,9 @@ def _print_plan(record: FriendRecord, config: Config, last: str) -> None:
         screen.print(f"{config.data.path} has no {', '.join(absent)}: the stages leave them out", soft_wrap=True)
     late = record.elapsed() + sum(hours.values()) - (record.hours or 0)
     if hours and record.hours and late > 0.005 * record.hours:
-        screen.print(f"the end is about {hours_text(late)} late: give more --hours, or let it be late", soft_wrap=True)
+        screen.print(
+            f"the end is about {duration_text(3600 * late)} late: give more --hours, or let it be late", soft_wrap=True
+        )
 
 
 def _typed(command: tuple[str, list[str]]) -> str:

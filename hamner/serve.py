@@ -5,7 +5,6 @@ Data in: a run or a folder with a model. Data out: a page to talk on, and an API
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder
+from hamner.inference.server_options import check_options
 from hamner.runs.cli import Parser, add_model_option, add_results_option, run_command, whole_number
 from hamner.runs.folders import results_folder
 
@@ -28,9 +28,6 @@ EXAMPLES = (
     "hamner serve friend --port 9000           # the run `friend`",
     "hamner serve --host 0.0.0.0 --token WORD  # for other machines too, who must know the word",
 )
-PACKAGES = ("fastapi", "uvicorn")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-SHORTEST_TOKEN = 16  # letters
 SECONDS_TO_END = 2  # of replies that are being written when the server is stopped
 
 
@@ -58,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     token = options.token or os.environ.get("HAMNER_TOKEN") or None
-    _check(options.host, token)
+    check_options(options.host, token)
     folder = model_folder(options.run, results_folder(options.results))
     with _listener(options.host, options.port) as listener:  # a port that is taken is said before the model is loaded
         from hamner.inference.server_app import build_app
@@ -72,22 +69,6 @@ def _command(arguments: Sequence[str]) -> int:
         print(f"http://{name}:{port}/  (API: http://{name}:{port}/v1; Ctrl-C ends)", flush=True)
         _run(app, listener)
     return 0
-
-
-def _check(host: str, token: str | None) -> None:
-    """Raise BadInput where packages are missing, or others could ask without a token."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    problems = []
-    if missing:
-        problems.append(f"`hamner serve` needs {' and '.join(missing)}: use `pip install {' '.join(missing)}`")
-    if host not in LOOPBACK and token is None:
-        problems.append(f"--host {host} lets other machines ask: give a --token, or set HAMNER_TOKEN")
-    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-        problems.append("the token has a space or a letter that is not ASCII: use letters, digits, - and _")
-    elif token is not None and len(token) < SHORTEST_TOKEN:
-        problems.append(f"the token has {len(token)} letters and can be guessed: use {SHORTEST_TOKEN} or more")
-    if problems:
-        raise BadInput(problems)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -24,14 +24,12 @@ BYTE_ORDER_MARKS = {
 def read_toml(path: Path) -> dict[str, Any]:
     """The values of a TOML file. Raises BadInput when it cannot be read as one."""
     try:
-        data = path.read_bytes().removeprefix(UTF8_MARK)
+        data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}; give the path of a TOML file") from None
-    problem = encoding_problem(data)
-    if problem:
-        raise BadInput(f"{path} {problem}: save it as plain UTF-8")
+    text = utf8_text(data, str(path), "save it as plain UTF-8")
     try:
-        return parse_toml(data.decode("utf-8"))
+        return parse_toml(text)
     except ValueError as error:
         raise BadInput(f"{path} is not valid TOML: {error}") from None
 
@@ -53,7 +51,16 @@ def is_text(word: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
-def encoding_problem(data: bytes) -> str:
+def utf8_text(data: bytes, what: str, way_out: str) -> str:
+    """The text that bytes are in UTF-8, without a byte order mark. Raises BadInput, about `what`, for other bytes."""
+    data = data.removeprefix(UTF8_MARK)
+    problem = _encoding_problem(data)
+    if problem:
+        raise BadInput(f"{what} {problem}: {way_out}")
+    return data.decode("utf-8")
+
+
+def _encoding_problem(data: bytes) -> str:
     """What keeps bytes from being plain UTF-8 text; empty when nothing does."""
     for mark, encoding in BYTE_ORDER_MARKS.items():
         if data.startswith(mark):

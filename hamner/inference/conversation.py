@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from hamner.config.errors import BadInput
 from hamner.config.special_tokens import Message
+from hamner.inference.chat_context import Context, chat_context
 from hamner.inference.find_model import LoadedModel
 from hamner.inference.generate import LEAST_REPLY, Sampling, stream, too_long
 from hamner.inference.prompt_cache import PromptCache
@@ -16,13 +17,6 @@ from hamner.inference.prompt_cache import PromptCache
 MAX_REPLY = 256  # tokens
 Exchange = tuple[Message, Message]  # of the user and the assistant
 Reply = Generator[str, None, None]  # piece by piece; closed or forgotten before its end it is broken off, and stays so
-
-
-class Prompt(NamedTuple):
-    """What a model reads before it replies."""
-
-    ids: list[int]
-    dropped: int  # the oldest exchanges, for which the context has no room
 
 
 class Conversation:
@@ -52,7 +46,7 @@ class Conversation:
     def system(self, text: str | None) -> None:
         messages: list[Message] = [("system", text)] if text else []
         if messages:
-            self._check_length("the system message", self._encode([*messages, ("user", "")]))
+            self._check_length("the system message", chat_context(self._tokenizer, [*messages, ("user", "")], None).ids)
         self._system = messages
 
     @property
@@ -101,26 +95,22 @@ class Conversation:
         self._required_last()
         return self._stream(message, len(self._exchanges) - 1)
 
-    def prompt(self, message: str, exchanges: int | None = None) -> Prompt:
+    def prompt(self, message: str, exchanges: int | None = None) -> Context:
         """What the model reads to reply to a message: without the oldest exchanges, so that a whole reply has room.
 
         exchanges: how many come before it (None: all). Raises BadInput where the system message and this one alone
         leave no room for the shortest reply.
         """
-        asked = ("user", message)
-        least = self._encode([*self._system, asked])
-        self._check_length("the message", least)
-        earlier = self._exchanges[:exchanges]
-        room, kept = self._longest - MAX_REPLY - len(least), len(earlier)
-        while kept and (length := len(self._tokenizer.encode_chat(earlier[kept - 1])) - 1) <= room:
-            room, kept = room - length, kept - 1
-        turns = [message for exchange in earlier[kept:] for message in exchange]
-        return Prompt(self._encode([*self._system, *turns, asked]), dropped=kept)
+        turns = [turn for exchange in self._exchanges[:exchanges] for turn in exchange]
+        messages = [*self._system, *turns, ("user", message)]
+        context = chat_context(self._tokenizer, messages, self._longest - MAX_REPLY)
+        self._check_length("the message", context.ids)
+        return context
 
     def _stream(self, message: str, place: int) -> Reply:
         """The pieces of a reply to a message that becomes exchange `place`, of which what was there is replaced."""
         prompt = self.prompt(message, place)
-        self.dropped = prompt.dropped
+        self.dropped = prompt.dropped // 2
         return self._pieces(prompt.ids, message, place)
 
     def _pieces(self, ids: list[int], message: str, place: int) -> Reply:
@@ -139,9 +129,6 @@ class Conversation:
         if self.last_message is None:
             raise BadInput("there is no message yet: type one first")
         return self.last_message
-
-    def _encode(self, messages: Sequence[Message]) -> list[int]:
-        return self._tokenizer.encode_chat(messages, reply=True)
 
     def _check_length(self, what: str, ids: list[int]) -> None:
         if len(ids) > self._longest - LEAST_REPLY:

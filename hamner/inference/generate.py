@@ -23,6 +23,7 @@ from hamner.model.transformer import Hamner
 
 COLDEST = 1e-6  # a temperature below it is the arg-max: dividing by it leaves the range of float32
 LEAST_REPLY = 16  # tokens that a prompt must leave of the context
+REPLY_ENDS = (END_OF_TEXT, MESSAGE_START, MESSAGE_END)  # tokens that end what is written
 PENALTIES = (0.1, 10)  # of repetition; far beyond them logits overflow
 
 
@@ -142,7 +143,7 @@ def stream(
                 unread = cache.unread(context[-(longest // 2) :])
             hidden = cache.read(unread)
             token = draw_token(hamner.logits(hidden[-1]).float().cpu(), generated, sampling, generator)
-            if token in (END_OF_TEXT, MESSAGE_START, MESSAGE_END):
+            if token in REPLY_ENDS:
                 return
             unread = [token]
             context.append(token)

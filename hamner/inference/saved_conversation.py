@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hamner.config.errors import BadInput
 from hamner.config.special_tokens import Message
-from hamner.config.toml_file import UTF8_MARK, encoding_problem, is_text
+from hamner.config.toml_file import is_text, utf8_text
 from hamner.data.sources.records import is_blank
 from hamner.data.sources.sft_conversations import parse
 from hamner.runs.files import write_bytes
@@ -71,10 +71,7 @@ def _text(path: Path) -> str:
             raise BadInput(f"{path} {what}: {OWN_FORMAT}")
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path} has {path.stat().st_size:,} bytes, above {LARGEST:,}: {OWN_FORMAT}")
-        data = path.read_bytes().removeprefix(UTF8_MARK)
+        data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}; {OWN_FORMAT}") from None
-    problem = encoding_problem(data)
-    if problem:
-        raise BadInput(f"{path} {problem}: {OWN_FORMAT}")
-    return data.decode()
+    return utf8_text(data, str(path), OWN_FORMAT)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hamner.config.special_tokens import Message
 from hamner.data.tokenizer import Tokenizer
+from hamner.inference.chat_context import chat_context
 from hamner.inference.conversation import MAX_REPLY
 from hamner.inference.generate import LEAST_REPLY, too_long
 from hamner.inference.server_requests import CHAT, TEXT, ApiError, ReplyRequest
@@ -28,7 +28,7 @@ def read_prompt(tokenizer: Tokenizer, request: ReplyRequest, longest: int) -> Pr
         what, ids, dropped = TEXT, tokenizer.encode(request.prompt), 0
     else:
         room = longest - min(request.max_tokens, MAX_REPLY) if request.may_drop else None
-        what, (ids, dropped) = CHAT, _chat(tokenizer, request.prompt, room)
+        what, (ids, dropped) = CHAT, chat_context(tokenizer, request.prompt, room)
     if len(ids) > longest - LEAST_REPLY:
         is_newest = request.is_chat and request.may_drop
         line = too_long("the newest message" if is_newest else "the prompt", len(ids), longest)
@@ -36,21 +36,3 @@ def read_prompt(tokenizer: Tokenizer, request: ReplyRequest, longest: int) -> Pr
             line += ', or send "truncation": "auto", which leaves out the oldest messages'
         raise ApiError(400, line, "context_length_exceeded", param=what)
     return Prompt(ids, min(request.max_tokens, longest - len(ids)), dropped)
-
-
-def _chat(tokenizer: Tokenizer, messages: tuple[Message, ...], room: int | None) -> tuple[list[int], int]:
-    """The ids of messages up to where the reply begins, and how many are left out for them to fit in `room`.
-
-    System messages at the beginning stay, and so does the newest message; what is left begins with one of the user.
-    """
-    first = next(place for place, (role, _) in enumerate(messages) if role != "system")
-    parts = [tokenizer.encode_chat([message])[:-1] for message in messages]  # without the end of the text
-    begin = tokenizer.encode_chat([], reply=True)
-    starts = [place for place in range(first, len(messages)) if messages[place][0] == "user"]
-    kept = first
-    if room is not None:
-        left = room - len(begin) - sum(map(len, parts[:first]))
-        if sum(map(len, parts[first:])) > left:
-            kept = next((place for place in starts if sum(map(len, parts[place:])) <= left), starts[-1])
-    ids = [token for part in (*parts[:first], *parts[kept:], begin) for token in part]
-    return ids, kept - first

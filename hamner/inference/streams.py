@@ -22,16 +22,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END, MESSAGE_START
 from hamner.inference.continuous_batch import Part, last_hidden_states
-from hamner.inference.generate import Sampling, draw_token
+from hamner.inference.generate import REPLY_ENDS, Sampling, draw_token
 from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.kv_cache import KVCache
 from hamner.model.transformer import Hamner
 
 PROMPT_TOKENS = 64  # read in a round: as long as four tokens of one stream (V3: 59 ms); docs/serve.md
 LONGEST_WAIT = 60  # seconds that somebody who is turned away is told to wait at most
-ENDS = (END_OF_TEXT, MESSAGE_START, MESSAGE_END)
 Ending = Literal["stop", "length", "error"]
 
 
@@ -95,7 +93,7 @@ class Stream:
             return self.end("error")
         if self.is_over:  # its reader has left in the meantime
             return
-        if token in ENDS:
+        if token in REPLY_ENDS:
             return self.end("stop")
         self._written.append(token)
         self.unread = [token]

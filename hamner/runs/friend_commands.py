@@ -9,17 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hamner.config.schema import Config
+from hamner.runs.durations import duration_text
 from hamner.runs.folders import results_folder
-from hamner.runs.friend_hours import (
-    CARD,
-    EXPORT,
-    FINETUNING,
-    LEAGUE,
-    STAGES,
-    finetuning_steps,
-    hours_text,
-    shortened_rounds,
-)
+from hamner.runs.friend_hours import CARD, EXPORT, FINETUNING, LEAGUE, STAGES, finetuning_steps, shortened_rounds
 from hamner.runs.friend_record import WINNER, FriendRecord
 
 GGUF = "f16,q8_0"
@@ -73,8 +65,8 @@ def state_of(record: FriendRecord, step: str, hours: float | None) -> tuple[str,
     """Whether a step is done, and its hours: those it took, or those it gets."""
     if step in record.done():
         spent = record.hours_of(step)
-        return "done", "" if spent is None else hours_text(spent)
-    return "begun" if record.is_begun(step) else "to come", "" if hours is None else hours_text(hours)
+        return "done", "" if spent is None else duration_text(3600 * spent)
+    return "begun" if record.is_begun(step) else "to come", "" if hours is None else duration_text(3600 * hours)
 
 
 def _model(record: FriendRecord) -> str:

@@ -53,11 +53,3 @@ def shortened_rounds(lengths: Sequence[float], needed: float, given: float) -> l
 def finetuning_steps(hours: float, tokens_per_second: float, tokens_per_step: int) -> int:
     """Steps of a fine-tuning that fit its hours at the speed at which the base was trained."""
     return max(FEWEST_STEPS, int(USED * 3600 * hours * tokens_per_second / tokens_per_step))
-
-
-def hours_text(hours: float) -> str:
-    """`40 s`, `12 min` or `43.1 h`."""
-    seconds = 3600 * hours
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{hours:,.1f} h"

@@ -10,7 +10,7 @@ import pytest
 from curriculum import forecast
 from curriculum import run as command
 from curriculum.budget import planned_steps
-from curriculum.deadline import Deadline, clock_text, divided, duration_text, find_deadline
+from curriculum.deadline import Deadline, clock_text, divided, find_deadline
 from curriculum.plan import check_deadline, move_deadline
 from curriculum.stage_schedule import StageSchedule
 from curriculum.stages import FLAT, Stage
@@ -110,7 +110,6 @@ def test_the_command_refuses_what_does_not_go_together(words, problem, capsys):
 
 
 def test_texts_and_shares():
-    assert [duration_text(seconds) for seconds in (4.5, 90, 750, 30_000)] == ["4.5 s", "90 s", "12.5 min", "8.3 h"]
     moment = _at("2026-11-30T07:00").timestamp()
     assert [clock_text(moment, seconds) for seconds in (60, 9000)] == ["Mon 07:00:00", "Mon 07:00"]
     assert divided(10, [1, 1, 2]) == [2, 3, 5] and divided(0, [1, 5]) == [1, 1]

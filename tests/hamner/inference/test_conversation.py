@@ -201,8 +201,8 @@ def test_a_message_that_spells_reserved_tokens_stays_text(model_results):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kept_context_gives_the_replies_of_one_that_is_read_anew(kind, monkeypatch):
     """Greedy, so that a difference beyond rounding shows; through an edit, a retry and dropped exchanges."""
-    monkeypatch.setattr("hamner.inference.conversation.MAX_REPLY", 12)
-    hamner = build(small_model(vocab_size=TOKENIZER.vocab_size, max_seq_len=74, **KINDS[kind]), seed=1)
+    monkeypatch.setattr("hamner.inference.conversation.MAX_REPLY", LEAST_REPLY)
+    hamner = build(small_model(vocab_size=TOKENIZER.vocab_size, max_seq_len=62 + LEAST_REPLY, **KINDS[kind]), seed=1)
     hamner.requires_grad_(False).embedding.weight[:3] = 0  # of the marks that end a reply: none is the likeliest
     loaded = LoadedModel(hamner, TOKENIZER, Path())
     kept, dropped = Conversation(loaded, system="the fox", temperature=0.0), []

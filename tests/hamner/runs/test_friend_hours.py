@@ -10,7 +10,6 @@ from hamner.runs.friend_hours import (
     STAGES,
     STEPS,
     finetuning_steps,
-    hours_text,
     shortened_rounds,
     step_hours,
 )
@@ -44,7 +43,3 @@ def test_lengths_follow_the_hours():
     assert shortened_rounds((500, 1000), needed=3, given=12) == [500, 1000]
     assert finetuning_steps(1.0, tokens_per_second=73_000, tokens_per_step=24 * 1024) == 8554
     assert finetuning_steps(0.0, 73_000, 24 * 1024) == 20
-
-
-def test_hours_are_read_at_a_glance():
-    assert [hours_text(hours) for hours in (1 / 360, 0.2, 1.5, 43.1)] == ["10 s", "12 min", "90 min", "43.1 h"]

@@ -1,0 +1,31 @@
+"""Options of the server: who may ask, and what is refused before a model is loaded. Needs neither torch nor FastAPI."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from hamner.config.errors import BadInput
+
+PACKAGES = ("fastapi", "uvicorn")
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")  # names of it
+SHORTEST_TOKEN = 16  # letters
+
+
+def missing_packages() -> list[str]:
+    """The packages of the server that are not installed."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def check_options(host: str, token: str | None) -> None:
+    """Raise BadInput where packages are missing, or others could ask without a token."""
+    missing, problems = missing_packages(), []
+    if missing:
+        problems.append(f"`hamner serve` needs {' and '.join(missing)}: use `pip install {' '.join(missing)}`")
+    if host not in THIS_MACHINE and token is None:
+        problems.append(f"--host {host} lets other machines ask: give a --token, or set HAMNER_TOKEN")
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        problems.append("the token has a space or a letter that is not ASCII: use letters, digits, - and _")
+    elif token is not None and len(token) < SHORTEST_TOKEN:
+        problems.append(f"the token has {len(token)} letters and can be guessed: use {SHORTEST_TOKEN} or more")
+    if problems:
+        raise BadInput(problems)
