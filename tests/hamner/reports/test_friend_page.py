@@ -1,14 +1,11 @@
 """The page of a friend card: whole, self-contained, and safe whatever a model wrote."""
 
-import re
-from html.parser import HTMLParser
-
 import pytest
+from page_reader import Page
 
 from hamner.evaluation.figures import Figure, share
 from hamner.reports.friend_page import COLUMNS, cells, number, page, sections
 
-VOID = {"meta"}
 FIGURES = [
     share("friendly pairs", "is warm, not cold", [1] * 30 + [0] * 2, "pairs", guess=0.5),
     share("friendly pairs", "stays kind", [0] * 30 + [1] * 2, "pairs", guess=0.5),
@@ -28,46 +25,25 @@ def _card(**more):
     }
 
 
-class _Tags(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.open, self.all, self.text = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.all.append((tag, dict(attrs)))
-        if tag not in VOID and tag != "br":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
 @pytest.fixture(scope="module")
 def parsed():
-    tags = _Tags()
-    tags.feed(page(_card()))
-    assert tags.open == []
-    return tags
+    return Page(page(_card()))
 
 
 def test_the_page_holds_every_figure_and_every_text(parsed):
-    text = " ".join(parsed.text)
+    text = parsed.text
     for words in ("is warm, not cold", "93.8%", "2.346", "0.012", "17.0", "a <note>", "belongs: too few", "a & b", "…"):
         assert words in text, words
     assert "<script>alert(1)</script>" in text and "47,000,000" in text
 
 
 def test_nothing_is_loaded_and_nothing_runs(parsed):
-    assert {tag for tag, _ in parsed.all} & {"script", "link", "img", "iframe"} == set()
-    assert not [a for _, attrs in parsed.all for a in attrs if a in ("src", "href") or a.startswith("on")]
-    assert not re.search(r"url\(|@import|https?:", page(_card()))
+    parsed.check_self_contained()
 
 
 def test_what_is_clearly_better_or_worse_than_guessing_is_marked(parsed):
-    assert [attrs["class"] for tag, attrs in parsed.all if tag == "td" and "class" in attrs] == ["good", "bad", "good"]
+    tones = [attrs.get("class") for tag, attrs in parsed.tags if tag == "td"]
+    assert [tone for tone in tones if tone in ("good", "bad")] == ["good", "bad", "good"]
 
 
 def test_a_row_has_a_cell_of_each_column_and_a_dash_for_what_is_not_there():
@@ -84,4 +60,4 @@ def test_sections_are_in_the_order_of_the_figures():
         ("held-out loss", 1),
         ("memorisation", 1),
     ]
-    assert "Left out" not in page(_card(left_out=[])) and "<h2>Replies" not in page(_card(replies=[]))
+    assert "Left out" not in page(_card(left_out=[])) and ">Replies</h2>" not in page(_card(replies=[]))
