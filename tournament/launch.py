@@ -7,7 +7,6 @@ there is never made again, whichever process is killed.
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import signal
 import sys
@@ -22,11 +21,12 @@ from rich.text import Text
 
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
+from hamner.reports.report_files import REPORT, ReportWriter
 from hamner.runs import cli
 from hamner.runs.background import Failed
 from hamner.runs.cluster import check_machine
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, results_folder, resume_command, write_config
+from hamner.runs.folders import open_run, resume_command, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
@@ -34,6 +34,7 @@ from tournament.disk import check_disk
 from tournament.entrants import all_sources, entrants
 from tournament.ledger import has_errors_in_last_round
 from tournament.prepare_in_background import BackgroundPreparation
+from tournament.report_commands import next_command
 
 if TYPE_CHECKING:
     from tournament.league import League
@@ -77,10 +78,12 @@ def run_tournament(
             write_config(folder, config, facts)
         try:
             league, slots, tokenizer_sha256 = _start(config, folder, console, is_new=not resume)
-            if not _run_rounds(league, tokenizer_sha256, retry_errors):
-                return 1
-            if not resume and slots:
+            has_winner = _run_rounds(league, tokenizer_sha256, retry_errors)
+            if has_winner and not resume and slots:
                 league.show_time(time.monotonic() - start, slots)
+            _report(league).finish()
+            if not has_winner:
+                return 1
             return _print_result(console, folder, with_rounds=False)
         except (Interrupted, MachineTrouble, OSError) as error:
             return _stopped(console, folder, error)
@@ -186,15 +189,26 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
 
     try:
         league.open(retry_errors=retry_errors)
+        league.report = _report(league)
         run_until_stopped(lambda: play_rounds(league), league.stop)
     except Interrupted as interrupt:
         _say_stopped(league, interrupt)
         raise
     finally:
         disconnect()
+        if league.report:
+            league.report.close()
     if league.stop:
         raise MachineTrouble(league.stop.trouble)
     return league.close(tokenizer_sha256)
+
+
+def _report(league: League) -> ReportWriter:
+    from tournament.league_report import (
+        write_league_report,  # loads Jinja and pages, for which Ray's start need not wait
+    )
+
+    return ReportWriter(write_league_report, league.folder)
 
 
 def _say_stopped(league: League, interrupt: Interrupted) -> None:
@@ -232,8 +246,10 @@ def _print_result(console: Console, folder: Path, *, with_rounds: bool = True) -
     if has_errors_in_last_round(folder):
         again = f"{resume_command('tournament', folder)} --retry-errors"
         console.print(f"play those again that ended with an error: {again}", soft_wrap=True, highlight=False)
+    if (folder / REPORT).is_file():
+        console.print(f"report: {folder / REPORT}", soft_wrap=True, highlight=False)
     if not is_mix_league:
-        console.print(f"train it: {_next_command(folder)}", soft_wrap=True, highlight=False)
+        console.print(f"train it: {next_command(folder)}", soft_wrap=True, highlight=False)
     return 0
 
 
@@ -247,10 +263,3 @@ def _winner_line(winner: dict[str, Any]) -> str:
             f"; P(best of {winner['best_of']}) {percent(winner['p_best'])}, expected regret {winner['regret']:.4f} nats"
         )
     return f"{line}; {VERDICTS.get(winner.get('verdict') or '', 'the only one left')}"
-
-
-def _next_command(folder: Path) -> str:
-    """The command that trains the winner through the curriculum."""
-    results = folder.parents[1]
-    place = "" if results == results_folder() else f" --results {shlex.quote(str(results))}"
-    return f"curriculum run winner --tournament {folder.name}{place}"

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
+from hamner.reports.report_files import ReportWriter
 from hamner.runs.files import read_json_as, write_json
 from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.stopping import StopRequest
@@ -53,6 +54,7 @@ class League:
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
         self.stop = StopRequest(folder)
+        self.report: ReportWriter | None = None  # of a league that is played
         self.saved: dict[Run, int] = {}  # runs that left at a checkpoint when a stop was requested, with its step
 
     def describe(self) -> str:
@@ -141,6 +143,8 @@ class League:
             document = self._write_standings()
             show_round(self.console, document, len(document["rounds"]) - 1)
             self._prune_checkpoints()
+            if self.report and not self.bracket.is_over():
+                self.report.begin()
 
     def record_rate(self, run: Run, search: dict[str, Any]) -> None:
         """Write the result of a contestant's learning-rate search to the ledger, and print it.

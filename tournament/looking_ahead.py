@@ -226,7 +226,7 @@ def _error(bracket: Bracket, last: int, name: str, reference: str) -> tuple[floa
 
 # -- what is printed
 
-COLUMNS = (
+AHEAD_COLUMNS = (
     Column("contestant", justify="left", may_wrap=True),
     Column("loss then"),
     Column("90 % interval", 2),
@@ -241,23 +241,23 @@ def ahead_table(console: Console, ahead: Mapping[str, Any]) -> list[Table]:
     """The table below that of a round, from its section "ahead": by forecast loss; none where it is empty."""
     if not ahead:
         return []
-    rows = sorted(ahead["contestants"].items(), key=lambda item: _place(item[1]))
+    rows = sorted(ahead["contestants"].items(), key=lambda item: forecast_place(item[1]))
     table = fitted_table(
         console,
-        COLUMNS,
-        [_cells(name, row) for name, row in rows],
-        title=_title(ahead),
-        captions=_captions(ahead),
+        AHEAD_COLUMNS,
+        [ahead_cells(name, row) for name, row in rows],
+        title=ahead_title(ahead),
+        captions=ahead_captions(ahead),
         styles=["dim" if row["could_catch_up"] is not None else "" for _, row in rows],
     )
     return [table]
 
 
-def _place(row: Mapping[str, Any]) -> float:
+def forecast_place(row: Mapping[str, Any]) -> float:
     return float(row["forecast"]["loss"]) if row["forecast"] else math.inf
 
 
-def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
+def ahead_cells(name: str, row: Mapping[str, Any]) -> list[str]:
     forecast, chance = row["forecast"], row["could_catch_up"]
     flops, seconds = row["multiplier_flops"], row["multiplier_seconds"]
     return [
@@ -283,13 +283,13 @@ def _interval(found: Mapping[str, float | None] | None) -> str:
     return f"{low} to {high}"
 
 
-def _title(ahead: Mapping[str, Any]) -> str:
+def ahead_title(ahead: Mapping[str, Any]) -> str:
     tokens = sorted({round(row["horizon_tokens"]) for row in ahead["contestants"].values()})
     span = f"{tokens[0]:,}" + (f" to {tokens[-1]:,}" if len(tokens) > 1 else "")
     return f"looking ahead to {span} tokens ({ahead['horizon']})"
 
 
-def _captions(ahead: Mapping[str, Any]) -> list[tuple[str, str]]:
+def ahead_captions(ahead: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("could catch up", f"could catch up: chance that the loss is then below that of {ahead['rival']}"),
         (

@@ -5,6 +5,7 @@
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
     tournament compare RUN RUN
+    tournament report [RUN]
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -12,6 +13,7 @@ Data in: words of a command line. Data out: exit code; launch.py does the work o
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.runs.cli import Parser, add_run_options, read_config, run_command, whole_number
 
+VERBS = {"compare": "tournament.compare", "report": "tournament.report"}  # first words that are commands of their own
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",
@@ -77,10 +80,8 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] == ["compare"]:
-        from tournament import compare
-
-        return compare.main(words[1:])
+    if words and words[0] in VERBS:
+        return int(importlib.import_module(VERBS[words[0]]).main(words[1:]))
     return run_command(_command, words)
 
 

@@ -47,16 +47,16 @@ def round_report(console: Console, document: Mapping[str, Any], index: int) -> l
     table = fitted_table(
         console,
         COLUMNS,
-        [_cells(row) for row in rows],
-        title=_title(round_row),
-        captions=_captions(round_row),
+        [standing_cells(row) for row in rows],
+        title=round_title(round_row),
+        captions=round_captions(round_row),
         styles=[STYLES.get(row["status"], OTHER_STYLE) for row in rows],
     )
     reasons = [Text(f"  {row['contestant']}: {row['status']}: {row['reason']}") for row in rows if row["reason"]]
     return [table, *reasons, *ahead_table(console, round_row.get("ahead", {}))]
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
+def standing_cells(row: Mapping[str, Any]) -> list[str]:
     """A contestant's cells, one of each column."""
     at_equal = [
         f"{row['rank_at_' + key]} ({row['loss_at_' + key]:.3f})" if row["rank_at_" + key] else "–"
@@ -68,13 +68,13 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         _number(row["heldout_loss"]),
         _number(row["difference"], "+.4f"),
         _number(row["standard_error"]),
-        _verdict(row),
+        verdict_words(row),
         *at_equal,
         f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "",
     ]
 
 
-def _verdict(row: Mapping[str, Any]) -> str:
+def verdict_words(row: Mapping[str, Any]) -> str:
     """Whether a contestant is in, and how sure that is; a contested cut is told as odds."""
     status = {"advanced": "in", "eliminated": "out"}.get(row["status"], row["status"])
     is_told_as_odds = row["verdict"] == "contested" and row["order_probability"] is not None
@@ -82,7 +82,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return status + (f", {how_sure}" if how_sure else "")
 
 
-def _title(round_row: Mapping[str, Any]) -> str:
+def round_title(round_row: Mapping[str, Any]) -> str:
     count, tokens = len(round_row["standings"]), round_row["tokens"]
     budget = {"flops": " on average, equal FLOPs", "seconds": " or equal seconds (not reproducible)"}
     contestants = f"{count} contestant{'s' * (count > 1)}"
@@ -91,7 +91,7 @@ def _title(round_row: Mapping[str, Any]) -> str:
     )
 
 
-def _captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
+def round_captions(round_row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines below the table, each with the heading of the column it explains; an empty one: it is always there."""
     ratios = [row["tokens_per_parameter"] for row in round_row["standings"] if row["tokens_per_parameter"]]
     lines = [
@@ -151,29 +151,40 @@ NOT_AS_JUDGED = "Δ, verdict and P(best) are of the loss at the end of a round; 
 def ending_table(console: Console, document: Mapping[str, Any]) -> Table:
     """How a finished league ended: where each contestant went out, why, and P(best of all)."""
     rows = document["contestants"]
-    rivals = sum(not row["failure"] for row in rows)
     return fitted_table(
         console,
         ENDING_COLUMNS,
-        [_ending_cells(row, document) for row in rows],
-        title=f"the end: which of {rivals} is the best",
-        captions=[
-            ("Δ to cut", "Δ to cut, verdict: as in the table of the round that it went out in"),
-            ("P(best)", f"P(best): that it is the best of all {rivals}, had all been trained to the league's end"),
-            *([] if document["field"] else [("", UNKNOWN)]),
-            *([("", NO_SHADOWS)] if any(played.get("shadows") for played in document["rounds"]) else []),
-            *([("", NOT_AS_JUDGED)] if any(played.get("judge") == "forecast" for played in document["rounds"]) else []),
-            ("regret", "regret: expected loss beyond the best's, nats per token"),
-        ],
+        [ending_cells(row, document) for row in rows],
+        title=f"the end: which of {_rivals(document)} is the best",
+        captions=ending_captions(document),
         styles=[_ending_style(row) for row in rows],
     )
+
+
+def ending_captions(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Lines below the table, as round_captions."""
+    rounds = document["rounds"]
+    of_all = f"P(best): that it is the best of all {_rivals(document)}, had all been trained to the league's end"
+    return [
+        ("Δ to cut", "Δ to cut, verdict: as in the table of the round that it went out in"),
+        ("P(best)", of_all),
+        *([] if document["field"] else [("", UNKNOWN)]),
+        *([("", NO_SHADOWS)] if any(played.get("shadows") for played in rounds) else []),
+        *([("", NOT_AS_JUDGED)] if any(played.get("judge") == "forecast" for played in rounds) else []),
+        ("regret", "regret: expected loss beyond the best's, nats per token"),
+    ]
+
+
+def _rivals(document: Mapping[str, Any]) -> int:
+    """How many did not fail."""
+    return sum(not row["failure"] for row in document["contestants"])
 
 
 def _ending_style(row: Mapping[str, Any]) -> str:
     return OTHER_STYLE if row["failure"] else STYLES["winner" if row["is_winner"] else "eliminated"]
 
 
-def _ending_cells(row: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:
+def ending_cells(row: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:
     round_row = document["rounds"][row["round"] - 1]
     standing = next(other for other in round_row["standings"] if other["contestant"] == row["contestant"])
     is_winner = row["is_winner"]
@@ -181,7 +192,7 @@ def _ending_cells(row: Mapping[str, Any], document: Mapping[str, Any]) -> list[s
         row["contestant"],
         "winner" if is_winner else f"round {row['round']}",
         "" if is_winner else _number(standing["difference"], "+.4f"),
-        (standing["verdict"] or "") if is_winner else _verdict(standing).removeprefix("out, "),
+        (standing["verdict"] or "") if is_winner else verdict_words(standing).removeprefix("out, "),
         "–" if row["p_best"] is None else percent(row["p_best"]),
         _number(row["regret"]),
     ]

@@ -1,8 +1,8 @@
 """Charts (Matplotlib) as SVG inside a page and as PNG for a README: colours by theme, tooltips, text that stays text.
 
-In: a Chart of parts.py. Out: an `<svg>` element whose colours are the page's CSS variables, so that it is light and dark
-with the page, and whose ids no other chart has; or the bytes of a PNG in the light colours. The same chart gives the
-same bytes. Colours are chosen from those below; others stay as they are in both themes.
+In: a Chart of parts.py. Out: an `<svg>` element whose colours are the page's CSS variables, so that it is light and
+dark with the page, and whose ids no other chart has; or the bytes of a PNG in the light colours. The same chart gives
+the same bytes. Colours are chosen from those below; others stay as they are in both themes.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ SETTINGS = {
     "axes.labelcolor": SOFT,
     "axes.edgecolor": LINE,
     "axes.facecolor": "none",
+    "axes.axisbelow": True,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -114,7 +115,7 @@ def png(chart: Chart) -> bytes:
     return data.getvalue()
 
 
-class _settings:  # noqa: N801 - a context, read as a function
+class _settings:
     """Matplotlib's settings for a chart, put back afterwards; its warnings of missing letters are not ours to print."""
 
     def __init__(self, chart: Chart) -> None:
@@ -202,8 +203,9 @@ def end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]], *, gap: float
 
 
 def quantity(value: float) -> str:
-    """A large number as it stands on an axis: 640, 1.2k, 41k, 2.1M, 13B, 7e12."""
-    for size, letter in ((1e12, ""), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value:.0e}".replace("e+", "e") if size == 1e12 else f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
+    """A number as it stands on an axis: 640, 1.2k, 41k, 2.1M, 13B, 1.4T; from 1e15 on as that."""
+    if abs(value) >= 1e15:
+        return f"{value:.1e}".replace("e+", "e").replace(".0e", "e")
+    sizes = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+    size, letter = next((pair for pair in sizes if abs(value) >= pair[0]), (1.0, ""))
+    return f"{value / size:.3g}{letter}"

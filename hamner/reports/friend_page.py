@@ -11,18 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from hamner.reports.html import report_html
-from hamner.reports.parts import (
-    Cell,
-    Conversation,
-    DataTable,
-    Fact,
-    Facts,
-    Items,
-    Paragraph,
-    Report,
-    Section,
-    Tone,
-)
+from hamner.reports.parts import Cell, Conversation, DataTable, Fact, Facts, Items, Paragraph, Report, Section, Tone
 from hamner.runs.tables import Column
 
 COLUMNS = (

@@ -1,7 +1,8 @@
 """HTML pages of reports (Jinja2): self-contained, without scripts, every value escaped.
 
-In: a Report of parts.py, or a template in templates/ and its values. Out: the text of a page that opens from disk, light
-and dark, on a desk, a phone and paper, and that loads nothing. Drawing a chart loads Matplotlib; nothing loads PyTorch.
+In: a Report of parts.py, or a template in templates/ and its values. Out: the text of a page that opens from disk,
+light and dark, on a desk, a phone and paper, and that loads nothing. Drawing a chart loads Matplotlib; nothing loads
+PyTorch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hamner.reports.charts import COLOURS, svg
 from hamner.reports.parts import Chart, Report
@@ -27,14 +28,19 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["svg"] = _svg
+    made.filters |= {"svg": _svg, "breakable": _breakable}
     made.globals["colours"] = COLOURS
     return made
 
 
 def _svg(chart: Chart) -> Markup:
     """A chart's element; svg() has escaped what is not ours in it."""
-    return Markup(svg(chart))  # noqa: S704
+    return Markup(svg(chart))
+
+
+def _breakable(text: str) -> Markup:
+    """A text that may be broken after an underscore, as names of contestants are on a phone."""
+    return Markup(str(escape(text)).replace("_", "_<wbr>"))
 
 
 def render(template: str, **values: Any) -> str:

@@ -5,7 +5,8 @@ In: a Report and the run's folder. Out: these files, each replaced as a whole; t
 
 from __future__ import annotations
 
-import sys
+import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,33 +15,75 @@ from hamner.reports.html import report_html
 from hamner.reports.index import REPORT, SUMMARY, write_index
 from hamner.reports.markdown import picture_name, report_markdown
 from hamner.reports.parts import Chart, Fold, Part, Report, Summary
+from hamner.runs.background import Child, Failed, Send, first_line
 from hamner.runs.files import write_bytes, write_json, write_text
+from hamner.runs.output import print_error
 
 
-def write_report(folder: Path, report: Report, summary: Summary, *, with_pictures: bool = True) -> Path:
-    """Write all files of a run's report; returns the path of the page.
-
-    folder: results/KIND/RUN. with_pictures: the PNGs, too, which report.md shows.
-    """
+def write_report(folder: Path, report: Report, summary: Summary) -> Path:
+    """Write all files of a run's report; returns the path of the page. folder: RESULTS/KIND/RUN."""
     from hamner.reports.charts import png
 
     write_json(folder / SUMMARY, asdict(summary))
     write_text(folder / "report.md", report_markdown(report))
-    if with_pictures:
-        for chart in charts(report):
-            write_bytes(folder / picture_name(chart), png(chart))
+    for chart in charts(report):
+        write_bytes(folder / picture_name(chart), png(chart))
     write_text(folder / REPORT, report_html(report))
     write_index(folder.parents[1])
     return folder / REPORT
 
 
-def attempt_report(write: Callable[[], object]) -> None:
-    """Write a report beside a run that goes on: whatever is wrong with it is one line on stderr."""
-    try:
-        write()
-    except Exception as error:
-        lines = str(error).splitlines() or [""]
-        print(f"the report was not written: {type(error).__name__}: {lines[0]}", file=sys.stderr)
+class ReportWriter:
+    """Writes the reports of a run that goes on, in a process of its own, which yields to all others.
+
+    Whatever is wrong with a report is one line on stderr, and the run goes on.
+    """
+
+    def __init__(self, write: Callable[[Path], object], folder: Path) -> None:
+        """write: what writes the report of a folder; importable, since the process imports it."""
+        self._write, self._folder = write, folder
+        self._child: Child | None = None
+
+    def begin(self) -> None:
+        """Begin to write; a report that is still being written is given up for the newer one."""
+        self.close()
+        try:
+            self._child = Child(_write_in_child, self._write, self._folder)
+        except OSError as error:  # no process to be had
+            _say_failed(str(error))
+
+    def finish(self) -> None:
+        """Write the report of the run's end, here and now."""
+        self.close()
+        try:
+            self._write(self._folder)
+        except Exception as error:
+            _say_failed(f"{type(error).__name__}: {first_line(error)}")
+
+    def close(self) -> None:
+        """End the process, and say what went wrong in it."""
+        if self._child is None:
+            return
+        try:
+            self._child.receive(0)
+        except TimeoutError:
+            pass  # it is not done
+        except Failed as error:
+            _say_failed(str(error))
+        finally:
+            self._child.close()
+            self._child = None
+
+
+def _write_in_child(send: Send, write: Callable[[Path], object], folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.nice(19)
+    write(folder)
+    send(None)
+
+
+def _say_failed(reason: str) -> None:
+    print_error(f"the report was not written: {reason}")
 
 
 def charts(report: Report) -> Iterator[Chart]:

@@ -1,7 +1,10 @@
 """The pages of reports: whole, self-contained, safe whatever a name is, light and dark, the same bytes twice."""
 
 import re
+import shutil
+import time
 import warnings
+from itertools import pairwise
 
 import pytest
 from jinja2 import UndefinedError
@@ -26,7 +29,7 @@ from hamner.reports.parts import (
     Section,
     Summary,
 )
-from hamner.reports.report_files import attempt_report, charts, write_report
+from hamner.reports.report_files import ReportWriter, charts, write_report
 from hamner.runs.files import write_json
 from hamner.runs.tables import Column
 
@@ -98,7 +101,9 @@ def test_words_contrast_4_5_to_1_and_lines_3_to_1(theme, ground):
 
     # names stand beside their lines in the lines' colours
     words = ["ink", "soft", "good", "bad", "warn", *(f"c{place}" for place in range(1, 9))]
-    assert {name: round(contrast(name), 2) for name in words if contrast(name) < (4.5 if ground != "shade" else 4)} == {}
+    assert {
+        name: round(contrast(name), 2) for name in words if contrast(name) < (4.5 if ground != "shade" else 4)
+    } == {}
 
 
 def test_the_same_bytes_twice_and_a_chart_in_under_40_kb(text):
@@ -124,10 +129,12 @@ def test_labels_at_the_ends_of_lines_keep_apart_and_inside():
     axes.set_ylim(0, 1)
     end_labels(axes, [(0.99, f"n{place}", INK) for place in range(10)], gap=0.06)
     places = sorted(text.xy[1] for text in axes.texts)
-    assert places[-1] <= 1 and min(b - a for a, b in zip(places, places[1:], strict=False)) > 0.059
+    assert places[-1] <= 1 and min(b - a for a, b in pairwise(places)) > 0.059
 
 
-@pytest.mark.parametrize(("value", "text"), [(640, "640"), (40960, "41k"), (2.1e6, "2.1M"), (1.3e10, "13B"), (7e12, "7e12")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(640, "640"), (40960, "41k"), (2.1e6, "2.1M"), (1.3e10, "13B"), (7e12, "7T"), (7e15, "7e15")]
+)
 def test_quantities_on_an_axis_are_short(value, text):
     assert quantity(value) == text
 
@@ -135,7 +142,9 @@ def test_quantities_on_an_axis_are_short(value, text):
 def test_markdown_escapes_what_would_be_markup_and_shows_the_pictures():
     text = report_markdown(REPORT)
     outside = re.sub(r"```.*?```", "", text.replace(f"````sh\n{EVIL}\n````", ""), flags=re.S)
-    assert "\\<script\\>" in outside and not re.search(r"(?<!\\)<script", re.sub(r"```sh\n.*?\n```", "", text, flags=re.S))
+    assert "\\<script\\>" in outside and not re.search(
+        r"(?<!\\)<script", re.sub(r"```sh\n.*?\n```", "", text, flags=re.S)
+    )
     assert re.findall(r"report_\w+\.png", text) == ["report_one.png", "report_two.png", "report_three.png"]
     (row,) = [line for line in text.splitlines() if line.endswith("| 1.5000 |") and line.startswith("| **")]
     assert len(re.findall(r"(?<!\\)\|", row)) == 3
@@ -176,7 +185,25 @@ def test_charts_are_found_where_they_stand():
     assert [chart.name for chart in charts(REPORT)] == ["one", "two", "three"]
 
 
-def test_a_report_that_fails_is_one_line_on_stderr(capsys):
-    attempt_report(lambda: 1 / 0)
-    out, err = capsys.readouterr()
-    assert (out, err) == ("", "the report was not written: ZeroDivisionError: division by zero\n")
+def test_a_report_is_written_beside_the_run_and_one_that_fails_is_one_line_on_stderr(tmp_path, capfd):
+    (tmp_path / "a").mkdir()
+    writer = ReportWriter(shutil.rmtree, tmp_path / "a")  # any importable function of a folder
+    writer.begin()
+    deadline = time.monotonic() + 60
+    while (tmp_path / "a").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not (tmp_path / "a").exists()
+    writer.close()
+    writer.finish()  # there is nothing any more
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith("the report was not written: FileNotFoundError: ")
+
+
+def test_a_report_that_takes_for_ever_delays_nothing(tmp_path, capfd):
+    writer = ReportWriter(time.sleep, 600)
+    began = time.monotonic()
+    writer.begin()
+    writer.begin()
+    writer.close()
+    assert time.monotonic() - began < 30 and capfd.readouterr().err == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "br", "path", "use", "rect", "circle", "image"}  # closed by themselves
+VOID = {"meta", "br", "wbr", "path", "use", "rect", "circle", "image"}  # closed by themselves
 
 
 class Page(HTMLParser):
