@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hamner.reports.charts import quantity
+from hamner.reports.charts import quantity, scientific
 from hamner.reports.index import INDEX
 from hamner.reports.parts import (
     Cell,
@@ -152,7 +152,7 @@ class Cost:
         if not self.runs:
             return ""
         runs = f"{self.runs} run{'s' * (self.runs > 1)}"
-        return f"{self.time}; {runs}, {quantity(self.tokens)} tokens, {self.flops:.2e} FLOPs"
+        return f"{self.time}; {runs}, {quantity(self.tokens)} tokens, {scientific(self.flops)} FLOPs"
 
 
 def league_cost(files: LeagueFiles) -> Cost:
@@ -223,7 +223,7 @@ def _cost_fact(cost: Cost) -> Fact:
     if not cost.runs:
         return Fact("What it cost", "not known yet", "no run has come to the end of a round")
     runs = f"{cost.runs} run{'s' * (cost.runs > 1)}"
-    return Fact("What it cost", cost.time, f"{runs}, {cost.tokens:,.0f} tokens, {cost.flops:.2e} FLOPs")
+    return Fact("What it cost", cost.time, f"{runs}, {cost.tokens:,.0f} tokens, {scientific(cost.flops)} FLOPs")
 
 
 def _failed_fact(failed: Sequence[Mapping[str, Any]], count: int) -> Fact:

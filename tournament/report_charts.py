@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hamner.reports.charts import GOOD, INK, PALE, SERIES_COLOURS, SOFT, end_labels, label, quantity
+from hamner.reports.charts import (
+    GOOD,
+    INK,
+    PALE,
+    SERIES_COLOURS,
+    SOFT,
+    SURFACE,
+    end_labels,
+    label,
+    quantity,
+    scientific,
+)
 from hamner.reports.parts import Chart, DataTable
 from hamner.runs.durations import duration_text
 from hamner.runs.tables import Column
@@ -19,6 +30,9 @@ from tournament.learning_curve import Point
 
 EARLY = 0.3  # share of round 1's cost before which a curve only falls, and is not drawn
 ROW_HEIGHT = 0.21  # inches of a row in a chart of rows
+DISTANCE = "Loss less that of the last that stayed in, nats per token. Hollow: out, and not sure to be worse."
+WITH_ERRORS = "Thick: ± the standard error of that; thin: twice as much."
+WITHOUT_ERRORS = "Its error is unknown: no contestant has losses of two seeds."
 NAME = Column("contestant", justify="left", may_wrap=True)
 
 
@@ -81,7 +95,7 @@ def curves_chart(files: LeagueFiles, axis: str = "tokens") -> Chart | None:
     if axis == "tokens" and files.decided:
         notes.append("Dotted: a cut, with the loss of the last that stayed in; bars: ± standard error of the distance.")
     rows = [
-        [name, f"{cost:,.0f}" if axis == "tokens" else f"{cost:.3e}", *map(loss_text, (loss, low, high))]
+        [name, f"{cost:,.0f}" if axis == "tokens" else scientific(cost, 3), *map(loss_text, (loss, low, high))]
         for name, curve in curves.items()
         for cost, loss, low, high in zip(curve.costs, curve.losses, curve.low, curve.high, strict=True)
     ]
@@ -125,7 +139,7 @@ def _draw_curves(figure: Any, tips: Any, files: LeagueFiles, curves: Mapping[str
 
 
 def _cost_text(cost: float, axis: str) -> str:
-    return f"{cost:,.0f} tokens" if axis == "tokens" else f"{cost:.3e} FLOPs"
+    return f"{cost:,.0f} tokens" if axis == "tokens" else f"{scientific(cost, 3)} FLOPs"
 
 
 def _span(files: LeagueFiles, curves: Mapping[str, MeanCurve], axis: str) -> tuple[float, float]:
@@ -143,9 +157,8 @@ def _cost_axis(axes: Any, axis: str) -> None:
 
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0)))
-    scientific = axis == "flops"
-    text = (lambda value, _: f"{value:.0e}".replace("e+", "e")) if scientific else (lambda value, _: quantity(value))
-    axes.xaxis.set_major_formatter(FuncFormatter(text))
+    text = scientific if axis == "flops" else quantity
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
@@ -183,7 +196,7 @@ def distances_chart(files: LeagueFiles, index: int) -> Chart | None:
         f"Round {index + 1}: distance to the cut",
         lambda figure, tips: _draw_distances(figure, tips, standings, index + 1 == len(files.keep)),
         DataTable(columns, rows, f"distance to the cut of round {index + 1}, nats per token"),
-        ["Loss less that of the last that stayed in, nats per token. Thick: ± its standard error; thin: twice that."],
+        [DISTANCE, WITH_ERRORS if any(s["standard_error"] for s in standings) else WITHOUT_ERRORS],
         (4.8, 0.75 + ROW_HEIGHT * len(standings)),
     )
 
@@ -196,7 +209,7 @@ def _draw_distances(figure: Any, tips: Any, standings: Sequence[Mapping[str, Any
         axes.plot([x - 2 * error, x + 2 * error], [y, y], color=colour, linewidth=0.8)
         axes.plot([x - error, x + error], [y, y], color=colour, linewidth=2.6)
         is_sure = is_in or row["verdict"] == "settled"
-        face = colour if is_sure else "none"
+        face = colour if is_sure else SURFACE
         (dot,) = axes.plot([x], [y], "o", markersize=5, markeredgecolor=colour, markerfacecolor=face)
         sure = f", {row['verdict']}" if row["verdict"] else ""
         tips(dot, f"{row['contestant']}: {x:+.4f} ± {loss_text(row['standard_error'])}{sure}")
@@ -251,7 +264,7 @@ def equal_cost_table(row: Mapping[str, Any]) -> DataTable:
         losses["tokens"] = standing["heldout_loss"]
         cells = ["–" if ranks[cost] is None else f"{ranks[cost]} ({loss_text(losses[cost])})" for cost in COSTS]
         rows.append([standing["contestant"], *cells])
-    spent = [f"{row['equal_flops']:.3e} FLOPs"] if row.get("equal_flops") else []
+    spent = [f"{scientific(row['equal_flops'], 3)} FLOPs"] if row.get("equal_flops") else []
     spent += [f"{row['equal_seconds']:.1f} s"] if row.get("equal_seconds") else []
     notes = [f"The most that all have spent: {' and '.join(spent)}."] if spent else []
     first = "at equal tokens" if row["budget"] == "tokens" else "as ranked"

@@ -202,10 +202,16 @@ def end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]], *, gap: float
         )
 
 
+def scientific(value: float, digits: int = 2) -> str:
+    """A number as `2.29e13`, with at most so many digits after the point."""
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+
+
 def quantity(value: float) -> str:
     """A number as it stands on an axis: 640, 1.2k, 41k, 2.1M, 13B, 1.4T; from 1e15 on as that."""
     if abs(value) >= 1e15:
-        return f"{value:.1e}".replace("e+", "e").replace(".0e", "e")
+        return scientific(value, 1)
     sizes = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
     size, letter = next((pair for pair in sizes if abs(value) >= pair[0]), (1.0, ""))
     return f"{value / size:.3g}{letter}"

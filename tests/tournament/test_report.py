@@ -1,4 +1,4 @@
-"""The report of a league: of any state and size it says who won, how sure that is and what it cost, as the JSON has it."""
+"""The report of a league, in any state and of any size: who won, how sure that is, what it cost, as the JSON has it."""
 
 import json
 

@@ -10,7 +10,7 @@ import pytest
 from jinja2 import UndefinedError
 from page_reader import Page
 
-from hamner.reports.charts import COLOURS, INK, SERIES_COLOURS, end_labels, png, quantity, svg
+from hamner.reports.charts import COLOURS, INK, SERIES_COLOURS, end_labels, png, quantity, scientific, svg
 from hamner.reports.html import environment, report_html
 from hamner.reports.index import write_index
 from hamner.reports.markdown import report_markdown
@@ -137,6 +137,11 @@ def test_labels_at_the_ends_of_lines_keep_apart_and_inside():
 )
 def test_quantities_on_an_axis_are_short(value, text):
     assert quantity(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(2.2943e13, "2.29e13"), (5e9, "5e9"), (0, "0e0"), (1.5e-4, "1.5e-4")])
+def test_large_numbers_are_powers_of_ten(value, text):
+    assert scientific(value) == text
 
 
 def test_markdown_escapes_what_would_be_markup_and_shows_the_pictures():
