@@ -25,6 +25,7 @@ from hamner.reports.report_files import REPORT, ReportWriter
 from hamner.runs import cli
 from hamner.runs.background import Failed
 from hamner.runs.cluster import check_machine
+from hamner.runs.energy import card_joules, kwh_since
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import open_run, resume_command, write_config
 from hamner.runs.lock import only_one
@@ -53,7 +54,7 @@ def run_tournament(
 
     retry_errors: of a resume, see League.open.
     """
-    console, start = cli.console(), time.monotonic()
+    console, start, joules = cli.console(), time.monotonic(), card_joules()
     console.print(f"results: {results}", soft_wrap=True)
     problems = Problems()
     if config is not None and not resume:
@@ -80,7 +81,7 @@ def run_tournament(
             league, slots, tokenizer_sha256 = _start(config, folder, console, is_new=not resume)
             has_winner = _run_rounds(league, tokenizer_sha256, retry_errors)
             if has_winner and not resume and slots:
-                league.show_time(time.monotonic() - start, slots)
+                league.show_time(time.monotonic() - start, slots, kwh_since(joules))
             _report(league).finish()
             if not has_winner:
                 return 1

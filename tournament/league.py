@@ -231,14 +231,14 @@ class League:
         again = f"; those that ended with an error play again: {way_on}" if errors else ""
         return f"no winner: every contestant failed. Read the reasons below the table above{again}"
 
-    def show_time(self, wall: float, slots: int) -> None:
-        """Print where the time went, of a league played in one go."""
+    def show_time(self, wall: float, slots: int, kwh: float | None = None) -> None:
+        """Print where the time went, of a league played in one go. kwh: what this machine's cards used meanwhile."""
         rounds = [
             [o.facts["busy_seconds"] for o in round_.outcomes.values() if "busy_seconds" in o.facts]
             for round_ in self.bracket.rounds
         ]
         rounds.append([search.get("busy_seconds", 0.0) for search in self.rates.values()])
-        time = wall_clock_breakdown(wall, rounds, slots)
+        time = wall_clock_breakdown(wall, rounds, slots) | ({} if kwh is None else {"kwh": kwh})
         write_json(self.folder / "timing.json", time)
         self.console.print(
             f"{wall:.0f} s, of which the runs, packed at best on {slots} slots, need {time['best_packing']:.0f} s "

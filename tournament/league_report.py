@@ -138,6 +138,7 @@ class Cost:
     wall: float | None  # seconds, of a league played in one go
     elapsed: float | None  # seconds from its start to its end, pauses included
     busy: float  # seconds of all runs together
+    kwh: float | None  # of the driver's machine's cards, of a league played in one go
 
     @property
     def time(self) -> str:
@@ -151,8 +152,12 @@ class Cost:
     def line(self) -> str:
         if not self.runs:
             return ""
-        runs = f"{self.runs} run{'s' * (self.runs > 1)}"
-        return f"{self.time}; {runs}, {quantity(self.tokens)} tokens, {scientific(self.flops)} FLOPs"
+        return f"{self.time}; {self.spent(quantity(self.tokens))}"
+
+    def spent(self, tokens: str) -> str:
+        """Runs, tokens, FLOPs, and energy where the cards tell."""
+        energy = "" if self.kwh is None else f", {self.kwh:.3g} kWh"
+        return f"{self.runs} run{'s' * (self.runs > 1)}, {tokens} tokens, {scientific(self.flops)} FLOPs{energy}"
 
 
 def league_cost(files: LeagueFiles) -> Cost:
@@ -171,6 +176,7 @@ def league_cost(files: LeagueFiles) -> Cost:
         flops=sum(facts.get("flops") or 0 for facts in spent),
         wall=float(wall) if wall is not None else None,
         elapsed=_elapsed(files.started, files.finished),
+        kwh=files.timing.get("kwh"),
         busy=sum(map(sum, busy_seconds(files).values()))
         + sum(search.get("busy_seconds") or 0.0 for search in files.rates.values()),
     )
@@ -222,8 +228,7 @@ def _sure_fact(files: LeagueFiles) -> Fact | None:
 def _cost_fact(cost: Cost) -> Fact:
     if not cost.runs:
         return Fact("What it cost", "not known yet", "no run has come to the end of a round")
-    runs = f"{cost.runs} run{'s' * (cost.runs > 1)}"
-    return Fact("What it cost", cost.time, f"{runs}, {cost.tokens:,.0f} tokens, {scientific(cost.flops)} FLOPs")
+    return Fact("What it cost", cost.time, cost.spent(f"{cost.tokens:,.0f}"))
 
 
 def _failed_fact(failed: Sequence[Mapping[str, Any]], count: int) -> Fact:

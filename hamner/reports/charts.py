@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from hamner.reports.parts import Chart, Tips
+
 if TYPE_CHECKING:  # Matplotlib takes half a second to load: only what draws does
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from hamner.reports.parts import Chart
 
 # (light, dark); each at least 3 : 1 on the page's paper. style.css has the variables --c1, …
 SERIES = {
@@ -82,18 +82,6 @@ SETTINGS = {
     "savefig.facecolor": "none",
     "figure.facecolor": "none",
 }
-
-
-class Tips:
-    """Tooltips of a chart: tips(artist, text)."""
-
-    def __init__(self) -> None:
-        self.texts: dict[str, str] = {}  # id of the artist in the SVG -> text
-
-    def __call__(self, artist: Any, text: str) -> None:
-        name = f"tip{len(self.texts) + 1}"
-        artist.set_gid(name)
-        self.texts[name] = text
 
 
 def svg(chart: Chart) -> str:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from hamner.runs.tables import Column
-
-if TYPE_CHECKING:
-    from hamner.reports.charts import Tips
 
 Tone = Literal["", "good", "bad", "warn", "soft", "in", "out", "failed", "winner", "waiting"]
 
@@ -42,6 +39,18 @@ class DataTable:
     def cells(self) -> list[list[Cell]]:
         """The rows, each cell with its tone and note."""
         return [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in self.rows]
+
+
+class Tips:
+    """Tooltips of a chart: tips(artist, text)."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}  # id of the artist in the SVG -> text
+
+    def __call__(self, artist: Any, text: str) -> None:
+        name = f"tip{len(self.texts) + 1}"
+        artist.set_gid(name)
+        self.texts[name] = text
 
 
 @dataclass(frozen=True)

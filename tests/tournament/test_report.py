@@ -1,12 +1,14 @@
 """The report of a league, in any state and of any size: who won, how sure that is, what it cost, as the JSON has it."""
 
 import json
+import time
 
 import pytest
 from page_reader import Page
 from played import MANY, league_of, play, rename
 
 from hamner.reports.html import report_html
+from hamner.reports.report_files import ReportWriter
 from tournament import league_report
 from tournament.league_files import read_league_files
 from tournament.league_report import league_cost, write_league_report
@@ -112,6 +114,33 @@ def test_the_cost_is_the_sum_of_the_runs_and_their_probes(finished):
     busy = [row["facts"]["busy_seconds"] for round_ in ledger["rounds"] for row in round_["outcomes"]]
     assert cost.busy == pytest.approx(sum(busy) + 10 * 2.0)
     assert cost.wall is None and cost.elapsed >= 0
+
+
+def test_energy_is_told_where_the_cards_told_it(tmp_path):
+    folder = tmp_path / "tournament" / "card"
+    assert play(league_of(folder, "seeds=1", "keep=[1]", "steps=[9]", names=MANY[:2])).close("")
+    assert "kWh" not in _page(folder).text
+    (folder / "timing.json").write_text('{"wall": 7300.0, "kwh": 0.41234}')
+    cost = league_cost(read_league_files(folder))
+    assert (cost.time, cost.kwh) == ("2.0 h", 0.41234) and cost.line.endswith(", 0.412 kWh")
+
+
+def test_a_round_that_is_decided_has_its_report_written_beside_the_league(tmp_path):
+    folder = tmp_path / "tournament" / "going"
+    league = league_of(folder, "seeds=1", "keep=[2,1]", "steps=[9,9]", names=MANY[:3])
+    league.report = ReportWriter(write_league_report, folder)
+    play(league, reports=2)
+    assert not (folder / "report.html").exists()
+    play(league, reports=1)
+    deadline = time.monotonic() + 300  # its process yields to all others
+    while not (folder.parents[1] / "index.html").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    league.report.close()
+    assert "Round 2 of 2 is not decided" in (folder / "report.html").read_text(encoding="utf-8")
+    play(league)
+    assert league.close("")
+    league.report.finish()
+    assert "c00 won; " in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_written_twice_it_has_the_same_bytes(finished):

@@ -50,6 +50,13 @@ def test_ten_contestants_one_winner(league):
     assert winner["verdict"] == standings["winner_verdict"] == last["verdict"]
 
 
+def test_a_league_writes_its_report_by_itself(league):
+    page, winner = (league / "report.html").read_text(encoding="utf-8"), _read(league / "winner.json")
+    assert f"{winner['contestant']} won; " in page and f"{winner['heldout_loss']:.4f} nats/token held out" in page
+    assert "tournament/" in (league.parents[1] / "index.html").read_text(encoding="utf-8")
+    assert len(list(league.glob("report_*.png"))) > 5 and len(page) < 1_000_000
+
+
 def test_every_number_of_a_row_belongs_to_the_others(league):
     """Against each other and against what the run itself wrote."""
     text = _read(league / "data" / "manifest.json")["sources"]["fineweb_edu"]
