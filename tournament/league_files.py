@@ -1,7 +1,7 @@
 """A league read from its files, whole or not: running, killed, of an older version, with a file that is broken.
 
-In: RUN/config.json and whatever else is there: bracket.json, standings.json, winner.json, timing.json, resume.jsonl,
-metrics.csv of runs. Out: LeagueFiles, in which what is missing is empty, and `problems` says what could not be read.
+In: RUN/config.json and whatever else is there: bracket.json, standings.json, winner.json, timing.json, mixes.json,
+resume.jsonl, metrics.csv of runs. Out: LeagueFiles, in which what is missing is empty, and `problems` says what could not be read.
 Without PyTorch and Ray. Nothing is decided or computed anew: the numbers are those of the files.
 """
 
@@ -42,6 +42,7 @@ class LeagueFiles:
     standings: Mapping[str, Any] = field(default_factory=dict)
     winner: Mapping[str, Any] = field(default_factory=dict)
     timing: Mapping[str, Any] = field(default_factory=dict)
+    mixes: Mapping[str, Any] = field(default_factory=dict)  # of a league of mixes
     rounds: list[Round] = field(default_factory=list)  # of the ledger
     seeds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # contestant -> seed index -> first round
     rates: Mapping[str, Any] = field(default_factory=dict)  # contestant -> its learning-rate search
@@ -200,6 +201,7 @@ def read_league_files(folder: Path) -> LeagueFiles:
         standings=read("standings.json", dict, {}),
         winner=read("winner.json", dict, {}),
         timing=read("timing.json", dict, {}),
+        mixes=read("mixes.json", dict, {}),
         rounds=rounds,
         seeds=seeds,
         rates=rates,

@@ -138,6 +138,14 @@ def show_mixes(console: Console, folder: Path) -> bool:
 
 def mixes_table(console: Console, document: Mapping[str, Any]) -> Table:
     """One row a mix, best first, then the proposed one."""
+    columns, cells, title, captions = mixes_columns(document)
+    count = len(document["mixes"])
+    styles = ["dim"] * count + ["bold green"] * (len(cells) - count)
+    return fitted_table(console, columns, cells, title=title, captions=captions, styles=styles)
+
+
+def mixes_columns(document: Mapping[str, Any]) -> tuple[list[Column], list[list[str]], str, list[tuple[str, str]]]:
+    """What that table shows: columns, cells, title, captions."""
     rows = document["mixes"]
     sources = list(dict.fromkeys(name for row in rows for name in row["mix"]))
     cells = [
@@ -153,12 +161,12 @@ def mixes_table(console: Console, document: Mapping[str, Any]) -> Table:
     if proposal:
         shares = [f"{100 * proposal['mix'].get(name, 0.0):.1f}" for name in sources]
         cells.append(["proposed", *shares, "", f"{proposal['loss']:.4f} ± {proposal['interval']:.4f}"])
-    columns = (
+    columns = [
         Column("mix", justify="left", may_wrap=True),
         *(Column(f"{name} %", place) for place, name in enumerate(sources, start=2)),
         Column("loss"),
         Column("predicted", 1),
-    )
+    ]
     captions = [
         (
             "predicted",
@@ -174,11 +182,4 @@ def mixes_table(console: Console, document: Mapping[str, Any]) -> Table:
         )
     goal = ", ".join(f"{name} {share:.0%}" for name, share in document["target"].items())
     title = f"mixes: {document['tokens']:,} tokens each, held-out loss of the target {goal}"
-    return fitted_table(
-        console,
-        columns,
-        cells,
-        title=title,
-        captions=captions,
-        styles=["dim"] * len(rows) + ["bold green"] * bool(proposal),
-    )
+    return columns, cells, title, captions

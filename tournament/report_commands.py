@@ -21,6 +21,11 @@ def next_command(folder: Path) -> str:
 
 def way_on(files: LeagueFiles) -> tuple[str, str]:
     """The next command of a league, and what it does."""
+    if files.mixes.get("law"):
+        from tournament.mix_report import PROPOSAL  # loads NumPy
+
+        command = f"curriculum run v3 --curriculum {shlex.quote(str(_near(files.folder / PROPOSAL)))}"
+        return command, "How to go on: train the proposed mix, here with v3"
     if files.winner:
         return next_command(files.folder), "How to go on: train the winner"
     if files.is_over:
@@ -32,9 +37,7 @@ def way_on(files: LeagueFiles) -> tuple[str, str]:
 def league_commands(files: LeagueFiles) -> list[tuple[str, str]]:
     """Commands to repeat a league, to read it again and to set it beside another, each with what it does."""
     folder, place = files.folder, _place(files.folder)
-    config = folder / "config.json"
-    if config.is_relative_to(home_folder()):
-        config = config.relative_to(home_folder())
+    config = _near(folder / "config.json")
     lines = [
         (
             f"tournament --config {shlex.quote(str(config))} --name {folder.name}-again{place}",
@@ -48,6 +51,11 @@ def league_commands(files: LeagueFiles) -> list[tuple[str, str]]:
         again = f"{resume_command('tournament', folder)} {RETRY}"
         lines.append((again, "Let runs of the last round that ended with an error play again"))
     return lines
+
+
+def _near(path: Path) -> Path:
+    """A path as it is typed in the project's folder, where it lies inside."""
+    return path.relative_to(home_folder()) if path.is_relative_to(home_folder()) else path
 
 
 def _place(folder: Path) -> str:

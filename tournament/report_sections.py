@@ -92,6 +92,18 @@ def equal_cost(files: LeagueFiles) -> list[Part]:
     return [equal_cost_chart(files, index) or equal_cost_table(row) for index, row in enumerate(files.decided)]
 
 
+def mixes(files: LeagueFiles) -> list[Part]:
+    """The mixes of a league of mixes, and the proposed one."""
+    if not files.mixes:
+        return []
+    from tournament.mix_report import mixes_columns  # loads NumPy's fits
+
+    columns, cells, title, captions = mixes_columns(files.mixes)
+    count = len(files.mixes["mixes"])
+    rows = [_toned(row, "winner" if place == count else "") for place, row in enumerate(cells)]
+    return [DataTable(columns, rows, title, [line for _, line in captions])]
+
+
 def learning_rates(files: LeagueFiles) -> list[Part]:
     """The trials of the searches and what they chose."""
     chart = rates_chart(files)
@@ -240,6 +252,7 @@ def commands(files: LeagueFiles) -> list[Part]:
 SECTIONS: Sequence[tuple[str, Callable[[LeagueFiles], Sequence[Part]]]] = (
     ("Learning curves", learning_curves),
     ("Standings", standings),
+    ("Mixes", mixes),
     ("At equal cost", equal_cost),
     ("Learning rates", learning_rates),
     ("Memory", memory),

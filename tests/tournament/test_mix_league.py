@@ -10,9 +10,13 @@ from curriculum.curricula import read_curriculum
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.prepare_data import main as prepare_data
+from hamner.reports.markdown import report_markdown
+from hamner.runs.folders import write_config
 from tournament.bracket import Outcome, Run
 from tournament.entrants import all_sources, entrants, is_mix_league, read_league
 from tournament.league import League
+from tournament.league_files import read_league_files
+from tournament.league_report import league_report
 from tournament.mix_league import mix_settings, read_shares, source_amounts
 from tournament.mix_report import MIXES, PROPOSAL, show_mixes
 from tournament.run import main
@@ -160,6 +164,16 @@ def test_a_mix_that_failed_is_no_part_of_the_fit(tmp_path):
     document, _ = _played(tmp_path, failing=["mix03"])
     assert len(document["mixes"]) == 10 and "mix03" not in {row["contestant"] for row in document["mixes"]}
     assert document["law"]["degrees_of_freedom"] == 4
+
+
+def test_the_report_shows_the_mixes_and_how_the_proposed_one_is_trained(tmp_path):
+    folder = tmp_path / "tournament" / "mixes"
+    document, _ = _played(folder)
+    write_config(folder, _config(count=11), {"kind": "tournament"})
+    text = report_markdown(league_report(read_league_files(folder))[0])
+    (row,) = [line for line in text.splitlines() if line.startswith("| **proposed** |")]
+    assert f"{document['proposal']['loss']:.4f} ± " in row
+    assert f"curriculum run v3 --curriculum {folder / PROPOSAL}" in text
 
 
 def test_without_enough_mixes_nothing_is_proposed(tmp_path):
