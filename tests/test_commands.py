@@ -40,6 +40,7 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
         ["v3", "--config", "smoke", "--data", NOWHERE],
     ),
     "curriculum.compare": (["nobody", "--results", NOWHERE],),
+    "curriculum.status": (["nobody", "--results", NOWHERE],),
     "curriculum.prepare_data": (["--data", NOWHERE],),
     "hamner.friend": (
         ["--config", "smoke", "--model", "v99"],

@@ -64,15 +64,18 @@ def _is_this_machine(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname())
 
 
-def ray_settings(threads_per_process: int) -> dict[str, Any]:
-    """Arguments for ray.init: the cluster that RAY_ADDRESS names, else one on this machine alone."""
+def ray_settings(threads_per_process: int, *, is_verbose: bool = False) -> dict[str, Any]:
+    """Arguments for ray.init: the cluster that RAY_ADDRESS names, else one on this machine alone.
+
+    is_verbose: whether Ray logs more than errors, and shows what its processes print.
+    """
     address = ray_address()
     if address == "auto":
         os.environ.pop("RAY_ADDRESS", None)  # Ray would read the http:// address there
     settings: dict[str, Any] = {
         "address": address,
-        "log_to_driver": False,
-        "logging_level": "ERROR",
+        "log_to_driver": is_verbose,
+        "logging_level": "INFO" if is_verbose else "ERROR",
         "runtime_env": {"env_vars": worker_environment(threads_per_process)},
     }
     if address == "local":
