@@ -89,9 +89,9 @@ def _command(arguments: Sequence[str]) -> int:
 
     record.folder.mkdir(parents=True, exist_ok=True)
     message = f"another process is working on {record.folder}: wait for it to end"
-    with only_one(record.folder / ".driver.lock", message, wait_seconds=2):
-        with Notifier(options.notify, f"friend {record.name}") as notifier:
-            code = _run_steps(record, config, notifier)
+    lock = only_one(record.folder / ".driver.lock", message, wait_seconds=2)
+    with lock, Notifier(options.notify, f"friend {record.name}") as notifier:
+        code = _run_steps(record, config, notifier)
     if code == 0:
         _open_page(record, is_served=has_page)
     return code

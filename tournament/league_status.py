@@ -35,6 +35,7 @@ COLUMNS = (
     Column("tokens/s", 2),
     Column("GiB", 3),
     Column("left", 5),
+    Column("its curve", 6, justify="left"),
     Column("state", justify="left"),
 )
 FAILURES = {"oom": "out of memory", "diverged": "diverged", "error": "error"}
@@ -239,6 +240,7 @@ class LeagueReader:
             f"{sum(speeds) / len(speeds):,.0f}" if speeds else "",
             f"{max(peaks):.2f}" if peaks else "",
             duration_text(left) if left else "",
+            tuple(loss for known in line.facts[:1] for loss in known.losses.values()),
             line.state,
         )
         return Row(cells, STYLES.get(line.kind, "yellow" if line.kind == "broken" else FAILED))

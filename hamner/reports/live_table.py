@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rich.text import Text
 
@@ -21,9 +22,9 @@ SHORT_BAR, LONG_BAR = 10, 24  # characters
 LAST_COLUMN = 20  # characters of it that count for what else fits: it may be cut
 ANY_HEIGHT = 10_000  # of what is no screen
 QUIET = 120.0  # seconds without a write after which that is said of a run that works
-FULL, HALF, EMPTY = "━", "╸", "─"  # of bars
+FULL, HALF, EMPTY = "█", "▌", "·"  # of bars
 HEIGHTS = "▁▂▃▄▅▆▇█"  # of sparklines
-ASCII = str.maketrans({FULL: "=", HALF: "-", EMPTY: "."} | dict(zip(HEIGHTS, "__..--=#", strict=True)))
+ASCII = str.maketrans({HALF: "=", EMPTY: "."} | dict(zip(HEIGHTS, "__..--=#", strict=True)))  # the last one is FULL
 STATE_STYLES = {"running": "cyan", "finished": "green", "stopped": "yellow", "died": "bold red"}
 
 # text; a share from 0 to 1, drawn as a bar; or the values of a curve, drawn as a sparkline
@@ -147,7 +148,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
         return ""
     count = min(width, len(values))
     edges = [round(len(values) * number / count) for number in range(count + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     low, high = min(means), max(means)
     steps = len(HEIGHTS) - 1
     return "".join(HEIGHTS[round(steps * (mean - low) / (high - low)) if high > low else 0] for mean in means)

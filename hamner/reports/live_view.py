@@ -1,4 +1,4 @@
-"""Live view of a run (progress display): its table redrawn in place at a terminal, by a thread; else a line now and then.
+"""Live view of a run (progress display): its table redrawn in place, by a thread; off a terminal a line now and then.
 
 Data in: a console, a function that reads a RunStatus. Data out: what the terminal shows. It never slows or stops what
 it shows: an error in it is one line on stderr, and the view is over.

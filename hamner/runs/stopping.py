@@ -132,7 +132,8 @@ def run_until_stopped(work: Callable[[], T], stop: StopRequest, seconds: float =
     """Do `work` in a thread; return what it returns, raise what it raises.
 
     Raises Interrupted after a signal: the stop has then been requested, and `work` has had `seconds` to end; a second
-    signal does not wait for it. A stop that is requested for another reason leaves it as long: None where it has not ended by then.
+    signal does not wait for it. A stop that is requested for another reason leaves it as long: None where it has not
+    ended by then.
     """
     # an Event: Thread.join() that a signal interrupts takes the thread for ended (Python 3.11)
     results, errors, is_over = list[T](), list[Exception](), threading.Event()

@@ -1,4 +1,4 @@
-"""Where a league stands, read from its files alone: who runs, who waits, what failed, what is left, whether it lives."""
+"""Where a league stands, read from its files alone: who runs, waits or has failed, what is left, whether it lives."""
 
 import json
 import subprocess
@@ -190,7 +190,7 @@ def test_forty_runs_of_ten_contestants_are_ten_rows(tmp_path):
 def test_a_broken_ledger_is_said_in_a_line(tmp_path):
     league = second_round(tmp_path / "tournament" / "mine")
     (league.folder / "bracket.json").write_text("{}")
-    with pytest.raises(BadInput, match="bracket.json is broken"):
+    with pytest.raises(BadInput, match=r"bracket\.json is broken"):
         LeagueReader(league.folder).status()
 
 

@@ -21,7 +21,7 @@ def _status(state="running", quiet=1.0, rows=0, focus=0):
 
 
 @pytest.mark.parametrize(
-    ("share", "bar"), [(0, "────"), (0.5, "━━──"), (0.6, "━━╸─"), (1, "━━━━"), (7, "━━━━"), (-1, "────")]
+    ("share", "bar"), [(0, "····"), (0.5, "██··"), (0.6, "██▌·"), (1, "████"), (7, "████"), (-1, "····")]
 )
 def test_a_bar_is_as_full_as_its_share(share, bar):
     assert bar_text(share, 4) == bar
