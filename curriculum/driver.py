@@ -7,6 +7,7 @@ leave stands in hamner/runs/stopping.py.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def log_shown(console: Console, folder: Path, tell: Tell = lambda line: None) ->
         log.print_new()
         ends.tell_new()
 
-    with shown(console, CurriculumReader(folder).status, follow):
+    reader = functools.cache(lambda: CurriculumReader(folder))  # opened where an error is no matter for the run
+    with shown(console, lambda: reader().status(), follow):
         yield
 
 

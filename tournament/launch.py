@@ -7,6 +7,7 @@ there is never made again, whichever process is killed.
 
 from __future__ import annotations
 
+import functools
 import shutil
 import signal
 import sys
@@ -227,7 +228,8 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
     try:
         league.open(retry_errors=retry_errors)
         league.is_drawn = can_redraw(league.console)
-        with shown(league.console, LeagueReader(league.folder).status):
+        reader = functools.cache(lambda: LeagueReader(league.folder))  # opened where an error is no matter for the run
+        with shown(league.console, lambda: reader().status()):
             run_until_stopped(lambda: play_rounds(league), league.stop)
     except Interrupted as interrupt:
         _say_stopped(league, interrupt)

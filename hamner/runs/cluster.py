@@ -6,6 +6,7 @@ Ray itself is an argument here: this room is imported where Ray is not wanted.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -21,7 +22,7 @@ from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
 from hamner.runs.background import first_line
 from hamner.runs.cores import available_cores
-from hamner.runs.ray_session import check_answers, leave, own_signals, provide_token, temporary_folder
+from hamner.runs.ray_session import check_answers, leave, own_signals, provide_token, temporary_folder, without_noise
 
 CARD_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
 
@@ -94,7 +95,7 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
     else:
         _check_answers(ray, settings["address"])
     try:
-        with own_signals(ray):
+        with own_signals(ray), contextlib.nullcontext() if settings.get("log_to_driver") else without_noise():
             ray.init(**settings)
     except ConnectionError as error:
         raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None
