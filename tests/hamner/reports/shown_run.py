@@ -10,6 +10,7 @@ from hamner.runs.output import open_streams
 from hamner.runs.tables import Column, console
 
 COUNT = 10
+ABOVE = 5  # lines before
 
 
 def status(number: int) -> RunStatus:
@@ -50,6 +51,8 @@ def main() -> None:
         return status(number)
 
     screen = console()
+    for number in range(ABOVE):
+        screen.print(f"before {number}")
     with live_view.shown(screen, read):
         time.sleep(seconds / 2)
         screen.print("a line above")

@@ -15,6 +15,7 @@ from tests.hamner.pseudo_terminal import Terminal
 REPO = Path(__file__).resolve().parents[3]
 SHOWN = "tests.hamner.reports.shown_run"
 TITLE = "tournament mine: round 1 of 3"
+BEFORE = [f"before {number}" for number in range(5)]
 COLOURS = re.compile(r"\x1b\[(?:\d+;)*3[0-7]m")
 
 
@@ -65,7 +66,7 @@ def test_a_pipe_gets_a_line_now_and_then(environment):
     lines = done.stdout.splitlines()
     assert done.stderr == "" and lines[-1] == "the end" and "a line above" in lines
     told = [line for line in lines if line.startswith("  draw ")]
-    assert 2 <= len(told) <= 5 and set(lines) == {*told, "a line above", "another line above", "the end"}
+    assert 2 <= len(told) <= 5 and set(lines) == {*BEFORE, *told, "a line above", "another line above", "the end"}
 
 
 def test_what_breaks_in_it_is_one_line_and_the_run_goes_on():
@@ -84,10 +85,9 @@ def test_a_resize_leaves_no_broken_line(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(REPO), "LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
 
     def screen():
-        captured = subprocess.run(
-            [*tmux, "capture-pane", "-p"], env=environment, capture_output=True, text=True, check=True
-        )
-        return [line for line in captured.stdout.split("\n") if line.strip()]
+        command = [*tmux, "capture-pane", "-p", "-S", "-"]  # with what has been scrolled away
+        captured = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        return [line for line in captured.split("\n") if line.strip()]
 
     def settle(width):
         end = time.monotonic() + 30
@@ -106,6 +106,7 @@ def test_a_resize_leaves_no_broken_line(tmp_path):
             subprocess.run([*tmux, "resize-window", "-x", str(width), "-y", "40"], env=environment, check=True)
             lines = settle(width)
             assert sum(TITLE in line for line in lines) == 1, lines
+            assert [line for line in lines if line.startswith("before")] == BEFORE, lines
             assert [line[:12] for line in lines if line.startswith("contestant")] == [
                 "contestant  ",
                 *(f"contestant{number:02}" for number in range(10)),
