@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ COLUMNS = (
 )
 PROGRESS = ".progress"  # as run_logger.py names it, which loads more than a look at it needs
 SPEEDS = ("tokens_per_second", "tokens_per_sec")  # columns of metrics.csv, now and before
+MOST_ROWS = 4096  # of metrics.csv that are remembered
 TAIL = 4096  # bytes of run.log in which its last line is looked for
 WIDTHS = 2  # standard errors of an interval, to either side
 
@@ -57,7 +59,8 @@ class CurriculumReader:
 
         self._config, self._stages, self._deadline, self._who = read_json_as(where, build)
         self._rule = self._config.curriculum.plateau
-        self._rows = NewRows(folder / "metrics.csv")
+        self._file = NewRows(folder / "metrics.csv")
+        self._rows = deque[Mapping[str, str]](maxlen=MOST_ROWS)
 
     def status(self) -> RunStatus:
         """How the run stands now."""
@@ -66,7 +69,10 @@ class CurriculumReader:
             self._folder, [*files, self._folder / "metrics.csv"], is_finished=(self._folder / "final").is_dir()
         )
         records, progress = self._records(), self._progress()
-        self._rows.look()
+        rows, is_new = self._file.look()
+        if is_new:
+            self._rows.clear()
+        self._rows.extend(rows)
         index = self._stage_index(records, progress)
         now = self._now(index, pulse)
         time_left = self._time_left(progress)
@@ -117,9 +123,9 @@ class CurriculumReader:
         noted = int(progress.get("stage") or 0)
         return noted - 1 if noted > over else over
 
-    def _rows_of(self, index: int) -> list[dict[str, str]]:
+    def _rows_of(self, index: int) -> list[Mapping[str, str]]:
         """Rows of metrics.csv of a stage, of those that are remembered."""
-        return [row for row in self._rows.rows if row.get("phase") == self._stages[index].name]
+        return [row for row in self._rows if row.get("phase") == self._stages[index].name]
 
     # -- what is said
 

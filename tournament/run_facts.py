@@ -7,8 +7,9 @@ league_status.py. No torch, no Ray; what is not there, or half written, is not k
 from __future__ import annotations
 
 import statistics
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,13 @@ class RunFacts:
     fallbacks: Sequence[Mapping[str, Any]]  # {"fallback", "peak_gib"} of each time memory ran out
 
 
-@dataclass
 class RunReader:
     """Reads one run's folder again and again, only what is new of it."""
 
-    folder: Path
-    _rows: NewRows = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._rows = NewRows(self.folder / METRICS)
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._rows = folder, NewRows(folder / METRICS)
+        self._newest = deque[Mapping[str, str]](maxlen=SPEED_ROWS)
+        self._losses: dict[int, float] = {}
 
     def files(self) -> Iterator[Path]:
         """Files whose writing says that the run works."""
@@ -56,24 +55,30 @@ class RunReader:
 
     def facts(self) -> RunFacts:
         """How the run stands now."""
-        rows = self._rows.look()
+        self._read_rows()
         at_work = (self.folder / AT_WORK).exists()
-        searching = at_work and any(self.folder.glob("probe*"))
-        last_step = int(number(rows[-1], "step") or 0) if rows else 0
-        speeds = [speed for row in list(rows)[-SPEED_ROWS:] if (speed := number(row, "tokens_per_second"))]
+        last = self._newest[-1] if self._newest else {}
+        speeds = [speed for row in self._newest if (speed := number(row, "tokens_per_second"))]
         return RunFacts(
-            step=step_reached(self.folder) or last_step,
-            losses={
-                int(step): loss
-                for row in rows
-                if (step := number(row, "step")) is not None and (loss := _loss(row)) is not None
-            },
+            step=step_reached(self.folder) or int(number(last, "step") or 0),
+            losses=self._losses,
             tokens_per_second=statistics.mean(speeds) if speeds else None,
-            peak_gib=number(rows[-1], "peak_gib") if rows else None,
+            peak_gib=number(last, "peak_gib"),
             is_at_work=at_work,
-            is_searching=searching,
+            is_searching=at_work and any(self.folder.glob("probe*")),
             fallbacks=self._fallbacks(),
         )
+
+    def _read_rows(self) -> None:
+        rows, is_new = self._rows.look()
+        if is_new:
+            self._newest.clear()
+            self._losses.clear()
+        for row in rows:
+            step, loss = number(row, "step"), _loss(row)
+            if step is not None and loss is not None:
+                self._losses[int(step)] = loss
+        self._newest.extend(rows)
 
     def _fallbacks(self) -> Sequence[Mapping[str, Any]]:
         if not (self.folder / FILE_NAME).is_file():

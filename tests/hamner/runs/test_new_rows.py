@@ -5,37 +5,43 @@ from hamner.runs.new_rows import MOST_BYTES, NewRows, number
 from hamner.runs.resume_log import StepFile, step_reached
 
 
+def _steps(look):
+    rows, is_new = look
+    return [number(row, "step") for row in rows], is_new
+
+
 def test_each_look_reads_what_is_new_and_never_half_a_row(tmp_path):
-    rows = NewRows(tmp_path / "metrics.csv")
-    assert list(rows.look()) == []
+    path = tmp_path / "metrics.csv"
+    rows = NewRows(path)
+    assert rows.look() == ([], True)
     metrics = Metrics(tmp_path, ("step", "loss"))
     metrics.row({"step": 1, "loss": 0.5})
-    assert [number(row, "loss") for row in rows.look()] == [0.5]
-    with (tmp_path / "metrics.csv").open("a") as file:
+    assert rows.look() == ([{"step": "1", "loss": "0.5"}], True)
+    with path.open("a") as file:
         file.write("2,0.2")
-    assert len(rows.look()) == 1
-    with (tmp_path / "metrics.csv").open("a") as file:
+    assert rows.look() == ([], False)
+    with path.open("a") as file:
         file.write("5\n3,\n")
-    assert [(number(row, "step"), number(row, "loss")) for row in rows.look()] == [(1, 0.5), (2, 0.25), (3, None)]
+    (second, third), is_new = rows.look()
+    assert (number(second, "loss"), number(third, "loss"), number(third, "speed"), is_new) == (0.25, None, None, False)
 
 
-def test_after_a_resume_dropped_rows_are_forgotten(tmp_path):
+def test_after_a_resume_what_was_read_is_void(tmp_path):
     metrics, rows = Metrics(tmp_path, ("step",)), NewRows(tmp_path / "metrics.csv")
     for step in range(1, 6):
         metrics.row({"step": step})
-    assert len(rows.look()) == 5
+    assert _steps(rows.look()) == ([1, 2, 3, 4, 5], True)
     Metrics(tmp_path, ("step",), resume_step=2).row({"step": 3})
-    assert [number(row, "step") for row in rows.look()] == [1, 2, 3]
+    assert _steps(rows.look()) == ([1, 2, 3], True)
     (tmp_path / "metrics.csv").unlink()
-    assert list(rows.look()) == []
+    assert rows.look() == ([], True)
 
 
 def test_of_a_long_file_the_end_is_read(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("step,text\n" + "".join(f"{step},{'x' * 200}\n" for step in range(10_000)))
     assert path.stat().st_size > 2 * MOST_BYTES
-    rows = NewRows(path).look()
-    steps = [number(row, "step") for row in rows]
+    steps, _ = _steps(NewRows(path).look())
     assert steps == list(range(int(steps[0]), 10_000)) and 2000 < len(steps) < 3000
 
 
