@@ -32,11 +32,13 @@ from hamner.config.schema import Config
 from hamner.data.corpus import Corpus
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
+from hamner.reports.live_view import spinning
 from hamner.runs import cli
 from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import open_run, resume_command, step_folders, write_config
 from hamner.runs.lock import only_one
+from hamner.runs.notify import Notifier
 from hamner.runs.ray_session import leave
 from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
 from hamner.runs.trouble import machine_trouble
@@ -62,6 +64,8 @@ class Request:
     learning_rate_scale: float = 1.0
     deadline: Deadline | None = None
     only_plan: bool = False  # print the plan, and train nothing
+    notify: str | None = None  # the shell command that is told of stages and of the end
+    is_verbose: bool = False  # show what Ray logs
 
 
 @dataclass(frozen=True)
@@ -101,21 +105,28 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         if description:
             console.print(description, soft_wrap=True)
         try:
-            if request.is_resumed:
-                check_deadline(run.folder, request.deadline)
-            _prepare(console, run, is_new=not request.is_resumed, allow_thin=request.allow_thin)
-            if request.is_resumed:
-                for line in record_changes(run.folder, run.config, intervention, run.stages, run.facts["first_stage"]):
-                    console.print(line, soft_wrap=True)
-                move_deadline(run.folder, request.deadline)
-            return _train(console, run)
-        except Interrupted as interrupt:  # in the preparation
+            with Notifier(request.notify, f"curriculum {run.folder.name}") as notifier:
+                _get_ready(console, run, request, intervention)
+                return _train(console, run, notifier)
+        except Interrupted as interrupt:
             print(f"stopped; continue with `{_way_on(run)}`", file=sys.stderr)
             return interrupt.exit_code
         finally:
             ray = sys.modules.get("ray")
             if hasattr(ray, "shutdown"):
                 leave(ray)
+
+
+def _get_ready(console: Console, run: Opened, request: Request, intervention: Intervention) -> None:
+    """Do all that comes before training; of a resumed run, write down what it does beside continuing."""
+    if request.is_resumed:
+        check_deadline(run.folder, request.deadline)
+    with spinning(console, "preparing the text, starting Ray"):
+        _prepare(console, run, request)
+    if request.is_resumed:
+        for line in record_changes(run.folder, run.config, intervention, run.stages, run.facts["first_stage"]):
+            console.print(line, soft_wrap=True)
+        move_deadline(run.folder, request.deadline)
 
 
 def check_request(request: Request, config: Config, results: Path) -> None:
@@ -238,22 +249,22 @@ def _cores(config: Config) -> int:
     return config.compute.workers * cores_per_worker(config)
 
 
-def _prepare(console: Console, run: Opened, *, is_new: bool, allow_thin: bool) -> None:
+def _prepare(console: Console, run: Opened, request: Request) -> None:
     """Write config.json, prepare the text, join Ray, in that order. Bad input leaves nothing of a new run behind."""
-    config, compute = run.config, run.config.compute
+    config, compute, is_new = run.config, run.config.compute, not request.is_resumed
     try:
         if is_new:
             write_config(run.folder, config, run.facts)
         corpus = _prepare_text(console, run)
         if is_new or not step_folders(run.folder / "checkpoints"):  # else stages were planned at each border
             problems = plan_stages(console, run.folder, run.stages, config, corpus, has_plan=False)
-            if problems and not allow_thin:
+            if problems and not request.allow_thin:
                 raise BadInput(problems)
         import ray
 
         if run.cores < compute.worker_threads:
             console.print(f"{run.cores} of compute.worker_threads = {compute.worker_threads}: all cores there are")
-        settings, gpus = ray_settings(run.cores), float(compute.device == "cuda")
+        settings, gpus = ray_settings(run.cores, is_verbose=request.is_verbose), float(compute.device == "cuda")
         join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.workers)
     except BadInput:
         if is_new:
@@ -308,23 +319,25 @@ def _evaluation_cost(config: Config) -> str:
     )
 
 
-def _train(console: Console, run: Opened) -> int:
-    """Train all stages and show the worker's log meanwhile; returns the exit code."""
+def _train(console: Console, run: Opened, notifier: Notifier) -> int:
+    """Train all stages and show how they go meanwhile; returns the exit code. Raises Interrupted after a signal."""
     from curriculum.driver import log_shown
     from curriculum.report_files import report_kept
     from curriculum.train_on_ray import train_on_ray
 
     try:
-        with log_shown(console, run.folder), report_kept(run.folder):
+        with log_shown(console, run.folder, notifier.send), report_kept(run.folder):
             stop = StopRequest(run.folder)
             failure = run_until_stopped(lambda: train_on_ray(run.folder, run.config, run.cores), stop)
     except Interrupted as interrupt:
         if not interrupt.is_saved:
-            console.print(f"not saved in time; continue with `{_way_on(run)}`", soft_wrap=True, highlight=False)
-        return interrupt.exit_code
+            console.print("not saved in time: the steps since the newest checkpoint are lost", soft_wrap=True)
+        raise
     if (run.folder / "final").is_dir():
+        notifier.send(f"finished: {run.folder / 'final'}")
         return _print_result(console, run)
     _print_failure(console, run, failure or "")
+    notifier.send(f"not finished: {next(iter((failure or '').strip().splitlines()), 'see run.log')}")
     return 1
 
 

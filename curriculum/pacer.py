@@ -16,7 +16,7 @@ from curriculum.deadline import clock_text
 from curriculum.place import Place
 from curriculum.run_logger import RunLogger
 from curriculum.stage_schedule import StageSchedule
-from curriculum.stages import Stage
+from curriculum.stages import Stage, lengths
 from curriculum.timekeeper import new_timekeeper
 from hamner.config.schema import Config
 from hamner.model.distributed import broadcast_object, broadcast_tensor, is_distributed, rank
@@ -115,6 +115,27 @@ class Pacer:
             moment += part
             until = clock_text(moment, self.deadline.seconds)
             self._log.say(f"    {number} {stage.name}: {count:,} steps, {duration_text(part)}, until {until}")
+
+    def seconds_left(self, place: Place, global_step: int, ends: tuple[int, int]) -> dict[str, list[float]]:
+        """Seconds that stage and run still take, each at the least and at the most; nothing before the speed is known.
+
+        ends: the stage's last step at the earliest and at the latest.
+        """
+        keeper, index, settings = self.keeper, place.stage_index, self._config.curriculum
+        if not keeper.knows_speed:
+            return {}
+        stage = [keeper.seconds_for(max(end - place.stage_step, 0), place.stage_step, global_step) for end in ends]
+        if self.deadline:
+            return {"stage_seconds_left": stage, "seconds_left": [self.deadline.ends_at - keeper.clock()] * 2}
+        later, before = self._stages[index + 1 :], place.steps_before(index)
+        shortest = planned_steps(later, settings, before + ends[0])
+        longest = lengths(later, lambda stage: stage.length(settings.max_steps), before + ends[1])
+        border = keeper.border_seconds if later else keeper.end_seconds
+        rest = [sum(keeper.stage_seconds(steps)) if later else 0.0 for steps in (shortest, longest)]
+        return {
+            "stage_seconds_left": stage,
+            "seconds_left": [of_stage + border + others for of_stage, others in zip(stage, rest, strict=True)],
+        }
 
     def finish(self) -> dict[str, Any]:
         """Say how well the deadline was kept; returns what stages.json keeps of it."""

@@ -3,7 +3,8 @@
     curriculum run WHO [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume]
                    [--tournament RUN] [--stage N|NAME] [--from CHECKPOINT] [--curriculum NAME|FILE] [--like RUN]
                    [--without SOURCE] [--allow-thin] [--hours H | --until WHEN] [--plan] [--choose] [--keep-weights]
-                   [--skip-batches N] [--learning-rate-scale X] [key=value ...]
+                   [--skip-batches N] [--learning-rate-scale X] [--notify COMMAND] [--verbose] [key=value ...]
+    curriculum run --status [--name RUN] [--results DIR]
 
 WHO: `winner` (of the newest finished tournament), a contestant's name, `v2`, `v3`, or the path of a model config
 or a winner.json. Weights begin fresh unless --from names a checkpoint. SIGTERM and Ctrl-C save and leave.
@@ -25,7 +26,15 @@ from datetime import datetime
 from pathlib import Path
 
 from hamner.config.errors import BadInput
-from hamner.runs.cli import Parser, add_run_options, number, read_config, run_command, whole_number
+from hamner.runs.cli import (
+    Parser,
+    add_run_options,
+    add_watching_options,
+    number,
+    read_config,
+    run_command,
+    whole_number,
+)
 
 EXAMPLES = (
     "curriculum run winner --config laptop --name first            # the newest tournament's winner, all stages",
@@ -78,6 +87,8 @@ def parser() -> Parser:
     options.add_argument("--hours", metavar="H", help="end after so many hours: the stages share them")
     options.add_argument("--until", metavar="WHEN", help='end at this time: "Mon 07:00", 07:00, or an ISO date-time')
     options.add_argument("--plan", action="store_true", help="print the plan of text and hours, and train nothing")
+    add_watching_options(options, "stage")
+    options.add_argument("--status", action="store_true", help="print where a run stands, as curriculum status does")
     options.add_settings()
     return options
 
@@ -104,6 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     started, options = datetime.now().astimezone(), parser().read(arguments)
+    if options.status:
+        from curriculum.run_status import print_run_status
+
+        return print_run_status(options.name, options.results)
     _check_start(options)
     _check_interventions(options)
     if options.choose:
@@ -133,6 +148,8 @@ def _command(arguments: Sequence[str]) -> int:
         learning_rate_scale=options.learning_rate_scale or 1.0,
         deadline=deadline,
         only_plan=options.plan,
+        notify=options.notify,
+        is_verbose=options.verbose,
     )
     results = results_folder(options.results)
     if options.choose:

@@ -5,10 +5,11 @@ Every worker has one; only rank 0's writes. After a kill, what was written beyon
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ LAYOUT = {  # charts that TensorBoard draws of several scalars: the tags are reg
         "gain and its error": ["Multiline", [r"^gain$", r"^gain_error$"]],
     }
 }
-PROGRESS = ".progress"
+PROGRESS = ".progress"  # JSON: where the run stands now, see CurriculumRun._progress
 TOO_NOISY = "too noisy: raise eval_sequences, or window_steps; else a plateau may stay unseen, up to the cap"
 DETAILS = ("skills", "choice", "documents")  # of a stage's record: they go into skills.json
 
@@ -187,12 +188,12 @@ class RunLogger:
             document = {"run": self._folder.name, "stages": stages} | ({"final": final} if final else {})
             write_json(self._folder / "stages.json", document)
 
-    def progress(self, line: str) -> None:
-        """Replace the line of progress that the driver shows, at most twice a second."""
+    def progress(self, facts: Callable[[], Mapping[str, Any]]) -> None:
+        """Replace what the driver shows of the progress, at most twice a second; only then is it asked for."""
         if self._writes and time.perf_counter() > self._progress_shown + 0.5:
             self._progress_shown = time.perf_counter()
             with replacing(self._folder / PROGRESS) as temporary:
-                temporary.write_text(line, encoding="utf-8")
+                temporary.write_text(json.dumps(facts()), encoding="utf-8")
 
 
 def heldout_columns(judge: StageJudge, stage_step: int) -> dict[str, Any]:

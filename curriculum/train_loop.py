@@ -350,7 +350,7 @@ class CurriculumRun:
         if needs_row(row) and not is_last and row["step"] % self.settings.log_every:
             self._log_row(row)
         self.session.run_periodic(row, at_end=is_last)
-        self._show_progress(stage, row)
+        self.log.progress(lambda: self._progress(stage, row))
         is_best = self._update_best()
         if is_last:
             return
@@ -405,18 +405,24 @@ class CurriculumRun:
             for prompt in SAMPLE_PROMPTS
         }
 
-    def _show_progress(self, stage: Stage, row: Row) -> None:
-        stopper, strikes = self.judge.stopper, self.settings.plateau.strikes
-        cap = self.stage_end.length
-        stop = cap if stage.steps else min(cap, stopper.earliest_stop(self.place.stage_step))
-        is_fixed = bool(stage.steps or self.stage_end.end_step)
-        self.log.progress(
-            f"stage {self.place.stage_index + 1}/{len(self.stages)} {stage.name}  step {self.place.stage_step}  loss "
+    def _progress(self, stage: Stage, row: Row) -> dict[str, Any]:
+        """Where the run stands, for whoever watches: a line, and what it is made of. Steps are of the stage."""
+        stopper, step, end = self.judge.stopper, self.place.stage_step, self.stage_end.end_step
+        latest = end or self.stage_end.length
+        is_fixed = bool(stage.steps or end)
+        earliest = latest if is_fixed else min(latest, stopper.earliest_stop(step))
+        return {
+            "line": f"stage {self.place.stage_index + 1}/{len(self.stages)} {stage.name}  step {step}  loss "
             f"{row['mean_loss'] or math.nan:.3f}  {self._rate:,.0f} tokens/s  "
-            + ("" if is_fixed else f"strikes {stopper.strikes:.1f}/{strikes}  ")
-            + f"ends at {self.stage_end.end_step or stop}"
-            + ("" if is_fixed else " at the earliest")
-        )
+            + ("" if is_fixed else f"strikes {stopper.strikes:.1f}/{self.settings.plateau.strikes}  ")
+            + f"ends at {earliest}"
+            + ("" if is_fixed else " at the earliest"),
+            "stage": self.place.stage_index + 1,
+            "stage_step": step,
+            "strikes": None if is_fixed else stopper.strikes,
+            "ends_at_step": [earliest, latest],
+            **self.pacer.seconds_left(self.place, self.session.global_step, (earliest, latest)),
+        }
 
     # -- surviving
 

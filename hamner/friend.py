@@ -1,7 +1,7 @@
 """Command `hamner friend`: the whole pipeline, from an empty folder to somebody to talk to, resumable.
 
     hamner friend [--name NAME] [--hours H] [--model WHO] [--config NAME|PATH] [--data hub|builtin|DIR]
-                  [--results DIR] [--plan] [--no-page] [key=value ...]
+                  [--results DIR] [--plan] [--no-page] [--notify COMMAND] [key=value ...]
 
 League, stages, fine-tuning, friend card, export, page: each is a command of its own, run in a process of its own. What
 is done is skipped, what is begun is resumed: the same command continues after Ctrl-C or kill -9. The plan is printed
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.inference.server_options import missing_packages
 from hamner.runs import cli
-from hamner.runs.cli import Parser, add_config_options, add_results_option, number, run_command
+from hamner.runs.cli import Parser, add_config_options, add_notify_option, add_results_option, number, run_command
 from hamner.runs.durations import duration_text
 from hamner.runs.folders import absolute, results_folder
 from hamner.runs.friend_commands import command_of, export_command, last_command, state_of, way_on
@@ -36,6 +36,7 @@ from hamner.runs.friend_record import WINNER, FriendRecord
 
 if TYPE_CHECKING:
     from hamner.config.schema import Config
+    from hamner.runs.notify import Notifier
 
 EXAMPLES = (
     "hamner friend --hours 48                     # league, stages, fine-tuning, card, export and page within 48 hours",
@@ -56,6 +57,7 @@ def parser() -> Parser:
     add_results_option(options)
     options.add_argument("--plan", action="store_true", help="print the plan, and start nothing")
     options.add_argument("--no-page", action="store_true", help="end after the export; do not serve the page")
+    add_notify_option(options, "step")
     options.add_settings()
     return options
 
@@ -83,11 +85,13 @@ def _command(arguments: Sequence[str]) -> int:
         return 0
 
     from hamner.runs.lock import only_one
+    from hamner.runs.notify import Notifier
 
     record.folder.mkdir(parents=True, exist_ok=True)
     message = f"another process is working on {record.folder}: wait for it to end"
-    with only_one(record.folder / ".driver.lock", message, wait_seconds=2):
-        code = _run_steps(record, config)
+    lock = only_one(record.folder / ".driver.lock", message, wait_seconds=2)
+    with lock, Notifier(options.notify, f"friend {record.name}") as notifier:
+        code = _run_steps(record, config, notifier)
     if code == 0:
         _open_page(record, is_served=has_page)
     return code
@@ -204,7 +208,7 @@ def _typed(command: tuple[str, list[str]]) -> str:
 # -- the steps
 
 
-def _run_steps(record: FriendRecord, config: Config) -> int:
+def _run_steps(record: FriendRecord, config: Config, notifier: Notifier) -> int:
     """Run what is not done, step by step; returns the first exit code that is not 0."""
     record.write()
     for place, step in enumerate(record.steps, start=1):
@@ -212,6 +216,7 @@ def _run_steps(record: FriendRecord, config: Config) -> int:
             command = command_of(record, step, _hours(record).get(step), config, _absent(config))
             print(f"\n{place} of {len(record.steps)}, {step}: {_typed(command)}", flush=True)
             code = _run_step(record, step, command)
+            notifier.send(f"{step} is done" if code == 0 else f"stopped in {step}, exit code {code}")
             if code:
                 return code
         record = record.noted(step)

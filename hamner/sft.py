@@ -1,7 +1,7 @@
 """Command `hamner sft`: fine-tuning (SFT) of a trained run on conversations, so that it replies and ends its replies.
 
     hamner sft [RUN] [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name NAME] [--resume]
-               [key=value ...]
+               [--notify COMMAND] [key=value ...]
 
 RUN: a curriculum run (default: the newest), a tournament, whose winner it is, or the folder of a run or checkpoint.
 Config, tokenizer and text are the run's own; --data names the folder with sft/ in it, where the conversations lie.
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from hamner.inference.find_model import model_folder
 from hamner.runs import cli
-from hamner.runs.cli import Parser, add_run_options, run_command
+from hamner.runs.cli import Parser, add_notify_option, add_run_options, run_command
 from hamner.runs.files import read_json
 from hamner.runs.folders import open_run, results_folder, resume_command, run_above
+from hamner.runs.notify import Notifier
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +50,7 @@ def parser() -> Parser:
         help="a curriculum run (default: the newest), a tournament, or the folder of a run or checkpoint",
     )
     add_run_options(options)
+    add_notify_option(options)
     options.add_settings()
     return options
 
@@ -75,7 +77,10 @@ def _command(arguments: Sequence[str]) -> int:
         from hamner.training.finetuning_launch import new_run
 
         run = new_run(results, options.name, options.run, config, find_checkpoint(folder))
-    return _train(run, is_new=not options.resume)
+    with Notifier(options.notify, f"sft {run.folder.name}") as notifier:
+        code = _train(run, is_new=not options.resume)
+        notifier.send("finished" if code == 0 else f"ended with exit code {code}")
+    return code
 
 
 def base_folder(name: str | None, results: Path) -> Path:

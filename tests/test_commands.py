@@ -41,6 +41,7 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     ),
     "curriculum.report": (["nobody", "--results", NOWHERE],),
     "curriculum.compare": (["nobody", "--results", NOWHERE],),
+    "curriculum.status": (["nobody", "--results", NOWHERE],),
     "curriculum.prepare_data": (["--data", NOWHERE],),
     "hamner.friend": (
         ["--config", "smoke", "--model", "v99"],

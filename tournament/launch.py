@@ -7,11 +7,13 @@ there is never made again, whichever process is killed.
 
 from __future__ import annotations
 
+import functools
 import shutil
 import signal
 import sys
 import time
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from rich.text import Text
 
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
+from hamner.reports.live_view import can_redraw, shown, spinning
 from hamner.reports.report_files import REPORT, ReportWriter
 from hamner.runs import cli
 from hamner.runs.background import Failed
@@ -29,13 +32,14 @@ from hamner.runs.energy import card_joules, kwh_since
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import open_run, resume_command, write_config
 from hamner.runs.lock import only_one
+from hamner.runs.notify import Notifier
 from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
 from tournament.disk import check_disk
 from tournament.entrants import all_sources, entrants
+from tournament.league_status import LeagueReader, next_command
 from tournament.ledger import has_errors_in_last_round
 from tournament.prepare_in_background import BackgroundPreparation
-from tournament.report_commands import next_command
 
 if TYPE_CHECKING:
     from tournament.league import League
@@ -47,14 +51,29 @@ VERDICTS = {
 }
 
 
+@dataclass(frozen=True)
+class Watching:
+    """How a league is watched while it runs."""
+
+    notify: str | None = None  # the shell command that is told of rounds, failures and the end
+    is_verbose: bool = False  # show what Ray logs
+    began: float = field(default_factory=time.monotonic)  # when the command did
+
+
 def run_tournament(
-    config: Config | None, results: Path, name: str | None, *, resume: bool, retry_errors: bool = False
+    config: Config | None,
+    results: Path,
+    name: str | None,
+    *,
+    resume: bool,
+    retry_errors: bool = False,
+    watching: Watching | None = None,
 ) -> int:
     """Run or resume a league; returns the exit code. config: None to resume with the stored one.
 
     retry_errors: of a resume, see League.open.
     """
-    console, start, joules = cli.console(), time.monotonic(), card_joules()
+    console, watching = cli.console(), watching or Watching()
     console.print(f"results: {results}", soft_wrap=True)
     problems = Problems()
     if config is not None and not resume:
@@ -78,16 +97,36 @@ def run_tournament(
         if not resume:
             write_config(folder, config, facts)
         try:
-            league, slots, tokenizer_sha256 = _start(config, folder, console, is_new=not resume)
-            has_winner = _run_rounds(league, tokenizer_sha256, retry_errors)
-            if has_winner and not resume and slots:
-                league.show_time(time.monotonic() - start, slots, kwh_since(joules))
-            _report(league).finish()
-            if not has_winner:
-                return 1
-            return _print_result(console, folder, with_rounds=False)
+            with Notifier(watching.notify, f"tournament {folder.name}") as notifier:
+                return _play(config, folder, console, notifier, watching, resume=resume, retry_errors=retry_errors)
         except (Interrupted, MachineTrouble, OSError) as error:
             return _stopped(console, folder, error)
+
+
+def _play(
+    config: Config,
+    folder: Path,
+    console: Console,
+    notifier: Notifier,
+    watching: Watching,
+    *,
+    resume: bool,
+    retry_errors: bool,
+) -> int:
+    """Prepare the league, run its rounds, print the winner; returns the exit code."""
+    joules = card_joules()
+    league, slots, tokenizer_sha256 = _start(config, folder, console, is_new=not resume, watching=watching)
+    league.tell = notifier.send
+    has_winner = _run_rounds(league, tokenizer_sha256, retry_errors)
+    if has_winner and not resume and slots:
+        league.show_time(time.monotonic() - watching.began, slots, kwh_since(joules))
+    _report(league).finish()
+    if not has_winner:
+        notifier.send("ended without a winner")
+        return 1
+    winner = read_json_as(folder / "winner.json", lambda winner: (winner["contestant"], winner["heldout_loss"]))
+    notifier.send(f"finished: {winner[0]} won, {winner[1]:.4f} nats/token held out")
+    return _print_result(console, folder, with_rounds=False)
 
 
 def _stopped(console: Console, folder: Path, error: BaseException) -> int:
@@ -141,10 +180,13 @@ def _cores(config: Config) -> int:
     return config.compute.threads if config.compute.device == "cpu" else 1
 
 
-def _start(config: Config, folder: Path, console: Console, *, is_new: bool) -> tuple[League, int, str]:
+def _start(
+    config: Config, folder: Path, console: Console, *, is_new: bool, watching: Watching
+) -> tuple[League, int, str]:
     """Prepare the text and start Ray, side by side. Bad input leaves nothing of a new league behind."""
     try:
-        return _league_on_ray(config, folder, console)
+        with spinning(console, "preparing the text, starting Ray"):
+            return _league_on_ray(config, folder, console, watching)
     except BadInput:
         if is_new:
             shutil.rmtree(folder)
@@ -155,7 +197,7 @@ def _start(config: Config, folder: Path, console: Console, *, is_new: bool) -> t
         raise SystemExit(f"error: the text was not prepared: {error}; use --resume to continue") from None
 
 
-def _league_on_ray(config: Config, folder: Path, console: Console) -> tuple[League, int, str]:
+def _league_on_ray(config: Config, folder: Path, console: Console, watching: Watching) -> tuple[League, int, str]:
     """The league, the slots Ray has for its runs, the tokenizer's hash.
 
     PyTorch and Ray take seconds to load and start: meanwhile the text is prepared.
@@ -171,7 +213,7 @@ def _league_on_ray(config: Config, folder: Path, console: Console) -> tuple[Leag
         console.print(f"tournament {folder.name}: {league.describe()}, data: {config.data.path}", soft_wrap=True)
         try:
             with problems.collect():
-                slots = connect(league)
+                slots = connect(league, is_verbose=watching.is_verbose)
             with problems.collect():
                 tokenizer_sha256 = text.tokenizer_sha256()
             problems.raise_all()
@@ -191,7 +233,10 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
     try:
         league.open(retry_errors=retry_errors)
         league.report = _report(league)
-        run_until_stopped(lambda: play_rounds(league), league.stop)
+        league.is_drawn = can_redraw(league.console)
+        reader = functools.cache(lambda: LeagueReader(league.folder))  # opened where an error is no matter for the run
+        with shown(league.console, lambda: reader().status()):
+            run_until_stopped(lambda: play_rounds(league), league.stop)
     except Interrupted as interrupt:
         _say_stopped(league, interrupt)
         raise

@@ -7,6 +7,7 @@ bracket.json is written before any action it causes. A resume reads it and decid
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,36 @@ from hamner.evaluation.statistics import row_counts
 from hamner.reports.report_files import ReportWriter
 from hamner.runs.files import read_json_as, write_json
 from hamner.runs.folders import next_attempt, resume_command, step_folders
+from hamner.runs.heartbeat import AT_WORK, mark_at_work
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Rules, Run
-from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name
+from tournament.entrants import Contestant, entrants, flops_per_token, is_mix_league, run_name
 from tournament.ledger import Ledger
 from tournament.looking_ahead import forecast_losses
 from tournament.standings import standings, write_winner
-from tournament.standings_table import show_round
+from tournament.standings_table import round_line, show_round
 from tournament.timing import wall_clock_breakdown
+
+
+def new_bracket(config: Config, contestants: Mapping[str, Contestant]) -> Bracket:
+    """The bracket of a league in which nothing has happened yet."""
+    settings = config.tournament
+    rows = sum(row_counts(settings.mix, settings.eval_sequences).values())
+    return Bracket(
+        Rules(
+            settings.keep,
+            settings.contested,
+            settings.mode,
+            rows,
+            # an annealed copy is gone by the time more rows are asked for
+            max_factor=1 if settings.cooldown or settings.mode == "async" else settings.more_rows,
+            shadow=settings.shadow,
+        ),
+        flops_per_token(config, contestants),
+        {name: contestant.schedule for name, contestant in contestants.items()},
+        (lambda bracket, index: forecast_losses(config, bracket, index)) if settings.judge == "forecast" else None,
+    )
 
 
 class League:
@@ -34,27 +56,14 @@ class League:
     def __init__(self, folder: Path, config: Config, console: Console) -> None:
         self.folder, self.config, self.console = folder, config, console
         self.contestants = entrants(config)
-        settings = config.tournament
-        rows = sum(row_counts(settings.mix, settings.eval_sequences).values())
-        self.bracket = Bracket(
-            Rules(
-                settings.keep,
-                settings.contested,
-                settings.mode,
-                rows,
-                # an annealed copy is gone by the time more rows are asked for
-                max_factor=1 if settings.cooldown or settings.mode == "async" else settings.more_rows,
-                shadow=settings.shadow,
-            ),
-            flops_per_token(config, self.contestants),
-            {name: contestant.schedule for name, contestant in self.contestants.items()},
-            (lambda bracket, index: forecast_losses(config, bracket, index)) if settings.judge == "forecast" else None,
-        )
+        self.bracket = new_bracket(config, self.contestants)
         self._ledger = Ledger(folder, self.name)
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
         self.stop = StopRequest(folder)
         self.report: ReportWriter | None = None  # of a league that is played
+        self.tell: Callable[[str], object] = lambda line: None  # is told of rounds that are over, and of failures
+        self.is_drawn = False  # whether a live table shows what single runs do
         self.saved: dict[Run, int] = {}  # runs that left at a checkpoint when a stop was requested, with its step
 
     def describe(self) -> str:
@@ -79,6 +88,8 @@ class League:
             read_json_as(path, self._load)
             self._reopen(retry_errors)
         self._prune_checkpoints()
+        for leftover in self.folder.glob(f"*/{AT_WORK}"):  # of processes that were killed
+            mark_at_work(leftover.parent, is_at_work=False)
         self.attempt = next_attempt(self.folder)
         checkpoints = {
             self.name(run): max(step_folders(self.folder / self.name(run) / "checkpoints"), default=None)
@@ -138,10 +149,14 @@ class League:
             else f"{outcome.heldout_loss:.4f} nats/token held out, "
             f"{outcome.facts.get('tokens_per_second') or 0:,.0f} tokens/s"
         )
-        self.console.print(f"  {self.name(run):<26} {line}", highlight=False, soft_wrap=True)
+        if outcome.failure:
+            self.tell(f"{self.name(run)} failed: {line}")
+        if outcome.failure or not self.is_drawn:
+            self.console.print(f"  {self.name(run):<26} {line}", highlight=False, soft_wrap=True)
         if is_decided:
             document = self._write_standings()
             show_round(self.console, document, len(document["rounds"]) - 1)
+            self.tell(round_line(document["rounds"][-1], len(self.bracket.rounds)))
             self._prune_checkpoints()
             if self.report and not self.bracket.is_over():
                 self.report.begin()
@@ -154,6 +169,8 @@ class League:
         self.rates[run.contestant] = search
         if search["learning_rate"] is not None:
             self._write()
+        if self.is_drawn:
+            return
         losses = ", ".join(
             f"{float(rate):.2g}: {loss:.3f}" if loss is not None else f"{float(rate):.2g}: diverged"
             for rate, loss in search["tried"].items()

@@ -6,17 +6,12 @@ In: a league's folder, RESULTS/tournament/RUN, and its files. Out: command lines
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
-from hamner.runs.folders import home_folder, results_folder, resume_command
+from hamner.runs.folders import results_words, resume_command, typed_path
 from tournament.league_files import LeagueFiles
+from tournament.league_status import next_command
 
 RETRY = "--retry-errors"
-
-
-def next_command(folder: Path) -> str:
-    """The command that trains the winner through the curriculum."""
-    return f"curriculum run winner --tournament {folder.name}{_place(folder)}"
 
 
 def way_on(files: LeagueFiles) -> tuple[str, str]:
@@ -24,7 +19,7 @@ def way_on(files: LeagueFiles) -> tuple[str, str]:
     if files.mixes.get("law"):
         from tournament.mix_report import PROPOSAL  # loads NumPy
 
-        command = f"curriculum run v3 --curriculum {shlex.quote(str(_near(files.folder / PROPOSAL)))}"
+        command = f"curriculum run v3 --curriculum {shlex.quote(typed_path(files.folder / PROPOSAL))}"
         return command, "How to go on: train the proposed mix, here with v3"
     if files.winner:
         return next_command(files.folder), "How to go on: train the winner"
@@ -36,11 +31,11 @@ def way_on(files: LeagueFiles) -> tuple[str, str]:
 
 def league_commands(files: LeagueFiles) -> list[tuple[str, str]]:
     """Commands to repeat a league, to read it again and to set it beside another, each with what it does."""
-    folder, place = files.folder, _place(files.folder)
-    config = _near(folder / "config.json")
+    folder, place = files.folder, "".join(f" {shlex.quote(word)}" for word in results_words(files.folder))
+    config = typed_path(folder / "config.json")
     lines = [
         (
-            f"tournament --config {shlex.quote(str(config))} --name {folder.name}-again{place}",
+            f"tournament --config {shlex.quote(config)} --name {folder.name}-again{place}",
             "The same league again: the same numbers on the same machine and versions",
         ),
         (f"tournament report {folder.name}{place}", "This report anew"),
@@ -51,13 +46,3 @@ def league_commands(files: LeagueFiles) -> list[tuple[str, str]]:
         again = f"{resume_command('tournament', folder)} {RETRY}"
         lines.append((again, "Let runs of the last round that ended with an error play again"))
     return lines
-
-
-def _near(path: Path) -> Path:
-    """A path as it is typed in the project's folder, where it lies inside."""
-    return path.relative_to(home_folder()) if path.is_relative_to(home_folder()) else path
-
-
-def _place(folder: Path) -> str:
-    results = folder.parents[1]
-    return "" if results == results_folder() else f" --results {shlex.quote(str(results))}"

@@ -3,8 +3,9 @@
     tournament [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name RUN] [--resume [--retry-errors]]
                [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
-               [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
+               [--mixes N --target SOURCE=SHARE,... [--model NAME]] [--notify COMMAND] [--verbose] [key=value ...]
     tournament compare RUN RUN
+    tournament status [RUN] [--watch]
     tournament report [RUN]
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
@@ -20,9 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput, did_you_mean
-from hamner.runs.cli import Parser, add_run_options, read_config, run_command, whole_number
+from hamner.runs.cli import Parser, add_run_options, add_watching_options, read_config, run_command, whole_number
 
-VERBS = {"compare": "tournament.compare", "report": "tournament.report"}  # first words that are commands of their own
+VERBS = {  # first words that are commands of their own
+    "compare": "tournament.compare",
+    "report": "tournament.report",
+    "status": "tournament.status",
+}
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",
@@ -74,6 +79,7 @@ def parser() -> Parser:
         "--measure", action="store_true", help="with --plan: time ten steps of each contestant here, for the hours"
     )
     options.add_argument("--json", action="store_true", help="with --plan: one JSON object a line")
+    add_watching_options(options, "round")
     options.add_settings()
     return options
 
@@ -87,8 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    if "compare" in options.settings:
-        raise BadInput("compare comes before the options: use tournament compare RUN RUN")
+    for verb in VERBS:
+        if verb in options.settings:
+            raise BadInput(f"{verb} comes before the options: use tournament {verb} RUN")
     _check_plan_options(options)
     if options.retry_errors and not options.resume:
         raise BadInput("--retry-errors goes with --resume: add --resume, or leave it out")
@@ -101,10 +108,15 @@ def _command(arguments: Sequence[str]) -> int:
         print_plan(config, Request(_like_folder(options), options.measure, options.simulate, options.json))
         return 0
     from hamner.runs.folders import results_folder
-    from tournament.launch import run_tournament
+    from tournament.launch import Watching, run_tournament
 
     return run_tournament(
-        config, results_folder(options.results), options.name, resume=options.resume, retry_errors=options.retry_errors
+        config,
+        results_folder(options.results),
+        options.name,
+        resume=options.resume,
+        retry_errors=options.retry_errors,
+        watching=Watching(options.notify, options.verbose),
     )
 
 

@@ -56,6 +56,18 @@ def round_report(console: Console, document: Mapping[str, Any], index: int) -> l
     return [table, *reasons, *ahead_table(console, round_row.get("ahead", {}))]
 
 
+def round_line(round_row: Mapping[str, Any], rounds: int) -> str:
+    """A round that is over, in one line. rounds: how many there are in the league."""
+    rows = [row for row in round_row["standings"] if row["status"] in ("advanced", "winner")]
+    if not rows:
+        return f"round {round_row['round']} of {rounds} is over: nobody is left"
+    names = ", ".join(row["contestant"] for row in rows)
+    return (
+        f"round {round_row['round']} of {rounds} is over: {rows[0]['contestant']} leads with "
+        f"{rows[0]['heldout_loss']:.4f} nats/token held out; in: {names}"
+    )
+
+
 def standing_cells(row: Mapping[str, Any]) -> list[str]:
     """A contestant's cells, one of each column."""
     at_equal = [

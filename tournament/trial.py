@@ -21,6 +21,7 @@ from hamner.config.schema import Config
 from hamner.evaluation.heldout import Stretch
 from hamner.runs.cluster import threads_here
 from hamner.runs.files import read_json, write_json
+from hamner.runs.heartbeat import mark_at_work
 from hamner.runs.stopping import STOP
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run
@@ -69,6 +70,7 @@ class Trial(tune.Trainable):
         if self._is_waiting:  # nothing to do until its round is decided
             self._is_waiting = False
             return facts
+        mark_at_work(self._folder, is_at_work=True)
         try:
             facts |= self._probe() if self._round == PROBE_ROUND else self._train()
             facts |= self._saved_for_a_stop(facts)
@@ -199,4 +201,5 @@ class Trial(tune.Trainable):
             if self._training:
                 self._training.close()
         finally:
+            mark_at_work(self._folder, is_at_work=False)
             self._lock.release()

@@ -36,12 +36,13 @@ TUNE_ENVIRONMENT = {
 }
 
 
-def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES) -> int:
+def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES, is_verbose: bool = False) -> int:
     """Start or join Ray; the slots for runs it has, 0 where they share cards. Raises BadInput for too small a one."""
     os.environ.update(TUNE_ENVIRONMENT)
     import ray
 
-    compute, settings = league.config.compute, ray_settings(league.config.compute.threads)
+    compute = league.config.compute
+    settings = ray_settings(compute.threads, is_verbose=is_verbose)
     is_own = settings["address"] == "local"
     needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
     preload = preload_environment(settings, compute.device, max_preloaded_cores) if is_own else {}

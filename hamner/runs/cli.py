@@ -164,6 +164,30 @@ def add_results_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
 
 
+def add_notify_option(parser: argparse.ArgumentParser, part: str = "") -> None:
+    """Add --notify. part: what of the run is told each time that one ends."""
+    ends = f"of each {part} and of the run" if part else "of the run"
+    parser.add_argument(
+        "--notify",
+        metavar="COMMAND",
+        help=f"a shell command that gets a line on its standard input at the end {ends}, and at a failure; "
+        "it never stops or delays the run",
+    )
+
+
+def add_watching_options(parser: argparse.ArgumentParser, part: str) -> None:
+    """Add --notify, and --verbose for programs that use Ray."""
+    add_notify_option(parser, part)
+    parser.add_argument("--verbose", action="store_true", help="show what Ray logs; its errors are always shown")
+
+
+def add_status_options(parser: argparse.ArgumentParser, kind: str) -> None:
+    """Add what names the run that a status is of, and --watch."""
+    parser.add_argument("run", nargs="?", metavar="RUN", help=f"a {kind} (default: the newest)")
+    parser.add_argument("--watch", action="store_true", help="go on showing it until it is over; Ctrl-C ends that")
+    add_results_option(parser)
+
+
 def add_model_option(parser: argparse.ArgumentParser) -> None:
     """Add RUN|FOLDER: the model that a command reads."""
     text = "a run, fine-tuned or not, or a folder with a model (default: the newest run)"

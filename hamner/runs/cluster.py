@@ -6,6 +6,7 @@ Ray itself is an argument here: this room is imported where Ray is not wanted.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -21,7 +22,7 @@ from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
 from hamner.runs.background import first_line
 from hamner.runs.cores import available_cores
-from hamner.runs.ray_session import check_answers, leave, own_signals, provide_token, temporary_folder
+from hamner.runs.ray_session import check_answers, leave, own_signals, provide_token, temporary_folder, without_noise
 
 CARD_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
 
@@ -64,15 +65,18 @@ def _is_this_machine(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname())
 
 
-def ray_settings(threads_per_process: int) -> dict[str, Any]:
-    """Arguments for ray.init: the cluster that RAY_ADDRESS names, else one on this machine alone."""
+def ray_settings(threads_per_process: int, *, is_verbose: bool = False) -> dict[str, Any]:
+    """Arguments for ray.init: the cluster that RAY_ADDRESS names, else one on this machine alone.
+
+    is_verbose: whether Ray logs more than errors, and shows what its processes print.
+    """
     address = ray_address()
     if address == "auto":
         os.environ.pop("RAY_ADDRESS", None)  # Ray would read the http:// address there
     settings: dict[str, Any] = {
         "address": address,
-        "log_to_driver": False,
-        "logging_level": "ERROR",
+        "log_to_driver": is_verbose,
+        "logging_level": "INFO" if is_verbose else "ERROR",
         "runtime_env": {"env_vars": worker_environment(threads_per_process)},
     }
     if address == "local":
@@ -91,7 +95,7 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
     else:
         _check_answers(ray, settings["address"])
     try:
-        with own_signals(ray):
+        with own_signals(ray), contextlib.nullcontext() if settings.get("log_to_driver") else without_noise():
             ray.init(**settings)
     except ConnectionError as error:
         raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None

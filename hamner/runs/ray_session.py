@@ -23,6 +23,12 @@ from hamner.runs.stopping import signals_deferred
 LONGEST_SOCKET = 107  # bytes of a Unix socket's path on Linux; 103 on macOS
 # what Ray adds to its folder: the session with date, microseconds and process, and the longest name of a socket
 RAY_ADDS = len("/session_2026-11-28_23-04-12_123456_4194304/sockets/plasma_store")
+# what Ray says at its start that nobody can do anything about: a machine without a network, hints
+NOISE = (
+    b"Failed to determine local IP via external connectivity",
+    b"Unable to detect local IP address",
+    b"Tip: use `ray status`",
+)
 SECONDS_TO_ANSWER = 4.0  # for each of connecting and answering
 
 
@@ -94,6 +100,33 @@ def own_signals(ray: Any) -> Iterator[None]:
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def without_noise() -> Iterator[None]:
+    """While the block lasts, keep lines of NOISE off standard error, which Ray's C++ writes to before it can be told.
+
+    All other lines appear when the block ends, an error that ends it included.
+    """
+    sys.stderr.flush()
+    with contextlib.ExitStack() as stack:
+        try:
+            own = os.dup(2)
+            stack.callback(os.close, own)
+            file = stack.enter_context(tempfile.TemporaryFile())
+        except OSError:  # no room for a file: then with noise
+            yield
+            return
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(own, 2)
+            file.seek(0)
+            for line in file:
+                if not any(words in line for words in NOISE):
+                    os.write(2, line)
 
 
 @contextlib.contextmanager

@@ -45,3 +45,12 @@ class StepFile:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def step_reached(folder: Path) -> int | None:
+    """The step that the run in a folder has reached; None where none is written."""
+    try:
+        words = (folder / STEP_FILE).read_text(encoding="ascii").split()
+        return int(words[1])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -131,8 +131,9 @@ class StopRequest:
 def run_until_stopped(work: Callable[[], T], stop: StopRequest, seconds: float = SECONDS_TO_SAVE) -> T | None:
     """Do `work` in a thread; return what it returns, raise what it raises.
 
-    Raises Interrupted after a signal: the stop has then been requested, and `work` has had `seconds` to end. A stop
-    that is requested for another reason leaves it as long: None where it has not ended by then.
+    Raises Interrupted after a signal: the stop has then been requested, and `work` has had `seconds` to end; a second
+    signal does not wait for it. A stop that is requested for another reason leaves it as long: None where it has not
+    ended by then.
     """
     # an Event: Thread.join() that a signal interrupts takes the thread for ended (Python 3.11)
     results, errors, is_over = list[T](), list[Exception](), threading.Event()
@@ -156,8 +157,10 @@ def run_until_stopped(work: Callable[[], T], stop: StopRequest, seconds: float =
                 is_over.wait(seconds)
             except KeyboardInterrupt as interrupt:
                 stop.make()
-                is_over.wait(seconds)
                 number = getattr(interrupt, "number", signal.SIGINT)
+                if number == signal.SIGINT:  # somebody sits there
+                    print(f"saving, for {seconds:g} s at most; Ctrl-C again ends it at once", flush=True)
+                is_over.wait(seconds)
                 raise Interrupted(number, is_saved=is_over.is_set()) from None
     finally:
         stop.clear()

@@ -84,7 +84,7 @@ def fitted_table(
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
     is_narrow = console.width < NARROW
     margin = 1 if is_narrow else 3  # of each column: its padding and its share of the frame
-    kept = _fitting([column.importance for column in columns], widths, margin, console.width)
+    kept = fitting_columns([column.importance for column in columns], widths, margin, console.width)
     shown = {"", *(columns[index].heading for index in kept)}
     table = Table(
         title=Text(spell(title)),
@@ -106,8 +106,11 @@ def fitted_table(
     return table
 
 
-def _fitting(importances: Sequence[int], widths: Sequence[int], margin: int, most: int) -> list[int]:
-    """Indices of the columns that stay, in their order."""
+def fitting_columns(importances: Sequence[int], widths: Sequence[int], margin: int, most: int) -> list[int]:
+    """Indices of the columns that stay, in their order: `most` characters, of which each takes its width and a margin.
+
+    importances: as of Column.
+    """
     kept = list(range(len(widths)))
     while sum(widths[index] + margin for index in kept) + (margin > 1) > most:
         least = max(kept, key=lambda index: (importances[index], index))

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from curriculum import launch
 from hamner.config.load import load_config
+from hamner.runs.notify import Notifier
 
 
 def _printed(failure, folder, monkeypatch):
@@ -17,7 +18,7 @@ def _printed(failure, folder, monkeypatch):
     monkeypatch.setattr("curriculum.train_on_ray.train_on_ray", lambda *_: failure)
     run = launch.Opened(folder, load_config("smoke"), {"who": "my model.json"}, [], 1)
     console = Console(file=io.StringIO(), width=200)
-    assert launch._train(console, run) == 1
+    assert launch._train(console, run, Notifier(None, "")) == 1
     return console.file.getvalue()
 
 

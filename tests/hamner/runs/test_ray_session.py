@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from hamner.config.errors import BadInput
 from hamner.runs import ray_session
 from hamner.runs.cluster import join, ray_settings
+from hamner.runs.ray_session import without_noise
 from hamner.runs.stopping import Interrupted, signals_raised
 
 
@@ -186,3 +189,13 @@ def test_a_session_of_our_own_is_removed_after_a_clean_end_and_no_other(tmp_path
     assert session.is_dir()  # its logs tell why
     ray_session.leave(_ray(session))
     assert not list(tmp_path.iterdir())
+
+
+def test_noise_of_a_start_is_kept_off_standard_error_and_errors_are_not(capfd):
+    with pytest.raises(ValueError, match="x"), without_noise():
+        os.write(2, b"[2026 W 1 1] node.cc:5: Failed to determine local IP via external connectivity to: 8.8.8.8:53\n")
+        print("of Python", file=sys.stderr)
+        subprocess.run(["sh", "-c", "echo an error of a process >&2"], check=True)
+        raise ValueError("x")
+    os.write(2, b"afterwards\n")
+    assert capfd.readouterr().err == "of Python\nan error of a process\nafterwards\n"

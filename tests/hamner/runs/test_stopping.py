@@ -103,3 +103,13 @@ def test_a_command_started_to_ignore_sighup_goes_on_ignoring_it():
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nraise SystemExit(run_command(command, []))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 7
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path, capsys):
+    began = time.monotonic()
+    _send(signal.SIGINT)
+    threading.Timer(0.6, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(Interrupted) as caught:
+        run_until_stopped(lambda: time.sleep(20), StopRequest(tmp_path), seconds=15)
+    assert not caught.value.is_saved and time.monotonic() - began < 5
+    assert "Ctrl-C again ends it at once" in capsys.readouterr().out
