@@ -22,6 +22,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "report": ("hamner.report", "write a run's report: one page that opens from disk, finished or not"),
     "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
     "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),
+    "plot_training": ("hamner.plot_training", "plot the training of a run: pictures, at the terminal, or a page"),
     "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),
 }
 EXAMPLES = (
