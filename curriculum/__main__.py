@@ -9,6 +9,7 @@ from hamner.runs.cli import run_verb
 COMMANDS = {  # verb: (module with a main(), what it does)
     "run": ("curriculum.run", "train a model through stages of data, each until a plateau"),
     "compare": ("curriculum.compare", "compare finished curricula at equal tokens, with an error over seeds"),
+    "doctor": ("curriculum.doctor", "check this machine for a curriculum, each check with its fix"),
     "prepare_data": ("curriculum.prepare_data", "turn text into token shards by the tasks of a Ray cluster"),
 }
 EXAMPLES = (

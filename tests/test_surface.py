@@ -21,13 +21,14 @@ def surface() -> list[str]:
     from hamner.__main__ import COMMANDS
     from hamner.config.load import leaves
     from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup
+    from tournament.run import VERBS
 
     lines = [f"key {name}" for name in leaves(Config)]
     for kind in (Entrant, ParameterGroup, ModelConfig):
         lines += [f"key {kind.__name__}.{name}" for name in leaves(kind)]
     commands = {verb: module for verb, (module, _) in COMMANDS.items() if verb != "curriculum"}
     commands |= {f"curriculum {verb}": module for verb, (module, _) in CURRICULUM.items()}
-    commands |= {"tournament compare": "tournament.compare"}
+    commands |= {f"tournament {verb}": module for verb, module in VERBS.items() if module not in commands.values()}
     for verb, module in commands.items():
         usage = importlib.import_module(module).parser().format_usage()
         lines += [f"option {verb} {option}" for option in re.findall(r"--[\w-]+", usage)]

@@ -4,7 +4,7 @@
                [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [key=value ...]
-    tournament compare RUN RUN
+    tournament compare RUN RUN | history | doctor
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -12,6 +12,7 @@ Data in: words of a command line. Data out: exit code; launch.py does the work o
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,14 @@ from typing import Any
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.runs.cli import Parser, add_run_options, read_config, run_command, whole_number
 
+VERBS = {  # first words that are commands of their own: their modules
+    "compare": "tournament.compare",
+    "history": "tournament.history",
+    "doctor": "tournament.doctor",
+}
+DESCRIPTION = """Ten contestants, three elimination rounds, one winner.
+
+Commands of their own: tournament compare RUN RUN, tournament history, tournament doctor."""
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",
@@ -29,7 +38,7 @@ EXAMPLES = (
 
 def parser() -> Parser:
     """The options of the command."""
-    options = Parser("tournament", "Ten contestants, three elimination rounds, one winner.", EXAMPLES)
+    options = Parser("tournament", DESCRIPTION, EXAMPLES)
     add_run_options(options)
     options.add_argument("--league", metavar="FILE", help="who enters: a TOML file with one [[contestant]] each")
     options.add_argument(
@@ -77,17 +86,16 @@ def parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] == ["compare"]:
-        from tournament import compare
-
-        return compare.main(words[1:])
+    if words and words[0] in VERBS:
+        return int(importlib.import_module(VERBS[words[0]]).main(words[1:]))
     return run_command(_command, words)
 
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    if "compare" in options.settings:
-        raise BadInput("compare comes before the options: use tournament compare RUN RUN")
+    for verb in VERBS:
+        if verb in options.settings:
+            raise BadInput(f"{verb} comes before the options: use tournament {verb} ...")
     _check_plan_options(options)
     if options.retry_errors and not options.resume:
         raise BadInput("--retry-errors goes with --resume: add --resume, or leave it out")

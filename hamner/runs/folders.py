@@ -101,6 +101,11 @@ def _written_time(path: Path, key: str) -> float:
         return path.stat().st_mtime if path.is_file() else 0.0
 
 
+def start_times(results: Path) -> list[float]:
+    """When each run says that it was started, seconds since 1970."""
+    return [_written_time(path, STARTED) for path in results.glob("*/*/config.json")]
+
+
 def now() -> str:
     """The time, as JSON files of runs name it."""
     return datetime.now(UTC).isoformat()
@@ -241,9 +246,12 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
 
 def resume_command(command: str, folder: Path) -> str:
     """The whole command that continues the run of a folder. command: `tournament`, or `curriculum run WHO`."""
-    results = folder.parents[1]
-    place = "" if results == results_folder() else f" --results {shlex.quote(str(results))}"
-    return f"{command} --resume --name {folder.name}{place}"
+    return f"{command} --resume --name {folder.name}{place_words(folder.parents[1])}"
+
+
+def place_words(results: Path) -> str:
+    """` --results DIR` for a command to type; "" where it is the folder that is used without it."""
+    return "" if results == results_folder() else f" --results {shlex.quote(str(results))}"
 
 
 def changed_leaves(stored: Any, requested: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
