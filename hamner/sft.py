@@ -22,6 +22,7 @@ from hamner.runs import cli
 from hamner.runs.cli import Parser, add_run_options, run_command
 from hamner.runs.files import read_json
 from hamner.runs.folders import open_run, results_folder, resume_command, run_above
+from hamner.runs.waiting import never_silent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,10 +72,11 @@ def _command(arguments: Sequence[str]) -> int:
     else:
         folder = base_folder(options.run, results)
         config = _new_config(options, folder)
-        from hamner.inference.find_model import find_checkpoint
-        from hamner.training.finetuning_launch import new_run
+        with never_silent(f"loading {folder.name}"):
+            from hamner.inference.find_model import find_checkpoint
+            from hamner.training.finetuning_launch import new_run
 
-        run = new_run(results, options.name, options.run, config, find_checkpoint(folder))
+            run = new_run(results, options.name, options.run, config, find_checkpoint(folder))
     return _train(run, is_new=not options.resume)
 
 
@@ -126,7 +128,8 @@ def _train(run: Opened, *, is_new: bool) -> int:
         say(f"{run.folder.name} is finished")
         return _print_result(console, run)
     try:
-        is_finished = train(run, _measure_of, is_new=is_new, say=say)
+        with never_silent("fine-tuning", say) as say_own:
+            is_finished = train(run, _measure_of, is_new=is_new, say=say_own)
     except Interrupted as interrupt:
         if not interrupt.is_saved:
             say(f"stopped; continue with `{resume_command('hamner sft', run.folder)}`")

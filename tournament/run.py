@@ -106,6 +106,8 @@ def _command(arguments: Sequence[str]) -> int:
         if config is None:
             raise BadInput("--plan describes a new league: leave out --resume")
         print_plan(config, Request(_like_folder(options), options.measure, options.simulate, options.json))
+        if not options.json:
+            print("nothing was started: the same words without --plan start it")
         return 0
     from hamner.runs.folders import results_folder
     from tournament.launch import run_tournament

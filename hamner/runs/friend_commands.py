@@ -51,9 +51,9 @@ def export_command(record: FriendRecord, words: Sequence[str] = ()) -> Command:
     return "hamner", ["export", _model(record), "--out", str(record.folder / "export"), *words]
 
 
-def last_command(record: FriendRecord, verb: str) -> Command:
-    """`hamner serve` or `hamner chat`: the command to talk to it with."""
-    return "hamner", [verb, record.name, *_results(record)]
+def last_command(record: FriendRecord, verb: str, page_words: Sequence[str] = ()) -> Command:
+    """`hamner serve` or `hamner chat`: the command to talk to it with. page_words: options of the former."""
+    return "hamner", [verb, record.name, *_results(record), *(page_words if verb == "serve" else [])]
 
 
 def way_on(record: FriendRecord) -> str:
