@@ -26,7 +26,7 @@ help:
 	@echo "1 of 3: a virtual environment in .venv"
 	@$(PYTHON) -m venv .venv
 	@echo "2 of 3: pip itself"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/pip install --disable-pip-version-check --upgrade pip
 	@echo "3 of 3: PyTorch, Ray and the rest: some gigabytes, 3 to 10 minutes by the connection"
 	@$(BIN)/pip install --editable '.[test]'
 	@touch $@
@@ -73,8 +73,8 @@ lint: .venv/installed
 
 # litgpt asks for an older huggingface-hub than transformers, though its model needs none: it comes by itself
 .venv/peers: .venv/installed
-	$(BIN)/pip install --quiet --editable '.[bench]'
-	$(BIN)/pip install --quiet --no-deps 'litgpt>=0.5.13'
+	$(BIN)/pip install --editable '.[bench]'
+	$(BIN)/pip install --no-deps 'litgpt>=0.5.13'
 	touch $@
 
 bench: .venv/peers

@@ -11,6 +11,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "status": ("curriculum.status", "print where a run stands, or watch it; also of a job on a cluster"),
     "report": ("curriculum.report", "write a run's report: one page that opens from disk, finished or not"),
     "compare": ("curriculum.compare", "compare finished curricula at equal tokens, with an error over seeds"),
+    "doctor": ("curriculum.doctor", "check this machine for a curriculum, each check with its fix"),
     "prepare_data": ("curriculum.prepare_data", "turn text into token shards by the tasks of a Ray cluster"),
 }
 EXAMPLES = (

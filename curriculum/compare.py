@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     from curriculum.comparison import comparison_table, group_by_curriculum, read_run
-    from hamner.runs.folders import results_folder
+    from hamner.runs.folders import place_words, results_folder
 
     results = results_folder(options.results)
     groups = group_by_curriculum([read_run(results, name) for name in dict.fromkeys(options.runs)])
@@ -45,6 +45,7 @@ def _command(arguments: Sequence[str]) -> int:
     seeds = len(next(iter(groups.values())))
     if seeds < FEWEST_SEEDS:
         output.print(f"{seeds} seed(s): with fewer than {FEWEST_SEEDS} a difference says little", soft_wrap=True)
+    output.print(f"talk to one: `hamner chat {options.runs[0]}{place_words(results)}`", soft_wrap=True)
     return 0
 
 

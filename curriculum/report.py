@@ -34,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     from curriculum.report_files import write_run_report
-    from hamner.runs.folders import find_run, results_folder
+    from hamner.runs.find_run import find_run
+    from hamner.runs.folders import results_folder
 
-    folder = find_run(results_folder(options.results), ("curriculum",), options.run)
+    folder = find_run(options.run, results_folder(options.results), ("curriculum",))
     path, screen = write_run_report(folder), console()
     screen.print(f"report: {path}", soft_wrap=True)
     screen.print(f"all runs: {folder.parents[1] / 'index.html'}", soft_wrap=True)

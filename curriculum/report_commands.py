@@ -23,7 +23,7 @@ AGAIN = "-again"  # of the name of a run that is the same once more
 
 def command_lines(run: RunRecord) -> Iterator[tuple[str, str]]:
     """Each command with what it does."""
-    name, place = shlex.quote(run.name), results_words(run.folder)
+    name, place = shlex.quote(run.name), results_words(run.folder.parents[1])
     if not run.is_finished:
         yield resume_command(f"curriculum run {shlex.quote(_who(run))}", run.folder), "continue it"
     again = ["--name", run.name + AGAIN, *place]

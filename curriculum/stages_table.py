@@ -19,7 +19,7 @@ from curriculum.endings import short_ending
 from curriculum.place import measured
 from hamner.config.load import config_names, load_config
 from hamner.config.schema import Config, Plateau
-from hamner.runs.folders import results_words
+from hamner.runs.folders import place_words
 from hamner.runs.tables import Column, fitted_table
 
 Record = Mapping[str, Any]  # of a stage that is over, as in stages.json
@@ -102,7 +102,7 @@ def _cells(sources: Sequence[str], values: Mapping[str, float], form: str) -> li
 
 def next_commands(folder: Path, config: Config, curriculum: Mapping[str, Any]) -> list[str]:
     """What to do with a finished run: a line each, with the whole command. curriculum: of its config.json."""
-    name, place = shlex.quote(folder.name), "".join(f" {shlex.quote(word)}" for word in results_words(folder))
+    name, place = shlex.quote(folder.name), place_words(folder.parents[1])
     lines = [f"talk to it: hamner chat {name}{place}"]
     like = curriculum.get("like")
     if like:

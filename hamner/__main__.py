@@ -11,6 +11,7 @@ from hamner.runs.cli import run_verb
 
 COMMANDS = {  # verb: (module with a main(), what it does)
     "friend": ("hamner.friend", "everything from an empty folder to somebody to talk to, resumable"),
+    "doctor": ("tournament.doctor", "check this machine: what would stop a run, and the fix"),
     "tournament": ("tournament.run", "find an architecture: contestants, elimination rounds, one winner (Ray Tune)"),
     "curriculum": ("curriculum.__main__", "train a model in stages of data: run, report, compare, prepare_data (Ray)"),
     "sft": ("hamner.sft", "fine-tune a trained model on conversations, so that it replies and ends its replies"),
@@ -20,6 +21,8 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "share": ("hamner.share", "put a trained model into one archive for a friend"),
     "evaluate": ("hamner.evaluate", "measure how good a model is to talk to: the friend card"),
     "report": ("hamner.report", "write a run's report: one page that opens from disk, finished or not"),
+    "runs": ("hamner.list_runs", "list all runs on disk, with their state, size and age"),
+    "clean": ("hamner.clean", "remove what runs leave on disk; without --yes it only prints what"),
     "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
     "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),
     "plot_training": ("hamner.plot_training", "plot the training of a run: pictures, at the terminal, or a page"),

@@ -13,6 +13,7 @@ from hamner.config.toml_file import utf8_text
 from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_model_option, add_results_option, number, run_command, whole_number
 from hamner.runs.folders import results_folder
+from hamner.runs.waiting import never_silent
 
 # Options of how a token is drawn, the fields of generate.Sampling: how each is read, its default, what it does
 SAMPLING: Mapping[str, tuple[Callable[[str], float], float, str]] = {
@@ -57,9 +58,10 @@ def _command(arguments: Sequence[str]) -> int:
     folder = model_folder(options.run, results_folder(options.results))
     message = None if sys.stdin is not None and sys.stdin.isatty() else _piped_message()
 
-    from hamner.inference.conversation import Conversation  # torch: seconds, after all that needs none
+    with never_silent(f"loading {folder.name}"):
+        from hamner.inference.conversation import Conversation  # torch: seconds, after all that needs none
 
-    loaded = open_model(folder)
+        loaded = open_model(folder)
     sampling = {key: getattr(options, key) for key in SAMPLING}
     conversation = Conversation(loaded, system=options.system, seed=options.seed, **sampling)
     if message is not None:

@@ -8,6 +8,7 @@ lm-evaluation-harness.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_model_option, add_results_option, console, run_command, whole_number
 from hamner.runs.files import write_json, write_text
-from hamner.runs.folders import absolute, results_folder, run_above
+from hamner.runs.folders import absolute, place_words, results_folder, run_above
+from hamner.runs.waiting import Say, never_silent
 
 if TYPE_CHECKING:
     from hamner.data.conversation_rows import ConversationRows
@@ -71,15 +73,19 @@ def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     if options.lm_eval:
         return _write_tasks(absolute(options.lm_eval, "--lm-eval"))
-    folder = model_folder(options.run, results_folder(options.results))
+    results = results_folder(options.results)
+    folder = model_folder(options.run, results)
     files = [absolute(path, "--pairs") for path in options.pairs]
     missing = [f"--pairs {path}: no such file; name a JSONL file" for path in files if not path.is_file()]
     data = _data_folder(folder, options.data)
     if missing:
         raise BadInput(missing)
     out = absolute(options.out, "--out") if options.out else folder / "friend_card"
-    _print_card(_measure(folder, data, files, options), out)
+    with never_silent(f"evaluating {folder.name}") as say:
+        document = _measure(folder, data, files, options, say)
+    _print_card(document, out)
     _renew_report(folder)
+    print(f"talk to it with `hamner chat {shlex.quote(options.run or folder.name)}{place_words(results)}`")
     return 0
 
 
@@ -109,8 +115,10 @@ def _near(folder: Path) -> list[Path]:
     return [folder, *folder.resolve().parents[:3]]
 
 
-def _measure(folder: Path, data: Path | None, files: Sequence[Path], options: argparse.Namespace) -> dict[str, object]:
-    """The card's document."""
+def _measure(
+    folder: Path, data: Path | None, files: Sequence[Path], options: argparse.Namespace, say: Say
+) -> dict[str, object]:
+    """The card's document. say: is told which section is measured."""
     import torch  # seconds, after all that needs none
 
     from hamner.config.cost import count_parameters
@@ -132,7 +140,7 @@ def _measure(folder: Path, data: Path | None, files: Sequence[Path], options: ar
         pairs,
         None if options.data else _conversations(folder, loaded.tokenizer.sha256),
     )
-    measure(card, lambda section: print(f"measuring: {section}", file=sys.stderr))
+    measure(card, lambda section: say(f"measuring: {section}"))
     facts = {
         "run": folder.name,
         "checkpoint": loaded.folder.name,

@@ -7,6 +7,7 @@ asked for; or, with --from-hf, the checkpoint of such a folder.
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 from hamner.config.errors import BadInput
@@ -14,6 +15,7 @@ from hamner.inference.export_options import GGUF_FORMATS, check_new, gguf_format
 from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_model_option, add_results_option, run_command
 from hamner.runs.folders import absolute, results_folder
+from hamner.runs.waiting import never_silent
 
 DESCRIPTION = """Export a trained model, with its tokenizer and a model card, for transformers, llama.cpp and Ollama.
 
@@ -51,11 +53,13 @@ def _command(arguments: Sequence[str]) -> int:
     formats = gguf_formats(options.gguf) if options.gguf else ()
     folder = model_folder(options.run, results_folder(options.results))
 
-    from hamner.inference.export_folder import write_export  # torch: seconds, after all that needs none
-    from hamner.inference.run_records import read_records
+    with never_silent(f"exporting {folder.name}"):
+        from hamner.inference.export_folder import write_export  # torch: seconds, after all that needs none
+        from hamner.inference.run_records import read_records
 
-    loaded = open_model(folder)
-    write_export(out, loaded.model, loaded.tokenizer, read_records(loaded.folder), formats)
+        loaded = open_model(folder)
+        write_export(out, loaded.model, loaded.tokenizer, read_records(loaded.folder), formats)
+    print(f"talk to it with `hamner chat {shlex.quote(options.out)}`")
     return 0
 
 
@@ -70,8 +74,9 @@ def _read_back(options: argparse.Namespace) -> int:
 
     from hamner.inference.export_folder import write_checkpoint
 
-    write_checkpoint(out, folder)
-    print(f"written: {out}; talk to it with `hamner chat {options.out}`")
+    with never_silent(f"reading {folder}"):
+        write_checkpoint(out, folder)
+    print(f"written: {out}; talk to it with `hamner chat {shlex.quote(options.out)}`")
     return 0
 
 

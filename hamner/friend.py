@@ -1,7 +1,7 @@
 """Command `hamner friend`: the whole pipeline, from an empty folder to somebody to talk to, resumable.
 
     hamner friend [--name NAME] [--hours H] [--model WHO] [--config NAME|PATH] [--data hub|builtin|DIR]
-                  [--results DIR] [--plan] [--no-page] [--notify COMMAND] [key=value ...]
+                  [--results DIR] [--plan] [--no-page | --port N] [--notify COMMAND] [key=value ...]
 
 League, stages, fine-tuning, friend card, export, page: each is a command of its own, run in a process of its own. What
 is done is skipped, what is begun is resumed: the same command continues after Ctrl-C or kill -9. The plan is printed
@@ -27,7 +27,15 @@ from typing import TYPE_CHECKING, Any
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.inference.server_options import missing_packages
 from hamner.runs import cli
-from hamner.runs.cli import Parser, add_config_options, add_notify_option, add_results_option, number, run_command
+from hamner.runs.cli import (
+    Parser,
+    add_config_options,
+    add_notify_option,
+    add_results_option,
+    number,
+    run_command,
+    whole_number,
+)
 from hamner.runs.durations import duration_text
 from hamner.runs.folders import absolute, results_folder
 from hamner.runs.friend_commands import command_of, export_command, last_command, state_of, way_on
@@ -58,6 +66,9 @@ def parser() -> Parser:
     options.add_argument("--plan", action="store_true", help="print the plan, and start nothing")
     options.add_argument("--no-page", action="store_true", help="end after the export; do not serve the page")
     add_notify_option(options, "step")
+    options.add_argument(
+        "--port", metavar="N", type=whole_number(0, 65535), help="of the page (default: 8000; 0: a free one)"
+    )
     options.add_settings()
     return options
 
@@ -78,10 +89,11 @@ def _command(arguments: Sequence[str]) -> int:
         record = replace(record, league_hours=_measured_league(record))
     missing = missing_packages()
     has_page = not (options.no_page or missing)
-    _print_plan(record, config, "serve" if has_page else "chat")
+    _print_plan(record, config, "serve" if has_page else "chat", _page_words(options))
     if missing and not options.no_page:
         print(f"no page: {', '.join(missing)} is missing; install the extra `serve`, before or after", file=sys.stderr)
     if options.plan:
+        print("nothing was started: the same words without --plan start it")
         return 0
 
     from hamner.runs.lock import only_one
@@ -93,18 +105,25 @@ def _command(arguments: Sequence[str]) -> int:
     with lock, Notifier(options.notify, f"friend {record.name}") as notifier:
         code = _run_steps(record, config, notifier)
     if code == 0:
-        _open_page(record, is_served=has_page)
+        _open_page(record, _page_words(options), is_served=has_page)
     return code
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
-    """What the command line asks for, as a record keeps it: paths are whole."""
+    """What the command line asks for, as a record keeps it: paths and keys are whole. Raises BadInput."""
+    from hamner.config.load import qualified
+
     asked = {"model": options.model, "config": options.config, "data": options.data}
     if options.config and Path(options.config).expanduser().is_file():
         asked["config"] = str(absolute(options.config, "--config"))
     if options.data and options.data not in ("hub", "builtin") and "://" not in options.data:
         asked["data"] = str(absolute(options.data, "--data"))
-    return {key: value for key, value in {**asked, "settings": tuple(options.settings)}.items() if value}
+    problems, settings = Problems(), []
+    for word in options.settings:
+        with problems.collect():
+            settings.append(qualified(word))  # each step has a section of its own in which it looks a bare key up
+    problems.raise_all()
+    return {key: value for key, value in {**asked, "settings": tuple(settings)}.items() if value}
 
 
 def _config(record: FriendRecord) -> Config:
@@ -159,9 +178,8 @@ def _absent(config: Config) -> tuple[str, ...]:
 
 def _measured_league(record: FriendRecord) -> float:
     """Hours that the league would take on this machine, by a few steps of each contestant. Raises BadInput."""
-    print("timing a few steps of each contestant, for the plan", file=sys.stderr)
     words = [sys.executable, "-m", "tournament", "--plan", "--measure", "--json", *record.asked.words()]
-    answer = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    answer = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)  # which says how far it is
     if answer.returncode:
         raise BadInput(f"the league cannot be planned: see `{shlex.join(words[2:])}`, or name a --model")
     league = json.loads(answer.stdout.splitlines()[-1])["league"]
@@ -175,7 +193,12 @@ def _hours(record: FriendRecord) -> Mapping[str, float]:
     return step_hours(record.hours, record.elapsed(), record.steps, record.done(), record.league_hours)
 
 
-def _print_plan(record: FriendRecord, config: Config, last: str) -> None:
+def _page_words(options: argparse.Namespace) -> list[str]:
+    """The options of the page."""
+    return [] if options.port is None else ["--port", str(options.port)]
+
+
+def _print_plan(record: FriendRecord, config: Config, last: str, page_words: Sequence[str]) -> None:
     """Print of each step whether it is done, its hours, its command. last: the verb that ends it."""
     from hamner.runs.tables import Column, fitted_table
 
@@ -184,7 +207,9 @@ def _print_plan(record: FriendRecord, config: Config, last: str) -> None:
     for step in record.steps:
         command = _typed(command_of(record, step, hours.get(step), config, absent))
         rows.append([step, *state_of(record, step, hours.get(step)), "" if record.is_done(step) else command])
-    rows.append(["page" if last == "serve" else "talk", "at the end", "", _typed(last_command(record, last))])
+    rows.append(
+        ["page" if last == "serve" else "talk", "at the end", "", _typed(last_command(record, last, page_words))]
+    )
     limit = f"{record.hours:g} hours from the first start on" if record.hours else "no limit of hours"
     columns = [Column("step", justify="left"), Column("state", justify="left"), Column("hours")]
     columns.append(Column("command", 1, justify="left"))
@@ -239,12 +264,12 @@ def _run_step(record: FriendRecord, step: str, command: tuple[str, list[str]]) -
     return code
 
 
-def _open_page(record: FriendRecord, *, is_served: bool) -> None:
+def _open_page(record: FriendRecord, page_words: Sequence[str], *, is_served: bool) -> None:
     """Become the server of the page; where there is none, say how to talk to it."""
     if not is_served:
         print(f"\ntalk to it with `{_typed(last_command(record, 'chat'))}`", flush=True)
         return
-    module, words = last_command(record, "serve")
+    module, words = last_command(record, "serve", page_words)
     print(f"\npage: {_typed((module, words))}", flush=True)
     os.execv(sys.executable, [sys.executable, "-m", module, *words])
 

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,25 +140,31 @@ def _process(options: argparse.Namespace, out: Path, cut: Cut) -> int:
     """Gather captions, write samples, print a line for each video; returns the exit code."""
     from hamner.data.youtube.download import LEFT_OUT, NOT_REACHED
     from hamner.data.youtube.gather import gather, write_samples
+    from hamner.runs.folders import home_folder
+    from hamner.runs.waiting import never_silent
 
     if not is_address(options.target) and (passed_over := _other_files(Path(options.target).expanduser())):
         print(f"passed over: {passed_over}; convert them to .vtt, as yt-dlp --convert-subs vtt does", flush=True)
     counts: Counter[str] = Counter()
     videos: set[str] = set()
-    for outcome in gather(options.target, out / "youtube", options.language, options.sleep):
-        if outcome.problem or outcome.how != "here already":
-            print(f"{outcome.video}: {outcome.problem or outcome.how}", flush=True)
-        if outcome.how == LEFT_OUT:
-            continue
-        is_reached = outcome.how != NOT_REACHED
-        counts["without captions" if outcome.problem and is_reached else outcome.how] += 1
-        if not outcome.problem:
-            videos.add(outcome.video)
+    with never_silent("asking for captions", partial(print, flush=True)) as say:
+        for outcome in gather(options.target, out / "youtube", options.language, options.sleep):
+            if outcome.problem or outcome.how != "here already":
+                say(f"{outcome.video}: {outcome.problem or outcome.how}")
+            if outcome.how == LEFT_OUT:
+                continue
+            is_reached = outcome.how != NOT_REACHED
+            counts["without captions" if outcome.problem and is_reached else outcome.how] += 1
+            if not outcome.problem:
+                videos.add(outcome.video)
     names = write_samples(out, cut, options.language)
     print(f"{counts.total()} videos: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
     if not any(video in names.values() or name.startswith(video) for video in videos for name in names):
         print(f"no samples from {options.target}")
         return 1
+    if out.name == "personal":
+        place = "" if out.parent == home_folder() / "data" else f" --data {shlex.quote(str(out.parent))}"
+        print(f"the source `personal` is read from there; what else is missing: `curriculum doctor{place}`")
     return 0
 
 

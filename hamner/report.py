@@ -34,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    from hamner.runs.folders import find_run, results_folder
+    from hamner.runs.find_run import find_run
+    from hamner.runs.folders import results_folder
 
-    folder = find_run(results_folder(options.results), ("sft", *REPORTS), options.run)
+    folder = find_run(options.run, results_folder(options.results))
     command, results = REPORTS.get(folder.parent.name), folder.parents[1]
     if command:
         return int(importlib.import_module(command).main([folder.name, "--results", str(results)]))

@@ -16,6 +16,7 @@ from hamner.inference.find_model import model_folder
 from hamner.inference.server_options import check_options
 from hamner.runs.cli import Parser, add_model_option, add_results_option, run_command, whole_number
 from hamner.runs.folders import results_folder
+from hamner.runs.waiting import never_silent
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -58,10 +59,11 @@ def _command(arguments: Sequence[str]) -> int:
     check_options(options.host, token)
     folder = model_folder(options.run, results_folder(options.results))
     with _listener(options.host, options.port) as listener:  # a port that is taken is said before the model is loaded
-        from hamner.inference.server_app import build_app
-        from hamner.inference.server_model import open_served
+        with never_silent(f"loading {folder.name}"):
+            from hamner.inference.server_app import build_app
+            from hamner.inference.server_model import open_served
 
-        served = open_served(folder)
+            served = open_served(folder)
         app = build_app(served, token=token, places=options.streams, queue=options.queue)
         host, port = listener.getsockname()[:2]
         name = f"[{host}]" if ":" in host else host

@@ -23,6 +23,7 @@ from hamner.runs.cli import Parser, add_notify_option, add_run_options, run_comm
 from hamner.runs.files import read_json
 from hamner.runs.folders import open_run, results_folder, resume_command, run_above
 from hamner.runs.notify import Notifier
+from hamner.runs.waiting import never_silent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,10 +74,11 @@ def _command(arguments: Sequence[str]) -> int:
     else:
         folder = base_folder(options.run, results)
         config = _new_config(options, folder)
-        from hamner.inference.find_model import find_checkpoint
-        from hamner.training.finetuning_launch import new_run
+        with never_silent(f"loading {folder.name}"):
+            from hamner.inference.find_model import find_checkpoint
+            from hamner.training.finetuning_launch import new_run
 
-        run = new_run(results, options.name, options.run, config, find_checkpoint(folder))
+            run = new_run(results, options.name, options.run, config, find_checkpoint(folder))
     with Notifier(options.notify, f"sft {run.folder.name}") as notifier:
         code = _train(run, is_new=not options.resume)
         notifier.send("finished" if code == 0 else f"ended with exit code {code}")
@@ -131,7 +133,8 @@ def _train(run: Opened, *, is_new: bool) -> int:
         say(f"{run.folder.name} is finished")
         return _print_result(console, run)
     try:
-        is_finished = train(run, _measure_of, is_new=is_new, say=say)
+        with never_silent("fine-tuning", say) as say_own:
+            is_finished = train(run, _measure_of, is_new=is_new, say=say_own)
     except Interrupted as interrupt:
         if not interrupt.is_saved:
             say(f"stopped; continue with `{resume_command('hamner sft', run.folder)}`")

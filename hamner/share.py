@@ -14,6 +14,7 @@ from hamner.inference.export_options import check_new
 from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_model_option, add_results_option, run_command
 from hamner.runs.folders import absolute, results_folder
+from hamner.runs.waiting import never_silent
 
 DESCRIPTION = """Put a trained model into one archive for a friend, who needs Python and transformers, not Hamner.
 
@@ -50,10 +51,11 @@ def _command(arguments: Sequence[str]) -> int:
     out = absolute(options.out or str(Path.cwd() / f"{records.name}.zip"), "--out")
     check_new(out, "--out")
 
-    from hamner.inference.export_folder import write_archive  # torch: seconds, after all that needs none
+    with never_silent(f"packing {folder.name}"):
+        from hamner.inference.export_folder import write_archive  # torch: seconds, after all that needs none
 
-    loaded = open_model(folder)
-    write_archive(out, loaded.model, loaded.tokenizer, records)
+        loaded = open_model(folder)
+        write_archive(out, loaded.model, loaded.tokenizer, records)
     print("your friend unpacks it and follows README.md; think of what it read before you give it away")
     return 0
 

@@ -22,17 +22,23 @@ from hamner.__main__ import COMMANDS, EXAMPLES
 from hamner.__main__ import main as hamner_main
 from hamner.config.errors import BadInput
 from hamner.runs.cli import PAGE
+from tournament.run import VERBS as TOURNAMENT
 
 REPO = Path(__file__).resolve().parents[1]
 GROUPS = {"hamner": "hamner.__main__", "curriculum": "curriculum.__main__"}
 LEAVES = {f"hamner {verb}": module for verb, (module, _) in COMMANDS.items() if module not in GROUPS.values()}
 LEAVES |= {f"curriculum {verb}": module for verb, (module, _) in CURRICULUM.items()}
+# ... but compare, where each of two missing words is a line
+LEAVES |= {f"tournament {verb}": module for verb, module in TOURNAMENT.items() if verb != "compare"}
 HELP_SECONDS, REFUSAL_SECONDS = 1.0, 1.5
 NEVER_FOR_HELP = ("torch", "ray", "pandas", "pyarrow", "transformers", "scipy", "datasets", "numpy")
 NEVER_FOR_REFUSAL = ("torch", "ray")
 NOWHERE = "/nonexistent"
 BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be refused
     "tournament.run": (["stepz=3"], ["--config", "smoke", "--only", "v0"], ["--config", "smoke", "--data", NOWHERE]),
+    "tournament.history": (["--csv", "--parquet", "x"], ["--parquet", "/"]),
+    "tournament.doctor": (["--config", "smoke", "stepz=3"], ["--config", "smoke", "keep=[5,5,1]"]),
+    "curriculum.doctor": (["v99", "--config", "smoke"], ["winner", "--config", "smoke"]),
     "curriculum.run": (
         ["v3", "window_stpes=3"],
         ["v99", "--config", "smoke"],
@@ -50,6 +56,8 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     ),
     "hamner.chat": (["nobody", "--results", NOWHERE],),
     "hamner.sft": (["nobody", "--results", NOWHERE], ["--resume", "--name", "none", "--results", NOWHERE]),
+    "hamner.list_runs": (["--results", "~no-such-user"],),
+    "hamner.clean": (["nobody", "--results", NOWHERE], ["../x", "--yes", "--results", NOWHERE]),
     "hamner.export": (["nobody", "--results", NOWHERE, "--out", "x"], ["--out", "x", "--gguf", "q4"]),
     "hamner.serve": (["nobody", "--results", NOWHERE], ["--host", "0.0.0.0"]),
     "hamner.share": (["nobody", "--results", NOWHERE],),
@@ -144,7 +152,7 @@ def _read(line):
     words = shlex.split(line.split("#")[0].rpartition("| ")[2])
     if words[0] == "hamner" and words[1] == "curriculum":
         words = words[1:]
-    if words[0] == "tournament":
+    if words[0] == "tournament" and words[1] not in TOURNAMENT:
         words = ["hamner", *words]
     return importlib.import_module(LEAVES[" ".join(words[:2])]).parser().read(words[2:])
 

@@ -28,7 +28,7 @@ def surface() -> list[str]:
         lines += [f"key {kind.__name__}.{name}" for name in leaves(kind)]
     commands = {verb: module for verb, (module, _) in COMMANDS.items() if verb != "curriculum"}
     commands |= {f"curriculum {verb}": module for verb, (module, _) in CURRICULUM.items()}
-    commands |= {f"tournament {verb}": module for verb, module in VERBS.items()}
+    commands |= {f"tournament {verb}": module for verb, module in VERBS.items() if module not in commands.values()}
     for verb, module in commands.items():
         usage = importlib.import_module(module).parser().format_usage()
         lines += [f"option {verb} {option}" for option in re.findall(r"--[\w-]+", usage)]

@@ -33,13 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    from hamner.runs.folders import results_folder
+    from hamner.runs.folders import place_words, results_folder
     from tournament.comparison import comparison_report, read_league_result
 
     results, output = results_folder(options.results), console()
     leagues = [read_league_result(results, name) for name in (options.first, options.second)]
     for part in comparison_report(output, *leagues):
         output.print(part, soft_wrap=isinstance(part, str))
+    like = f"tournament --plan --simulate --like {options.second}{place_words(results)}"
+    output.print(f"what more seeds would settle: `{like}`", soft_wrap=True)
     return 0
 
 

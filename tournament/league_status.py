@@ -352,4 +352,4 @@ def _loss_text(loss: tuple[float, float | None] | None) -> str:
 
 def next_command(folder: Path) -> str:
     """The command that trains a finished league's winner through the curriculum."""
-    return shlex.join(["curriculum", "run", "winner", "--tournament", folder.name, *results_words(folder)])
+    return shlex.join(["curriculum", "run", "winner", "--tournament", folder.name, *results_words(folder.parents[1])])

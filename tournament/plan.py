@@ -18,7 +18,9 @@ from rich.table import Table
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config
 from hamner.runs.cli import console
+from hamner.runs.output import print_error
 from hamner.runs.tables import Column, fitted_table
+from hamner.runs.waiting import never_silent
 from tournament.budget import budgets, probe_steps, run_steps
 from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import Contestant, entrants, flops_per_token
@@ -112,7 +114,9 @@ def print_plan(config: Config, request: Request) -> None:
 def _step_seconds(config: Config, request: Request) -> dict[str, float]:
     """Seconds of a step of each contestant, as far as they are known."""
     if request.should_measure:
-        return measured_step_seconds(config)
+        print_error("timing a few steps of each contestant, for the plan")
+        with never_silent("timing steps"):
+            return measured_step_seconds(config)
     return recorded_step_seconds(config, request.like) if request.like else {}
 
 
@@ -121,9 +125,9 @@ def _print_simulation(config: Config, request: Request, step_seconds: Mapping[st
 
     fields = [like_field(config, request.like)] if request.like else usual_fields(config)
     like = request.like.name if request.like else None
-    print_alternatives(
-        console(), config, simulated(config, fields, step_seconds, slots(config)), like, as_json=request.as_json
-    )
+    with never_silent("playing simulated leagues"):
+        rows = simulated(config, fields, step_seconds, slots(config))
+    print_alternatives(console(), config, rows, like, as_json=request.as_json)
 
 
 def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, float]) -> list[str]:

@@ -59,20 +59,27 @@ def _work(send: Send, config: Config, folder: Path) -> None:
         raise
 
 
+def hub_tokens(config: Config) -> int:
+    """How far each source of the hub is streamed for a league, tokens."""
+    league = config.tournament
+    if league.budget == "seconds":
+        return config.data.hub_tokens
+    lengths = budgets(config, flops_per_token(config, entrants(config))).values()
+    return max(budget.steps[-1] for budget in lengths) * league.batch_size * league.seq_len
+
+
 def prepare_text(config: Config, folder: Path, say: Say) -> str:
     """Write tokenizer and tokens of the run; returns the tokenizer's hash. Raises BadInput."""
     from hamner.data.preparation.for_run import choose_tokenizer, prepare
 
-    league, contestants = config.tournament, entrants(config)
-    steps = max(budget.steps[-1] for budget in budgets(config, flops_per_token(config, contestants)).values())
-    tokens = steps * league.batch_size * league.seq_len if league.budget != "seconds" else config.data.hub_tokens
+    league = config.tournament
     corpus, tokenizer = prepare(
         config,
         folder / "data",
         all_sources(config),
         tokenizer=choose_tokenizer(config),
         seq_len=league.seq_len,
-        hub_tokens=tokens,
+        hub_tokens=hub_tokens(config),
         say=say,
     )
     if league.lr == "probe":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 
-from hamner.runs.folders import results_words, resume_command, typed_path
+from hamner.runs.folders import place_words, resume_command, typed_path
 from tournament.league_files import LeagueFiles
 from tournament.league_status import next_command
 
@@ -31,7 +31,7 @@ def way_on(files: LeagueFiles) -> tuple[str, str]:
 
 def league_commands(files: LeagueFiles) -> list[tuple[str, str]]:
     """Commands to repeat a league, to read it again and to set it beside another, each with what it does."""
-    folder, place = files.folder, "".join(f" {shlex.quote(word)}" for word in results_words(files.folder))
+    folder, place = files.folder, place_words(files.folder.parents[1])
     config = typed_path(folder / "config.json")
     lines = [
         (

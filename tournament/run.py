@@ -4,9 +4,7 @@
                [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [--notify COMMAND] [--verbose] [key=value ...]
-    tournament compare RUN RUN
-    tournament status [RUN] [--watch]
-    tournament report [RUN]
+    tournament status [RUN] [--watch] | report [RUN] | compare RUN RUN | history | doctor
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -23,11 +21,16 @@ from typing import Any
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.runs.cli import Parser, add_run_options, add_watching_options, read_config, run_command, whole_number
 
-VERBS = {  # first words that are commands of their own
-    "compare": "tournament.compare",
-    "report": "tournament.report",
+VERBS = {  # first words that are commands of their own: their modules
     "status": "tournament.status",
+    "report": "tournament.report",
+    "compare": "tournament.compare",
+    "history": "tournament.history",
+    "doctor": "tournament.doctor",
 }
+DESCRIPTION = """Ten contestants, three elimination rounds, one winner.
+
+Commands of their own: tournament status, report, compare, history, doctor."""
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",
@@ -37,7 +40,7 @@ EXAMPLES = (
 
 def parser() -> Parser:
     """The options of the command."""
-    options = Parser("tournament", "Ten contestants, three elimination rounds, one winner.", EXAMPLES)
+    options = Parser("tournament", DESCRIPTION, EXAMPLES)
     add_run_options(options)
     options.add_argument("--league", metavar="FILE", help="who enters: a TOML file with one [[contestant]] each")
     options.add_argument(
@@ -95,7 +98,7 @@ def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     for verb in VERBS:
         if verb in options.settings:
-            raise BadInput(f"{verb} comes before the options: use tournament {verb} RUN")
+            raise BadInput(f"{verb} comes before the options: use tournament {verb} ...")
     _check_plan_options(options)
     if options.retry_errors and not options.resume:
         raise BadInput("--retry-errors goes with --resume: add --resume, or leave it out")
@@ -106,6 +109,8 @@ def _command(arguments: Sequence[str]) -> int:
         if config is None:
             raise BadInput("--plan describes a new league: leave out --resume")
         print_plan(config, Request(_like_folder(options), options.measure, options.simulate, options.json))
+        if not options.json:
+            print("nothing was started: the same words without --plan start it")
         return 0
     from hamner.runs.folders import results_folder
     from tournament.launch import Watching, run_tournament

@@ -23,7 +23,19 @@ from hamner.config.schema import Config, Strict
 from hamner.config.toml_file import parse_toml, read_toml
 
 S = TypeVar("S", bound=Strict)
-__all__ = ["RENAMED_KEYS", "check_overrides", "config_names", "key_names", "leaves", "load_config", "parse"]
+__all__ = [
+    "RENAMED_KEYS",
+    "check_overrides",
+    "config_names",
+    "key_names",
+    "leaves",
+    "load_config",
+    "parse",
+    "qualified",
+]
+# sections that the command of a section does not read, and what it reads of them nevertheless
+UNREAD = {"tournament": ("curriculum", "finetuning"), "curriculum": ("tournament", "finetuning")}
+READ = {"tournament": "curriculum.max_epochs"}  # a league of mixes
 
 
 def config_names() -> list[str]:
@@ -36,16 +48,19 @@ def load_config(
     overrides: Sequence[str] = (),
     section: str = "tournament",
     extra: Mapping[str, Any] | None = None,
+    *,
+    is_command: bool = False,
 ) -> Config:
     """The config of a name or path, with key=value words laid over it. Raises BadInput with every problem.
 
     A bare key (`steps=[10,20,40]`) is looked for in `section` first, then at the top, then anywhere it is unique.
-    extra: settings of that section that no word can hold, such as the rows of a league.
+    extra: settings of that section that no word can hold, such as the rows of a league. is_command: the words are of
+    the command of `section`, where a bare key of a section that it does not read would change nothing: it is refused.
     """
     values, problems = _read_file(name_or_path), Problems()
     if extra and isinstance(values.setdefault(section, {}), dict):  # else it is refused below
         values[section].update(extra)
-    words = _lay_over(values, overrides, section, problems)
+    words = _lay_over(values, overrides, section, problems, is_command)
     config, removed = _validated(values, name_or_path, words, problems)
     problems.lines += [line for line in relation_problems(config) if not any(_is_about(key, line) for key in removed)]
     problems.raise_all()
@@ -53,10 +68,10 @@ def load_config(
 
 
 def check_overrides(overrides: Sequence[str], section: str) -> None:
-    """Raise BadInput for key=value words that fit no config: unknown keys and wrong types."""
+    """Raise BadInput for key=value words of a command that fit no config, or that it would not read."""
     values: dict[str, Any] = {}
     problems = Problems()
-    words = _lay_over(values, overrides, section, problems)
+    words = _lay_over(values, overrides, section, problems, is_command=True)
     _validated(values, COMMAND_LINE, words, problems)
     problems.raise_all()
 
@@ -74,13 +89,15 @@ def key_names() -> list[str]:
 
 
 def _lay_over(
-    values: dict[str, Any], overrides: Sequence[str], section: str, problems: Problems
+    values: dict[str, Any], overrides: Sequence[str], section: str, problems: Problems, is_command: bool
 ) -> set[tuple[str, ...]]:
     """Write key=value words into nested values. Returns the paths that were set."""
     paths = set()
     for word in overrides:
         with problems.collect():
             path, value = _parse_override(word, section)
+            if is_command:
+                _check_read(word, path, section)
             inner = values
             for key in path[:-1]:
                 inner = inner.setdefault(key, {})
@@ -168,6 +185,21 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
     except ValueError as error:
         raise BadInput(f"'{key}' in '{shortened(word)}': {error}; give another value") from None
     return matches[0].split("."), value
+
+
+def _check_read(word: str, path: Sequence[str], section: str) -> None:
+    """Raise BadInput for a bare key of a section that the command does not read."""
+    key, name = word.partition("=")[0], ".".join(path)
+    if "." not in key and path[0] in UNREAD.get(section, ()) and name != READ.get(section):
+        raise BadInput(
+            f"'{key}' in '{shortened(word)}' is a key of {path[0]}, which this command does not read: leave it out, or "
+            f"write {name}=... to have it in the config"
+        )
+
+
+def qualified(word: str) -> str:
+    """A key=value word with its key in full, as every command takes it. Raises BadInput for an unknown key."""
+    return f"{'.'.join(_parse_override(word, '')[0])}={word.partition('=')[2]}"
 
 
 def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:

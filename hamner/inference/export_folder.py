@@ -19,7 +19,7 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.inference import gguf, huggingface
 from hamner.inference.export_options import check_gguf_package
 from hamner.inference.model_card import Files, model_card
-from hamner.inference.run_records import Records
+from hamner.inference.run_records import Records, write_export_record
 from hamner.model.transformer import Hamner
 from hamner.runs.files import new_folder, scratch_folder, write_text
 from hamner.training import checkpoint
@@ -62,6 +62,7 @@ def write_export(
             write_text(folder / MODELFILE, gguf.modelfile(favourite, hamner.config.max_seq_len))
         files = Files("float32", tuple(names.values()), fallback)
         write_text(folder / CARD, model_card(records, hamner.config, files))
+        write_export_record(folder, records)
     for line in (parameters_line(hamner.config), fallback, f"written: {out}"):
         if line:
             say(line)
@@ -76,6 +77,7 @@ def write_archive(out: Path, hamner: Hamner, tokenizer: Tokenizer, records: Reco
         huggingface.write_folder(folder, hamner, tokenizer, "bfloat16")
         write_text(folder / TALK, Path(__file__).with_name(TALK).read_text(encoding="utf-8"))
         write_text(folder / CARD, model_card(records, hamner.config, Files("bfloat16", script=TALK)))
+        write_export_record(folder, records)
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(folder.iterdir()):
                 archive.write(path, f"{records.name}/{path.name}")

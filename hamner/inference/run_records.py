@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
-from hamner.runs.files import read_json
+from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import run_above
 
 FRIEND_CARD = Path("friend_card", "friend_card.json")
+EXPORT_RECORD = "hamner.json"  # of an exported folder: what other programs do not need to know
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,13 @@ def read_records(folder: Path) -> Records:
     run = run_above(folder)
     facts = _json(run / "config.json") if run else {}
     if run is None or "config" not in facts:  # a folder of its own, such as an exported one
-        return Records(folder.resolve().name, friend_card=_json(folder / FRIEND_CARD))
+        exported = _json(folder / EXPORT_RECORD)
+        kind = exported.get("kind")
+        return Records(
+            str(exported.get("name") or folder.resolve().name),
+            facts={"kind": kind} if kind else {},
+            friend_card=_json(folder / FRIEND_CARD),
+        )
     stages = _json(run / "stages.json")
     finetuning = _json(run / "finetuning.json")
     base = facts.get("base", {}).get("checkpoint") if facts.get("kind") == "sft" else None
@@ -101,6 +108,13 @@ def read_records(folder: Path) -> Records:
         friend_card=next(filter(None, (_json(place / FRIEND_CARD) for place in (folder, run, run / "final"))), {}),
         base=read_records(Path(base)) if base else None,
     )
+
+
+def write_export_record(folder: Path, records: Records) -> None:
+    """Write into an exported folder what its model was, as far as that is on record: its name, whether fine-tuned."""
+    tuned = records.is_finetuned
+    kind = {} if tuned is None else {"kind": "sft" if tuned else "curriculum"}
+    write_json(folder / EXPORT_RECORD, {"name": records.name} | kind)
 
 
 def _winner(run: Path, facts: Mapping[str, Any], contestant: tuple[str, ...]) -> dict[str, Any]:

@@ -214,7 +214,16 @@ def _commands(run: FriendRun) -> Iterator[tuple[str, str]]:
         yield resume_command("hamner sft", run.folder), "continue it"
     base = str(mapping(run.document.get("base")).get("checkpoint") or run.document.get("who") or run.base)
     config, again = typed_path(run.folder / "config.json"), f"{run.folder.name}-again"
-    words = ["hamner", "sft", typed_path(Path(base)), "--config", config, "--name", again, *results_words(run.folder)]
+    words = [
+        "hamner",
+        "sft",
+        typed_path(Path(base)),
+        "--config",
+        config,
+        "--name",
+        again,
+        *results_words(run.folder.parents[1]),
+    ]
     yield shlex.join(words), "train the same once more"
     verbs = {"evaluate": "measure it", "chat": "talk to it", "serve": "talk to it on a page"}
     for verb, what in (verbs | {"report": "write this page again"}).items():
@@ -222,4 +231,4 @@ def _commands(run: FriendRun) -> Iterator[tuple[str, str]]:
 
 
 def _command(run: FriendRun, verb: str) -> str:
-    return shlex.join(["hamner", verb, run.folder.name, *results_words(run.folder)])
+    return shlex.join(["hamner", verb, run.folder.name, *results_words(run.folder.parents[1])])

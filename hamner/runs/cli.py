@@ -221,7 +221,7 @@ def read_config(
     if not base:
         check_overrides(words, kind)  # a slip is said before PyTorch is loaded to look for a card
         base = default_config_name()
-    return load_config(base, words, kind, extra)
+    return load_config(base, words, kind, extra, is_command=True)
 
 
 def default_config_name() -> str:

@@ -22,9 +22,18 @@ from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
 from hamner.runs.background import first_line
 from hamner.runs.cores import available_cores
-from hamner.runs.ray_session import check_answers, leave, own_signals, provide_token, temporary_folder, without_noise
+from hamner.runs.ray_session import (
+    check_answers,
+    leave,
+    mark_session,
+    own_signals,
+    provide_token,
+    temporary_folder,
+    without_noise,
+)
 
 CARD_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
+OBJECT_STORE_BYTES = 200 * 2**20  # of shared memory, for a Ray of our own: no tensors go through it
 
 
 def worker_environment(threads_per_process: int) -> dict[str, str]:
@@ -80,7 +89,7 @@ def ray_settings(threads_per_process: int, *, is_verbose: bool = False) -> dict[
         "runtime_env": {"env_vars": worker_environment(threads_per_process)},
     }
     if address == "local":
-        settings |= {"include_dashboard": False, "object_store_memory": 200 * 2**20}
+        settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     return settings
 
 
@@ -107,6 +116,7 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
     except KeyboardInterrupt:
         leave(ray)
         raise
+    mark_session(ray)
     try:
         check_cluster(ray.nodes(), cpus, gpus, processes)
     except BaseException:

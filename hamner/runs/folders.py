@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,11 @@ def _written_time(path: Path, key: str) -> float:
         return datetime.strptime(path.parent.name, NAME_TIME).timestamp()
     except (ValueError, OverflowError):
         return path.stat().st_mtime if path.is_file() else 0.0
+
+
+def start_times(results: Path) -> list[float]:
+    """When each run says that it was started, seconds since 1970."""
+    return [_written_time(path, STARTED) for path in results.glob("*/*/config.json")]
 
 
 def now() -> str:
@@ -247,40 +252,23 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
 
 def resume_command(command: str, folder: Path) -> str:
     """The whole command that continues the run of a folder. command: `tournament`, or `curriculum run WHO`."""
-    return " ".join([f"{command} --resume --name {folder.name}", *map(shlex.quote, results_words(folder))])
+    return f"{command} --resume --name {folder.name}{place_words(folder.parents[1])}"
 
 
-def results_words(folder: Path) -> list[str]:
-    """The words that name the results folder of a run, on the command line of another; none where it is the default."""
-    results = folder.parents[1]
+def results_words(results: Path) -> list[str]:
+    """The words that name a results folder on the command line of another command; none where it is the default."""
     return [] if results == results_folder() else ["--results", str(results)]
+
+
+def place_words(results: Path) -> str:
+    """` --results DIR` for a command to type; "" where it is the folder that is used without it."""
+    return "".join(f" {shlex.quote(word)}" for word in results_words(results))
 
 
 def typed_path(path: Path) -> str:
     """A path as it is typed: from home_folder() on where it lies below."""
     home = home_folder().resolve()
     return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
-
-
-def find_run(results: Path, kinds: Sequence[str], name: str | None) -> Path:
-    """The folder of a run of one of these kinds: by name or path, or the newest one. Raises BadInput.
-
-    Where runs of several kinds have the name, the newest of them counts.
-    """
-    folders = [path for kind in kinds for path in runs(results, kind)]
-    newest = [path.parent for path in newest_first([path / "config.json" for path in folders], STARTED)]
-    if name is None and newest:
-        return newest[0]
-    if name is None:
-        raise BadInput(f"{results} has no {' or '.join(kinds)} run yet: start one, or name another --results")
-    place = Path(name).expanduser()
-    if place.parent != Path() and (place / "config.json").is_file():
-        return place.resolve()
-    named = [path for path in newest if path.name == name]
-    if not named:
-        hint = did_you_mean(name, [path.name for path in newest]) if newest else "start one, or name another --results"
-        raise BadInput(f"no {' or '.join(kinds)} run '{shortened(name)}' in {results}; {hint}")
-    return named[0]
 
 
 def changed_leaves(stored: Any, requested: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

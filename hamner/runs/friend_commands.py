@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from hamner.config.schema import Config
 from hamner.runs.durations import duration_text
-from hamner.runs.folders import results_folder
+from hamner.runs.folders import results_words
 from hamner.runs.friend_hours import CARD, EXPORT, FINETUNING, LEAGUE, STAGES, finetuning_steps, shortened_rounds
 from hamner.runs.friend_record import WINNER, FriendRecord
 
@@ -31,10 +31,10 @@ def command_of(
         module, words = "hamner", ["sft"]
     if record.is_begun(step):
         words += [record.asked.model] if step == STAGES else []
-        words += ["--resume", "--name", record.name, *_results(record)]
+        words += ["--resume", "--name", record.name, *results_words(record.results)]
         has_deadline = step == STAGES and hours is not None and record.has_deadline()
         return module, [*words, *(["--hours", f"{hours:.5g}"] if has_deadline else [])]
-    name = ["--name", record.name, *_results(record)]
+    name = ["--name", record.name, *results_words(record.results)]
     if step == LEAGUE:
         return module, [*words, *name, *record.asked.words(), *_league_settings(record, hours, config)]
     if step == FINETUNING:
@@ -51,14 +51,14 @@ def export_command(record: FriendRecord, words: Sequence[str] = ()) -> Command:
     return "hamner", ["export", _model(record), "--out", str(record.folder / "export"), *words]
 
 
-def last_command(record: FriendRecord, verb: str) -> Command:
-    """`hamner serve` or `hamner chat`: the command to talk to it with."""
-    return "hamner", [verb, record.name, *_results(record)]
+def last_command(record: FriendRecord, verb: str, page_words: Sequence[str] = ()) -> Command:
+    """`hamner serve` or `hamner chat`: the command to talk to it with. page_words: options of the former."""
+    return "hamner", [verb, record.name, *results_words(record.results), *(page_words if verb == "serve" else [])]
 
 
 def way_on(record: FriendRecord) -> str:
     """The words that continue a friend."""
-    return " ".join(["hamner friend", "--name", record.name, *_results(record)])
+    return " ".join(["hamner friend", "--name", record.name, *results_words(record.results)])
 
 
 def state_of(record: FriendRecord, step: str, hours: float | None) -> tuple[str, str]:
@@ -71,10 +71,6 @@ def state_of(record: FriendRecord, step: str, hours: float | None) -> tuple[str,
 
 def _model(record: FriendRecord) -> str:
     return str(record.runs[FINETUNING])
-
-
-def _results(record: FriendRecord) -> list[str]:
-    return [] if record.results == results_folder() else ["--results", str(record.results)]
 
 
 def _league_settings(record: FriendRecord, hours: float | None, config: Config) -> list[str]:

@@ -5,6 +5,7 @@ Data in: the path of the lock file. Data out: RUN/.driver.lock, beside it a leas
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -64,6 +65,31 @@ def only_one(
                 lease.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def lock_holder(path: Path) -> str | None:
+    """The machine on which a process holds a lock now; None when none does. Nothing is written or waited for."""
+    lease = path.with_suffix(".lease")
+    found = _lease_of_another(lease)
+    if found is not None:
+        ages = (abs(time.time() - when) for when in (found[1], _written(lease)))
+        if min(ages) < LEASE_SECONDS:
+            return found[0]
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except OSError:  # EWOULDBLOCK; and where it cannot be asked, it may be held
+        return socket.gethostname()
+    return None
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _renew(lease: Path) -> None:

@@ -11,13 +11,16 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.runs.files import write_json
 from hamner.runs.stopping import signals_deferred
 
 LONGEST_SOCKET = 107  # bytes of a Unix socket's path on Linux; 103 on macOS
@@ -30,6 +33,8 @@ NOISE = (
     b"Tip: use `ray status`",
 )
 SECONDS_TO_ANSWER = 4.0  # for each of connecting and answering
+MARK = "hamner.json"  # in the folder of a session that a command of ours has started
+SECONDS_TO_START = 120.0  # in which a session has a folder, and no process answers yet
 
 
 def temporary_folder() -> str | None:
@@ -37,9 +42,7 @@ def temporary_folder() -> str | None:
 
     Ray takes RAY_TMPDIR, TMPDIR or /tmp. A long one makes the paths of its sockets longer than the system allows.
     """
-    own = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    places = [own, "/tmp", "/var/tmp", "/dev/shm"]
-    folders = [f"{place}/ray" for place in places] + [f"{place}/ray-{os.getuid()}" for place in places]
+    own, folders = _folders()
     longest = (103 if sys.platform == "darwin" else LONGEST_SOCKET) - RAY_ADDS
     chosen = next((f for f in folders if len(os.fsencode(f)) <= longest and _is_writable(Path(f))), None)
     if chosen is None:
@@ -48,6 +51,13 @@ def temporary_folder() -> str | None:
             f"a writable folder of at most {longest - len('/ray')} letters"
         )
     return None if chosen == folders[0] else chosen
+
+
+def _folders() -> tuple[str, list[str]]:
+    """Where Ray would put its folder by itself, and all folders of sessions in the order in which they are tried."""
+    own = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    places = [own, "/tmp", "/var/tmp", "/dev/shm"]
+    return own, [f"{place}/ray" for place in places] + [f"{place}/ray-{os.getuid()}" for place in places]
 
 
 def _is_writable(folder: Path) -> bool:
@@ -143,6 +153,49 @@ def session_folder(ray: Any) -> Path | None:
     """The folder of the session that this process has started; None where it joined a cluster, or has none."""
     node = getattr(getattr(getattr(ray, "_private", None), "worker", None), "_global_node", None)
     return Path(node.get_session_dir_path()) if node is not None and node.is_head() else None
+
+
+def mark_session(ray: Any) -> None:
+    """Write into the folder of a session of our own whose it is, so that it can be removed once it is dead."""
+    folder = session_folder(ray)
+    if folder and folder.is_dir():
+        with contextlib.suppress(OSError):
+            write_json(folder / MARK, {"pid": os.getpid(), "command": sys.argv})
+
+
+def dead_sessions() -> tuple[list[Path], int]:
+    """Folders of sessions that a command of ours has started and in which no process answers any more.
+
+    And how many dead ones of this user's are not marked as ours: of other programs, or of a start that was killed.
+    """
+    places = dict.fromkeys(Path(folder) for folder in _folders()[1])
+    sessions = [path for place in places for path in sorted(place.glob("session_[0-9]*")) if is_dead_session(path)]
+    ours = [path for path in sessions if (path / MARK).is_file()]
+    return ours, len(sessions) - len(ours)
+
+
+def is_dead_session(folder: Path) -> bool:
+    """Whether a folder is a session of this user's, none too young, whose sockets nobody answers at."""
+    try:
+        status = folder.lstat()
+        is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        is_young = time.time() - status.st_mtime < SECONDS_TO_START
+        return is_ours and not is_young and not any(map(_answers, (folder / "sockets").glob("*")))
+    except OSError:
+        return False
+
+
+def _answers(path: Path) -> bool:
+    """Whether a process listens at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(SECONDS_TO_ANSWER)
+        try:
+            client.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:  # a full queue, no right to ask: there may be one
+            return True
+    return True
 
 
 def leave(ray: Any) -> None:

@@ -24,6 +24,7 @@ FOLDER = {
     "README.md",
     "config.json",
     "generation_config.json",
+    "hamner.json",
     "model.safetensors",
     "tokenizer.json",
     "tokenizer_config.json",

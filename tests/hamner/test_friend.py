@@ -66,6 +66,23 @@ def test_hours_are_divided_and_a_named_model_plays_no_league(tmp_path, capsys):
     assert "44.2 h" in out and "2.9 h" in out
 
 
+def test_settings_are_named_in_full_for_steps_that_would_not_read_them(tmp_path, capsys):
+    words = _words("mine", "--plan", "--results", str(tmp_path), "max_steps=9", "keep=[5,3,1]")
+    assert friend.main(words) == 2  # in two sections
+    assert "'max_steps' in 'max_steps=9' is ambiguous" in capsys.readouterr().err
+    assert friend.main([*words[:-2], "keep=[5,3,1]"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("tournament.keep=[5,3,1]") == 3 and " keep=" not in out
+
+
+def test_the_port_is_passed_on_to_the_page(tmp_path, capsys):
+    words = _words("mine", "--plan", "--results", str(tmp_path), "--port", "9000")
+    assert friend.main(words) == 0
+    out = capsys.readouterr().out
+    assert f"hamner serve mine --results {tmp_path} --port 9000" in out or "no page" in out
+    assert friend.main([*words[:-1], "70000"]) == 2
+
+
 def test_what_is_done_is_skipped_and_what_is_begun_is_resumed(tmp_path):
     record, config = _record(tmp_path), load_config("smoke")
     command = command_of(record, LEAGUE, None, config)

@@ -50,7 +50,7 @@ def test_settings_places_and_orders_of_two_leagues(tmp_path, capsys):
     assert code == 0
     assert _cells(out, "seed") == ["seed", "0", "7"] and _cells(out, "size.divide") == ["size.divide", "8", "4"]
     assert "lr_scale" not in out  # the same in both
-    assert "max_steps" not in out and "and 1 of the curriculum, which no league reads" in out
+    assert "max_steps" not in out and "and 1 of the later steps, which no league reads" in out
     assert _cells(out, "a") == ["a", "2. out in round 2", "4.2000", "1. winner", "4.1000", "+1"]
     assert _cells(out, "d") == ["d", "4. out in round 1", "4.4000", "5. out in round 1", "4.5000", "-1"]
     assert _cells(out, "c")[-1] == "="
@@ -72,7 +72,7 @@ def test_leagues_with_few_contestants_in_common_are_set_side_by_side_without_an_
     code, out, _ = _compare(capsys, tmp_path, "one", "two")
     assert code == 0 and "Kendall" not in out
     assert "round 1: 2 contestants in both; from 4 on their orders can be compared" in out
-    assert _cells(out, "x") == ["x", "–", "–", "3. out in round 1", "4.3000", "–"]
+    assert _cells(out, "x") == ["x", "–", "–", "3. out in round 1", "4.3000", "–", "–"]
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,21 @@ def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys, words, mess
     (tmp_path / "tournament/torn/standings.json").write_text('{"rounds": [{"standings": [{"rank": 1}]}]}')
     code, out, err = _compare(capsys, tmp_path, *words)
     assert code == 2 and out == "" and message in err and "Traceback" not in err
+
+
+def test_losses_of_the_same_text_are_compared_with_an_interval(tmp_path, capsys):
+    for name, words in (("one", []), ("two", ["lr_scale=5"]), ("other", ["seed=7"])):
+        _league(tmp_path, name, FIVE if name == "one" else ["b", *"acde"], *words)
+        path = tmp_path / "tournament" / name / "standings.json"
+        document = json.loads(path.read_text())
+        for played in document["rounds"]:
+            played |= {"seed_sd": 0.03, "seed_df": 5, "shared_seed_sd": 0.04}
+            for row in played["standings"]:
+                row["seeds"] = 2
+        path.write_text(json.dumps(document))
+    _, out, _ = _compare(capsys, tmp_path, "one", "two")
+    # Student's t of 5 degrees of freedom, 2.571, times hypot(0.03, 0.04) / sqrt(2); of a difference sqrt(2) as much
+    assert _cells(out, "c")[2] == "4.3000 ± 0.0909" and _cells(out, "c")[-2] == "+0.0000 ± 0.1285 ="
+    assert _cells(out, "b")[-2] == "+0.1000 ± 0.1285 =" and "other held-out text" not in out
+    _, out, _ = _compare(capsys, tmp_path, "one", "other")
+    assert "losses are of other held-out text (seed differ)" in out and "difference" not in out

@@ -243,5 +243,5 @@ def _show(console: Console, manifest: dict[str, Any], place: str) -> None:
             dropped or "nothing",
         )
     console.print(table)
-    use = COPY_FIRST if "://" in place else f"give it to a run with --data {path_text(place)}"
+    use = COPY_FIRST if "://" in place else f"give it to a run: `tournament --data {path_text(place)}`"
     console.print(f"finished: {path_text(place)}; {use}", soft_wrap=True, markup=False, emoji=False)

@@ -20,6 +20,7 @@ from hamner.data.sources import SOURCES
 from hamner.data.split import CHARACTERS_PER_TOKEN
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import write_json
+from hamner.runs.waiting import never_silent
 
 PROGRESS_SECONDS = 20
 
@@ -140,9 +141,11 @@ def _prepare_text(
             f"{hub_tokens * CHARACTERS_PER_TOKEN * SPARE / 1e6:,.0f} MB each; prepare them once with `hamner "
             "prepare_data` to spare every run the wait"
         )
-    tokens, runner = hub_tokens if is_hub else None, periodic_progress(say)
-    plan = make_plan(config, Store(folder), names, tokenizer, seq_len=seq_len, tokens=tokens, runner=runner, say=say)
-    run(plan, tokenizer, runner, say)
+    tokens, store = hub_tokens if is_hub else None, Store(folder)
+    with never_silent("preparing the text", say, in_place=False) as say_own:
+        runner = periodic_progress(say_own)
+        plan = make_plan(config, store, names, tokenizer, seq_len=seq_len, tokens=tokens, runner=runner, say=say_own)
+        run(plan, tokenizer, runner, say_own)
 
 
 def _point_at_prepared(

@@ -17,6 +17,7 @@ from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.preparation.survey import survey_part
 from hamner.data.preparation.write_shards import write_part
 from hamner.data.tokenizer import Tokenizer
+from hamner.runs.waiting import never_silent
 
 PROBLEMS = ".problems.json"  # ending of a file with what is wrong with a part
 SURVEY, WRITE = "reading", "tokenising"  # the steps that work on parts, as the progress bar names them
@@ -31,7 +32,8 @@ def run(plan: Plan, tokenizer: Tokenizer | None, runner: Runner, say: PrintLine)
     decided = plan.store.read_json(DECIDED)
     if decided is None:
         _survey(plan, runner)
-        decided = {"sources": decide(plan, tokenizer, say)}
+        with never_silent("choosing what is kept", say, in_place=False) as say_own:
+            decided = {"sources": decide(plan, tokenizer, say_own)}
         plan.store.write_json(DECIDED, decided)  # after the dispositions and the tokenizer
     runner(WRITE, partial(write_part, plan), plan.written_parts)
     manifest = write_manifest(plan, decided["sources"])

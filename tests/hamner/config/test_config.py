@@ -3,7 +3,7 @@
 import pytest
 
 from hamner.config.errors import BadInput, did_you_mean
-from hamner.config.load import RENAMED_KEYS, check_overrides, config_names, leaves, load_config
+from hamner.config.load import RENAMED_KEYS, check_overrides, config_names, leaves, load_config, qualified
 from hamner.config.schema import Config
 from hamner.runs.folders import write_config
 
@@ -178,6 +178,26 @@ def test_bare_override_finds_a_unique_key_anywhere(section):
     config = load_config("smoke", ["window_steps=40", "clip=0.25", "seed=7"], section)
     assert config.curriculum.plateau.window_steps == 40
     assert (config.optimizer.clip, config.seed) == (0.25, 7)
+
+
+@pytest.mark.parametrize(
+    ("section", "word", "full"),
+    [
+        ("curriculum", "mix={sft=1.0}", "tournament.mix"),
+        ("curriculum", "patience=3", "finetuning.patience"),
+        ("tournament", "window_steps=40", "curriculum.plateau.window_steps"),
+    ],
+)
+def test_a_commands_bare_key_of_a_section_that_it_does_not_read_is_refused_with_the_way_out(section, word, full):
+    with pytest.raises(BadInput, match=f"this command does not read: leave it out, or write {full}=") as error:
+        load_config("smoke", [word, "stepz=1"], section, is_command=True)
+    assert len(error.value.problems) == 2
+    with pytest.raises(BadInput, match="does not read"):
+        check_overrides([word], section)
+    in_full = qualified(word)
+    assert in_full.startswith(f"{full}=")
+    assert load_config("smoke", [in_full], section, is_command=True) == load_config("smoke", [word], section)
+    load_config("smoke", ["max_epochs=3"], "tournament", is_command=True)  # which a league of mixes reads
 
 
 def test_dotted_override():

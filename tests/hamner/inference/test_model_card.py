@@ -7,7 +7,7 @@ from model_kinds import small_model
 
 from hamner.config.presets import PRESETS
 from hamner.inference.model_card import Files, model_card
-from hamner.inference.run_records import Records, read_records
+from hamner.inference.run_records import Records, read_records, write_export_record
 
 MODEL = small_model()
 SECTIONS = ("Talk to it", "What it is", "How it was chosen", "What it read", "How good it is to talk to", "Limits")
@@ -74,6 +74,14 @@ def test_what_is_not_on_record_is_said(tmp_path):
     text = model_card(read_records(tmp_path), MODEL, Files())
     for words in ("No tournament is on record", "not on record in its folder", "Not measured yet", "not fine-tuned"):
         assert words in text
+
+
+@pytest.mark.parametrize(("kind", "is_finetuned"), [("sft", True), ("curriculum", False), (None, None)])
+def test_an_exported_folder_says_whether_its_model_was_fine_tuned(tmp_path, kind, is_finetuned):
+    write_export_record(tmp_path, Records("mine", facts={"kind": kind} if kind else {}))
+    records = read_records(tmp_path)
+    assert records.name == "mine" and records.is_finetuned is is_finetuned
+    assert read_records(tmp_path / "elsewhere").is_finetuned is None
 
 
 def test_broken_records_are_as_good_as_none(run):
