@@ -1,8 +1,8 @@
 """A league read from its files, whole or not: running, killed, of an older version, with a file that is broken.
 
 In: RUN/config.json and whatever else is there: bracket.json, standings.json, winner.json, timing.json, mixes.json,
-resume.jsonl, metrics.csv of runs. Out: LeagueFiles, in which what is missing is empty, and `problems` says what could not be read.
-Without PyTorch and Ray. Nothing is decided or computed anew: the numbers are those of the files.
+resume.jsonl, metrics.csv of runs. Out: LeagueFiles, in which what is missing is empty, and `problems` says what could
+not be read. Without PyTorch and Ray. Nothing is decided or computed anew: the numbers are those of the files.
 """
 
 from __future__ import annotations
