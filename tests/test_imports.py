@@ -262,7 +262,7 @@ def test_the_house_keeps_the_rule(rule):
     assert rule(REPO) == []
 
 
-@pytest.mark.parametrize("package", ["hamner.config", "hamner.runs", "hamner.reports.html"])
+@pytest.mark.parametrize("package", ["hamner.config", "hamner.runs", "hamner.reports.html", "tournament.league_report"])
 def test_importing_a_light_room_loads_neither_torch_nor_ray(package):
     if not any(is_below(module, package) for module in modules(REPO)):
         pytest.skip(f"{package} is not written yet")

@@ -250,7 +250,7 @@ def _bracket(files: LeagueFiles) -> list[Part]:
         [Cell(name, "winner" if name == winner else ""), *(_bracket_cell(files, index, name) for index in range(count))]
         for name in files.contestants
     ]
-    notes = ["Held-out loss at each round's end, nats per token, and how sure it is that who went out is worse."]
+    notes = ["Held-out loss at each round's end, nats per token. Settled: beyond chance; odds (9 to 1): contested."]
     first = DataTable(columns, rows[:SHOWN], "the bracket", notes, "bracket")
     if len(rows) <= SHOWN:
         return [first]
