@@ -38,6 +38,8 @@ def _command(arguments: Sequence[str]) -> int:
     from hamner.runs.folders import results_folder
 
     folder = find_run(options.run, results_folder(options.results))
+    if (folder.parent / "bracket.json").is_file():  # a contestant: its league
+        folder = folder.parent
     command, results = REPORTS.get(folder.parent.name), folder.parents[1]
     if command:
         return int(importlib.import_module(command).main([folder.name, "--results", str(results)]))
