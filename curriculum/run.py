@@ -87,10 +87,15 @@ def parser() -> Parser:
     options.add_argument("--hours", metavar="H", help="end after so many hours: the stages share them")
     options.add_argument("--until", metavar="WHEN", help='end at this time: "Mon 07:00", 07:00, or an ISO date-time')
     options.add_argument("--plan", action="store_true", help="print the plan of text and hours, and train nothing")
-    add_watching_options(options, "stage")
-    options.add_argument("--status", action="store_true", help="print where a run stands, as curriculum status does")
+    _add_watching(options)
     options.add_settings()
     return options
+
+
+def _add_watching(options: Parser) -> None:
+    """Add how a run is watched."""
+    add_watching_options(options, "stage")
+    options.add_argument("--status", action="store_true", help="print where a run stands, as curriculum status does")
 
 
 def _add_interventions(options: Parser) -> None:

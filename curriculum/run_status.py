@@ -55,7 +55,7 @@ class CurriculumReader:
         def build(document: Mapping[str, Any]) -> tuple[Config, Sequence[Stage], Deadline | None, str]:
             stages = parse(StagePlan, document["curriculum"], str(where)).stages
             deadline = Deadline.from_facts(document.get("deadline"))
-            return parse(Config, document["config"], str(where)), stages, deadline, str(document["who"])
+            return parse(Config, document["config"], str(where)), stages, deadline, str(document.get("who") or "WHO")
 
         self._config, self._stages, self._deadline, self._who = read_json_as(where, build)
         self._rule = self._config.curriculum.plateau

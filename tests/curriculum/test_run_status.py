@@ -13,7 +13,7 @@ from curriculum.driver import log_shown
 from curriculum.run_logger import FIELDS, PROGRESS
 from curriculum.run_status import PROGRESS as READ_PROGRESS
 from curriculum.run_status import CurriculumReader
-from curriculum.stages import CURRICULA
+from curriculum.stages import CURRICULA, Stage
 from hamner.config.load import load_config
 from hamner.reports.live_table import draw, state_words
 from hamner.runs.folders import write_config
@@ -169,3 +169,29 @@ def test_run_status_is_the_same(run, capsys):
 
     assert main(["--status", "--name", "mine", "--results", str(run.parents[1])]) == 0
     assert capsys.readouterr().out.startswith("curriculum mine: stage 2 of 9, reasoning\n")
+
+
+def test_a_real_run_notes_where_it_is_and_both_ends(course):
+    notes, stage = [], Stage(name="a", mix={"tinystories": 1.0}, learning_rate=1e-3)
+
+    def look(step):
+        if (run.folder / PROGRESS).is_file():
+            notes.append(json.loads((run.folder / PROGRESS).read_text()))
+        run.log._progress_shown = 0.0  # written after every step, else twice a second
+
+    fixed = stage.model_copy(update={"name": "b", "steps": 3})
+    run = course(stage, fixed, words=("max_steps=8",), on_batch=look)
+    run.run()
+    run.close()
+    steps = [*((1, step) for step in range(1, 9)), (2, 1), (2, 2)]
+    assert [(note["stage"], note["stage_step"]) for note in notes] == steps
+    first, second = notes[0], notes[-1]
+    earliest, latest = first["ends_at_step"]
+    assert 1 < earliest < latest == 8 and first["strikes"] == 0.0
+    assert second["ends_at_step"] == [3, 3] and second["strikes"] is None
+    for note in notes[3:]:
+        assert 0 < note["stage_seconds_left"][0] <= note["stage_seconds_left"][1]
+        assert note["stage_seconds_left"][0] < note["seconds_left"][0] <= note["seconds_left"][1]
+    status = CurriculumReader(run.folder).status()
+    assert status.heartbeat.state == "finished" and [row.cells[1] for row in status.rows] == [1.0, 1.0]
+    assert status.rows[1].cells[2] != "" and status.rows[1].cells[3] == "3"
