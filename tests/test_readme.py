@@ -1,4 +1,4 @@
-"""What README says is there is there: commands, options, keys, make targets, folders."""
+"""What README and docs/doctor.md say is there is there: commands, options, keys, make targets, folders."""
 
 import importlib
 import re
@@ -15,7 +15,9 @@ REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
 COMMAND = re.compile(r"    (?:echo \S+ \| )?((?:tournament|hamner|curriculum|python -m (?:hamner|curriculum))\b.*)")
 TEXT_NEEDED = {"tournament.run", "curriculum.run", "hamner.prepare_data", "curriculum.prepare_data"}
-LINES = [match[1].partition(" # ")[0].strip() for line in README.splitlines() if (match := COMMAND.match(line))]
+PAGES = README + (REPO / "docs" / "doctor.md").read_text(encoding="utf-8")
+LINES = [match[1].partition(" # ")[0].strip() for line in PAGES.splitlines() if (match := COMMAND.match(line))]
+LINES = list(dict.fromkeys(LINES))
 
 
 def module_and_arguments(line: str) -> tuple[str, list[str]]:
@@ -71,3 +73,8 @@ def test_every_folder_of_where_things_are_exists():
     assert len(folders) > 4 and all((REPO / folder).is_dir() for folder in folders)
     for room in re.findall(r"hamner/\{([^}]+)\}", section)[0].split(","):
         assert (REPO / "hamner" / room / "__init__.py").is_file()
+
+
+def test_make_shows_what_pip_downloads():
+    installs = re.findall(r"pip install .*", (REPO / "Makefile").read_text())
+    assert len(installs) >= 3 and not any("quiet" in line or "-q" in line.split() for line in installs)

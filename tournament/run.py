@@ -12,6 +12,7 @@ Data in: words of a command line. Data out: exit code; launch.py does the work o
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0].isalpha() and (near := difflib.get_close_matches(arguments[0], VERBS, 1)):
+        raise BadInput(f"unknown command '{arguments[0]}'; did you mean `tournament {near[0]}`?")
     options = parser().read(arguments)
     for verb in VERBS:
         if verb in options.settings:

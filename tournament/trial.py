@@ -34,6 +34,7 @@ from tournament.rate_parabola import rate_minimum
 from tournament.training import OUT_OF_MEMORY, Stopped, Training
 
 PROBE_LOSSES = "learning_rate.json"  # in the contestant's folder: power of RATE_FACTOR -> held-out loss
+FOR_TRACKERS = ("heldout_loss", "train_loss", "tokens_per_second", "tokens", "flops")
 
 
 class Trial(tune.Trainable):
@@ -116,8 +117,12 @@ class Trial(tune.Trainable):
         if is_over:
             training.evaluate_on_more_rows(self._requested_factor())
         self._is_reported = is_over
-        # as text: Tune flattens what is nested
-        return {"round_done": is_over} | ({"outcome": json.dumps(training.result())} if is_over else {})
+        if not is_over:
+            return {"round_done": False}
+        result = training.result()
+        # as text: Tune flattens what is nested; as numbers for the user's callbacks (tuner.CALLBACKS)
+        numbers = {key: result[key] for key in FOR_TRACKERS if result.get(key) is not None}
+        return {"round_done": True, "outcome": json.dumps(result)} | numbers
 
     def _open(self, folder: Path, budget: Budget, rate: float, stretch: Stretch | None = None) -> Training:
         return self.training(

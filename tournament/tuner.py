@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from hamner.config.errors import BadInput
+from hamner.runs.background import first_line
 from hamner.runs.cluster import join, ray_settings
 from hamner.runs.cores import available_cores
 from hamner.runs.folders import next_attempt
@@ -26,6 +28,7 @@ from tournament.learning_rate_probe import PROBE_ROUND
 from tournament.memory_fallbacks import FILE_NAME, needed_share
 
 TRIAL = "tournament.trial"
+CALLBACKS = "HAMNER_CALLBACKS"  # environment variable: classes of Tune callbacks, such as trackers, with commas between
 # Ray starts a process for each core, which on a large machine would load all for nothing
 MAX_PRELOADED_CORES = 16
 TUNE_ENVIRONMENT = {
@@ -41,6 +44,7 @@ def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES, i
     os.environ.update(TUNE_ENVIRONMENT)
     import ray
 
+    tune_callbacks()  # what is wrong with them is said before Ray starts
     compute = league.config.compute
     settings = ray_settings(compute.threads, is_verbose=is_verbose)
     is_own = settings["address"] == "local"
@@ -52,6 +56,20 @@ def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES, i
     if is_own:
         use_first_processes()
     return 0 if compute.device == "cuda" else int(ray.cluster_resources()["CPU"] // compute.threads)
+
+
+def tune_callbacks() -> list[Any]:
+    """The user's Tune callbacks, new ones, made without arguments. Raises BadInput for those that cannot be made."""
+    callbacks, problems = [], []
+    for path in filter(None, os.environ.get(CALLBACKS, "").split(",")):
+        module, _, name = path.rpartition(".")
+        try:
+            callbacks.append(getattr(importlib.import_module(module), name)())
+        except (ImportError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+            problems.append(f"{CALLBACKS}: {path} cannot be used ({first_line(error)}): install it, or leave it out")
+    if problems:
+        raise BadInput(problems)
+    return callbacks
 
 
 def use_first_processes() -> None:
@@ -228,6 +246,7 @@ def _tuner(league: League, runs: Mapping[Run, int], trial: type | None) -> Any:
             name=str(next_attempt(folder)),
             storage_path=str(folder / "ray"),
             verbose=0,
+            callbacks=tune_callbacks(),
             failure_config=tune.FailureConfig(max_failures=config.compute.max_failures),
             # with num_to_keep each trial's checkpoint (a note) makes Tune save its own state at once, and under load
             # writing it meets the copying of the one before, which prints a traceback

@@ -11,6 +11,7 @@ from hamner.runs.files import write_json
 from hamner.runs.lock import only_one
 from tournament.history import main
 from tournament.past_leagues import past_leagues
+from tournament.run import main as tournament
 
 STARTED = "2026-11-{day:02}T10:00:00+00:00"
 
@@ -90,3 +91,8 @@ def test_csv_and_parquet_hold_the_same(tmp_path, capsys):
 def test_what_cannot_be_is_refused(tmp_path, capsys, words):
     assert main([*words, "--results", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_slip_in_the_word_is_said(capsys):
+    assert tournament(["histroy"]) == 2
+    assert "did you mean `tournament history`?" in capsys.readouterr().err

@@ -6,18 +6,22 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import fake_card
 import pytest
 import ray
 from fake_card import OnFakeCard, TrialOnFakeCard
+from ray import tune
 from rich.console import Console
 
+from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.league import League
 from tournament.memory_fallbacks import FILE_NAME, fallback_names
 from tournament.tuner import (
+    CALLBACKS,
     TUNE_ENVIRONMENT,
     connect,
     disconnect,
@@ -25,6 +29,7 @@ from tournament.tuner import (
     first_rounds,
     play_rounds,
     preload_environment,
+    tune_callbacks,
     use_first_processes,
 )
 
@@ -97,6 +102,23 @@ def test_another_ray_costs_seconds_and_not_the_league(monkeypatch, name):
     assert not class_cache.DEFAULT_ENV_VARS and not class_cache.ENV_VARS_TO_PROPAGATE
 
 
+def test_callbacks_of_ones_own_are_made_anew_each_time_and_a_wrong_one_is_said_before_ray_starts(tmp_path, monkeypatch):
+    (tmp_path / "trackers_of_a_test.py").write_text(
+        "def mine():\n    return ['a tracker']\n\n\ndef broken():\n    raise RuntimeError('not installed')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv(CALLBACKS, raising=False)
+    assert tune_callbacks() == []
+    monkeypatch.setenv(CALLBACKS, "trackers_of_a_test.mine,trackers_of_a_test.mine")
+    first, second = tune_callbacks()
+    assert first == second == ["a tracker"] and first is not second
+    monkeypatch.setenv(CALLBACKS, "trackers_of_a_test.broken,no_such_module.Callback,mine")
+    with pytest.raises(BadInput) as error:
+        connect(League(tmp_path, load_config("smoke", [], "tournament"), Console(quiet=True)))
+    assert len(error.value.problems) == 3 and not ray.is_initialized()
+    assert "broken cannot be used (not installed): install it, or leave it out" in error.value.problems[0]
+
+
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_first_rounds_are_where_each_run_trains_next_or_waits(mode):
     seeds = {name: {0: 0} for name in "abc"} | {"d": {0: 0, 1: 0}}
@@ -116,6 +138,7 @@ def test_tune_saves_its_own_state_only_at_the_start_and_the_end(league, tmp_path
 
     saves, save = [], TuneController.save_to_dir
     monkeypatch.setattr(TuneController, "save_to_dir", lambda controller: saves.append(save(controller)))
+    monkeypatch.setenv(CALLBACKS, f"{__name__}.Tracker")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert (
         main(
@@ -137,6 +160,19 @@ def test_tune_saves_its_own_state_only_at_the_start_and_the_end(league, tmp_path
         == 0
     )
     assert len(saves) == 2
+    standings = json.loads((tmp_path / "tournament/saves/standings.json").read_text())
+    rows = [row for played in standings["rounds"] for row in played["standings"]]
+    assert sorted(Tracker.losses) == sorted((row["contestant"], row["heldout_loss"]) for row in rows)
+
+
+class Tracker(tune.Callback):
+    """A callback of one's own: what it is told of held-out losses."""
+
+    losses: ClassVar = []
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        if "heldout_loss" in result:
+            self.losses.append((trial.config["row"]["contestant"], result["heldout_loss"]))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hamner.runs.waiting import never_silent
+from hamner.runs.waiting import CLEAR, never_silent
 from tests.hamner.pseudo_terminal import Terminal
 
 SLOW = "import time\nfrom hamner.runs.waiting import never_silent\n"
@@ -57,6 +57,6 @@ def test_at_a_terminal_one_line_is_written_over_and_leaves_nothing(tmp_path, kin
         raw = terminal.raw
     assert raw.count("loading: 0.") >= 2 and ("\x1b[K" in raw) == is_written_over
     if is_written_over:
-        assert raw.count("\n") <= 3 and "\x1b[Kown" in raw  # its own line and the end: the others took its place
+        assert raw.count("\n") <= 3 and f"{CLEAR}own" in raw  # its own line and the end: the others took its place
     else:
         assert raw.count("\n") >= 4
