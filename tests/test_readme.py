@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tournament.run import VERBS
+
 REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
 COMMAND = re.compile(r"    (?:echo \S+ \| )?((?:tournament|hamner|curriculum|python -m (?:hamner|curriculum))\b.*)")
@@ -17,8 +19,8 @@ LINES = [match[1].partition(" # ")[0].strip() for line in README.splitlines() if
 def module_and_arguments(line: str) -> tuple[str, list[str]]:
     """`hamner chat mine` -> ("hamner.chat", ["mine"]); `python -m` and `tournament` likewise."""
     words = shlex.split(line)
-    if words[:2] == ["tournament", "compare"]:
-        return "tournament.compare", words[2:]
+    if words[0] == "tournament" and words[1:2] and words[1] in VERBS:
+        return f"tournament.{words[1]}", words[2:]
     if words[0] == "tournament":
         return "tournament.run", words[1:]
     if words[0] == "python":
