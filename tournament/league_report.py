@@ -33,8 +33,9 @@ from hamner.reports.report_files import write_report
 from hamner.runs.durations import duration_text
 from hamner.runs.tables import Column
 from tournament.league_files import LeagueFiles, read_league_files
-from tournament.report_charts import NAME, busy_seconds, loss_text
+from tournament.report_charts import busy_seconds
 from tournament.report_commands import way_on
+from tournament.report_curves import NAME, loss_text
 from tournament.report_sections import SECTIONS, failures
 from tournament.standings_table import percent, verdict_words
 

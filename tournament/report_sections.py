@@ -19,18 +19,16 @@ from tournament.gpu_memory import memory_estimate
 from tournament.league_files import LeagueFiles
 from tournament.looking_ahead import AHEAD_COLUMNS, ahead_captions, ahead_cells, ahead_title, forecast_place
 from tournament.report_charts import (
-    NAME,
-    curves_chart,
     distances_chart,
     equal_cost_chart,
     equal_cost_table,
-    loss_text,
     memory_chart,
     peak_gib,
     rates_chart,
     time_chart,
 )
 from tournament.report_commands import league_commands
+from tournament.report_curves import NAME, curves_chart, loss_text
 from tournament.standings_table import (
     COLUMNS,
     ENDING_COLUMNS,

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from hamner.reports.parts import Chart, Tips
 
@@ -49,6 +50,7 @@ SERIES_COLOURS = [light for light, _ in SERIES.values()]
 INK, SOFT, LINE, PAPER, PALE, GOOD, BAD, WARN, SURFACE, SHADE = (light for light, _ in PLAIN.values())
 LABEL_LETTERS = 22  # of a name inside a chart; its tooltip and table have the whole
 PNG_DPI = 150
+PNG_TITLE = 0.3  # inches above a chart for its title
 SETTINGS = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a name may hold a $
@@ -86,20 +88,27 @@ SETTINGS = {
 
 def svg(chart: Chart) -> str:
     """The chart as an `<svg>` element for a page with the CSS variables of style.css."""
-    tips, data = Tips(), io.BytesIO()
+    data = io.BytesIO()
     with _settings(chart):
+        figure, tips = _drawn(chart)
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        _figure(chart, tips).savefig(data, format="svg", metadata=nothing)
+        figure.savefig(data, format="svg", metadata=nothing)
     return _for_page(data.getvalue().decode(), chart, tips)
 
 
 def png(chart: Chart) -> bytes:
     """The chart as a PNG in the light colours, on paper, with its title."""
-    data = io.BytesIO()
+    data, (width, height) = io.BytesIO(), chart.size
     with _settings(chart):
-        figure = _figure(chart, Tips())
-        figure.suptitle(chart.title, x=0.02, ha="left", fontsize=10, fontweight="bold")
-        figure.savefig(data, format="png", dpi=PNG_DPI, facecolor=PAPER, metadata={"Software": None})
+        from matplotlib.transforms import Bbox
+
+        figure, _ = _drawn(chart)
+        # above the chart, whose places stay as they are
+        title = figure.text(0.02, 1 + 0.08 / height, chart.title, fontsize=10, fontweight="bold")
+        whole = Bbox([[0, 0], [width, height + PNG_TITLE]])
+        nothing = {"Software": None}
+        figure.savefig(data, format="png", dpi=PNG_DPI, facecolor=PAPER, metadata=nothing, bbox_inches=whole)
+        title.remove()
     return data.getvalue()
 
 
@@ -123,12 +132,22 @@ class _settings:
         self._settings.__exit__(*error)
 
 
-def _figure(chart: Chart, tips: Tips) -> Figure:
-    from matplotlib.figure import Figure
+_figures: WeakKeyDictionary[Chart, tuple[Figure, Tips]] = WeakKeyDictionary()
 
-    figure = Figure(figsize=chart.size, layout="constrained")
-    chart.draw(figure, tips)
-    return figure
+
+def _drawn(chart: Chart) -> tuple[Figure, Tips]:
+    """The chart's figure and its tooltips: drawn once, since finding room for all words takes longest."""
+    if chart not in _figures:
+        from matplotlib.figure import Figure
+
+        figure, tips = Figure(figsize=chart.size, layout="constrained"), Tips()
+        chart.draw(figure, tips)
+        layout = figure.get_layout_engine()
+        assert layout is not None
+        layout.execute(figure)
+        figure.set_layout_engine(None)  # else each file would draw once more to find room again
+        _figures[chart] = figure, tips
+    return _figures[chart]
 
 
 VARIABLES = {light: f"var(--{name})" for name, (light, _) in COLOURS.items()}

@@ -54,7 +54,7 @@ class Tips:
         self.texts[name] = text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chart:
     """A chart, and the numbers behind it as a table.
 
