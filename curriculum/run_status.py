@@ -65,6 +65,7 @@ class CurriculumReader:
     def status(self) -> RunStatus:
         """How the run stands now."""
         files = [self._folder / name for name in ("config.json", "run.log", "stages.json", STEP_FILE, PROGRESS)]
+        files += (self._folder / "data").glob("*")  # while the text is prepared
         pulse = heartbeat(
             self._folder, [*files, self._folder / "metrics.csv"], is_finished=(self._folder / "final").is_dir()
         )
@@ -135,6 +136,8 @@ class CurriculumReader:
             return f"all {count} stages are over"
         if index >= count:
             return "the last stage is over"
+        if not self._rows and not (self._folder / "run.log").is_file():
+            return "getting ready (text, Ray)"
         return f"stage {index + 1} of {count}, {self._stages[index].name}"
 
     def _head(self, index: int, progress: Mapping[str, Any], pulse: Heartbeat) -> list[tuple[Part, ...]]:

@@ -86,6 +86,7 @@ class LeagueReader:
         """How the league stands now. Raises BadInput for a broken ledger."""
         self._read_ledger()
         files = [self._folder / name for name in ("config.json", LEDGER, "winner.json")]
+        files += (self._folder / "data").glob("*")  # while the text is prepared
         files += [file for reader in self._readers.values() for file in reader.files()]
         pulse = heartbeat(self._folder, files, is_finished=(self._folder / "winner.json").is_file())
         lines = [self._line(name, pulse) for name in self._contestants]
@@ -264,8 +265,11 @@ class LeagueReader:
         if bracket.is_over():
             winner = bracket.winner()
             return f"{winner} won" if winner else "over, without a winner"
-        if any(known.is_searching for line in lines for known in line.facts):
+        facts = [known for line in lines for known in line.facts]
+        if any(known.is_searching for known in facts):
             return "learning-rate round"
+        if self._stamp == (0, 0) and not any(known.step or known.is_at_work for known in facts):
+            return "getting ready (text, Ray)"
         return f"round {bracket.round + 1} of {len(bracket.rounds)}"
 
     def _in_short(self, lines: Sequence[_Line]) -> str:

@@ -127,6 +127,18 @@ def test_a_league_that_ended_in_order_is_stopped_or_finished(tmp_path):
     assert status.way_on == f"curriculum run winner --tournament mine --results {tmp_path}"
 
 
+def test_while_the_text_is_prepared_it_gets_ready(tmp_path):
+    league = league_of(tmp_path / "tournament" / "mine", 10)
+    set_age(league.folder, 600)
+    (league.folder / "data").mkdir()
+    (league.folder / "data" / "part").touch()
+    hold_lease(league)
+    status = LeagueReader(league.folder).status()
+    assert status.title == "tournament mine: getting ready (text, Ray)" and state_words(status) == "running"
+    train(league, Run("c00", 0), 0)
+    assert LeagueReader(league.folder).status().title == "tournament mine: round 1 of 3"
+
+
 def test_a_run_that_works_but_writes_nothing_is_said_to(tmp_path):
     league = second_round(tmp_path / "tournament" / "mine")
     set_age(league.folder, 300)
