@@ -21,7 +21,8 @@ from hamner.config.schema import Plateau
 from hamner.evaluation.statistics import Chance, accuracy
 from hamner.reports.skills_matrix import picture, render, write_matrix
 from hamner.runs.files import append_json_line, drop_json_lines_after, replacing, write_json
-from hamner.runs.metrics import Curves, Metrics
+from hamner.runs.metrics import Metrics
+from hamner.runs.tensorboard import NATS, Curves
 
 if TYPE_CHECKING:  # it loads PyTorch, which the driver's log needs not
     from curriculum.plateau_stopper import StageJudge
@@ -40,7 +41,7 @@ FIELDS = (
     "heldout_loss",
     *LOOK_COLUMNS,
     "learning_rate",
-    "tokens_per_sec",
+    "tokens_per_second",
     "mfu",
     "data_wait",
     "peak_gib",
@@ -50,26 +51,23 @@ FIELDS = (
     "skipped_steps",
     "loss_scale",
 )
-NOT_DRAWN = (
-    "run",
-    "timestamp",
-    "step",
-    "phase",
-    "stage_step",
-    "perplexity",
-    "verdict",
-    "tokens_total",
-    "tokens_billions",
-    "elapsed_hours",
-)
-CURVES = tuple(name for name in FIELDS if name not in NOT_DRAWN)
 SKILL_CURVES = {"skills/exact_match": "skills", "skills/choice": "choice"}  # means over the cells
+OF_STAGES, OF_SOURCES, AT_BORDERS = "heldout/loss", "heldout/of_sources", "heldout/of_sources_at_borders"  # of tags
+TRAIN_SOURCES = "train/of_sources"
 LAYOUT = {  # charts that TensorBoard draws of several scalars: the tags are regular expressions
     "curriculum": {
-        "held-out loss of each source, at the borders": ["Multiline", [r"heldout_loss/.*"]],
-        "held-out loss of each source of the mix, averaged weights": ["Multiline", [r"heldout_average/.*"]],
-        "loss on text that was read": ["Multiline", [r"train_loss/.*"]],
-        "gain and its error": ["Multiline", [r"^gain$", r"^gain_error$"]],
+        "held-out loss of each source, at the borders": ["Multiline", [rf"^{AT_BORDERS}/"]],
+        "held-out loss of each source of the mix, averaged weights": ["Multiline", [rf"^{OF_SOURCES}/"]],
+        "held-out loss of each stage's mix, averaged weights: what its plateau is judged by": [
+            "Multiline",
+            [rf"^{OF_STAGES}/"],
+        ],
+        "gain a window, its error, and the limit of a plateau": [
+            "Multiline",
+            ["^plateau/gain$", "^plateau/gain_error$", "^plateau/limit$"],
+        ],
+        "loss on text that was read, at the borders": ["Multiline", [rf"^{TRAIN_SOURCES}/"]],
+        "stage": ["Multiline", ["^stage/number$"]],
     }
 }
 PROGRESS = ".progress"
@@ -113,23 +111,40 @@ class RunLogger:
         self._stage_number = place.stage_index + 1
         if self._writes and place.stage_step == 0:
             text = f"{self._stage_number} {stage.name}: {listed(place.mix or stage.mix)}"
-            self._curves.texts({"stage_begins": text}, step)
-            self._curves.scalars({"stage": self._stage_number}, step)
-            losses = {} if place.records else place.start_losses or {}  # later stages begin with those of the border
-            self._curves.scalars({f"heldout_loss/{name}": loss for name, loss in losses.items()}, step)
+            self._curves.texts(
+                {"stage/begins": text}, step + 1
+            )  # its first step: a resume at the border writes it anew
+            if not place.records:  # later stages begin with the losses of the border
+                self._draw_border(place.start_losses or {}, step)
 
-    def row(self, phase: str, row: Mapping[str, Any], cost: dict[str, float]) -> float:
-        """Write a row of metrics.csv and its curves; return its tokens per second. cost: as Session.cost returns it."""
-        rate = cost.pop("tokens_per_second")
+    def _draw_border(self, losses: Mapping[str, float], step: int) -> None:
+        """Draw the held-out loss of every source at a border, and their mean: what no change of mix moves."""
+        if losses:
+            curves = {"heldout/all_sources": statistics.mean(losses.values())}
+            curves |= {f"{AT_BORDERS}/{name}": loss for name, loss in losses.items()}
+            self._curves.scalars(curves, step, f"held-out loss at the borders of stages, {NATS}")
+
+    def _draw(self, phase: str, row: Mapping[str, Any]) -> None:
+        """Draw a row. Its held-out loss is another quantity in each stage, since the mix is: each has its own tag."""
+        step, stage = row["step"], f"{self._stage_number}_{phase}"
+        self._curves.row({name: value for name, value in row.items() if name != "heldout_loss"}, step)
+        losses = {f"{OF_SOURCES}/{name}": loss for name, loss in row.get("source_losses", {}).items()}
+        if row.get("heldout_loss") is not None:
+            losses[f"{OF_STAGES}/{stage}"] = row["heldout_loss"]
+        self._curves.scalars(losses, step, f"held-out loss of the averaged weights, {NATS}")
+        self._curves.scalars({"stage/number": self._stage_number}, step, "stage of the step: it rises at borders")
+        if row.get("verdict"):
+            self._curves.texts({"plateau/verdict": f"{phase}: {row['verdict']}"}, step)
+
+    def row(self, phase: str, row: Mapping[str, Any], cost: dict[str, float], limit: float | None = None) -> float:
+        """Write a row of metrics.csv and its curves; return its tokens per second.
+
+        cost: as Session.cost returns it. limit: the gain a window that a plateau stays below.
+        """
         if self._writes:
             mean = row["mean_loss"]
-            perplexity = None if mean is None else math.exp(min(mean, 20.0))
-            row = {**row, **cost, "tokens_per_sec": rate, "perplexity": perplexity}
-            of_sources = {f"heldout_average/{name}": loss for name, loss in row.get("source_losses", {}).items()}
-            curves = {name: row.get(name) for name in CURVES} | of_sources
-            self._curves.scalars(curves | {"stage": self._stage_number}, row["step"])
-            if row.get("verdict"):
-                self._curves.texts({"verdict": row["verdict"]}, row["step"])
+            row = {**row, **cost, "perplexity": None if mean is None else math.exp(min(mean, 20.0))}
+            self._draw(phase, row | {"limit": limit if row.get("verdict") else None})
             self._metrics.row(
                 {
                     **row,
@@ -140,7 +155,7 @@ class RunLogger:
                     "elapsed_hours": self.seconds / 3600,
                 }
             )
-        return rate
+        return cost["tokens_per_second"]
 
     def look(self, stage: Stage, look: Look, rule: Plateau) -> None:
         """Say what one look of the plateau stopper found."""
@@ -159,21 +174,24 @@ class RunLogger:
                 "samples": samples,
             }
             append_json_line(self._folder / "samples.jsonl", line)
-            self._curves.texts(samples, step)
+            self._curves.texts({f"samples/{prompt}": text for prompt, text in samples.items()}, step)
 
     def stage_over(self, records: Sequence[Mapping[str, Any]], chance: Chance, step: int) -> None:
         """Draw the newest record's curves, and the skills matrix so far."""
         if not self._writes:
             return
         record = records[-1]
-        self._curves.texts({"stage_ends": f"{record['number']} {record['stage']} ended {record['ended']}"}, step)
-        for kind in ("heldout_loss", "train_loss"):
-            self._curves.scalars({f"{kind}/{name}": loss for name, loss in record[kind].items()}, step)
+        self._curves.texts({"stage/ends": f"{record['number']} {record['stage']} ended {record['ended']}"}, step)
+        self._draw_border(record["heldout_loss"], step)
+        losses = {f"{TRAIN_SOURCES}/{name}": loss for name, loss in record["train_loss"].items()}
+        self._curves.scalars(losses, step, f"loss on text that was read, {NATS}")
         if record["skills"]:
             means = {name: statistics.mean(map(accuracy, record[key].values())) for name, key in SKILL_CURVES.items()}
-            self._curves.scalars(means | {"skills/above_chance": record["skills_above_chance"]}, step)
+            self._curves.scalars(means, step, "share of right items, mean over the skills")
+            count = {"skills/above_chance": record["skills_above_chance"]}
+            self._curves.scalars(count, step, "number of skills above chance, by choice")
             write_matrix(self._folder, measured(records), chance, self._folder.name)
-            self._curves.image("skills", render(picture(measured(records), chance)), step)
+            self._curves.image("skills/matrix", render(picture(measured(records), chance)), step)
 
     def close(self) -> None:
         """Close TensorBoard's file."""

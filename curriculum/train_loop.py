@@ -21,6 +21,7 @@ from torch import nn
 from curriculum.beginning import Beginning
 from curriculum.border import Border
 from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, planned_steps, thin_problems
+from curriculum.endings import limit
 from curriculum.interventions import Interventions
 from curriculum.measurements import Measurements
 from curriculum.pacer import Pacer
@@ -386,7 +387,7 @@ class CurriculumRun:
 
     def _log_row(self, row: Row) -> None:
         stage = self.stages[self.place.stage_index]
-        self._rate = self.log.row(stage.name, row, self.session.cost())
+        self._rate = self.log.row(stage.name, row, self.session.cost(), limit(self.settings.plateau))
 
     def _sample(self, row: Row) -> None:
         if self.session.rank != 0:

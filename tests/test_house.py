@@ -51,7 +51,7 @@ WORDS = {
     "export": (("export",), ("hamner/export.py", "hamner/training/checkpoint.py", "hamner/inference/")),
     "resume": (("resume",), ("hamner/runs/resume_log.py", "hamner/training/session.py")),
     "metrics": (("metrics",), ("hamner/runs/metrics.py",)),
-    "TensorBoard": (("tensorboard",), ("hamner/runs/metrics.py",)),
+    "TensorBoard": (("tensorboard",), ("hamner/runs/tensorboard.py",)),
     "Ray cluster": (("ray cluster",), ("hamner/runs/cluster.py",)),
     "memory": (("gpu memory", "gpu_memory"), ("tournament/gpu_memory.py",)),
     "out of memory": (("out of memory", "out-of-memory"), ("tournament/gpu_memory.py",)),

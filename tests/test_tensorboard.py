@@ -20,6 +20,31 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
+HPARAMS = {
+    "startIndex": 0,
+    "sliceSize": 100,
+    "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
+    "colParams": [],
+}
+
+
+def _answer(port, page, request=None):
+    data = None if request is None else json.dumps(request).encode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/data/plugin/{page}", data, timeout=20) as answer:
+        return json.load(answer)
+
+
+def _check_hparams(answer):
+    """A row a contestant with both of its seeds, the same keys for all, no metric empty."""
+    groups = {group["name"].removesuffix(" (league)"): group for group in answer["sessionGroups"]}
+    assert set(groups) == set(CONTESTANTS)
+    assert len({tuple(sorted(group["hparams"])) for group in groups.values()}) == 1
+    metrics = [{value["name"]["tag"]: value["value"] for value in group["metricValues"]} for group in groups.values()]
+    assert all(set(values) == set(metrics[0]) for values in metrics)
+    assert {"heldout/loss", "heldout/loss_of_grid", "train/loss", "speed/tokens_per_second"} <= set(metrics[0])
+    assert all(len(group["sessions"]) == 2 for group in groups.values())
+
+
 @pytest.mark.end_to_end
 def test_ten_contestants_and_one_curve_of_all_stages(league, raised, commands):
     port = free_port()
@@ -41,12 +66,14 @@ def test_ten_contestants_and_one_curve_of_all_stages(league, raised, commands):
                 break
             time.sleep(0.5)
         assert expected <= listed
-        url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?tag=loss&run=tournament/league/v01_dense_small"
-        with urllib.request.urlopen(url, timeout=20) as answer:
-            assert [point[1] for point in json.load(answer)][:3] == [1, 2, 3]
-        url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?tag=stage&run=curriculum/raised/tensorboard"
-        with urllib.request.urlopen(url, timeout=20) as answer:
-            assert {int(point[2]) for point in json.load(answer)} == set(range(1, len(FLAT) + 1))
+        points = _answer(port, "scalars/scalars?tag=train/loss&run=tournament/league/v01_dense_small")
+        assert [point[1] for point in points][:3] == [1, 2, 3]
+        points = _answer(port, "scalars/scalars?tag=stage/number&run=curriculum/raised/tensorboard")
+        assert {int(point[2]) for point in points} == set(range(1, len(FLAT) + 1))
+        tags = _answer(port, "scalars/tags")
+        for name in CONTESTANTS:
+            assert "nats per token" in tags[f"tournament/league/{name}"]["heldout/loss"]["description"]
+        _check_hparams(_answer(port, "hparams/session_groups", HPARAMS))
     finally:
         server.terminate()
         server.wait()

@@ -26,7 +26,7 @@ from tournament.bracket import Run
 
 BASES = CONTESTANTS | PRESETS
 OWN_FOLDERS = ("data", "ray")  # of a league, beside its contestants'
-OWN_ENDINGS = r"\.(jsonl?|toml|csv|html|md|png)$"  # of its files, such as bracket.json
+OWN_ENDINGS = r"\.(jsonl?|toml|csv|html|md|png|svg)$"  # of its files, such as bracket.json
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ import torch
 from hamner.config.cost import GIB
 from hamner.config.schema import Config
 from hamner.evaluation.heldout import Stretch
-from hamner.runs.metrics import Curves, Metrics
+from hamner.runs.metrics import Metrics
 from hamner.runs.stopping import STOP
+from hamner.runs.tensorboard import Curves
 from hamner.training import checkpoint
 from hamner.training.checkpoint_writer import checkpoint_due
 from hamner.training.session import Row, Session, Setup
@@ -30,6 +31,7 @@ from tournament.budget import Budget
 from tournament.entrants import Contestant, flops_per_token
 from tournament.evaluation import Evaluator, ranking_stretch
 from tournament.gpu_memory import MemoryPlan, first_memory_plan
+from tournament.hparams import contestant_of, hparams
 from tournament.memory_fallbacks import FILE_NAME, MemoryFallbacks
 from tournament.round_progress import Evaluation, RoundProgress
 
@@ -48,6 +50,14 @@ FIELDS = (
     "heldout_loss",
     "heldout_loss_of_grid",
 )
+LAYOUT = {  # charts that TensorBoard draws of all contestants, under Custom Scalars: the tags are regular expressions
+    "tournament": {
+        "learning curves: held-out loss, nats per token": ["Multiline", [r"^heldout/loss_of_grid$"]],
+        "held-out loss that ranks, at the ends of rounds": ["Multiline", [r"^heldout/loss$"]],
+        "training loss": ["Multiline", [r"^train/loss$"]],
+        "tokens per second": ["Multiline", [r"^speed/tokens_per_second$"]],
+    }
+}
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 T = TypeVar("T")
 
@@ -123,7 +133,12 @@ class Training:
         if self._curves:
             self._curves.close()
         self._metrics = Metrics(self.folder, FIELDS, resume_step=session.global_step)
-        self._curves = Curves(self.folder, resume_step=session.global_step)
+        self._curves = Curves(self.folder, resume_step=session.global_step, layout=LAYOUT)
+        if self.folder.parent == self._league:  # a probe is no run of the league
+            group = f"{contestant_of(self.folder.name)} ({self._league.name})"  # of this league alone
+            self._curves.hparams(hparams(self.config, self.contestant, self._rate), group)
+        if session.global_step == 0:  # so that one that fails soon has a metric in HPARAMS, too
+            self._curves.row({"heldout_loss": self.progress.latest.loss}, 0)
 
     def _setup(self, plan: MemoryPlan) -> Setup:
         settings, compute = self.config.tournament, self.config.compute
@@ -320,7 +335,7 @@ class Training:
         assert self._curves is not None
         row |= self.session.cost()
         self._metrics.row(row)
-        self._curves.scalars({name: value for name, value in row.items() if name not in ("step", "round")}, step)
+        self._curves.row(row, step)
 
     def save(self, *, is_round_over: bool = False) -> None:
         """Write a checkpoint in a thread; the one of a round's end is on disk before the round is reported."""

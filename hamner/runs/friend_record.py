@@ -7,7 +7,6 @@ a run that was trained by hand counts, and a kill at any moment costs nothing.
 
 from __future__ import annotations
 
-import csv
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ from hamner.config.errors import BadInput
 from hamner.runs.files import read_json, read_json_as, write_json
 from hamner.runs.folders import now, run_folder
 from hamner.runs.friend_hours import CARD, EXPORT, FINETUNING, LEAGUE, STAGES, STEPS
+from hamner.runs.metrics import read_metrics
 
 KIND = "friend"  # folder of the records in the results folder
 WINNER = "winner"
@@ -169,11 +169,8 @@ class FriendRecord:
 
     def tokens_per_second(self) -> float | None:
         """Speed of the stages' last steps; None where they left none."""
-        path = self.runs[STAGES] / "metrics.csv"
-        if not path.is_file():
-            return None
-        with path.open(encoding="utf-8", newline="") as file:
-            speeds = [float(row["tokens_per_second"]) for row in csv.DictReader(file) if row.get("tokens_per_second")]
+        rows = read_metrics(self.runs[STAGES])
+        speeds = [float(row["tokens_per_second"]) for row in rows if row.get("tokens_per_second")]
         return statistics.median(speeds[-SPEED_ROWS:]) if speeds else None
 
 

@@ -30,8 +30,9 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.cluster import threads_here
 from hamner.runs.files import read_json, write_json
-from hamner.runs.metrics import Curves, Metrics
+from hamner.runs.metrics import Metrics
 from hamner.runs.stopping import STOP
+from hamner.runs.tensorboard import Curves
 from hamner.training import checkpoint
 from hamner.training.early_stopping import best_index, is_over
 from hamner.training.finetuning_base import base_checkpoint
@@ -44,8 +45,17 @@ TEXT, CONVERSATIONS, RESULT = "data", "conversations", "finetuning.json"
 KEEP_CHECKPOINTS = 2  # the newest, beside the best; one of them may be torn
 MAX_SKIPPED = 20  # steps that are not finite, in a row
 LOSSES = ("heldout_loss", "heldout_word_loss", "heldout_end_loss")
-CURVES = ("loss", "balance_loss", *LOSSES, "learning_rate", "gradient_norm", "tokens_per_second", "mfu", "peak_gib")
-FIELDS = ("step", *CURVES, "data_wait", "tokens_total", "skipped_steps", "elapsed_seconds")
+COSTS = ("tokens_per_second", "mfu", "peak_gib", "data_wait", "tokens_total")
+FIELDS = (
+    *("step", "loss", "balance_loss", *LOSSES, "learning_rate", "gradient_norm"),
+    *(*COSTS, "skipped_steps", "elapsed_seconds"),
+)
+LAYOUT = {  # a chart that TensorBoard draws under Custom Scalars: the tags are regular expressions
+    "fine-tuning": {
+        "held-out replies and their turn ends, nats per token": ["Multiline", [r"^heldout/"]],
+        "training loss": ["Multiline", [r"^train/loss$"]],
+    }
+}
 Measure = Callable[[Hamner], Mapping[str, Any]]
 
 
@@ -161,7 +171,9 @@ class FinetuningRun:
             self._begin()
         session.log_resume(self.folder / "resume.jsonl")
         self._metrics = Metrics(self.folder, FIELDS, resume_step=session.global_step)
-        self._curves = Curves(self.folder / "tensorboard", resume_step=session.global_step)
+        self._curves = Curves(self.folder / "tensorboard", resume_step=session.global_step, layout=LAYOUT)
+        if session.global_step == 0:  # what the base makes of the replies
+            self._curves.row(_columns(self.start), 0)
         try:
             while session.global_step < self.plan.steps and not self._is_over():
                 if not self._step():
@@ -240,7 +252,7 @@ class FinetuningRun:
             return
         look = {"step": self.session.global_step} | self._losses()
         self.looks.append(look)
-        row |= {f"heldout_{name}": look[name] for name in ("loss", "word_loss", "end_loss")}
+        row |= _columns(look)
         is_best = self.best is look
         self._say(f"  step {look['step']}/{self.plan.steps}: {look_words(look)}{'' if is_best else ', no better'}")
         if self.session.global_step % self.settings.log_every:
@@ -273,7 +285,7 @@ class FinetuningRun:
     def _log_row(self, row: Row) -> None:
         row |= self.session.cost() | {"elapsed_seconds": self.seconds}
         self._metrics.row(row)
-        self._curves.scalars({name: row[name] for name in CURVES if name in row}, row["step"])
+        self._curves.row(row, row["step"])
 
     def _save(self, *, wait: bool = False) -> None:
         spared = frozenset({checkpoint.step_name(self.best["step"])}) if self.best else frozenset[str]()
@@ -309,6 +321,11 @@ class FinetuningRun:
         }
         write_json(self.folder / RESULT, document)
         self._say(f"ended {ended}, after {session.global_step} steps; final/ holds the weights of step {best['step']}")
+
+
+def _columns(look: Mapping[str, Any]) -> dict[str, float]:
+    """The columns of metrics.csv that a look fills."""
+    return {name: look[name.removeprefix("heldout_")] for name in LOSSES}
 
 
 def look_words(look: Mapping[str, Any]) -> str:

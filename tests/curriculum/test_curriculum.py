@@ -51,7 +51,7 @@ def test_metrics_have_every_step_and_the_rate_is_flat_until_the_decay(raised):
         "loss",
         "perplexity",
         "learning_rate",
-        "tokens_per_sec",
+        "tokens_per_second",
         "tokens_total",
         "tokens_billions",
         "elapsed_hours",

@@ -1,9 +1,9 @@
 """What a run leaves on record: every held-out loss, every look, one TensorBoard run, and the words for them."""
 
 import json
-from collections import Counter
 
 import pytest
+from event_files import Events, rises
 from run_files import rows_of as _rows
 
 from curriculum.endings import ending_words, look_columns, look_line, look_words, short_ending
@@ -21,16 +21,7 @@ OUT_OF_PHASE = (
 )
 
 
-def _events(folder):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    return events
-
-
-def _steps(events, tag):
-    return [event.step for event in events.Scalars(tag)]
+BORDERS = [0, 29, 58]
 
 
 @pytest.fixture
@@ -63,22 +54,41 @@ def test_every_look_is_in_its_row_as_it_is_in_the_log(run):
 
 
 def test_one_tensorboard_run_holds_the_curve_the_sources_and_the_borders(run):
-    events, rows = _events(run), _rows(run)
-    assert [path.name[:6] for path in (run / "tensorboard").iterdir()] == ["events"]
-    assert _steps(events, "loss") == [int(row["step"]) for row in rows]
+    events, rows = Events(run / "tensorboard"), _rows(run)
+    assert [path.name[:6] for path in (run / "tensorboard").iterdir()] == ["events"] and events.runs() == ["."]
+    assert events.steps("train/loss") == [int(row["step"]) for row in rows]
     measured = [int(row["step"]) for row in rows if row["heldout_loss"]]
-    assert _steps(events, "heldout_loss") == measured
     for source in MIX:
-        assert _steps(events, f"heldout_average/{source}") == measured
-        assert _steps(events, f"heldout_loss/{source}") == [0, 29, 58]
-    weighted = sum(share * events.Scalars(f"heldout_average/{source}")[0].value for source, share in MIX.items())
+        assert events.steps(f"heldout/of_sources/{source}") == measured
+        assert events.steps(f"heldout/of_sources_at_borders/{source}") == BORDERS
+    weighted = sum(share * events.points(f"heldout/of_sources/{source}")[0][1] for source, share in MIX.items())
     assert weighted == pytest.approx(float(rows[1]["heldout_loss"]), rel=1e-5)
-    assert _steps(events, "gain") == _steps(events, "gain_error") == _steps(events, "strikes") == [24, 53]
-    stage = [(event.step, event.value) for event in events.Scalars("stage")]
-    assert (0, 1.0) in stage and (29, 1.0) in stage and (29, 2.0) in stage and stage[-1] == (58, 2.0)
-    tags = set(events.Tags()["tensors"])
-    assert {"verdict/text_summary", "stage_begins/text_summary", "stage_ends/text_summary"} <= tags
-    assert "custom_scalars__config__" in tags
+    at_borders = [dict(events.points(f"heldout/of_sources_at_borders/{source}")) for source in MIX]
+    for step, mean in events.points("heldout/all_sources"):
+        assert mean == pytest.approx(sum(losses[step] for losses in at_borders) / len(MIX), rel=1e-5)
+    stage = events.points("stage/number")
+    assert [step for step, number in stage if number == 1][-1] == 29 and [n for step, n in stage if step == 30] == [2]
+    assert events.steps("stage/begins") == [1, 30] and events.steps("stage/ends") == [29, 58]
+    assert "custom_scalars__config__" in events.tags() and events.steps("skills/matrix") == [29, 58]
+    prompts = [tag for tag in events.tags() if tag.startswith("samples/")]
+    assert len(prompts) == 7 and all(events.steps(tag)[-1] == 58 for tag in prompts)
+
+
+def test_the_loss_of_each_stage_is_a_quantity_of_its_own_and_the_gain_is_beside_its_limit(run):
+    """The held-out loss is of the stage's mix: as one curve it would jump at borders as if something were forgotten."""
+    events, rows = Events(run / "tensorboard"), _rows(run)
+    assert "heldout/loss" not in events.tags()
+    for number, name in enumerate("ab", start=1):
+        recorded = [
+            (int(r["step"]), float(r["heldout_loss"])) for r in rows if r["heldout_loss"] and r["phase"] == name
+        ]
+        drawn = events.points(f"heldout/loss/{number}_{name}")
+        assert [step for step, _ in drawn] == [step for step, _ in recorded]
+        assert [loss for _, loss in drawn] == pytest.approx([loss for _, loss in recorded], rel=1e-5)
+    for tag in ("gain", "gain_error", "strikes", "limit", "verdict"):
+        assert events.steps(f"plateau/{tag}") == [24, 53]
+    limit = load_config("smoke", OUT_OF_PHASE, "curriculum").curriculum.plateau.go_on_gain
+    assert [value for _, value in events.points("plateau/limit")] == pytest.approx([limit, limit])
 
 
 def test_after_a_kill_no_row_and_no_point_is_there_twice(course, run):
@@ -99,9 +109,34 @@ def test_after_a_kill_no_row_and_no_point_is_there_twice(course, run):
     assert [[row[key] for key in columns] for row in _rows(parts.folder)] == [
         [row[key] for key in columns] for row in whole
     ]
-    events = _events(parts.folder)
-    for tag in ("loss", "heldout_loss", "gain", "heldout_loss/sft", "heldout_average/sft"):
-        assert Counter(_steps(events, tag)).most_common(1)[0][1] == 1, tag
+    events = Events(parts.folder / "tensorboard")
+    assert events.tags() == Events(run / "tensorboard").tags()
+    for tag in events.tags():
+        assert rises(events.steps(tag)), tag
+
+
+@pytest.mark.slow
+def test_after_five_kills_the_points_are_those_of_a_run_that_nothing_stopped(course, run):
+    """Among them kills before the first checkpoint, and right after a border's."""
+
+    class Killed(BaseException):
+        pass
+
+    for at in (5, 27, 31, 44, 57):
+
+        def kill(step, at=at):
+            if step == at:
+                raise Killed
+
+        parts = course(A, B, words=(*OUT_OF_PHASE, "checkpoint_every=10"), name="parts", on_batch=kill)
+        with pytest.raises(Killed):
+            parts.run()
+        parts.close()
+    course(name="parts").run()
+    whole, events = Events(run / "tensorboard"), Events(run.parent / "parts" / "tensorboard")
+    assert events.tags() == whole.tags()
+    for tag in events.tags():
+        assert events.steps(tag) == whole.steps(tag) and rises(events.steps(tag)), tag
 
 
 FINE, COARSE = Plateau(), load_config("laptop").curriculum.plateau

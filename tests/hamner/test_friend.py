@@ -9,12 +9,14 @@ import time
 
 import pytest
 
+from curriculum.run_logger import FIELDS
 from hamner import friend
 from hamner.config.load import load_config
 from hamner.runs.files import read_json, write_json
 from hamner.runs.friend_commands import command_of
 from hamner.runs.friend_hours import CARD, EXPORT, FINETUNING, LEAGUE, STAGES
 from hamner.runs.friend_record import Asked, FriendRecord
+from hamner.runs.metrics import Metrics
 from hamner.training import checkpoint
 
 SMALL = (  # two contestants, stages of four steps, a fine-tuning of twelve
@@ -106,8 +108,9 @@ def test_the_hours_shorten_the_league_and_the_fine_tuning(tmp_path):
     )
     assert command_of(record, LEAGUE, 2.5, timed)[1][-1] == "tournament.seconds=[30.0,45.0]"
     folder = record.runs[STAGES]
-    folder.mkdir(parents=True)
-    (folder / "metrics.csv").write_text("step,tokens_per_second\n1,5\n2,\n3,64\n4,64\n")
+    metrics = Metrics(folder, FIELDS)  # as the stages write them
+    for step, speed in enumerate((5, None, 64, 64), start=1):
+        metrics.row({"step": step, "tokens_per_second": speed})
     # half an hour at 64 tokens a second, four fifths of it steps of 8 rows of 256 tokens
     words = command_of(record, FINETUNING, 0.5, load_config("laptop"))[1]
     assert words[-1] == f"finetuning.max_steps={int(0.8 * 1800 * 64 / (8 * 256))}"

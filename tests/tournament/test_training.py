@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from event_files import Events, rises
 from fake_card import OnFakeCard
 
 from hamner.config.load import load_config
@@ -113,6 +114,23 @@ def test_another_seed_has_other_weights_and_another_order(start):
     assert rows != others
     text = first.evaluator.text("fineweb_edu", 32)
     assert torch.equal(text.rows, second.evaluator.text("fineweb_edu", 32).rows)  # but the same held-out text
+
+
+def test_its_curves_begin_with_the_untrained_model_and_have_no_step_twice_after_a_kill(start):
+    killed = start()
+    killed.advance(0)
+    killed._step()
+    killed._write({"step": 6, "round": 1, "loss": 9.0})  # beyond the checkpoint of step 5
+    run = start()
+    _to_the_end(run)
+    run.close()
+    events = Events(run.folder)
+    assert events.steps("heldout/loss") == [0, 20] and events.points("heldout/loss")[1][1] < 7
+    assert events.steps("train/loss") == list(range(1, 21)) and max(x for _, x in events.points("train/loss")) < 8
+    assert all(rises(events.steps(tag)) for tag in events.tags())
+    ((name, (values, metrics, sessions)),) = events.session_groups().items()
+    assert name == f"run ({run.folder.parent.name})" and sessions == ["."]
+    assert values["num_experts"] == 8 and values["learning_rate"] == 3e-3 and set(metrics) < set(events.tags())
 
 
 def test_what_a_kill_cost_is_noted_when_the_run_is_opened_again(start):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from event_files import Events, rises
 
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
@@ -83,6 +84,10 @@ def test_a_stopped_run_goes_on_bit_for_bit(start, base_results, killed_after):
     for key in ("looks", "steps", "best_step", "mix", "tokens", "before"):
         assert document[key] == expected[key], key
     assert metrics(resumed) == metrics(whole) and len(metrics(whole)) == 13
+    curves = [Events(run.folder / "tensorboard") for run in (whole, resumed)]
+    assert curves[0].tags() == curves[1].tags() and curves[0].steps("heldout/loss")[0] == 0
+    for tag in curves[0].tags():
+        assert curves[0].steps(tag) == curves[1].steps(tag) and rises(curves[1].steps(tag)), tag
     weights = [find_checkpoint(run.folder).tensors("model") for run in (whole, resumed)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
