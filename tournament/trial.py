@@ -121,7 +121,8 @@ class Trial(tune.Trainable):
             return {"round_done": False}
         result = training.result()
         # as text: Tune flattens what is nested; as numbers for the user's callbacks (tuner.CALLBACKS)
-        numbers = {key: result[key] for key in FOR_TRACKERS if result.get(key) is not None}
+        values = result["facts"] | {"heldout_loss": result["heldout_loss"]}
+        numbers = {key: values[key] for key in FOR_TRACKERS if values.get(key) is not None}
         return {"round_done": True, "outcome": json.dumps(result)} | numbers
 
     def _open(self, folder: Path, budget: Budget, rate: float, stretch: Stretch | None = None) -> Training:

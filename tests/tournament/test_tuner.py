@@ -20,6 +20,7 @@ from hamner.config.load import load_config
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.league import League
 from tournament.memory_fallbacks import FILE_NAME, fallback_names
+from tournament.trial import FOR_TRACKERS
 from tournament.tuner import (
     CALLBACKS,
     TUNE_ENVIRONMENT,
@@ -171,6 +172,7 @@ class Tracker(tune.Callback):
     losses: ClassVar = []
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
+        assert ("heldout_loss" in result) == all(key in result for key in FOR_TRACKERS)
         if "heldout_loss" in result:
             self.losses.append((trial.config["row"]["contestant"], result["heldout_loss"]))
 
