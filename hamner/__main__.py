@@ -21,6 +21,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "evaluate": ("hamner.evaluate", "measure how good a model is to talk to: the friend card"),
     "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
     "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),
+    "plot_training": ("hamner.plot_training", "plot the training of a run: pictures, at the terminal, or a page"),
     "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),
 }
 EXAMPLES = (

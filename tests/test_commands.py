@@ -54,6 +54,7 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     "hamner.evaluate": (["nobody", "--results", NOWHERE], ["--replies", "1"]),
     "hamner.prepare_data": (["--data", NOWHERE], ["--data", "builtin", "builtin_charcters=1"]),
     "hamner.process_youtube": ([NOWHERE],),
+    "hamner.plot_training": (["nobody", "--results", NOWHERE], ["--save", "--live"], ["--every", "0"]),
     "hamner.show_tasks": (["--show", "--type", "logik"],),
 }
 RUN = """
