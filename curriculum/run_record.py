@@ -250,7 +250,7 @@ def read_run(folder: Path) -> RunRecord:
         document=document,
         records=[record for record in records if isinstance(record, dict)] if isinstance(records, list) else [],
         final=mapping(stages.get("final")),
-        rows=metric_rows(folder / "metrics.csv"),
+        rows=metric_rows(folder),
         samples=json_lines(folder / "samples.jsonl"),
         resumes=json_lines(folder / "resume.jsonl"),
         skills=json_object(folder / "skills.json"),

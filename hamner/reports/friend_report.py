@@ -84,7 +84,7 @@ def read_friend(folder: Path) -> FriendRun:
         folder=folder.resolve(),
         document=read_json_as(folder / "config.json", dict),
         result=json_object(folder / "finetuning.json"),
-        rows=metric_rows(folder / "metrics.csv"),
+        rows=metric_rows(folder),
         resumes=json_lines(folder / "resume.jsonl"),
         card=read_card(folder),
     )

@@ -12,9 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamner.reports.charts import COLOURS, INK, PALE, PAPER, SERIES_COLOURS, SOFT, Tips, end_labels, png, quantity, svg
+from hamner.reports.charts import COLOURS, INK, PALE, PAPER, SERIES_COLOURS, SOFT, end_labels, png, quantity, svg
 from hamner.reports.html import report_html
-from hamner.reports.parts import Chart, DataTable, Items, Part, Report, Section
+from hamner.reports.parts import Chart, DataTable, Items, Part, Report, Section, Tips
 from hamner.reports.training_curves import Panel, TrainingCurves, read_training_curves
 from hamner.reports.training_view import number
 from hamner.runs.files import write_bytes, write_text

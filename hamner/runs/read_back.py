@@ -6,7 +6,6 @@ empty one where there is nothing to read. What must be there is read by files.py
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping
@@ -16,9 +15,9 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.runs.files import read_json
+from hamner.runs.metrics import read_metrics
 
 WORDS = ("run", "timestamp", "phase", "verdict")  # columns of metrics.csv that hold no number
-OLD_NAMES = {"tokens_per_sec": "tokens_per_second"}
 
 
 @dataclass(frozen=True)
@@ -74,15 +73,17 @@ def text_lines(path: Path) -> list[str]:
         return []
 
 
-def metric_rows(path: Path) -> list[Row]:
-    """Rows of metrics.csv with a step, in order; a row that a kill cut short is passed over."""
-    rows = [row for row in csv.DictReader(text_lines(path)) if (row.get("step") or "").isdigit() and None not in row]
-    return [Row(int(row["step"]), row.get("phase") or "", _columns(row), row.get("verdict") or "") for row in rows]
+def metric_rows(folder: Path) -> list[Row]:
+    """Rows of FOLDER/metrics.csv, in order."""
+    return [
+        Row(int(row["step"]), row.get("phase") or "", _columns(row), row.get("verdict") or "")
+        for row in read_metrics(folder)
+    ]
 
 
 def _columns(row: Mapping[str, str]) -> dict[str, float | None]:
-    """The columns of a row that hold numbers, under today's names."""
-    return {OLD_NAMES.get(name, name): _number(text) for name, text in row.items() if name not in WORDS}
+    """The columns of a row that hold numbers."""
+    return {name: _number(text) for name, text in row.items() if name not in WORDS}
 
 
 def _number(text: str | None) -> float | None:
