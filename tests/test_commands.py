@@ -36,6 +36,8 @@ NEVER_FOR_REFUSAL = ("torch", "ray")
 NOWHERE = "/nonexistent"
 BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be refused
     "tournament.run": (["stepz=3"], ["--config", "smoke", "--only", "v0"], ["--config", "smoke", "--data", NOWHERE]),
+    "tournament.status": (["nobody", "--results", NOWHERE],),
+    "tournament.report": (["nobody", "--results", NOWHERE],),
     "tournament.history": (["--csv", "--parquet", "x"], ["--parquet", "/"]),
     "tournament.doctor": (["--config", "smoke", "stepz=3"], ["--config", "smoke", "keep=[5,5,1]"]),
     "curriculum.doctor": (["v99", "--config", "smoke"], ["winner", "--config", "smoke"]),

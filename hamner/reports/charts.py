@@ -105,7 +105,7 @@ def png(chart: Chart) -> bytes:
         figure, _ = _drawn(chart)
         # above the chart, whose places stay as they are
         title = figure.text(0.02, 1 + 0.08 / height, chart.title, fontsize=10, fontweight="bold")
-        whole = Bbox([[0, 0], [width, height + PNG_TITLE]])
+        whole = Bbox.from_extents(0, 0, width, height + PNG_TITLE)
         nothing = {"Software": None}
         figure.savefig(data, format="png", dpi=PNG_DPI, facecolor=PAPER, metadata=nothing, bbox_inches=whole)
         title.remove()

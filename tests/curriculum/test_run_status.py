@@ -61,7 +61,7 @@ def run(tmp_path):
     for step in range(1, 9):
         look = {"gain": 0.05, "gain_error": 0.01, "verdict": "undecided"} if step == 8 else {}
         row = {"phase": "reasoning", "stage_step": step, "mean_loss": 4.5, "heldout_loss": 5 - step / 8}
-        metrics.row({"step": 15 + step, "tokens_per_sec": 2000.0, "peak_gib": 0.75, **row, **look})
+        metrics.row({"step": 15 + step, "tokens_per_second": 2000.0, "peak_gib": 0.75, **row, **look})
     mark = StepFile(folder, 1)
     mark.mark(23)
     mark.close()
@@ -190,7 +190,7 @@ def test_a_real_run_notes_where_it_is_and_both_ends(course):
     assert 4 < earliest < latest == 16 and first["strikes"] == 0.0
     assert second["ends_at_step"] == [3, 3] and second["strikes"] is None
     for note in notes[3:]:
-        assert 0 < note["stage_seconds_left"][0] <= note["stage_seconds_left"][1]
+        assert 0 <= note["stage_seconds_left"][0] <= note["stage_seconds_left"][1]
         assert note["stage_seconds_left"][0] < note["seconds_left"][0] <= note["seconds_left"][1]
     status = CurriculumReader(run.folder).status()
     assert status.heartbeat.state == "finished" and [row.cells[1] for row in status.rows] == [1.0, 1.0]

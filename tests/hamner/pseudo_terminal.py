@@ -17,6 +17,11 @@ PROMPT = r"(?<=\n\n)you:    $"  # which follows an empty line, as no other of th
 STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[^a-zA-Z]*$|[\x01\x02\r]")
 
 
+def without_size(environment):
+    """An environment without the size of another terminal, which readline leaves in the one of pytest's workers."""
+    return {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+
+
 class Terminal:
     """`python -m MODULE ARGUMENTS` at a terminal."""
 
@@ -28,7 +33,7 @@ class Terminal:
             stdin=self.end,
             stdout=self.end,
             stderr=self.end,
-            env=os.environ | {"TERM": "xterm", "LC_ALL": "C.UTF-8"} | environment,
+            env=without_size(os.environ) | {"TERM": "xterm", "LC_ALL": "C.UTF-8"} | environment,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # Ctrl-C is a signal of this terminal
         )

@@ -40,10 +40,10 @@ def test_a_run_is_found_by_name_kind_contestant_and_folder(results, tmp_path, mo
     assert find_run("curriculum/mine", results) == find_run(str(curriculum), results) == curriculum
     assert find_run("sft/mine", results) == results / "sft" / "mine"
     assert find_run(None, results).name == find_run("mine", results).name == "mine"  # the newest
-    for name, hint in (("frist", "did you mean 'first'"), ("../results", "no run or folder")):
+    for name, hint in (("frist", "did you mean 'first'"), ("../results", r"no run '../results'; known: mine, first")):
         with pytest.raises(BadInput, match=hint):
             find_run(name, results)
-    with pytest.raises(BadInput, match="use `hamner tournament` to start one"):
+    with pytest.raises(BadInput, match="start one"):
         find_run(None, tmp_path / "none")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hamner.pseudo_terminal import Terminal
+from tests.hamner.pseudo_terminal import Terminal, without_size
 
 REPO = Path(__file__).resolve().parents[3]
 SHOWN = "tests.hamner.reports.shown_run"
@@ -82,7 +82,7 @@ def test_a_resize_leaves_no_broken_line(tmp_path):
     """In a real terminal emulator, which wraps the lines anew that have become too long."""
     tmux = ["tmux", "-S", str(tmp_path / "socket"), "-f", "/dev/null"]
     command = f"{sys.executable} -m {SHOWN} 60"
-    environment = os.environ | {"PYTHONPATH": str(REPO), "LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
+    environment = without_size(os.environ) | {"PYTHONPATH": str(REPO), "LC_ALL": "C.UTF-8", "HOME": str(tmp_path)}
 
     def screen():
         command = [*tmux, "capture-pane", "-p", "-S", "-"]  # with what has been scrolled away

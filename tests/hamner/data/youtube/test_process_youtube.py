@@ -52,7 +52,10 @@ def command(plugin, tmp_path):
         process = subprocess.run(
             [*words, *options], env=plugin, text=True, capture_output=True, timeout=120, check=False
         )
-        return process.returncode, process.stdout.splitlines(), process.stderr
+        lines = process.stdout.splitlines()
+        if process.returncode == 0 and out.name == "personal":
+            assert lines.pop().startswith("the source `personal` is read from there")  # the next command
+        return process.returncode, lines, process.stderr
 
     return run
 
@@ -254,7 +257,7 @@ def test_captions_on_this_disk_are_taken_and_never_asked_for(site, command, tmp_
     said = capsys.readouterr().out.splitlines()
     assert f"{video_id(2)}_Zwei.de.vtt: captions in 'de', not in 'en' (--language chooses)" in said
     assert any(line.startswith(f"{video_id(3)}_Half.en.vtt: half-written") for line in said)
-    assert said[-1] == "5 videos: 2 copied, 1 fetched, 2 without captions"
+    assert said[-2] == "5 videos: 2 copied, 1 fetched, 2 without captions"
     assert {r["title"] for r in records(out)} == {"One: 1", "Intro.english", "How? Why: and/or"}
     site.add(video_id(0), talk(0)[1])
     code, said, _ = command(site.channel("me", [video_id(0)]))

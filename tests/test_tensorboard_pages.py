@@ -30,7 +30,8 @@ HPARAMS = {
 
 def _answer(port, page, request=None):
     data = None if request is None else json.dumps(request).encode()
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/data/plugin/{page}", data, timeout=20) as answer:
+    address, headers = f"http://127.0.0.1:{port}/data/plugin/{page}", {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(address, data, headers), timeout=20) as answer:
         return json.load(answer)
 
 
