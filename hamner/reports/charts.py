@@ -105,7 +105,7 @@ def png(chart: Chart) -> bytes:
         figure, _ = _drawn(chart)
         # above the chart, whose places stay as they are
         title = figure.text(0.02, 1 + 0.08 / height, chart.title, fontsize=10, fontweight="bold")
-        whole = Bbox([[0, 0], [width, height + PNG_TITLE]])
+        whole = Bbox.from_extents(0, 0, width, height + PNG_TITLE)
         nothing = {"Software": None}
         figure.savefig(data, format="png", dpi=PNG_DPI, facecolor=PAPER, metadata=nothing, bbox_inches=whole)
         title.remove()
@@ -140,7 +140,7 @@ def _drawn(chart: Chart) -> tuple[Figure, Tips]:
     if chart not in _figures:
         from matplotlib.figure import Figure
 
-        figure, tips = Figure(figsize=chart.size, layout="constrained"), Tips()
+        figure, tips = Figure(figsize=chart.size, dpi=PNG_DPI, layout="constrained"), Tips()
         chart.draw(figure, tips)
         layout = figure.get_layout_engine()
         assert layout is not None
