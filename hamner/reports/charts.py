@@ -140,7 +140,7 @@ def _drawn(chart: Chart) -> tuple[Figure, Tips]:
     if chart not in _figures:
         from matplotlib.figure import Figure
 
-        figure, tips = Figure(figsize=chart.size, layout="constrained"), Tips()
+        figure, tips = Figure(figsize=chart.size, dpi=PNG_DPI, layout="constrained"), Tips()
         chart.draw(figure, tips)
         layout = figure.get_layout_engine()
         assert layout is not None
