@@ -275,8 +275,9 @@ class LeagueReader:
     def _in_short(self, lines: Sequence[_Line]) -> str:
         """What the contestants do, for one line of a log."""
         running = [f"{line.name} {100 * line.share:.0f} %" for line in lines if line.kind == "running"]
-        playing = [line for line in lines if line.place == self._bracket.round]
-        done = sum(line.kind == "done" for line in playing)
+        now = self._bracket.round
+        playing = [line for line in lines if line.place >= now]  # those beyond were certain to be in
+        done = sum(line.kind == "done" or line.place > now for line in playing)
         losses = [(line.loss[0], line.name) for line in playing if line.loss and line.kind == "done"]
         best = f"lowest loss {min(losses)[0]:.4f}, {min(losses)[1]}" if losses else ""
         parts = [f"running: {', '.join(running)}" if running else "", f"{done} of {len(playing)} done", best]

@@ -82,7 +82,7 @@ class Notifier:
         for group in list(self._groups):
             with contextlib.suppress(OSError):
                 subprocess.Popen(
-                    ["/bin/sh", "-c", f"sleep {self._most_seconds:g}; kill -9 -- -{group}"],
+                    ["/bin/sh", "-c", f"sleep {self._most_seconds:g}; kill -s KILL -- -{group}"],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

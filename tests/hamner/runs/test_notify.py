@@ -2,13 +2,18 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from hamner.config.errors import BadInput
 from hamner.runs.notify import LAST_SECONDS, Notifier
 from hamner.runs.stopping import Interrupted
+
+REPO = Path(__file__).resolve().parents[3]
 
 
 def _until(condition, seconds=20.0):
@@ -59,21 +64,26 @@ def test_a_command_that_hangs_fails_or_does_not_exist_costs_nothing_and_is_said_
     assert out == "" and (problem in err) and err.count("--notify: the command") == bool(problem)
 
 
-def test_the_end_waits_a_moment_and_what_hangs_is_killed_without_it(tmp_path):
+def test_the_end_waits_a_moment_and_what_hangs_is_killed_when_the_run_has_gone(tmp_path):
     file = tmp_path / "process"
-    began = time.monotonic()
-    with Notifier(f"echo $$ > {file}; sleep 1000", "run", most_seconds=3.0) as notifier:
-        notifier.send("finished")
-        _until(lambda: file.is_file() and file.read_text())
-        began = time.monotonic()
-    assert LAST_SECONDS - 0.1 < time.monotonic() - began < LAST_SECONDS + 2
-    process = int(file.read_text())
-    _until(lambda: not _lives(process))
+    code = (
+        "import sys, time; from hamner.runs.notify import Notifier\n"
+        "with Notifier(sys.argv[1], 'run', most_seconds=2.0) as notifier:\n"
+        "    notifier.send('x'); began = time.monotonic()\n"
+        "print(time.monotonic() - began)"
+    )
+    words = [sys.executable, "-c", code, f"echo $$ > {file}; sleep 1000 & sleep 1000"]
+    done = subprocess.run(words, cwd=REPO, capture_output=True, text=True, check=True, timeout=60)
+    assert LAST_SECONDS - 0.1 < float(done.stdout) < LAST_SECONDS + 2 and done.stderr == ""
+    group = int(file.read_text())
+    assert _lives(group)  # the run has ended, it goes on
+    _until(lambda: not _lives(group))
 
 
-def _lives(process):
+def _lives(group):
+    """Whether a process of this group lives."""
     try:
-        os.kill(process, 0)
+        os.killpg(group, 0)
     except ProcessLookupError:
         return False
     return True
