@@ -17,7 +17,7 @@ from hamner.runs.cli import Parser, add_results_option, console, run_command
 from hamner.runs.folders import absolute, home_folder, place_words, results_folder
 
 if TYPE_CHECKING:
-    from hamner.runs.inventory import Run
+    from hamner.runs.inventory import StoredRun
     from hamner.runs.removal import Removable
 
 DESCRIPTION = """Print what can be removed, and how much room that makes; with --yes remove it.
@@ -74,7 +74,7 @@ def _command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _items(options: argparse.Namespace, results: Path, runs: Sequence[Run]) -> tuple[list[Removable], int]:
+def _items(options: argparse.Namespace, results: Path, runs: Sequence[StoredRun]) -> tuple[list[Removable], int]:
     """What is asked for, and the number of dead Ray sessions that are not marked as ours. Raises BadInput."""
     from hamner.runs.removal import leftovers, named_runs, old_sessions, prepared_data, removable_run, unfinished_runs
 
@@ -104,7 +104,7 @@ def _print_items(items: Sequence[Removable]) -> None:
     screen.print(fitted_table(screen, columns, rows, title="can be removed"))
 
 
-def _hints(options: argparse.Namespace, runs: Sequence[Run], others: int) -> list[str]:
+def _hints(options: argparse.Namespace, runs: Sequence[StoredRun], others: int) -> list[str]:
     """What else there is, and the words that remove it."""
     from hamner.runs.inventory import size_text
     from hamner.runs.removal import unfinished_runs

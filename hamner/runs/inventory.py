@@ -31,7 +31,7 @@ DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """One run on disk."""
 
     kind: str
@@ -61,12 +61,12 @@ def run_folders(results: Path) -> list[tuple[str, Path]]:
     ]
 
 
-def runs_on_disk(results: Path) -> list[Run]:
+def runs_on_disk(results: Path) -> list[StoredRun]:
     """All runs, the last written first."""
     runs = []
     for kind, folder in run_folders(results):
         size, written = size_and_time(folder)
-        runs.append(Run(kind, folder, state_of(kind, folder), size, written))
+        runs.append(StoredRun(kind, folder, state_of(kind, folder), size, written))
     return sorted(runs, key=lambda run: (-run.written, run.label))
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.runs.files import read_json
 from hamner.runs.folders import reason
-from hamner.runs.inventory import KINDS, LOCK, RUNNING, UNFINISHED, Run, age_text, size_and_time
+from hamner.runs.inventory import KINDS, LOCK, RUNNING, UNFINISHED, StoredRun, age_text, size_and_time
 from hamner.runs.lock import lock_holder, only_one
 from hamner.runs.ray_session import dead_sessions
 
@@ -41,7 +41,7 @@ class Removable:
     lock: Path | None = None  # that is held meanwhile, of what a process could be working on
 
 
-def leftovers(results: Path, runs: Sequence[Run]) -> list[Removable]:
+def leftovers(results: Path, runs: Sequence[StoredRun]) -> list[Removable]:
     """Files and folders of killed processes: half written, or half removed; not in runs that are worked on."""
     busy = [run.folder for run in runs if run.state == RUNNING]
     return [
@@ -72,9 +72,9 @@ def old_sessions() -> tuple[list[Removable], int]:
     return [Removable(str(path), path.resolve(), *size_and_time(path), why) for path in folders], others
 
 
-def named_runs(results: Path, runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
+def named_runs(results: Path, runs: Sequence[StoredRun], names: Sequence[str]) -> list[StoredRun]:
     """The runs of these names, of every kind, or KIND/NAME. Raises BadInput for what is not there or is worked on."""
-    problems, chosen = Problems(), dict[str, Run]()
+    problems, chosen = Problems(), dict[str, StoredRun]()
     for name in names:
         matches = [run for run in runs if name in (run.name, run.label)]
         chosen |= {run.label: run for run in matches}
@@ -89,19 +89,19 @@ def named_runs(results: Path, runs: Sequence[Run], names: Sequence[str]) -> list
     return list(chosen.values())
 
 
-def _way_out(results: Path, name: str, runs: Sequence[Run]) -> str:
+def _way_out(results: Path, name: str, runs: Sequence[StoredRun]) -> str:
     places = [results / name, *(results / kind / name for kind in KINDS)]
     if ".." not in Path(name).parts and any(path.is_symlink() for path in places):
         return ", but a link, which is not followed: remove it yourself"
     return f"; {did_you_mean(name, sorted({run.name for run in runs}))}" if runs else ": there is none at all"
 
 
-def unfinished_runs(runs: Sequence[Run]) -> list[Run]:
+def unfinished_runs(runs: Sequence[StoredRun]) -> list[StoredRun]:
     """Runs that are not finished and not worked on."""
     return [run for run in runs if run.state == UNFINISHED and run.kind != "choice" and not user_of(run, runs)]
 
 
-def user_of(run: Run, runs: Sequence[Run]) -> str | None:
+def user_of(run: StoredRun, runs: Sequence[StoredRun]) -> str | None:
     """Who works on a run, or on another that reads it now; None where nobody does."""
     if run.state == RUNNING:
         return "a process that works on it"
@@ -113,7 +113,7 @@ def user_of(run: Run, runs: Sequence[Run]) -> str | None:
     return None
 
 
-def reads(run: Run, folder: Path) -> bool:
+def reads(run: StoredRun, folder: Path) -> bool:
     """Whether a run has written down that it begins with something in a folder: a tokenizer, weights, text."""
     try:
         text = (run.folder / KINDS[run.kind][0]).read_text(encoding="utf-8")
@@ -122,7 +122,7 @@ def reads(run: Run, folder: Path) -> bool:
     return f'"{folder}"' in text or f'"{folder}/' in text
 
 
-def removable_run(run: Run, runs: Sequence[Run]) -> Removable:
+def removable_run(run: StoredRun, runs: Sequence[StoredRun]) -> Removable:
     """A run, with the others that name it."""
     readers = [other.label for other in runs if other is not run and reads(other, run.folder)]
     why = f"{run.state}, last written {age_text(run.written)} ago"
@@ -130,7 +130,7 @@ def removable_run(run: Run, runs: Sequence[Run]) -> Removable:
     return Removable(run.label, run.folder, run.size, run.written, why, run.folder / LOCK)
 
 
-def prepared_data(folder: Path, runs: Sequence[Run]) -> list[Removable]:
+def prepared_data(folder: Path, runs: Sequence[StoredRun]) -> list[Removable]:
     """The cache of prepared text in a folder, where there is one that no unfinished run reads."""
     if folder.is_symlink() or not any((folder / part).exists() for part in PREPARED_PARTS):
         return []
@@ -141,7 +141,7 @@ def prepared_data(folder: Path, runs: Sequence[Run]) -> list[Removable]:
     return [Removable(str(folder), folder, size, written, "prepared text, which can be prepared again", lock)]
 
 
-def _points_at(run: Run, folder: Path) -> bool:
+def _points_at(run: StoredRun, folder: Path) -> bool:
     """Whether a run's text lies in a prepared folder."""
     try:
         return str(read_json(run.folder / "data" / "manifest.json").get("folder")) == str(folder)
