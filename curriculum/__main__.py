@@ -1,4 +1,4 @@
-"""Command `curriculum`: run, compare or prepare, `curriculum COMMAND [options]`."""
+"""Command `curriculum`: run, report, compare or prepare, `curriculum COMMAND [options]`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hamner.runs.cli import run_verb
 
 COMMANDS = {  # verb: (module with a main(), what it does)
     "run": ("curriculum.run", "train a model through stages of data, each until a plateau"),
+    "report": ("curriculum.report", "write a run's report: one page that opens from disk, finished or not"),
     "compare": ("curriculum.compare", "compare finished curricula at equal tokens, with an error over seeds"),
     "prepare_data": ("curriculum.prepare_data", "turn text into token shards by the tasks of a Ray cluster"),
 }

@@ -311,10 +311,11 @@ def _evaluation_cost(config: Config) -> str:
 def _train(console: Console, run: Opened) -> int:
     """Train all stages and show the worker's log meanwhile; returns the exit code."""
     from curriculum.driver import log_shown
+    from curriculum.report_files import report_kept
     from curriculum.train_on_ray import train_on_ray
 
     try:
-        with log_shown(console, run.folder):
+        with log_shown(console, run.folder), report_kept(run.folder):
             stop = StopRequest(run.folder)
             failure = run_until_stopped(lambda: train_on_ray(run.folder, run.config, run.cores), stop)
     except Interrupted as interrupt:

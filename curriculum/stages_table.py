@@ -114,8 +114,8 @@ def next_commands(folder: Path, config: Config, curriculum: Mapping[str, Any]) -
             f"{_config_option(folder, config)}{place}, then curriculum compare {name} {name}-joint{place}"
         )
     lines.append(f"its curves: tensorboard --logdir {shlex.quote(str(folder / 'tensorboard'))}")
-    if (folder / "skills.png").is_file():
-        lines.append(f"its skills: {folder / 'skills.png'}")
+    if (folder / "report.html").is_file():
+        lines.append(f"all of it on one page: {folder / 'report.html'}")
     return lines
 
 

@@ -17,7 +17,7 @@ from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_model_option, add_results_option, console, run_command, whole_number
 from hamner.runs.files import write_json, write_text
-from hamner.runs.folders import absolute, results_folder
+from hamner.runs.folders import absolute, results_folder, run_above
 
 if TYPE_CHECKING:
     from hamner.data.conversation_rows import ConversationRows
@@ -79,6 +79,7 @@ def _command(arguments: Sequence[str]) -> int:
         raise BadInput(missing)
     out = absolute(options.out, "--out") if options.out else folder / "friend_card"
     _print_card(_measure(folder, data, files, options), out)
+    _renew_report(folder)
     return 0
 
 
@@ -195,6 +196,16 @@ def _print_card(document: dict[str, object], out: Path) -> None:
     for line in left_out if isinstance(left_out, list) else ():
         print(f"left out: {line}")
     print(f"card: {out / 'friend_card.html'}")
+
+
+def _renew_report(folder: Path) -> None:
+    """Write the report of the fine-tuning anew that the model belongs to, now that it has a card."""
+    from hamner.reports.friend_report import KIND, write_friend_report
+    from hamner.reports.report_files import ReportWriter
+
+    run = run_above(folder)
+    if run and run.parent.name == KIND:
+        ReportWriter(write_friend_report, run).finish()
 
 
 if __name__ == "__main__":

@@ -164,9 +164,12 @@ def _print_result(console: Console, run: Opened) -> int:
     from hamner.inference.conversation import Conversation
     from hamner.inference.find_model import open_model
     from hamner.reports.finetuning_tables import replies_table, text_table
+    from hamner.reports.friend_report import write_friend_report
+    from hamner.reports.report_files import ReportWriter
     from hamner.training.finetuning import RESULT
 
     document = read_json(run.folder / RESULT)
+    ReportWriter(write_friend_report, run.folder).finish()
     console.print(replies_table(document))
     if document["before"]["measured"]:
         console.print(text_table(document))
@@ -176,6 +179,7 @@ def _print_result(console: Console, run: Opened) -> int:
         console.print(f"you: {prompt}\nhamner: {reply}", soft_wrap=True, markup=False, highlight=False)
     minutes = document["seconds"] / 60
     console.print(f"finished in {minutes:.1f} minutes: {run.folder / 'final'}", soft_wrap=True)
+    console.print(f"all of it on one page: {run.folder / 'report.html'}", soft_wrap=True, markup=False)
     console.print(f"talk to it with `hamner chat {run.folder.name}`", soft_wrap=True, markup=False)
     return 0
 

@@ -39,6 +39,7 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
         ["v3", "--config", "smoke", "--curriculum", "sede"],
         ["v3", "--config", "smoke", "--data", NOWHERE],
     ),
+    "curriculum.report": (["nobody", "--results", NOWHERE],),
     "curriculum.compare": (["nobody", "--results", NOWHERE],),
     "curriculum.prepare_data": (["--data", NOWHERE],),
     "hamner.friend": (
@@ -52,6 +53,7 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     "hamner.serve": (["nobody", "--results", NOWHERE], ["--host", "0.0.0.0"]),
     "hamner.share": (["nobody", "--results", NOWHERE],),
     "hamner.evaluate": (["nobody", "--results", NOWHERE], ["--replies", "1"]),
+    "hamner.report": (["nobody", "--results", NOWHERE], ["--results", NOWHERE]),
     "hamner.prepare_data": (["--data", NOWHERE], ["--data", "builtin", "builtin_charcters=1"]),
     "hamner.process_youtube": ([NOWHERE],),
     "hamner.show_tasks": (["--show", "--type", "logik"],),

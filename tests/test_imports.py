@@ -42,7 +42,13 @@ MAY_IMPORT = {
     "ray_configs": ("hamner.inference", "hamner.runs"),  # the server as replicas
 }
 MAY_IMPORT_RAY = ("tournament", "curriculum", "ray_configs")
-COMMANDS_ELSEWHERE = ("tournament.run", "curriculum.run", "curriculum.compare", "curriculum.prepare_data")
+COMMANDS_ELSEWHERE = (
+    "tournament.run",
+    "curriculum.run",
+    "curriculum.report",
+    "curriculum.compare",
+    "curriculum.prepare_data",
+)
 
 
 def modules(root: Path) -> dict[str, Path]:

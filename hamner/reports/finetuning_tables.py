@@ -1,42 +1,76 @@
 """Tables of a finished fine-tuning: held-out replies and the base's own text, before and after.
 
-Data in: finetuning.json of a run. Data out: tables of rich.
+Data in: finetuning.json of a run. Data out: rows of cells, and tables of rich.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 from rich.table import Table
 
+from hamner.evaluation.forgetting import ERROR_RATE
 from hamner.evaluation.statistics import clustered_error
+
+REPLIES = ("source", "words, base", "words, now", "change", "turn ends, base", "turn ends, now")
+TEXT = ("source", "base", "now", "change")
 
 
 def replies_table(document: Mapping[str, Any]) -> Table:
     """Loss of the words of held-out replies and of turn ends, nats per token, of the base and of what came of it."""
-    table = Table(title="held-out replies, nats a token", title_justify="left")
-    for heading in ("source", "words, base", "words, now", "change", "turn ends, base", "turn ends, now"):
-        table.add_column(heading, justify="left" if heading == "source" else "right")
-    before, after = document["before"]["sources"], document["after"]["sources"]
-    for name in after:
-        words, ends = ([side[name][key] for side in (before, after)] for key in ("word_loss", "end_loss"))
-        change = f"{words[1] / words[0] - 1:+.1%}"
-        table.add_row(name, f"{words[0]:.3f}", f"{words[1]:.3f}", change, f"{ends[0]:.3f}", f"{ends[1]:.3f}")
-    return table
+    return _table("held-out replies, nats a token", REPLIES, replies_rows(document))
 
 
 def text_table(document: Mapping[str, Any]) -> Table:
     """Held-out loss of the base's own text before and after, with the error of the change by document."""
-    table = Table(title="held-out text of the base, nats a token: what rose is forgotten", title_justify="left")
-    for heading in ("source", "base", "now", "change"):
-        table.add_column(heading, justify="left" if heading == "source" else "right")
+    return _table("held-out text of the base, nats a token: what rose is forgotten", TEXT, text_rows(document))
+
+
+def replies_rows(document: Mapping[str, Any]) -> list[list[str]]:
+    """A row a source, cells as REPLIES names them."""
+    rows = []
+    before, after = document["before"]["sources"], document["after"]["sources"]
+    for name in after:
+        words, ends = ([side[name][key] for side in (before, after)] for key in ("word_loss", "end_loss"))
+        change = f"{words[1] / words[0] - 1:+.1%}"
+        rows.append([name, f"{words[0]:.3f}", f"{words[1]:.3f}", change, f"{ends[0]:.3f}", f"{ends[1]:.3f}"])
+    return rows
+
+
+def text_rows(document: Mapping[str, Any]) -> list[list[str]]:
+    """A row a source, cells as TEXT names them."""
+    return [
+        [name, f"{before:.3f}", f"{now:.3f}", f"{now - before:+.3f} ± {error:.3f}"]
+        for name, (before, now, error) in text_losses(document).items()
+    ]
+
+
+def text_losses(document: Mapping[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Of each source of the base's text its held-out loss before and now, and the standard error of the change."""
+    losses = {}
     before, after = document["before"]["measured"], document["after"]["measured"]
     for name in after:
         gaps = [b - a for a, b in zip(before[name]["nats"], after[name]["nats"], strict=True)]
         tokens = after[name]["tokens"]
-        losses = [math.fsum(side[name]["nats"]) / sum(tokens) for side in (before, after)]
-        change = f"{losses[1] - losses[0]:+.3f} ± {clustered_error(gaps, tokens):.3f}"
-        table.add_row(name, f"{losses[0]:.3f}", f"{losses[1]:.3f}", change)
+        then, now = (math.fsum(side[name]["nats"]) / sum(tokens) for side in (before, after))
+        losses[name] = (then, now, clustered_error(gaps, tokens))
+    return losses
+
+
+def forgotten_text(document: Mapping[str, Any]) -> list[str]:
+    """Sources of the base's text whose loss rose beyond its error, at 5 % for all of them together (Bonferroni)."""
+    losses = text_losses(document)
+    limit = NormalDist().inv_cdf(1 - ERROR_RATE / max(len(losses), 1))
+    return [name for name, (before, now, error) in losses.items() if now - before > limit * error]
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "source" else "right")
+    for row in rows:
+        table.add_row(*row)
     return table

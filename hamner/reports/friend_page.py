@@ -11,7 +11,19 @@ from itertools import groupby
 from typing import Any
 
 from hamner.reports.html import report_html
-from hamner.reports.parts import Cell, Conversation, DataTable, Fact, Facts, Items, Paragraph, Report, Section, Tone
+from hamner.reports.parts import (
+    Cell,
+    Conversation,
+    DataTable,
+    Fact,
+    Facts,
+    Items,
+    Paragraph,
+    Part,
+    Report,
+    Section,
+    Tone,
+)
 from hamner.runs.tables import Column
 
 COLUMNS = (
@@ -61,20 +73,30 @@ def page(card: Mapping[str, Any]) -> str:
     """The page of a card."""
     run = str(card["model"].get("run", ""))
     facts = [Fact(key, f"{value:,}" if isinstance(value, int) else str(value)) for key, value in card["model"].items()]
-    talks = [("Conversations", card["conversations"])]
-    talks += [("Replies", [[*r["chat"], {"role": "assistant", "content": r["reply"]}] for r in card["replies"]])]
-    parts = [Section(name.capitalize(), [DataTable(COLUMNS, list(map(_row, rows)))]) for name, rows in sections(card)]
-    parts += [Section("Left out", [Items(card["left_out"])])] if card["left_out"] else []
-    parts += [Section(title, list(map(Conversation, of_title))) for title, of_title in talks if of_title]
+    replies = [[*r["chat"], {"role": "assistant", "content": r["reply"]}] for r in card["replies"]]
+    tables = [Section(name.capitalize(), [table]) for name, table in figure_tables(card)]
+    lists: list[tuple[str, list[Part]]] = [("Left out", [Items(card["left_out"])] if card["left_out"] else [])]
+    lists += [("Conversations", list(map(Conversation, card["conversations"])))]
+    lists += [("Replies", list(map(Conversation, replies)))]
     return report_html(
         Report(
             kind="friend card",
             title=f"Friend card: {run}" if run else "Friend card",
             lead=f"How good {run or 'this model'} is to talk to",
-            parts=[Facts(facts), Paragraph(f"{'; '.join(line for _, line in CAPTIONS)}.", "soft")],
-            sections=parts,
+            parts=[Facts(facts), explanation()],
+            sections=[*tables, *(Section(title, parts) for title, parts in lists if parts)],
         )
     )
+
+
+def explanation() -> Paragraph:
+    """What the columns say."""
+    return Paragraph(f"{'; '.join(line for _, line in CAPTIONS)}.", "soft")
+
+
+def figure_tables(card: Mapping[str, Any]) -> list[tuple[str, DataTable]]:
+    """Name and table of each section of figures."""
+    return [(name, DataTable(COLUMNS, list(map(_row, rows)))) for name, rows in sections(card)]
 
 
 def _row(row: Mapping[str, Any]) -> list[Cell]:

@@ -22,6 +22,7 @@ class Cell:
     text: str
     tone: Tone = ""
     note: str = ""  # small, below the text
+    shade: int = 0  # 0 to 9: how dark, in a table with the look `heat`
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Facts:
 
     kind: ClassVar[str] = "facts"
     facts: Sequence[Fact]
+    look: str = ""  # a class of the style sheet: `strip` for what follows one upon the other
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -241,9 +241,40 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
 
 def resume_command(command: str, folder: Path) -> str:
     """The whole command that continues the run of a folder. command: `tournament`, or `curriculum run WHO`."""
+    return " ".join([f"{command} --resume --name {folder.name}", *map(shlex.quote, results_words(folder))])
+
+
+def results_words(folder: Path) -> list[str]:
+    """The words that name the results folder of a run, on the command line of another; none where it is the default."""
     results = folder.parents[1]
-    place = "" if results == results_folder() else f" --results {shlex.quote(str(results))}"
-    return f"{command} --resume --name {folder.name}{place}"
+    return [] if results == results_folder() else ["--results", str(results)]
+
+
+def typed_path(path: Path) -> str:
+    """A path as it is typed: from home_folder() on where it lies below."""
+    home = home_folder().resolve()
+    return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
+
+
+def find_run(results: Path, kinds: Sequence[str], name: str | None) -> Path:
+    """The folder of a run of one of these kinds: by name or path, or the newest one. Raises BadInput.
+
+    Where runs of several kinds have the name, the newest of them counts.
+    """
+    folders = [path for kind in kinds for path in runs(results, kind)]
+    newest = [path.parent for path in newest_first([path / "config.json" for path in folders], STARTED)]
+    if name is None and newest:
+        return newest[0]
+    if name is None:
+        raise BadInput(f"{results} has no {' or '.join(kinds)} run yet: start one, or name another --results")
+    place = Path(name).expanduser()
+    if place.parent != Path() and (place / "config.json").is_file():
+        return place.resolve()
+    named = [path for path in newest if path.name == name]
+    if not named:
+        hint = did_you_mean(name, [path.name for path in newest]) if newest else "start one, or name another --results"
+        raise BadInput(f"no {' or '.join(kinds)} run '{shortened(name)}' in {results}; {hint}")
+    return named[0]
 
 
 def changed_leaves(stored: Any, requested: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
