@@ -84,7 +84,7 @@ def _stages_table(run: RunRecord) -> DataTable:
         Column("forgot", justify="left"),
         Column("skills"),
     )
-    return DataTable(columns, rows, "", NOTES)
+    return DataTable(columns, rows, "", NOTES, look="roomy")
 
 
 def _mix_text(mix: Mapping[str, Any]) -> str:

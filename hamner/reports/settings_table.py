@@ -27,7 +27,7 @@ def settings_table(config: Mapping[str, Any], sections: Collection[str]) -> Data
     ]
     if not rows:
         return Paragraph("None." if config else "Not on record.")
-    return DataTable([Column(heading, justify="left") for heading in ("key", "default", "here")], rows)
+    return DataTable([Column(heading, justify="left") for heading in ("key", "default", "here")], rows, look="roomy")
 
 
 def _shown(value: Any) -> str:
