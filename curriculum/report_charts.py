@@ -7,7 +7,7 @@ nothing to show is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from curriculum.endings import limit, percent
 from curriculum.run_record import RunRecord, StageRecord
@@ -19,10 +19,12 @@ from hamner.runs.tables import Column
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_POINTS = 300  # of one line: more is not to be seen, and makes the page heavy
+MOST_POINTS = 300  # of one line, or of all stages together: more is not to be seen, and makes the page heavy
+FEWEST_POINTS = 10  # of a stage, however many there are
 SIZE = (4.8, 3.0)
 WIDE = (9.8, 3.4)
 Point = tuple[float, float]
+T = TypeVar("T")
 
 
 def measured(run: RunRecord) -> list[StageRecord]:
@@ -40,9 +42,9 @@ def colours(names: Sequence[str]) -> dict[str, str]:
     return {name: SERIES_COLOURS[place % len(SERIES_COLOURS)] for place, name in enumerate(names)}
 
 
-def thinned(points: Sequence[Point]) -> list[Point]:
-    """At most MOST_POINTS of them, evenly spread, the last one among them."""
-    stride = -(-len(points) // MOST_POINTS)
+def thinned(points: Sequence[T], stages: int = 1) -> list[T]:
+    """At most MOST_POINTS of them, evenly spread, the last one among them. stages: how many share that number."""
+    stride = -(-len(points) // max(MOST_POINTS // stages, FEWEST_POINTS))
     return [*points[:-1:stride], points[-1]] if stride > 1 else list(points)
 
 
@@ -76,8 +78,8 @@ def _axes(figure: Any, run: RunRecord, y: str) -> Axes:
     return axes
 
 
-def _line(axes: Axes, line: Sequence[Point], colour: str, **style: Any) -> Any:
-    xs, ys = zip(*thinned(line), strict=True)
+def _line(axes: Axes, line: Sequence[Point], colour: str, stages: int = 1, **style: Any) -> Any:
+    xs, ys = zip(*thinned(line, stages), strict=True)
     return axes.plot(xs, ys, color=colour, **style)[0]
 
 
@@ -164,8 +166,9 @@ def _draw_mix(figure: Any, tips: Any, run: RunRecord, parts: Sequence[tuple[Stag
     for stage, line in parts:
         training = points(stage.rows, "mean_loss")
         if training:
-            _line(axes, training, PALE, linewidth=0.8)
-        artist = _line(axes, line, SERIES_COLOURS[1], **({"marker": "o", "markersize": 2.5} if len(line) == 1 else {}))
+            _line(axes, training, PALE, len(parts), linewidth=0.8)
+        style = {"marker": "o", "markersize": 2.5} if len(line) == 1 else {}
+        artist = _line(axes, line, SERIES_COLOURS[1], len(parts), **style)
         tips(artist, f"{stage.label}: {line[0][1]:.3f} to {line[-1][1]:.3f}")
 
 
@@ -213,7 +216,7 @@ def _draw_gain(figure: Any, tips: Any, run: RunRecord, stages: Sequence[StageRec
     for place, stage in enumerate(stages):
         colour = SERIES_COLOURS[1 if place % 2 else 0]
         looks = [row for row in stage.looks if row["gain"] is not None]
-        looks = looks[:: -(-len(looks) // (MOST_POINTS // 4))]
+        looks = thinned(looks, 2 * len(stages))
         xs, ys = [row.step for row in looks], [100 * (row["gain"] or 0) for row in looks]
         errors = [100 * (row["gain_error"] or 0) for row in looks]
         bars = axes.errorbar(xs, ys, errors, fmt="o", markersize=2.5, elinewidth=0.8, color=colour)
@@ -229,7 +232,8 @@ def _draw_strikes(figure: Any, tips: Any, run: RunRecord, stages: Sequence[Stage
         line = points(stage.looks, "strikes")
         if line:
             colour = SERIES_COLOURS[1 if place % 2 else 0]
-            tips(_line(axes, line, colour, marker="o", markersize=2.5), f"{stage.label}: {line[-1][1]:.1f} at its end")
+            artist = _line(axes, line, colour, len(stages), marker="o", markersize=2.5)
+            tips(artist, f"{stage.label}: {line[-1][1]:.1f} at its end")
     axes.axhline(run.rule.strikes, color=BAD, linewidth=1, linestyle="--")
     axes.set_ylim(0)
 

@@ -16,7 +16,8 @@ from hamner.reports.parts import DataTable, Fold, Paragraph, Part
 from hamner.runs.read_back import mapping, numbers_of
 from hamner.runs.tables import Column
 
-MOST_LOOKS = 60  # of a stage that are shown, the newest
+MOST_LOOKS = 400  # shown of all stages together, of each the newest
+FEWEST_LOOKS = 10  # of a stage, however many there are
 
 
 def plateau_parts(run: RunRecord) -> Iterator[Part]:
@@ -29,9 +30,10 @@ def plateau_parts(run: RunRecord) -> Iterator[Part]:
         "soft",
     )
     yield from plateau_charts(run)
-    for stage in run.stages:
-        if stage.looks:
-            yield Fold(f"{stage.label}: {_looks_words(stage)}; ended {ending_text(stage)}", [_looks_table(stage)])
+    stages = [stage for stage in run.stages if stage.looks]
+    most = max(MOST_LOOKS // max(len(stages), 1), FEWEST_LOOKS)
+    for stage in stages:
+        yield Fold(f"{stage.label}: {_looks_words(stage)}; ended {ending_text(stage)}", [_looks_table(stage, most)])
 
 
 def _looks_words(stage: StageRecord) -> str:
@@ -39,8 +41,9 @@ def _looks_words(stage: StageRecord) -> str:
     return f"{count} look{'s' * (count != 1)}"
 
 
-def _looks_table(stage: StageRecord) -> DataTable:
-    looks = stage.looks[-MOST_LOOKS:]
+def _looks_table(stage: StageRecord, most: int) -> DataTable:
+    """The newest looks of a stage, so many at most."""
+    looks = stage.looks[-most:]
     rows = [
         [
             f"{row.step - stage.first:,}",

@@ -206,6 +206,7 @@ def _renew_report(folder: Path) -> None:
     run = run_above(folder)
     if run and run.parent.name == KIND:
         ReportWriter(write_friend_report, run).finish()
+        print(f"report: {run / 'report.html'}")
 
 
 if __name__ == "__main__":
