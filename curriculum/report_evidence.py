@@ -12,6 +12,7 @@ from curriculum.endings import LOOK_WORDS, limit, percent
 from curriculum.report_charts import measured, plateau_charts
 from curriculum.report_lead import ending_text
 from curriculum.run_record import RunRecord, StageRecord
+from hamner.config.schema import Plateau
 from hamner.reports.parts import DataTable, Fold, Paragraph, Part
 from hamner.runs.read_back import mapping, numbers_of
 from hamner.runs.tables import Column
@@ -23,22 +24,37 @@ FEWEST_LOOKS = 10  # of a stage, however many there are
 def plateau_parts(run: RunRecord) -> Iterator[Part]:
     """Looks, slopes, bounds, strikes, and how each stage ended."""
     rule = run.rule
-    yield Paragraph(
-        f"A look after each window of {rule.window_steps:,} steps states the gain, the relative fall of the held-out "
-        f"loss a window, from the last {rule.windows} windows. Evidence that it is under {percent(limit(rule))} is "
-        f"counted in strikes; {rule.strikes} end a stage, after {rule.min_steps:,} steps at the earliest.",
-        "soft",
-    )
+    yield Paragraph(_rule_words(rule), "soft")
     yield from plateau_charts(run)
     stages = [stage for stage in run.stages if stage.looks]
     most = max(MOST_LOOKS // max(len(stages), 1), FEWEST_LOOKS)
     for stage in stages:
-        yield Fold(f"{stage.label}: {_looks_words(stage)}; ended {ending_text(stage)}", [_looks_table(stage, most)])
+        yield Fold(f"{stage.label}: {_looks_words(stage)}; {_standing(stage)}", [_looks_table(stage, most)])
+
+
+def _rule_words(rule: Plateau) -> str:
+    """The plateau rule in words."""
+    earliest = f"{rule.strikes} end a stage, after {rule.min_steps:,} steps at the earliest."
+    if rule.rule == "recorded":
+        return (
+            f"A look every {rule.evaluation_steps:,} steps compares the mean training loss of the last window of "
+            f"{rule.window_steps:,} steps with that of the windows before; a gain under {percent(limit(rule))} is a "
+            f"strike; {earliest}"
+        )
+    return (
+        f"A look after each window of {rule.window_steps:,} steps states the gain, the relative fall of the held-out "
+        f"loss a window, from the last {rule.windows} windows. Evidence that it is under {percent(limit(rule))} is "
+        f"counted in strikes; {earliest}"
+    )
 
 
 def _looks_words(stage: StageRecord) -> str:
     count = len(stage.looks)
     return f"{count} look{'s' * (count != 1)}"
+
+
+def _standing(stage: StageRecord) -> str:
+    return f"ended {ending_text(stage)}" if stage.state == "over" else ending_text(stage)
 
 
 def _looks_table(stage: StageRecord, most: int) -> DataTable:

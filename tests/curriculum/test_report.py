@@ -223,7 +223,7 @@ def test_beside_a_run_the_report_is_written_after_each_stage(tmp_path):
     with report_kept(folder):
         assert not page.exists()
         change(folder, "stages.json", lambda stages: None)
-        end = time.monotonic() + 120
+        end = time.monotonic() + 500  # a process that yields to all others may wait long
         while not page.is_file() and time.monotonic() < end:
             time.sleep(0.05)
         assert "2 of 9 stages" in page.read_text()
