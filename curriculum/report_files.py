@@ -29,9 +29,10 @@ def write_run_report(folder: Path) -> Path:
 def report_kept(folder: Path) -> Iterator[None]:
     """Write the report whenever a stage is over while the block lasts, and once more when it ends by itself."""
     writer, is_over = ReportWriter(write_run_report, folder), threading.Event()
+    at_start = _stages_file(folder)  # here: a thread may begin late
 
     def follow() -> None:
-        written = _stages_file(folder)
+        written = at_start
         while not is_over.wait(LOOK_SECONDS):
             newest = _stages_file(folder)
             if newest != written:

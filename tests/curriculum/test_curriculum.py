@@ -84,6 +84,12 @@ def test_samples_curves_and_final_are_there(raised):
     assert final.state["step"] == sum(s["steps"] for s in _read(raised / "stages.json")["stages"])
 
 
+def test_the_report_was_written_with_the_run(raised):
+    text = (raised / "report.html").read_text()
+    assert "was trained through 9 stages of flat" in text and "9 anneal" in text
+    assert f"curriculum/{raised.name}/report.html" in (raised.parents[1] / "index.html").read_text()
+
+
 def test_it_answers_on_a_pipe(raised, commands):
     done = commands.run("hamner.chat", "raised", stdin="Hello")
     assert done.returncode == 0, done.stderr

@@ -50,6 +50,7 @@ def test_kill_and_resume_give_the_same_losses_and_the_same_replies(commands, res
     again = commands.run("hamner.sft", "mini", "--resume", "--name", "killed")
     assert again.returncode == 0, again.stderr
     folders = [results / "sft" / name for name in ("whole", "killed")]
+    assert all("learnt to reply in" in (folder / "report.html").read_text() for folder in folders)
     assert rows(folders[0]) == rows(folders[1]) and len(rows(folders[0])) == 25
     documents = [read_json(folder / "finetuning.json") for folder in folders]
     assert documents[0]["looks"] == documents[1]["looks"] and documents[0]["before"] == documents[1]["before"]
