@@ -12,6 +12,7 @@ from typing import Any
 from curriculum.endings import FINE_LIMIT, limit, percent
 from curriculum.report_charts import measured
 from curriculum.run_record import RunRecord, StageRecord
+from hamner.reports.charts import scientific
 from hamner.reports.parts import Fact, Facts, Part, Summary, Tone
 from hamner.runs.durations import duration_text
 from hamner.runs.read_back import mapping, numbers_of
@@ -36,7 +37,7 @@ def summary(run: RunRecord) -> Summary:
     """What the index of all runs says of it."""
     loss = run.final_loss
     costs = [duration_text(3600 * run.hours)] if run.hours is not None else []
-    costs += [f"{run.tokens:,} tokens", *([f"{run.flops:.2e} FLOPs"] if run.flops else [])]
+    costs += [f"{run.tokens:,} tokens", *([f"{scientific(run.flops)} FLOPs"] if run.flops else [])]
     return Summary(
         result=_progress(run) + (f"; held-out loss {loss[0]:.3f}" if loss else ""),
         verdict=_forgotten_words(run),
@@ -111,7 +112,7 @@ def _cost(run: RunRecord) -> Iterator[Fact]:
     note = "" if read in (0, run.tokens) else f"{read:,} of them in stages that are over"
     yield Fact("tokens", f"{run.tokens:,}", note)
     if run.flops:
-        yield Fact("arithmetic", f"{run.flops:.2e} FLOPs", "forward and backward of training")
+        yield Fact("arithmetic", f"{scientific(run.flops)} FLOPs", "forward and backward of training")
     loss = run.final_loss
     if loss:
         yield Fact("held-out loss", f"{loss[0]:.3f}", f"nats per token, {loss[1]}")

@@ -16,6 +16,7 @@ from hamner.config.cost import training_flops_per_token
 from hamner.config.errors import BadInput
 from hamner.config.load import parse
 from hamner.config.schema import ModelConfig
+from hamner.reports.charts import scientific
 from hamner.reports.finetuning_charts import finetuning_charts
 from hamner.reports.finetuning_tables import REPLIES, TEXT, forgotten_text, replies_rows, text_rows
 from hamner.reports.friend_sections import card_sections, card_words, read_card
@@ -149,7 +150,7 @@ def _facts(run: FriendRun) -> Iterator[Fact]:
     planned = numbers_of(run.result).get("planned_steps")
     yield Fact("tokens", f"{run.tokens:,}", f"in {run.step:,} of {planned:,.0f} steps" if planned else "")
     if run.flops:
-        yield Fact("arithmetic", f"{run.flops:.2e} FLOPs", "forward and backward of training")
+        yield Fact("arithmetic", f"{scientific(run.flops)} FLOPs", "forward and backward of training")
     if run.result:
         best = f"final/ has the weights of step {run.result.get('best_step', 0):,}"
         yield Fact("ended", str(run.result.get("ended", "—")), best)

@@ -43,7 +43,7 @@ def test_the_sentence_says_what_was_trained_why_the_stages_ended_the_loss_and_wh
         *("held-out loss 3.795", "forgotten: the skill counting 1"),
     ):
         assert text in words, text
-    assert summary(read_run(finished)).cost == "7.7 min, 942,080 tokens, 3.80e+12 FLOPs"
+    assert summary(read_run(finished)).cost == "7.7 min, 942,080 tokens, 3.8e12 FLOPs"
 
 
 def test_every_number_of_the_stages_is_that_of_the_runs_files(finished, page):
