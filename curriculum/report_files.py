@@ -35,7 +35,7 @@ def report_kept(folder: Path) -> Iterator[None]:
         written = at_start
         while not is_over.wait(LOOK_SECONDS):
             newest = _stages_file(folder)
-            if newest != written:
+            if newest != written and not writer.is_writing():  # an older report is better than none
                 written = newest
                 writer.begin()
 

@@ -25,11 +25,11 @@ def write_report(folder: Path, report: Report, summary: Summary) -> Path:
     from hamner.reports.charts import png
 
     write_json(folder / SUMMARY, asdict(summary))
+    write_text(folder / REPORT, report_html(report))  # before the pictures: what a kill leaves is the page
+    write_index(folder.parents[1])
     write_text(folder / "report.md", report_markdown(report))
     for chart in charts(report):
         write_bytes(folder / picture_name(chart), png(chart))
-    write_text(folder / REPORT, report_html(report))
-    write_index(folder.parents[1])
     return folder / REPORT
 
 
@@ -60,19 +60,28 @@ class ReportWriter:
         except Exception as error:
             _say_failed(f"{type(error).__name__}: {first_line(error)}")
 
-    def close(self) -> None:
-        """End the process, and say what went wrong in it."""
+    def is_writing(self) -> bool:
+        """Whether a report is being written; of one that failed is said why."""
         if self._child is None:
-            return
+            return False
         try:
             self._child.receive(0)
         except TimeoutError:
-            pass  # it is not done
+            return True
         except Failed as error:
             _say_failed(str(error))
-        finally:
+        self._end()
+        return False
+
+    def close(self) -> None:
+        """End the process, and say what went wrong in it."""
+        if self.is_writing():
+            self._end()
+
+    def _end(self) -> None:
+        if self._child:
             self._child.close()
-            self._child = None
+        self._child = None
 
 
 def _write_in_child(send: Send, write: Callable[[Path], object], folder: Path) -> None:
