@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hamner.runs.cli import Parser, add_results_option, console, run_command
+from hamner.runs.cli import Parser, add_run_argument, console, run_command
 
 EXAMPLES = (
     "curriculum report                      # the newest run",
@@ -22,8 +22,7 @@ EXAMPLES = (
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("curriculum report", "Write a run's report: one page, to open from disk.", EXAMPLES)
-    options.add_argument("run", nargs="?", metavar="RUN", help="a run or its folder (default: the newest)")
-    add_results_option(options)
+    add_run_argument(options, "a run or its folder")
     return options
 
 
@@ -34,13 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     from curriculum.report_files import write_run_report
+    from hamner.reports.report_files import print_written
     from hamner.runs.find_run import find_run
     from hamner.runs.folders import results_folder
 
     folder = find_run(options.run, results_folder(options.results), ("curriculum",))
-    path, screen = write_run_report(folder), console()
-    screen.print(f"report: {path}", soft_wrap=True)
-    screen.print(f"all runs: {folder.parents[1] / 'index.html'}", soft_wrap=True)
+    print_written(console(), write_run_report(folder))
     return 0
 
 

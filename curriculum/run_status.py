@@ -7,7 +7,6 @@ nothing is written.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -23,9 +22,11 @@ from hamner.evaluation.statistics import mix_loss
 from hamner.reports.live_table import Part, Row, RunStatus
 from hamner.runs.durations import duration_text
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import existing_run, results_folder, resume_command
+from hamner.runs.find_run import find_run
+from hamner.runs.folders import results_folder, resume_command
 from hamner.runs.heartbeat import Heartbeat, heartbeat
 from hamner.runs.new_rows import NewRows, number
+from hamner.runs.read_back import json_object
 from hamner.runs.resume_log import STEP_FILE, step_reached
 from hamner.runs.tables import Column
 
@@ -39,7 +40,6 @@ COLUMNS = (
     Column("ended", justify="left"),
 )
 PROGRESS = ".progress"  # as run_logger.py names it, which loads more than a look at it needs
-SPEEDS = ("tokens_per_second", "tokens_per_sec")  # columns of metrics.csv, now and before
 MOST_ROWS = 4096  # of metrics.csv that are remembered
 TAIL = 4096  # bytes of run.log in which its last line is looked for
 WIDTHS = 2  # standard errors of an interval, to either side
@@ -102,11 +102,7 @@ class CurriculumReader:
 
     def _progress(self) -> Mapping[str, Any]:
         """The worker's note of progress; nothing where there is none, or one of an older version."""
-        try:
-            note = json.loads((self._folder / PROGRESS).read_text(encoding="utf-8"))
-            return note if isinstance(note, dict) else {}
-        except (OSError, ValueError):
-            return {}
+        return json_object(self._folder / PROGRESS)
 
     def _last_line(self) -> str:
         """The last line of run.log."""
@@ -155,8 +151,7 @@ class CurriculumReader:
         if not self._stages[index].steps and not self._stages[index].run_share:
             lines += [(line,) for line in _gain_lines(rows, progress, self._config)]
         lines += [(line,) for line in [_end_line(progress)] if line]
-        speed = next((value for name in SPEEDS if (value := number(last, name)) is not None), None)
-        peak = number(last, "peak_gib")
+        speed, peak = number(last, "tokens_per_second"), number(last, "peak_gib")
         parts = [f"{speed:,.0f} tokens/s" if speed else "", f"{peak:.2f} GiB" if peak else ""]
         parts.append(f"step {step_reached(self._folder) or 0:,} of the run")
         return [*lines, (", ".join(part for part in parts if part),)]
@@ -247,6 +242,6 @@ def print_run_status(name: str | None, results: str | None, *, is_watched: bool 
     """Print where a run stands, None for the newest one; returns exit code 0. Raises BadInput where there is none."""
     from hamner.reports.live_view import show_status
 
-    folder = existing_run(results_folder(results), "curriculum", name)
+    folder = find_run(name, results_folder(results), ("curriculum",))
     show_status(CurriculumReader(folder).status, is_watched=is_watched)
     return 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
-from hamner.runs.cli import Parser, add_results_option, console, run_command
+from hamner.runs.cli import Parser, add_run_argument, console, run_command
 
 EXAMPLES = (
     "hamner report                      # the newest run, whatever it is",
@@ -23,8 +23,7 @@ REPORTS = {"tournament": "tournament.report", "curriculum": "curriculum.report"}
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("hamner report", "Write a run's report: one page, to open from disk.", EXAMPLES)
-    options.add_argument("run", nargs="?", metavar="RUN", help="a run of any kind, or its folder (default: the newest)")
-    add_results_option(options)
+    add_run_argument(options, "a run of any kind, or its folder")
     return options
 
 
@@ -44,10 +43,9 @@ def _command(arguments: Sequence[str]) -> int:
     if command:
         return int(importlib.import_module(command).main([folder.name, "--results", str(results)]))
     from hamner.reports.friend_report import write_friend_report
+    from hamner.reports.report_files import print_written
 
-    path, screen = write_friend_report(folder), console()
-    screen.print(f"report: {path}", soft_wrap=True)
-    screen.print(f"all runs: {results / 'index.html'}", soft_wrap=True)
+    print_written(console(), write_friend_report(folder))
     return 0
 
 

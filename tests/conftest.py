@@ -4,6 +4,7 @@ A test that uses one of the fixtures below is marked `end_to_end`: it starts pro
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,19 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 SHARED = {"league", "raised", "cluster"}  # fixtures that take up to a minute to make
 END_TO_END = {"commands"} | SHARED
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven by Playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install '.[browser]'")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no chromium on the PATH: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook as well

@@ -6,7 +6,6 @@ with each other, only the orders they make; where the held-out text is the same,
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hamner.config.errors import BadInput
+from hamner.reports.settings_table import UNSET, setting_text
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import changed_leaves, run_folder
 from hamner.runs.tables import Column, fitted_table
@@ -25,7 +25,6 @@ from tournament.past_leagues import PastLeague, past_league
 from tournament.standings_table import percent
 
 LONGEST_VALUE = 60  # characters of a setting
-UNSET = "–"
 UNREAD = ("curriculum.", "finetuning.")  # keys of a config that say nothing about a league
 # keys that decide which text is held out and how it is cut into tokens and rows
 OF_HELDOUT_TEXT = (
@@ -126,19 +125,15 @@ def _summary_line(league: PastLeague) -> str:
 
 
 def _settings(console: Console, one: LeagueResult, other: LeagueResult, changes: list[tuple[str, Any, Any]]) -> Table:
-    cells = [[key, _value(before), _value(now)] for key, before, now in changes]
+    cells = [
+        [key, setting_text(before, LONGEST_VALUE), setting_text(now, LONGEST_VALUE)] for key, before, now in changes
+    ]
     columns = (
         Column("key", justify="left", may_wrap=True),
         Column(one.name, justify="left", may_wrap=True),
         Column(other.name if other.name != one.name else f"{other.name} (again)", justify="left", may_wrap=True),
     )
     return fitted_table(console, columns, cells, title="settings that differ")
-
-
-def _value(value: Any) -> str:
-    """A setting as JSON, cut where it is long."""
-    text = UNSET if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 def _outcome(console: Console, one: LeagueResult, other: LeagueResult, *, has_same_text: bool) -> Table:

@@ -7,8 +7,6 @@ not be read. Without PyTorch and Ray. Nothing is decided or computed anew: the n
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +18,8 @@ from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import FINISHED, STARTED
+from hamner.runs.metrics import read_metrics
+from hamner.runs.read_back import json_lines
 from tournament.bracket import Round, Run, read_rounds
 from tournament.entrants import Contestant, entrants, flops_per_token, run_name
 from tournament.learning_curve import Point, curve_of_rounds
@@ -152,7 +152,7 @@ class LeagueFiles:
         if self.is_over or run.contestant not in self.players(self._open_round):
             return []
         flops = self.flops_per_token.get(run.contestant, 0.0)
-        rows = _metrics(self.folder / self._folder_name(run) / "metrics.csv")
+        rows = read_metrics(self.folder / self._folder_name(run))
         looks = [
             Point(float(row["tokens_total"]), flops * float(row["tokens_total"]), 0.0, float(loss))
             for row in rows
@@ -205,7 +205,7 @@ def read_league_files(folder: Path) -> LeagueFiles:
         rounds=rounds,
         seeds=seeds,
         rates=rates,
-        resumes=_json_lines(folder / "resume.jsonl"),
+        resumes=json_lines(folder / "resume.jsonl"),
         problems=problems,
     )
 
@@ -213,25 +213,3 @@ def read_league_files(folder: Path) -> LeagueFiles:
 def _ledger(state: Mapping[str, Any]) -> _Ledger:
     """The rounds, the seeds of each contestant, the learning-rate searches."""
     return read_rounds(state), state.get("seeds", {}), state.get("learning_rates", {})
-
-
-def _json_lines(path: Path) -> list[Mapping[str, Any]]:
-    """The objects of a file of JSON lines, without one that a kill cut short."""
-    rows: list[Mapping[str, Any]] = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict):
-                rows.append(row)
-    return rows
-
-
-def _metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics.csv, without one that a kill cut short."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values() and None not in row]

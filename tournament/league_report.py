@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,10 @@ from hamner.reports.parts import (
     Tone,
 )
 from hamner.reports.report_files import write_report
-from hamner.runs.durations import duration_text
+from hamner.runs.durations import duration_text, seconds_between
 from hamner.runs.tables import Column
+from tournament.league_cost import Spent, league_spent
 from tournament.league_files import LeagueFiles, read_league_files
-from tournament.report_charts import busy_seconds
 from tournament.report_commands import way_on
 from tournament.report_curves import NAME, loss_text
 from tournament.report_sections import SECTIONS, failures
@@ -133,12 +132,9 @@ def _losses_so_far(files: LeagueFiles, index: int) -> dict[str, float]:
 class Cost:
     """What a league has taken so far."""
 
-    runs: int
-    tokens: float  # trained on, probes included
-    flops: float  # of training, without probes
+    spent: Spent
     wall: float | None  # seconds, of a league played in one go
     elapsed: float | None  # seconds from its start to its end, pauses included
-    busy: float  # seconds of all runs together
     kwh: float | None  # of the driver's machine's cards, of a league played in one go
 
     @property
@@ -147,47 +143,33 @@ class Cost:
             return duration_text(self.wall)
         if self.elapsed is not None:
             return f"{duration_text(self.elapsed)}, pauses included"
-        return f"{duration_text(self.busy)} of runs" if self.busy else "not known yet"
+        return f"{duration_text(self.spent.seconds)} of runs" if self.spent.seconds else "not known yet"
 
     @property
     def line(self) -> str:
-        if not self.runs:
+        if not self.spent.runs:
             return ""
-        return f"{self.time}; {self.spent(quantity(self.tokens))}"
+        return f"{self.time}; {self.words(quantity(self.spent.tokens))}"
 
-    def spent(self, tokens: str) -> str:
+    def words(self, tokens: str) -> str:
         """Runs, tokens, FLOPs, and energy where the cards tell."""
         energy = "" if self.kwh is None else f", {self.kwh:.3g} kWh"
-        return f"{self.runs} run{'s' * (self.runs > 1)}, {tokens} tokens, {scientific(self.flops)} FLOPs{energy}"
+        runs, flops = self.spent.runs, scientific(self.spent.flops)
+        return f"{runs} run{'s' * (runs > 1)}, {tokens} tokens, {flops} FLOPs{energy}"
 
 
 def league_cost(files: LeagueFiles) -> Cost:
     """From the ledger and the files of times."""
-    last = {
-        run: [outcome.facts for outcome in files.outcomes(run) if outcome.facts]
-        for name in files.contestants
-        for run in files.runs(name)
-    }
-    spent = [facts[-1] for facts in last.values() if facts]
-    probes = (files.standings.get("learning_rate_round") or {}).get("standings", [])
+    reports = [
+        (run.contestant, run.seed, outcome.facts) for round_ in files.rounds for run, outcome in round_.outcomes.items()
+    ]
     wall = files.timing.get("wall")
     return Cost(
-        runs=len(spent),
-        tokens=sum(facts.get("tokens") or 0 for facts in spent) + sum(row.get("tokens") or 0 for row in probes),
-        flops=sum(facts.get("flops") or 0 for facts in spent),
+        spent=league_spent(reports, files.standings, files.rates),
         wall=float(wall) if wall is not None else None,
-        elapsed=_elapsed(files.started, files.finished),
+        elapsed=seconds_between(files.started, files.finished),
         kwh=files.timing.get("kwh"),
-        busy=sum(map(sum, busy_seconds(files).values()))
-        + sum(search.get("busy_seconds") or 0.0 for search in files.rates.values()),
     )
-
-
-def _elapsed(started: str, finished: str) -> float | None:
-    try:
-        return (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds()
-    except (ValueError, TypeError):
-        return None
 
 
 # -- the first screen
@@ -227,9 +209,9 @@ def _sure_fact(files: LeagueFiles) -> Fact | None:
 
 
 def _cost_fact(cost: Cost) -> Fact:
-    if not cost.runs:
+    if not cost.spent.runs:
         return Fact("What it cost", "not known yet", "no run has come to the end of a round")
-    return Fact("What it cost", cost.time, cost.spent(f"{cost.tokens:,.0f}"))
+    return Fact("What it cost", cost.time, cost.words(f"{cost.spent.tokens:,}"))
 
 
 def _failed_fact(failed: Sequence[Mapping[str, Any]], count: int) -> Fact:

@@ -5,15 +5,13 @@ In: LeagueFiles. Out: parts of a report (hamner.reports.parts); an empty list wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hamner.config.cost import GIB
-from hamner.config.schema import Config
 from hamner.reports.parts import Cell, Commands, DataTable, Fact, Facts, Fold, Paragraph, Part, Tone
+from hamner.reports.settings_table import settings_table
 from hamner.runs.durations import duration_text
-from hamner.runs.folders import changed_leaves
 from hamner.runs.tables import Column
 from tournament.gpu_memory import memory_estimate
 from tournament.league_files import LeagueFiles
@@ -39,8 +37,7 @@ from tournament.standings_table import (
     standing_cells,
 )
 
-LONGEST_VALUE = 200  # characters of a setting
-UNREAD = ("curriculum.", "finetuning.")  # keys of a config that say nothing about a league
+UNREAD = ("curriculum", "finetuning")  # sections of a config that say nothing about a league
 ROW_TONES: dict[str, Tone] = {"winner": "winner", "advanced": "", "eliminated": "soft"}
 WHAT_WAS_DONE = {
     "oom": "out of the league: no smaller memory plan was left",
@@ -225,21 +222,7 @@ def time_spent(files: LeagueFiles) -> list[Part]:
 
 def settings(files: LeagueFiles) -> list[Part]:
     """Settings that differ from their defaults."""
-    rows = [
-        [key, _value(before), _value(now)]
-        for key, before, now in changed_leaves(Config().model_dump(mode="json"), dict(files.settings))
-        if not key.startswith(UNREAD)
-    ]
-    columns = tuple(Column(heading, justify="left", may_wrap=True) for heading in ("key", "default", "here"))
-    if not rows:
-        return [Paragraph("All settings are the defaults.")]
-    return [DataTable(columns, rows, "settings that differ from their defaults; docs/configuration.md explains each")]
-
-
-def _value(value: Any) -> str:
-    """A setting as JSON, cut where it is long."""
-    text = "–" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+    return [settings_table(files.settings, [name for name in files.settings if name not in UNREAD])]
 
 
 def commands(files: LeagueFiles) -> list[Part]:

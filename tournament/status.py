@@ -33,10 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     from hamner.reports.live_view import show_status
-    from hamner.runs.folders import existing_run, results_folder
+    from hamner.runs.find_run import find_run
+    from hamner.runs.folders import results_folder
     from tournament.league_status import LeagueReader
 
-    folder = existing_run(results_folder(options.results), "tournament", options.run)
+    folder = find_run(options.run, results_folder(options.results), ("tournament",))
     show_status(LeagueReader(folder).status, is_watched=options.watch)
     return 0
 

@@ -14,11 +14,9 @@ from hamner.config.errors import BadInput
 from hamner.reports.html import render
 from hamner.reports.parts import Summary
 from hamner.runs.files import read_json_as, write_text
-from hamner.runs.folders import STARTED, newest_first
+from hamner.runs.folders import RUN_FILES, STARTED, newest_first
 
 INDEX, REPORT, SUMMARY = "index.html", "report.html", "report.json"
-KINDS = ("tournament", "curriculum", "sft", "friend", "choice")  # folders of runs in the results folder
-FIRST_FILES = {"friend": "friend.json", "choice": "choice.json"}  # of the other kinds config.json
 STARTS = (STARTED, "began")
 
 
@@ -42,7 +40,7 @@ def write_index(results: Path) -> Path:
 
 def index_rows(results: Path) -> Iterator[Row]:
     """All runs of every kind, newest first. A file that is broken costs its row what it would have said."""
-    files = [path for kind in KINDS for path in (results / kind).glob(f"*/{FIRST_FILES.get(kind, 'config.json')}")]
+    files = [path for kind, file in RUN_FILES.items() for path in (results / kind).glob(f"*/{file}")]
     for path in newest_first(files, STARTED):
         folder, kind = path.parent, path.parent.parent.name
         has_report = (folder / REPORT).is_file()

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.console import Console
+
 from hamner.reports.html import report_html
-from hamner.reports.index import REPORT, SUMMARY, write_index
+from hamner.reports.index import INDEX, REPORT, SUMMARY, write_index
 from hamner.reports.markdown import picture_name, report_markdown
 from hamner.reports.parts import Chart, Fold, Part, Report, Summary
 from hamner.runs.background import Child, Failed, Send, first_line
@@ -93,6 +95,12 @@ def _write_in_child(send: Send, write: Callable[[Path], object], folder: Path) -
 
 def _say_failed(reason: str) -> None:
     print_error(f"the report was not written: {reason}")
+
+
+def print_written(screen: Console, page: Path) -> None:
+    """Print where a page is that was written, and where the page of all runs is."""
+    screen.print(f"report: {page}", soft_wrap=True)
+    screen.print(f"all runs: {page.parents[2] / INDEX}", soft_wrap=True)
 
 
 def charts(report: Report) -> Iterator[Chart]:

@@ -14,12 +14,15 @@ from hamner.reports.parts import DataTable, Paragraph
 from hamner.runs.folders import changed_leaves
 from hamner.runs.tables import Column
 
+LONGEST_VALUE = 200  # characters
+UNSET = "–"
+
 
 def settings_table(config: Mapping[str, Any], sections: Collection[str]) -> DataTable | Paragraph:
     """Key, default and value of every setting that differs. sections: those that the run reads."""
     defaults = Config().model_dump(mode="json")
     rows = [
-        [key, _shown(default), _shown(value)]
+        [key, setting_text(default), setting_text(value)]
         for key, default, value in changed_leaves(
             {name: defaults.get(name) for name in sections if name in config},
             {name: config[name] for name in sections if name in config},
@@ -30,5 +33,7 @@ def settings_table(config: Mapping[str, Any], sections: Collection[str]) -> Data
     return DataTable([Column(heading, justify="left") for heading in ("key", "default", "here")], rows, look="roomy")
 
 
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+def setting_text(value: Any, most: int = LONGEST_VALUE) -> str:
+    """A setting as JSON, "–" for none, of at most so many characters."""
+    text = UNSET if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -6,15 +6,16 @@ lines for pictures and terminals. Each line is of one run: nothing is averaged o
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hamner.config.errors import BadInput
-from hamner.runs.metrics import read_metrics
+from hamner.runs.metrics import finite, read_metrics
+from hamner.runs.read_back import json_lines
 
 HIGHEST_EXPONENT = 20.0  # of a perplexity: beyond, it says nothing
 Rows = Sequence[Mapping[str, str]]
@@ -129,15 +130,7 @@ def _present(lines: Sequence[Line]) -> tuple[Line, ...]:
 
 def column(rows: Rows, name: str) -> Points:
     """(step, value) where a column has a finite number."""
-    points = []
-    for row in rows:
-        try:
-            value = float(row.get(name) or math.nan)
-        except ValueError:
-            continue
-        if math.isfinite(value):
-            points.append((float(row["step"]), value))
-    return tuple(points)
+    return tuple((float(row["step"]), value) for row in rows if (value := finite(row.get(name))) is not None)
 
 
 def _stages(rows: Rows) -> list[Rows]:
@@ -161,15 +154,10 @@ def borders(rows: Rows) -> tuple[tuple[int, str], ...]:
 
 def read_samples(path: Path) -> tuple[Sample, ...]:
     """What the model made of one prompt, the one with most to tell, at the end of each stage; none without the file."""
-    if not path.is_file():
-        return ()
     newest: dict[str, Mapping[str, object]] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            record = json.loads(line)
+    for record in json_lines(path):
+        with suppress(KeyError, TypeError, ValueError):
             newest[str(record["stage"])] = {**record["samples"], "": int(record["step"])}
-        except (ValueError, KeyError, TypeError):
-            continue  # a kill may cut the last line short
     prompts = [key for record in newest.values() for key in record if key]
     if not prompts:
         return ()

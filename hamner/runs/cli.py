@@ -181,11 +181,16 @@ def add_watching_options(parser: argparse.ArgumentParser, part: str) -> None:
     parser.add_argument("--verbose", action="store_true", help="show what Ray logs; its errors are always shown")
 
 
+def add_run_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add RUN, which find_run.py finds, and --results. what: a run of which kind."""
+    parser.add_argument("run", nargs="?", metavar="RUN", help=f"{what} (default: the newest)")
+    add_results_option(parser)
+
+
 def add_status_options(parser: argparse.ArgumentParser, kind: str) -> None:
     """Add what names the run that a status is of, and --watch."""
-    parser.add_argument("run", nargs="?", metavar="RUN", help=f"a {kind} (default: the newest)")
+    add_run_argument(parser, f"a {kind}")
     parser.add_argument("--watch", action="store_true", help="go on showing it until it is over; Ctrl-C ends that")
-    add_results_option(parser)
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:

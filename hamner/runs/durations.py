@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+
+def seconds_between(begin: str | None, end: str | None) -> float | None:
+    """Seconds from one ISO 8601 time to another; None where either is missing or none."""
+    try:
+        return (datetime.fromisoformat(end or "") - datetime.fromisoformat(begin or "")).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
 
 def duration_text(seconds: float) -> str:
     """`4.5 s`, `45 s`, `12.5 min` or `8.3 h`."""

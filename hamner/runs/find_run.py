@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hamner.config.errors import BadInput, did_you_mean, shortened
-from hamner.runs.folders import STARTED, absolute, newest_first, runs
+from hamner.runs.folders import RUN_FILES, STARTED, absolute, newest_first, runs
 
-KINDS = ("tournament", "curriculum", "sft")
+KINDS = tuple(kind for kind, file in RUN_FILES.items() if file == "config.json")
 
 
 def find_run(name: str | None, results: Path, kinds: Sequence[str] = KINDS) -> Path:

@@ -23,10 +23,15 @@ from hamner.runs.files import read_json_as, write_json
 
 LONGEST_NAME = 255  # letters of a folder's name
 RUN_DEPTH = 3  # LEAGUE/CONTESTANT/checkpoints/step_1: from a checkpoint to config.json
+# kinds of runs, each a folder in the results folder: the file that makes a folder in it a run
+RUN_FILES = {
+    "tournament": "config.json",
+    "curriculum": "config.json",
+    "sft": "config.json",
+    "friend": "friend.json",
+    "choice": "choice.json",
+}
 NAME_TIME = "%Y-%m-%d_%H%M%S"
-# what is done with an existing run, and what to do where there is none
-RESUMED = "to resume", "leave out --resume to start one"
-LOOKED_AT = "to look at", "start one, or name its folder in --results"
 STARTED, FINISHED = "started", "finished"  # when, in UTC: in config.json, and in a tournament's winner.json
 
 
@@ -156,7 +161,7 @@ def open_run(
         folder = run_folder(results, kind, name or new_name())
         _check_creatable(folder, config, facts, of_each_start)
         return folder, config, facts
-    folder = existing_run(results, kind, name, RESUMED)
+    folder = _existing_run(results, kind, name)
     stored, stored_facts = _stored_config(folder / "config.json")
     requested = (config or stored).model_dump(mode="json")
     problems = list(differences(stored.model_dump(mode="json"), requested, may_differ))
@@ -172,20 +177,17 @@ def open_run(
     return folder, config or stored, stored_facts
 
 
-def existing_run(results: Path, kind: str, name: str | None, purpose: tuple[str, str] = LOOKED_AT) -> Path:
-    """The folder of the run of that name, or of the newest one. Raises BadInput where there is none.
-
-    purpose: what is to be done with it, and what to do where there is none, for the message.
-    """
-    existing, (verb, way_out) = runs(results, kind), purpose
+def _existing_run(results: Path, kind: str, name: str | None) -> Path:
+    """The folder of the run to resume: of that name, or the newest one."""
+    existing = runs(results, kind)
     if name is None:
         if not existing:
-            raise BadInput(f"nothing {verb}: {results / kind} has no {kind} run; {way_out}")
+            raise BadInput(f"nothing to resume: {results / kind} has no {kind} run; leave out --resume to start one")
         return existing[0]
     folder = run_folder(results, kind, name)
     if not (folder / "config.json").is_file():
-        hint = did_you_mean(name, [path.name for path in existing]) if existing else way_out
-        raise BadInput(f"{results / kind} has no {kind} run '{name}' {verb}; {hint}")
+        hint = did_you_mean(name, [path.name for path in existing]) if existing else "leave out --resume to start one"
+        raise BadInput(f"{results / kind} has no {kind} run '{name}' to resume; {hint}")
     return folder
 
 

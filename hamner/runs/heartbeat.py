@@ -5,9 +5,7 @@ Data in: files of a run's folder, which may lie on another machine. Data out: a 
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hamner.runs.lock import LEASE_SECONDS
+from hamner.runs.lock import read_lease
 
 LEASE = ".driver.lease"  # of the lock .driver.lock, see lock.py
 AT_WORK = ".at_work"  # in the folder of one training of several: a process is at it
@@ -51,8 +49,11 @@ def heartbeat(folder: Path, files: Iterable[Path], *, is_finished: bool) -> Hear
     quiet = max(time.time() - times[last], 0.0) if last else 0.0
     if is_finished:
         return Heartbeat("finished", quiet, last)
-    lease = _lease_is_held(folder / LEASE)
-    return Heartbeat("stopped" if lease is None else "running" if lease else "died", quiet, last)
+    lease = read_lease(folder / LEASE)
+    if lease is None:
+        return Heartbeat("stopped", quiet, last)
+    is_held = lease.is_recent and (not lease.is_here or _is_alive(lease.process))
+    return Heartbeat("running" if is_held else "died", quiet, last)
 
 
 def _modified(file: Path) -> float | None:
@@ -61,24 +62,6 @@ def _modified(file: Path) -> float | None:
         return file.stat().st_mtime
     except OSError:
         return None
-
-
-def _lease_is_held(lease: Path) -> bool | None:
-    """Whether a driver renews this lease; None where none has left one, since it ended in order or never began.
-
-    On this machine its process must live as well. Clocks of machines differ: it counts as renewed if either says so,
-    that of its writer or that of the storage.
-    """
-    modified = _modified(lease)
-    if modified is None:
-        return None
-    try:
-        document = json.loads(lease.read_text(encoding="utf-8"))
-        host, process, written = str(document["host"]), int(document["pid"]), float(document["time"])
-    except (OSError, ValueError, KeyError, TypeError):
-        host, process, written = "", 0, 0.0
-    is_recent = any(abs(time.time() - moment) < LEASE_SECONDS for moment in (written, modified))
-    return is_recent and (host != socket.gethostname() or _is_alive(process))
 
 
 def _is_alive(process: int) -> bool:

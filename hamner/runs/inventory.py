@@ -8,24 +8,19 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hamner.config.errors import BadInput
 from hamner.runs.durations import duration_text
 from hamner.runs.files import read_json_as
+from hamner.runs.folders import RUN_FILES
 from hamner.runs.lock import lock_holder
 
 LOCK = ".driver.lock"
-# kind, which is its folder in the results folder: (file that makes a folder a run, what it leaves last)
-KINDS: Mapping[str, tuple[str, str]] = {
-    "tournament": ("config.json", "winner.json"),
-    "curriculum": ("config.json", "final"),
-    "sft": ("config.json", "finetuning.json"),
-    "friend": ("friend.json", "export"),
-    "choice": ("choice.json", ""),  # which curriculum `--choose` took, once it has; the runs are curricula
-}
+# kind: what a run of it leaves last; "choice", which curriculum `--choose` took, says it in its file
+LAST = {"tournament": "winner.json", "curriculum": "final", "sft": "finetuning.json", "friend": "export"}
 RUNNING, FINISHED, UNFINISHED = "running", "finished", "unfinished"
 DAY = 86_400  # seconds
 
@@ -54,7 +49,7 @@ def run_folders(results: Path) -> list[tuple[str, Path]]:
     """(kind, folder) of every run. A link is none: what it leads to may lie anywhere."""
     return [
         (kind, path.parent)
-        for kind, (file, _) in KINDS.items()
+        for kind, file in RUN_FILES.items()
         if not (results / kind).is_symlink()
         for path in sorted((results / kind).glob(f"[!.]*/{file}"))
         if not path.parent.is_symlink()
@@ -74,8 +69,7 @@ def state_of(kind: str, folder: Path) -> str:
     """Whether a process works on a run, or it is finished, or neither."""
     if run_holder(folder):
         return RUNNING
-    file, last = KINDS[kind]
-    is_finished = (folder / last).exists() if last else _has_choice(folder / file)
+    is_finished = (folder / LAST[kind]).exists() if kind in LAST else _has_choice(folder / RUN_FILES[kind])
     return FINISHED if is_finished else UNFINISHED
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -67,14 +68,42 @@ def only_one(
         lock.release()
 
 
+@dataclass(frozen=True)
+class Lease:
+    """What a driver renews beside its lock. Times are seconds since 1970."""
+
+    host: str  # "" where the file is broken
+    process: int
+    written: float  # by the clock of its writer
+    modified: float  # by that of the storage
+
+    @property
+    def is_here(self) -> bool:
+        return self.host == socket.gethostname()
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether it is renewed. Clocks of machines differ: it counts if either says so."""
+        return any(abs(time.time() - moment) < LEASE_SECONDS for moment in (self.written, self.modified))
+
+
+def read_lease(path: Path) -> Lease | None:
+    """The lease in a file; None where there is none: its driver ended in order, or never began."""
+    try:
+        modified = path.stat().st_mtime
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return Lease(str(document["host"]), int(document.get("pid") or 0), float(document["time"]), modified)
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Lease("", 0, 0.0, modified)
+
+
 def lock_holder(path: Path) -> str | None:
     """The machine on which a process holds a lock now; None when none does. Nothing is written or waited for."""
-    lease = path.with_suffix(".lease")
-    found = _lease_of_another(lease)
-    if found is not None:
-        ages = (abs(time.time() - when) for when in (found[1], _written(lease)))
-        if min(ages) < LEASE_SECONDS:
-            return found[0]
+    lease = read_lease(path.with_suffix(".lease"))
+    if lease and lease.host and not lease.is_here and lease.is_recent:
+        return lease.host
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -83,13 +112,6 @@ def lock_holder(path: Path) -> str | None:
     except OSError:  # EWOULDBLOCK; and where it cannot be asked, it may be held
         return socket.gethostname()
     return None
-
-
-def _written(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _renew(lease: Path) -> None:
@@ -151,9 +173,5 @@ def _storage_age(lease: Path) -> float:
 
 def _lease_of_another(lease: Path) -> tuple[str, float] | None:
     """Name and written time of another machine's lease; None for this machine, where the lock itself decides."""
-    try:
-        document = json.loads(lease.read_text(encoding="utf-8"))
-        host, written = str(document["host"]), float(document["time"])
-        return (host, written) if host != socket.gethostname() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    found = read_lease(lease)
+    return (found.host, found.written) if found and found.host and not found.is_here else None

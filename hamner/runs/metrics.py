@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
     rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
     rows.fieldnames = [OLD_NAMES.get(name, name) for name in rows.fieldnames or ()]
     return [row for row in rows if (row.get("step") or "").isdigit() and None not in row and None not in row.values()]
+
+
+def finite(text: str | None) -> float | None:
+    """A cell as a number; None where it is empty, no number, or not finite."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from hamner.runs.metrics import OLD_NAMES, finite
+
 MOST_BYTES = 2**19  # of a file's end that a first look reads: thousands of rows
 
 Row = dict[str, str]
@@ -45,7 +47,8 @@ class NewRows:
                 heading = file.readline()
                 if not heading.endswith(b"\n"):
                     return []
-                self._columns = heading.decode(errors="replace").strip().split(",")
+                names = heading.decode(errors="replace").strip().split(",")
+                self._columns = [OLD_NAMES.get(name, name) for name in names]
                 self._position = file.tell()
             is_cut = size - self._position > MOST_BYTES
             begin = file.seek(size - MOST_BYTES if is_cut else self._position)
@@ -57,8 +60,5 @@ class NewRows:
 
 
 def number(row: Mapping[str, str], column: str) -> float | None:
-    """A cell as a number; None where it is empty, not there, or none."""
-    try:
-        return float(row[column])
-    except (KeyError, ValueError):
-        return None
+    """A cell as a finite number; None where it is empty, not there, or none."""
+    return finite(row.get(column))

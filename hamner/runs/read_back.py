@@ -15,7 +15,7 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.runs.files import read_json
-from hamner.runs.metrics import read_metrics
+from hamner.runs.metrics import finite, read_metrics
 
 WORDS = ("run", "timestamp", "phase", "verdict")  # columns of metrics.csv that hold no number
 
@@ -83,12 +83,4 @@ def metric_rows(folder: Path) -> list[Row]:
 
 def _columns(row: Mapping[str, str]) -> dict[str, float | None]:
     """The columns of a row that hold numbers."""
-    return {name: _number(text) for name, text in row.items() if name not in WORDS}
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    return {name: finite(text) for name, text in row.items() if name not in WORDS}

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from hamner.config.errors import BadInput, Problems, did_you_mean
 from hamner.runs.files import read_json
-from hamner.runs.folders import reason
-from hamner.runs.inventory import KINDS, LOCK, RUNNING, UNFINISHED, StoredRun, age_text, size_and_time
+from hamner.runs.folders import RUN_FILES, reason
+from hamner.runs.inventory import LOCK, RUNNING, UNFINISHED, StoredRun, age_text, size_and_time
 from hamner.runs.lock import lock_holder, only_one
 from hamner.runs.ray_session import dead_sessions
 
@@ -46,7 +46,7 @@ def leftovers(results: Path, runs: Sequence[StoredRun]) -> list[Removable]:
     busy = [run.folder for run in runs if run.state == RUNNING]
     return [
         Removable(str(path.relative_to(results)), path, size, written, "left by a process that was killed")
-        for kind in ("", *KINDS)
+        for kind in ("", *RUN_FILES)
         for path in _leftover_paths(results / kind, is_deep=bool(kind))
         if not any(path.is_relative_to(folder) for folder in busy)
         for size, written in [size_and_time(path)]
@@ -90,7 +90,7 @@ def named_runs(results: Path, runs: Sequence[StoredRun], names: Sequence[str]) -
 
 
 def _way_out(results: Path, name: str, runs: Sequence[StoredRun]) -> str:
-    places = [results / name, *(results / kind / name for kind in KINDS)]
+    places = [results / name, *(results / kind / name for kind in RUN_FILES)]
     if ".." not in Path(name).parts and any(path.is_symlink() for path in places):
         return ", but a link, which is not followed: remove it yourself"
     return f"; {did_you_mean(name, sorted({run.name for run in runs}))}" if runs else ": there is none at all"
@@ -116,7 +116,7 @@ def user_of(run: StoredRun, runs: Sequence[StoredRun]) -> str | None:
 def reads(run: StoredRun, folder: Path) -> bool:
     """Whether a run has written down that it begins with something in a folder: a tokenizer, weights, text."""
     try:
-        text = (run.folder / KINDS[run.kind][0]).read_text(encoding="utf-8")
+        text = (run.folder / RUN_FILES[run.kind]).read_text(encoding="utf-8")
     except OSError:
         return False
     return f'"{folder}"' in text or f'"{folder}/' in text

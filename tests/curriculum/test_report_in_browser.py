@@ -1,28 +1,13 @@
 """A curriculum's report in a real browser without a network: on a desk, on a phone, by day and by night."""
 
-import shutil
-
 import pytest
 from recorded_runs import change, kill_in_stage, recorded_run
 
 from curriculum.report_files import write_run_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install '.[browser]'")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 PHONE = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touch": True}
 LONG = "a_name_of_" + "x" * 190
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -190,7 +190,9 @@ def test_a_real_run_notes_where_it_is_and_both_ends(course):
     assert 4 < earliest < latest == 16 and first["strikes"] == 0.0
     assert second["ends_at_step"] == [3, 3] and second["strikes"] is None
     for note in notes[3:]:
-        assert 0 <= note["stage_seconds_left"][0] <= note["stage_seconds_left"][1]
+        is_at_its_end = note["stage_step"] >= note["ends_at_step"][0]
+        assert (note["stage_seconds_left"][0] > 0) != is_at_its_end
+        assert note["stage_seconds_left"][0] <= note["stage_seconds_left"][1]
         assert note["stage_seconds_left"][0] < note["seconds_left"][0] <= note["seconds_left"][1]
     status = CurriculumReader(run.folder).status()
     assert status.heartbeat.state == "finished" and [row.cells[1] for row in status.rows] == [1.0, 1.0]

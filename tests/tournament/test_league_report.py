@@ -12,6 +12,7 @@ from hamner.reports.report_files import ReportWriter
 from tournament import league_report
 from tournament.league_files import read_league_files
 from tournament.league_report import league_cost, write_league_report
+from tournament.past_leagues import past_league
 from tournament.run import main
 
 EVIL = "<script>alert('x')</script>\"&amp;|*" + "w" * 200
@@ -109,10 +110,16 @@ def test_the_cost_is_the_sum_of_the_runs_and_their_probes(finished):
     for row in (row for round_ in ledger["rounds"] for row in round_["outcomes"]):
         last[row["contestant"], row["seed"]] = row["facts"]
     probes = json.loads((finished / "standings.json").read_text())["learning_rate_round"]["standings"]
-    assert cost.runs == 20 and cost.flops == pytest.approx(sum(facts["flops"] for facts in last.values()))
-    assert cost.tokens == sum(facts["tokens"] for facts in last.values()) + sum(row["tokens"] for row in probes)
+    first = json.loads((finished / "standings.json").read_text())["rounds"][0]["standings"]
+    per_token = {row["contestant"]: row["flops_per_token"] for row in first}
+    of_probes = sum(row["tokens"] * per_token[row["contestant"]] for row in probes)
+    assert cost.spent.runs == 20 and of_probes > 0
+    assert cost.spent.flops == pytest.approx(sum(facts["flops"] for facts in last.values()) + of_probes)
+    assert cost.spent.tokens == sum(facts["tokens"] for facts in last.values()) + sum(row["tokens"] for row in probes)
+    past = past_league(finished)  # as `tournament history` says
+    assert (past.tokens, past.flops) == (cost.spent.tokens, cost.spent.flops)
     busy = [row["facts"]["busy_seconds"] for round_ in ledger["rounds"] for row in round_["outcomes"]]
-    assert cost.busy == pytest.approx(sum(busy) + 10 * 2.0)
+    assert cost.spent.seconds == pytest.approx(sum(busy) + 10 * 2.0)
     assert cost.wall is None and cost.elapsed >= 0
 
 
@@ -275,7 +282,7 @@ def test_the_command_reports_on_the_newest_or_the_named_league(tmp_path, finishe
     assert main(["report", "tenn", "--results", str(results)]) == 2
     assert "did you mean 'ten'" in capsys.readouterr().err
     assert main(["report", "--results", str(tmp_path)]) == 2
-    assert "has no league" in capsys.readouterr().err
+    assert f"no tournament run in {tmp_path}; start one" in capsys.readouterr().err
 
 
 def test_a_section_that_cannot_be_made_says_so_and_the_others_stand(finished, monkeypatch):

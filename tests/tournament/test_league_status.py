@@ -223,7 +223,7 @@ def test_status_of_no_league_names_the_way_out(tmp_path, capsys):
     from tournament.run import main
 
     assert main(["status", "--results", str(tmp_path)]) == 2
-    assert "has no tournament run; start one" in capsys.readouterr().err
+    assert f"no tournament run in {tmp_path}; start one" in capsys.readouterr().err
     second_round(tmp_path / "tournament" / "mine")
     assert main(["status", "mein", "--results", str(tmp_path)]) == 2
     assert "did you mean 'mine'?" in capsys.readouterr().err

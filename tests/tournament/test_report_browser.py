@@ -1,18 +1,11 @@
 """The report of a league and the page of all runs in a real browser: on a desk, on a phone, by day and by night."""
 
-import shutil
-
 import pytest
 from played import MANY, league_of, play, rename
 
 from tournament.league_report import write_league_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install '.[browser]'")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 DEVICES = {
     "desk": {"viewport": {"width": 1200, "height": 850}},
     "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
@@ -34,14 +27,6 @@ def addresses(tmp_path_factory):
     play(league_of(results / "tournament" / "half", "seeds=1"), reports=12)
     pages = [write_league_report(path) for path in (results / "tournament").iterdir()]
     return [path.as_uri() for path in [*pages, results / "index.html"]]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 
 import pytest
 from served import TOKENIZER, endless_model, running, wait_until
@@ -11,22 +10,10 @@ from hamner.data.sources.file_formats import file_records
 from hamner.data.sources.sft_conversations import SFT
 from hamner.inference.find_model import load
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install '.[browser]'")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 REPLY = "#messages li:last-child.assistant:not(.writing)"
 PHONE = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touch": True}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,15 @@ import json
 import os
 import time
 
-from hamner.runs.inventory import KINDS
+from hamner.runs.folders import RUN_FILES
+from hamner.runs.inventory import LAST
 
 
 def make_run(results, kind, name, *, finished=True, size=1000, age=0.0, facts=None):
     """A run whose files were written `age` seconds ago, with one file of `size` bytes; returns its folder."""
     folder = results / kind / name
     (folder / "checkpoints").mkdir(parents=True)
-    file, last = KINDS[kind]
+    file, last = RUN_FILES[kind], LAST.get(kind, "")
     (folder / file).write_text(json.dumps(facts or {}))
     (folder / "checkpoints" / "weights").write_bytes(b"x" * size)
     if finished:
