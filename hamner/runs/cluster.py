@@ -22,6 +22,7 @@ from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
 from hamner.runs.background import first_line
 from hamner.runs.cores import available_cores
+from hamner.runs.instructions import say_if_emulated
 from hamner.runs.ray_session import (
     check_answers,
     leave,
@@ -165,7 +166,7 @@ def check_machine(config: Config, cores: int) -> None:
     """Raise BadInput when the run would never fit this machine, whose cores or cards Ray would wait for.
 
     cores: those of one process of the run. Of a cluster in RAY_ADDRESS it is checked that it answers; join() does the
-    rest.
+    rest. A line on stderr says when the processor only emulates the run's precision.
     """
     address = ray_address()
     if address != "local":
@@ -189,6 +190,7 @@ def check_machine(config: Config, cores: int) -> None:
             "name a cluster that has one in RAY_ADDRESS"
         )
     problems.raise_all()
+    say_if_emulated(config.compute)
 
 
 def threads_here(threads: int, device: str) -> int:
