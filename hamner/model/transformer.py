@@ -20,6 +20,7 @@ from hamner.model.attention import attention_class, rotary_table
 from hamner.model.attention_check import own_attention_problems
 from hamner.model.document_mask import document_mask
 from hamner.model.experts import MixtureOfExperts
+from hamner.model.kernels.dispatch import hardware
 from hamner.model.kv_cache import KVCache, LayerCache
 from hamner.model.layers import RMSNorm, SwiGLU, linear, unit_scale
 
@@ -91,6 +92,7 @@ class Hamner(nn.Module):
         and the sums of a contestant would depend on who was trained before it.
         """
         torch._dynamo.reset()
+        hardware(self.embedding.weight.device.type)  # asked for before code is traced that reads it
         regions = torch.compile(Block.enter, dynamic=False), torch.compile(Block.leave, dynamic=False)
         for block in cast("list[Block]", list(self.blocks)):
             block.regions = regions

@@ -59,6 +59,7 @@ class HeadLoss(torch.autograd.Function):
             else:
                 dhidden[start : start + size] = (dlogits @ cast) * shares
                 _add_product(dhead, dlogits.t(), part * shares, is_first=start == 0)
+            del probabilities, dlogits  # before the next part's logits come
         total = share.sum()
         if dhead is not None:
             ctx.save_for_backward(dhidden, dhead[: len(head)], total)
