@@ -24,7 +24,7 @@ def emulates_bf16(root: Path = Path("/")) -> bool:
     except OSError:
         return False
     words = next((set(line.split()) for line in lines if line.startswith(("flags", "Features"))), None)
-    return words is not None and not AVX512 <= words and "bf16" not in words
+    return words is not None and not words >= AVX512 and "bf16" not in words
 
 
 def say_if_emulated(compute: Compute, root: Path = Path("/")) -> None:

@@ -99,7 +99,7 @@ def padded_products(hardware: Hardware, dtype: torch.dtype) -> bool:
     With AVX2 alone 2,736 columns are multiplied 1.4 times as fast as 2,730; tensor cores read rows of 16-bit numbers
     that begin at 16 bytes, and others several times slower. With AVX-512 it is the same.
     """
-    return hardware.is_avx2_alone and dtype == torch.float32 or (hardware.device == "cuda" and dtype in HALVES)
+    return (hardware.is_avx2_alone and dtype == torch.float32) or (hardware.device == "cuda" and dtype in HALVES)
 
 
 def sums_in_fp32(hardware: Hardware, dtype: torch.dtype) -> bool:

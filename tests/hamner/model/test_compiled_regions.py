@@ -47,8 +47,10 @@ def test_compiled_regions_give_the_gradients_of_the_eager_ones(kind, precision):
 
 
 @pytest.mark.parametrize("choice", ["padded_products", "fp16_accumulation"])
-def test_what_a_product_is_made_of_breaks_no_graph(choice):
+def test_what_a_product_is_made_of_breaks_no_graph(choice, monkeypatch):
     """Two regions with and without it, and the gradients of the eager ones."""
+    if choice == "fp16_accumulation":  # an operator, which no backend looks into
+        monkeypatch.setattr(transformer.torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     hamner = build(small_model(), seed=0).train()

@@ -23,7 +23,9 @@ def test_a_processor_without_avx_512_or_arm_s_bf16_emulates_it(name, tmp_path):
     assert emulates_bf16(tmp_path) == emulated if name != "unknown" else not emulates_bf16(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(("device", "precision", "lines"), [("cpu", "bf16", 1), ("cpu", "fp32", 0), ("cuda", "bf16", 0)])
+@pytest.mark.parametrize(
+    ("device", "precision", "lines"), [("cpu", "bf16", 1), ("cpu", "fp32", 0), ("cuda", "bf16", 0)]
+)
 def test_it_is_said_in_one_line_and_for_bf16_on_a_processor_alone(device, precision, lines, tmp_path, capsys):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text(PROCESSORS["AMD EPYC Milan"][0])

@@ -1,4 +1,4 @@
-"""Products summed in fp16: what the imitated rounding costs a model, that weights' gradients are spared, compiled code."""
+"""Products summed in fp16: what the imitated rounding costs a model, and that gradients of weights are spared it."""
 
 import pytest
 import torch
