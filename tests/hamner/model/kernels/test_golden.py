@@ -1,6 +1,6 @@
 """Golden hashes of losses and gradients: what a processor of those recorded computes, it computes bit for bit.
 
-    PYTHONPATH=.:tests/hamner python tests/hamner/model/kernels/test_golden.py   # prints the row of this processor and PyTorch
+    PYTHONPATH=.:tests/hamner python tests/hamner/model/kernels/test_golden.py   # prints this machine's row
 
 Rows were recorded before there was any rule for cards or for processors with AVX2 alone. Sums differ between kinds of
 processor and versions of PyTorch: on one without a row the test is skipped.
