@@ -23,6 +23,7 @@ ROWS = 64  # tokens whose logits are computed at a time are a multiple of this
 
 _forced: dict[str, Any] = {}
 _chosen: dict[str, Any] = {}  # by the config of the run that this process trains
+_answers: dict[str, Any] | None = None  # what was answered, while somebody listens
 
 
 def use(kernels: Kernels) -> None:
@@ -40,7 +41,21 @@ def choices_of(kernels: Kernels) -> dict[str, Any]:
 
 def _choice(name: str, rule: Any) -> Any:
     """What is forced, else what the run's config says, else what the rule does."""
-    return _forced.get(name, _chosen.get(name, rule))
+    answer = _forced.get(name, _chosen.get(name, rule))
+    if _answers is not None:
+        _answers[name] = answer
+    return answer
+
+
+@contextmanager
+def answers() -> Iterator[dict[str, Any]]:
+    """Yield a table that fills with every choice that is asked for in the `with` block, and its answer."""
+    global _answers
+    _answers, before = {}, _answers
+    try:
+        yield _answers
+    finally:
+        _answers = before
 
 
 @contextmanager
