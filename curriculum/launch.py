@@ -10,7 +10,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from hamner.data.preparation.for_run import check_sources, choose_tokenizer, pre
 from hamner.data.tokenizer import Tokenizer
 from hamner.reports.live_view import spinning
 from hamner.runs import cli
+from hamner.runs.calibration_record import settled
 from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import open_run, resume_command, step_folders, write_config
@@ -86,7 +87,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         assert config is not None  # --resume was refused
         return _only_plan(console, request, config, results)
     console.print(f"results: {results}", soft_wrap=True)
-    run, description = _open(request, config, results)
+    run, description = _open(request, config, results, lambda line: console.print(line, soft_wrap=True))
     intervention = Intervention()
     if request.is_resumed:
         intervention = _intervention(request, run.stages)
@@ -156,13 +157,15 @@ def _only_plan(console: Console, request: Request, config: Config, results: Path
     return 0
 
 
-def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:
+def _open(request: Request, config: Config | None, results: Path, say: Callable[[str], None]) -> tuple[Opened, str]:
     """The run and a line about its model. Raises BadInput with every problem."""
     problems, description = Problems(), ""
     facts: dict[str, Any] = {"kind": "curriculum"}
     if request.is_resumed and request.who:
         facts["who"] = request.who  # compared with what the run has
     if config and not request.is_resumed:
+        config, calibrated = settled(config, "curriculum", results, say)
+        facts |= calibrated
         description = _check_new(request, config, results, facts, problems)
     with problems.collect():
         folder, config, facts = open_run(

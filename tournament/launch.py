@@ -27,6 +27,7 @@ from hamner.reports.live_view import can_redraw, shown, spinning
 from hamner.reports.report_files import REPORT, ReportWriter
 from hamner.runs import cli
 from hamner.runs.background import Failed
+from hamner.runs.calibration_record import settled
 from hamner.runs.cluster import check_machine
 from hamner.runs.energy import card_joules, kwh_since
 from hamner.runs.files import read_json_as
@@ -75,12 +76,13 @@ def run_tournament(
     """
     console, watching = cli.console(), watching or Watching()
     console.print(f"results: {results}", soft_wrap=True)
-    problems = Problems()
+    problems, facts = Problems(), dict[str, Any](kind="tournament")
     if config is not None and not resume:
         config = _report_available_sources(config, console)
+        config, calibrated = settled(config, "tournament", results, functools.partial(_say, console))
+        facts |= calibrated
         _check_new(config, results, problems)
     with problems.collect():
-        facts = {"kind": "tournament"}
         folder, config, facts = open_run(results, "tournament", name, resume=resume, config=config, facts=facts)
     problems.raise_all()
     if resume:
@@ -101,6 +103,10 @@ def run_tournament(
                 return _play(config, folder, console, notifier, watching, resume=resume, retry_errors=retry_errors)
         except (Interrupted, MachineTrouble, OSError) as error:
             return _stopped(console, folder, error)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False)
 
 
 def _play(

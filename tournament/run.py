@@ -107,11 +107,14 @@ def _command(arguments: Sequence[str]) -> int:
         raise BadInput("--retry-errors goes with --resume: add --resume, or leave it out")
     config = read_config(options, options.settings, "tournament", _entry_settings(options))
     if options.plan:
-        from tournament.plan import Request, print_plan
+        from hamner.runs.folders import results_folder
+        from tournament.plan import print_plan
+        from tournament.plan_hours import Request
 
         if config is None:
             raise BadInput("--plan describes a new league: leave out --resume")
-        print_plan(config, Request(_like_folder(options), options.measure, options.simulate, options.json))
+        results = results_folder(options.results)
+        print_plan(config, Request(_like_folder(options), options.measure, options.simulate, options.json, results))
         if not options.json:
             print("nothing was started: the same words without --plan start it")
         return 0

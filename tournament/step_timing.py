@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hamner.config.load import parse
+from hamner.config.machine_keys import with_keys_of
 from hamner.config.schema import Config
 from hamner.runs.cores import available_cores
 from hamner.runs.files import read_json_as
@@ -80,6 +81,7 @@ def recorded_step_seconds(config: Config, folder: Path) -> dict[str, float]:
     path = folder / "config.json"
     earlier = read_json_as(path, lambda document: parse(Config, document["config"], str(path)))
     league, other = config.tournament, earlier.tournament
+    config = with_keys_of(config, earlier)
     if earlier.compute != config.compute or (league.batch_size, league.seq_len) != (other.batch_size, other.seq_len):
         return {}
     models = {name: contestant.model for name, contestant in entrants(earlier).items()}

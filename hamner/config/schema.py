@@ -106,6 +106,24 @@ class Optimizer(Strict):
     clip: float = Field(1.0, gt=0)  # [number] largest norm of the gradient
 
 
+Choice = Literal["auto", "always", "never"]
+
+
+class Kernels(Strict):
+    """Which way a step is computed where there are several: the same sums, rounded in another order.
+
+    auto, and 0: the rule of hamner/model/kernels/dispatch.py, or what was measured on the machine; docs/calibration.md.
+    """
+
+    block_attention: Choice = "auto"  # attention by blocks of queries instead of PyTorch's kernel
+    differential_blocks: Choice = "auto"  # the same for differential attention
+    grouped_experts: Choice = "auto"  # all experts in one grouped product instead of one after the other
+    transposed_head: Choice = "auto"  # the output head's products take it transposed
+    logits_at_a_time: int = Field(0, ge=0)  # [logits] that exist at a time, of the loss; 0: auto
+    padded_products: Choice = "auto"  # widths padded inside a product to what the machine multiplies fastest
+    fp16_accumulation: Choice = "auto"  # products of fp16 summed in fp16: faster on a GeForce card, less exact
+
+
 class Compute(Strict):
     """The machine: the section to change on another one."""
 
@@ -114,10 +132,13 @@ class Compute(Strict):
     threads: int = Field(8, gt=0)  # [cores] threads of each trial of a league
     workers: int = Field(1, gt=0)  # [processes] data-parallel workers of a curriculum
     worker_threads: int = Field(8, gt=0)  # [cores] threads of each worker
-    compile: Literal["auto", "always", "never"] = "auto"  # torch.compile; auto: where it saves time
+    compile: Choice = "auto"  # torch.compile; auto: where it saves time
     activation_checkpointing: bool = True  # recompute activations: less memory, more time
     gpu_memory_gib: float = Field(24.0, gt=0)  # [GiB] memory of one card; trials get shares of it
     max_failures: int = Field(2, ge=0)  # [restarts] of a crashed trial or worker, at most
+    # start with the kernels that `doctor --calibrate` chose here, where a key is auto
+    use_calibration: bool = True
+    kernels: Kernels = Kernels()
 
 
 class ParameterGroup(Strict):

@@ -164,6 +164,15 @@ def add_results_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
 
 
+def add_calibrate_option(parser: argparse.ArgumentParser) -> None:
+    """Add --calibrate, of the doctors."""
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="time the ways to compute a step on this machine, a minute or two; new runs begin with what wins",
+    )
+
+
 def add_notify_option(parser: argparse.ArgumentParser, part: str = "") -> None:
     """Add --notify. part: what of the run is told each time that one ends."""
     ends = f"of each {part} and of the run" if part else "of the run"

@@ -18,6 +18,7 @@ from typing import Any
 from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.config.load import parse
+from hamner.config.machine_keys import auto_keys, with_keys
 from hamner.config.schema import Config
 from hamner.runs.files import read_json_as, write_json
 
@@ -32,6 +33,7 @@ RUN_FILES = {
     "choice": "choice.json",
 }
 NAME_TIME = "%Y-%m-%d_%H%M%S"
+CALIBRATION = "calibration"  # in config.json: when it was made that chose keys of this run, and which
 STARTED, FINISHED = "started", "finished"  # when, in UTC: in config.json, and in a tournament's winner.json
 
 
@@ -163,6 +165,9 @@ def open_run(
         return folder, config, facts
     folder = _existing_run(results, kind, name)
     stored, stored_facts = _stored_config(folder / "config.json")
+    if config:  # what a calibration chose at the start stays as it was
+        chosen = stored_facts.get(CALIBRATION, {}).get("choices", {})
+        config = with_keys(config, {key: value for key, value in chosen.items() if key in auto_keys(config)})
     requested = (config or stored).model_dump(mode="json")
     problems = list(differences(stored.model_dump(mode="json"), requested, may_differ))
     problems += list(differences(stored_facts, stored_facts | facts))

@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hamner.config.schema import Compute, Optimizer, ParameterGroup
 from hamner.data.mixer import Mixer
 from hamner.model.distributed import sum_over_workers, world_size
-from hamner.model.kernels.dispatch import DTYPES
+from hamner.model.kernels import dispatch
 from hamner.model.loss import head_loss
 from hamner.model.transformer import Hamner
 from hamner.training.checkpoint import Checkpoint
@@ -70,14 +70,15 @@ class Trainer:
         compiled: bool = False,
         objective: Callable[[Hamner], nn.Module] = Objective,
     ) -> None:
-        """Move the model to compute's device and precision, which evaluation then uses too.
+        """Move the model to compute's device and precision, which evaluation then uses too, as its kernels.
 
         max_skipped: this many consecutive non-finite steps change nothing; one more raises Diverged.
         compiled: compile the blocks' regions, see compilation.should_compile.
         objective: model -> module with the signature of Objective.forward; it defines the training loss.
         """
         self.hamner = hamner.to(compute.device)
-        hamner.dtype = DTYPES[compute.precision]
+        hamner.dtype = dispatch.DTYPES[compute.precision]
+        dispatch.use(compute.kernels)
         self.mixer, self.compute, self._gradient_accumulation_steps = mixer, compute, gradient_accumulation_steps
         self._settings, self._groups, self._max_skipped = optimizer, groups, max_skipped
         self._world = world_size()

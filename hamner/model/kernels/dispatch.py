@@ -1,8 +1,9 @@
 """Kernel dispatch: which way a step is computed where there is a choice, by device, precision and length.
 
-Data in: the tensors at hand. Data out: yes or no, or a number of rows. The rules are in rules.py; here they are asked
-for the hardware of this process, and can be overruled. No choice changes what is computed, only in which order sums
-are taken and where they are rounded. docs/speed.md has the tables and the commands that make them.
+Data in: the tensors at hand, and what a run's config says (`use`). Data out: yes or no, or a number of rows. The rules
+are in rules.py; here they are asked for the hardware of this process, and can be overruled. No choice changes what is
+computed, only in which order sums are taken and where they are rounded. docs/speed.md has the tables and the commands
+that make them, docs/calibration.md how a machine's own choices are measured.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hamner.config.cost import LOGITS_AT_A_TIME
+from hamner.config.schema import Kernels
 from hamner.model.kernels import rules
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -22,6 +24,8 @@ ROWS = 64  # tokens whose logits are computed at a time are a multiple of this
 FEW_ROWS = 64  # vectors up to which what a product costs is not worth preparing its weights for
 
 _forced: dict[str, Any] = {}
+_chosen: dict[str, Any] = {}  # by the config of the run that this process trains
+_answers: dict[str, Any] | None = None  # what was answered, while somebody listens
 _hardware = {"cpu": rules.read_hardware("cpu")}
 
 
@@ -32,9 +36,36 @@ def hardware(device: str) -> rules.Hardware:
     return _hardware[device]
 
 
+def use(kernels: Kernels) -> None:
+    """Compute from now on, in this process, as a run's config says; its `auto` is the rule below."""
+    _chosen.clear()
+    _chosen.update(choices_of(kernels))
+
+
+def choices_of(kernels: Kernels) -> dict[str, Any]:
+    """What a config leaves to no rule, by the names that `force` takes: yes or no, or logits at a time."""
+    values = kernels.model_dump()
+    logits = {"logits_at_a_time": most} if (most := values.pop("logits_at_a_time")) else {}
+    return {name: value == "always" for name, value in values.items() if value != "auto"} | logits
+
+
 def _choice(name: str, rule: Any) -> Any:
-    """What is forced, else what the rule does."""
-    return _forced.get(name, rule)
+    """What is forced, else what the run's config says, else what the rule does."""
+    answer = _forced.get(name, _chosen.get(name, rule))
+    if _answers is not None:
+        _answers[name] = answer
+    return answer
+
+
+@contextmanager
+def answers() -> Iterator[dict[str, Any]]:
+    """Yield a table that fills with every choice that is asked for in the `with` block, and its answer."""
+    global _answers
+    _answers, before = {}, _answers
+    try:
+        yield _answers
+    finally:
+        _answers = before
 
 
 @contextmanager

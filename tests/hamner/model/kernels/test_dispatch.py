@@ -1,9 +1,13 @@
 """Every choice of a kernel against the plain way: same numbers and gradients. The choices themselves."""
 
+import json
+
 import pytest
 import torch
 from model_kinds import KINDS, relative_error, small_model
 
+from hamner.config.load import load_config
+from hamner.config.schema import Config, Kernels
 from hamner.model.kernels import dispatch
 from hamner.model.loss import head_loss
 from hamner.model.transformer import build
@@ -100,6 +104,47 @@ def test_a_choice_is_forced_within_its_block_alone():
             1 / 0  # noqa: B018
         assert not dispatch.use_transposed_head(wide)
     assert not dispatch.use_grouped_experts(wide)
+
+
+@pytest.fixture
+def chosen():
+    """The process's choices, put back to the rules afterwards."""
+    yield dispatch.use
+    dispatch.use(Kernels())
+
+
+def test_a_runs_config_chooses_until_the_next_one_does_and_a_forced_choice_stands_above_it(chosen):
+    wide, q = torch.zeros(4, 8), torch.zeros(1, 2, 16, 4)
+    chosen(Kernels(grouped_experts="always", block_attention="always", logits_at_a_time=2**20))
+    assert dispatch.use_grouped_experts(wide) and dispatch.use_block_attention(q, q)
+    assert not dispatch.use_transposed_head(wide)  # auto: the rule's
+    assert dispatch.rows_of_logits(2**10) == dispatch.rows_of_logits(2**10, 2**27) == 2**10
+    with dispatch.force(grouped_experts=False, rows_of_logits=64):
+        assert not dispatch.use_grouped_experts(wide) and dispatch.rows_of_logits(2**10) == 64
+    chosen(Kernels(grouped_experts="never"))
+    assert not dispatch.use_grouped_experts(wide.bfloat16()) and not dispatch.use_block_attention(q, q)
+    assert dispatch.rows_of_logits(2**10) == 2**14
+
+
+def test_blocks_are_never_chosen_where_a_cache_makes_keys_longer_than_queries(chosen):
+    chosen(Kernels(block_attention="always", differential_blocks="always"))
+    q, k = torch.zeros(1, 2, 1, 4), torch.zeros(1, 2, 16, 4)
+    assert not dispatch.use_block_attention(q, k) and not dispatch.use_differential_blocks(q, k)
+
+
+def test_every_key_of_the_section_is_a_choice_that_can_be_forced():
+    always = dict.fromkeys(Kernels.model_fields, "always") | {"logits_at_a_time": 2**20}
+    choices = dispatch.choices_of(Kernels(**always))
+    assert choices.keys() == Kernels.model_fields.keys()
+    with dispatch.force(**choices):
+        assert dispatch.rows_of_logits(2**10) == 2**10
+    assert dispatch.choices_of(Kernels()) == {}
+
+
+def test_a_config_of_before_the_section_leaves_all_choices_to_the_rules():
+    stored = load_config("laptop").model_dump(mode="json")
+    del stored["compute"]["kernels"], stored["compute"]["use_calibration"]
+    assert Config.model_validate_json(json.dumps(stored)) == load_config("laptop")
 
 
 def test_an_unknown_choice_is_refused():
