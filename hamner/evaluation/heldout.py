@@ -186,12 +186,12 @@ def evaluate_text(hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_
     """
     share = worker_share(torch.arange(len(text.rows)))
     count = int(text.documents.max()) + 1
-    nats = torch.zeros(count, dtype=torch.float64, device=compute.device)
-    for rows, losses in _losses(hamner, text.rows[share], compute, batch_size):
-        documents = text.documents[share[rows], 1:].to(compute.device)
-        nats.index_add_(0, documents.flatten(), losses.double().flatten())
+    nats = torch.zeros(count, dtype=torch.float64)  # added up on the host, one by one: a card's order is chance
+    for rows, losses in list(_losses(hamner, text.rows[share], compute, batch_size)):  # a card is waited for once
+        documents = text.documents[share[rows], 1:]
+        nats.index_add_(0, documents.flatten(), losses.double().flatten().cpu())
     tokens = torch.bincount(text.documents[:, 1:].flatten(), minlength=count)
-    return HeldoutResult(sum_over_workers(nats).tolist(), tokens.tolist(), text.bytes_per_token)
+    return HeldoutResult(sum_over_workers(nats.to(compute.device)).tolist(), tokens.tolist(), text.bytes_per_token)
 
 
 @torch.no_grad()
