@@ -81,7 +81,7 @@ def run_tournament(
         config = _report_available_sources(config, console)
         _check_new(config, results, problems)
     with problems.collect():
-        facts = {"kind": "tournament"}
+        facts: dict[str, Any] = {"kind": "tournament"}
         folder, config, facts = open_run(
             results, "tournament", name, resume=resume, config=config, facts=facts, of_each_start=(CAN_COMPILE,)
         )

@@ -14,6 +14,7 @@ from hamner.config.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CPU, count_par
 from hamner.config.schema import Compute, ModelConfig
 
 CONTEXT = 0.6 * GIB  # CUDA context, kernels and allocator slack of one process
+OTHERS = 0.7 * GIB  # a desktop and what else uses a card; a guess
 SPARE = 1.1  # an estimate is off by up to a tenth
 
 
@@ -128,7 +129,8 @@ def should_checkpoint(
 def allocator_fraction(share: float, gpu_memory_gib: float, card_bytes: float) -> float:
     """The fraction of a card that a process's allocator may fill, so that CUDA's context fits its share of it too.
 
-    card_bytes: what the driver says the card has, of which a share is taken where the config says more.
+    card_bytes: what the driver says the card has. Without what others use it is what shares are taken of, where the
+    config says more.
     """
-    usable = min(gpu_memory_gib * GIB, card_bytes)
+    usable = min(gpu_memory_gib * GIB, card_bytes - OTHERS)
     return min(1.0, max(0.0, share * usable - CONTEXT) / card_bytes)

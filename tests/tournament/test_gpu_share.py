@@ -8,9 +8,11 @@ import pytest
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from hamner.config.memory import CONTEXT, OTHERS
 from tournament.disk import check_disk, disk_gib
 from tournament.entrants import entrants
 from tournament.gpu_memory import MemoryPlan, first_memory_plan, memory_estimate, next_fallback, share
+from tournament.training import Training
 
 SHARED = "runs_per_card=100"  # memory alone decides
 CARD = load_config("rtx3090", [SHARED])
@@ -155,6 +157,18 @@ def test_a_smaller_card_recomputes_activations_of_those_that_would_not_fit():
     assert all(plan.share <= 1 for plan in plans.values())
     for name, plan in plans.items():
         assert memory_estimate(TEN[name], config).peak == memory_estimate(TEN[name], config, plan).peak
+
+
+def test_the_allocators_limit_is_the_share_of_the_card_that_the_driver_reports_less_the_context(monkeypatch):
+    limits, card = [], 23.7 * GIB
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (5 * GIB, card))
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", limits.append)
+    run = object.__new__(Training)
+    run.config = CARD
+    run._limit_card(MemoryPlan(1, False, 0.5))
+    assert limits == [pytest.approx((0.5 * (card - OTHERS) - CONTEXT) / card)]
+    assert 2 * (limits[0] * card + CONTEXT) < card  # where shares of 24 GiB had left no room
 
 
 def test_larger_batches_longer_sequences_and_full_precision_need_more():
