@@ -35,6 +35,7 @@ MAY_DIFFER = (
     "compute.threads",
     "compute.max_failures",
     "compute.gpu_memory_gib",
+    "compute.runs_per_card",
     "curriculum.max_steps",
     "curriculum.log_every",
     "curriculum.sample_every",

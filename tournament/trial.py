@@ -20,9 +20,11 @@ from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.evaluation.heldout import Stretch
 from hamner.runs.cluster import threads_here
+from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json, write_json
 from hamner.runs.heartbeat import mark_at_work
 from hamner.runs.stopping import STOP
+from hamner.training.out_of_memory import OUT_OF_MEMORY
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps
@@ -31,7 +33,7 @@ from tournament.evaluation import probe_stretch
 from tournament.learning_rate_probe import PROBE_ROUND, RATE_FACTOR, next_power
 from tournament.memory_fallbacks import FILE_NAME, NeedsMoreOfTheCard, fallback_names, needed_share
 from tournament.rate_parabola import rate_minimum
-from tournament.training import OUT_OF_MEMORY, Stopped, Training
+from tournament.training import Stopped, Training
 
 PROBE_LOSSES = "learning_rate.json"  # in the contestant's folder: power of RATE_FACTOR -> held-out loss
 FOR_TRACKERS = ("heldout_loss", "train_loss", "tokens_per_second", "tokens", "flops")
@@ -49,7 +51,8 @@ class Trial(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         row = config["row"]
         self._league, self._name = Path(row["run"]), row["contestant"]
-        self._config = parse(Config, read_json(self._league / "config.json")["config"], "config.json")
+        document = read_json(self._league / "config.json")
+        self._config = as_started(parse(Config, document["config"], "config.json"), document)
         torch.set_num_threads(threads_here(self._config.compute.threads, self._config.compute.device))
         self._row, self._round, self._is_waiting = row, int(row["round"]), bool(row["waiting"])
         self._is_reported, self._probe_seconds = False, 0.0

@@ -133,8 +133,11 @@ class Compute(Strict):
     workers: int = Field(1, gt=0)  # [processes] data-parallel workers of a curriculum
     worker_threads: int = Field(8, gt=0)  # [cores] threads of each worker
     compile: Choice = "auto"  # torch.compile; auto: where it saves time
-    activation_checkpointing: bool = True  # recompute activations: less memory, more time
+    # recompute activations: less memory, more time; auto: where a step would not fit a card
+    activation_checkpointing: bool | Literal["auto"] = "auto"
+    deterministic: bool = True  # on a card: sums in one order, so that a resume is bit for bit; docs/card.md
     gpu_memory_gib: float = Field(24.0, gt=0)  # [GiB] memory of one card; trials get shares of it
+    runs_per_card: int = Field(0, ge=0)  # [runs] of a league on one card at most; 0: two, with NVIDIA's MPS four
     max_failures: int = Field(2, ge=0)  # [restarts] of a crashed trial or worker, at most
     # start with the kernels that `doctor --calibrate` chose here, where a key is auto
     use_calibration: bool = True

@@ -121,8 +121,8 @@ class Hamner(nn.Module):
         mask = self._mask(tokens, cache) if self.config.document_mask else None
         balance = x.new_zeros((), dtype=torch.float32)
         for index, block in enumerate(self.blocks):
-            if self.activation_checkpointing and self.training:
-                x, extra = checkpoint(block, x, cos, sin, None, mask, use_reentrant=False)
+            if self.activation_checkpointing and self.training:  # nothing is drawn in a block: no state to keep
+                x, extra = checkpoint(block, x, cos, sin, None, mask, use_reentrant=False, preserve_rng_state=False)
             else:
                 x, extra = block(x, cos, sin, cache.of_layer(index) if cache else None, mask)
             balance = balance + extra

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from hamner.config.load import parse
+from hamner.config.memory import should_checkpoint
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.conversation_rows import ConversationRows
 from hamner.data.mixer import Exhausted
@@ -29,6 +30,7 @@ from hamner.data.sources.conversations import IDENTITY
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.cluster import threads_here
+from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json, write_json
 from hamner.runs.metrics import Metrics
 from hamner.runs.stopping import STOP
@@ -81,7 +83,8 @@ class FinetuningRun:
         """
         document = read_json(folder / "config.json")
         self.folder, self._base, self._say, self._measure = folder, document["base"], say, measure
-        self.config = config or parse(Config, document["config"], str(folder / "config.json"))
+        config = config or parse(Config, document["config"], str(folder / "config.json"))
+        self.config = as_started(config, document)
         self.settings = self.config.finetuning
         self.batch_size, self._parts, _ = self.config.finetuning_batch
         torch.set_num_threads(threads_here(self.config.compute.worker_threads, self.config.compute.device))
@@ -116,8 +119,9 @@ class FinetuningRun:
 
     def _open(self, objective: Callable[[Hamner], nn.Module]) -> Session:
         seq_len, compute = self.conversations.seq_len, self.config.compute
+        model = self.model.model_copy(update={"document_mask": True})
         setup = Setup(
-            model=self.model.model_copy(update={"document_mask": True}),
+            model=model,
             seed=self.config.seed,
             optimizer=self.config.optimizer,
             compute=compute,
@@ -127,7 +131,9 @@ class FinetuningRun:
             batch_size=self.batch_size,
             seq_len=seq_len,
             gradient_accumulation_steps=self._parts,
-            activation_checkpointing=compute.activation_checkpointing,
+            activation_checkpointing=should_checkpoint(
+                model, compute, rows=self.batch_size, seq_len=seq_len, parts=self._parts
+            ),
             max_skipped=MAX_SKIPPED,
             expected_tokens=self.plan.steps * self.batch_size * seq_len,
             checkpoint_every=self.settings.checkpoint_every,

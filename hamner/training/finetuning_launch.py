@@ -22,6 +22,7 @@ from hamner.data.preparation.conversation_sources import find_conversations
 from hamner.data.preparation.conversations import prepare_conversations
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.cluster import check_machine
+from hamner.runs.compile_check import CAN_COMPILE, compile_facts
 from hamner.runs.folders import open_run, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.stopping import StopRequest, run_until_stopped
@@ -37,6 +38,7 @@ MAY_DIFFER = (  # keys that change no number of a run, on --resume
     "compute.worker_threads",
     "compute.max_failures",
     "compute.gpu_memory_gib",
+    "compute.runs_per_card",
     "finetuning.log_every",
     "finetuning.checkpoint_every",
 )
@@ -65,7 +67,9 @@ def new_run(results: Path, name: str | None, who: str | None, config: Config, sa
     with problems.collect():
         check_machine(config, config.compute.worker_threads)
     with problems.collect():
-        folder, config, facts = open_run(results, KIND, name, resume=False, config=config, facts=facts)
+        folder, config, facts = open_run(
+            results, KIND, name, resume=False, config=config, facts=facts, of_each_start=(CAN_COMPILE,)
+        )
     problems.raise_all()
     return Opened(folder, config, facts)
 
@@ -123,6 +127,7 @@ def train(run: Opened, measure_of: Callable[[Opened], Measure], *, is_new: bool,
     with only_one(run.folder / ".driver.lock", message, wait_seconds=0 if is_new else 2):
         try:
             if is_new:
+                run.facts.update(compile_facts(run.config, say))
                 write_config(run.folder, run.config, run.facts)
             prepare(run, say)
             training = FinetuningRun(run.folder, config=run.config, measure=measure_of(run), say=say)
