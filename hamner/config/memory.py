@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hamner.config.attention_kinds import attention_kind
-from hamner.config.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CPU, count_parameters
+from hamner.config.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CARD, LOGITS_OF_A_CPU, count_parameters
 from hamner.config.schema import Compute, ModelConfig
 
 CONTEXT = 0.6 * GIB  # CUDA context, kernels and allocator slack of one process
@@ -72,8 +72,7 @@ def step_memory(
     tokens = rows // parts * seq_len
     parameters, head = count_parameters(model).total, model.vocab_size * model.hidden_size
     block = _block_bytes(model, tokens, width)
-    is_transposed = compute.device == "cpu" and compute.precision == "bf16"  # dispatch.use_transposed_head
-    logits = min(tokens * model.vocab_size, LOGITS_OF_A_CPU if is_transposed else LOGITS_AT_A_TIME)
+    logits = min(tokens * model.vocab_size, _logits_at_a_time(compute))
     inputs = float(width * tokens * model.num_layers * model.hidden_size)
     return MemoryEstimate(
         weights=4 * parameters,
@@ -83,12 +82,21 @@ def step_memory(
         activations=inputs if is_checkpointed else model.num_layers * block,
         recomputed_block=block if is_checkpointed else 0.0,
         first_block=block,
-        logits=logits * (2 * width + (0 if is_transposed else 4)),
+        logits=2 * width * logits,
         head_gradient=4 * head,
         head_copy=head * (width % 4),
         document_mask=width * tokens * seq_len if model.document_mask else 0,
         context=CONTEXT if compute.device == "cuda" else 0,
     )
+
+
+def _logits_at_a_time(compute: Compute) -> int:
+    """Entries of the logits that exist at a time: as kernels/rules.py has it for a card and for AVX-512."""
+    if compute.kernels.logits_at_a_time:
+        return compute.kernels.logits_at_a_time
+    if compute.device == "cuda":
+        return LOGITS_OF_A_CARD
+    return LOGITS_OF_A_CPU if compute.precision == "bf16" else LOGITS_AT_A_TIME
 
 
 def _block_bytes(model: ModelConfig, tokens: int, width: int) -> float:

@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from hamner.config.attention_kinds import ATTENTION_KINDS
+from hamner.config.cost import LOGITS_OF_A_CARD
 from hamner.config.load import load_config
 from hamner.model.kernels import dispatch
 from hamner.model.loss import head_loss
@@ -38,7 +39,9 @@ def _tracked_peak(model, config):
     A CPU's transposed head looks which tokens are likely, which fakes do not know.
     """
     league = config.tournament
-    as_on_a_card = dispatch.force(block_attention=False, differential_blocks=False, transposed_head=False)
+    as_on_a_card = dispatch.force(
+        block_attention=False, differential_blocks=False, transposed_head=False, logits_at_a_time=LOGITS_OF_A_CARD
+    )
     with FakeTensorMode(), as_on_a_card:
         hamner = Hamner(model, activation_checkpointing=first_memory_plan(model, config).activation_checkpointing)
         hamner.dtype = dispatch.DTYPES[config.compute.precision]
