@@ -24,8 +24,8 @@ from hamner.config.errors import BadInput, shortened
 from hamner.config.formats import stamped, unstamped
 from hamner.runs.disk import check_free_space
 from hamner.runs.files import json_bytes, replacing
+from hamner.runs.folders import PACKING_LIST
 
-LIST = "pack.json"
 LARGEST_LIST = 64 << 20  # bytes of pack.json
 CHUNK = 1 << 20  # bytes of a file that are in memory at a time
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of every entry: the earliest that a ZIP file can say
@@ -62,7 +62,7 @@ def write_archive(out: Path, folder: str, files: Mapping[str, bytes | Path], fac
     """
     listed = {name: _size_and_sum(files[name]) for name in sorted(files)}
     with replacing(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        archive.writestr(_entry(f"{folder}/{LIST}", 0), json_bytes(stamped(LIST, {**facts, "files": listed})))
+        archive.writestr(_entry(f"{folder}/{PACKING_LIST}", 0), json_bytes(stamped(PACKING_LIST, {**facts, "files": listed})))
         for name, known in listed.items():
             checksum = hashlib.sha256()
             with archive.open(_entry(f"{folder}/{name}", known["bytes"]), "w") as target:
@@ -117,7 +117,7 @@ def opened(path: Path) -> Iterator[tuple[Packed, zipfile.ZipFile]]:
 def _checked(path: Path, archive: zipfile.ZipFile) -> Packed:
     entries = archive.infolist()
     names = [entry.filename for entry in entries]
-    lists = [name for name in names if name.count("/") == 1 and name.endswith(f"/{LIST}")]
+    lists = [name for name in names if name.count("/") == 1 and name.endswith(f"/{PACKING_LIST}")]
     if len(lists) != 1:
         raise BadInput(f"{path} holds no packed run: it has no list of its files; name one that `hamner pack` wrote")
     folder = lists[0].partition("/")[0]
@@ -127,9 +127,9 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> Packed:
     facts = _read_list(path, archive, lists[0])
     files = facts.pop("files")
     present = {entry.filename.removeprefix(f"{folder}/"): entry.file_size for entry in entries}
-    del present[LIST]
+    del present[PACKING_LIST]
     folders = {parent.as_posix() for name in present for parent in PurePosixPath(name).parents}
-    if folders & {LIST, *present} or len(names) != len(set(names)) or present != {name: known["bytes"] for name, known in files.items()}:
+    if folders & {PACKING_LIST, *present} or len(names) != len(set(names)) or present != {name: known["bytes"] for name, known in files.items()}:
         raise BadInput(f"{path} is damaged: its files are not those of its list; {GET_AGAIN}")
     return Packed(path, folder, facts, files)
 
@@ -149,7 +149,7 @@ def _read_list(path: Path, archive: zipfile.ZipFile, name: str) -> dict[str, Any
     try:
         if archive.getinfo(name).file_size > LARGEST_LIST:
             raise ValueError(f"more than {LARGEST_LIST:,} bytes")
-        facts = dict(unstamped(LIST, json.loads(archive.read(name)), f"{path}: {LIST}"))
+        facts = dict(unstamped(PACKING_LIST, json.loads(archive.read(name)), f"{path}: {PACKING_LIST}"))
         for listed in facts["files"].values():
             if not isinstance(listed["bytes"], int) or not re.fullmatch("[0-9a-f]{64}", listed["sha256"]):
                 raise ValueError("a file without size and checksum")
@@ -168,7 +168,7 @@ def extract(packed: Packed, archive: zipfile.ZipFile, folder: Path, changed: Cal
     """
     check_free_space(folder, packed.size / GIB, f"the files of {packed.path}", "make room there, or use --results")
     broken = []
-    for name, known in {LIST: {}, **packed.files}.items():
+    for name, known in {PACKING_LIST: {}, **packed.files}.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

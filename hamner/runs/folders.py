@@ -17,9 +17,10 @@ from typing import Any
 
 from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, did_you_mean, shortened
+from hamner.config.formats import FORMATS, format_of
 from hamner.config.load import parse
 from hamner.config.schema import Config
-from hamner.runs.files import read_json_as, write_json
+from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
 
 LONGEST_NAME = 255  # letters of a folder's name
 RUN_DEPTH = 3  # LEAGUE/CONTESTANT/checkpoints/step_1: from a checkpoint to config.json
@@ -32,6 +33,7 @@ RUN_FILES = {
     "choice": "choice.json",
 }
 NAME_TIME = "%Y-%m-%d_%H%M%S"
+PACKING_LIST = "pack.json"  # of a run that was unpacked: what its archive said of it
 STARTED, FINISHED = "started", "finished"  # when, in UTC: in config.json, and in a tournament's winner.json
 
 
@@ -164,6 +166,8 @@ def open_run(
     folder = _existing_run(results, kind, name)
     stored, stored_facts = _stored_config(folder / "config.json")
     requested = (config or stored).model_dump(mode="json")
+    if (folder / PACKING_LIST).is_file():  # its text is compared with what it read, wherever it lies here
+        may_differ = (*may_differ, "data.path", "data.local_path")
     problems = list(differences(stored.model_dump(mode="json"), requested, may_differ))
     problems += list(differences(stored_facts, stored_facts | facts))
     if problems:
@@ -250,6 +254,22 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
         raise BadInput(
             f"{folder} cannot be written: {reason(error)}; make room there, or choose another --results"
         ) from None
+
+
+def store_config(folder: Path, config: Config) -> None:
+    """Write down where the text of a run lies that was unpacked, as its resume says. Of any other run nothing."""
+    if (folder / PACKING_LIST).is_file():
+        document = read_json(folder / "config.json")
+        data = document["config"].get("data", {}) | {"path": config.data.path, "local_path": config.data.local_path}
+        write_json(folder / "config.json", document | {"config": document["config"] | {"data": data}})
+
+
+def format_lines(folder: Path) -> list[str]:
+    """What a resume says of a run that an older version wrote; nothing of one of the present format."""
+    number, present = format_of(foreign_json(folder / "config.json")), FORMATS["config.json"]
+    if number == present:
+        return []
+    return [f"{folder.name} was begun by an older Hamner: read in format {number}, continued in format {present}"]
 
 
 def resume_command(command: str, folder: Path) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hamner.runs.archive import LIST
+from hamner.runs.folders import PACKING_LIST
 from hamner.runs.private_words import RESULTS, PrivateWords
 
 FACTS = (  # patterns of files that a run is known by; none holds text of a data set or of a model
@@ -43,7 +43,7 @@ def _is_plain(folder: Path, name: str) -> bool:
     """Whether a name is of a file, not hidden and not reached by a link."""
     path, parts = folder / name, name.split("/")
     links = (folder.joinpath(*parts[: end + 1]).is_symlink() for end in range(len(parts)))
-    return path.is_file() and not any(part.startswith(".") for part in parts) and name != LIST and not any(links)
+    return path.is_file() and not any(part.startswith(".") for part in parts) and name != PACKING_LIST and not any(links)
 
 
 def packed_files(folder: Path, names: Iterable[str], private: PrivateWords | None) -> dict[str, bytes | Path]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput, did_you_mean
-from hamner.runs.archive import LIST, Packed, extract, opened
+from hamner.runs.archive import Packed, extract, opened
 from hamner.runs.files import new_folder, read_json
-from hamner.runs.folders import RUN_FILES, place_words, run_folder
+from hamner.runs.folders import PACKING_LIST, RUN_FILES, place_words, run_folder
 from hamner.runs.inventory import size_text
 from hamner.runs.read_back import json_object, mapping
 from hamner.runs.travelling import unpacked_content
@@ -62,7 +62,7 @@ def _kind_and_run(packed: Packed) -> tuple[str, str]:
 def next_lines(folder: Path) -> Iterator[str]:
     """What an unpacked run is, what it lacks, and the commands that go on."""
     kind, results = folder.parent.name, folder.parents[1]
-    facts, place = read_json(folder / LIST), place_words(results)
+    facts, place = read_json(folder / PACKING_LIST), place_words(results)
     versions = ", ".join(f"{name} {number}" for name, number in mapping(facts.get("versions")).items())
     yield f"unpacked: {folder} ({facts.get('state', 'its state is not known')}; packed with {versions or 'no versions'})"
     if kind in RESUME:

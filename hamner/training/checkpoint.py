@@ -111,7 +111,7 @@ def _write_files(
     tokenizer.save(temporary)
     sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
     facts = {"model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums}
-    document = _sealed(stamped(STATE, {**state, **facts}))
+    document = sealed(stamped(STATE, {**state, **facts}))
     (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
     mode = (temporary / STATE).stat().st_mode & 0o777
     for path in temporary.iterdir():
@@ -129,7 +129,7 @@ def load(folder: Path) -> Checkpoint:
         raise BadInput(f"there is no checkpoint {folder}")
     try:
         document = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if _sealed(document) != document:
+        if sealed(document) != document:
             raise ValueError("its own checksum does not agree")
         state = unstamped(STATE, document, folder / STATE)
         sums = dict(state["sha256"])
@@ -215,13 +215,13 @@ def keep_weights(folder: Path) -> None:
         return
     state = read_json(folder / STATE)
     sums = {name: value for name, value in state["sha256"].items() if name in WITH_TEMPLATE}
-    write_json(folder / STATE, _sealed(stamped(STATE, {**state, "sha256": sums})))  # first: the folder is whole at any moment
+    write_json(folder / STATE, sealed(stamped(STATE, {**state, "sha256": sums})))  # first: the folder is whole at any moment
     for path in folder.iterdir():
         if path.name not in (STATE, *sums):
             path.unlink()
 
 
-def _sealed(state: Mapping[str, Any]) -> dict[str, Any]:
+def sealed(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state with a checksum of itself."""
     rest = {key: value for key, value in state.items() if key != "state_sha256"}
     text = json.dumps(rest, sort_keys=True, allow_nan=False)
