@@ -14,7 +14,7 @@ NAME = "old"
 
 
 def stored_run(results: Path, kind: str, form: str = FORMATS[-1]) -> Path:
-    """The stored run of a kind, in the middle of its training, in a results folder; of a fine-tuning its base as well."""
+    """The stored run of a kind, in the middle of its training, in a results folder; of a fine-tuning its base too."""
     if kind == "sft":
         stored_run(results, "curriculum", form)
     source, folder = STORED / form / kind / NAME, results / kind / NAME

@@ -1,8 +1,8 @@
 """Old runs stay readable: folders of every format that is still read are reported, talked to, exported and resumed.
 
-The folders lie in tests/old_runs/, each in the middle of its training. `0` is the oldest of them without its formats, as
-runs were before there were any. What is resumed here in one process, the slow tests resume by the real commands, to
-the end.
+The folders lie in tests/old_runs/, each in the middle of its training. `0` is the oldest of them without its formats,
+as runs were before there were any. What is resumed here in one process, the slow tests resume by the real commands,
+to the end.
 """
 
 import csv
@@ -19,6 +19,7 @@ from curriculum.train_loop import CurriculumRun
 from hamner import chat, export, report
 from hamner.config.errors import BadInput
 from hamner.config.formats import FORMATS, KEY, OtherFormat
+from hamner.data.corpus import Corpus
 from hamner.inference.find_model import find_checkpoint, open_model
 from hamner.runs.folders import step_folders
 from hamner.training import checkpoint
@@ -80,7 +81,11 @@ def test_it_is_reported(kind, stored, capsys):
     folder = stored(kind)
     assert report.main([str(folder)]) == 0
     page = (folder / "report.html").read_text(encoding="utf-8")
-    words = {"tournament": ("v01_dense_small", "v05_moe_small"), "curriculum": ("structure", "reasoning"), "sft": (NAME,)}
+    words = {
+        "tournament": ("v01_dense_small", "v05_moe_small"),
+        "curriculum": ("structure", "reasoning"),
+        "sft": (NAME,),
+    }
     assert all(word in page for word in words[kind]) and len(page) > 20_000
 
 
@@ -131,7 +136,9 @@ def test_its_training_goes_on_with_the_losses_that_it_had(kind, stored):
 def test_where_a_league_stands_is_read(stored, capsys):
     folder = stored("tournament")
     files = read_league_files(folder)
-    assert files.problems == [] and len(files.decided) == 1 and sorted(files.contestants) == [CONTESTANT, "v05_moe_small"]
+    assert (
+        files.problems == [] and len(files.decided) == 1 and sorted(files.contestants) == [CONTESTANT, "v05_moe_small"]
+    )
     assert status.main([str(folder)]) == 0
     assert "round 2" in capsys.readouterr().out
 
@@ -161,7 +168,7 @@ def test_a_checkpoint_of_the_next_format_is_refused_and_not_passed_over(tmp_path
     folder = stored_run(tmp_path, "curriculum")
     newest = step_folders(folder / "checkpoints")[-1]
     raise_format(newest / "state.json")
-    with pytest.raises(OtherFormat, match="state.json has format 2, written by a newer Hamner"):
+    with pytest.raises(OtherFormat, match=r"state\.json has format 2, written by a newer Hamner"):
         checkpoint.newest(folder / "checkpoints")
     text = (newest / "state.json").read_text()
     (newest / "state.json").write_text(text.replace('"format": 2', '"format": 3'))  # a flipped bit is no newer format
@@ -173,12 +180,11 @@ def test_a_checkpoint_of_the_next_format_is_refused_and_not_passed_over(tmp_path
 def test_text_of_the_next_format_is_refused(tmp_path):
     folder = stored_run(tmp_path, "sft")
     raise_format(folder / "conversations" / "conversations.json")
-    with pytest.raises(BadInput, match="conversations.json has format 2"):
+    with pytest.raises(BadInput, match=r"conversations\.json has format 2"):
         FinetuningRun(folder)
     raise_format(folder / "data" / "manifest.json")
-    with pytest.raises(BadInput, match="manifest.json has format 2"):
-        read = __import__("hamner.data.corpus", fromlist=["Corpus"]).Corpus
-        read(folder / "data", "")
+    with pytest.raises(BadInput, match=r"manifest\.json has format 2"):
+        Corpus(folder / "data", "")
 
 
 RESUMES = {"tournament": ("tournament",), "curriculum": ("curriculum.run", "v3"), "sft": ("hamner.sft",)}

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, Problems, did_you_mean, shortened
-from hamner.config.formats import unstamped
 from hamner.config.explain import COMMAND_LINE, RENAMED_KEYS, explain_all, key_hint
+from hamner.config.formats import unstamped
 from hamner.config.schema import Config, Strict
 from hamner.config.toml_file import parse_toml, read_toml
 

@@ -1,7 +1,7 @@
 """Archive of a folder (ZIP with SHA-256 checksums): the same bytes each time, unpacked only where it is whole.
 
-Data in: files by name, and facts about them. Data out: a ZIP file, in which FOLDER/pack.json has the facts, and size and
-checksum of every other file; from reading, a folder, or a BadInput. Nothing in an archive is believed before it is
+Data in: files by name, and facts about them. Data out: a ZIP file, in which FOLDER/pack.json has the facts, with size
+and checksum of every other file; from reading, a folder, or a BadInput. Nothing in an archive is believed before it is
 checked: not its names, not its sizes, not what kind of thing an entry is.
 """
 
@@ -58,11 +58,12 @@ class Packed:
 def write_archive(out: Path, folder: str, files: Mapping[str, bytes | Path], facts: Mapping[str, Any]) -> None:
     """Write an archive atomically. folder: the name of the one that all files lie in.
 
-    files: name in that folder -> content, or a file whose content it is. Raises BadInput for one that changes meanwhile.
+    files: name in that folder -> content, or a file whose content it is. Raises BadInput where one changes meanwhile.
     """
     listed = {name: _size_and_sum(files[name]) for name in sorted(files)}
     with replacing(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        archive.writestr(_entry(f"{folder}/{PACKING_LIST}", 0), json_bytes(stamped(PACKING_LIST, {**facts, "files": listed})))
+        document = json_bytes(stamped(PACKING_LIST, {**facts, "files": listed}))
+        archive.writestr(_entry(f"{folder}/{PACKING_LIST}", len(document)), document)
         for name, known in listed.items():
             checksum = hashlib.sha256()
             with archive.open(_entry(f"{folder}/{name}", known["bytes"]), "w") as target:
@@ -127,9 +128,10 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> Packed:
     facts = _read_list(path, archive, lists[0])
     files = facts.pop("files")
     present = {entry.filename.removeprefix(f"{folder}/"): entry.file_size for entry in entries}
-    del present[PACKING_LIST]
     folders = {parent.as_posix() for name in present for parent in PurePosixPath(name).parents}
-    if folders & {PACKING_LIST, *present} or len(names) != len(set(names)) or present != {name: known["bytes"] for name, known in files.items()}:
+    listed = {name: known["bytes"] for name, known in files.items()}
+    del present[PACKING_LIST]
+    if folders & {PACKING_LIST, *present} or len(names) != len(set(names)) or present != listed:
         raise BadInput(f"{path} is damaged: its files are not those of its list; {GET_AGAIN}")
     return Packed(path, folder, facts, files)
 
@@ -163,8 +165,8 @@ def _read_list(path: Path, archive: zipfile.ZipFile, name: str) -> dict[str, Any
 def extract(packed: Packed, archive: zipfile.ZipFile, folder: Path, changed: Callable[[str, bytes], bytes]) -> None:
     """Write all files of an archive below a new folder, and its list.
 
-    changed: name and content of a file that is not large -> what is written, once its checksum is right. Raises BadInput
-    for files that are damaged, all at once, and where there is no room.
+    changed: name and content of a file that is not large -> what is written, once its checksum is right. Raises
+    BadInput for files that are damaged, all at once, and where there is no room.
     """
     check_free_space(folder, packed.size / GIB, f"the files of {packed.path}", "make room there, or use --results")
     broken = []

@@ -33,7 +33,9 @@ def pack_parser(prog: str, what: str, name: str) -> Parser:
         action="store_true",
         help="for a bug report: without weights, texts and pictures, paths, host and user names removed",
     )
-    options.add_argument("--out", metavar="FILE.zip", help=f"the archive to write (default: RUN{ENDING} in this folder)")
+    options.add_argument(
+        "--out", metavar="FILE.zip", help=f"the archive to write (default: RUN{ENDING}, in this folder)"
+    )
     options.add_argument("--force", action="store_true", help="write over an archive of that name")
     return options
 

@@ -1,4 +1,4 @@
-"""Private words (anonymization): paths, addresses, host and user names, taken out of files that somebody else will read.
+"""Private words (anonymization): paths, addresses, host and user names, taken out of what somebody else will read.
 
 Data in: the folder of a run, the content of its files. Data out: the same without them. Of JSON the values are changed,
 of keys only paths; of CSV the rows, not the head. The results folder stays, as a word that stands for it.
@@ -41,7 +41,11 @@ class PrivateWords:
         rules = [(root, re.escape(root) + r"(?![\w-])", word) for root, word in roots.items()]
         rules += [(path, re.escape(path) + r"(?![\w-])" + REST, PATH) for path in others - roots.keys()]
         rules.sort(key=lambda rule: -len(rule[0]))
-        self._rules = [(ADDRESSES, ADDRESS), *((re.compile(pattern), word) for _, pattern, word in rules), (PATHS, PATH)]
+        self._rules = [
+            (ADDRESSES, ADDRESS),
+            *((re.compile(pattern), word) for _, pattern, word in rules),
+            (PATHS, PATH),
+        ]
         self._names = [(_name_pattern(name), HOST) for name in _hosts(folder)]
         self._names += [(_name_pattern(name), USER) for name in _users(folder)]
 

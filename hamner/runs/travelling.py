@@ -1,4 +1,4 @@
-"""What of a run travels (packing list): its records, on request its weights, for a bug report what says nothing private.
+"""What of a run travels (packing list): its records, on request its weights; for a bug report nothing private.
 
 Data in: the folder of a run of any kind. Data out: its files by name, with the results folder in them written as
 `$HAMNER_RESULTS`, so that they mean the same wherever they are unpacked. Text, prepared or not, and what Ray writes
@@ -43,7 +43,9 @@ def _is_plain(folder: Path, name: str) -> bool:
     """Whether a name is of a file, not hidden and not reached by a link."""
     path, parts = folder / name, name.split("/")
     links = (folder.joinpath(*parts[: end + 1]).is_symlink() for end in range(len(parts)))
-    return path.is_file() and not any(part.startswith(".") for part in parts) and name != PACKING_LIST and not any(links)
+    return (
+        path.is_file() and not any(part.startswith(".") for part in parts) and name != PACKING_LIST and not any(links)
+    )
 
 
 def packed_files(folder: Path, names: Iterable[str], private: PrivateWords | None) -> dict[str, bytes | Path]:

@@ -64,7 +64,7 @@ def next_lines(folder: Path) -> Iterator[str]:
     kind, results = folder.parent.name, folder.parents[1]
     facts, place = read_json(folder / PACKING_LIST), place_words(results)
     versions = ", ".join(f"{name} {number}" for name, number in mapping(facts.get("versions")).items())
-    yield f"unpacked: {folder} ({facts.get('state', 'its state is not known')}; packed with {versions or 'no versions'})"
+    yield f"unpacked: {folder} ({facts.get('state') or 'state not known'}; packed with {versions or 'no versions'})"
     if kind in RESUME:
         yield f"its report: `hamner report {folder.name}{place}`"
     if kind not in RESUME or facts.get("is_for_report"):

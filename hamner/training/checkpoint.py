@@ -123,7 +123,7 @@ def _write_files(
 def load(folder: Path) -> Checkpoint:
     """Open a checkpoint and verify it.
 
-    Raises BadInput when there is none, Corrupt when it is not whole, OtherFormat when it is whole and of a newer version.
+    Raises BadInput when there is none, Corrupt when it is not whole, OtherFormat when it is of a newer version.
     """
     if not folder.is_dir():
         raise BadInput(f"there is no checkpoint {folder}")
@@ -215,7 +215,9 @@ def keep_weights(folder: Path) -> None:
         return
     state = read_json(folder / STATE)
     sums = {name: value for name, value in state["sha256"].items() if name in WITH_TEMPLATE}
-    write_json(folder / STATE, sealed(stamped(STATE, {**state, "sha256": sums})))  # first: the folder is whole at any moment
+    write_json(
+        folder / STATE, sealed(stamped(STATE, {**state, "sha256": sums}))
+    )  # first: the folder is whole at any moment
     for path in folder.iterdir():
         if path.name not in (STATE, *sums):
             path.unlink()

@@ -2,8 +2,8 @@
 
     python tests/old_runs/make.py [KIND]     # three minutes on two cores; writes tests/old_runs/format_<n>/
 
-Each is what the real command leaves when it is told to stop in the middle, packed with its weights and unpacked again,
-so that `$HAMNER_RESULTS` stands for the results folder; the text that it reads lies beside it. Folders of earlier formats
+Each is what the real command leaves when it is told to stop in the middle, as far as it travels with its weights, so
+that `$HAMNER_RESULTS` stands for the results folder; the text that it reads lies beside it. Folders of earlier formats
 stay as they are.
 """
 

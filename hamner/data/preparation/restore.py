@@ -97,15 +97,15 @@ def lacks_conversations(folder: Path) -> bool:
 
 
 def restore_conversations(folder: Path, prepare: Callable[[Path], object], say: Say) -> None:
-    """Put the conversations of an unpacked fine-tuning where it looks for them. Raises BadInput where they are others."""
+    """Put the conversations of an unpacked fine-tuning where it looks for them. Raises BadInput for other ones."""
     say("the conversations did not travel with the run: preparing them again")
     again = folder.with_name(f"{folder.name}_again")
     shutil.rmtree(again, ignore_errors=True)
     prepare(again)
-    before, after = (read_json_as(place / FACTS, lambda document: dict(document["sources"])) for place in (folder, again))
+    before, after = (read_json_as(place / FACTS, lambda facts: dict(facts["sources"])) for place in (folder, again))
     problems = [
-        f"{folder.parent}: the conversations of {name} are not those that the run has read ({facts['conversations']:,} to "
-        f"train on): copy the very files, and use --resume --data DIR"
+        f"{folder.parent}: the conversations of {name} are not those that the run has read "
+        f"({facts['conversations']:,} to train on): copy the very files, and use --resume --data DIR"
         for name, facts in before.items()
         if facts | {"origin": ""} != after.get(name, {}) | {"origin": ""}
     ]

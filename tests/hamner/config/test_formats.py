@@ -39,7 +39,10 @@ def test_a_file_of_the_next_format_is_refused_in_one_line_with_the_way_out(kind,
         with pytest.raises(OtherFormat) as refusal:
             read(path)
         (line,) = refusal.value.problems
-        assert line.startswith(f"{path} has format {FORMATS[kind] + 1}, written by a newer Hamner") and "`git pull`" in line
+        assert (
+            line.startswith(f"{path} has format {FORMATS[kind] + 1}, written by a newer Hamner")
+            and "`git pull`" in line
+        )
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -67,7 +70,7 @@ def test_what_is_no_number_of_a_format_is_a_broken_file(number, tmp_path):
     with pytest.raises(ValueError, match="is not a whole number"):
         format_of({KEY: number})
     (tmp_path / "stages.json").write_text(json.dumps({KEY: number}))
-    with pytest.raises(BadInput, match="stages.json is broken: its format") as refusal:
+    with pytest.raises(BadInput, match=r"stages\.json is broken: its format") as refusal:
         read_json(tmp_path / "stages.json")
     assert not isinstance(refusal.value, OtherFormat)
 

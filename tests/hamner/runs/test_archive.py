@@ -140,7 +140,7 @@ def test_an_archive_without_a_list_and_one_of_a_newer_version_are_refused(tmp_pa
         _unpack(tmp_path / "share.zip", tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
         archive.writestr("first/pack.json", json.dumps({"format": 2}))
-    with pytest.raises(BadInput, match="pack.json has format 2, written by a newer Hamner"):
+    with pytest.raises(BadInput, match=r"pack\.json has format 2, written by a newer Hamner"):
         _unpack(tmp_path / "new.zip", tmp_path / "out")
 
 
