@@ -43,7 +43,7 @@ def pack_parser(prog: str, what: str, name: str) -> Parser:
 def pack_run(options: argparse.Namespace, kinds: Sequence[str]) -> int:
     """Pack the run that the options name; returns the exit code. Raises BadInput before anything is written."""
     from hamner.runs.find_run import find_run
-    from hamner.runs.folders import results_folder
+    from hamner.runs.folders import RUN_FILES, results_folder
     from hamner.runs.inventory import run_holder
 
     if options.weights and options.for_report:
@@ -52,6 +52,9 @@ def pack_run(options: argparse.Namespace, kinds: Sequence[str]) -> int:
     folder = find_run(options.run, results, kinds)
     if (folder.parent / "bracket.json").is_file():  # a contestant: its league
         folder = folder.parent
+    kind = folder.parent.name
+    if not (folder / RUN_FILES.get(kind, "")).is_file() or (len(kinds) == 1 and kind not in kinds):
+        raise BadInput(f"{folder} is not the folder of a {' or '.join(kinds)} run: name one in {results}")
     out = _archive(options, folder)
     if options.weights and (holder := run_holder(folder)):
         raise BadInput(f"{folder} is being trained on {holder}: stop it first, or leave out --weights")

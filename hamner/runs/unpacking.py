@@ -89,9 +89,9 @@ def missing_lines(folder: Path) -> Iterator[str]:
     """What a resume of an unpacked run needs that did not travel, and how to get it."""
     document = json_object(folder / "config.json")
     manifest = json_object(folder / "data" / "manifest.json")
-    base = mapping(document.get("base")).get("checkpoint")
-    if isinstance(base, str) and not Path(base).is_dir():
-        yield f"it begins with {base}, which is not here: unpack that run too, with its weights"
+    for base in (mapping(document.get("base")).get("checkpoint"), document.get("from")):
+        if isinstance(base, str) and not Path(base).is_dir():
+            yield f"it begins with {base}, which is not here: unpack that run too, with its weights"
     prepared = manifest.get("folder")
     if isinstance(prepared, str):
         if not Path(prepared).is_dir():
