@@ -15,8 +15,9 @@ import torch
 from stored_runs import FORMATS as FOLDERS
 from stored_runs import NAME, as_before_formats, raise_format, stored_run
 
+from curriculum import run as curriculum_run
 from curriculum.train_loop import CurriculumRun
-from hamner import chat, export, report
+from hamner import chat, export, report, sft
 from hamner.config.errors import BadInput
 from hamner.config.formats import FORMATS, KEY, OtherFormat
 from hamner.data.corpus import Corpus
@@ -24,6 +25,7 @@ from hamner.inference.find_model import find_checkpoint, open_model
 from hamner.runs.folders import step_folders
 from hamner.training import checkpoint
 from hamner.training.finetuning import FinetuningRun
+from tournament import run as tournament
 from tournament import status
 from tournament.league_files import read_league_files
 
@@ -82,7 +84,7 @@ def test_it_is_reported(kind, stored, capsys):
     assert report.main([str(folder)]) == 0
     page = (folder / "report.html").read_text(encoding="utf-8")
     words = {
-        "tournament": ("v01_dense_small", "v05_moe_small"),
+        "tournament": ("v01_dense_small", "v03_diffattn_small"),
         "curriculum": ("structure", "reasoning"),
         "sft": (NAME,),
     }
@@ -137,7 +139,9 @@ def test_where_a_league_stands_is_read(stored, capsys):
     folder = stored("tournament")
     files = read_league_files(folder)
     assert (
-        files.problems == [] and len(files.decided) == 1 and sorted(files.contestants) == [CONTESTANT, "v05_moe_small"]
+        files.problems == []
+        and len(files.decided) == 1
+        and sorted(files.contestants) == [CONTESTANT, "v03_diffattn_small"]
     )
     assert status.main([str(folder)]) == 0
     assert "round 2" in capsys.readouterr().out
@@ -162,6 +166,30 @@ def test_a_file_of_the_next_format_is_refused_by_commands_in_one_line(kind, name
         assert command.main([str(folder)]) == 2
         line = capsys.readouterr().err
         assert line.count("\n") == 1 and f"{name} has format 2, written by a newer Hamner" in line, line
+
+
+COMMANDS = {"tournament": tournament, "curriculum": curriculum_run, "sft": sft}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("tournament", name) for name in ("config.json", "bracket.json", "standings.json", "data/manifest.json")),
+        *(("curriculum", name) for name in ("config.json", "stages.json", "skills.json", "data/manifest.json")),
+        *(("sft", name) for name in ("config.json", "conversations/conversations.json", "data/manifest.json")),
+        *((kind, "state.json") for kind in KINDS),
+    ],
+)
+def test_a_resume_refuses_every_file_of_the_next_format_before_anything_is_started(kind, name, tmp_path, capsys):
+    folder = stored_run(tmp_path, kind)
+    path = next(folder.rglob("state.json")) if name == "state.json" else folder / name
+    raise_format(path)
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    words = ["v3"] if kind == "curriculum" else []
+    assert COMMANDS[kind].main([*words, "--resume", "--name", NAME, "--results", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path} has format 2, written by a newer Hamner") and error.count("\n") == 1
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
 
 
 def test_a_checkpoint_of_the_next_format_is_refused_and_not_passed_over(tmp_path, capsys):

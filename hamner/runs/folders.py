@@ -17,7 +17,7 @@ from typing import Any
 
 from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, did_you_mean, shortened
-from hamner.config.formats import FORMATS, format_of
+from hamner.config.formats import FORMATS, OtherFormat, format_of
 from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
@@ -164,6 +164,7 @@ def open_run(
         _check_creatable(folder, config, facts, of_each_start)
         return folder, config, facts
     folder = _existing_run(results, kind, name)
+    _check_formats(folder)
     stored, stored_facts = _stored_config(folder / "config.json")
     requested = (config or stored).model_dump(mode="json")
     if (folder / PACKING_LIST).is_file():  # its text is compared with what it read, wherever it lies here
@@ -193,6 +194,21 @@ def _existing_run(results: Path, kind: str, name: str | None) -> Path:
         hint = did_you_mean(name, [path.name for path in existing]) if existing else "leave out --resume to start one"
         raise BadInput(f"{results / kind} has no {kind} run '{name}' to resume; {hint}")
     return folder
+
+
+def _check_formats(folder: Path) -> None:
+    """Raise BadInput with every file of a run that this version does not read, before anything is decided by others."""
+    problems: list[str] = []
+    places = sorted(path for path in folder.iterdir() if path.name != "ray")
+    for path in (path for place in places for path in (place, *sorted(place.rglob("*.json"))) if path.name in FORMATS):
+        try:
+            read_json(path)
+        except OtherFormat as error:
+            problems += error.problems
+        except BadInput:  # broken: whoever needs it says so
+            continue
+    if problems:
+        raise OtherFormat(problems)
 
 
 def _stored_config(path: Path) -> tuple[Config, dict[str, Any]]:

@@ -21,6 +21,7 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO))
 
 from hamner.config.formats import FORMATS  # noqa: E402
+from hamner.runs.folders import step_folders  # noqa: E402
 from hamner.runs.travelling import packed_files, packing_list  # noqa: E402
 
 HERE = Path(__file__).parent / f"format_{FORMATS['config.json']}"
@@ -42,31 +43,36 @@ learning_rate = 3e-4
 steps = 600
 """
 SMALL = (
-    *("size.divide=32", "size.min_head_size=2", "size.vocab_size=320"),
+    *("size.divide=64", "size.min_head_size=2", "size.vocab_size=320"),
     *("data.builtin_characters=24_000", "data.bpe_characters=20_000", "data.heldout_sequences=16"),
     *("tournament.seq_len=32", "curriculum.seq_len=32", "finetuning.seq_len=64"),
 )
 COMMANDS = {  # kind: its command
     "tournament": (
-        *("tournament", "--config", "smoke", "--only", "v01_dense_small", "--only", "v05_moe_small"),
+        *("tournament", "--config", "smoke", "--only", "v01_dense_small", "--only", "v03_diffattn_small"),
         *("tournament.mix={tinystories=0.75,synthetic=0.25}", "report=[]", "seeds=1", "steps=[6,600]", "keep=[2,1]"),
-        *("tournament.eval_sequences=8", "tournament.checkpoint_every=6", "tournament.log_every=6"),
+        *(
+            "tournament.eval_sequences=8",
+            "tournament.checkpoint_every=6",
+            "tournament.log_every=1",
+            "tournament.keep_checkpoints=1",
+        ),
     ),
     "curriculum": (
         *("curriculum.run", "v3", "--config", "smoke", "--curriculum", "stages.toml", "--allow-thin"),
         *("curriculum.eval_sequences=8", "skill_items=2", "max_epochs=1000", "max_steps=600", "checkpoint_every=6"),
-        *("log_every=6", "sample_tokens=4", "sample_every=6", "keep_checkpoints=2", "decay_steps=1"),
+        *("curriculum.log_every=1", "sample_tokens=4", "sample_every=6", "keep_checkpoints=2", "decay_steps=1"),
     ),
     "sft": (
         *("hamner.sft", NAME, "finetuning.sources={builtin=1}", "identity=0.0", "finetuning.max_steps=600"),
-        *("epochs=1000", "finetuning.batch_size=4", "evaluations=60", "patience=60", "finetuning.log_every=5"),
+        *("epochs=1000", "finetuning.batch_size=4", "evaluations=60", "patience=60", "finetuning.log_every=1"),
         *("finetuning.eval_sequences=4", "finetuning.checkpoint_every=10"),
     ),
 }
-BEGUN = {  # kind: the file that says that it is in the middle
-    "tournament": "standings.json",
-    "curriculum": "stages.json",
-    "sft": "checkpoints/step_000000010/state.json",
+MIDDLE = {  # kind: whose checkpoints, and the step from which on it is in the middle
+    "tournament": ("v01_dense_small/checkpoints", 18),
+    "curriculum": ("checkpoints", 18),
+    "sft": ("checkpoints", 20),
 }
 
 
@@ -77,11 +83,17 @@ def make(kind: str, results: Path) -> None:
     words = [*words, "--name", NAME, *(() if kind == "sft" else SMALL)]
     environment = os.environ | {"HAMNER_RESULTS": str(results), "PYTHONPATH": str(REPO)}
     process = subprocess.Popen([sys.executable, "-m", module, *words], cwd=results, env=environment)
-    while process.poll() is None and not (results / kind / NAME / BEGUN[kind]).is_file():
+    folder, step = MIDDLE[kind]
+    while process.poll() is None and step_reached(results / kind / NAME / folder) < step:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     print(f"{module}: exit code {process.wait()}")
     keep(results / kind / NAME, HERE / kind / NAME)
+
+
+def step_reached(checkpoints: Path) -> int:
+    """The step of the newest checkpoint."""
+    return max((int(path.name.removeprefix("step_")) for path in step_folders(checkpoints)), default=0)
 
 
 def keep(run: Path, out: Path) -> None:

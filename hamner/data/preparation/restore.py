@@ -53,7 +53,11 @@ def restore_text(config: Config, folder: Path, prepare: Prepare, say: Say) -> No
     if (again / MANIFEST).is_file():  # of a process that was killed while it took the shards out
         shutil.rmtree(again)
     is_given = not str(before.get("tokenizer", "")).startswith("trained")
-    prepare(again, Tokenizer.load(folder) if is_given else None)
+    try:
+        prepare(again, Tokenizer.load(folder) if is_given else None)
+    except BadInput:  # another place may be given next
+        shutil.rmtree(again, ignore_errors=True)
+        raise
     after: Mapping[str, Any] = read_json_as(again / MANIFEST, dict)
     problems = list(_differences(before, after))
     if problems:
