@@ -56,6 +56,7 @@ def _kind_and_run(packed: Packed) -> tuple[str, str]:
         raise BadInput(f"{packed.path} holds a run of the kind {kind!r}; {did_you_mean(str(kind), list(RUN_FILES))}")
     if not isinstance(run, str) or RUN_FILES[kind] not in packed.files:
         raise BadInput(f"{packed.path} holds no run: {RUN_FILES[kind]} is missing; have it packed again")
+    run_folder(Path(), kind, run)  # refuses what is no name
     return kind, run
 
 
@@ -64,7 +65,7 @@ def next_lines(folder: Path) -> Iterator[str]:
     kind, results = folder.parent.name, folder.parents[1]
     facts, place = read_json(folder / PACKING_LIST), place_words(results)
     versions = ", ".join(f"{name} {number}" for name, number in mapping(facts.get("versions")).items())
-    yield f"unpacked: {folder} ({facts.get('state') or 'state not known'}; packed with {versions or 'no versions'})"
+    yield _printable(f"unpacked: {folder} ({facts.get('state')}; packed with {versions})")
     if kind in RESUME:
         yield f"its report: `hamner report {folder.name}{place}`"
     if kind not in RESUME or facts.get("is_for_report"):
@@ -72,7 +73,12 @@ def next_lines(folder: Path) -> Iterator[str]:
     if not facts.get("has_weights"):
         yield "it has no weights: to resume it or to talk to it, have it packed with --weights"
         return
-    yield from _resume_lines(folder, kind, place, str(facts.get("state")))
+    yield from map(_printable, _resume_lines(folder, kind, place, str(facts.get("state"))))
+
+
+def _printable(line: str) -> str:
+    """A line with what an archive says, in which nothing steers a terminal."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
 def _resume_lines(folder: Path, kind: str, place: str, state: str) -> Iterator[str]:
