@@ -71,7 +71,7 @@ def write_archive(out: Path, folder: str, files: Mapping[str, bytes | Path], fac
                     checksum.update(chunk)
                     target.write(chunk)
             if checksum.hexdigest() != known["sha256"]:
-                raise BadInput(f"{files[name]} has changed while it was packed: wait until nothing writes it")
+                raise BadInput(f"{name} has changed while it was packed: wait until nothing writes it")
 
 
 def _entry(name: str, size: int) -> zipfile.ZipInfo:
