@@ -216,7 +216,7 @@ def read_run(tmp_path):
 
 def test_the_text_of_a_folder_is_prepared_again_from_a_copy_at_another_place(read_run, tmp_path):
     run, shards = read_run
-    with pytest.raises(BadInput, match="looked in .*nowhere"):
+    with pytest.raises(BadInput, match=r"looked in .*nowhere"):
         prepare_again(run, str(tmp_path / "nowhere"), lambda line: None)
     prepare_again(run, str(tmp_path / "copy"), lambda line: None)
     assert {path.name: path.read_bytes() for path in (run / "data").glob("*.bin")} == shards
