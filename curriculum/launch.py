@@ -39,7 +39,7 @@ from hamner.runs.calibration_record import settled
 from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
 from hamner.runs.compile_check import CAN_COMPILE, compile_facts
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, resume_command, step_folders, write_config
+from hamner.runs.folders import format_lines, open_run, resume_command, step_folders, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
 from hamner.runs.ray_session import leave
@@ -100,6 +100,8 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
                 console.print(f"{run.folder.name} is finished: the deadline changes nothing", soft_wrap=True)
             return _print_result(console, run)
         check_machine(run.config, _cores(run.config))
+        for line in format_lines(run.folder):
+            console.print(line, soft_wrap=True)
     with only_one(
         run.folder / ".driver.lock",
         f"another process is working on {run.folder}: wait for it to end",

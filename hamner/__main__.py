@@ -22,6 +22,8 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "evaluate": ("hamner.evaluate", "measure how good a model is to talk to: the friend card"),
     "report": ("hamner.report", "write a run's report: one page that opens from disk, finished or not"),
     "runs": ("hamner.list_runs", "list all runs on disk, with their state, size and age"),
+    "pack": ("hamner.pack", "put a run into one archive, to report it or to continue it elsewhere"),
+    "unpack": ("hamner.unpack", "make a packed run a run again"),
     "clean": ("hamner.clean", "remove what runs leave on disk; without --yes it only prints what"),
     "prepare_data": ("hamner.prepare_data", "turn text into token shards, once for any number of runs"),
     "process_youtube": ("hamner.process_youtube", "turn captions of videos into samples of one person's speech"),

@@ -21,7 +21,7 @@ from hamner.inference.find_model import model_folder
 from hamner.runs import cli
 from hamner.runs.cli import Parser, add_notify_option, add_run_options, run_command
 from hamner.runs.files import read_json
-from hamner.runs.folders import open_run, results_folder, resume_command, run_above
+from hamner.runs.folders import format_lines, open_run, results_folder, resume_command, run_above
 from hamner.runs.notify import Notifier
 from hamner.runs.waiting import never_silent
 
@@ -132,6 +132,8 @@ def _train(run: Opened, *, is_new: bool) -> int:
     if not is_new and (run.folder / RESULT).is_file():
         say(f"{run.folder.name} is finished")
         return _print_result(console, run)
+    for line in () if is_new else format_lines(run.folder):
+        say(line)
     try:
         with never_silent("fine-tuning", say) as say_own:
             is_finished = train(run, _measure_of, is_new=is_new, say=say_own)

@@ -32,7 +32,7 @@ from hamner.runs.cluster import check_machine
 from hamner.runs.compile_check import CAN_COMPILE, compile_facts
 from hamner.runs.energy import card_joules, kwh_since
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, resume_command, write_config
+from hamner.runs.folders import format_lines, open_run, resume_command, store_config, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
 from hamner.runs.stopping import Interrupted, run_until_stopped
@@ -94,6 +94,8 @@ def run_tournament(
                 console.print("no run of the last round crashed or lost its node: nothing to play again")
             return _print_result(console, folder)
         check_machine(config, _cores(config))
+        for line in format_lines(folder):
+            console.print(line, soft_wrap=True)
     with only_one(
         folder / ".driver.lock",
         f"another process is working on {folder}: wait for it to end",
@@ -102,6 +104,8 @@ def run_tournament(
         if not resume:
             facts |= compile_facts(config, lambda line: console.print(line, soft_wrap=True, markup=False))
             write_config(folder, config, facts)
+        else:
+            store_config(folder, config)
         try:
             with Notifier(watching.notify, f"tournament {folder.name}") as notifier:
                 return _play(config, folder, console, notifier, watching, resume=resume, retry_errors=retry_errors)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import OtherFormat
 from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json_as
@@ -171,7 +172,7 @@ class LeagueFiles:
 
 
 def read_league_files(folder: Path) -> LeagueFiles:
-    """Raises BadInput where there is no config.json, or one that cannot be read at all."""
+    """Raises BadInput where there is no config.json, one that cannot be read at all, or a file of a newer version."""
     settings, started = read_json_as(
         folder / "config.json", lambda document: (dict(document["config"]), str(document.get(STARTED, "")))
     )
@@ -187,6 +188,8 @@ def read_league_files(folder: Path) -> LeagueFiles:
             return nothing
         try:
             return read_json_as(folder / name, build)
+        except OtherFormat:
+            raise
         except BadInput as error:
             problems.append(f"{name} could not be read: {str(error).removeprefix(str(folder / name))}")
             return nothing

@@ -26,6 +26,7 @@ from hamner.runs.files import read_json_as
 
 FACTS = "conversations.json"
 DTYPE = np.dtype(np.int32)
+SIDES = ("train", "heldout")
 
 
 def rows_file(folder: Path, name: str, side: str) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import OtherFormat
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import run_above
 
@@ -130,6 +131,8 @@ def _json(path: Path) -> dict[str, Any]:
     """The object a JSON file holds; {} where it is missing or broken: a card is written without it."""
     try:
         document = read_json(path)
+    except OtherFormat:
+        raise
     except BadInput:
         return {}
     return document if isinstance(document, dict) else {}

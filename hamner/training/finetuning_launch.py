@@ -20,10 +20,13 @@ from hamner.data.conversation_rows import FACTS
 from hamner.data.preparation.conversation_counts import Limits
 from hamner.data.preparation.conversation_sources import find_conversations
 from hamner.data.preparation.conversations import prepare_conversations
+from hamner.data.preparation.for_run import prepare_again
+from hamner.data.preparation.restore import lacks_conversations, restore_conversations
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.cluster import check_machine
 from hamner.runs.compile_check import CAN_COMPILE, compile_facts
-from hamner.runs.folders import open_run, write_config
+from hamner.runs.files import read_json
+from hamner.runs.folders import open_run, store_config, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.stopping import StopRequest, run_until_stopped
 from hamner.training.checkpoint import Checkpoint
@@ -101,7 +104,9 @@ def prepare(run: Opened, say: Say) -> None:
     if not (folder / TEXT / MANIFEST).is_file():
         base = BaseRun.of(base_checkpoint(run.facts["base"]))
         point_at_text(base, folder / TEXT, base.checkpoint.tokenizer())
-    if (folder / CONVERSATIONS / FACTS).is_file():
+    prepare_again(Path(read_json(folder / TEXT / MANIFEST)["folder"]).parent, config.data.path, say)
+    place = folder / CONVERSATIONS
+    if (place / FACTS).is_file() and not lacks_conversations(place):
         return
     chosen, shares = find_conversations(config)
     settings, (batch_size, _, seq_len) = config.finetuning, config.finetuning_batch
@@ -115,7 +120,14 @@ def prepare(run: Opened, say: Say) -> None:
     )
     tokenizer = Tokenizer.load(folder / TEXT)
     threshold = BaseRun.of(base_checkpoint(run.facts["base"])).threshold
-    prepare_conversations(chosen, tokenizer, config, limits, folder / CONVERSATIONS, threshold, say)
+
+    def write(place: Path) -> None:
+        prepare_conversations(chosen, tokenizer, config, limits, place, threshold, say)
+
+    if lacks_conversations(place):
+        restore_conversations(place, write, say)
+    else:
+        write(place)
 
 
 def train(run: Opened, measure_of: Callable[[Opened], Measure], *, is_new: bool, say: Say) -> bool:
@@ -129,6 +141,8 @@ def train(run: Opened, measure_of: Callable[[Opened], Measure], *, is_new: bool,
             if is_new:
                 run.facts.update(compile_facts(run.config, say))
                 write_config(run.folder, run.config, run.facts)
+            else:
+                store_config(run.folder, run.config)
             prepare(run, say)
             training = FinetuningRun(run.folder, config=run.config, measure=measure_of(run), say=say)
         except BadInput:
