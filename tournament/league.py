@@ -53,10 +53,18 @@ def new_bracket(config: Config, contestants: Mapping[str, Contestant]) -> Bracke
 class League:
     """One tournament: config, contestants, bracket, folder."""
 
-    def __init__(self, folder: Path, config: Config, console: Console) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        console: Console,
+        contestants: dict[str, Contestant] | None = None,
+        bracket: Bracket | None = None,
+    ) -> None:
+        """contestants, bracket: instead of those that the config describes."""
         self.folder, self.config, self.console = folder, config, console
-        self.contestants = entrants(config)
-        self.bracket = new_bracket(config, self.contestants)
+        self.contestants = entrants(config) if contestants is None else contestants
+        self.bracket = bracket or new_bracket(config, self.contestants)
         self._ledger = Ledger(folder, self.name)
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search

@@ -30,6 +30,7 @@ RUN_FILES = {
     "sft": "config.json",
     "friend": "friend.json",
     "choice": "choice.json",
+    "concepts": "config.json",
 }
 NAME_TIME = "%Y-%m-%d_%H%M%S"
 STARTED, FINISHED = "started", "finished"  # when, in UTC: in config.json, and in a tournament's winner.json
