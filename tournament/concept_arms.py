@@ -16,6 +16,7 @@ from hamner.config.schema import Config, ParameterGroup
 from hamner.data.concepts import SEVEN
 
 ALL = "all"
+SEEDS = 5  # runs of each arm, where nothing else is said
 RATES = (1e-5, 2e-4, 5e-4)  # of the sweep, beside concepts.rate; multiplied by lr_scale as all rates are
 SWEPT = ("compare", "opposites", "echo")
 REPLAYED = (0, 10, 30, 50)  # percent
@@ -158,7 +159,7 @@ SUITES = {
     "multitask": _multitask,
     "incremental": _incremental,
 }
-BASE = "base"  # the arm that trains nothing
+BASE = "untrained"  # the arm that is the base itself
 
 
 def arms_of(names: tuple[str, ...]) -> tuple[Arm, ...]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hamner.config.cost import count_parameters
 from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.presets import CONTESTANTS, PRESETS, model_named
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.concepts import CONCEPTS, training_items
-from hamner.data.tokenizer import Tokenizer
 from hamner.inference.find_model import model_folder, open_model
-from hamner.model.transformer import Hamner, build
-from hamner.training import checkpoint
-from hamner.training.finetuning_base import MANIFEST, BaseRun, point_at_text
+
+if TYPE_CHECKING:  # PyTorch is loaded once the command line is known to be right
+    from hamner.data.tokenizer import Tokenizer
+    from hamner.model.transformer import Hamner
 
 FOLDER, DATA = "base", "data"
 FRESH = CONTESTANTS | PRESETS
@@ -56,12 +56,16 @@ def open_base(who: str | None, config: Config, results: Path) -> Base:
     A model that was trained with another tokenizer than the one beside it is refused, as far as it can be told: where
     their vocabularies differ in size.
     """
-    if who in FRESH:
+    folder = base_folder(who, results)
+    if folder is None:
+        from hamner.model.transformer import build
+
+        assert who is not None
         tokenizer = _tokenizer(config)
         model = model_named(who, config.size).model_copy(update={"vocab_size": tokenizer.vocab_size})
         base = Base(who, "", build(model, config.seed), tokenizer)
     else:
-        loaded = open_model(_folder(who, results))
+        loaded = open_model(folder)
         base = Base(who or loaded.folder.name, str(loaded.folder.resolve()), loaded.model, loaded.tokenizer)
     problems = list(base.model.problems(config.concepts.seq_len))
     if base.tokenizer.vocab_size != base.model.vocab_size:
@@ -75,7 +79,10 @@ def open_base(who: str | None, config: Config, results: Path) -> Base:
     return base
 
 
-def _folder(who: str | None, results: Path) -> Path:
+def base_folder(who: str | None, results: Path) -> Path | None:
+    """The folder of the base that `who` names; None for a preset. Raises BadInput for an unknown one."""
+    if who in FRESH:
+        return None
     try:
         return model_folder(who, results)
     except BadInput as error:
@@ -85,6 +92,8 @@ def _folder(who: str | None, results: Path) -> Path:
 
 def _tokenizer(config: Config) -> Tokenizer:
     """The config's tokenizer; where it is trained, on the built-in text and the items."""
+    from hamner.data.tokenizer import Tokenizer
+
     if config.data.tokenizer != "train":
         return Tokenizer.load(config.data.tokenizer, config.data.hub_deadline)
     from hamner.data.builtin_text import facts, stories
@@ -97,6 +106,9 @@ def _tokenizer(config: Config) -> Tokenizer:
 
 def keep_base(base: Base, folder: Path) -> None:
     """Write the base into the folder of the experiments, where it is not there yet."""
+    from hamner.training import checkpoint
+    from hamner.training.finetuning_base import MANIFEST, BaseRun, point_at_text
+
     if not (folder / FOLDER / checkpoint.STATE).is_file():
         weights = base.hamner.state_dict()
         checkpoint.save(folder / FOLDER, {"model": weights}, {"run": base.who, "step": 0}, base.model, base.tokenizer)

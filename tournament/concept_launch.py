@@ -25,7 +25,7 @@ from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
 from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
-from tournament.concept_arms import arms_of
+from tournament.concept_arms import ALL, SEEDS, arms_of
 from tournament.concept_base import keep_base, open_base
 from tournament.concept_league import RESULT, ConceptLeague
 from tournament.concept_report import print_tables, write_concept_report
@@ -37,7 +37,7 @@ KIND, COMMAND = "concepts", "tournament concepts"
 class Request:
     """What the command line asks for. None: not said."""
 
-    suites: tuple[str, ...] | None
+    suites: list[str] | None
     model: str | None
     seeds: int | None
     name: str | None
@@ -46,11 +46,11 @@ class Request:
 
     def facts(self) -> dict[str, Any]:
         """What was said, as config.json keeps it."""
-        said = {"suites": self.suites and list(self.suites), "who": self.model, "seeds": self.seeds}
+        said = {"suites": self.suites, "who": self.model, "seeds": self.seeds}
         return {key: value for key, value in said.items() if value is not None}
 
 
-DEFAULTS: dict[str, Any] = {"suites": ["all"], "who": None, "seeds": 5}
+DEFAULTS: dict[str, Any] = {"suites": [ALL], "who": None, "seeds": SEEDS}
 
 
 def run_concepts(request: Request, config: Config | None, results: Path, *, resume: bool) -> int:
@@ -61,8 +61,6 @@ def run_concepts(request: Request, config: Config | None, results: Path, *, resu
     if not resume:
         assert config is not None
         facts = {"kind": KIND} | DEFAULTS | facts
-        with problems.collect():
-            arms_of(tuple(facts["suites"]))
         with problems.collect():
             base = open_base(request.model, config, results)
             facts["base"] = base.facts()

@@ -65,6 +65,12 @@ class ConceptLeague(League):
         count = len(self.arms) - 1
         return f"{count} arms of {', '.join(suites)}, {self.seeds} seed{'s' * (self.seeds > 1)} each"
 
+    def open(self, *, retry_errors: bool = False) -> None:
+        self.read_ledger(retry_errors=retry_errors)
+        done, total = len(self.bracket.rounds[0].outcomes), len(self.bracket.runs(0))
+        if done or self.attempt > 1:
+            self.console.print(f"resuming: {done} of {total} runs are over, the others go on from their checkpoints")
+
     def record(self, run: Run, outcome: Outcome, is_decided: bool) -> None:
         """Write the ledger, then everything that follows from it."""
         self._write()

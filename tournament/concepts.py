@@ -9,10 +9,16 @@ tables of the seed's claims with our numbers; concept_launch.py does the work.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from hamner.config.errors import BadInput
+from hamner.config.errors import BadInput, Problems
 from hamner.runs.cli import Parser, add_results_option, add_watching_options, read_config, run_command, whole_number
+
+if TYPE_CHECKING:
+    from tournament.concept_arms import Arm
 
 SUITES = "masking, generalise, compose, retain, capacity, multitask, incremental or all"
 EXAMPLES = (
@@ -60,23 +66,38 @@ def _command(arguments: Sequence[str]) -> int:
         raise BadInput("--plan describes new experiments: leave out --resume")
     config = read_config(options, options.settings, "concepts")
     from hamner.runs.folders import results_folder
-    from tournament.concept_arms import arms_of
-    from tournament.concept_launch import DEFAULTS, Request, run_concepts
 
-    results, suites = results_folder(options.results), tuple(options.suite) if options.suite else None
+    results = results_folder(options.results)
+    arms = _checked_arms(options, results)
     if options.plan:
         from hamner.runs.cli import console
+        from tournament.concept_arms import SEEDS
         from tournament.concept_base import open_base
         from tournament.concept_plan import print_plan
 
         assert config is not None
-        arms = arms_of(suites or tuple(DEFAULTS["suites"]))
-        base = open_base(options.model, config, results)
-        print_plan(console(), arms, config, base, options.seeds or DEFAULTS["seeds"])
+        print_plan(console(), arms, config, open_base(options.model, config, results), options.seeds or SEEDS)
         print("nothing was started: the same words without --plan start it")
         return 0
-    request = Request(suites, options.model, options.seeds, options.name, options.notify, options.verbose)
+    from tournament.concept_launch import Request, run_concepts
+
+    request = Request(options.suite, options.model, options.seeds, options.name, options.notify, options.verbose)
     return run_concepts(request, config, results, resume=options.resume)
+
+
+def _checked_arms(options: argparse.Namespace, results: Path) -> tuple[Arm, ...]:
+    """The arms that are asked for. Raises BadInput for unknown suites and, of a new run, an unknown base."""
+    from tournament.concept_arms import ALL, arms_of
+    from tournament.concept_base import base_folder
+
+    problems, arms = Problems(), cast("tuple[Arm, ...]", ())
+    with problems.collect():
+        arms = arms_of(tuple(options.suite or (ALL,)))
+    if not options.resume:
+        with problems.collect():
+            base_folder(options.model, results)
+    problems.raise_all()
+    return arms
 
 
 if __name__ == "__main__":

@@ -91,25 +91,28 @@ class League:
 
         retry_errors: runs that crashed, or whose node was lost, play their round again where it still can count.
         """
-        path = self._ledger.path
-        if path.is_file():
-            read_json_as(path, self._load)
-            self._reopen(retry_errors)
-        self._prune_checkpoints()
-        for leftover in self.folder.glob(f"*/{AT_WORK}"):  # of processes that were killed
-            mark_at_work(leftover.parent, is_at_work=False)
-        self.attempt = next_attempt(self.folder)
+        self.read_ledger(retry_errors=retry_errors)
         checkpoints = {
             self.name(run): max(step_folders(self.folder / self.name(run) / "checkpoints"), default=None)
             for run in self.bracket.runs(self.bracket.round)
         }
-        if not any(checkpoints.values()) and not self.rates and not path.is_file():
+        if not any(checkpoints.values()) and not self.rates and not self._ledger.path.is_file():
             self.console.print("starting at step 0")
             return
         steps = [f"{name} {int(p.name.removeprefix('step_')) if p else 0}" for name, p in checkpoints.items()]
         self.console.print(
             f"resuming in round {self.bracket.round + 1}; checkpoints at step: {', '.join(steps)}", soft_wrap=True
         )
+
+    def read_ledger(self, *, retry_errors: bool = False) -> None:
+        """Read what the ledger remembers, and tidy up after processes that were killed. retry_errors: as of open."""
+        if self._ledger.path.is_file():
+            read_json_as(self._ledger.path, self._load)
+            self._reopen(retry_errors)
+        self._prune_checkpoints()
+        for leftover in self.folder.glob(f"*/{AT_WORK}"):
+            mark_at_work(leftover.parent, is_at_work=False)
+        self.attempt = next_attempt(self.folder)
 
     def _reopen(self, retry_errors: bool) -> None:
         """Take errors that are no verdict out of the ledger, and print whose."""

@@ -24,7 +24,7 @@ ARMS = {arm.name: arm for arm in arms_of(("all",))}
 
 
 def test_every_arm_is_whole():
-    assert len(ARMS) == len(arms_of(("all",))) and {arm.suite for arm in ARMS.values()} == {"base", *SUITES}
+    assert len(ARMS) == len(arms_of(("all",))) and {arm.suite for arm in ARMS.values()} == {"untrained", *SUITES}
     for arm in list(ARMS.values())[1:]:
         assert arm.main in arm.cells and all(items_of_cell(cell) for cell in arm.cells)
         assert all(math.isclose(sum(stage.mix.values()), 1) for stage in arm.stages)
@@ -35,7 +35,7 @@ def test_steps_are_the_recorded_ones_divided():
     full, laptop = load_config("rtx3090", section="concepts"), LAPTOP
     assert ARMS["chain"].steps(full) == (3000, 3000, 3000) and ARMS["chain"].steps(laptop) == (150, 150, 150)
     assert [sum(ARMS[f"facts{n}"].steps(full)) for n in (10, 30, 50, 500)] == [3000, 3000, 5000, 50_000]
-    assert ARMS["base"].steps(laptop) == ()
+    assert ARMS["untrained"].steps(laptop) == ()
 
 
 def test_arms_of_one_question_differ_in_that_alone():
@@ -56,7 +56,7 @@ def test_arms_of_one_question_differ_in_that_alone():
 
 
 def test_suites_are_chosen_and_unknown_ones_named():
-    assert {arm.suite for arm in arms_of(("retain", "compose"))} == {"base", "retain", "compose"}
+    assert {arm.suite for arm in arms_of(("retain", "compose"))} == {"untrained", "retain", "compose"}
     with pytest.raises(BadInput) as error:
         arms_of(("retian", "compose", "everything"))
     assert len(error.value.problems) == 2 and "retain" in error.value.problems[0]
@@ -155,7 +155,7 @@ def test_results_have_verdicts_between_arms_and_claims(document):
     assert replay["replay0"]["behind"] == pytest.approx(0.88, abs=0.02)
     claims = {row["claim"]: row for row in document["claims"]}
     assert claims["30 % replay keeps more than none"]["verdict"] == "confirmed"
-    assert claims["qa at first: 100 %"]["verdict"] == "undecided"  # three seeds alike, 112 items: 97 to 100 %
+    assert claims["qa at first: 100 %"]["verdict"] == "confirmed"  # three seeds alike, 112 items: 97 to 100 %
     assert claims["qa after opposites: 10 %"]["verdict"] == "undecided"
     assert claims["qa after addition: 0 %"]["verdict"] == "confirmed"
     assert len(claims) == 5  # those of the suites that were played

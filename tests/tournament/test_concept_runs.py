@@ -73,8 +73,8 @@ def test_an_arm_that_is_stopped_after_every_step_ends_as_one_that_is_not(experim
 
 
 def test_the_base_arm_trains_nothing_and_the_losses_differ(experiments):
-    base = _trained(_open(experiments, "base", "base"))
-    assert base.trainer.step_count == 0 and set(base.measured[0]) == set(ARMS["base"].cells)
+    base = _trained(_open(experiments, "untrained", "untrained"))
+    assert base.trainer.step_count == 0 and set(base.measured[0]) == set(ARMS["untrained"].cells)
     masked, packed = (_trained(_open(experiments, f"compare-{loss}", loss)) for loss in ("masked", "packed"))
     assert not _weights(masked)["embedding.weight"].equal(_weights(packed)["embedding.weight"])
     slow = _open(experiments, "seven-slow", "slow")
