@@ -60,7 +60,7 @@ def _claims() -> Iterator[Claim | OrderClaim]:
         yield Claim(HARD, f"composition {name}: 10 to 45 %", f"compose-{name}", "composite/seen", 0.10, 0.45)
     yield Claim(HARD, "composition trained directly: 100 %", "compose-direct", "composite/seen", *_number(1.0))
     for share, stage, after in ((1.0, 0, "at first"), (0.1, 1, "after opposites"), (0.0, 2, "after addition")):
-        yield Claim(HARD, f"qa {after}: {share:.0%}", "chain", "qa/seen", *_number(share), stage)
+        yield Claim(HARD, f"qa {after}: {100 * share:.0f} %", "chain", "qa/seen", *_number(share), stage)
     yield Claim(HARD, "qa after opposites with 30 % replay: 100 %", "replay30", "qa/seen", *_number(1.0))
     yield OrderClaim(HARD, "30 % replay keeps more than none", "replay30", "replay0")
     yield Claim(HARD, "50 facts fit easily: 100 %", "facts50", "facts50/seen", *_number(1.0))

@@ -107,7 +107,7 @@ def comparison_rows(document: Mapping[str, Any]) -> list[list[str]]:
         for row in group["rows"] if len(group["rows"]) > 1 else ():
             behind, error = (row.get(key) for key in ("behind", "standard_error"))
             verdict = "best" if row["arm"] == group["best"] else row["verdict"] or "failed"
-            points = ["" if value is None else f"{100 * value:.1f}" for value in (behind, error)]
+            points = ["" if value is None else f"{100 * abs(value):.1f}" for value in (behind, error)]
             rows.append([group["group"], row["arm"], percent(row.get("accuracy")), *points, verdict])
     return rows
 

@@ -9,7 +9,7 @@ Two errors: items are a sample (binomial: Wilson's interval, of the items of one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from hamner.data.concepts import test_items
 from hamner.evaluation.short_answers import baselines
 from hamner.evaluation.statistics import accuracy, seed_interval, wilson_interval
 from tournament.bracket import Bracket, Outcome, Rules, Run
-from tournament.concept_arms import BASE, Arm
+from tournament.concept_arms import Arm
 from tournament.concept_claims import claim_rows
 from tournament.uncertainty import Label
 
@@ -30,18 +30,22 @@ def concept_results(name: str, config: Config, arms: Sequence[Arm], bracket: Bra
     outcomes = bracket.rounds[0].outcomes
     rows = {arm.name: arm_row(arm, config, _of_arm(arm, outcomes)) for arm in arms}
     groups = {
-        group: Comparison([arm for arm in arms if arm.group == group], outcomes)
-        for group in dict.fromkeys(arm.group for arm in arms if arm.name != BASE)
+        group: Comparison(group, [arm for arm in arms if group in arm.groups], outcomes)
+        for group in dict.fromkeys(group for arm in arms for group in arm.groups)
     }
-    by_arm = {arm.name: groups[arm.group] for arm in arms if arm.name != BASE}
     return {
         "run": name,
         "seeds": seeds,
         "steps_divided_by": config.concepts.divide_steps,
         "arms": list(rows.values()),
         "comparisons": [comparison.row() for comparison in groups.values()],
-        "claims": claim_rows(rows, lambda one, other: by_arm[one].of_two(one, other)),
+        "claims": claim_rows(rows, lambda one, other: _of_two(groups.values(), one, other)),
     }
+
+
+def _of_two(groups: Iterable[Comparison], one: str, other: str) -> tuple[str, Label] | None:
+    """The better of two arms and how sure that is, in the group that has both; None where one has no result."""
+    return next((compared for group in groups if (compared := group.of_two(one, other))), None)
 
 
 def _of_arm(arm: Arm, outcomes: Mapping[Run, Outcome]) -> dict[int, Outcome]:
@@ -55,7 +59,7 @@ def arm_row(arm: Arm, config: Config, outcomes: Mapping[int, Outcome]) -> dict[s
     return {
         "arm": arm.name,
         "suite": arm.suite,
-        "group": arm.group,
+        "groups": list(arm.groups),
         "loss": arm.loss,
         "learning_rate": arm.learning_rate(config) * config.lr_scale,
         "slow_layers": arm.has_slow_layers,
@@ -98,7 +102,8 @@ def cell_row(cell: str, marks: Sequence[str]) -> dict[str, Any]:
 class Comparison:
     """The tournament's verdict between the arms of a group: one round of them alone, judged by its bracket."""
 
-    def __init__(self, arms: Sequence[Arm], outcomes: Mapping[Run, Outcome]) -> None:
+    def __init__(self, group: str, arms: Sequence[Arm], outcomes: Mapping[Run, Outcome]) -> None:
+        self._group = group
         self._arms = {arm.name: arm for arm in arms}
         of_group = {run: outcome for run, outcome in outcomes.items() if run.contestant in self._arms}
         if len({arm.main for arm in arms}) > 1:  # other items: how far these move a difference cannot be told
@@ -129,4 +134,4 @@ class Comparison:
                     row |= {"behind": label.difference, "standard_error": label.standard_error}
                     row["verdict"] = label.verdict
             rows.append(row)
-        return {"group": next(iter(self._arms.values())).group, "best": best, "rows": rows}
+        return {"group": self._group, "best": best, "rows": rows}

@@ -79,7 +79,7 @@ class ConceptTraining:
             sources=(),
             batch_size=settings.batch_size,
             seq_len=settings.seq_len,
-            groups=self.arm.groups(model.num_layers),
+            groups=self.arm.parameter_groups(model.num_layers),
             expected_tokens=sum(self.arm.steps(self.config)) * settings.batch_size * settings.seq_len,
             checkpoint_every=settings.checkpoint_every,
             objective=ReplyObjective,

@@ -51,7 +51,10 @@ def contestants(
     model = base.model
     return {
         arm.name: Contestant(
-            model, tuple(range(seeds)) if arm.stages else (0,), arm.learning_rate(config), arm.groups(model.num_layers)
+            model,
+            tuple(range(seeds)) if arm.stages else (0,),
+            arm.learning_rate(config),
+            arm.parameter_groups(model.num_layers),
         )
         for arm in arms
     }
