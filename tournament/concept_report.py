@@ -27,13 +27,14 @@ CLAIM_COLUMNS = (
     Column("95 % interval", 1),
     Column("guessing", 2),
     Column("items", 3),
-    Column("verdict", justify="left"),
+    Column("verdict", justify="left", may_wrap=True),
 )
 RULE = (
     "A claimed number counts as itself within 5 points, a claimed range as it is. Confirmed: our whole interval lies "
     "in it; refuted: none of it does; else undecided at this size. The interval is the wider one of Wilson's, over "
     "items, and Student's, over seeds. Guessing: the better of always giving the commonest answer and giving any of "
-    "them. An order of two arms is confirmed or refuted where the tournament's verdict between them is settled."
+    "them. An order of two arms is confirmed or refuted where the tournament's verdict between them is settled. What "
+    "presupposes a skill is undecided where fewer than 80 % of its trained items were learnt."
 )
 CELL_COLUMNS = (
     Column("arm", justify="left"),
@@ -77,13 +78,20 @@ def claim_cells(row: Mapping[str, Any]) -> list[str]:
     guess = max(row["majority"], row["chance"]) if "majority" in row else None
     count = str(row.get("items", ""))
     here, around = percent(row.get("accuracy")), interval_text(row.get("interval"))
-    return [row["claim"], here, around, percent(guess), count, row["verdict"]]
+    return [row["claim"], here, around, percent(guess), count, verdict_text(row)]
+
+
+def verdict_text(row: Mapping[str, Any]) -> str:
+    """The verdict of a claim, with the skills that it presupposes and that were not learnt."""
+    unmet = ", ".join(f"{cell} {percent(share)}" for cell, share in row.get("unmet", {}).items())
+    return f"{row['verdict']}: not learnt, {unmet}" if unmet else str(row["verdict"])
 
 
 def claim_table(document: Mapping[str, Any], topic: str) -> DataTable:
     """The claims of one topic."""
-    rows = [claim_cells(row) for row in document["claims"] if row["topic"] == topic]
-    return DataTable(CLAIM_COLUMNS, [[*row[:-1], Cell(row[-1], TONES[row[-1]])] for row in rows])
+    claims = [row for row in document["claims"] if row["topic"] == topic]
+    rows = [[*claim_cells(row)[:-1], Cell(verdict_text(row), TONES[row["verdict"]])] for row in claims]
+    return DataTable(CLAIM_COLUMNS, rows)
 
 
 def print_tables(console: Console, document: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from hamner.reports.html import report_html
 from hamner.reports.markdown import report_markdown
 from tournament.bracket import Outcome, Run
 from tournament.concept_arms import SUITES, arms_of
-from tournament.concept_claims import CLAIMS, OrderClaim, claim_verdict, order_verdict
+from tournament.concept_claims import CLAIMS, OrderClaim, claim_rows, claim_verdict, order_verdict
 from tournament.concept_league import new_round
 from tournament.concept_report import concept_report
 from tournament.concept_results import cell_row, concept_results
@@ -159,8 +159,24 @@ def test_results_have_verdicts_between_arms_and_claims(document):
     assert claims["qa after opposites: 10 %"]["verdict"] == "undecided"
     assert claims["qa after addition: 0 %"]["verdict"] == "confirmed"
     assert len(claims) == 5  # those of the suites that were played
+    assert not any(row.get("unmet") for row in document["claims"])
     failed = {arm["arm"]: arm["failures"] for arm in document["arms"] if arm["failures"]}
     assert failed == {"chat-then-qa": {"2": "error: crash: planted"}}
+
+
+def test_what_presupposes_a_skill_that_was_not_learnt_is_undecided():
+    def arm(learnt, kept):
+        cells = [{"qa/seen": {"accuracy": share, "interval": [share, share]}} for share in (learnt, kept, 0.0)]
+        more = {"majority": 0.1, "chance": 0.1, "items": 100}
+        return {"stages": [{"cells": {name: cell | more for name, cell in stage.items()}} for stage in cells]}
+
+    for learnt, verdicts in (
+        (0.9, ["refuted", "confirmed", "confirmed"]),
+        (0.7, ["refuted", "undecided", "undecided"]),
+    ):
+        rows = claim_rows({"chain": arm(learnt, 0.1)}, lambda one, other: None)
+        assert [row["verdict"] for row in rows] == verdicts
+        assert [bool(row["unmet"]) for row in rows] == [False, learnt < 0.8, learnt < 0.8]
 
 
 def test_the_page_says_what_the_numbers_say(document):
