@@ -17,7 +17,7 @@ from hamner.data.concepts import SEVEN
 
 ALL = "all"
 SEEDS = 5  # runs of each arm, where nothing else is said
-RATES = (1e-5, 2e-4, 5e-4)  # of the sweep, beside concepts.rate; multiplied by lr_scale as all rates are
+RATES = (1e-5, 5e-5, 2e-4, 5e-4)  # of the sweep; multiplied by lr_scale as all rates are
 SWEPT = ("compare", "opposites", "echo")
 REPLAYED = (0, 10, 30, 50)  # percent
 FACTS = (10, 20, 30, 50, 100, 200, 500)
@@ -40,7 +40,7 @@ class Arm:
 
     name: str
     suite: str
-    groups: tuple[str, ...]  # arms of a group are compared with each other
+    group: str  # arms of a group are compared with each other; empty: with none
     stages: tuple[Stage, ...]
     cells: tuple[str, ...]  # measured at the end of every stage
     main: str  # the cell by which arms of a group are compared
@@ -83,10 +83,9 @@ def _masking() -> Iterator[Arm]:
     for name in SEVEN:
         stages, main = (alone(name, 3000 if name == "echo" else 2000),), f"{name}/seen"
         for loss in losses:
-            groups = (f"loss: {name}", *([f"rate: {name}"] if name in SWEPT and loss == "masked" else []))
-            yield Arm(f"{name}-{loss}", "masking", groups, stages, tests(name), main, loss)
+            yield Arm(f"{name}-{loss}", "masking", f"loss: {name}", stages, tests(name), main, loss)
         for rate in RATES if name in SWEPT else ():
-            yield Arm(f"{name}-rate{rate:.0e}", "masking", (f"rate: {name}",), stages, tests(name), main, rate=rate)
+            yield Arm(f"{name}-rate{rate:.0e}", "masking", f"rate: {name}", stages, tests(name), main, rate=rate)
 
 
 def _generalise() -> Iterator[Arm]:
@@ -94,7 +93,7 @@ def _generalise() -> Iterator[Arm]:
     for name, steps in (("qa", 5000), ("opposites", 5000), ("chat", 5000), ("addition", 3000)):
         more = ("subtraction", "multiplication") if name == "addition" else ()
         cells = (*tests(name), *more)
-        yield Arm(f"learn-{name}", "generalise", ("generalise",), (alone(name, steps),), cells, f"{name}/heldout")
+        yield Arm(f"learn-{name}", "generalise", "generalise", (alone(name, steps),), cells, f"{name}/heldout")
 
 
 def _compose() -> Iterator[Arm]:
@@ -106,7 +105,7 @@ def _compose() -> Iterator[Arm]:
         "direct": (alone("composite", 3000),),
     }
     for name, stages in schedules.items():
-        yield Arm(f"compose-{name}", "compose", ("compose",), stages, cells, "composite/seen")
+        yield Arm(f"compose-{name}", "compose", "compose", stages, cells, "composite/seen")
 
 
 def _retain() -> Iterator[Arm]:
@@ -114,12 +113,12 @@ def _retain() -> Iterator[Arm]:
     first = alone("qa", 3000)
     chain = (first, alone("opposites", 3000), alone("addition", 3000))
     cells = ("qa/seen", "opposites/seen", "addition/seen")
-    yield Arm("chat-then-qa", "retain", ("chain",), (alone("chat", 3000), first), ("chat/seen", "qa/seen"), "chat/seen")
-    yield Arm("chain", "retain", ("chain",), chain, cells, "qa/seen")
+    yield Arm("chat-then-qa", "retain", "", (alone("chat", 3000), first), ("chat/seen", "qa/seen"), "chat/seen")
+    yield Arm("chain", "retain", "", chain, cells, "qa/seen")
     for percent in REPLAYED:
         share = percent / 100
         mix = {"opposites": 1 - share} | ({"qa": share} if share else {})
-        yield Arm(f"replay{percent}", "retain", ("replay",), (first, Stage(mix, 5000)), cells[:2], "qa/seen")
+        yield Arm(f"replay{percent}", "retain", "replay", (first, Stage(mix, 5000)), cells[:2], "qa/seen")
 
 
 def _capacity() -> Iterator[Arm]:
@@ -127,7 +126,7 @@ def _capacity() -> Iterator[Arm]:
     for count in FACTS:
         name = f"facts{count}"
         stages = (alone(name, max(3000, 100 * count)),)
-        yield Arm(name, "capacity", ("capacity",), stages, (f"{name}/seen", f"{name}/rephrased"), f"{name}/seen")
+        yield Arm(name, "capacity", "capacity", stages, (f"{name}/seen", f"{name}/rephrased"), f"{name}/seen")
 
 
 def _multitask() -> Iterator[Arm]:
@@ -135,7 +134,7 @@ def _multitask() -> Iterator[Arm]:
     stages = (Stage({name: 1 / len(SEVEN) for name in SEVEN}, 10_000),)
     for name, is_slow in (("seven", False), ("seven-slow", True)):
         cells = tests(*SEVEN)
-        yield Arm(name, "multitask", ("multitask",), stages, cells, "opposites/seen", has_slow_layers=is_slow)
+        yield Arm(name, "multitask", "multitask", stages, cells, "opposites/seen", has_slow_layers=is_slow)
 
 
 def _incremental() -> Iterator[Arm]:
@@ -147,7 +146,7 @@ def _incremental() -> Iterator[Arm]:
         for place, (name, steps) in enumerate(skills):
             earlier = {other: share / place for other, _ in skills[:place]} if share else {}
             stages.append(Stage({name: 1 - math.fsum(earlier.values())} | earlier, steps))
-        yield Arm(f"incremental-{label}", "incremental", ("incremental",), tuple(stages), cells, "qa/seen")
+        yield Arm(f"incremental-{label}", "incremental", "incremental", tuple(stages), cells, "qa/seen")
 
 
 SUITES = {
@@ -174,4 +173,4 @@ def arms_of(names: tuple[str, ...]) -> tuple[Arm, ...]:
     suites = [suite for suite in SUITES if ALL in names or suite in names]
     arms = [arm for suite in suites for arm in SUITES[suite]()]
     cells = tuple(dict.fromkeys(cell for arm in arms for cell in arm.cells))
-    return (Arm(BASE, BASE, (), (), cells, cells[0]), *arms)
+    return (Arm(BASE, BASE, "", (), cells, cells[0]), *arms)

@@ -82,8 +82,7 @@ class ConceptLeague(League):
         total = len(self.bracket.runs(0))
         text = f"  {self.name(run):<26} {line}  ({done} of {total})"
         self.console.print(text, highlight=False, soft_wrap=True)
-        if outcome.failure:
-            self.tell(f"{self.name(run)} failed: {line}")
+        self.tell(f"{self.name(run)}{' failed' if outcome.failure else ''}: {line}")
         self._prune_checkpoints()
 
     def _prune_checkpoints(self) -> None:

@@ -30,8 +30,8 @@ def concept_results(name: str, config: Config, arms: Sequence[Arm], bracket: Bra
     outcomes = bracket.rounds[0].outcomes
     rows = {arm.name: arm_row(arm, config, _of_arm(arm, outcomes)) for arm in arms}
     groups = {
-        group: Comparison(group, [arm for arm in arms if group in arm.groups], outcomes)
-        for group in dict.fromkeys(group for arm in arms for group in arm.groups)
+        group: Comparison(group, [arm for arm in arms if arm.group == group], outcomes)
+        for group in dict.fromkeys(arm.group for arm in arms if arm.group)
     }
     return {
         "run": name,
@@ -59,7 +59,7 @@ def arm_row(arm: Arm, config: Config, outcomes: Mapping[int, Outcome]) -> dict[s
     return {
         "arm": arm.name,
         "suite": arm.suite,
-        "groups": list(arm.groups),
+        "group": arm.group,
         "loss": arm.loss,
         "learning_rate": arm.learning_rate(config) * config.lr_scale,
         "slow_layers": arm.has_slow_layers,

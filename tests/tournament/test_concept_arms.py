@@ -40,18 +40,13 @@ def test_steps_are_the_recorded_ones_divided():
 
 def test_arms_of_one_question_differ_in_that_alone():
     masked, packed = ARMS["qa-masked"], ARMS["qa-packed"]
-    assert (masked.stages, masked.cells, masked.groups, masked.rate) == (
-        packed.stages,
-        packed.cells,
-        packed.groups,
-        None,
-    )
+    assert (masked.stages, masked.cells, masked.group, masked.rate) == (packed.stages, packed.cells, packed.group, None)
     assert (masked.loss, packed.loss) == ("masked", "packed")
     assert ARMS["seven-slow"].parameter_groups(20)[0].middle_layers == 6 and ARMS["seven"].parameter_groups(20) == ()
     assert ARMS["seven-slow"].parameter_groups(2)[0].middle_layers == 1
     assert [ARMS[f"replay{p}"].stages[1].mix.get("qa", 0) for p in (0, 10, 30, 50)] == [0, 0.1, 0.3, 0.5]
     assert [len(stage.mix) for stage in ARMS["incremental-replay"].stages] == [1, 2, 3, 4, 5]
-    swept = [arm.learning_rate(LAPTOP) for arm in ARMS.values() if "rate: echo" in arm.groups]
+    swept = [arm.learning_rate(LAPTOP) for arm in ARMS.values() if arm.group == "rate: echo"]
     assert sorted(swept) == [1e-5, 5e-5, 2e-4, 5e-4]
 
 
