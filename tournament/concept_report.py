@@ -90,7 +90,8 @@ def verdict_text(row: Mapping[str, Any]) -> str:
 def claim_table(document: Mapping[str, Any], topic: str) -> DataTable:
     """The claims of one topic."""
     claims = [row for row in document["claims"] if row["topic"] == topic]
-    rows = [[*claim_cells(row)[:-1], Cell(verdict_text(row), TONES[row["verdict"]])] for row in claims]
+    verdicts = [Cell(verdict_text(row), TONES[row["verdict"]]) for row in claims]
+    rows: list[list[str | Cell]] = [[*claim_cells(row)[:-1], cell] for row, cell in zip(claims, verdicts, strict=True)]
     return DataTable(CLAIM_COLUMNS, rows)
 
 

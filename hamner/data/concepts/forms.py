@@ -57,8 +57,10 @@ def composite() -> Concept:
     """Opposites asked for in the form of a question that facts are asked in: trained pairs, and held-out ones."""
     ways = ("Q: What is the opposite of {}? A:", "Q: Which word says the opposite of {}? A:")
     plain = opposites()
-    pairs = [list(dict.fromkeys(tuple(sorted(item.parts)) for item in items)) for items in (plain.train, plain.heldout)]
-    return split_concept("composite", *pairs, lambda pair, way: _both_ways(ways[way], pair), ways=1)
+    train, heldout = (
+        list(dict.fromkeys(tuple(sorted(item.parts)) for item in items)) for items in (plain.train, plain.heldout)
+    )
+    return split_concept("composite", train, heldout, lambda pair, way: _both_ways(ways[way], pair), ways=1)
 
 
 def _both_ways(way: str, pair: Sequence[str]) -> Iterable[Item]:
