@@ -40,6 +40,12 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     "tournament.report": (["nobody", "--results", NOWHERE],),
     "tournament.pack": (["nobody", "--results", NOWHERE], ["--results", NOWHERE, "--weights", "--for-report"]),
     "tournament.history": (["--csv", "--parquet", "x"], ["--parquet", "/"]),
+    "tournament.concepts": (
+        ["--suite", "retian", "--model", "v3"],
+        ["--config", "smoke", "--model", "v99", "--results", NOWHERE],
+        ["--resume", "--plan"],
+        ["divide_stepz=3"],
+    ),
     "tournament.doctor": (["--config", "smoke", "stepz=3"], ["--config", "smoke", "keep=[5,5,1]"]),
     "curriculum.doctor": (["v99", "--config", "smoke"], ["winner", "--config", "smoke"]),
     "curriculum.run": (

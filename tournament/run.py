@@ -4,7 +4,7 @@
                [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [--notify COMMAND] [--verbose] [key=value ...]
-    tournament status [RUN] [--watch] | report [RUN] | pack [RUN] | compare RUN RUN | history | doctor
+    tournament status [RUN] [--watch] | report [RUN] | pack [RUN] | compare RUN RUN | history | doctor | concepts
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -29,10 +29,11 @@ VERBS = {  # first words that are commands of their own: their modules
     "compare": "tournament.compare",
     "history": "tournament.history",
     "doctor": "tournament.doctor",
+    "concepts": "tournament.concepts",
 }
 DESCRIPTION = """Ten contestants, three elimination rounds, one winner.
 
-Commands of their own: tournament status, report, pack, compare, history, doctor."""
+Commands of their own: tournament status, report, pack, compare, history, doctor, concepts."""
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",

@@ -33,13 +33,13 @@ def measured_step_seconds(config: Config) -> dict[str, float]:
     for name, contestant in entrants(config).items():
         known = next((time_ for model, time_ in seconds if model == contestant.model), None)
         if known is None:
-            known = _time_steps(config, contestant)
+            known = time_steps(config, contestant)
             seconds.append((contestant.model, known))
         of_contestants[name] = known
     return of_contestants
 
 
-def _time_steps(config: Config, contestant: Contestant) -> float:
+def time_steps(config: Config, contestant: Contestant) -> float:
     """Median seconds of STEPS steps, without compiling."""
     import torch
 

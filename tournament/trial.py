@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from hamner.training.out_of_memory import OUT_OF_MEMORY
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps
-from tournament.entrants import entrants, flops_per_token, run_name
+from tournament.entrants import Contestant, entrants, flops_per_token, run_name
 from tournament.evaluation import probe_stretch
 from tournament.learning_rate_probe import PROBE_ROUND, RATE_FACTOR, next_power
 from tournament.memory_fallbacks import FILE_NAME, NeedsMoreOfTheCard, fallback_names, needed_share
@@ -56,7 +57,7 @@ class Trial(tune.Trainable):
         torch.set_num_threads(threads_here(self._config.compute.threads, self._config.compute.device))
         self._row, self._round, self._is_waiting = row, int(row["round"]), bool(row["waiting"])
         self._is_reported, self._probe_seconds = False, 0.0
-        contestants = entrants(self._config)
+        contestants = self.read_contestants(self._league, self._config)
         self._contestant = contestants[self._name]
         self._folder = self._league / run_name(Run(self._name, int(row["seed"])), contestants)
         # an orphan of a killed driver may still be writing
@@ -64,6 +65,10 @@ class Trial(tune.Trainable):
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=60)
         self._training: Training | None = None
+
+    def read_contestants(self, league: Path, config: Config) -> Mapping[str, Contestant]:
+        """All contestants of the league in a folder."""
+        return entrants(config)
 
     def step(self) -> dict[str, Any]:
         """Run to the next checkpoint or the end of the round. Divergence and lack of memory are results.

@@ -35,7 +35,11 @@ __all__ = [
     "qualified",
 ]
 # sections that the command of a section does not read, and what it reads of them nevertheless
-UNREAD = {"tournament": ("curriculum", "finetuning"), "curriculum": ("tournament", "finetuning")}
+UNREAD = {
+    "tournament": ("curriculum", "finetuning", "concepts"),
+    "curriculum": ("tournament", "finetuning", "concepts"),
+    "concepts": ("tournament", "curriculum", "finetuning"),
+}
 READ = {"tournament": "curriculum.max_epochs"}  # a league of mixes
 
 

@@ -298,6 +298,17 @@ class Finetuning(Strict):
     checkpoint_every: int = Field(500, gt=0)  # [steps] between two checkpoints: what a kill can cost
 
 
+class Concepts(Strict):
+    """Concept experiments, `tournament concepts`; docs/concepts.md explains each number."""
+
+    divide_steps: int = Field(1, gt=0)  # [number] divisor of every arm's steps
+    batch_size: int = Field(32, gt=0)  # [rows] read by one optimizer step
+    seq_len: int = Field(64, gt=31)  # [tokens] length of a row, into which whole items are packed
+    rate: float = Field(5e-5, gt=0)  # [rate] learning rate of all arms but those of the sweep
+    warmup_steps: int = Field(100, ge=0)  # [steps] linear warmup at the start of each stage of an arm
+    checkpoint_every: int = Field(500, gt=0)  # [steps] between two checkpoints: what a kill can cost
+
+
 class Config(Strict):
     """The settings of one run, stored as `config.json` in its folder."""
 
@@ -310,6 +321,7 @@ class Config(Strict):
     tournament: Tournament = Tournament()
     curriculum: Curriculum = Curriculum()
     finetuning: Finetuning = Finetuning()
+    concepts: Concepts = Concepts()
 
     @property
     def finetuning_batch(self) -> tuple[int, int, int]:

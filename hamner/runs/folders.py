@@ -32,6 +32,7 @@ RUN_FILES = {
     "sft": "config.json",
     "friend": "friend.json",
     "choice": "choice.json",
+    "concepts": "config.json",
 }
 NAME_TIME = "%Y-%m-%d_%H%M%S"
 CALIBRATION = "calibration"  # in config.json: when it was made that chose keys of this run, and which
