@@ -71,9 +71,9 @@ def scaled_dot_product_attention(
     if kernel == "math":
         return _attention(q, k, v, attn_mask, dropout_p, is_causal, enable_gqa=enable_gqa, **options)
     bias, save = _bias(q, k, attn_mask), torch.is_grad_enabled()
-    return torch.ops.aten._scaled_dot_product_efficient_attention(
-        q, k, v, bias, save, dropout_p, is_causal, **options
-    )[0]
+    return torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, bias, save, dropout_p, is_causal, **options)[
+        0
+    ]
 
 
 def _bias(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:

@@ -78,7 +78,7 @@ class Record(TorchDispatchMode):
         if not goes_to_card and not any(isinstance(t, FakeTensor) for t in tensors):
             with unset_fake_temporarily():  # the host's own
                 return func(*args, **kwargs)
-        if torch.is_inference_mode_enabled():  # where composite operations come whole
+        if torch.is_inference_mode_enabled() and func.namespace == "aten":  # where composite operations come whole
             with self:
                 if (out := func.decompose(*args, **kwargs)) is not NotImplemented:
                     return out

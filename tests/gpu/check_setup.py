@@ -17,16 +17,20 @@ import torch
 from hamner.config.cost import GIB, useful_flops_per_token
 from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Compute, ModelConfig, Optimizer, Size
+from hamner.config.special_tokens import END_OF_TEXT, RESERVED
 from hamner.data.mixer import Mixer, TextRows
 from hamner.model.attention import rotary_table
+from hamner.model.kernels.dispatch import DTYPES
 from hamner.model.transformer import Hamner, initialize
 from hamner.training.trainer import Trainer
 
 MODELS = CONTESTANTS | PRESETS
 SMALL = Size(divide=8, vocab_size=2048)
 KINDS = ("v01_dense_small", "v03_diffattn_small", "v05_moe_small", "v07_hybrid_small")  # one of each kind of block
+V3 = (24, 1024)  # rows and tokens of the curriculum's batch
 RATE, WARMUP = 3e-4, 10
-RESERVED = 17  # ids of special tokens, which random text leaves out
+PRODUCTS = 30  # of a measurement of the peak
+DOCUMENT = 37  # tokens of a document of the random text
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ class Setup:
 
 def mixer(model: ModelConfig, batch: int, tokens: int, seed: int = 0) -> Mixer:
     """Batches (B, T) of random text."""
-    text = np.random.default_rng(seed).integers(RESERVED, model.vocab_size, 200 * tokens, dtype=np.uint16)
+    text = np.random.default_rng(seed).integers(len(RESERVED), model.vocab_size, 200 * tokens, dtype=np.uint16)
+    text[::DOCUMENT] = END_OF_TEXT
     mixed = Mixer({"sft": TextRows(text, tokens, "sft", seed)}, batch)
     mixed.start_stage({"sft": 1.0})
     return mixed
@@ -137,7 +142,22 @@ def step_seconds(setup: Setup, step: Callable[[], object], steps: int = 8, warmu
     return seconds
 
 
-def speed(setup: Setup, model: ModelConfig, batch: tuple[int, int], *, steps: int = 8, **options: Any) -> dict[str, Any]:
+def peak_tflops(setup: Setup, precision: str, size: int, fill: Callable[..., torch.Tensor] = torch.randn) -> float:
+    """10^12 operations a second of products of size × size; random data, since ones draw less power and clock higher."""
+    a = fill(size, size, device=setup.device).to(DTYPES[precision])
+    out = torch.empty_like(a)
+
+    def products() -> None:
+        for _ in range(2 if setup.is_small else PRODUCTS):
+            torch.mm(a, a, out=out)
+
+    count = 2 if setup.is_small else PRODUCTS
+    return count * 2 * size**3 / min(step_seconds(setup, products, 3, 1)) / 1e12
+
+
+def speed(
+    setup: Setup, model: ModelConfig, batch: tuple[int, int], *, steps: int = 8, **options: Any
+) -> dict[str, Any]:
     """Speed and peak memory of a training step with options of trainer()."""
     setup.reset_peak()
     began = time.perf_counter()

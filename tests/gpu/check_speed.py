@@ -1,36 +1,25 @@
-"""Speed of a card (GPU check): its peak, V3's share of it, what helps V3, peers beside it, kernels, waits for the host."""
+"""Speed of a card (GPU check): what the machine can do, what helps V3, kernels of a step, waits for the host."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-import os
 import platform
 import shutil
-import statistics
-import subprocess
 import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import limits
 import torch
-from check_setup import KINDS, Row, Setup, speed, step_seconds, trainer
+from check_setup import KINDS, V3, Row, Setup, peak_tflops, speed, step_seconds, trainer
 
-from hamner.config.cost import GIB, useful_flops_per_token
-from hamner.config.presets import PRESETS
-from hamner.model.kernels.dispatch import DTYPES, force
-
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-V3 = (24, 1024)  # rows and tokens of the curriculum's batch
-SHARE_OF_PEAK, FASTER_THAN_PEERS = 0.40, 1.15
-FULL_CARD = 40 * GIB  # a card with more memory takes twice V3's rows
-PEERS = ("hf llama:compile-ac", "litgpt:compile-ac")
-PRODUCTS = 30  # of a measurement of the peak
+from hamner.config.cost import GIB
+from hamner.model.kernels.dispatch import force
 
 
 def machine(setup: Setup) -> Iterator[Row]:
@@ -63,19 +52,6 @@ def _driver() -> str:
     return path.read_text(encoding="ascii").split("Kernel Module")[-1].split()[0] if path.exists() else "?"
 
 
-def peak_tflops(setup: Setup, precision: str, size: int, fill: Callable[..., torch.Tensor] = torch.randn) -> float:
-    """10^12 operations a second of products of size × size; random data, since ones draw less power and clock higher."""
-    a = fill(size, size, device=setup.device).to(DTYPES[precision])
-    out = torch.empty_like(a)
-
-    def products() -> None:
-        for _ in range(2 if setup.is_small else PRODUCTS):
-            torch.mm(a, a, out=out)
-
-    count = 2 if setup.is_small else PRODUCTS
-    return count * 2 * size**3 / min(step_seconds(setup, products, 3, 1)) / 1e12
-
-
 def _copy_rate(setup: Setup, entries: int) -> float:
     """10^9 bytes a second, read and written."""
     source = torch.ones(entries, device=setup.device)
@@ -104,65 +80,6 @@ def what_helps_v3(setup: Setup) -> Iterator[Row]:
             yield Row(f"v05_moe_small, experts {words}", row)
 
 
-def share_of_peak(setup: Setup) -> Iterator[Row]:
-    """V3 compiled at a batch that fills the card: its share of the measured peak; peers in the same run, in turns."""
-    batch = setup.batch(*V3)
-    if setup.is_card and torch.cuda.get_device_properties(0).total_memory > FULL_CARD:
-        batch = (2 * batch[0], batch[1])
-    model = setup.model("v3")
-    peak = peak_tflops(setup, setup.precision, 512 if setup.is_small else 8192)
-    made = trainer(setup, model, batch, compiled=setup.is_card)
-    steps: dict[str, Callable[[], object]] = {"ours": made.step}
-    for name in PEERS:
-        step, problem = _peer(setup, name, batch)
-        if step is None:
-            yield Row(name, {"left out": problem})
-        else:
-            steps[name] = step
-    seconds = _in_turns(setup, steps, 2 if setup.is_small else 8)
-    tokens = batch[0] * batch[1]
-    share = useful_flops_per_token(model, batch[1]) * tokens / seconds["ours"] / 1e12 / peak
-    right = None if not setup.is_card or torch.cuda.get_device_capability()[0] < 9 else share >= SHARE_OF_PEAK
-    yield Row("V3, share of the measured peak", {"share": share, "tokens a second": round(tokens / seconds["ours"])}, right)
-    for name in steps.keys() - {"ours"}:
-        faster = seconds[name] / seconds["ours"]
-        judged = faster >= FASTER_THAN_PEERS if setup.is_card else None
-        yield Row(f"against {name}", {"ours is faster by": faster, "tokens a second": round(tokens / seconds[name])}, judged)
-
-
-def _peer(setup: Setup, name: str, batch: tuple[int, int]) -> tuple[Callable[[], None] | None, str]:
-    """A peer's training step at V3's shape, compiled; or why there is none."""
-    if setup.is_small:
-        return None, "not in a small check"
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        from peers import Shape, contender
-
-        v3 = PRESETS["v3"]
-        shape = Shape(
-            v3.vocab_size, v3.hidden_size, v3.num_layers, v3.num_heads, v3.num_kv_heads, v3.intermediate_size, *batch
-        )
-        step = contender(name, shape)
-        for _ in range(3):
-            step()
-    except ImportError as error:
-        return None, f"not installed: {error.name}"
-    except Exception as error:  # out of memory, another version's arguments: theirs, not ours
-        return None, f"{type(error).__name__}: {str(error)[:100]}"
-    return step, ""
-
-
-def _in_turns(setup: Setup, steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of a step of each, a step each in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 2):
-        for name, step in steps.items():
-            (took,) = step_seconds(setup, step, 1, 0)
-            if number >= 2:  # compiled by then
-                seconds[name].append(took)
-    return {name: statistics.median(times) for name, times in seconds.items()}
-
-
 def waits(setup: Setup) -> Iterator[Row]:
     """Waits for the host of one training step, as PyTorch warns of them, beside the limits of the dry run."""
     for name in ("v3", *KINDS[1:3]):
@@ -174,7 +91,7 @@ def waits(setup: Setup) -> Iterator[Row]:
             warnings.simplefilter("always")
             made.step()
         torch.cuda.set_sync_debug_mode("default")
-        lines = Counter(f"{os.path.basename(w.filename)}:{w.lineno}" for w in caught if "synchron" in str(w.message))
+        lines = Counter(f"{Path(w.filename).name}:{w.lineno}" for w in caught if "synchron" in str(w.message))
         most = limits.waits_of_training(model, setup.precision, checkpointing=False, parts=1)
         where = ", ".join(f"{count} × {line}" for line, count in lines.most_common(4))
         yield Row(name, {"waits": lines.total(), "at most": most, "where": where}, lines.total() <= most)

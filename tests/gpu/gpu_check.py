@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ def sections():
     """All sections in their order, with their limits in seconds on an H100: 465 together."""
     import check_memory as memory
     import check_numbers as numbers
+    import check_peers as peers
     import check_speed as speed
     from check_runner import Section
 
@@ -44,7 +44,7 @@ def sections():
         Section("all ten", 90, memory.all_ten),
         Section("waits", 15, speed.waits, needs_card=True),
         Section("V3", 60, speed.what_helps_v3),
-        Section("share of the peak", 55, speed.share_of_peak),
+        Section("share of the peak", 55, peers.share_of_peak),
         Section("kernels", 20, speed.kernels),
         Section("KV cache", 15, numbers.cache),
         Section("out of memory", 10, memory.out_of_memory, needs_card=True),
@@ -58,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     options.add_argument("--small", action="store_true", help="miniatures and few steps")
-    options.add_argument("--only", metavar="SECTION", action="append", default=[], help="this section alone; repeatable")
+    options.add_argument(
+        "--only", metavar="SECTION", action="append", default=[], help="this section alone; repeatable"
+    )
     options.add_argument("--patience", type=float, default=1.0, help="factor of all limits, for a slower card")
     options.add_argument("--out", type=Path, default=Path(os.environ.get("OUT", ".")), help="folder of the two files")
     options.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.relative_to(REPO)}")
@@ -99,7 +101,6 @@ def main(arguments: list[str] | None = None) -> int:
     setup = Setup(options.device, options.small)
     outcomes = run_sections(chosen, setup, options.patience, lambda line: print(line, flush=True))
     facts = {
-        "machine": platform.node(),
         "date": time.strftime("%Y-%m-%d", time.gmtime(began)),
         "device": options.device,
         "small": options.small,

@@ -100,7 +100,9 @@ def smoke_league(place: Place) -> Iterator[Row]:
 def kill_and_resume(place: Place) -> Iterator[Row]:
     """The same league, its driver killed in the middle and resumed: the same standings."""
     whole = place.results / "tournament" / "card-smoke"
-    seconds = sum(os.path.getmtime(whole / name) for name in ("standings.json",)) - os.path.getmtime(whole / "config.json")
+    seconds = sum(os.path.getmtime(whole / name) for name in ("standings.json",)) - os.path.getmtime(
+        whole / "config.json"
+    )
     league = place.league("card-killed", "--config", "smoke", *place.words)
     while not (league.folder / "config.json").exists() and league.process.poll() is None:
         time.sleep(0.05)
@@ -124,7 +126,9 @@ def curriculum(place: Place) -> Iterator[Row]:
             [sys.executable, "-m", *command, *place.words], env=environment, stdout=log, stderr=log, timeout=900
         ).returncode
     stages = len(read_json(place.results / "curriculum" / "card-smoke" / "stages.json")) if code == 0 else 0
-    yield Row("curriculum", {"exit code": code, "stages": stages, "seconds": round(time.monotonic() - began)}, code == 0)
+    yield Row(
+        "curriculum", {"exit code": code, "stages": stages, "seconds": round(time.monotonic() - began)}, code == 0
+    )
 
 
 def out_of_memory(place: Place) -> Iterator[Row]:
@@ -138,7 +142,17 @@ def out_of_memory(place: Place) -> Iterator[Row]:
     card = f"compute.gpu_memory_gib={(whole + halved) / 2:.2f}"
     only = [word for name in names for word in ("--only", name)]
     league = place.league(
-        "card-memory", "--config", "rtx3090", *BUILTIN, *only, *words, card, "steps=[20]", "keep=[1]", "seeds=1", "lr=shared"
+        "card-memory",
+        "--config",
+        "rtx3090",
+        *BUILTIN,
+        *only,
+        *words,
+        card,
+        "steps=[20]",
+        "keep=[1]",
+        "seeds=1",
+        "lr=shared",
     )
     league.wait(600)
     fallbacks = [

@@ -52,5 +52,3 @@ def planted(fault: str) -> Iterator[None]:
     method, replacement = FAULTS[fault]
     with mock.patch.object(GroupedQueryAttention, method, replacement):
         yield
-
-

@@ -17,9 +17,7 @@ from dry_cases import BATCH, FLAGS, MODELS, TOKENS, VALUES, Case, every, inferen
 
 from hamner.config.schema import ModelConfig
 
-PLANTED = [
-    Case("v01_dense_small", planted=fault) for fault in ("item", "cpu_tensor", "fp32_product", "square_mask")
-]
+PLANTED = [Case("v01_dense_small", planted=fault) for fault in ("item", "cpu_tensor", "fp32_product", "square_mask")]
 
 
 def run(cases: list[Case], folder, timeout: float) -> dict[Case, dict]:
