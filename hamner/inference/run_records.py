@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from hamner.config.errors import BadInput
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import run_above
+from hamner.runs.safe_paths import name_problem, path_within
 
 FRIEND_CARD = Path("friend_card", "friend_card.json")
 EXPORT_RECORD = "hamner.json"  # of an exported folder: what other programs do not need to know
@@ -88,8 +90,9 @@ def read_records(folder: Path) -> Records:
     if run is None or "config" not in facts:  # a folder of its own, such as an exported one
         exported = _json(folder / EXPORT_RECORD)
         kind = exported.get("kind")
+        name = exported.get("name")  # becomes part of names of files: of GGUF files, in archives
         return Records(
-            str(exported.get("name") or folder.resolve().name),
+            folder.resolve().name if name_problem(name) or "/" in name else name,
             facts={"kind": kind} if kind else {},
             friend_card=_json(folder / FRIEND_CARD),
         )
@@ -121,7 +124,10 @@ def _winner(run: Path, facts: Mapping[str, Any], contestant: tuple[str, ...]) ->
     """winner.json of the league that the model comes from, where the model won it."""
     name = contestant[0] if contestant else facts.get("name")
     tokenizer = (facts.get("tokenizer") or {}).get("path") if facts.get("who") == "winner" else None
-    league = run if contestant else Path(tokenizer).parent if tokenizer else None
+    league = run if contestant else None
+    if tokenizer and not contestant:
+        with suppress(BadInput):  # nothing of another place ends up on the card
+            league = path_within(run.parents[1], tokenizer, run / "config.json").parent
     winner = _json(league / "winner.json") if league else {}
     return winner if winner.get("contestant") == name else {}
 

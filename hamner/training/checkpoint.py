@@ -30,6 +30,7 @@ from hamner.data.tokenizer import CONFIG_FILE, Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import step_folders
+from hamner.runs.safe_paths import path_below
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
@@ -135,7 +136,7 @@ def load(folder: Path) -> Checkpoint:
     except (ValueError, KeyError, TypeError) as error:
         raise Corrupt(f"checkpoint {folder}: {STATE} is broken ({error})") from None
     for name, checksum in sums.items():
-        path = folder / name
+        path = path_below(folder, name, folder / STATE)
         if not path.is_file() or _sha256(path) != checksum:
             raise Corrupt(f"checkpoint {folder}: {name} is missing or was altered")
     return Checkpoint(folder, state)
