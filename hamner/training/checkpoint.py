@@ -53,7 +53,11 @@ class Checkpoint:
         return parse(ModelConfig, self.state["model"], str(self.path / STATE))
 
     def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
-        return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
+        """The tensors of a group. Raises Corrupt for a file that holds anything else."""
+        try:
+            return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
+        except safetensors.SafetensorError as error:
+            raise Corrupt(f"checkpoint {self.path}: {group}.safetensors holds no tensors ({error})") from None
 
     @property
     def is_complete(self) -> bool:
