@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,10 +11,12 @@ import sys
 import tempfile
 import time
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
 
+REPO = Path(__file__).resolve().parents[1]
 RAY = str(Path(sys.executable).parent / "ray")
 BIN = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # an activated environment
 
@@ -94,3 +97,36 @@ def test_a_job_runs_the_league_and_a_bad_key_fails_it(head, tmp_path):
     status = subprocess.run([RAY, "job", "status", "bad"], env=head, cwd=elsewhere, capture_output=True, text=True)
     assert "failed" in (status.stdout + status.stderr).lower()
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.fixture
+def submitted(tmp_path):
+    """A folder with an archive of the code, as job_runtime_env.yaml wants it, and that file with another place for results."""
+    folder, text = tmp_path / "clone", (REPO / "ray_configs" / "job_runtime_env.yaml").read_text(encoding="utf-8")
+    (folder / "results").mkdir(parents=True)
+    (command,) = re.findall(r"^# +(git archive .*)$", text, flags=re.M)
+    subprocess.run(command.replace("hamner.zip", str(folder / "hamner.zip")).split(), cwd=REPO, check=True)
+    with zipfile.ZipFile(folder / "hamner.zip", "a") as archive:
+        archive.writestr("hamner/mark_of_this_clone.py", "")
+    environment = tmp_path / "job.yaml"
+    environment.write_text(text.replace("/shared/results", str(tmp_path / "shared")), encoding="utf-8")
+    return folder, environment
+
+
+@pytest.mark.slow
+def test_a_job_takes_the_code_of_its_clone_along_and_leaves_results_where_it_is_told(head, submitted, tmp_path):
+    folder, environment = submitted
+
+    def submit(*words):
+        command = [RAY, "job", "submit", "--runtime-env", str(environment), "--", *words]
+        return subprocess.run(command, env=head, cwd=folder, capture_output=True, text=True, timeout=400)
+
+    look = submit("python", "-c", "import hamner.mark_of_this_clone, os; print(os.listdir())")
+    assert look.returncode == 0, look.stdout + look.stderr
+    assert "'hamner'" in look.stdout and "'results'" not in look.stdout
+    done = submit("python", "-m", "tournament", "--config", "smoke", "--name", "job", "steps=[5,5,5]", "seeds=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "shared" / "tournament" / "job" / "winner.json").is_file()
+    again = submit("python", "-m", "tournament", "--config", "smoke", "--name", "job")
+    assert again.returncode == 1 and "exists already" in again.stdout + again.stderr
+    assert list((folder / "results").iterdir()) == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -159,51 +160,61 @@ def test_the_pods_ask_for_the_token_and_keep_their_results():
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone with results, data and an environment of megabytes each."""
+    """A clone with results, data and an environment of megabytes each, and the archive that the file's command makes."""
     folder = tmp_path_factory.mktemp("clone") / "hamner"
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, files.split("\0")):
+
+    def git(*words, cwd=folder):
+        return subprocess.run(["git", *words], cwd=cwd, capture_output=True, text=True, check=True).stdout
+
+    for name in filter(None, git("ls-files", "-z", cwd=REPO).split("\0")):
         if (REPO / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPO / name, folder / name)
-    for name in ("results/tournament/r/v01/model.safetensors", "results/x.csv", "data/sft/a.jsonl", ".venv/lib/torch.so",
-                 "hamner/friend.gguf", "friend.zip", ".git/objects/ab"):  # fmt: skip
+    for name in ("results/tournament/r/v01/model.safetensors", "results/x.csv", "data/sft/a.jsonl", ".venv/lib/torch.so"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(os.urandom(3_000_000))
+    git("init", "-q")
+    git("add", "-A")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all that is not ignored")
+    for name in ("hamner/friend.gguf", "friend.zip"):
+        (folder / name).write_bytes(os.urandom(3_000_000))
+    text = (SHIPPED / "job_runtime_env.yaml").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^# +git (archive .*)$", text, flags=re.M)
+    git(*command.split())
     return folder
 
 
-def _package(clone, out, environment, with_gitignore):
-    """The names in the package that Ray makes of a clone, and its size, by Ray's own code."""
+def _package(clone, monkeypatch, environment):
+    """The names in the package that Ray uploads of a clone, and its size, by Ray's own code."""
     from ray._private.runtime_env.packaging import create_package
     from ray._private.runtime_env.working_dir import upload_working_dir_if_needed
 
-    sizes = []
+    packages = []
 
-    def upload(folder, excludes, is_file=False):
-        create_package(folder, out, include_gitignore=with_gitignore, excludes=excludes)
-        sizes.append(out.stat().st_size)
+    def upload(path, excludes, is_file=False):
+        package = Path(path)
+        if not is_file:
+            package = clone.parent / "made.zip"
+            create_package(path, package, include_gitignore=False, excludes=excludes)
+        packages.append(package.resolve())
 
-    place = str(clone / environment["working_dir"])
-    upload_working_dir_if_needed(environment | {"working_dir": place}, with_gitignore, upload_fn=upload)
-    with zipfile.ZipFile(out) as package:
-        return set(package.namelist()), sizes[0]
-
-
-@pytest.mark.parametrize("with_gitignore", [True, False])
-def test_a_job_takes_the_code_along_and_neither_data_nor_results(clone, tmp_path, with_gitignore):
-    names, size = _package(clone, tmp_path / "p.zip", _read("job_runtime_env"), with_gitignore)
-    assert size < LARGEST_PACKAGE
-    tops = {name.split("/")[0] for name in names}
-    assert not tops & {"results", "data", ".venv", ".git", "tests", "docs"}
-    for needed in ("pyproject.toml", "hamner/__main__.py", "tournament/run.py", "ray_configs/cluster.toml",
-                   "hamner/evaluation/friendly_pairs", "hamner/data/builtin_text/identity.toml"):  # fmt: skip
-        assert any(name.startswith(needed) for name in names), needed
+    monkeypatch.chdir(clone)
+    upload_working_dir_if_needed(dict(environment), include_gitignore=False, upload_fn=upload)
+    with zipfile.ZipFile(packages[0]) as package:
+        return set(package.namelist()), packages[0].stat().st_size
 
 
-def test_without_the_excludes_the_package_would_be_large(clone, tmp_path):
-    environment = _read("job_runtime_env") | {"excludes": []}
-    names, size = _package(clone, tmp_path / "p.zip", environment, False)
+def test_a_job_takes_the_code_along_and_neither_data_nor_results(clone, monkeypatch):
+    names, size = _package(clone, monkeypatch, _read("job_runtime_env"))
+    assert 400_000 < size < LARGEST_PACKAGE
+    files = {name for name in names if not name.endswith("/")}
+    assert {name.split("/")[0] for name in files} == {"hamner", "tournament", "curriculum", "ray_configs", "pyproject.toml"}
+    assert {"hamner/__main__.py", "tournament/run.py", "ray_configs/cluster.toml", "hamner/py.typed"} <= files
+    assert "hamner/friend.gguf" not in files and "hamner/data/builtin_text/identity.toml" in files
+
+
+def test_the_folder_itself_would_be_a_large_package_with_the_results(clone, monkeypatch):
+    names, size = _package(clone, monkeypatch, _read("job_runtime_env") | {"working_dir": "."})
     assert size > 5 * LARGEST_PACKAGE and any(name.startswith("results/") for name in names)
 
 

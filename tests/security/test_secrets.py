@@ -38,6 +38,7 @@ def test_what_a_run_writes_holds_no_secret(tmp_path, secrets):
     write_config(run, load_config("smoke"), {"kind": "curriculum"})
     with only_one(run / ".driver.lock", "taken"):
         mark = StepFile(run, 2)
+        mark.mark(9)  # beyond the checkpoint: steps are lost
         mark.log_resume(run / "resume.jsonl", 3)
         mark.close()
         assert (run / ".driver.lease").is_file() and (run / "resume.jsonl").is_file()
