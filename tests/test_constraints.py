@@ -18,7 +18,10 @@ PINNED = {
 }
 WANTED = [
     Requirement(line)
-    for line in (*PROJECT["dependencies"], *(line for name in EXTRAS for line in PROJECT["optional-dependencies"][name]))
+    for line in (
+        *PROJECT["dependencies"],
+        *(line for name in EXTRAS for line in PROJECT["optional-dependencies"][name]),
+    )
 ]
 
 

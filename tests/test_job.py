@@ -101,7 +101,7 @@ def test_a_job_runs_the_league_and_a_bad_key_fails_it(head, tmp_path):
 
 @pytest.fixture
 def submitted(tmp_path):
-    """A folder with an archive of the code, as job_runtime_env.yaml wants it, and that file with another place for results."""
+    """A folder with an archive of the code, and job_runtime_env.yaml with another place for results."""
     folder, text = tmp_path / "clone", (REPO / "ray_configs" / "job_runtime_env.yaml").read_text(encoding="utf-8")
     (folder / "results").mkdir(parents=True)
     (command,) = re.findall(r"^# +(git archive .*)$", text, flags=re.M)

@@ -1,6 +1,6 @@
 """Write tests/constraints.txt: the versions with which the tests last passed, of this environment.
 
-`python tests/write_constraints.py`, after the whole suite; `pip install -c tests/constraints.txt -e '.[test]'` takes them.
+Use: `python tests/write_constraints.py`, after the whole suite; `pip install -c tests/constraints.txt -e '.[test]'`.
 """
 
 from __future__ import annotations

@@ -110,8 +110,8 @@ class Corpus:
         self._place = Path(self.manifest.get("folder", folder))
         if self.manifest["dtype"] not in DTYPES:
             raise BadInput(
-                f"{folder / MANIFEST}: dtype {self.manifest['dtype']!r} is not one of {', '.join(DTYPES)}: copy the folder "
-                "again, or prepare the data again"
+                f"{folder / MANIFEST}: dtype {self.manifest['dtype']!r} is not one of {', '.join(DTYPES)}: "
+                "copy the folder again, or prepare the data again"
             )
         self.dtype = np.dtype(self.manifest["dtype"])
         self.seed: int = self.manifest["seed"]

@@ -18,6 +18,7 @@ from hamner.runs.folders import run_above
 from hamner.runs.safe_paths import name_problem, path_within
 
 FRIEND_CARD = Path("friend_card", "friend_card.json")
+GENERATIONS = 8  # fine-tunings of fine-tunings
 EXPORT_RECORD = "hamner.json"  # of an exported folder: what other programs do not need to know
 
 
@@ -83,8 +84,11 @@ class Records:
         )
 
 
-def read_records(folder: Path) -> Records:
-    """The records of the model in a folder: of a run, of one of its checkpoints, or of no run at all."""
+def read_records(folder: Path, generations: int = GENERATIONS) -> Records:
+    """The records of the model in a folder: of a run, of one of its checkpoints, or of no run at all.
+
+    generations: bases that are followed, since files could name each other in a circle.
+    """
     run = run_above(folder)
     facts = _json(run / "config.json") if run else {}
     if run is None or "config" not in facts:  # a folder of its own, such as an exported one
@@ -109,7 +113,7 @@ def read_records(folder: Path) -> Records:
         winner=_winner(run, facts, contestant),
         finetuning=finetuning,
         friend_card=next(filter(None, (_json(place / FRIEND_CARD) for place in (folder, run, run / "final"))), {}),
-        base=read_records(Path(base)) if base else None,
+        base=read_records(Path(base), generations - 1) if base and generations else None,
     )
 
 

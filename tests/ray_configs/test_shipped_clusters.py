@@ -1,4 +1,4 @@
-"""The files of ray_configs/ for clusters: valid by Ray's own schema and the operator's, with tokens, closed to others."""
+"""The files of ray_configs/ for clusters: valid by Ray's schema and the operator's, with tokens, closed to others."""
 
 import json
 import os
@@ -160,7 +160,7 @@ def test_the_pods_ask_for_the_token_and_keep_their_results():
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone with results, data and an environment of megabytes each, and the archive that the file's command makes."""
+    """A clone with results, data and an environment of megabytes each, and the archive that the command makes."""
     folder = tmp_path_factory.mktemp("clone") / "hamner"
 
     def git(*words, cwd=folder):
@@ -170,7 +170,12 @@ def clone(tmp_path_factory):
         if (REPO / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPO / name, folder / name)
-    for name in ("results/tournament/r/v01/model.safetensors", "results/x.csv", "data/sft/a.jsonl", ".venv/lib/torch.so"):
+    for name in (
+        "results/tournament/r/v01/model.safetensors",
+        "results/x.csv",
+        "data/sft/a.jsonl",
+        ".venv/lib/torch.so",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(os.urandom(3_000_000))
     git("init", "-q")
@@ -208,7 +213,13 @@ def test_a_job_takes_the_code_along_and_neither_data_nor_results(clone, monkeypa
     names, size = _package(clone, monkeypatch, _read("job_runtime_env"))
     assert 400_000 < size < LARGEST_PACKAGE
     files = {name for name in names if not name.endswith("/")}
-    assert {name.split("/")[0] for name in files} == {"hamner", "tournament", "curriculum", "ray_configs", "pyproject.toml"}
+    assert {name.split("/")[0] for name in files} == {
+        "hamner",
+        "tournament",
+        "curriculum",
+        "ray_configs",
+        "pyproject.toml",
+    }
     assert {"hamner/__main__.py", "tournament/run.py", "ray_configs/cluster.toml", "hamner/py.typed"} <= files
     assert "hamner/friend.gguf" not in files and "hamner/data/builtin_text/identity.toml" in files
 

@@ -1,7 +1,6 @@
 """Names and paths that stand in files cannot leave their folder: each place where one is read, with a real file."""
 
 import json
-import os
 
 import pytest
 
@@ -15,6 +14,7 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.inference.run_records import read_records
 from hamner.model.transformer import build
 from hamner.runs.files import append_json_line, write_json
+from hamner.runs.lock import only_one
 from hamner.runs.resume_log import StepFile
 from hamner.sft import base_folder
 from hamner.training import checkpoint
@@ -23,7 +23,15 @@ from tournament.ledger import Ledger
 from tournament.outcome import Outcome, Run
 from tournament.run_facts import evaluation_error
 
-NAMES = ("../outside/secret.json", "/etc/hostname", "link/secret.json", "..", "a/../../outside/secret.json", "nul", "a\0b")
+NAMES = (
+    "../outside/secret.json",
+    "/etc/hostname",
+    "link/secret.json",
+    "..",
+    "a/../../outside/secret.json",
+    "nul",
+    "a\0b",
+)
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def test_a_ledger_with_another_seed_writes_no_document_outside_its_league(run):
 
     with pytest.raises(BadInput, match="leads out"):
         ledger.write(State(), {})
-    assert os.listdir(run.parent / "outside") == ["secret.json"]
+    assert [path.name for path in (run.parent / "outside").iterdir()] == ["secret.json"]
     assert Run("v01", 0).contestant == "v01"
 
 
@@ -71,10 +79,12 @@ def test_a_winner_is_a_contestant_of_its_league(tmp_path, name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("key", ["file", "ends"])
 def test_a_manifest_names_no_shard_outside_its_folder(run, name, key):
-    shard = {"file": "a.bin", "ends": "a.ends", "side": "heldout", "bytes": 2, "tokens": 1, "documents": 1} | {key: name}
+    shard = {"file": "a.bin", "ends": "a.ends", "side": "heldout", "bytes": 2, "tokens": 1, "documents": 1} | {
+        key: name
+    }
     (run / "a.bin").write_bytes(b"\0\0")
     facts = {"tokenizer_sha256": "0", "dtype": "uint16", "seed": 0, "heldout_fraction": 0.1}
-    write_json(run / "manifest.json", facts | {"sources": {"a": {"shards": [shard]}}})
+    write_json(run / "manifest.json", facts | {"sources": {"a": {"shards": [shard | {key: name}]}}})
     with pytest.raises(BadInput, match=r"manifest\.json names "):
         Corpus(run, "0")
 
@@ -133,6 +143,16 @@ def test_a_model_card_takes_no_winner_from_outside_the_results_folder(tmp_path):
     assert read_records(run).winner["verdict"] == "settled"
 
 
+def test_runs_that_name_each_other_as_their_base_end(tmp_path):
+    for name, base in (("a", "b"), ("b", "a")):
+        facts = {"config": {}, "kind": "sft", "base": {"checkpoint": str(tmp_path / "sft" / base)}}
+        write_json(tmp_path / "sft" / name / "config.json", facts)
+    records, count = read_records(tmp_path / "sft" / "a"), 0
+    while records.base:
+        records, count = records.base, count + 1
+    assert count == 8
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "nul", "Con", "aux.b", "a.", "ray", "data"])
 def test_a_contestant_of_a_league_file_has_the_name_of_a_folder(tmp_path, name):
     file = tmp_path / "league.toml"
@@ -155,6 +175,9 @@ def test_nothing_is_appended_through_a_link(run):
     mark._path = run / "step"
     with pytest.raises(OSError):
         mark.mark(5)
+    (run / ".driver.lock").symlink_to(target)
+    with pytest.raises(BadInput, match="cannot be locked"), only_one(run / ".driver.lock", "held"):
+        pass
     (run / "config.json").symlink_to(target)
     write_json(run / "config.json", {"a": 1})  # takes the place of the link
     assert target.read_bytes() == before and not (run / "config.json").is_symlink()

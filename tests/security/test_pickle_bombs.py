@@ -157,7 +157,8 @@ def test_a_bomb_in_prepared_conversations_is_read_as_numbers(tmp_path, tokenizer
     assert ConversationRows(tmp_path, tokenizer.sha256).heldout("a", 1).shape == (1, 64)
 
 
-NAMES = ("a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt", "a.parquet", "a.jsonl.gz", "a.json.zst", "a.txt.xz", "a.jsonl.bz2")
+PLAIN = ("a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt", "a.parquet")
+NAMES = (*PLAIN, "a.jsonl.gz", "a.json.zst", "a.txt.xz", "a.jsonl.bz2")
 
 
 @pytest.mark.parametrize("source", ["sft", "tinystories", "personal"])

@@ -41,7 +41,9 @@ def test_we_never_trust_remote_code():
     assert [line for path in SOURCES for line in _remote_code(path)] == []
 
 
-@pytest.mark.parametrize("text", ["f(trust_remote_code=True)", "f(**{'trust_remote_code': True})", "trust_remote_code = 1"])
+@pytest.mark.parametrize(
+    "text", ["f(trust_remote_code=True)", "f(**{'trust_remote_code': True})", "trust_remote_code = 1"]
+)
 def test_trust_in_remote_code_would_be_seen(tmp_path, text):
     (tmp_path / "a.py").write_text(text)
     assert list(_remote_code(tmp_path / "a.py")) == ["a.py:1"]
@@ -64,7 +66,9 @@ def test_numpy_is_told_to_load_no_objects():
 
 
 def test_no_run_of_rays_is_restored_from_its_pickles():
-    assert [p.name for p in SOURCES if any(_calls(p, {"tune.Tuner.restore", "Tuner.restore", "TorchTrainer.restore"}))] == []
+    assert [
+        p.name for p in SOURCES if any(_calls(p, {"tune.Tuner.restore", "Tuner.restore", "TorchTrainer.restore"}))
+    ] == []
 
 
 def test_nothing_listens_on_all_addresses_by_itself():

@@ -13,7 +13,18 @@ from hamner.runs.files import write_json
 from hamner.runs.tensorboard import literal
 
 # renames the window, clears the screen, moves up, 8-bit CSI, turns text around, asks the terminal for an answer
-ESCAPES = ("\x1b]0;renamed\x07", "\x1b[2J", "\x1b[9A", "\x9b2J", "\u202e", "\x1b[6n", "\x1bP+q\x1b\\", "\r", "\x08", "\x00")
+ESCAPES = (
+    "\x1b]0;renamed\x07",
+    "\x1b[2J",
+    "\x1b[9A",
+    "\x9b2J",
+    "\u202e",
+    "\x1b[6n",
+    "\x1bP+q\x1b\\",
+    "\r",
+    "\x08",
+    "\x00",
+)
 EVIL = "name" + "".join(ESCAPES) + "end"
 PLAIN = "name]0;renamed[2J[9A2J[6nP+q\\end"
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -75,7 +86,9 @@ def test_a_summary_of_other_keys_is_left_out(tmp_path):
     assert "javascript" not in write_index(tmp_path).read_text()
 
 
-@pytest.mark.parametrize("text", [SCRIPT, "[a](javascript:alert(1))", "![x](http://a/b.png)", "| a |", "`code`", "**b**"])
+@pytest.mark.parametrize(
+    "text", [SCRIPT, "[a](javascript:alert(1))", "![x](http://a/b.png)", "| a |", "`code`", "**b**"]
+)
 def test_text_is_shown_letter_for_letter_by_tensorboard(text):
     """By TensorBoard's own conversion of Markdown to HTML."""
     from html import unescape

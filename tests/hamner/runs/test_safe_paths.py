@@ -1,4 +1,4 @@
-"""Names and paths that stand in files stay in their folder: `..`, absolute, links, reserved names, control characters."""
+"""Names and paths that stand in files stay in their folder: `..`, absolute, links, reserved, control characters."""
 
 import pytest
 
