@@ -196,7 +196,6 @@ def _winner(path: Path, config: Config, results: Path) -> StartingModel:
             f"{_sizes(expected)}, {config.size.vocab_size} tokens: use the config the tournament ran with (--config), "
             "or run `tournament` again with this one"
         )
-    tokenizer_folder = path.parent
     with problems.collect():
         tokenizer_folder = _tokenizer_folder(path, tokenizer_path, results)
         tokenizer = Tokenizer.load(tokenizer_folder)

@@ -1,5 +1,6 @@
 """Talk to the model of a shared folder with transformers alone: `python talk.py`. Sharing copies this file."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -13,9 +14,7 @@ def model_class() -> Any:
     """The class of the model; a model with code of its own has it in this folder, beside this script."""
     if "auto_map" in json.loads((FOLDER / "config.json").read_text(encoding="utf-8")):
         sys.path.insert(0, str(FOLDER))
-        from modeling_hamner import HamnerForCausalLM
-
-        return HamnerForCausalLM
+        return importlib.import_module("modeling_hamner").HamnerForCausalLM
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM
