@@ -95,8 +95,9 @@ def read_records(folder: Path, generations: int = GENERATIONS) -> Records:
         exported = _json(folder / EXPORT_RECORD)
         kind = exported.get("kind")
         name = exported.get("name")  # becomes part of names of files: of GGUF files, in archives
+        is_usable = isinstance(name, str) and not name_problem(name) and "/" not in name
         return Records(
-            folder.resolve().name if name_problem(name) or "/" in name else name,
+            str(name) if is_usable else folder.resolve().name,
             facts={"kind": kind} if kind else {},
             friend_card=_json(folder / FRIEND_CARD),
         )

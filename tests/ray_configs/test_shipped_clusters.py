@@ -245,6 +245,7 @@ def test_the_deployed_server_listens_at_its_own_machine():
     assert app["import_path"] == "ray_configs.serve_app:application"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own use of pydantic
 def test_the_deployed_server_is_one_that_ray_serve_takes():
     pytest.importorskip("grpc_reflection", reason="no Ray Serve: pip install '.[ray_serve]'")
     from ray.serve.schema import ServeDeploySchema
