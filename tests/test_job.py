@@ -15,6 +15,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+from hamner.config.schema import ModelConfig
+from hamner.data.tokenizer import Tokenizer
+from hamner.model.transformer import build
+from hamner.training import checkpoint
 
 REPO = Path(__file__).resolve().parents[1]
 RAY = str(Path(sys.executable).parent / "ray")
@@ -130,3 +136,35 @@ def test_a_job_takes_the_code_of_its_clone_along_and_leaves_results_where_it_is_
     again = submit("python", "-m", "tournament", "--config", "smoke", "--name", "job")
     assert again.returncode == 1 and "exists already" in again.stdout + again.stderr
     assert list((folder / "results").iterdir()) == []
+
+
+def _listening(port):
+    """The addresses at which processes of this machine listen on a port, as the kernel writes them."""
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
+
+
+@pytest.mark.slow
+def test_the_server_that_is_deployed_on_a_cluster_listens_at_its_own_machine(head, tmp_path):
+    pytest.importorskip("grpc_reflection", reason="no Ray Serve: pip install '.[ray_serve]'")
+    run, port = tmp_path / "results" / "curriculum" / "mine", _free_port()
+    tokenizer = Tokenizer.train(["user assistant system hello there the fox and the owl"], 300)
+    model = ModelConfig(vocab_size=300, hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8)
+    checkpoint.save(run / "final", {"model": build(model, 0).state_dict()}, {"step": 1}, model, tokenizer)
+    (run / "config.json").write_text('{"config": {}}')
+    config = yaml.safe_load((REPO / "ray_configs" / "serve.yaml").read_text(encoding="utf-8"))
+    config["http_options"]["port"] = port
+    config["applications"][0]["args"] = {"run": "mine", "results": str(tmp_path / "results"), "replicas": 1}
+    (tmp_path / "serve.yaml").write_text(yaml.safe_dump(config))
+    words = [sys.executable, "-m", "ray.serve.scripts", "deploy", "--address", head["RAY_ADDRESS"], "serve.yaml"]
+    done = subprocess.run(words, env=head, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    end = time.monotonic() + 150
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=5) as answer:
+                assert json.load(answer)["data"][0]["id"] == "mine"
+                break
+        except OSError:
+            time.sleep(1)
+    assert _listening(port) == {"0100007F"}  # 127.0.0.1
