@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from hamner.inference.find_model import model_folder
 from hamner.runs import cli
 from hamner.runs.cli import Parser, add_notify_option, add_run_options, run_command
-from hamner.runs.files import read_json
+from hamner.runs.files import open_to_append, read_json, read_json_as
 from hamner.runs.folders import format_lines, open_run, results_folder, resume_command, run_above
 from hamner.runs.notify import Notifier
+from hamner.runs.safe_paths import path_below
 from hamner.runs.waiting import never_silent
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def base_folder(name: str | None, results: Path) -> Path:
         league = results / "tournament" / name
         is_curriculum = (results / "curriculum" / name).is_dir()
         if (league / "winner.json").is_file() and not is_curriculum:
-            return model_folder(f"{name}/{read_json(league / 'winner.json')['contestant']}", results)
+            path = league / "winner.json"
+            contestant = read_json_as(path, lambda winner: path_below(league, winner["contestant"], path).name)
+            return model_folder(f"{name}/{contestant}", results)
     return model_folder(name, results, kinds=("curriculum",))
 
 
@@ -124,7 +127,7 @@ def _train(run: Opened, *, is_new: bool) -> int:
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
         if run.folder.is_dir():
-            with (run.folder / "run.log").open("a", encoding="utf-8") as file:
+            with open_to_append(run.folder / "run.log") as file:
                 file.write(line + "\n")
 
     if run.config.compute.workers > 1:

@@ -21,6 +21,7 @@ from hamner.runs.files import read_json_as
 from hamner.runs.folders import FINISHED, STARTED
 from hamner.runs.metrics import read_metrics
 from hamner.runs.read_back import json_lines
+from hamner.runs.safe_paths import path_below
 from tournament.bracket import Round, Run, read_rounds
 from tournament.entrants import Contestant, entrants, flops_per_token, run_name
 from tournament.learning_curve import Point, curve_of_rounds
@@ -153,7 +154,10 @@ class LeagueFiles:
         if self.is_over or run.contestant not in self.players(self._open_round):
             return []
         flops = self.flops_per_token.get(run.contestant, 0.0)
-        rows = read_metrics(self.folder / self._folder_name(run))
+        try:
+            rows = read_metrics(path_below(self.folder, self._folder_name(run), self.folder / LEDGER))
+        except BadInput:  # the ledger names what is no folder of the league's
+            return []
         looks = [
             Point(float(row["tokens_total"]), flops * float(row["tokens_total"]), 0.0, float(loss))
             for row in rows

@@ -17,9 +17,9 @@ from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.inference.conversation import Conversation, Reply
 from hamner.inference.line_editor import LineEditor, history_file
 from hamner.inference.saved_conversation import read_conversation, write_conversation
-from hamner.inference.terminal_text import BOLD, CYAN, GREY, ReplyText, printable, styled, wrapped
+from hamner.inference.terminal_text import BOLD, CYAN, GREY, ReplyText, styled, wrapped
 from hamner.runs.folders import absolute, new_name
-from hamner.runs.output import print_error
+from hamner.runs.output import print_error, printable
 
 USER, MODEL = "you:    ", "hamner: "
 KEYS = "/help lists the commands; Ctrl-C breaks off a reply; /quit or Ctrl-D ends"
@@ -44,7 +44,7 @@ class TerminalChat:
                 self._answer(self._read())
             except BadInput as error:
                 for problem in error.problems:
-                    print_error(wrapped(f"error: {printable(problem)}", sys.stderr))
+                    print_error(wrapped(f"error: {problem}", sys.stderr))
             except EOFError:
                 return
             except KeyboardInterrupt as interrupt:
@@ -97,7 +97,7 @@ class TerminalChat:
             self._say("broken off; /retry asks again")
 
     def _say(self, line: str) -> None:
-        print_error(styled(wrapped(line, sys.stderr), GREY, sys.stderr))
+        print_error(wrapped(line, sys.stderr), lambda text: styled(text, GREY, sys.stderr))
 
     def _begin(self, file: Path | None) -> None:
         """Note that the conversation is another one."""

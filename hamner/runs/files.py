@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from hamner.config.cost import GIB
 from hamner.config.errors import BadInput
@@ -134,9 +134,21 @@ def free_gib(folder: Path) -> tuple[Path, float]:
     return existing, shutil.disk_usage(existing).free / GIB
 
 
+def open_to_append(path: Path) -> TextIO:
+    """Open a text file of a run to write at its end. Raises OSError (ELOOP) where it is a link, to a file elsewhere.
+
+    Files that are written whole are renamed into their place, which replaces a link.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+
+    return open(path, "a", encoding="utf-8", opener=opener)
+
+
 def append_json_line(path: Path, value: Mapping[str, Any]) -> None:
     """Append one JSON object as a line. A kill may cut it short; drop_json_lines_after removes such a line."""
-    with path.open("a", encoding="utf-8") as file:
+    with open_to_append(path) as file:
         file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 

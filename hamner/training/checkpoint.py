@@ -31,6 +31,7 @@ from hamner.data.tokenizer import CONFIG_FILE, Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import step_folders
+from hamner.runs.safe_paths import path_below
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
@@ -53,7 +54,11 @@ class Checkpoint:
         return parse(ModelConfig, self.state["model"], str(self.path / STATE))
 
     def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
-        return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
+        """The tensors of a group. Raises Corrupt for a file that holds anything else."""
+        try:
+            return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
+        except safetensors.SafetensorError as error:
+            raise Corrupt(f"checkpoint {self.path}: {group}.safetensors holds no tensors ({error})") from None
 
     @property
     def is_complete(self) -> bool:
@@ -143,7 +148,7 @@ def load(folder: Path) -> Checkpoint:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(f"checkpoint {folder}: {STATE} is broken ({error})") from None
     for name, checksum in sums.items():
-        path = folder / name
+        path = path_below(folder, name, folder / STATE)
         if not path.is_file() or _sha256(path) != checksum:
             raise Corrupt(f"checkpoint {folder}: {name} is missing or was altered")
     return Checkpoint(folder, state)

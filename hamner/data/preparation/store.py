@@ -14,6 +14,7 @@ from typing import Any
 from hamner.config.errors import BadInput
 from hamner.config.formats import stamped, unstamped
 from hamner.runs.files import json_bytes, write_bytes
+from hamner.runs.safe_paths import WAY_OUT, name_problem
 
 UNFINISHED = "unfinished"  # folder of what is needed until the manifest is written
 SURVEY = ".survey.npz"  # ending of a file there that stays useful when the plan changes
@@ -93,4 +94,6 @@ class Store:
                 path.unlink(missing_ok=True)  # its writer may be alive on another machine, and done with it
 
     def _path(self, name: str) -> str:
+        if problem := name_problem(name):  # a manifest gives it
+            raise BadInput(f"{self.place}: {name!r} {problem}: {WAY_OUT}")
         return f"{self._root.rstrip('/')}/{name}"

@@ -261,3 +261,19 @@ def test_a_failure_of_the_model_is_an_error_and_no_empty_reply(mine, capfd):
         embedding.weight = weight
     assert _fetch(address, body={"messages": HELLO})[0] == 200
     assert "Traceback" in capfd.readouterr().err
+
+
+def test_the_server_writes_no_conversation_and_no_token(tmp_path, monkeypatch, capfd):
+    """Neither to a file below the home or the working folder, nor to its output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    message = [{"role": "user", "content": "the fox keeps a secret"}]
+    with running(endless_model(num_layers=1), token=TOKEN) as (address, _):
+        with openai.OpenAI(base_url=f"{address}/v1", api_key=TOKEN) as client:
+            reply = client.chat.completions.create(model="mine", messages=message, max_tokens=4)
+        assert reply.usage.completion_tokens == 4
+        with pytest.raises(openai.AuthenticationError), openai.OpenAI(base_url=f"{address}/v1", api_key="x") as client:
+            client.models.list()
+    said = "".join(capfd.readouterr())
+    assert "secret" not in said and TOKEN not in said
+    assert list(tmp_path.rglob("*")) == []
