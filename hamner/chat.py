@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hamner.config.errors import BadInput
 from hamner.config.toml_file import utf8_text
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import Parser, add_model_option, add_results_option, number, run_command, whole_number
+from hamner.runs.cli import (
+    Parser,
+    add_feedback_options,
+    add_model_option,
+    add_results_option,
+    number,
+    run_command,
+    whole_number,
+)
 from hamner.runs.folders import results_folder
 from hamner.runs.waiting import never_silent
 
@@ -45,6 +53,7 @@ def parser() -> Parser:
     options.add_argument(
         "--seed", type=whole_number(0, 2**63 - 1), default=0, help="the same seed, the same replies (default: 0)"
     )
+    add_feedback_options(options, "/good, /bad, /fix and /retry")
     add_results_option(options)
     return options
 
@@ -73,9 +82,16 @@ def _command(arguments: Sequence[str]) -> int:
     from hamner.inference.run_records import read_records
     from hamner.inference.terminal_chat import TerminalChat
 
-    parameters = count_parameters(loaded.model.config).total
-    promise = expectation(parameters, read_records(loaded.folder).is_finetuned)
-    TerminalChat(conversation).run((f"talking to {loaded.folder}", promise))
+    records = read_records(loaded.folder)
+    opening = [f"talking to {loaded.folder}"]
+    opening.append(expectation(count_parameters(loaded.model.config).total, records.is_finetuned))
+    folder_of_feedback = None
+    if options.feedback:
+        from hamner.data.feedback import feedback_folder
+
+        folder_of_feedback = feedback_folder(options.data)
+        opening.append(f"feedback, with the chat before it, goes to {folder_of_feedback} (hamner feedback list)")
+    TerminalChat(conversation, records.name, folder_of_feedback).run(opening)
     return 0
 
 

@@ -199,6 +199,19 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN|FOLDER", help=text)
 
 
+def add_feedback_place(parser: argparse.ArgumentParser) -> None:
+    """Add --data of a command that reads or writes feedback."""
+    parser.add_argument("--data", metavar="DIR", help="the folder with feedback/ in it (default: data/)")
+
+
+def add_feedback_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --feedback and --data. what: gives feedback."""
+    parser.add_argument(
+        "--feedback", action="store_true", help=f"keep what {what} say of replies in data/feedback/, on this machine"
+    )
+    add_feedback_place(parser)
+
+
 def read_config(
     options: argparse.Namespace, overrides: Sequence[str], kind: str, extra: Mapping[str, Any] | None = None
 ) -> Config | None:
