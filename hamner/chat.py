@@ -16,6 +16,8 @@ from hamner.runs.cli import (
     add_feedback_options,
     add_model_option,
     add_results_option,
+    feedback_line,
+    feedback_place,
     number,
     run_command,
     whole_number,
@@ -64,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
+    feedback = feedback_place(options)
     folder = model_folder(options.run, results_folder(options.results))
     message = None if sys.stdin is not None and sys.stdin.isatty() else _piped_message()
 
@@ -85,13 +88,9 @@ def _command(arguments: Sequence[str]) -> int:
     records = read_records(loaded.folder)
     opening = [f"talking to {loaded.folder}"]
     opening.append(expectation(count_parameters(loaded.model.config).total, records.is_finetuned))
-    folder_of_feedback = None
-    if options.feedback:
-        from hamner.data.feedback import feedback_folder
-
-        folder_of_feedback = feedback_folder(options.data)
-        opening.append(f"feedback, with the chat before it, goes to {folder_of_feedback} (hamner feedback list)")
-    TerminalChat(conversation, records.name, folder_of_feedback).run(opening)
+    if feedback:
+        opening.append(feedback_line(feedback))
+    TerminalChat(conversation, records.name, feedback).run(opening)
     return 0
 
 

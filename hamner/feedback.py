@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput, did_you_mean
-from hamner.runs.cli import Parser, add_feedback_place, console, run_command
+from hamner.runs.cli import Parser, add_feedback_place, console, feedback_folder, run_command
 
 if TYPE_CHECKING:
     from hamner.data.feedback import Feedback
 
 DESCRIPTION = """Feedback: what you marked, corrected and had written again in `hamner chat --feedback` and
-`hamner serve --feedback`. It lies on this machine alone, and `hamner sft RUN --feedback` learns from the corrections."""
+`hamner serve --feedback`. It lies on this machine alone. `hamner sft RUN --feedback` learns from the corrections."""
 EXAMPLES = (
     "hamner feedback list               # every record with its id",
     "hamner feedback forget 5f0c12ab    # remove one record; several ids remove several",
@@ -49,8 +49,6 @@ def _command(arguments: Sequence[str]) -> int:
         raise BadInput("`hamner feedback list` takes no id and no --all: leave them out, or use forget")
     if options.action == "forget" and bool(options.ids) == options.all:
         raise BadInput("forget needs either ids or --all: `hamner feedback list` shows the ids")
-    from hamner.data.feedback import feedback_folder
-
     folder = feedback_folder(options.data)
     return _list(folder) if options.action == "list" else _forget(folder, None if options.all else options.ids)
 

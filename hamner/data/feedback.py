@@ -23,11 +23,9 @@ from hamner.config.errors import BadInput
 from hamner.config.special_tokens import ROLES, Message
 from hamner.config.toml_file import is_text
 from hamner.data.split import unit_hash
-from hamner.runs.folders import absolute, home_folder
 from hamner.runs.json_lines import FORMAT, add_line, drop_lines, read_lines, values_of
 
 VERSION = 1
-FOLDER = "feedback"
 FIX = "fix"
 KINDS = {  # what somebody said of a reply
     "good": "marked as good",
@@ -85,11 +83,6 @@ class Feedback:
         values = {"model": self.model, "kind": self.kind, "context": context, "reply": self.reply}
         better = {"better": self.better} if self.better else {}
         return {FORMAT: VERSION, "id": self.id, "time": self.time, **values, **better}
-
-
-def feedback_folder(data: str | None) -> Path:
-    """The folder of --data DIR, DIR/feedback; None: data/feedback beside the project. Raises BadInput."""
-    return (absolute(data, "--data") if data else (home_folder() / "data").resolve()) / FOLDER
 
 
 def feedback_file(folder: Path, model: str) -> Path:

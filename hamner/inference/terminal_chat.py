@@ -137,7 +137,7 @@ class TerminalChat:
         reply = self._conversation.retry()
         if self._conversation.sampling.temperature == 0:
             self._say("at temperature 0 the reply is the same; /temp 0.7 gives another")
-        if self._feedback:
+        if self._feedback and self._conversation.last_reply:
             self._note("again")
         self._write(reply)
 

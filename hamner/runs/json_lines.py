@@ -76,7 +76,7 @@ def read_lines(path: Path, build: Callable[[Any], T], what: str) -> list[T]:
 
 
 def values_of(record: Any, version: int, kinds: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
-    """The values of a record's keys. Raises ValueError for another format, and keys that are missing or of another kind.
+    """The values of a record's keys. Raises ValueError for another format, and for a key that is missing or wrong.
 
     kinds: of each key that must be there.
     """

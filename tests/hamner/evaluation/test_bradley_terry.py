@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from hamner.evaluation.bradley_terry import Duel, fit, shares, side_preference, unlinked, votes_to_settle
 
 ARENAS = 200
@@ -27,7 +28,9 @@ def test_strengths_are_recovered_within_their_intervals(strengths, votes, tie):
     rng, inside, biases = np.random.default_rng(7), [], []
     for _ in range(ARENAS):
         found = fit(arena(rng, strengths, votes, tie), len(strengths))
-        inside += [low <= true <= high for true, (low, high) in zip(strengths, map(found.interval, range(len(strengths))))]
+        for friend, true in enumerate(strengths):
+            low, high = found.interval(friend)
+            inside.append(low <= true <= high)
         biases.append(found.strengths - np.array(strengths))
     assert np.mean(inside) >= 0.9
     assert np.abs(np.mean(biases, axis=0)).max() < 0.05
@@ -45,7 +48,9 @@ def test_equal_friends_stay_undecided():
     rng = np.random.default_rng(2)
     results = [fit(arena(rng, (0.0, 0.0, 0.0), 90, 0.3), 3) for _ in range(ARENAS)]
     assert np.mean([any(pair.is_settled for pair in result.pairs) for result in results]) <= 0.08
-    assert all(pair.more_votes is None or pair.more_votes > 0 for r in results for pair in r.pairs if not pair.is_settled)
+    assert all(
+        pair.more_votes is None or pair.more_votes > 0 for r in results for pair in r.pairs if not pair.is_settled
+    )
 
 
 def test_two_friends_without_ties_are_the_logarithm_of_their_odds_with_half_a_win_more_each():

@@ -1,11 +1,13 @@
 """A server for tests: the real app under a real uvicorn on a free port, in a thread of this process."""
 
+import http.client
 import json
 import socket
 import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 import uvicorn
@@ -47,6 +49,18 @@ def running(loaded: LoadedModel, **settings):
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+def fetch(address, path="/v1/chat/completions", body=None, headers=JSON, method=None):
+    """(status, headers, body) of a request, which the standard library sends as it is."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    try:
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        connection.request(method or ("GET" if body is None else "POST"), path, data, headers)
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
 
 
 def wait_until(is_so, seconds: float = 60) -> None:
