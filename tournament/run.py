@@ -4,7 +4,7 @@
                [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [--notify COMMAND] [--verbose] [key=value ...]
-    tournament status [RUN] [--watch] | report [RUN] | compare RUN RUN | history | doctor
+    tournament status [RUN] [--watch] | report [RUN] | compare RUN RUN | arena [RUN RUN ...] | history | doctor
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -26,12 +26,13 @@ VERBS = {  # first words that are commands of their own: their modules
     "status": "tournament.status",
     "report": "tournament.report",
     "compare": "tournament.compare",
+    "arena": "tournament.arena",
     "history": "tournament.history",
     "doctor": "tournament.doctor",
 }
 DESCRIPTION = """Ten contestants, three elimination rounds, one winner.
 
-Commands of their own: tournament status, report, compare, history, doctor."""
+Commands of their own: tournament status, report, compare, arena, history, doctor."""
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",

@@ -102,12 +102,17 @@ def read_feedback(folder: Path) -> list[Feedback]:
     found, problems = [], []
     for path in _files(folder):
         try:
-            found += read_lines(path, _feedback, "feedback")
+            found += read_feedback_file(path)
         except BadInput as error:
             problems += error.problems
     if problems:
         raise BadInput(problems)
     return sorted(found, key=lambda feedback: feedback.time)
+
+
+def read_feedback_file(path: Path) -> list[Feedback]:
+    """The records of one file. Raises BadInput naming every broken line."""
+    return read_lines(path, _feedback, "feedback")
 
 
 def forget_feedback(folder: Path, ids: Sequence[str] | None) -> int:

@@ -97,7 +97,7 @@ def test_the_command_lists_and_forgets(tmp_path, capsys):
     for each in (fix("first", id="aaaa0001"), fix("second", id="aaaa0002"), Feedback("m", "bad", HELLO, "No.")):
         add_feedback(folder, each)
     assert main(["list", "--data", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "1 marked as bad, 2 corrected" in out and "Stones are hard. → Hi! How are you?" in out and "held out" in out
     assert main(["forget", "aaaa0003", "--data", str(tmp_path)]) == 2
     assert "no feedback 'aaaa0003'" in capsys.readouterr().err
