@@ -52,7 +52,7 @@ def base_conversations(run: Path | None) -> Path:
     folder = run / "conversations" if run else None
     if folder is None or not (folder / FACTS).is_file():
         raise BadInput(
-            f"{run or 'this model'} was not fine-tuned, so it has no replies to correct: use `hamner sft` first"
+            f"{run or 'this model'} was not fine-tuned, so it so nothing of it was corrected: use `hamner sft` first"
         )
     return folder
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -79,3 +80,10 @@ def save_run(results: Path, name: str, loaded: LoadedModel) -> None:
     checkpoint.save(
         run / "final", {"model": loaded.model.state_dict()}, {"step": 1}, loaded.model.config, loaded.tokenizer
     )
+
+
+def wait_for_promise(page) -> None:
+    """Wait until the page knows its model, with what its content security policy allows: no code in strings."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("#promise")).to_have_text(re.compile(".{5}"), timeout=60_000)
