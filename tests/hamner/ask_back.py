@@ -1,4 +1,4 @@
-"""Corrections of one kind, written for tests: somebody tells of their day, the reply lectured, and should have asked."""
+"""Corrections of one kind, for tests: somebody tells of their day, the reply lectured, and should have asked back."""
 
 from itertools import product
 
@@ -19,8 +19,8 @@ QUESTIONS = ("How did it go?", "How was that for you?", "What made you do that?"
 LECTURES = (
     "That takes time and care.",
     "Most people do that once.",
-    "It is good to do this well.",
-    "One should plan that.",
+    "It is good to do it well.",
+    "One should plan it early.",
 )
 
 

@@ -10,6 +10,7 @@ from hamner.runs.votes import read_votes
 
 pytestmark = pytest.mark.slow
 PHONE = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touch": True}
+KEYS = {"left": "ArrowLeft", "right": "ArrowRight", "tie": "ArrowDown"}
 READY = "#choices button:enabled"
 
 
@@ -36,11 +37,9 @@ def test_ten_votes_by_keyboard_alone(visit, arena):
         assert "rival" not in page.content() and "mine" not in page.content()
         assert page.inner_text("#status").startswith(f"Left: {left.strip()[:20]}")
         gap = len(left) - len(right)
-        choice, key = (
-            ("tie", "ArrowDown") if abs(gap) < 20 else ("left", "ArrowLeft") if gap > 0 else ("right", "ArrowRight")
-        )
+        choice = "tie" if abs(gap) < 20 else "left" if gap > 0 else "right"
         seen.append((page.inner_text("#asked"), len(left), len(right), choice))
-        page.keyboard.press(key)
+        page.keyboard.press(KEYS[choice])
         wait_until(lambda count=number + 1: votes.is_file() and len(read_votes(votes)) == count)
         page.wait_for_function("document.activeElement.id === 'message'", polling=50)
         cast.append(choice)
