@@ -22,7 +22,7 @@ from hamner.evaluation.likelihood import longest_option, option_nats
 from hamner.evaluation.statistics import clustered_error
 from hamner.model.transformer import Hamner
 
-HELD_OUT, TRAINED_ON = "corrections held out", "corrections trained on"
+HELD_OUT, TRAINED_ON, ALL_KINDS = "corrections held out", "corrections trained on", "friendly pairs, all six kinds"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,6 @@ def reply_pairs(corrections: Sequence[Feedback]) -> list[ReplyPair]:
     own = [
         ReplyPair(HELD_OUT if each.is_held_out else TRAINED_ON, each.context, each.better, each.reply, each.group)
         for each in corrections
-        if each.reply.strip()
     ]
     own.sort(key=lambda pair: pair.group)
     others = [ReplyPair(KINDS[p.kind], p.context, p.good, p.bad, p.replies) for p in friendly_pairs()]
@@ -83,11 +82,14 @@ def margins(hamner: Hamner, tokenizer: Tokenizer, pairs: Sequence[ReplyPair], co
 
 
 def changes(pairs: Sequence[ReplyPair], before: Sequence[float | None], now: Sequence[float | None]) -> list[Change]:
-    """The change of each group, in the order of the pairs. before, now: margins."""
+    """The change of each group, in the order of the pairs; then of all friendly pairs. before, now: margins."""
     groups: dict[str, list[tuple[Hashable, float, float]]] = {}
     for pair, then, after in zip(pairs, before, now, strict=True):
         if then is not None and after is not None:
             groups.setdefault(pair.group, []).append((pair.cluster, then, after))
+    elsewhere = [row for group, rows in groups.items() if group in KINDS.values() for row in rows]
+    if elsewhere:
+        groups[ALL_KINDS] = elsewhere
     return [_change(group, rows) for group, rows in groups.items()]
 
 

@@ -174,7 +174,7 @@ class TerminalChat:
     def _note(self, kind: str, better: str = "") -> None:
         """Write down what is said of the last reply."""
         reply = self._conversation.last_reply
-        if not reply or self._feedback is None:
+        if reply is None or self._feedback is None:
             raise BadInput("there is no reply yet: type a message first")
         context = tuple(self._conversation.messages[:-1])
         try:

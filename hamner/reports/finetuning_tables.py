@@ -45,7 +45,7 @@ def corrections_report(changes: Sequence[Mapping[str, Any]]) -> Iterator[Table |
         words = "learnt, beyond chance" if errors > 0 else "worse than before, beyond chance"
     yield f"{held_out['count']} corrections held out: {gain:+.2f} nats, {_errors(errors)} standard errors: {words}"
     moved = [row["group"] for row in changes[2:] if row["errors"] is not None and abs(row["errors"]) > BEYOND_CHANCE]
-    yield f"beyond chance moved of the friendly pairs: {', '.join(moved) or 'none of the kinds'}"
+    yield f"elsewhere, of the friendly pairs, beyond chance: {', '.join(moved) or 'nothing moved'}"
 
 
 def corrections_rows(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -1,5 +1,6 @@
 """Corrections of one kind, for tests: somebody tells of their day, the reply lectured, and should have asked back."""
 
+from collections.abc import Callable
 from itertools import product
 
 from hamner.data.feedback import Feedback
@@ -24,15 +25,22 @@ LECTURES = (
 )
 
 
-def ask_back_corrections(count: int, model: str = "friend") -> list[Feedback]:
-    """The first so many corrections, the same each time; every message is another one."""
+def lecture(number: int, tale: str) -> str:
+    return LECTURES[number % len(LECTURES)]
+
+
+def ask_back_corrections(count: int, reply: Callable[[int, str], str] = lecture) -> list[Feedback]:
+    """The first so many corrections, the same each time; every message is another one.
+
+    reply: what was said to a tale, by its number.
+    """
     tales = [f"I {verb} {thing} {when}." for when, (verb, things) in product(WHEN, DEEDS.items()) for thing in things]
     return [
         Feedback(
-            model,
+            "friend",
             "fix",
             (("user", tale),),
-            LECTURES[number % len(LECTURES)],
+            reply(number, tale),
             QUESTIONS[(number // 3) % len(QUESTIONS)],
             id=f"{number:08x}",
             time=f"2026-01-01T00:00:{number:02}",

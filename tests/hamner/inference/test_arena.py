@@ -147,3 +147,28 @@ def test_feedback_over_http_is_kept_only_where_it_was_asked_for(tmp_path):
         assert read_feedback(tmp_path) == []
     with running(endless_model()) as (address, _):
         assert fetch(address, "/v1/feedback", body)[0] == 404
+
+
+@pytest.mark.slow
+def test_a_gguf_file_replies_through_llama_cpp_and_a_broken_one_is_refused(tmp_path):
+    pytest.importorskip("xllamacpp", reason="llama.cpp is not installed: pip install '.[oracle]'")
+    pytest.importorskip("gguf", reason="gguf is not installed: pip install '.[test]'")
+    from exported_models import lively, tokenizer
+
+    from hamner.inference.contenders import GgufContender
+    from hamner.inference.gguf import write_gguf
+
+    words, path = tokenizer(), tmp_path / "friend.gguf"
+    write_gguf(path, lively(vocab_size=words.vocab_size), words, "f32", "friend")
+    contender = GgufContender(path)
+
+    async def replies():
+        return [await contender.reply("Hello Anna", seed) for seed in (1, 1, 2)]
+
+    first, same, other = asyncio.run(replies())
+    contender.close()
+    assert first and first == same != other
+    assert (contender.name, len(contender.weights)) == ("friend", 12)
+    path.write_bytes(b"GGUF and no more")
+    with pytest.raises(BadInput, match="llama.cpp cannot read"):
+        GgufContender(path)

@@ -100,7 +100,7 @@ def test_what_changed_and_what_it_cost_is_printed_and_kept(learnt, data, capsys)
     out = capsys.readouterr().out
     assert "corrections held out" in out and "standard errors" in out and "what rose is forgotten" in out
     rows = read_json(learnt / "feedback.json")["changes"]
-    assert [row["group"] for row in rows][:2] == [HELD_OUT, TRAINED_ON] and len(rows) == 8
+    assert [row["group"] for row in rows][:2] == [HELD_OUT, TRAINED_ON] and len(rows) == 9
     assert [row["count"] for row in rows][:2] == [11, 40]
     assert set(read_json(learnt / "finetuning.json")["mix"]) >= {"feedback", "builtin", "tinystories"}
     assert read_json(learnt / "config.json")["feedback"] == str(data / "feedback")
