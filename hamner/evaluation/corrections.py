@@ -99,6 +99,18 @@ def _change(group: str, rows: Sequence[tuple[Hashable, float, float]]) -> Change
         gaps[cluster] += after - then
         counts[cluster] += 1
     error = clustered_error(list(gaps.values()), list(counts.values()))
-    right = [sum(row[side] > 0 for row in rows) / len(rows) for side in (1, 2)]
-    mean = [math.fsum(row[side] for row in rows) / len(rows) for side in (1, 2)]
-    return Change(group, len(rows), len(counts), *right, *mean, error if math.isfinite(error) else None)
+    margins_before, margins_now = [then for _, then, _ in rows], [after for _, _, after in rows]
+    return Change(
+        group,
+        len(rows),
+        len(counts),
+        _share_above_0(margins_before),
+        _share_above_0(margins_now),
+        math.fsum(margins_before) / len(rows),
+        math.fsum(margins_now) / len(rows),
+        error if math.isfinite(error) else None,
+    )
+
+
+def _share_above_0(values: Sequence[float]) -> float:
+    return sum(value > 0 for value in values) / len(values)

@@ -21,7 +21,7 @@ def test_forty_corrections_change_held_out_ones_and_nothing_else(base_results, t
     results, place = tmp_path / "results", ["--results", str(tmp_path / "results")]
     shutil.copytree(base_results / "curriculum", results / "curriculum")
     words = ["mini", "--data", "builtin", "--name", "friend", "max_steps=600", "batch_size=8", "evaluations=8"]
-    assert sft.main([*words, "eval_sequences=24", "builtin_characters=400_000", *place]) == 0
+    assert sft.main([*words, "eval_sequences=24", "data.builtin_characters=400_000", *place]) == 0
     friend = load("friend", results=results)
 
     def reply(number, tale):
@@ -30,7 +30,7 @@ def test_forty_corrections_change_held_out_ones_and_nothing_else(base_results, t
     for each in ask_back_corrections(51, reply):
         add_feedback(tmp_path / "feedback", each)
     words = ["friend", "--feedback", "--data", str(tmp_path), "--name", "kinder", "evaluations=20"]
-    assert sft.main([*words, "max_steps=8000", *place]) == 0
+    assert sft.main([*words, *place]) == 0
     print(out := capsys.readouterr().out)
     assert "learnt, beyond chance" in out and "elsewhere, of the friendly pairs, beyond chance: nothing moved" in out
     rows = {row["group"]: row for row in read_json(results / "sft" / "kinder" / "feedback.json")["changes"]}

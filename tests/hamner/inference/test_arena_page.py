@@ -22,11 +22,16 @@ def arena(tmp_path):
         yield f"{address}/arena", votes
 
 
+def _wait_for_the_message(page):
+    """Wait until a message can be typed; the page's content security policy allows no code in strings."""
+    wait_until(lambda: page.evaluate("document.activeElement.id") == "message")
+
+
 def test_ten_votes_by_keyboard_alone(visit, arena):
     """The rule of the votes: more words win, and those of like length are equal. The transcript is printed."""
     address, votes = arena
     page = visit(address, is_ready=False)
-    page.wait_for_function("document.activeElement.id === 'message'", polling=50)
+    _wait_for_the_message(page)
     cast, seen = [], []
     for number in range(10):
         if number % 2:
@@ -41,7 +46,7 @@ def test_ten_votes_by_keyboard_alone(visit, arena):
         seen.append((page.inner_text("#asked"), len(left), len(right), choice))
         page.keyboard.press(KEYS[choice])
         wait_until(lambda count=number + 1: votes.is_file() and len(read_votes(votes)) == count)
-        page.wait_for_function("document.activeElement.id === 'message'", polling=50)
+        _wait_for_the_message(page)
         cast.append(choice)
     for row in seen:
         print(*row, sep="\t")
@@ -95,5 +100,5 @@ def test_the_conversations_lead_to_the_arena_and_trouble_is_said(visit, arena):
     page.wait_for_url(re.compile("/arena$"))
     page.fill("#message", "the fox " * 900)
     page.press("#message", "Enter")
-    page.wait_for_function("document.getElementById('asked').textContent.includes('tokens long')", polling=50)
+    wait_until(lambda: "tokens long" in page.inner_text("#asked"))
     assert page.locator(READY).count() == 0

@@ -58,7 +58,7 @@ def test_quit_ends_and_what_stands_after_it_is_not_read(talk):
 
 def test_help_has_a_row_for_each_command_and_unknown_ones_are_told_the_nearest(talk):
     assert " ".join(COMMANDS) == "/help /clear /system /temp /retry /edit /good /bad /fix /history /save /load /quit"
-    _, out, err = talk([], "/help", "/rerty", "/saev x", "/x", "/clear all", f"/{'l' * 5000}")
+    _, out, err = talk([], "/help", "/rerty", "/saev x", "/zzzz", "/clear all", f"/{'l' * 5000}")
     lines = [line.removeprefix("you:    ") for line in out.splitlines()]
     for name, command in COMMANDS.items():
         assert any(line.startswith(name) and line.endswith(command.summary) for line in lines), name

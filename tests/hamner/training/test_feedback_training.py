@@ -97,7 +97,7 @@ def test_only_the_last_reply_of_a_chat_is_trained_on(results, tmp_path):
 def test_what_changed_and_what_it_cost_is_printed_and_kept(learnt, data, capsys):
     results = learnt.parents[1]
     assert sft.main(["--resume", "--name", "second", "--results", str(results)]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "corrections held out" in out and "standard errors" in out and "what rose is forgotten" in out
     rows = read_json(learnt / "feedback.json")["changes"]
     assert [row["group"] for row in rows][:2] == [HELD_OUT, TRAINED_ON] and len(rows) == 9
