@@ -16,6 +16,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "curriculum": ("curriculum.__main__", "train a model in stages of data: run, report, compare, prepare_data (Ray)"),
     "sft": ("hamner.sft", "fine-tune a trained model on conversations, so that it replies and ends its replies"),
     "chat": ("hamner.chat", "talk to a trained model"),
+    "feedback": ("hamner.feedback", "list or forget what was said of a model's replies"),
     "serve": ("hamner.serve", "serve a trained model: a page to talk on, and an API in OpenAI's format"),
     "export": ("hamner.export", "write a trained model for transformers, llama.cpp and Ollama"),
     "share": ("hamner.share", "put a trained model into one archive for a friend"),

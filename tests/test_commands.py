@@ -39,6 +39,7 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     "tournament.status": (["nobody", "--results", NOWHERE],),
     "tournament.report": (["nobody", "--results", NOWHERE],),
     "tournament.pack": (["nobody", "--results", NOWHERE], ["--results", NOWHERE, "--weights", "--for-report"]),
+    "tournament.arena": (["--results", NOWHERE], ["nobody", "--results", NOWHERE]),
     "tournament.history": (["--csv", "--parquet", "x"], ["--parquet", "/"]),
     "tournament.concepts": (
         ["--suite", "retian", "--model", "v3"],
@@ -69,7 +70,8 @@ BAD_INPUT = {  # module: command lines that need neither PyTorch nor Ray to be r
     "hamner.list_runs": (["--results", "~no-such-user"],),
     "hamner.clean": (["nobody", "--results", NOWHERE], ["../x", "--yes", "--results", NOWHERE]),
     "hamner.export": (["nobody", "--results", NOWHERE, "--out", "x"], ["--out", "x", "--gguf", "q4"]),
-    "hamner.serve": (["nobody", "--results", NOWHERE], ["--host", "0.0.0.0"]),
+    "hamner.serve": (["nobody", "--results", NOWHERE], ["--host", "0.0.0.0"], ["--data", NOWHERE]),
+    "hamner.feedback": (["forget"], ["list", "x"], ["forget", "x", "--data", NOWHERE]),
     "hamner.share": (["nobody", "--results", NOWHERE],),
     "hamner.evaluate": (["nobody", "--results", NOWHERE], ["--replies", "1"]),
     "hamner.pack": (["nobody", "--results", NOWHERE], ["--results", NOWHERE, "--weights", "--for-report"]),

@@ -294,6 +294,9 @@ class Finetuning(Strict):
     evaluations: int = Field(20, gt=0)  # [evaluations] of the held-out replies, evenly over the run
     patience: int = Field(3, gt=0)  # [evaluations] in a row without a better loss that end the run
     eval_sequences: int = Field(128, gt=0)  # [rows] held-out rows of each source at most
+    # [share] of the conversations' rows that are corrections, with `hamner sft --feedback`
+    feedback_share: float = Field(0.5, gt=0, le=1)
+    feedback_steps: int = Field(100, gt=0)  # [steps] at most, with `hamner sft --feedback`
     log_every: int = Field(10, gt=0)  # [steps] between two rows of metrics.csv
     checkpoint_every: int = Field(500, gt=0)  # [steps] between two checkpoints: what a kill can cost
 

@@ -26,6 +26,8 @@ from hamner.config.memory import should_checkpoint
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.conversation_rows import ConversationRows
 from hamner.data.mixer import Exhausted
+from hamner.data.preparation.corrections import KIND as FEEDBACK_KIND
+from hamner.data.preparation.corrections import SOURCE as FEEDBACK
 from hamner.data.sources.conversations import IDENTITY
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import Hamner
@@ -38,7 +40,7 @@ from hamner.runs.tensorboard import Curves
 from hamner.training import checkpoint
 from hamner.training.early_stopping import best_index, is_over
 from hamner.training.finetuning_base import base_checkpoint
-from hamner.training.finetuning_plan import FinetuningPlan, conversation_mix, plan
+from hamner.training.finetuning_plan import FinetuningPlan, conversation_mix, feedback_mix, feedback_plan, plan
 from hamner.training.reply_loss import ReplyLoss, ReplyObjective, evaluate_replies, mean_loss
 from hamner.training.session import Row, Session, Setup
 from hamner.training.trainer import Diverged
@@ -103,10 +105,24 @@ class FinetuningRun:
 
     def _plan(self, shares: Mapping[str, float]) -> FinetuningPlan:
         settings, rows = self.settings, self.conversations.counts()
+        has_feedback = self.conversations.sources.get(FEEDBACK, {}).get("kind") == FEEDBACK_KIND
+        others = {name: count for name, count in rows.items() if not (has_feedback and name == FEEDBACK)}
+        mix = conversation_mix(shares, others, IDENTITY, settings.identity)
+        trained_shares = {name: self.conversations.trained_share(name) for name in rows}
+        if has_feedback:
+            return feedback_plan(
+                feedback_mix(mix, FEEDBACK, settings.feedback_share),
+                trained_shares,
+                text=self._base["read"],
+                replay=settings.replay,
+                steps=settings.feedback_steps,
+                warmup=settings.warmup,
+                evaluations=settings.evaluations,
+            )
         return plan(
-            conversation_mix(shares, rows, IDENTITY, settings.identity),
+            mix,
             rows,
-            {name: self.conversations.trained_share(name) for name in rows},
+            trained_shares,
             text=self._base["read"],
             replay=settings.replay,
             epochs=settings.epochs,
