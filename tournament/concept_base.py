@@ -86,8 +86,8 @@ def base_folder(who: str | None, results: Path) -> Path | None:
     try:
         return model_folder(who, results)
     except BadInput as error:
-        hint = did_you_mean(who, list(FRESH)) if who else f"or name a preset, such as --model {next(iter(PRESETS))}"
-        raise BadInput([*error.problems, f"a preset is a base too; {hint}"]) from None
+        hint = did_you_mean(who, list(FRESH)) if who else f"give one, such as --model {next(iter(PRESETS))}"
+        raise BadInput(f"{'; '.join(error.problems)}; a preset is a base too: {hint}") from None
 
 
 def _tokenizer(config: Config) -> Tokenizer:
