@@ -86,8 +86,8 @@ def base_folder(who: str | None, results: Path) -> Path | None:
     try:
         return model_folder(who, results)
     except BadInput as error:
-        hint = did_you_mean(who, list(FRESH)) if who else f"or name a preset, such as --model {next(iter(PRESETS))}"
-        raise BadInput([*error.problems, f"a preset is a base too; {hint}"]) from None
+        hint = did_you_mean(who, list(FRESH)) if who else f"give one, such as --model {next(iter(PRESETS))}"
+        raise BadInput(f"{'; '.join(error.problems)}; a preset is a base too: {hint}") from None
 
 
 def _tokenizer(config: Config) -> Tokenizer:
@@ -104,12 +104,17 @@ def _tokenizer(config: Config) -> Tokenizer:
     return Tokenizer.train([*texts, *items], config.size.vocab_size)
 
 
-def keep_base(base: Base, folder: Path) -> None:
-    """Write the base into the folder of the experiments, where it is not there yet."""
+def has_base(folder: Path) -> bool:
+    """Whether the folder of experiments holds its base."""
+    return (folder / FOLDER / "state.json").is_file()
+
+
+def keep_base(base: Base | None, folder: Path) -> None:
+    """Write the base into the folder of the experiments, where it is not there yet. None: it is there."""
     from hamner.training import checkpoint
     from hamner.training.finetuning_base import MANIFEST, BaseRun, point_at_text
 
-    if not (folder / FOLDER / checkpoint.STATE).is_file():
+    if base and not has_base(folder):
         weights = base.hamner.state_dict()
         checkpoint.save(folder / FOLDER, {"model": weights}, {"run": base.who, "step": 0}, base.model, base.tokenizer)
     if not (folder / DATA / MANIFEST).is_file():

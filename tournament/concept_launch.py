@@ -26,7 +26,7 @@ from hamner.runs.notify import Notifier
 from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
 from tournament.concept_arms import ALL, SEEDS, arms_of
-from tournament.concept_base import keep_base, open_base
+from tournament.concept_base import has_base, keep_base, open_base
 from tournament.concept_league import RESULT, ConceptLeague
 from tournament.concept_report import print_tables, write_concept_report
 
@@ -80,8 +80,9 @@ def run_concepts(request: Request, config: Config | None, results: Path, *, resu
         if not resume:
             write_config(folder, config, facts)
         try:
-            # of a start that was killed before the base was kept
-            keep_base(base or open_base(facts["base"]["place"] or facts["who"], config, results), folder)
+            if base is None and not has_base(folder):  # a start was killed before it was kept
+                base = open_base(facts["base"]["place"] or facts["who"], config, results)
+            keep_base(base, folder)
             with Notifier(request.notify, f"concepts {folder.name}") as notifier:
                 return _play(folder, config, facts, console, notifier, request.is_verbose)
         except BadInput:

@@ -48,7 +48,7 @@ def contestants(
     arms: tuple[Arm, ...], config: Config, base: checkpoint.Checkpoint, seeds: int
 ) -> dict[str, Contestant]:
     """The arms as the runner knows them: all of the base's model. The base itself is tested once."""
-    model = base.model
+    model = base.model.model_copy(update={"document_mask": True})  # as it is trained: items of a row stay apart
     return {
         arm.name: Contestant(
             model,

@@ -24,7 +24,6 @@ SUITES = "masking, generalise, compose, retain, capacity, multitask, incremental
 EXAMPLES = (
     "tournament concepts --config laptop --plan               # arms, steps and hours of all suites",
     "tournament concepts --suite retain --model first         # forgetting, from the run `first`",
-    "tournament concepts --suite capacity --model v3          # from fresh weights of a preset",
     "tournament concepts --resume                             # continue the newest from its checkpoints",
 )
 

@@ -14,8 +14,7 @@ from hamner.runs.cli import Parser, add_run_argument, console, run_command
 
 EXAMPLES = (
     "tournament report                          # of the newest league, also of one that runs or was killed",
-    "tournament report first                    # of that one",
-    "tournament report first --results other    # the same in another results folder",
+    "tournament report first --results other    # of that one, in another results folder",
     "tournament report concepts/first           # of concept experiments",
 )
 
