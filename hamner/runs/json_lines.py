@@ -26,11 +26,14 @@ LOCK_SECONDS = 10  # to wait for another process that writes the file
 
 
 def add_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Add a record as the last line. A line that was cut short before is closed first. Raises OSError."""
+    """Add a record as the last line; a line that was cut short before is closed first.
+
+    Raises OSError, also where the file is a link (ELOOP).
+    """
     data = _line(record)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, PRIVATE)
         try:
             end = os.lseek(descriptor, 0, os.SEEK_END)
             if end and os.pread(descriptor, 1, end - 1) != b"\n":

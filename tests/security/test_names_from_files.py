@@ -14,6 +14,7 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.inference.run_records import read_records
 from hamner.model.transformer import build
 from hamner.runs.files import append_json_line, write_json
+from hamner.runs.json_lines import add_line
 from hamner.runs.lock import only_one
 from hamner.runs.resume_log import StepFile
 from hamner.sft import base_folder
@@ -171,6 +172,9 @@ def test_nothing_is_appended_through_a_link(run):
         (run / name).symlink_to(target)
     with pytest.raises(OSError):
         append_json_line(run / "resume.jsonl", {"step": 1})
+    (run / "votes.jsonl").symlink_to(target)
+    with pytest.raises(OSError):
+        add_line(run / "votes.jsonl", {"step": 1})
     mark = StepFile(run, 1)
     mark._path = run / "step"
     with pytest.raises(OSError):

@@ -16,6 +16,7 @@ from hamner.config.load import load_config
 from hamner.config.schema import ModelConfig
 from hamner.data.conversation_rows import ConversationRows
 from hamner.data.corpus import Corpus
+from hamner.data.feedback import read_feedback_file
 from hamner.data.preparation.store import Store
 from hamner.data.preparation.survey_blocks import blocks_of
 from hamner.data.sources import SOURCES, Tally
@@ -29,6 +30,7 @@ from hamner.model.transformer import build
 from hamner.reports.index import write_index
 from hamner.runs.folders import next_attempt
 from hamner.runs.friend_record import FriendRecord
+from hamner.runs.votes import read_votes
 from hamner.training import checkpoint
 from tournament.entrants import entrants, read_league
 from tournament.league_files import read_league_files
@@ -181,6 +183,8 @@ READERS = {  # file in the results folder: what reads it
     "friend/f/friend.json": lambda results: FriendRecord.open(results, "f", {}, None),
     "league.toml": lambda results: load_config(str(results / "league.toml")),
     "saved.jsonl": lambda results: read_conversation(results / "saved.jsonl"),
+    "feedback.jsonl": lambda results: read_feedback_file(results / "feedback.jsonl"),
+    "votes.jsonl": lambda results: read_votes(results / "votes.jsonl"),
     "own.json": lambda results: find_starting_model(str(results / "own.json"), SMOKE, results, None),
 }
 LENIENT = ("bracket.json", "standings.json", "winner.json", "timing.json", "mixes.json", "resume.jsonl")

@@ -88,7 +88,7 @@ def test_the_server_listens_at_this_machine():
 
 
 def test_the_page_of_the_server_sets_text_and_never_markup():
-    script = (REPO / "hamner/inference/web/app.js").read_text(encoding="utf-8")
+    script = "".join(path.read_text(encoding="utf-8") for path in (REPO / "hamner/inference/web").glob("*.js"))
     assert script.count("textContent") > 5
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc"):
         assert word not in script, word
