@@ -116,7 +116,7 @@ def test_a_checkpoint_reads_no_file_outside_its_folder(run, name):
     (saved / "link").symlink_to(run.parent / "outside")
     state = json.loads((saved / "state.json").read_text())
     state["sha256"][name] = "0" * 64
-    (saved / "state.json").write_text(json.dumps(checkpoint._sealed(state)))
+    (saved / "state.json").write_text(json.dumps(checkpoint.sealed(state)))
     with pytest.raises(BadInput, match=r"state\.json names "):
         checkpoint.load(saved)
     lines = []
