@@ -113,17 +113,24 @@ def trainer(
     checkpointing: bool = False,
     parts: int = 1,
     compiled: bool = False,
+    is_strict: bool | None = None,
 ) -> Trainer:
-    """The project's own trainer, at its first step. batch: B, T. precision, device: the setup's own if not given."""
+    """The project's own trainer, at its first step. batch: B, T. precision, device: the setup's own if not given.
+
+    is_strict: PyTorch's deterministic mode, on or off; None: as the project has it.
+    """
     device = device or setup.device
+    strict = {} if is_strict is None or "deterministic" not in Compute.model_fields else {"deterministic": is_strict}
     made = Trainer(
         model_on(device, model, checkpointing=checkpointing, drawn_on=drawn_on),
         mixer(model, *batch),
         Optimizer(),
-        Compute(device=device, precision=precision or setup.precision),  # type: ignore[arg-type]
+        Compute(device=device, precision=precision or setup.precision, **strict),  # type: ignore[arg-type]
         gradient_accumulation_steps=parts,
         compiled=compiled,
     )
+    if is_strict is not None:
+        torch.use_deterministic_algorithms(is_strict)
     made.begin(RATE, WARMUP)
     return made
 
