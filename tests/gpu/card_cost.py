@@ -1,8 +1,8 @@
 """Roofline of recorded operations: seconds of each on a card, from its floating-point operations and its bytes.
 
-Assumptions, those of CARD.md's table, for an RTX 3090: 71e12 operations a second in 16 bit and 35.6e12 in fp32, of which
-products reach 75 % and attention 45 % (causal: half of its square); 936e9 bytes a second, of which 85 % are reached; no
-kernel is shorter than 2 µs. Every operation reads its inputs and writes its outputs once, AdamW moves 28 bytes a
+Assumptions for an RTX 3090: 71e12 operations a second in 16 bit and 35.6e12 in fp32, of which products reach 75 % and
+attention 45 % (causal: half of its square); 936e9 bytes a second, of which 85 % are reached; no kernel is shorter than
+2 µs. Every operation reads its inputs and writes its outputs once, AdamW moves 28 bytes a
 weight, a softmax over rows that do not fit a cache reads them three times. The host launches an operation in 5 µs: a
 step is never faster than that.
 

@@ -1,4 +1,4 @@
-"""Numbers of a card (GPU check): the same losses and gradients as on a CPU in fp32, twice the same, after a resume too."""
+"""Numbers of a card (GPU check): losses and gradients as on a CPU in fp32, twice the same, after a resume too."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def flat_weights(made: Trainer) -> Tensor:
 
 
 def determinism(setup: Setup) -> Iterator[Row]:
-    """The same steps twice, as they are and in PyTorch's deterministic mode, in which they must be equal bit for bit."""
+    """The same steps twice, plain and in PyTorch's deterministic mode, in which they must be equal bit for bit."""
     for name in KINDS:
         model = setup.model(name, document_mask=name == KINDS[0])
         for is_strict in (False, True):

@@ -87,7 +87,7 @@ def mixer(model: ModelConfig, batch: int, tokens: int, seed: int = 0) -> Mixer:
 
 
 def model_on(device: str, model: ModelConfig, *, checkpointing: bool = False, drawn_on: str = "") -> Hamner:
-    """A model as transformer.build makes it, its weights drawn where they are needed: a processor takes seconds for them.
+    """A model as transformer.build makes it, its weights drawn where they are needed: a CPU takes seconds for them.
 
     drawn_on: another device, whose weights are to be the same.
     """
@@ -150,7 +150,7 @@ def step_seconds(setup: Setup, step: Callable[[], object], steps: int = 8, warmu
 
 
 def peak_tflops(setup: Setup, precision: str, size: int, fill: Callable[..., torch.Tensor] = torch.randn) -> float:
-    """10^12 operations a second of products of size × size; random data, since ones draw less power and clock higher."""
+    """10^12 operations a second of products of size × size; of random data, since ones draw less power."""
     a = fill(size, size, device=setup.device).to(DTYPES[precision])
     out = torch.empty_like(a)
 

@@ -145,14 +145,14 @@ def out_of_memory(place: Place) -> Iterator[Row]:
     """A card between what a batch needs whole and what it needs in two parts: the fallbacks find the way."""
     whole, halved = needed_gib()
     card = f"compute.gpu_memory_gib={(whole + halved) / 2:.2f}"
-    only = [word for name in names for word in ("--only", name)]
+    only = [word for name in MEMORY_NAMES for word in ("--only", name)]
     league = place.league(
         "card-memory",
         "--config",
         "rtx3090",
         *BUILTIN,
         *only,
-        *words,
+        *NO_CHECKPOINTING,
         card,
         "steps=[20]",
         "keep=[1]",

