@@ -88,8 +88,11 @@ def _flops(packet: Any, args: Any, kwargs: Any, outputs: Sequence[Tensor]) -> fl
     if packet not in flop_registry:
         return 0.0
     result = outputs[0] if len(outputs) == 1 else tuple(outputs)
-    flops = float(flop_registry[packet](*args, **kwargs, out_val=result))
-    return flops / 2 if "attention" in packet.__name__ else flops  # causal
+    if "attention" in packet.__name__:
+        return float(flop_registry[packet](*args, **kwargs, out_val=result)) / 2  # causal
+    # without what else a product takes: out, out_dtype
+    multiplied = args[:3] if packet.__name__.startswith(("add", "badd")) else args[:2]
+    return float(flop_registry[packet](*multiplied, out_val=result))
 
 
 def stored_bytes(x: Tensor) -> int:
@@ -110,9 +113,10 @@ def _bytes(name: str, tensors: Sequence[Tensor], outputs: Sequence[Tensor], args
     moved = float(sum({id(x): stored_bytes(x) for x in (*tensors, *outputs)}.values()))
     if name == "_softmax":
         moved += 2 * stored_bytes(tensors[0])
-    if name.endswith("_") and tensors:  # in place: read and written
-        moved += stored_bytes(tensors[0])
-    return moved
+    changed = [x for x in outputs if any(x is y for y in tensors)]
+    if name.endswith("_") and not changed:
+        changed = list(tensors[:1])
+    return moved + sum(map(stored_bytes, changed))  # in place: read and written
 
 
 def seconds_by_part(operations: Sequence[Operation], *, fused: Sequence[str] = ()) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Record of what a card is asked to do: waits for the host, copies, products and their precision, T × T tensors.
 
 A dispatch mode over FakeTensorMode: what lies on the fake card `cuda:0` has shapes and no values, what the host
-computes is computed. A value that the host reads of the card is a wait (a host-device synchronisation), and is answered with
-zeros, True or 1. Everything is counted by the place in the project that asked for it.
+computes is computed. A value that the host reads of the card is a wait (a host-device synchronisation), and is answered
+with zeros, True or 1. Everything is counted by the place in the project that asked for it.
 
 T tokens of a row.
 """

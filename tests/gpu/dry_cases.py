@@ -14,6 +14,7 @@ from hamner.config.presets import CONTESTANTS, PRESETS
 
 MODELS = CONTESTANTS | PRESETS
 BATCH, TOKENS = 16, 488  # rows of a batch; T, which is no size of any model and a multiple of 8, as kernels want it
+PROMPT, REPLY = 16, 4  # tokens that generation reads and draws
 FLAGS = ("precision", "checkpointing", "accumulation", "document_mask")
 VALUES: dict[str, tuple[Any, ...]] = {
     "precision": ("bf16", "fp16"),

@@ -15,24 +15,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from card_kernels import CardMode, card_kernels
 from card_record import Record
-from dry_cases import BATCH, MODELS, TOKENS, Case
+from dry_cases import BATCH, MODELS, PROMPT, REPLY, TOKENS, Case
 from planted import planted
 from torch import Tensor, nn
 
 from hamner.config.schema import Compute, ModelConfig, Optimizer
 from hamner.evaluation.heldout import HeldoutText, evaluate_rows, evaluate_text
-from hamner.inference.generate import Sampling, stream
+from hamner.inference import generate as generation
 from hamner.model.kernels.dispatch import DTYPES
 from hamner.model.loss import next_token_loss
 from hamner.model.transformer import Hamner
 from hamner.training.reply_loss import ReplyObjective, evaluate_replies
 from hamner.training.trainer import Objective, Trainer
-
-PROMPT, REPLY = 16, 4  # tokens
 
 
 class UnfusedObjective(Objective):
@@ -120,9 +119,10 @@ def generate(case: Case, record: Record) -> None:
     model = _model_at_rest(case)
     record.reset()
     drawn = torch.Generator().manual_seed(0)
-    tokens = list(stream(model, list(range(20, 20 + PROMPT)), REPLY, Sampling(), drawn))
-    if not tokens:
-        raise RuntimeError("no token was drawn")
+    with mock.patch.object(generation, "REPLY_ENDS", ()):  # all logits are 0: any token may be drawn
+        tokens = list(generation.stream(model, list(range(20, 20 + PROMPT)), REPLY, generation.Sampling(), drawn))
+    if len(tokens) != REPLY:
+        raise RuntimeError(f"{len(tokens)} tokens were drawn instead of {REPLY}")
 
 
 def _model_at_rest(case: Case) -> Hamner:
