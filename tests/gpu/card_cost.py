@@ -1,8 +1,8 @@
 """Roofline of recorded operations: seconds of each on a card, from its floating-point operations and its bytes.
 
-Assumptions, those of CARD.md's table, for an RTX 3090: 71e12 operations a second in 16 bit and 35.6e12 in fp32, of which
-products reach 75 % and attention 45 % (causal: half of its square); 936e9 bytes a second, of which 85 % are reached; no
-kernel is shorter than 2 µs. Every operation reads its inputs and writes its outputs once, AdamW moves 28 bytes a
+Assumptions for an RTX 3090: 71e12 operations a second in 16 bit and 35.6e12 in fp32, of which products reach 75 % and
+attention 45 % (causal: half of its square); 936e9 bytes a second, of which 85 % are reached; no kernel is shorter than
+2 µs. Every operation reads its inputs and writes its outputs once, AdamW moves 28 bytes a
 weight, a softmax over rows that do not fit a cache reads them three times. The host launches an operation in 5 µs: a
 step is never faster than that.
 
@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from card_record import PRODUCTS, Record, factors, place
+from card_record import PRODUCTS, Record, factors, place, tensors_in
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 PEAK, PEAK_FP32, BANDWIDTH = 71e12, 35.6e12, 936e9  # operations and bytes a second of an RTX 3090
@@ -65,7 +64,9 @@ class CostRecord(Record):
         name = packet.__name__
         if func.is_view or name in NOTHING or name in ("_unsafe_view", "_reshape_alias"):
             return
-        outputs = tuple(leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor))
+        if name.startswith("zeros") and "/training/" in place():  # AdamW makes its moments at the first step
+            return
+        outputs = tuple(tensors_in(out))
         flops = _flops(packet, args, kwargs, outputs)
         is_product = packet in PRODUCTS
         kind = "attention" if "attention" in name else "products" if is_product else "rest"
@@ -87,8 +88,11 @@ def _flops(packet: Any, args: Any, kwargs: Any, outputs: Sequence[Tensor]) -> fl
     if packet not in flop_registry:
         return 0.0
     result = outputs[0] if len(outputs) == 1 else tuple(outputs)
-    flops = float(flop_registry[packet](*args, **kwargs, out_val=result))
-    return flops / 2 if "attention" in packet.__name__ else flops  # causal
+    if "attention" in packet.__name__:
+        return float(flop_registry[packet](*args, **kwargs, out_val=result)) / 2  # causal
+    # without what else a product takes: out, out_dtype
+    multiplied = args[:3] if packet.__name__.startswith(("add", "badd")) else args[:2]
+    return float(flop_registry[packet](*multiplied, out_val=result))
 
 
 def stored_bytes(x: Tensor) -> int:
@@ -109,9 +113,10 @@ def _bytes(name: str, tensors: Sequence[Tensor], outputs: Sequence[Tensor], args
     moved = float(sum({id(x): stored_bytes(x) for x in (*tensors, *outputs)}.values()))
     if name == "_softmax":
         moved += 2 * stored_bytes(tensors[0])
-    if name.endswith("_") and tensors:  # in place: read and written
-        moved += stored_bytes(tensors[0])
-    return moved
+    changed = [x for x in outputs if any(x is y for y in tensors)]
+    if name.endswith("_") and not changed:
+        changed = list(tensors[:1])
+    return moved + sum(map(stored_bytes, changed))  # in place: read and written
 
 
 def seconds_by_part(operations: Sequence[Operation], *, fused: Sequence[str] = ()) -> dict[str, float]:

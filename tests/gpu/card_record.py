@@ -1,8 +1,8 @@
 """Record of what a card is asked to do: waits for the host, copies, products and their precision, T × T tensors.
 
-A dispatch mode over FakeTensorMode: what lies on the fake card `cuda:0` has shapes and no values, what the host computes
-is computed. A value that the host reads of the card is a wait (a host-device synchronisation), and is answered with
-zeros, True or 1. Everything is counted by the place in the project that asked for it.
+A dispatch mode over FakeTensorMode: what lies on the fake card `cuda:0` has shapes and no values, what the host
+computes is computed. A value that the host reads of the card is a wait (a host-device synchronisation), and is answered
+with zeros, True or 1. Everything is counted by the place in the project that asked for it.
 
 T tokens of a row.
 """
@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
@@ -52,6 +51,17 @@ def factors(packet: Any, args: tuple[Any, ...]) -> list[Tensor]:
     return tensors[1:] if packet.__name__.startswith(("add", "badd")) else tensors
 
 
+def tensors_in(*values: Any) -> list[Tensor]:
+    """The tensors among the values, and in lists among them: what pytree finds, in a tenth of the time."""
+    found = list[Tensor]()
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += [x for x in value if isinstance(x, Tensor)]
+    return found
+
+
 def is_on_card(value: Any) -> bool:
     return isinstance(value, Tensor) and value.device.type == "cuda"
 
@@ -72,7 +82,7 @@ class Record(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs, packet = kwargs or {}, func._overloadpacket
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = tensors_in(*args, *kwargs.values())
         device = kwargs.get("device")
         goes_to_card = device is not None and torch.device(device).type == "cuda"
         if not goes_to_card and not any(isinstance(t, FakeTensor) for t in tensors):
@@ -149,12 +159,14 @@ class Record(TorchDispatchMode):
             if "attention" in name:
                 self.attention[name] += 1
         if not func.is_view:
-            for made in tree_leaves(out):
-                if isinstance(made, Tensor) and self._is_score(made):
+            for made in tensors_in(out):
+                if self._is_score(made):
                     self.scores[f"{name} {tuple(made.shape)} in {place()}"] += 1
 
     def _is_score(self, x: Tensor) -> bool:
         """Whether x holds a number for each pair of tokens; sizes that are only repeated (stride 0) do not count."""
+        if x.numel() < self.tokens**2:
+            return False
         sizes = [size for size, stride in zip(x.shape, x.stride(), strict=True) if stride]
         return sizes.count(self.tokens) >= 2 or self.tokens**2 in sizes
 

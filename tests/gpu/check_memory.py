@@ -1,4 +1,4 @@
-"""Memory of a card (GPU check): measured peaks beside the plan, what running out raises, processes that share a card."""
+"""Memory of a card (GPU check): measured peaks beside the plan, running out of it, processes that share a card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peers of V3 (GPU check): its share of the card's measured peak, and Hugging Face's Llama and litgpt in the same run."""
+"""Peers of V3 (GPU check): its share of the measured peak, and Hugging Face's Llama and litgpt in the same run."""
 
 from __future__ import annotations
 

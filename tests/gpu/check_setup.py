@@ -87,7 +87,7 @@ def mixer(model: ModelConfig, batch: int, tokens: int, seed: int = 0) -> Mixer:
 
 
 def model_on(device: str, model: ModelConfig, *, checkpointing: bool = False, drawn_on: str = "") -> Hamner:
-    """A model as transformer.build makes it, its weights drawn where they are needed: a processor takes seconds for them.
+    """A model as transformer.build makes it, its weights drawn where they are needed: a CPU takes seconds for them.
 
     drawn_on: another device, whose weights are to be the same.
     """
@@ -113,17 +113,24 @@ def trainer(
     checkpointing: bool = False,
     parts: int = 1,
     compiled: bool = False,
+    is_strict: bool | None = None,
 ) -> Trainer:
-    """The project's own trainer, at its first step. batch: B, T. precision, device: the setup's own if not given."""
+    """The project's own trainer, at its first step. batch: B, T. precision, device: the setup's own if not given.
+
+    is_strict: PyTorch's deterministic mode, on or off; None: as the project has it.
+    """
     device = device or setup.device
+    strict = {} if is_strict is None or "deterministic" not in Compute.model_fields else {"deterministic": is_strict}
     made = Trainer(
         model_on(device, model, checkpointing=checkpointing, drawn_on=drawn_on),
         mixer(model, *batch),
         Optimizer(),
-        Compute(device=device, precision=precision or setup.precision),  # type: ignore[arg-type]
+        Compute(device=device, precision=precision or setup.precision, **strict),  # type: ignore[arg-type]
         gradient_accumulation_steps=parts,
         compiled=compiled,
     )
+    if is_strict is not None:
+        torch.use_deterministic_algorithms(is_strict)
     made.begin(RATE, WARMUP)
     return made
 
@@ -143,7 +150,7 @@ def step_seconds(setup: Setup, step: Callable[[], object], steps: int = 8, warmu
 
 
 def peak_tflops(setup: Setup, precision: str, size: int, fill: Callable[..., torch.Tensor] = torch.randn) -> float:
-    """10^12 operations a second of products of size × size; random data, since ones draw less power and clock higher."""
+    """10^12 operations a second of products of size × size; of random data, since ones draw less power."""
     a = fill(size, size, device=setup.device).to(DTYPES[precision])
     out = torch.empty_like(a)
 

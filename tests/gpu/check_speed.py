@@ -73,6 +73,9 @@ def what_helps_v3(setup: Setup) -> Iterator[Row]:
                 yield Row(f"v3 {label}", measure(checkpointing=checkpointing, compiled=compiled))
     for precision in ("fp16", "fp32") if setup.is_card else ("bf16",):
         yield Row(f"v3 eager {precision}", measure(precision=precision, steps=4))
+    for is_strict in (False, True) if setup.is_card else ():
+        words = "strict" if is_strict else "sums in any order"
+        yield Row(f"v3 eager, {words}", measure(is_strict=is_strict, steps=4))
     for grouped in (True, False):
         with force(grouped_experts=grouped):
             words = "grouped" if grouped else "in turns"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import gpu_check
 import pytest
@@ -18,7 +19,7 @@ from hamner.config.presets import shrink
 from hamner.config.schema import Size
 from hamner.model.transformer import build
 
-HERE = os.path.dirname(gpu_check.__file__)
+HERE = str(Path(gpu_check.__file__).parent)
 CPU = Setup("cpu", True)
 # whatever the card's machine need not have
 ABSENT = ("ray", "transformers", "datasets", "pandas", "tensorboard", "rich", "scipy", "matplotlib", "jinja2", "rensa")
