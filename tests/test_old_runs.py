@@ -61,9 +61,9 @@ def _model(folder):
 
 def _documents(folder):
     """Every JSON object of a kind that has formats."""
-    for path in folder.rglob("*.json"):
+    for path in (path for path in folder.rglob("*.json") if path.name in FORMATS):
         value = json.loads(path.read_text(encoding="utf-8"))
-        if path.name in FORMATS and isinstance(value, dict):
+        if isinstance(value, dict):
             yield path, value
 
 
