@@ -70,8 +70,10 @@ def _friends(votes: Sequence[Vote], names: Sequence[str], path: Path) -> dict[tu
         return known
     problems, chosen = [], dict[tuple[str, str], str]()
     for word in names:
-        name = Path(word).stem if word.endswith(".gguf") else Path(word).name
-        found = {friend: label for friend, label in known.items() if name in (friend[0], label)}
+        name = Path(word).name
+        spellings = [name, name.removesuffix(".gguf")]  # a file is called by its whole name where another has its own
+        named = [{f: label for f, label in known.items() if one in (f[0], label)} for one in spellings]
+        found = named[0] or named[1]
         chosen |= found
         if not found:
             problems.append(f"no votes on '{word}' in {path}; {did_you_mean(name, sorted({n for n, _ in known}))}")

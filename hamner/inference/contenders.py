@@ -56,11 +56,11 @@ class OwnContender:
 class GgufContender:
     """A GGUF file in llama.cpp, which answers on this machine's loopback."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         """Raises BadInput where llama.cpp cannot read the file."""
         import xllamacpp
 
-        self.name, self.weights = path.stem, weights_id(path)
+        self.name, self.weights = name, weights_id(path)
         settings = xllamacpp.CommonParams()
         settings.model.path = str(path)
         settings.n_parallel, settings.warmup, settings.use_jinja, settings.verbosity = 1, False, True, 0

@@ -31,7 +31,9 @@ def add_feedback_routes(api: APIRouter, folder: Path, model: str) -> None:
     async def add(request: Request) -> Response:
         values = await read_object(request, **KEYS)
         try:
-            context = tuple((ROLES[m["role"]], str(m["content"])) for m in values["messages"])
+            context = tuple((ROLES[m["role"]], m["content"]) for m in values["messages"])
+            if not all(isinstance(text, str) for _, text in context):
+                raise TypeError("content is no text")
             feedback = Feedback(model, values["kind"], context, values["reply"], values["better"])
         except (KeyError, TypeError) as error:
             raise ApiError(400, f"a message lacks role or content, or has another: {error}", "invalid_value") from None

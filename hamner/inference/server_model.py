@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,15 +31,20 @@ def open_served(folder: Path, *, is_weighed: bool = False) -> Served:
 def open_rivals(served: Served, paths: Sequence[Path]) -> list[Served | Contender]:
     """The models of an arena beside the one that is served: of folders and of GGUF files.
 
-    Raises BadInput where there is none, and where two have one name: votes could not tell them apart.
+    One whose name is taken, such as an export of the same run, is called as its folder or file. Raises BadInput where
+    there is no model, and where two have one name all the same: votes could not tell them apart.
     """
     rivals: list[Served | Contender] = []
+    names = [served.name]
     for path in paths:
-        rivals.append(GgufContender(path) if path.is_file() else open_served(path, is_weighed=True))
-    names = [served.name, *(rival.name for rival in rivals)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise BadInput(
-            [f"two friends in the arena are called '{name}': give one of them another name" for name in twice]
-        )
+        if path.is_file():
+            name = path.name if path.stem in names else path.stem
+            rivals.append(GgufContender(path, name))
+        else:
+            rival = open_served(path, is_weighed=True)
+            name = path.name if rival.name in names else rival.name
+            rivals.append(replace(rival, name=name))
+        if name in names:
+            raise BadInput(f"--arena {path}: another friend in it is called '{name}'; rename that folder or file")
+        names.append(name)
     return rivals

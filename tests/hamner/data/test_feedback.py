@@ -106,5 +106,5 @@ def test_the_command_lists_and_forgets(tmp_path, capsys):
     assert main(["forget", "--all", "--data", str(tmp_path)]) == 0
     assert "2 records removed" in capsys.readouterr().out and not list(folder.glob("*.jsonl"))
     assert main(["list", "--data", str(tmp_path)]) == 0 and "no feedback in" in capsys.readouterr().out
-    for words in (["forget"], ["forget", "x", "--all"], ["list", "x"], ["lsit"]):
+    for words in (["forget"], ["forget", "x", "--all"], ["list", "x"], ["histroy"]):
         assert main([*words, "--data", str(tmp_path)]) == 2

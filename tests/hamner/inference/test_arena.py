@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import shutil
 import stat
 from collections import Counter
 
@@ -109,6 +110,20 @@ def test_friends_are_told_apart_by_weights_where_their_names_are_alike():
     assert labels(votes) == {("a", "11111111"): "a@111111", ("b", "2"): "b", ("a", "99999999"): "a@999999"}
 
 
+def test_an_export_of_the_served_run_is_called_as_its_folder(tmp_path, model_results):
+    from hamner.inference.server_model import open_rivals, open_served
+
+    run = model_results / "curriculum" / "mine"
+    copy = tmp_path / "exported"
+    shutil.copytree(run / "final", copy)
+    (copy / "hamner.json").write_text('{"name": "mine"}')
+    served = open_served(run, is_weighed=True)
+    (rival,) = open_rivals(served, [copy])
+    assert (rival.name, rival.weights) == ("exported", served.weights) and len(served.weights) == 12
+    with pytest.raises(BadInput, match="another friend in it is called 'exported'"):
+        open_rivals(served, [copy, copy])
+
+
 def test_over_http_two_models_reply_and_no_answer_says_who_it_was(tmp_path):
     rival, votes = Served(endless_model(num_layers=2), "rival", "", 0, "ab"), tmp_path / "votes.jsonl"
     with running(endless_model(), extras=Extras(rivals=[rival], votes=votes)) as (address, _):
@@ -160,7 +175,7 @@ def test_a_gguf_file_replies_through_llama_cpp_and_a_broken_one_is_refused(tmp_p
 
     words, path = tokenizer(), tmp_path / "friend.gguf"
     write_gguf(path, lively(vocab_size=words.vocab_size), words, "f32", "friend")
-    contender = GgufContender(path)
+    contender = GgufContender(path, "friend")
 
     async def replies():
         return [await contender.reply("Hello Anna", seed) for seed in (1, 1, 2)]
@@ -171,4 +186,4 @@ def test_a_gguf_file_replies_through_llama_cpp_and_a_broken_one_is_refused(tmp_p
     assert (contender.name, len(contender.weights)) == ("friend", 12)
     path.write_bytes(b"GGUF and no more")
     with pytest.raises(BadInput, match="cannot read"):
-        GgufContender(path)
+        GgufContender(path, "friend")
