@@ -1,6 +1,6 @@
 """Feedback that was given to models (preference data): the command `hamner feedback`, also `python -m hamner.feedback`.
 
-    hamner feedback list [--data DIR]
+    hamner feedback [list] [--data DIR]
     hamner feedback forget ID ... | --all [--data DIR]
 
 Data in: words of a command line, DATA/feedback/*.jsonl. Data out: a table, or those files without what is forgotten.
@@ -32,7 +32,9 @@ LONGEST = 60  # letters of a text in the table
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("hamner feedback", DESCRIPTION, EXAMPLES)
-    options.add_argument("action", metavar="list|forget", choices=("list", "forget"), help="what to do with it")
+    options.add_argument(
+        "action", metavar="list|forget", nargs="?", default="list", choices=("list", "forget"), help="(default: list)"
+    )
     options.add_argument("ids", metavar="ID", nargs="*", help="with forget: the records to remove")
     options.add_argument("--all", action="store_true", help="with forget: remove every record")
     add_feedback_place(options)

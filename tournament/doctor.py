@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "tournament doctor                     # this machine, for the config that it would get",
     "tournament doctor --config rtx3090    # what is missing for the real thing",
-    "tournament doctor --data DIR steps=[50,50,100]",
     "tournament doctor --calibrate         # time the kernels on this machine, and keep what wins",
 )
 

@@ -1,4 +1,4 @@
-"""What of a run travels (packing list): its records, on request its weights; for a bug report nothing private.
+"""What of a run travels (contents of an archive): its records, on request weights; for a bug report nothing private.
 
 Data in: the folder of a run of any kind. Data out: its files by name, with the results folder in them written as
 `$HAMNER_RESULTS`, so that they mean the same wherever they are unpacked. Text, prepared or not, and what Ray writes

@@ -1,4 +1,4 @@
-"""Unpacking of a run (import): from an archive into the results folder, and what it still lacks there.
+"""Unpack a run (import): from an archive into the results folder, and what it still lacks there.
 
 Data in: an archive of `hamner pack`. Data out: the folder of a run, which is there whole or not at all; lines that say
 what to type next. An existing run is never touched.

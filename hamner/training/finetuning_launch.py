@@ -17,7 +17,7 @@ from typing import Any
 
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
-from hamner.data.conversation_rows import FACTS
+from hamner.data.conversation_files import FACTS
 from hamner.data.feedback import corrections, read_feedback, read_feedback_file
 from hamner.data.preparation.conversation_counts import Limits
 from hamner.data.preparation.conversation_sources import find_conversations

@@ -7,7 +7,7 @@ import pytest
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.schema import ModelConfig
-from hamner.data.conversation_rows import rows_file
+from hamner.data.conversation_files import rows_file
 from hamner.data.corpus import Corpus
 from hamner.data.preparation.store import Store
 from hamner.data.tokenizer import Tokenizer

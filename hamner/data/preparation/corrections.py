@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from hamner.config.errors import BadInput
+from hamner.data.conversation_files import FACTS, rows_file
 from hamner.data.conversation_packing import pack
-from hamner.data.conversation_rows import FACTS, ConversationRows, rows_file
+from hamner.data.conversation_rows import ConversationRows
 from hamner.data.conversation_tokens import CLOSING, Labelled, Turn, encode_turns
 from hamner.data.feedback import HELD_OUT, Feedback
 from hamner.data.preparation.conversation_counts import Counts

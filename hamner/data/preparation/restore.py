@@ -13,7 +13,7 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
-from hamner.data.conversation_rows import FACTS, SIDES, rows_file
+from hamner.data.conversation_files import FACTS, SIDES, rows_file
 from hamner.data.preparation.manifest import MANIFEST, is_prepared
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json_as, write_json

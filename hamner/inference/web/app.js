@@ -407,7 +407,7 @@ addEventListener("DOMContentLoaded", () => {
     .then((list) => {
       model = list.data[0];
       $("promise").textContent = model.promise;
-      $("arena").hidden = !model.arena;
+      if (model.arena) Object.assign($("arena"), { href: "arena", hidden: false });
       $("none").classList.toggle("kept", Boolean(model.feedback));
       if (model.feedback) $("none").textContent = `What we talk about is kept here, in this browser. What you mark, correct or have written again is written to ${model.feedback} on the machine I run on.`;
     })
