@@ -16,13 +16,14 @@ from rich.table import Table
 
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config
+from hamner.runs.card_sharing import has_mps, runs_per_card
 from hamner.runs.cli import console
 from hamner.runs.tables import Column, fitted_table
 from hamner.runs.waiting import never_silent
 from tournament.budget import budgets, probe_steps
 from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import Contestant, entrants, flops_per_token
-from tournament.gpu_memory import memory_estimate, share
+from tournament.gpu_memory import first_memory_plan, memory_estimate, share
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
 from tournament.model_table import alike_lines, model_facts, model_table
 from tournament.plan_hours import (
@@ -103,7 +104,8 @@ def print_plan(config: Config, request: Request) -> None:
     screen.print(_memory_table(screen, rows))
     if any("mix" in row for row in rows):
         screen.print(_mix_table(screen, rows))
-    lines = [*alike_lines(entrants(config), config), *_cost_lines(config), *hour_lines(config, request, times)]
+    lines = [*alike_lines(entrants(config), config), *_card_lines(config), *_cost_lines(config)]
+    lines += hour_lines(config, request, times)
     for line in lines:
         screen.print(line, soft_wrap=True)
 
@@ -187,6 +189,21 @@ def _mix_table(screen: Console, rows: Sequence[Mapping[str, Any]]) -> Table:
 def _flop(number: float) -> str:
     """Floating-point operations with their unit."""
     return f"{number / 1e15:,.2f} PFLOP" if number >= 1e14 else f"{number / 1e9:,.1f} GFLOP"
+
+
+def _card_lines(config: Config) -> list[str]:
+    """How runs share a card, and which recompute activations; nothing without one."""
+    compute = config.compute
+    if compute.device == "cpu":
+        return []
+    contestants = entrants(config)
+    names = [name for name, c in contestants.items() if first_memory_plan(c.model, config).activation_checkpointing]
+    who = "none" if not names else "all" if len(names) == len(contestants) else ", ".join(names)
+    turns = "side by side (MPS)" if has_mps() else "in turns (no MPS)"
+    return [
+        f"on a card of {compute.gpu_memory_gib:g} GiB: at most {runs_per_card(compute)} runs at a time, {turns}; "
+        f"activation checkpointing: {who}"
+    ]
 
 
 def _cost_lines(config: Config) -> list[str]:

@@ -18,6 +18,7 @@ from hamner.config.schema import Config
 from hamner.runs.cores import available_cores
 from hamner.runs.files import read_json_as
 from tournament.entrants import Contestant, entrants
+from tournament.gpu_memory import first_memory_plan
 
 if TYPE_CHECKING:
     from hamner.config.schema import ModelConfig
@@ -32,13 +33,13 @@ def measured_step_seconds(config: Config) -> dict[str, float]:
     for name, contestant in entrants(config).items():
         known = next((time_ for model, time_ in seconds if model == contestant.model), None)
         if known is None:
-            known = _time_steps(config, contestant)
+            known = time_steps(config, contestant)
             seconds.append((contestant.model, known))
         of_contestants[name] = known
     return of_contestants
 
 
-def _time_steps(config: Config, contestant: Contestant) -> float:
+def time_steps(config: Config, contestant: Contestant) -> float:
     """Median seconds of STEPS steps, without compiling."""
     import torch
 
@@ -46,7 +47,7 @@ def _time_steps(config: Config, contestant: Contestant) -> float:
     from hamner.model.transformer import build
     from hamner.training.trainer import Trainer
 
-    league, compute = config.tournament, config.compute
+    league, compute, plan = config.tournament, config.compute, first_memory_plan(contestant.model, config)
     generator = torch.Generator().manual_seed(config.seed)
 
     class RandomRows:
@@ -57,7 +58,7 @@ def _time_steps(config: Config, contestant: Contestant) -> float:
 
     torch.set_num_threads(compute.threads)
     trainer = Trainer(
-        build(contestant.model, config.seed, activation_checkpointing=compute.activation_checkpointing),
+        build(contestant.model, config.seed, activation_checkpointing=plan.activation_checkpointing),
         cast(Mixer, RandomRows()),
         config.optimizer,
         compute,

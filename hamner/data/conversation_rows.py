@@ -23,14 +23,16 @@ from hamner.data.conversation_packing import unpack
 from hamner.data.corpus import TokenShards
 from hamner.data.text_rows import TextRows
 from hamner.runs.files import read_json_as
+from hamner.runs.safe_paths import path_below
 
 FACTS = "conversations.json"
 DTYPE = np.dtype(np.int32)
+SIDES = ("train", "heldout")
 
 
 def rows_file(folder: Path, name: str, side: str) -> Path:
-    """The rows of one side, train or heldout, of a source."""
-    return folder / f"{name}.{side}.bin"
+    """The rows of one side, train or heldout, of a source. Raises BadInput for a name that leaves the folder."""
+    return path_below(folder, f"{name}.{side}.bin", folder / FACTS)
 
 
 class ConversationRows:

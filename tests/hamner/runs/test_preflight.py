@@ -145,7 +145,9 @@ def test_compiler(tmp_path, monkeypatch):
     found = {"PATH": str(tmp_path), "CC": "mycc"}
     assert check(RTX, found, str(tmp_path)).state == OK
     finding = check(RTX, {"PATH": str(tmp_path / "empty")}, str(tmp_path))
-    assert finding.state == FAIL and "gcc" in finding.fix
+    assert finding.state == WARN and "gcc" in finding.fix  # steps are not compiled then
+    always = RTX.model_copy(update={"compile": "always"})
+    assert check(always, {"PATH": str(tmp_path / "empty")}, str(tmp_path)).state == FAIL
     assert "Python.h" in check(RTX, found, str(tmp_path / "empty")).text
     assert check(RTX.model_copy(update={"compile": "never"}), {"PATH": ""}, "").state == OK
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
