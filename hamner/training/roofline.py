@@ -2,7 +2,7 @@
 
 Data in: a model, the tokens of a step. Data out: seconds of each part, *computed*, not measured. Needs no torch.
 Efficiencies and traffic beside products are those with which a dry run of V3 at 24 × 1,024 (every operation of a step
-counted on a faked card) was turned into time; tests/hamner/training/test_roofline.py holds them to its table.
+counted on a faked card) was turned into time; tests/hamner/training/test_step_seconds.py holds them to its table.
 """
 
 from __future__ import annotations
