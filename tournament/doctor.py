@@ -69,16 +69,19 @@ def _command(arguments: Sequence[str]) -> int:
 
 def _calibrate(config: Config, results: Path) -> int:
     """Calibrate this machine for a league. Raises BadInput for one that cannot be."""
+    from hamner.runs.card_sharing import runs_per_card
     from hamner.runs.cluster import check_machine
     from tournament.entrants import entrants
     from tournament.step_timing import slots
 
-    check_machine(config, config.compute.threads if config.compute.device == "cpu" else 1)
+    is_card = config.compute.device == "cuda"
+    check_machine(config, 1 if is_card else config.compute.threads)
     models = [contestant.model for contestant in entrants(config).values()]
     from hamner.training.calibration_command import calibrate_machine  # loads PyTorch
 
+    trials = runs_per_card(config.compute) if is_card else slots(config)
     rows = config.tournament.batch_size // config.tournament.gradient_accumulation_steps
-    return calibrate_machine(config, "tournament", models, rows, results, trials=slots(config))
+    return calibrate_machine(config, "tournament", models, rows, results, trials=trials)
 
 
 def _needs(config: Config) -> Needs:

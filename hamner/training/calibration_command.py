@@ -106,9 +106,7 @@ def _print_entry(screen: Console, entry: Entry, advice: Sequence[str], best: Lay
     for words in advice:
         screen.print(f"faster, and yours to set since it is more than a choice of kernels: {words}", soft_wrap=True)
     if best:
-        more = best.tokens_per_second / first
-        screen.print(
-            f"{best.trials} at a time of {best.threads} threads train {more:.2f} times as much: "
-            + (f"use compute.threads={best.threads}" if config.compute.device == "cpu" else "see docs/calibration.md"),
-            soft_wrap=True,
-        )
+        more, is_cpu = best.tokens_per_second / first, config.compute.device == "cpu"
+        key = f"compute.threads={best.threads}" if is_cpu else f"compute.runs_per_card={best.trials}"
+        line = f"{best.trials} at a time of {best.threads} threads train {more:.2f} times as much: use {key}"
+        screen.print(line, soft_wrap=True)

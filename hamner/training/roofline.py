@@ -2,7 +2,7 @@
 
 Data in: a model, the tokens of a step. Data out: seconds of each part, *computed*, not measured. Needs no torch.
 Efficiencies and traffic beside products are those with which a dry run of V3 at 24 × 1,024 (every operation of a step
-counted on a faked card) was turned into time; tests/hamner/training/test_roofline.py holds them to its table.
+counted on a faked card) was turned into time; tests/hamner/training/test_step_seconds.py holds them to its table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hamner.config.attention_kinds import attention_kind
-from hamner.config.cost import LOGITS_AT_A_TIME, count_parameters
+from hamner.config.cost import LOGITS_AT_A_TIME, LOGITS_OF_A_CARD, count_parameters
 from hamner.config.schema import Compute, ModelConfig
 
 
@@ -121,7 +121,7 @@ def computed_step_seconds(
         RTX_3090,
         checkpointing=checkpointing,
         compiled=compute.compile != "never",
-        logits=compute.kernels.logits_at_a_time or LOGITS_AT_A_TIME,
+        logits=compute.kernels.logits_at_a_time or LOGITS_OF_A_CARD,
     ).total
 
 

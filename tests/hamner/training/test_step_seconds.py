@@ -51,7 +51,7 @@ def test_only_a_card_in_16_bits_is_computed():
         compute = load_config("rtx3090", words).compute
         assert computed_step_seconds(V3, TOKENS, 1024, compute, checkpointing=False) is None
     kept = computed_step_seconds(V3, TOKENS, 1024, load_config("rtx3090").compute, checkpointing=False)
-    assert kept == pytest.approx(0.242, abs=0.004)
+    assert kept == pytest.approx(0.218, abs=0.004)  # 2^27 logits, as a card has them
 
 
 def test_a_calibrated_step_is_blocks_head_and_update_at_their_speeds_and_of_no_other_kind():
