@@ -1,4 +1,4 @@
-"""Training rows of a concept: short items packed into rows of T tokens, the loss on their answers alone (loss mask).
+"""Training rows of a concept: short items, several to a row of T tokens, the loss on their answers alone (loss mask).
 
 In: the items of a concept. Out: row i, labelled token ids (T,) as conversation_tokens.py writes them: the complement
 of a token that is only read. Each item is a document closed by END_OF_TEXT, which belongs to its answer: a model that

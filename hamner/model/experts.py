@@ -52,7 +52,6 @@ class MixtureOfExperts(nn.Module):
             sum_over_workers(counts)  # balance over the whole batch, whatever the number of workers
         return out.view_as(x), balance_loss(probability, counts)
 
-    @torch.compiler.disable  # the counts differ from batch to batch, and so would the graphs
     def sequential(self, tokens: Tensor, counts: Tensor) -> Tensor:
         """The experts' outputs (N·k, C), one expert after the other. tokens (N·k, C) by expert; counts (E,)"""
         parts = tokens.split(counts.tolist())  # on a card the layer's one wait for the host

@@ -16,7 +16,8 @@ COPIES_A_STEP = 1  # to the card: the batch
 WAITS_AN_EVALUATION = 1 + 1 + 5  # evaluate_rows, evaluate_text, evaluate_replies; one batch each
 WAITS_A_TOKEN = 1  # of generation: the logits
 
-GRAPH_BREAKS = {"dense": 0, "grouped": 0, "sequential": 1}  # of one block; experts in turns are not compiled
+# of one block; experts in turns are left out of compiled code, which counts in each of the frames around them
+GRAPH_BREAKS = {"dense": 0, "grouped": 0, "sequential": 3}
 GRAPHS_OF_A_MODEL = 2  # two regions, whatever the depth: more are recompiles
 
 

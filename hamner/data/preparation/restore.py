@@ -1,4 +1,4 @@
-"""Restoring the text of a run that was unpacked: prepared again here, and compared with what the run has read.
+"""Restoring the text of a run that came in an archive: prepared again here, and compared with what the run has read.
 
 Data in: a run's data folder with its manifest and tokenizer, which travel, and the config, which says where text comes
 from. Data out: the shards that the manifest lists, the same bytes as before, or a BadInput that names what differs.
