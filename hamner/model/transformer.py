@@ -97,7 +97,7 @@ class Hamner(nn.Module):
         for block in cast("list[Block]", list(self.blocks)):
             block.regions = regions
             if isinstance(block.mlp, MixtureOfExperts):  # whose counts change with every batch
-                block.mlp.sequential = torch.compiler.disable(block.mlp.sequential)
+                block.mlp.sequential = torch.compiler.disable(block.mlp.sequential)  # type: ignore[method-assign]
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(B, T) -> (B, T, C) of unit root mean square, in the model's dtype.
