@@ -11,8 +11,10 @@ MODEL =
 CONFIG =
 DATA =
 SETTINGS =
+# of `make gpu-check` and `make gpu-league`
+OPTIONS =
 
-.PHONY: install demo friend test unit slow lint bench clean
+.PHONY: install demo friend test unit slow lint bench gpu-check gpu-league clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +22,7 @@ help:
 	@echo "make demo   the miniature league, the eight stages, a fine-tuning and a reply (about ten minutes on two cores)"
 	@echo "make friend everything up to the page, resumable: HOURS=48, MODEL=v2, CONFIG=laptop, DATA=DIR, NAME=friend"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
+	@echo "make gpu-check   is it right and fast on this card: at most eight minutes; make gpu-league  leagues on it: 25"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
 .venv/installed: pyproject.toml
@@ -82,6 +85,13 @@ bench: .venv/peers
 	for name in attention experts generate checkpoint scaling league; do \
 		$(BIN)/python tests/benchmarks/$$name.py || exit 1; done
 	for what in read steps; do $(BIN)/python tests/benchmarks/feed.py $$what || exit 1; done
+
+# both say how long they take; docs/gpu_check.md
+gpu-check: .venv/installed
+	$(BIN)/python tests/gpu/gpu_check.py $(OPTIONS)
+
+gpu-league: .venv/installed
+	$(BIN)/python tests/gpu/gpu_league.py $(OPTIONS)
 
 clean:
 	rm -rf .venv build *.egg-info

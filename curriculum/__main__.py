@@ -1,4 +1,4 @@
-"""Command `curriculum`: run, status, report, compare or prepare, `curriculum COMMAND [options]`."""
+"""Command `curriculum`: run, status, report, pack, compare or prepare, `curriculum COMMAND [options]`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "run": ("curriculum.run", "train a model through stages of data, each until a plateau"),
     "status": ("curriculum.status", "print where a run stands, or watch it; also of a job on a cluster"),
     "report": ("curriculum.report", "write a run's report: one page that opens from disk, finished or not"),
+    "pack": ("curriculum.pack", "put a run into one archive, to report it or to continue it elsewhere"),
     "compare": ("curriculum.compare", "compare finished curricula at equal tokens, with an error over seeds"),
     "doctor": ("curriculum.doctor", "check this machine for a curriculum, each check with its fix"),
     "prepare_data": ("curriculum.prepare_data", "turn text into token shards by the tasks of a Ray cluster"),

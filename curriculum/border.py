@@ -19,6 +19,7 @@ from hamner.config.errors import BadInput
 from hamner.config.schema import Curriculum
 from hamner.evaluation.forgetting import drops, forgotten
 from hamner.model.distributed import broadcast_object
+from hamner.runs.safe_paths import path_below
 from hamner.training import checkpoint
 from hamner.training.session import Session
 
@@ -112,7 +113,7 @@ class Border:
         if self._settings.after_rising_loss != "best":
             self._log.say(line)
             return False
-        path, problem = self._session.folder / best["checkpoint"], ""
+        path, problem = path_below(self._session.folder, best["checkpoint"], checkpoint.STATE), ""
         if self._session.rank == 0:
             try:
                 self._session.wait()

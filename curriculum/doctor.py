@@ -1,8 +1,10 @@
 """Command `curriculum doctor`: preflight checks of this machine for a curriculum, each with its fix.
 
-    curriculum doctor [WHO] [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [key=value ...]
+    curriculum doctor [WHO] [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR]
+                      [--calibrate] [key=value ...]
 
-Data in: words of a command line. Data out: a line for each check, ok, warn or fail; exit code 1 where one fails.
+Data in: words of a command line. Data out: a line for each check, ok, warn or fail; exit code 1 where one fails. With
+--calibrate: tables of what was timed, and results/calibration.json.
 """
 
 from __future__ import annotations
@@ -13,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hamner.config.schema import SOURCE_NAMES, Config
-from hamner.runs.cli import Parser, add_config_options, add_results_option, read_config, run_command
+from hamner.runs.cli import (
+    Parser,
+    add_calibrate_option,
+    add_config_options,
+    add_results_option,
+    read_config,
+    run_command,
+)
 
 if TYPE_CHECKING:
     from hamner.runs.preflight_run import Needs
@@ -32,6 +41,7 @@ def parser() -> Parser:
     options.add_argument("who", metavar="WHO", nargs="?", help="as of `curriculum run` (default: winner, or v3)")
     add_config_options(options)
     add_results_option(options)
+    add_calibrate_option(options)
     options.add_settings()
     options.set_defaults(resume=False)
     return options
@@ -56,11 +66,28 @@ def _command(arguments: Sequence[str]) -> int:
     results = results_folder(options.results)
     has_winner = any((results / "tournament").glob("*/winner.json"))
     who = options.who or ("winner" if has_winner else "v3")
+    if options.calibrate:
+        return _calibrate(who, config, results)
     names = [name for name in SOURCE_NAMES if name not in absent_sources(config, SOURCE_NAMES)]
-    findings = examine(config, results, _needs(who, config, results), lambda: data_findings(config, names))
+    needs = _needs(who, config, results)
+    findings = examine(config, "curriculum", results, needs, lambda: data_findings(config, names))
     words = shlex.join(word for word in arguments if word != options.who)
     again, way_on = (f"curriculum {verb} {words}".rstrip() for verb in (f"doctor {who}", f"run {who} --plan"))
     return print_findings(findings, again, way_on)
+
+
+def _calibrate(who: str, config: Config, results: Path) -> int:
+    """Calibrate this machine for the stages of a model. Raises BadInput for one that is not there."""
+    from curriculum.starting_model import find_starting_model
+    from hamner.runs.cluster import check_machine, cores_per_worker
+
+    compute, stages = config.compute, config.curriculum
+    model = find_starting_model(who, config, results, None).model
+    check_machine(config, compute.workers * cores_per_worker(config))
+    from hamner.training.calibration_command import calibrate_machine  # loads PyTorch
+
+    rows = stages.batch_size // (stages.gradient_accumulation_steps * compute.workers)
+    return calibrate_machine(config, "curriculum", [model], rows, results, trials=compute.workers)
 
 
 def _needs(who: str, config: Config, results: Path) -> Needs:

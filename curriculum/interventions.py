@@ -26,6 +26,7 @@ from curriculum.resume import records_after_going_back, stage_end_record
 from curriculum.run_logger import RunLogger
 from curriculum.stages import Stage
 from hamner.runs.folders import resume_command
+from hamner.runs.safe_paths import path_below
 from hamner.training import checkpoint
 from hamner.training.checkpoint import Checkpoint
 from hamner.training.session import Session
@@ -120,7 +121,7 @@ class Interventions:
         if end is None:
             self._beginning.load_weights()
             return True, "with the weights that the run began with"
-        saved = checkpoint.load(self._session.folder / end["checkpoint"])
+        saved = checkpoint.load(path_below(self._session.folder, end["checkpoint"], checkpoint.STATE))
         can_keep = self._keeps_optimizer and saved.is_complete
         self._session.trainer.load_weights(saved, optimizer=can_keep)
         text = f"with the weights of the end of {end['stage']}"

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from curriculum.controls import facts_of, finished_folder
 from curriculum.curricula import find_curriculum, leave_out
 from curriculum.deadline import Deadline
 from curriculum.disk import check_disk
+from curriculum.memory import is_checkpointed
 from curriculum.plan import check_deadline, move_deadline, plan_stages
 from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, record_changes, stored_config
 from curriculum.stages import CURRICULA, DEFAULT, Stage, StagePlan, decay_problems, first_stage_problems, stage_index
@@ -28,15 +29,17 @@ from curriculum.stages_table import losses_table, next_commands, stages_table
 from curriculum.starting_model import StartingModel, as_raised_before, find_starting_model, with_checkpoint
 from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
-from hamner.config.schema import Config
+from hamner.config.schema import Config, ModelConfig
 from hamner.data.corpus import Corpus
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
 from hamner.reports.live_view import spinning
 from hamner.runs import cli
+from hamner.runs.calibration_record import settled
 from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
+from hamner.runs.compile_check import CAN_COMPILE, compile_facts
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, resume_command, step_folders, write_config
+from hamner.runs.folders import format_lines, open_run, resume_command, step_folders, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
 from hamner.runs.ray_session import leave
@@ -86,7 +89,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         assert config is not None  # --resume was refused
         return _only_plan(console, request, config, results)
     console.print(f"results: {results}", soft_wrap=True)
-    run, description = _open(request, config, results)
+    run, description = _open(request, config, results, lambda line: console.print(line, soft_wrap=True))
     intervention = Intervention()
     if request.is_resumed:
         intervention = _intervention(request, run.stages)
@@ -97,6 +100,8 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
                 console.print(f"{run.folder.name} is finished: the deadline changes nothing", soft_wrap=True)
             return _print_result(console, run)
         check_machine(run.config, _cores(run.config))
+        for line in format_lines(run.folder):
+            console.print(line, soft_wrap=True)
     with only_one(
         run.folder / ".driver.lock",
         f"another process is working on {run.folder}: wait for it to end",
@@ -156,13 +161,15 @@ def _only_plan(console: Console, request: Request, config: Config, results: Path
     return 0
 
 
-def _open(request: Request, config: Config | None, results: Path) -> tuple[Opened, str]:
+def _open(request: Request, config: Config | None, results: Path, say: Callable[[str], None]) -> tuple[Opened, str]:
     """The run and a line about its model. Raises BadInput with every problem."""
     problems, description = Problems(), ""
     facts: dict[str, Any] = {"kind": "curriculum"}
     if request.is_resumed and request.who:
         facts["who"] = request.who  # compared with what the run has
     if config and not request.is_resumed:
+        config, calibrated = settled(config, "curriculum", results, say)
+        facts |= calibrated
         description = _check_new(request, config, results, facts, problems)
     with problems.collect():
         folder, config, facts = open_run(
@@ -173,7 +180,7 @@ def _open(request: Request, config: Config | None, results: Path) -> tuple[Opene
             config=config,
             facts=facts,
             may_differ=MAY_DIFFER,
-            of_each_start=("deadline", "forecast"),
+            of_each_start=("deadline", "forecast", CAN_COMPILE),
         )
         if request.is_resumed:
             problems.lines += cap_problems(stored_config(folder), config)
@@ -254,6 +261,7 @@ def _prepare(console: Console, run: Opened, request: Request) -> None:
     config, compute, is_new = run.config, run.config.compute, not request.is_resumed
     try:
         if is_new:
+            run.facts.update(compile_facts(config, lambda line: console.print(line, soft_wrap=True, markup=False)))
             write_config(run.folder, config, run.facts)
         corpus = _prepare_text(console, run)
         if is_new or not step_folders(run.folder / "checkpoints"):  # else stages were planned at each border
@@ -264,7 +272,8 @@ def _prepare(console: Console, run: Opened, request: Request) -> None:
 
         if run.cores < compute.worker_threads:
             console.print(f"{run.cores} of compute.worker_threads = {compute.worker_threads}: all cores there are")
-        settings, gpus = ray_settings(run.cores, is_verbose=request.is_verbose), float(compute.device == "cuda")
+        settings = ray_settings(run.cores, compute, is_verbose=request.is_verbose)
+        gpus = float(compute.device == "cuda")
         join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.workers)
     except BadInput:
         if is_new:
@@ -280,7 +289,8 @@ def _prepare_text(console: Console, run: Opened) -> Corpus:
         f"stage{'s' * (len(run.stages) > 1)}), data: {config.data.path}",
         soft_wrap=True,
     )
-    console.print(_evaluation_cost(config), soft_wrap=True)
+    model = parse(ModelConfig, run.facts["model"], "model")
+    console.print(_evaluation_cost(config, model), soft_wrap=True)
     corpus, _ = prepare(
         config,
         run.folder / "data",
@@ -308,10 +318,10 @@ def _tokenizer(folder: Path, origin: dict[str, str] | None) -> Tokenizer | None:
     return tokenizer
 
 
-def _evaluation_cost(config: Config) -> str:
+def _evaluation_cost(config: Config, model: ModelConfig) -> str:
     """A line that says what evaluating the held-out rows adds to the arithmetic of training."""
     settings, rule = config.curriculum, config.curriculum.plateau
-    passes = 4 if config.compute.activation_checkpointing else 3  # of a training row, one of a held-out row
+    passes = 4 if is_checkpointed(model, config) else 3  # of a training row, one of a held-out row
     share = settings.eval_sequences / (rule.evaluation_steps * settings.batch_size * passes)
     return (
         f"evaluating {settings.eval_sequences} held-out rows every {rule.evaluation_steps} steps adds "

@@ -24,6 +24,7 @@ from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json, read_json_as, write_json
 from hamner.runs.folders import changed_leaves, now, step_folders
+from hamner.runs.safe_paths import path_below
 
 # Beginnings of keys that change no number of a run, beside the order in which workers and threads add. A cap changes
 # none either as long as it rises: no stage that is over was longer.
@@ -35,6 +36,7 @@ MAY_DIFFER = (
     "compute.threads",
     "compute.max_failures",
     "compute.gpu_memory_gib",
+    "compute.runs_per_card",
     "curriculum.max_steps",
     "curriculum.log_every",
     "curriculum.sample_every",
@@ -155,7 +157,7 @@ def _checked_step(
         if pending["stage"] is not None and not pending["keep_weights"]:
             records = records_after_going_back(records, stage_end_record(records, pending["stage"], first_stage))
     end = stage_end_record(records, intervention.stage, first_stage)
-    source = folder / end["checkpoint"] if end else document["from"]
+    source = path_below(folder, end["checkpoint"], newest.path / checkpoint.STATE) if end else document["from"]
     if source:
         checkpoint.load(Path(source))
     return int(newest.state["step"])

@@ -21,7 +21,7 @@ from curriculum.stages import Stage
 from hamner.config.schema import Plateau
 from hamner.evaluation.statistics import Chance, accuracy
 from hamner.reports.skills_matrix import picture, render, write_matrix
-from hamner.runs.files import append_json_line, drop_json_lines_after, replacing, write_json
+from hamner.runs.files import append_json_line, drop_json_lines_after, open_to_append, replacing, write_json
 from hamner.runs.metrics import Metrics
 from hamner.runs.tensorboard import NATS, Curves
 
@@ -96,7 +96,7 @@ class RunLogger:
     def say(self, line: str) -> None:
         """Add a line to run.log, which the driver shows."""
         if self._writes:
-            with (self._folder / "run.log").open("a", encoding="utf-8") as file:
+            with open_to_append(self._folder / "run.log") as file:
                 file.write(line + "\n")
 
     def open(self, step: int, records: Sequence[Mapping[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from hamner.config.schema import Config, ModelConfig, ParameterGroup
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json, read_json_as
 from hamner.runs.folders import FINISHED, absolute, newest_first, run_folder, runs
+from hamner.runs.safe_paths import path_below, path_within
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def find_starting_model(who: str, config: Config, results: Path, tournament: str
             f"--tournament {tournament} goes with WHO = winner, not '{who}': leave it out, or give winner as WHO"
         )
     if who == "winner":
-        return _winner(_winner_file(results, tournament), config)
+        return _winner(_winner_file(results, tournament), config, results)
     if who in CONTESTANTS | PRESETS:
         return StartingModel(who, model_named(who, config.size))
     absolute(who, "WHO =")
@@ -60,7 +61,7 @@ def find_starting_model(who: str, config: Config, results: Path, tournament: str
     if path.is_file():
         document = read_json(path)
         is_winner = isinstance(document, dict) and "contestant" in document
-        return _winner(path, config) if is_winner else _own_model(path, document, config)
+        return _winner(path, config, results) if is_winner else _own_model(path, document, config)
     known = ["winner", *CONTESTANTS, *PRESETS]
     raise BadInput(f"WHO = '{who}' is neither a contestant, a preset, 'winner' nor a file; {did_you_mean(who, known)}")
 
@@ -173,16 +174,16 @@ def _winner_file(results: Path, tournament: str | None) -> Path:
     return finished[0]
 
 
-def _winner(path: Path, config: Config) -> StartingModel:
+def _winner(path: Path, config: Config, results: Path) -> StartingModel:
     """The winner a file names, with its tokenizer. Raises BadInput when this config makes it another size."""
-    name, run, model, tokenizer_folder, sha256, groups, factor = read_json_as(
+    name, run, model, tokenizer_path, sha256, groups, factor = read_json_as(
         path,
         lambda document: (
             str(document["contestant"]),
             document.get("run", path.parent.name),
             parse(ModelConfig, document["model"], str(path)),
-            Path(document["tokenizer"]["path"]),
-            document["tokenizer"]["sha256"],
+            str(document["tokenizer"]["path"]),
+            str(document["tokenizer"]["sha256"]),
             tuple(parse(ParameterGroup, group, str(path)) for group in document.get("groups", ())),
             float(document.get("learning_rate_factor", 1.0)),
         ),
@@ -195,9 +196,8 @@ def _winner(path: Path, config: Config) -> StartingModel:
             f"{_sizes(expected)}, {config.size.vocab_size} tokens: use the config the tournament ran with (--config), "
             "or run `tournament` again with this one"
         )
-    if not (tokenizer_folder / "tokenizer.json").is_file():
-        tokenizer_folder = path.parent / tokenizer_folder.name  # the whole run folder was moved
     with problems.collect():
+        tokenizer_folder = _tokenizer_folder(path, tokenizer_path, results)
         tokenizer = Tokenizer.load(tokenizer_folder)
         if tokenizer.sha256 != sha256:
             problems.lines.append(
@@ -211,6 +211,15 @@ def _winner(path: Path, config: Config) -> StartingModel:
     if groups:
         description += f"; {len(groups)} group(s) of parameters with a rate of their own"
     return StartingModel(name, model, tokenizer_folder, description, groups, factor)
+
+
+def _tokenizer_folder(path: Path, stored: str, results: Path) -> Path:
+    """The folder of a winner's tokenizer: in its league's, wherever that was moved to, or where its file says.
+
+    Raises BadInput for a place outside `results`.
+    """
+    own = path_below(path.parent, Path(stored).name, path)
+    return own if (own / "tokenizer.json").is_file() else path_within(results, stored, path)
 
 
 def _sizes(model: ModelConfig) -> str:

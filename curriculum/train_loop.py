@@ -24,6 +24,7 @@ from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, pla
 from curriculum.endings import limit
 from curriculum.interventions import Interventions
 from curriculum.measurements import Measurements
+from curriculum.memory import is_checkpointed
 from curriculum.pacer import Pacer
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
@@ -39,6 +40,7 @@ from hamner.inference.generate import SAMPLE_PROMPTS, Sampling, complete, prompt
 from hamner.model.distributed import broadcast_tensor, rank, world_size
 from hamner.model.transformer import Hamner
 from hamner.runs.cluster import threads_here
+from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json
 from hamner.runs.stopping import STOP
 from hamner.training import checkpoint
@@ -87,7 +89,7 @@ class CurriculumRun:
         objective: the training loss. clock: of the deadline, in seconds.
         """
         document, where = read_json(folder / "config.json"), str(folder / "config.json")
-        self.folder, self.config = folder, parse(Config, document["config"], where)
+        self.folder, self.config = folder, as_started(parse(Config, document["config"], where), document)
         self.settings = self.config.curriculum
         self.plan = parse(StagePlan, document["curriculum"], where)
         self.stages = self.plan.stages
@@ -124,8 +126,9 @@ class CurriculumRun:
     def _setup(self, document: Mapping[str, Any], objective: Callable[[Hamner], nn.Module]) -> Setup:
         settings, compute = self.settings, self.config.compute
         tokens = sum(planned_steps(self.stages, settings)) * settings.batch_size * settings.seq_len
+        model = parse(ModelConfig, document["model"], "model")
         return Setup(
-            model=parse(ModelConfig, document["model"], "model"),
+            model=model,
             seed=self.config.seed,
             optimizer=self.config.optimizer,
             compute=compute,
@@ -134,7 +137,7 @@ class CurriculumRun:
             batch_size=settings.batch_size,
             seq_len=settings.seq_len,
             gradient_accumulation_steps=settings.gradient_accumulation_steps,
-            activation_checkpointing=compute.activation_checkpointing,
+            activation_checkpointing=is_checkpointed(model, self.config),
             groups=[parse(ParameterGroup, group, "groups") for group in document.get("groups", ())],
             max_skipped=settings.max_skipped,
             max_epochs=settings.max_epochs,

@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hamner.config.errors import BadInput
 from hamner.config.toml_file import utf8_text
 from hamner.inference.find_model import model_folder, open_model
-from hamner.runs.cli import Parser, add_model_option, add_results_option, number, run_command, whole_number
+from hamner.runs.cli import (
+    Parser,
+    add_feedback_options,
+    add_model_option,
+    add_results_option,
+    feedback_line,
+    feedback_place,
+    number,
+    run_command,
+    whole_number,
+)
 from hamner.runs.folders import results_folder
 from hamner.runs.waiting import never_silent
 
@@ -45,6 +55,7 @@ def parser() -> Parser:
     options.add_argument(
         "--seed", type=whole_number(0, 2**63 - 1), default=0, help="the same seed, the same replies (default: 0)"
     )
+    add_feedback_options(options, "/good, /bad, /fix and /retry")
     add_results_option(options)
     return options
 
@@ -55,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
+    feedback = feedback_place(options)
     folder = model_folder(options.run, results_folder(options.results))
     message = None if sys.stdin is not None and sys.stdin.isatty() else _piped_message()
 
@@ -73,9 +85,12 @@ def _command(arguments: Sequence[str]) -> int:
     from hamner.inference.run_records import read_records
     from hamner.inference.terminal_chat import TerminalChat
 
-    parameters = count_parameters(loaded.model.config).total
-    promise = expectation(parameters, read_records(loaded.folder).is_finetuned)
-    TerminalChat(conversation).run((f"talking to {loaded.folder}", promise))
+    records = read_records(loaded.folder)
+    opening = [f"talking to {loaded.folder}"]
+    opening.append(expectation(count_parameters(loaded.model.config).total, records.is_finetuned))
+    if feedback:
+        opening.append(feedback_line(feedback))
+    TerminalChat(conversation, records.name, feedback).run(opening)
     return 0
 
 

@@ -168,7 +168,8 @@ def _corpus(data: Path | None, tokenizer_sha256: str, *, is_named: bool) -> Corp
 
 def _conversations(folder: Path, tokenizer_sha256: str) -> ConversationRows | None:
     """The conversations of the fine-tuning that a model belongs to; None where it belongs to none."""
-    from hamner.data.conversation_rows import FACTS, ConversationRows
+    from hamner.data.conversation_files import FACTS
+    from hamner.data.conversation_rows import ConversationRows
 
     place = next((path for path in _near(folder) if (path / "conversations" / FACTS).is_file()), None)
     return ConversationRows(place / "conversations", tokenizer_sha256) if place else None

@@ -17,7 +17,11 @@ EXAMPLES = (
     "hamner report friend               # the fine-tuned run `friend`: its card, ten conversations, its curves",
     "hamner report mine --results DIR   # a run of another results folder, finished or not",
 )
-REPORTS = {"tournament": "tournament.report", "curriculum": "curriculum.report"}  # kind: command that writes its report
+REPORTS = {  # kind: command that writes its report
+    "tournament": "tournament.report",
+    "concepts": "tournament.report",
+    "curriculum": "curriculum.report",
+}
 
 
 def parser() -> Parser:
@@ -41,7 +45,7 @@ def _command(arguments: Sequence[str]) -> int:
         folder = folder.parent
     command, results = REPORTS.get(folder.parent.name), folder.parents[1]
     if command:
-        return int(importlib.import_module(command).main([folder.name, "--results", str(results)]))
+        return int(importlib.import_module(command).main([str(folder), "--results", str(results)]))
     from hamner.reports.friend_report import write_friend_report
     from hamner.reports.report_files import print_written
 

@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder
-from hamner.inference.server_options import check_options
-from hamner.runs.cli import Parser, add_model_option, add_results_option, run_command, whole_number
+from hamner.inference.server_options import check_arena, check_options
+from hamner.runs.cli import (
+    Parser,
+    add_feedback_options,
+    add_model_option,
+    add_results_option,
+    feedback_line,
+    feedback_place,
+    run_command,
+    whole_number,
+)
 from hamner.runs.folders import results_folder
 from hamner.runs.waiting import never_silent
 
@@ -45,6 +54,15 @@ def parser() -> Parser:
     options.add_argument(
         "--queue", type=whole_number(0, 4096), default=64, help="requests that may wait for them (default: 64)"
     )
+    add_feedback_options(options, "the page's thumbs, corrections and second replies")
+    options.add_argument(
+        "--arena",
+        metavar="RUN|FOLDER|GGUF",
+        action="append",
+        default=[],
+        help="let this one and RUN reply side by side, blind, on a page of its own; repeatable. "
+        "Votes go to arena/votes.jsonl in the results folder",
+    )
     add_results_option(options)
     return options
 
@@ -57,17 +75,25 @@ def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
     token = options.token or os.environ.get("HAMNER_TOKEN") or None
     check_options(options.host, token)
-    folder = model_folder(options.run, results_folder(options.results))
+    results = results_folder(options.results)
+    folder = model_folder(options.run, results)
+    rivals, votes = check_arena(options.arena, results)
+    feedback = feedback_place(options)
     with _listener(options.host, options.port) as listener:  # a port that is taken is said before the model is loaded
         with never_silent(f"loading {folder.name}"):
-            from hamner.inference.server_app import build_app
-            from hamner.inference.server_model import open_served
+            from hamner.inference.server_app import Extras, build_app
+            from hamner.inference.server_model import open_rivals, open_served
 
-            served = open_served(folder)
-        app = build_app(served, token=token, places=options.streams, queue=options.queue)
+            served = open_served(folder, is_weighed=votes is not None)
+            extras = Extras(feedback, open_rivals(served, rivals), votes)
+        app = build_app(served, token=token, places=options.streams, queue=options.queue, extras=extras)
         host, port = listener.getsockname()[:2]
         name = f"[{host}]" if ":" in host else host
         print(f"{served.name}: {served.promise}", file=sys.stderr)
+        if feedback:
+            print(feedback_line(feedback), file=sys.stderr)
+        if votes:
+            print(f"arena of {len(rivals) + 1}: http://{name}:{port}/arena; votes go to {votes}", file=sys.stderr)
         print(f"http://{name}:{port}/  (API: http://{name}:{port}/v1; Ctrl-C ends)", flush=True)
         _run(app, listener)
     return 0

@@ -1,10 +1,11 @@
 """Command `hamner sft`: fine-tuning (SFT) of a trained run on conversations, so that it replies and ends its replies.
 
     hamner sft [RUN] [--config NAME|PATH] [--data hub|builtin|DIR] [--results DIR] [--name NAME] [--resume]
-               [--notify COMMAND] [key=value ...]
+               [--feedback] [--notify COMMAND] [key=value ...]
 
 RUN: a curriculum run (default: the newest), a tournament, whose winner it is, or the folder of a run or checkpoint.
 Config, tokenizer and text are the run's own; --data names the folder with sft/ in it, where the conversations lie.
+With --feedback RUN is a fine-tuned one, which learns from the corrections in feedback/ of that folder.
 
 Data in: words of a command line. Data out: results/sft/NAME/ and an exit code; training/finetuning_launch.py does the
 work.
@@ -20,15 +21,17 @@ from typing import TYPE_CHECKING, Any
 from hamner.inference.find_model import model_folder
 from hamner.runs import cli
 from hamner.runs.cli import Parser, add_notify_option, add_run_options, run_command
-from hamner.runs.files import read_json
-from hamner.runs.folders import open_run, results_folder, resume_command, run_above
+from hamner.runs.files import open_to_append, read_json, read_json_as, write_json
+from hamner.runs.folders import format_lines, open_run, results_folder, resume_command, run_above
 from hamner.runs.notify import Notifier
+from hamner.runs.safe_paths import path_below
 from hamner.runs.waiting import never_silent
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hamner.config.schema import Config
+    from hamner.inference.find_model import LoadedModel
     from hamner.model.transformer import Hamner
     from hamner.training.finetuning import Measure
     from hamner.training.finetuning_launch import Opened
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "hamner sft mine --name friend             # the curriculum run `mine` learns to reply",
     "hamner sft mine --data DIR --name friend  # from the conversations in DIR/sft/NAME/*.jsonl",
-    "hamner sft --resume --name friend         # after a crash or kill -9: continues, equal bit for bit",
+    "hamner sft friend --feedback --name kinder  # the friend learns from how you corrected it",
 )
 PROMPTS = ("Hello!", "Who are you?", "I had a bad day.")  # answered at the end, to show how it talks
 
@@ -51,6 +54,11 @@ def parser() -> Parser:
         help="a curriculum run (default: the newest), a tournament, or the folder of a run or checkpoint",
     )
     add_run_options(options)
+    options.add_argument(
+        "--feedback",
+        action="store_true",
+        help="let a fine-tuned run learn from the corrections in DATA/feedback/ (default: data/feedback/)",
+    )
     add_notify_option(options)
     options.add_settings()
     return options
@@ -72,27 +80,42 @@ def _command(arguments: Sequence[str]) -> int:
 
         run = resumed_run(results, options.name, options.run, config)
     else:
-        folder = base_folder(options.run, results)
+        feedback = _feedback(options)
+        kinds = ("curriculum",) if feedback is None else ("sft",)
+        folder = base_folder(options.run, results, kinds)
         config = _new_config(options, folder)
         with never_silent(f"loading {folder.name}"):
             from hamner.inference.find_model import find_checkpoint
             from hamner.training.finetuning_launch import new_run
 
-            run = new_run(results, options.name, options.run, config, find_checkpoint(folder))
+            run = new_run(results, options.name, options.run, config, find_checkpoint(folder), feedback)
     with Notifier(options.notify, f"sft {run.folder.name}") as notifier:
         code = _train(run, is_new=not options.resume)
         notifier.send("finished" if code == 0 else f"ended with exit code {code}")
     return code
 
 
-def base_folder(name: str | None, results: Path) -> Path:
-    """The folder of the model to start from; of a tournament its winner's. Raises BadInput where there is none."""
+def _feedback(options: argparse.Namespace) -> Path | None:
+    """The folder whose corrections are learnt from; None without --feedback. --data is then no place of text."""
+    if not options.feedback:
+        return None
+    place, options.data = options.data, None
+    return cli.feedback_folder(place)
+
+
+def base_folder(name: str | None, results: Path, kinds: Sequence[str] = ("curriculum",)) -> Path:
+    """The folder of the model to start from; of a tournament its winner's. Raises BadInput where there is none.
+
+    kinds: of runs by name.
+    """
     if name and not Path(name).expanduser().is_dir():
         league = results / "tournament" / name
         is_curriculum = (results / "curriculum" / name).is_dir()
         if (league / "winner.json").is_file() and not is_curriculum:
-            return model_folder(f"{name}/{read_json(league / 'winner.json')['contestant']}", results)
-    return model_folder(name, results, kinds=("curriculum",))
+            path = league / "winner.json"
+            contestant = read_json_as(path, lambda winner: path_below(league, winner["contestant"], path).name)
+            return model_folder(f"{name}/{contestant}", results)
+    return model_folder(name, results, kinds=kinds)
 
 
 def _new_config(options: argparse.Namespace, folder: Path) -> Config:
@@ -124,7 +147,7 @@ def _train(run: Opened, *, is_new: bool) -> int:
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
         if run.folder.is_dir():
-            with (run.folder / "run.log").open("a", encoding="utf-8") as file:
+            with open_to_append(run.folder / "run.log") as file:
                 file.write(line + "\n")
 
     if run.config.compute.workers > 1:
@@ -132,6 +155,8 @@ def _train(run: Opened, *, is_new: bool) -> int:
     if not is_new and (run.folder / RESULT).is_file():
         say(f"{run.folder.name} is finished")
         return _print_result(console, run)
+    for line in () if is_new else format_lines(run.folder):
+        say(line)
     try:
         with never_silent("fine-tuning", say) as say_own:
             is_finished = train(run, _measure_of, is_new=is_new, say=say_own)
@@ -171,7 +196,7 @@ def _print_result(console: Console, run: Opened) -> int:
     """Print what became of the held-out replies and of the base's own text, and some replies; returns exit code 0."""
     from hamner.inference.conversation import Conversation
     from hamner.inference.find_model import open_model
-    from hamner.reports.finetuning_tables import replies_table, text_table
+    from hamner.reports.finetuning_tables import corrections_report, replies_table, text_table
     from hamner.reports.friend_report import write_friend_report
     from hamner.reports.report_files import ReportWriter
     from hamner.training.finetuning import RESULT
@@ -182,6 +207,9 @@ def _print_result(console: Console, run: Opened) -> int:
     if document["before"]["measured"]:
         console.print(text_table(document))
     loaded = open_model(run.folder)
+    if "feedback" in run.facts:
+        for part in corrections_report(_corrections_result(run, loaded)):
+            console.print(part, soft_wrap=True)
     for prompt in PROMPTS:
         reply = Conversation(loaded, temperature=0.7).reply(prompt).strip()
         console.print(f"you: {prompt}\nhamner: {reply}", soft_wrap=True, markup=False, highlight=False)
@@ -190,6 +218,28 @@ def _print_result(console: Console, run: Opened) -> int:
     console.print(f"all of it on one page: {run.folder / 'report.html'}", soft_wrap=True, markup=False)
     console.print(f"talk to it with `hamner chat {run.folder.name}`", soft_wrap=True, markup=False)
     return 0
+
+
+def _corrections_result(run: Opened, loaded: LoadedModel) -> list[dict[str, Any]]:
+    """What the corrections have changed, a row a group of pairs; measured once, and kept in feedback.json."""
+    from hamner.data.feedback import read_feedback_file
+    from hamner.evaluation.corrections import changes, margins, reply_pairs
+    from hamner.training.finetuning_base import base_checkpoint
+    from hamner.training.finetuning_launch import CORRECTIONS
+
+    path = run.folder / "feedback.json"
+    if not path.is_file():
+        pairs = reply_pairs(read_feedback_file(run.folder / CORRECTIONS))
+        compute = run.config.compute
+        base = base_checkpoint(run.facts["base"]).build().to(compute.device)
+        with never_silent("measuring what the corrections have changed"):
+            before, now = (
+                margins(hamner, loaded.tokenizer, pairs, compute) for hamner in (base, loaded.model.to(compute.device))
+            )
+        loaded.model.to("cpu")
+        write_json(path, {"format": 1, "changes": [change.row for change in changes(pairs, before, now)]})
+    rows: list[dict[str, Any]] = read_json(path)["changes"]
+    return rows
 
 
 if __name__ == "__main__":

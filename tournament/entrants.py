@@ -22,6 +22,7 @@ from hamner.config.load import parse
 from hamner.config.presets import CONTESTANTS, PRESETS, shrink
 from hamner.config.schema import Config, Entrant, ModelConfig, ParameterGroup, Strict, Tournament
 from hamner.config.toml_file import read_toml
+from hamner.runs.safe_paths import name_problem
 from tournament.bracket import Run
 
 BASES = CONTESTANTS | PRESETS
@@ -126,6 +127,8 @@ def _row_problems(row: Entrant) -> Iterator[str]:
             f"contestant '{row.name}': the name cannot be a folder's. Use letters, digits and . _ - = + , first a "
             "letter or digit, and neither data nor ray"
         )
+    elif problem := name_problem(row.name):
+        yield f"contestant '{row.name}': the name {problem}. Use another name"
     elif re.search(OWN_ENDINGS, row.name, re.IGNORECASE):
         yield f"contestant '{row.name}': the league's own files end like that. Use a name without such an ending"
     if re.search(r"-seed\d+$", row.name):

@@ -27,10 +27,12 @@ from hamner.reports.live_view import can_redraw, shown, spinning
 from hamner.reports.report_files import REPORT, ReportWriter
 from hamner.runs import cli
 from hamner.runs.background import Failed
+from hamner.runs.calibration_record import settled
 from hamner.runs.cluster import check_machine
+from hamner.runs.compile_check import CAN_COMPILE, compile_facts
 from hamner.runs.energy import card_joules, kwh_since
 from hamner.runs.files import read_json_as
-from hamner.runs.folders import open_run, resume_command, write_config
+from hamner.runs.folders import format_lines, open_run, resume_command, store_config, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
 from hamner.runs.stopping import Interrupted, run_until_stopped
@@ -75,13 +77,16 @@ def run_tournament(
     """
     console, watching = cli.console(), watching or Watching()
     console.print(f"results: {results}", soft_wrap=True)
-    problems = Problems()
+    problems, facts = Problems(), dict[str, Any](kind="tournament")
     if config is not None and not resume:
         config = _report_available_sources(config, console)
+        config, calibrated = settled(config, "tournament", results, functools.partial(_say, console))
+        facts |= calibrated
         _check_new(config, results, problems)
     with problems.collect():
-        facts = {"kind": "tournament"}
-        folder, config, facts = open_run(results, "tournament", name, resume=resume, config=config, facts=facts)
+        folder, config, facts = open_run(
+            results, "tournament", name, resume=resume, config=config, facts=facts, of_each_start=(CAN_COMPILE,)
+        )
     problems.raise_all()
     if resume:
         if (folder / "winner.json").is_file() and not (retry_errors and has_errors_in_last_round(folder)):
@@ -89,18 +94,27 @@ def run_tournament(
                 console.print("no run of the last round crashed or lost its node: nothing to play again")
             return _print_result(console, folder)
         check_machine(config, _cores(config))
+        for line in format_lines(folder):
+            console.print(line, soft_wrap=True)
     with only_one(
         folder / ".driver.lock",
         f"another process is working on {folder}: wait for it to end",
         wait_seconds=2 if resume else 0,
     ):
         if not resume:
+            facts |= compile_facts(config, lambda line: console.print(line, soft_wrap=True, markup=False))
             write_config(folder, config, facts)
+        else:
+            store_config(folder, config)
         try:
             with Notifier(watching.notify, f"tournament {folder.name}") as notifier:
                 return _play(config, folder, console, notifier, watching, resume=resume, retry_errors=retry_errors)
         except (Interrupted, MachineTrouble, OSError) as error:
             return _stopped(console, folder, error)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False)
 
 
 def _play(

@@ -53,10 +53,18 @@ def new_bracket(config: Config, contestants: Mapping[str, Contestant]) -> Bracke
 class League:
     """One tournament: config, contestants, bracket, folder."""
 
-    def __init__(self, folder: Path, config: Config, console: Console) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        console: Console,
+        contestants: dict[str, Contestant] | None = None,
+        bracket: Bracket | None = None,
+    ) -> None:
+        """contestants, bracket: instead of those that the config describes."""
         self.folder, self.config, self.console = folder, config, console
-        self.contestants = entrants(config)
-        self.bracket = new_bracket(config, self.contestants)
+        self.contestants = entrants(config) if contestants is None else contestants
+        self.bracket = bracket or new_bracket(config, self.contestants)
         self._ledger = Ledger(folder, self.name)
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
@@ -83,25 +91,28 @@ class League:
 
         retry_errors: runs that crashed, or whose node was lost, play their round again where it still can count.
         """
-        path = self._ledger.path
-        if path.is_file():
-            read_json_as(path, self._load)
-            self._reopen(retry_errors)
-        self._prune_checkpoints()
-        for leftover in self.folder.glob(f"*/{AT_WORK}"):  # of processes that were killed
-            mark_at_work(leftover.parent, is_at_work=False)
-        self.attempt = next_attempt(self.folder)
+        self.read_ledger(retry_errors=retry_errors)
         checkpoints = {
             self.name(run): max(step_folders(self.folder / self.name(run) / "checkpoints"), default=None)
             for run in self.bracket.runs(self.bracket.round)
         }
-        if not any(checkpoints.values()) and not self.rates and not path.is_file():
+        if not any(checkpoints.values()) and not self.rates and not self._ledger.path.is_file():
             self.console.print("starting at step 0")
             return
         steps = [f"{name} {int(p.name.removeprefix('step_')) if p else 0}" for name, p in checkpoints.items()]
         self.console.print(
             f"resuming in round {self.bracket.round + 1}; checkpoints at step: {', '.join(steps)}", soft_wrap=True
         )
+
+    def read_ledger(self, *, retry_errors: bool = False) -> None:
+        """Read what the ledger remembers, and tidy up after processes that were killed. retry_errors: as of open."""
+        if self._ledger.path.is_file():
+            read_json_as(self._ledger.path, self._load)
+            self._reopen(retry_errors)
+        self._prune_checkpoints()
+        for leftover in self.folder.glob(f"*/{AT_WORK}"):
+            mark_at_work(leftover.parent, is_at_work=False)
+        self.attempt = next_attempt(self.folder)
 
     def _reopen(self, retry_errors: bool) -> None:
         """Take errors that are no verdict out of the ledger, and print whose."""

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import OtherFormat
 from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json_as
 from hamner.runs.folders import FINISHED, STARTED
 from hamner.runs.metrics import read_metrics
 from hamner.runs.read_back import json_lines
+from hamner.runs.safe_paths import path_below
 from tournament.bracket import Round, Run, read_rounds
 from tournament.entrants import Contestant, entrants, flops_per_token, run_name
 from tournament.learning_curve import Point, curve_of_rounds
@@ -152,7 +154,10 @@ class LeagueFiles:
         if self.is_over or run.contestant not in self.players(self._open_round):
             return []
         flops = self.flops_per_token.get(run.contestant, 0.0)
-        rows = read_metrics(self.folder / self._folder_name(run))
+        try:
+            rows = read_metrics(path_below(self.folder, self._folder_name(run), self.folder / LEDGER))
+        except BadInput:  # the ledger names what is no folder of the league's
+            return []
         looks = [
             Point(float(row["tokens_total"]), flops * float(row["tokens_total"]), 0.0, float(loss))
             for row in rows
@@ -171,7 +176,7 @@ class LeagueFiles:
 
 
 def read_league_files(folder: Path) -> LeagueFiles:
-    """Raises BadInput where there is no config.json, or one that cannot be read at all."""
+    """Raises BadInput where there is no config.json, one that cannot be read at all, or a file of a newer version."""
     settings, started = read_json_as(
         folder / "config.json", lambda document: (dict(document["config"]), str(document.get(STARTED, "")))
     )
@@ -187,6 +192,8 @@ def read_league_files(folder: Path) -> LeagueFiles:
             return nothing
         try:
             return read_json_as(folder / name, build)
+        except OtherFormat:
+            raise
         except BadInput as error:
             problems.append(f"{name} could not be read: {str(error).removeprefix(str(folder / name))}")
             return nothing

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hamner.runs.files import read_json, read_json_as, write_json
+from hamner.runs.safe_paths import path_below
 from tournament.bracket import Bracket, Run
 
 LEDGER = "bracket.json"
@@ -52,7 +53,7 @@ class Ledger:
         folder = self._run_name(Run(row["contestant"], row["seed"]))
         name = f"{folder}/documents_round{index + 1}_x{row['factor']}.json"
         if self._written.get(name) is not row[DOCUMENTS]:
-            write_json(self.path.parent / name, row[DOCUMENTS])
+            write_json(path_below(self.path.parent, name, self.path), row[DOCUMENTS])
             self._written[name] = row[DOCUMENTS]
         return name
 
@@ -65,5 +66,5 @@ class Ledger:
             for row in round_["outcomes"]:
                 if isinstance(row[DOCUMENTS], str):
                     name = row[DOCUMENTS]
-                    row[DOCUMENTS] = self._written[name] = read_json(self.path.parent / name)
+                    row[DOCUMENTS] = self._written[name] = read_json(path_below(self.path.parent, name, self.path))
         return document

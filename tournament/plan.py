@@ -1,6 +1,7 @@
 """Cost estimate of a league, `tournament --plan`: parameters, tokens, FLOPs, GPU memory term by term, disk.
 
-Data in: the config alone (no data, network, GPU or Ray). Data out: two tables and some lines, or JSON rows.
+Data in: the config alone (no data, network, GPU or Ray), and what is known of a step's time. Data out: two tables and
+some lines, or JSON rows.
 """
 
 from __future__ import annotations
@@ -8,8 +9,6 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,17 +16,26 @@ from rich.table import Table
 
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.schema import Config
+from hamner.runs.card_sharing import has_mps, runs_per_card
 from hamner.runs.cli import console
-from hamner.runs.output import print_error
 from hamner.runs.tables import Column, fitted_table
 from hamner.runs.waiting import never_silent
-from tournament.budget import budgets, probe_steps, run_steps
+from tournament.budget import budgets, probe_steps
 from tournament.disk import checkpoint_gib, disk_gib
 from tournament.entrants import Contestant, entrants, flops_per_token
-from tournament.gpu_memory import memory_estimate, share
+from tournament.gpu_memory import first_memory_plan, memory_estimate, share
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
 from tournament.model_table import alike_lines, model_facts, model_table
-from tournament.step_timing import hours, measured_step_seconds, recorded_step_seconds, slots
+from tournament.plan_hours import (
+    Request,
+    entering_rounds,
+    hour_lines,
+    league_hours,
+    mean_seeds,
+    round_steps,
+    step_times,
+)
+from tournament.step_timing import slots
 
 # Columns of the memory table and the terms of MemoryEstimate that each sums.
 MEMORY_COLUMNS = {
@@ -73,30 +81,20 @@ def plan_rows(config: Config) -> list[dict[str, Any]]:
     return rows
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a plan."""
-
-    like: Path | None = None  # folder of an earlier league, for its speed and its noise
-    should_measure: bool = False  # the seconds of a step, here
-    should_simulate: bool = False
-    as_json: bool = False
-
-
 def print_plan(config: Config, request: Request) -> None:
     """Print the plan on stdout: tables, or one JSON object a line. Raises BadInput for a league that is not like it."""
-    step_seconds = _step_seconds(config, request)
+    times = step_times(config, request)
     if request.should_simulate:
-        _print_simulation(config, request, step_seconds)
+        _print_simulation(config, request, {} if times.is_computed else times.seconds)
         return
-    rows, as_json = plan_rows(config), request.as_json
+    rows = plan_rows(config)
     for row in rows:
-        if row["contestant"] in step_seconds:
-            row["seconds_per_step"] = step_seconds[row["contestant"]]
-    if as_json:
+        if row["contestant"] in times.seconds:
+            row |= {"seconds_per_step": times.seconds[row["contestant"]], "seconds_from": times.source}
+    if request.as_json:
         for row in rows:
             print(json.dumps(row))
-        league = _league_hours(config, step_seconds) if step_seconds else None
+        league = league_hours(config, times.seconds) if times.seconds else None
         if league:
             print(json.dumps({"league": dict(zip(("rounds_hours", "probe_hours"), league, strict=True))}))
         return
@@ -106,18 +104,10 @@ def print_plan(config: Config, request: Request) -> None:
     screen.print(_memory_table(screen, rows))
     if any("mix" in row for row in rows):
         screen.print(_mix_table(screen, rows))
-    lines = [*alike_lines(entrants(config), config), *_cost_lines(config), *_hour_lines(config, request, step_seconds)]
+    lines = [*alike_lines(entrants(config), config), *_card_lines(config), *_cost_lines(config)]
+    lines += hour_lines(config, request, times)
     for line in lines:
         screen.print(line, soft_wrap=True)
-
-
-def _step_seconds(config: Config, request: Request) -> dict[str, float]:
-    """Seconds of a step of each contestant, as far as they are known."""
-    if request.should_measure:
-        print_error("timing a few steps of each contestant, for the plan")
-        with never_silent("timing steps"):
-            return measured_step_seconds(config)
-    return recorded_step_seconds(config, request.like) if request.like else {}
 
 
 def _print_simulation(config: Config, request: Request, step_seconds: Mapping[str, float]) -> None:
@@ -128,38 +118,6 @@ def _print_simulation(config: Config, request: Request, step_seconds: Mapping[st
     with never_silent("playing simulated leagues"):
         rows = simulated(config, fields, step_seconds, slots(config))
     print_alternatives(console(), config, rows, like, as_json=request.as_json)
-
-
-def _hour_lines(config: Config, request: Request, step_seconds: Mapping[str, float]) -> list[str]:
-    """What the league takes, when it was asked: by the seconds of a step of every contestant."""
-    is_timed = config.tournament.budget == "seconds"
-    if not (is_timed or request.should_measure or request.like):
-        return []
-    count, league = slots(config), _league_hours(config, step_seconds)
-    if league is None:
-        names = ", ".join(name for name in entrants(config) if name not in step_seconds)
-        return [f"hours: unknown for {names}, which that league did not train with this batch here. Use --measure"]
-    source = "measured here" if request.should_measure else f"those of {request.like.name}" if request.like else ""
-    seconds = "" if is_timed else f"; seconds of a step {source}"
-    lines = [f"the rounds: about {league[0]:.2g} hours, {count} run{'s' * (count > 1)} at a time{seconds}"]
-    return [*lines, *([f"learning-rate round: up to {league[1]:.2g} hours"] if league[1] else [])]
-
-
-def _league_hours(config: Config, step_seconds: Mapping[str, float]) -> tuple[float, float] | None:
-    """Hours of the rounds, and at most of the learning-rate round; None while a step's seconds are not known.
-
-    Rounds of equal seconds take what they say, whatever a step takes; of their learning-rate round nothing is known
-    without a step's seconds, and it counts as 0.
-    """
-    league, contestants, count = config.tournament, entrants(config), slots(config)
-    entering = _entering(config, len(contestants))
-    tries = len(FIRST_POWERS) + MAX_MOVES if league.lr == "probe" else 0
-    probe = hours(tries * probe_steps(config) * len(contestants), step_seconds, len(contestants), count)
-    if league.budget == "seconds":
-        seeds = [_mean_seeds(contestants, index) for index in range(len(entering))]
-        return sum(run_steps(league.seconds, entering, seeds)) / count / 3600, probe or 0.0
-    rounds = hours(sum(_run_steps(config, contestants, entering)), step_seconds, len(contestants), count)
-    return None if rounds is None or probe is None else (rounds, probe)
 
 
 def _cost_table(screen: Console, config: Config, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -233,16 +191,31 @@ def _flop(number: float) -> str:
     return f"{number / 1e15:,.2f} PFLOP" if number >= 1e14 else f"{number / 1e9:,.1f} GFLOP"
 
 
+def _card_lines(config: Config) -> list[str]:
+    """How runs share a card, and which recompute activations; nothing without one."""
+    compute = config.compute
+    if compute.device == "cpu":
+        return []
+    contestants = entrants(config)
+    names = [name for name, c in contestants.items() if first_memory_plan(c.model, config).activation_checkpointing]
+    who = "none" if not names else "all" if len(names) == len(contestants) else ", ".join(names)
+    turns = "side by side (MPS)" if has_mps() else "in turns (no MPS)"
+    return [
+        f"on a card of {compute.gpu_memory_gib:g} GiB: at most {runs_per_card(compute)} runs at a time, {turns}; "
+        f"activation checkpointing: {who}"
+    ]
+
+
 def _cost_lines(config: Config) -> list[str]:
     """What rounds, learning-rate probe and checkpoints cost, one line each."""
     league, contestants = config.tournament, entrants(config)
     flops, per_step = flops_per_token(config, contestants), league.batch_size * league.seq_len
     typical = statistics.median if league.budget == "flops" else statistics.mean
     step = typical(flops.values()) * per_step  # FLOPs of one step of a contestant
-    entering = _entering(config, len(flops))
+    entering = entering_rounds(config, len(flops))
     lines = _round_lines(config, contestants, entering, step)
     if league.contested == "keep":
-        most = sum(_run_steps(config, contestants, [len(flops)] * len(entering)))
+        most = sum(round_steps(config, contestants, [len(flops)] * len(entering)))
         lines.append(f"contested = keep: at most {most:,} steps, {_flop(most * step)}, if every cut is contested")
     if league.lr == "probe":
         steps = probe_steps(config)
@@ -260,9 +233,9 @@ def _round_lines(
     config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int], step: float
 ) -> list[str]:
     """A line for each round, and one for all: runs, optimizer steps of all of them, FLOPs."""
-    runs = _run_steps(config, contestants, entering)
+    runs = round_steps(config, contestants, entering)
     lines = [
-        f"round {index + 1}: {count} contestants × {_mean_seeds(contestants, index):.3g} seeds, "
+        f"round {index + 1}: {count} contestants × {mean_seeds(contestants, index):.3g} seeds, "
         f"{steps:,} steps in all, about {_flop(steps * step)}"
         for index, (count, steps) in enumerate(zip(entering, runs, strict=True))
     ]
@@ -273,22 +246,6 @@ def _shadow_steps(config: Config, contestants: Mapping[str, Contestant], enterin
     """Optimizer steps of the runs that train on after each cut, with the seeds they were cut with."""
     league, total = config.tournament, 0.0
     for cut, (count, keep) in enumerate(zip(entering, league.keep, strict=True)):
-        runs = min(league.shadow, max(0, count - keep)) * _mean_seeds(contestants, cut)
+        runs = min(league.shadow, max(0, count - keep)) * mean_seeds(contestants, cut)
         total += runs * sum(league.steps[cut + 1 :])
     return round(total)
-
-
-def _entering(config: Config, contestants: int) -> list[int]:
-    """Contestants that play each round."""
-    return [min(count, contestants) for count in (contestants, *config.tournament.keep[:-1])]
-
-
-def _run_steps(config: Config, contestants: Mapping[str, Contestant], entering: Sequence[int]) -> list[int]:
-    """Optimizer steps of all runs in each round, of so many average contestants."""
-    seeds = [_mean_seeds(contestants, index) for index in range(len(entering))]
-    return [round(steps) for steps in run_steps(config.tournament.steps, entering, seeds)]
-
-
-def _mean_seeds(contestants: Mapping[str, Contestant], index: int) -> float:
-    """Seeds of a contestant in a round, on average."""
-    return statistics.mean(sum(joined <= index for joined in c.schedule.values()) for c in contestants.values())

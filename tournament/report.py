@@ -14,8 +14,8 @@ from hamner.runs.cli import Parser, add_run_argument, console, run_command
 
 EXAMPLES = (
     "tournament report                          # of the newest league, also of one that runs or was killed",
-    "tournament report first                    # of that one",
-    "tournament report first --results other    # the same in another results folder",
+    "tournament report first --results other    # of that one, in another results folder",
+    "tournament report concepts/first           # of concept experiments",
 )
 
 
@@ -38,7 +38,12 @@ def _command(arguments: Sequence[str]) -> int:
     from tournament.league_report import write_league_report
 
     folder = find_run(options.run, results_folder(options.results), ("tournament",))
-    print_written(console(), write_league_report(folder))
+    if folder.parent.name == "concepts":
+        from tournament.concept_report import write_concept_report
+
+        print_written(console(), write_concept_report(folder))
+    else:
+        print_written(console(), write_league_report(folder))
     return 0
 
 

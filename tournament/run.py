@@ -4,7 +4,8 @@
                [--league FILE | --sweep KEY=VALUE,VALUE] [--only NAME] [--shadow N]
                [--plan [--simulate] [--like RUN | --measure] [--json]]
                [--mixes N --target SOURCE=SHARE,... [--model NAME]] [--notify COMMAND] [--verbose] [key=value ...]
-    tournament status [RUN] [--watch] | report [RUN] | compare RUN RUN | history | doctor
+    tournament status [RUN] [--watch] | report [RUN] | pack [RUN] | compare RUN RUN | arena [RUN RUN ...] | history |
+    doctor | concepts
 
 Data in: words of a command line. Data out: exit code; launch.py does the work once the words are read.
 """
@@ -25,13 +26,16 @@ from hamner.runs.cli import Parser, add_run_options, add_watching_options, read_
 VERBS = {  # first words that are commands of their own: their modules
     "status": "tournament.status",
     "report": "tournament.report",
+    "pack": "tournament.pack",
     "compare": "tournament.compare",
+    "arena": "tournament.arena",
     "history": "tournament.history",
     "doctor": "tournament.doctor",
+    "concepts": "tournament.concepts",
 }
 DESCRIPTION = """Ten contestants, three elimination rounds, one winner.
 
-Commands of their own: tournament status, report, compare, history, doctor."""
+Commands of their own: tournament status, report, pack, compare, arena, history, doctor, concepts."""
 EXAMPLES = (
     "tournament --config laptop --name first        # ten contestants in miniature, on two CPU cores",
     "tournament --plan --simulate --like first      # which seeds and survivors find the best, at that league's noise",
@@ -107,11 +111,14 @@ def _command(arguments: Sequence[str]) -> int:
         raise BadInput("--retry-errors goes with --resume: add --resume, or leave it out")
     config = read_config(options, options.settings, "tournament", _entry_settings(options))
     if options.plan:
-        from tournament.plan import Request, print_plan
+        from hamner.runs.folders import results_folder
+        from tournament.plan import print_plan
+        from tournament.plan_hours import Request
 
         if config is None:
             raise BadInput("--plan describes a new league: leave out --resume")
-        print_plan(config, Request(_like_folder(options), options.measure, options.simulate, options.json))
+        results = results_folder(options.results)
+        print_plan(config, Request(_like_folder(options), options.measure, options.simulate, options.json, results))
         if not options.json:
             print("nothing was started: the same words without --plan start it")
         return 0

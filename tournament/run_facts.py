@@ -19,6 +19,7 @@ from hamner.runs.files import read_json
 from hamner.runs.heartbeat import AT_WORK
 from hamner.runs.new_rows import NewRows, number
 from hamner.runs.resume_log import STEP_FILE, step_reached
+from hamner.runs.safe_paths import path_below
 from tournament.memory_fallbacks import FILE_NAME
 from tournament.outcome import Outcome
 
@@ -115,7 +116,7 @@ def evaluation_error(league: Path, outcome: Outcome) -> float | None:
     """Standard error of an outcome's held-out loss with other documents; None where they are not to be had."""
     name: Any = outcome.documents  # in the ledger, the file that has them
     try:
-        documents = read_json(league / name) if isinstance(name, str) else name
+        documents = read_json(path_below(league, name, league)) if isinstance(name, str) else name
         parts = [
             (cells["share"] * clustered_error(cells["nats"], cells["tokens"])) ** 2 for cells in documents.values()
         ]

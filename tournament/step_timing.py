@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hamner.config.load import parse
+from hamner.config.machine_keys import with_keys_of
 from hamner.config.schema import Config
 from hamner.runs.cores import available_cores
 from hamner.runs.files import read_json_as
 from tournament.entrants import Contestant, entrants
+from tournament.gpu_memory import first_memory_plan
 
 if TYPE_CHECKING:
     from hamner.config.schema import ModelConfig
@@ -31,13 +33,13 @@ def measured_step_seconds(config: Config) -> dict[str, float]:
     for name, contestant in entrants(config).items():
         known = next((time_ for model, time_ in seconds if model == contestant.model), None)
         if known is None:
-            known = _time_steps(config, contestant)
+            known = time_steps(config, contestant)
             seconds.append((contestant.model, known))
         of_contestants[name] = known
     return of_contestants
 
 
-def _time_steps(config: Config, contestant: Contestant) -> float:
+def time_steps(config: Config, contestant: Contestant) -> float:
     """Median seconds of STEPS steps, without compiling."""
     import torch
 
@@ -45,7 +47,7 @@ def _time_steps(config: Config, contestant: Contestant) -> float:
     from hamner.model.transformer import build
     from hamner.training.trainer import Trainer
 
-    league, compute = config.tournament, config.compute
+    league, compute, plan = config.tournament, config.compute, first_memory_plan(contestant.model, config)
     generator = torch.Generator().manual_seed(config.seed)
 
     class RandomRows:
@@ -56,7 +58,7 @@ def _time_steps(config: Config, contestant: Contestant) -> float:
 
     torch.set_num_threads(compute.threads)
     trainer = Trainer(
-        build(contestant.model, config.seed, activation_checkpointing=compute.activation_checkpointing),
+        build(contestant.model, config.seed, activation_checkpointing=plan.activation_checkpointing),
         cast(Mixer, RandomRows()),
         config.optimizer,
         compute,
@@ -80,6 +82,7 @@ def recorded_step_seconds(config: Config, folder: Path) -> dict[str, float]:
     path = folder / "config.json"
     earlier = read_json_as(path, lambda document: parse(Config, document["config"], str(path)))
     league, other = config.tournament, earlier.tournament
+    config = with_keys_of(config, earlier)
     if earlier.compute != config.compute or (league.batch_size, league.seq_len) != (other.batch_size, other.seq_len):
         return {}
     models = {name: contestant.model for name, contestant in entrants(earlier).items()}

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from hamner.config.cost import GIB
+from hamner.config.memory import allocator_fraction
 from hamner.config.schema import Config
 from hamner.evaluation.heldout import Stretch
 from hamner.runs.metrics import Metrics
@@ -24,10 +24,12 @@ from hamner.runs.stopping import STOP
 from hamner.runs.tensorboard import Curves
 from hamner.training import checkpoint
 from hamner.training.checkpoint_writer import checkpoint_due
+from hamner.training.out_of_memory import OUT_OF_MEMORY, memory_errors
 from hamner.training.session import Row, Session, Setup
 from hamner.training.throughput import peak_gib, reset_peak_memory
 from hamner.training.trainer import Diverged, Trainer
 from tournament.budget import Budget
+from tournament.compilation import league_compute
 from tournament.entrants import Contestant, flops_per_token
 from tournament.evaluation import Evaluator, ranking_stretch
 from tournament.gpu_memory import MemoryPlan, first_memory_plan
@@ -58,7 +60,6 @@ LAYOUT = {  # charts that TensorBoard draws of all contestants, under Custom Sca
         "tokens per second": ["Multiline", [r"^speed/tokens_per_second$"]],
     }
 }
-OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 T = TypeVar("T")
 
 
@@ -148,7 +149,7 @@ class Training:
             seed=self._seed,
             data_order_seed=self._seed,
             optimizer=self.config.optimizer,
-            compute=compute,
+            compute=league_compute(self.config),
             threads=compute.threads,
             sources=list(self.contestant.mix or settings.mix),
             batch_size=settings.batch_size,
@@ -166,14 +167,16 @@ class Training:
         """Keep a run that needs more than its share of the card from taking its neighbours'."""
         if self.config.compute.device == "cuda":
             torch.cuda.empty_cache()
-            card = torch.cuda.get_device_properties(0).total_memory / GIB  # may be larger than the config's
-            torch.cuda.set_per_process_memory_fraction(min(1.0, plan.share * self.config.compute.gpu_memory_gib / card))
+            _, card = torch.cuda.mem_get_info()
+            fraction = allocator_fraction(plan.share, self.config.compute.gpu_memory_gib, card)
+            torch.cuda.set_per_process_memory_fraction(fraction)
 
     def _within_memory(self, action: Callable[[], T]) -> T:
         """Do something; when memory runs out, take the next fallback and do it again from the newest checkpoint."""
         while True:
             try:
-                return action()
+                with memory_errors():
+                    return action()
             except OUT_OF_MEMORY as error:
                 print(f"{self.folder.name}: {error}")
                 if self.memory.next is None:
@@ -307,7 +310,8 @@ class Training:
         latest = self.progress.latest
         if latest.factor < factor:
             try:
-                latest = self.evaluate(factor)
+                with memory_errors():
+                    latest = self.evaluate(factor)
             except (Diverged, *OUT_OF_MEMORY) as error:
                 print(f"{self.folder.name}: not evaluated on more rows: {error}")
             self.progress.latest = replace(latest, factor=factor)

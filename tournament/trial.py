@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,20 @@ from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.evaluation.heldout import Stretch
 from hamner.runs.cluster import threads_here
+from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json, write_json
 from hamner.runs.heartbeat import mark_at_work
 from hamner.runs.stopping import STOP
+from hamner.training.out_of_memory import OUT_OF_MEMORY
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run
 from tournament.budget import Budget, budgets, probe_steps
-from tournament.entrants import entrants, flops_per_token, run_name
+from tournament.entrants import Contestant, entrants, flops_per_token, run_name
 from tournament.evaluation import probe_stretch
 from tournament.learning_rate_probe import PROBE_ROUND, RATE_FACTOR, next_power
 from tournament.memory_fallbacks import FILE_NAME, NeedsMoreOfTheCard, fallback_names, needed_share
 from tournament.rate_parabola import rate_minimum
-from tournament.training import OUT_OF_MEMORY, Stopped, Training
+from tournament.training import Stopped, Training
 
 PROBE_LOSSES = "learning_rate.json"  # in the contestant's folder: power of RATE_FACTOR -> held-out loss
 FOR_TRACKERS = ("heldout_loss", "train_loss", "tokens_per_second", "tokens", "flops")
@@ -49,11 +52,12 @@ class Trial(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         row = config["row"]
         self._league, self._name = Path(row["run"]), row["contestant"]
-        self._config = parse(Config, read_json(self._league / "config.json")["config"], "config.json")
+        document = read_json(self._league / "config.json")
+        self._config = as_started(parse(Config, document["config"], "config.json"), document)
         torch.set_num_threads(threads_here(self._config.compute.threads, self._config.compute.device))
         self._row, self._round, self._is_waiting = row, int(row["round"]), bool(row["waiting"])
         self._is_reported, self._probe_seconds = False, 0.0
-        contestants = entrants(self._config)
+        contestants = self.read_contestants(self._league, self._config)
         self._contestant = contestants[self._name]
         self._folder = self._league / run_name(Run(self._name, int(row["seed"])), contestants)
         # an orphan of a killed driver may still be writing
@@ -61,6 +65,10 @@ class Trial(tune.Trainable):
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=60)
         self._training: Training | None = None
+
+    def read_contestants(self, league: Path, config: Config) -> Mapping[str, Contestant]:
+        """All contestants of the league in a folder."""
+        return entrants(config)
 
     def step(self) -> dict[str, Any]:
         """Run to the next checkpoint or the end of the round. Divergence and lack of memory are results.

@@ -46,7 +46,7 @@ def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES, i
 
     tune_callbacks()  # what is wrong with them is said before Ray starts
     compute = league.config.compute
-    settings = ray_settings(compute.threads, is_verbose=is_verbose)
+    settings = ray_settings(compute.threads, compute, is_verbose=is_verbose)
     is_own = settings["address"] == "local"
     needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
     preload = preload_environment(settings, compute.device, max_preloaded_cores) if is_own else {}

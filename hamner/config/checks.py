@@ -84,6 +84,12 @@ def relation_problems(config: Config) -> Iterator[str]:
     yield from _stage_problems(stages)
     if config.compute.device == "cpu" and config.compute.precision == "fp16":
         yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"
+    is_fp16_on_a_card = (config.compute.device, config.compute.precision) == ("cuda", "fp16")
+    if config.compute.kernels.fp16_accumulation == "always" and not is_fp16_on_a_card:
+        yield (
+            "compute.kernels.fp16_accumulation = always goes with compute.device = cuda and compute.precision = fp16: "
+            "use them, or fp16_accumulation=auto"
+        )
 
 
 def _stage_problems(stages: Curriculum) -> Iterator[str]:

@@ -13,9 +13,11 @@ from hamner.config.schema import ModelConfig
 
 GIB = 2**30
 # Entries of the logits that exist at a time, kernels/head_loss.py: more win nothing and stop fitting beside the head's
-# gradient. On a CPU in bf16 each chunk of tokens costs another pass over the head and its gradient.
+# gradient. On a CPU in bf16 and on a card each chunk of tokens costs another pass over the head and its gradient.
 LOGITS_AT_A_TIME = 2**24
 LOGITS_OF_A_CPU = 2**27
+LOGITS_OF_A_CARD = 2**27
+LOGITS_OF_AVX2 = 2**26  # in fp32, of a processor without AVX-512
 
 
 @dataclass(frozen=True)

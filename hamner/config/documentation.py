@@ -61,7 +61,14 @@ def configuration_page() -> str:
     lines = [HEAD]
     for path, section in sections(Config):
         values = {name: _inner(config, path) for name, config in shipped.items()}
-        lines += [f"## {'.'.join(path) or 'Top level'}", "", section.__doc__ or "", "", *_table(section, values), ""]
+        lines += [
+            f"## {'.'.join(path) or 'Top level'}",
+            "",
+            inspect.getdoc(section) or "",
+            "",
+            *_table(section, values),
+            "",
+        ]
     for heading, kind, purpose in TABLES:
         lines += [f"## {heading}", "", f"{kind.__doc__} {purpose}", "", *_table(kind, {}), ""]
     lines += ["## Renamed keys", "", "A config that still has an old name is refused, with the new one.", ""]

@@ -165,6 +165,8 @@ def _needed(key: str, field: FieldInfo | None, annotation: Any) -> str:
     if origin is dict:
         return "a table, such as {fineweb_edu=1.0}" if get_args(kind)[1] is float else "a table, such as {num_layers=2}"
     if origin in (UnionType, Union):
+        if any(get_origin(part) is Literal for part in get_args(kind)):
+            return " or ".join(_needed(key, None, part) for part in get_args(kind))
         if get_args(kind)[0] is int:
             return "a whole number (integer) greater than 0 and at most 1000, or a list of them, one a round"
         return "a number, text, true or false"
@@ -216,6 +218,8 @@ def _instead(value: Any, kind: Any, field: FieldInfo | None) -> Any:
     """The value of another type that was meant; NO_VALUE where that cannot be told."""
     if get_origin(kind) in (UnionType, Union) and get_args(kind)[0] is int:
         kind = tuple[int, ...] if "," in str(value) or isinstance(value, list) else int
+    elif get_origin(kind) in (UnionType, Union) and any(get_origin(part) is Literal for part in get_args(kind)):
+        kind = get_args(kind)[0]
     origin = get_origin(kind)
     if origin is tuple and not isinstance(value, list):
         return _list_instead(value, get_args(kind)[0], field)

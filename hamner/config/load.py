@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, Problems, did_you_mean, shortened
 from hamner.config.explain import COMMAND_LINE, RENAMED_KEYS, explain_all, key_hint
+from hamner.config.formats import unstamped
 from hamner.config.schema import Config, Strict
 from hamner.config.toml_file import parse_toml, read_toml
 
@@ -34,7 +35,11 @@ __all__ = [
     "qualified",
 ]
 # sections that the command of a section does not read, and what it reads of them nevertheless
-UNREAD = {"tournament": ("curriculum", "finetuning"), "curriculum": ("tournament", "finetuning")}
+UNREAD = {
+    "tournament": ("curriculum", "finetuning", "concepts"),
+    "curriculum": ("tournament", "finetuning", "concepts"),
+    "concepts": ("tournament", "curriculum", "finetuning"),
+}
 READ = {"tournament": "curriculum.max_epochs"}  # a league of mixes
 
 
@@ -161,7 +166,9 @@ def _read_file(name_or_path: str) -> dict[str, Any]:
     if path.suffix != ".json":
         return read_toml(path)
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8-sig"))["config"])
+        return dict(unstamped("config.json", json.loads(path.read_text(encoding="utf-8-sig")), path)["config"])
+    except BadInput:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path} is not the config.json of a run: {type(error).__name__} {error}") from None
 

@@ -106,6 +106,24 @@ class Optimizer(Strict):
     clip: float = Field(1.0, gt=0)  # [number] largest norm of the gradient
 
 
+Choice = Literal["auto", "always", "never"]
+
+
+class Kernels(Strict):
+    """Which way a step is computed where there are several: the same sums, rounded in another order.
+
+    auto, and 0: the rule of hamner/model/kernels/dispatch.py, or what was measured on the machine; docs/calibration.md.
+    """
+
+    block_attention: Choice = "auto"  # attention by blocks of queries instead of PyTorch's kernel
+    differential_blocks: Choice = "auto"  # the same for differential attention
+    grouped_experts: Choice = "auto"  # all experts in one grouped product instead of one after the other
+    transposed_head: Choice = "auto"  # the output head's products take it transposed
+    logits_at_a_time: int = Field(0, ge=0)  # [logits] that exist at a time, of the loss; 0: auto
+    padded_products: Choice = "auto"  # widths padded inside a product to what the machine multiplies fastest
+    fp16_accumulation: Choice = "auto"  # products of fp16 summed in fp16: faster on a GeForce card, less exact
+
+
 class Compute(Strict):
     """The machine: the section to change on another one."""
 
@@ -114,10 +132,16 @@ class Compute(Strict):
     threads: int = Field(8, gt=0)  # [cores] threads of each trial of a league
     workers: int = Field(1, gt=0)  # [processes] data-parallel workers of a curriculum
     worker_threads: int = Field(8, gt=0)  # [cores] threads of each worker
-    compile: Literal["auto", "always", "never"] = "auto"  # torch.compile; auto: where it saves time
-    activation_checkpointing: bool = True  # recompute activations: less memory, more time
+    compile: Choice = "auto"  # torch.compile; auto: where it saves time
+    # recompute activations: less memory, more time; auto: where a step would not fit a card
+    activation_checkpointing: bool | Literal["auto"] = "auto"
+    deterministic: bool = True  # on a card: sums in one order, so that a resume is bit for bit; docs/card.md
     gpu_memory_gib: float = Field(24.0, gt=0)  # [GiB] memory of one card; trials get shares of it
+    runs_per_card: int = Field(0, ge=0)  # [runs] of a league on one card at most; 0: two, with NVIDIA's MPS four
     max_failures: int = Field(2, ge=0)  # [restarts] of a crashed trial or worker, at most
+    # start with the kernels that `doctor --calibrate` chose here, where a key is auto
+    use_calibration: bool = True
+    kernels: Kernels = Kernels()
 
 
 class ParameterGroup(Strict):
@@ -270,7 +294,21 @@ class Finetuning(Strict):
     evaluations: int = Field(20, gt=0)  # [evaluations] of the held-out replies, evenly over the run
     patience: int = Field(3, gt=0)  # [evaluations] in a row without a better loss that end the run
     eval_sequences: int = Field(128, gt=0)  # [rows] held-out rows of each source at most
+    # [share] of the conversations' rows that are corrections, with `hamner sft --feedback`
+    feedback_share: float = Field(0.5, gt=0, le=1)
+    feedback_steps: int = Field(100, gt=0)  # [steps] at most, with `hamner sft --feedback`
     log_every: int = Field(10, gt=0)  # [steps] between two rows of metrics.csv
+    checkpoint_every: int = Field(500, gt=0)  # [steps] between two checkpoints: what a kill can cost
+
+
+class Concepts(Strict):
+    """Concept experiments, `tournament concepts`; docs/concepts.md explains each number."""
+
+    divide_steps: int = Field(1, gt=0)  # [number] divisor of every arm's steps
+    batch_size: int = Field(32, gt=0)  # [rows] read by one optimizer step
+    seq_len: int = Field(64, gt=31)  # [tokens] length of a row, into which whole items are packed
+    rate: float = Field(5e-5, gt=0)  # [rate] learning rate of all arms but those of the sweep
+    warmup_steps: int = Field(100, ge=0)  # [steps] linear warmup at the start of each stage of an arm
     checkpoint_every: int = Field(500, gt=0)  # [steps] between two checkpoints: what a kill can cost
 
 
@@ -286,6 +324,7 @@ class Config(Strict):
     tournament: Tournament = Tournament()
     curriculum: Curriculum = Curriculum()
     finetuning: Finetuning = Finetuning()
+    concepts: Concepts = Concepts()
 
     @property
     def finetuning_batch(self) -> tuple[int, int, int]:

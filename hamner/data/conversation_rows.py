@@ -19,18 +19,13 @@ import torch
 from torch import Tensor
 
 from hamner.config.errors import BadInput
+from hamner.data.conversation_files import FACTS, rows_file
 from hamner.data.conversation_packing import unpack
 from hamner.data.corpus import TokenShards
 from hamner.data.text_rows import TextRows
 from hamner.runs.files import read_json_as
 
-FACTS = "conversations.json"
 DTYPE = np.dtype(np.int32)
-
-
-def rows_file(folder: Path, name: str, side: str) -> Path:
-    """The rows of one side, train or heldout, of a source."""
-    return folder / f"{name}.{side}.bin"
 
 
 class ConversationRows:

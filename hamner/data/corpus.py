@@ -25,9 +25,12 @@ import numpy.typing as npt
 
 from hamner.config.errors import BadInput
 from hamner.runs.files import read_json_as
+from hamner.runs.safe_paths import path_below
 
 Tokens = npt.NDArray[Any]
+MANIFEST = "manifest.json"
 REQUIRED_KEYS = ("tokenizer_sha256", "dtype", "seed", "heldout_fraction", "sources")  # of a manifest
+DTYPES = ("uint16", "uint32")  # of token ids; of objects, which a file must not bring along, there are none
 MAX_OPEN_SHARDS = 256  # each costs a file descriptor
 
 
@@ -97,7 +100,7 @@ class Corpus:
     def __init__(self, folder: Path, tokenizer_sha256: str) -> None:
         self.folder = folder
         self.manifest = read_json_as(
-            folder / "manifest.json", lambda manifest: {**manifest, **{key: manifest[key] for key in REQUIRED_KEYS}}
+            folder / MANIFEST, lambda manifest: {**manifest, **{key: manifest[key] for key in REQUIRED_KEYS}}
         )
         if self.manifest["tokenizer_sha256"] != tokenizer_sha256:
             raise BadInput(
@@ -105,11 +108,16 @@ class Corpus:
                 f"({tokenizer_sha256[:12]}): use that one, or prepare the data again"
             )
         self._place = Path(self.manifest.get("folder", folder))
+        if self.manifest["dtype"] not in DTYPES:
+            raise BadInput(
+                f"{folder / MANIFEST}: dtype {self.manifest['dtype']!r} is not one of {', '.join(DTYPES)}: "
+                "copy the folder again, or prepare the data again"
+            )
         self.dtype = np.dtype(self.manifest["dtype"])
         self.seed: int = self.manifest["seed"]
         self.heldout_fraction: float = self.manifest["heldout_fraction"]
         shards = [shard for facts in self.manifest["sources"].values() for shard in facts["shards"]]
-        broken = broken_shards(shards, lambda name: _size(self._place / name))
+        broken = broken_shards(shards, lambda name: _size(self._file(name)))
         if broken:
             raise BadInput(
                 f"{self._place}: {len(broken)} of {len(shards)} shards are missing or of another length, "
@@ -128,16 +136,19 @@ class Corpus:
         """(documents,) positions just after each held-out document."""
         ends, before = [np.empty(0, dtype=np.int64)], 0
         for shard in self._shards(source, "heldout"):
-            ends.append(np.fromfile(self._place / shard["ends"], dtype=np.int64) + before)
+            ends.append(np.fromfile(self._file(shard["ends"]), dtype=np.int64) + before)
             before += shard["tokens"]
         return np.concatenate(ends)
+
+    def _file(self, name: str) -> Path:
+        return path_below(self._place, name, self.folder / MANIFEST)
 
     def _shards(self, source: str, side: str) -> list[dict[str, Any]]:
         return [shard for shard in self.manifest["sources"][source]["shards"] if shard["side"] == side]
 
     def _tokens(self, source: str, side: str) -> TokenShards:
         shards = self._shards(source, side)
-        paths = [self._place / shard["file"] for shard in shards]
+        paths = [self._file(shard["file"]) for shard in shards]
         return TokenShards.from_files(paths, [shard["tokens"] for shard in shards], self.dtype)
 
 

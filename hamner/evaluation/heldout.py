@@ -23,7 +23,7 @@ from hamner.data.corpus import Corpus, row_problems
 from hamner.data.synthetic_rows import LEVEL_1, Levels, SyntheticRows
 from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation.statistics import mix_loss
-from hamner.model.distributed import sum_over_workers, worker_share
+from hamner.model.distributed import is_distributed, sum_over_workers, worker_share
 from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.loss import head_losses
 from hamner.model.transformer import Hamner
@@ -186,12 +186,14 @@ def evaluate_text(hamner: Hamner, text: HeldoutText, compute: Compute, *, batch_
     """
     share = worker_share(torch.arange(len(text.rows)))
     count = int(text.documents.max()) + 1
-    nats = torch.zeros(count, dtype=torch.float64, device=compute.device)
-    for rows, losses in _losses(hamner, text.rows[share], compute, batch_size):
-        documents = text.documents[share[rows], 1:].to(compute.device)
-        nats.index_add_(0, documents.flatten(), losses.double().flatten())
+    losses = [part.flatten() for part in _losses(hamner, text.rows[share], compute, batch_size)]
+    nats = torch.zeros(count, dtype=torch.float64)  # added up on the host, one by one: a card's order is chance
+    if losses:  # a worker may be left without a row
+        nats.index_add_(0, text.documents[share, 1:].flatten(), torch.cat(losses).cpu().double())
+    if is_distributed():
+        nats = sum_over_workers(nats.to(compute.device))
     tokens = torch.bincount(text.documents[:, 1:].flatten(), minlength=count)
-    return HeldoutResult(sum_over_workers(nats).tolist(), tokens.tolist(), text.bytes_per_token)
+    return HeldoutResult(nats.tolist(), tokens.tolist(), text.bytes_per_token)
 
 
 @torch.no_grad()
@@ -201,16 +203,16 @@ def evaluate_rows(hamner: Hamner, rows: Tensor, compute: Compute, *, batch_size:
     Within a torch.distributed group each worker takes its share of the rows and all get the same number.
     """
     total = torch.zeros(2, dtype=torch.float64, device=compute.device)
-    for _, losses in _losses(hamner, worker_share(rows), compute, batch_size):
+    for losses in _losses(hamner, worker_share(rows), compute, batch_size):
         total += torch.stack((losses.double().sum(), total.new_tensor(losses.numel())))
     nats, tokens = sum_over_workers(total).tolist()
     return HeldoutResult([nats], [int(tokens)])
 
 
-def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-    """Next-token losses (b, T - 1) of `rows`, batch by batch, and which rows they are of."""
+def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> Iterator[Tensor]:
+    """Next-token losses (b, T - 1) of `rows`, batch by batch."""
     with evaluation_mode(hamner):
-        for start in range(0, len(rows), batch_size):  # a worker may be left without a row
+        for start in range(0, len(rows), batch_size):
             part = rows[start : start + batch_size].to(compute.device)
             hidden, _ = hamner.hidden_states(part)
-            yield slice(start, start + batch_size), head_losses(hidden, hamner.embedding.weight, part)
+            yield head_losses(hidden, hamner.embedding.weight, part)

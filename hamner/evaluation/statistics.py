@@ -66,3 +66,22 @@ def above_chance(marks: Mapping[str, str], chance: Mapping[str, float]) -> list[
     """The cells in which more items are right than guessing explains, at 5 % for all cells together (Bonferroni)."""
     level = FALSE_MARKS / max(1, len(marks))
     return [cell for cell, hits in marks.items() if binomial_tail(hits.count("1"), len(hits), chance[cell]) < level]
+
+
+def wilson_interval(share: float, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Interval of a share of `count` independent items (Wilson 1927), 95 % by default; never empty, within [0, 1]."""
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def seed_interval(shares: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Student's interval of the mean share over seeds, within [0, 1]; None of a single seed."""
+    if len(shares) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    count, mean = len(shares), sum(shares) / len(shares)
+    sd = math.sqrt(sum((share - mean) ** 2 for share in shares) / (count - 1))
+    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * sd / math.sqrt(count)
+    return max(0.0, mean - half), min(1.0, mean + half)

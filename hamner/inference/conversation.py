@@ -59,6 +59,16 @@ class Conversation:
         """The user's newest message."""
         return self._exchanges[-1][0][1] if self._exchanges else None
 
+    @property
+    def last_reply(self) -> str | None:
+        """The newest reply."""
+        return self._exchanges[-1][1][1] if self._exchanges else None
+
+    def correct(self, reply: str) -> None:
+        """Put another reply in the place of the last one. Raises BadInput where there is none."""
+        self._required_last()
+        self._exchanges[-1] = (self._exchanges[-1][0], ("assistant", reply))
+
     def clear(self) -> None:
         """Forget all exchanges; the system message stays."""
         self._exchanges, self.dropped = [], 0

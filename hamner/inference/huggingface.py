@@ -26,7 +26,7 @@ from hamner.config.special_tokens import END_OF_TEXT, MESSAGE_END
 from hamner.data.tokenizer import CONFIG_FILE, Tokenizer, transformers_config
 from hamner.model.layers import unit_scale
 from hamner.model.transformer import Hamner
-from hamner.runs.files import read_json, write_json, write_text
+from hamner.runs.files import foreign_json, json_bytes, write_bytes, write_json, write_text
 
 CONFIG, WEIGHTS, GENERATION = "config.json", "model.safetensors", "generation_config.json"
 OWN_CODE = Path(__file__).with_name("modeling_hamner.py")
@@ -167,7 +167,7 @@ def tensors(hamner: Hamner, dtype: str = "float32") -> dict[str, Tensor]:
 
 def write_folder(folder: Path, hamner: Hamner, tokenizer: Tokenizer, dtype: str = "float32") -> None:
     """Write weights, configs, tokenizer and, for differential attention, the modelling file into an empty folder."""
-    write_json(folder / CONFIG, config(hamner.config, dtype))
+    write_bytes(folder / CONFIG, json_bytes(config(hamner.config, dtype)))  # theirs, not a run's: without our format
     write_json(folder / GENERATION, generation_config())
     tokenizer.save(folder)
     write_json(folder / CONFIG_FILE, transformers_config() | {"model_max_length": hamner.config.max_seq_len})
@@ -184,7 +184,7 @@ def is_folder(folder: Path) -> bool:
 
 def read_folder(folder: Path) -> tuple[Hamner, Tokenizer]:
     """The model and tokenizer of an exported folder, bit for bit. Raises BadInput for one that is not such."""
-    document = read_json(folder / CONFIG)
+    document = foreign_json(folder / CONFIG)
     sizes = document.get("hamner") if isinstance(document, dict) else None
     if sizes is None:
         raise BadInput(

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from hamner.config.errors import BadInput
 from hamner.config.toml_file import is_text
-from hamner.inference.terminal_text import printable
 from hamner.runs.files import write_bytes
+from hamner.runs.output import printable
 
 try:
     import readline

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import OtherFormat
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import run_above
+from hamner.runs.safe_paths import name_problem, path_within
 
 FRIEND_CARD = Path("friend_card", "friend_card.json")
+GENERATIONS = 8  # fine-tunings of fine-tunings
 EXPORT_RECORD = "hamner.json"  # of an exported folder: what other programs do not need to know
 
 
@@ -81,15 +85,20 @@ class Records:
         )
 
 
-def read_records(folder: Path) -> Records:
-    """The records of the model in a folder: of a run, of one of its checkpoints, or of no run at all."""
+def read_records(folder: Path, generations: int = GENERATIONS) -> Records:
+    """The records of the model in a folder: of a run, of one of its checkpoints, or of no run at all.
+
+    generations: bases that are followed, since files could name each other in a circle.
+    """
     run = run_above(folder)
     facts = _json(run / "config.json") if run else {}
     if run is None or "config" not in facts:  # a folder of its own, such as an exported one
         exported = _json(folder / EXPORT_RECORD)
         kind = exported.get("kind")
+        name = exported.get("name")  # becomes part of names of files: of GGUF files, in archives
+        is_usable = isinstance(name, str) and not name_problem(name) and "/" not in name
         return Records(
-            str(exported.get("name") or folder.resolve().name),
+            str(name) if is_usable else folder.resolve().name,
             facts={"kind": kind} if kind else {},
             friend_card=_json(folder / FRIEND_CARD),
         )
@@ -106,7 +115,7 @@ def read_records(folder: Path) -> Records:
         winner=_winner(run, facts, contestant),
         finetuning=finetuning,
         friend_card=next(filter(None, (_json(place / FRIEND_CARD) for place in (folder, run, run / "final"))), {}),
-        base=read_records(Path(base)) if base else None,
+        base=read_records(Path(base), generations - 1) if base and generations else None,
     )
 
 
@@ -121,7 +130,10 @@ def _winner(run: Path, facts: Mapping[str, Any], contestant: tuple[str, ...]) ->
     """winner.json of the league that the model comes from, where the model won it."""
     name = contestant[0] if contestant else facts.get("name")
     tokenizer = (facts.get("tokenizer") or {}).get("path") if facts.get("who") == "winner" else None
-    league = run if contestant else Path(tokenizer).parent if tokenizer else None
+    league = run if contestant else None
+    if tokenizer and not contestant:
+        with suppress(BadInput):  # nothing of another place ends up on the card
+            league = path_within(run.parents[1], tokenizer, run / "config.json").parent
     winner = _json(league / "winner.json") if league else {}
     return winner if winner.get("contestant") == name else {}
 
@@ -130,6 +142,8 @@ def _json(path: Path) -> dict[str, Any]:
     """The object a JSON file holds; {} where it is missing or broken: a card is written without it."""
     try:
         document = read_json(path)
+    except OtherFormat:
+        raise
     except BadInput:
         return {}
     return document if isinstance(document, dict) else {}

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import CONVERSATION, OtherFormat, stamped, unstamped
 from hamner.config.special_tokens import Message
 from hamner.config.toml_file import is_text, utf8_text
 from hamner.data.sources.records import is_blank
@@ -33,7 +34,7 @@ def write_conversation(path: Path, messages: Sequence[Message]) -> int:
     ]
     if not exchanges:
         raise BadInput("there is nothing to save yet: say something first")
-    record = _record([*system, *chain.from_iterable(exchanges)])
+    record = stamped(CONVERSATION, _record([*system, *chain.from_iterable(exchanges)]))
     try:
         write_bytes(path, f"{json.dumps(record, ensure_ascii=False)}\n".encode(), mode=0o600)
     except OSError as error:
@@ -52,8 +53,10 @@ def read_conversation(path: Path) -> list[Message]:
     if len(lines) != 1:
         raise BadInput(f"{path} has {len(lines):,} lines, where a saved conversation has one: {OWN_FORMAT}")
     try:
-        record = json.loads(lines[0])
+        record = unstamped(CONVERSATION, json.loads(lines[0]), path)
         messages = list(parse(record).messages)
+    except OtherFormat:
+        raise
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise BadInput(f"{path} holds no conversation: {reason}; {OWN_FORMAT}") from None

@@ -73,18 +73,30 @@ class Replies:
     async def answer(self, body: bytes, what: str) -> Response:
         """The response to a request. what: CHAT or TEXT. Raises ApiError."""
         request = read_request(body, what, self._name)
+        writing = await self._begin(request, len(body))
+        shape = _Shape(self._name, request.is_chat, writing.prompt.dropped)
+        return StreamedReply(writing, shape, request.has_usage) if request.is_streamed else WholeReply(writing, shape)
+
+    async def text(self, request: ReplyRequest) -> str:
+        """The whole reply to a request. Raises ApiError."""
+        writing = await self._begin(request, CHARACTERS_AT_ONCE + 1)
+        try:
+            return "".join([piece async for piece in writing.pieces()])
+        finally:
+            writing.stream.cancel()
+
+    async def _begin(self, request: ReplyRequest, characters: int) -> Writing:
+        """Begin to write the reply to a request, which has about so many characters. Raises ApiError."""
         longest = self._loaded.model.config.max_seq_len
-        if len(body) > CHARACTERS_AT_ONCE:
+        if characters > CHARACTERS_AT_ONCE:
             prompt = await asyncio.to_thread(read_prompt, self._loaded.tokenizer, request, longest)
         else:
             prompt = read_prompt(self._loaded.tokenizer, request, longest)
         try:
-            writing = Writing(self._streams, self._loaded, request, prompt)
+            return Writing(self._streams, self._loaded, request, prompt)
         except Busy as busy:
             line = f"{busy}: ask again in {busy.seconds} s"
             raise ApiError(429, line, "rate_limit_exceeded", headers={"retry-after": str(busy.seconds)}) from None
-        shape = _Shape(self._name, request.is_chat, prompt.dropped)
-        return StreamedReply(writing, shape, request.has_usage) if request.is_streamed else WholeReply(writing, shape)
 
 
 class _Shape:

@@ -1,19 +1,30 @@
 """Talk to the model of a shared folder with transformers alone: `python talk.py`. Sharing copies this file."""
 
+import importlib
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 LEAST_REPLY = 16  # tokens
 
 
-def main() -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
+def model_class() -> Any:
+    """The class of the model; a model with code of its own has it in this folder, beside this script."""
+    if "auto_map" in json.loads((FOLDER / "config.json").read_text(encoding="utf-8")):
+        sys.path.insert(0, str(FOLDER))
+        return importlib.import_module("modeling_hamner").HamnerForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    # a model with code of its own brings it along in this folder: look at it before you run it
-    code = {"trust_remote_code": "auto_map" in json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))}
-    tokenizer = AutoTokenizer.from_pretrained(FOLDER, **code)
-    model = AutoModelForCausalLM.from_pretrained(FOLDER, **code).eval()
+    return AutoModelForCausalLM
+
+
+def main() -> None:
+    from transformers import PreTrainedTokenizerFast, TextStreamer
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(FOLDER)
+    model = model_class().from_pretrained(FOLDER).eval()
     longest = model.config.max_position_embeddings - LEAST_REPLY
     streamer = TextStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
     messages: list[dict[str, str]] = []

@@ -1,6 +1,7 @@
 """Chat at a terminal: messages and slash commands typed in turns with replies that are written as they come.
 
-Data in: lines from the line editor. Data out: replies on stdout, all else in grey on stderr; a file after /save.
+Data in: lines from the line editor. Data out: replies on stdout, all else in grey on stderr; a file after /save, and
+feedback where a folder for it was given.
 """
 
 from __future__ import annotations
@@ -14,23 +15,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hamner.config.errors import BadInput, did_you_mean, shortened
+from hamner.data.feedback import FIX, Feedback, add_feedback
 from hamner.inference.conversation import Conversation, Reply
 from hamner.inference.line_editor import LineEditor, history_file
 from hamner.inference.saved_conversation import read_conversation, write_conversation
-from hamner.inference.terminal_text import BOLD, CYAN, GREY, ReplyText, printable, styled, wrapped
+from hamner.inference.terminal_text import BOLD, CYAN, GREY, ReplyText, styled, wrapped
 from hamner.runs.folders import absolute, new_name
-from hamner.runs.output import print_error
+from hamner.runs.output import print_error, printable
 
 USER, MODEL = "you:    ", "hamner: "
 KEYS = "/help lists the commands; Ctrl-C breaks off a reply; /quit or Ctrl-D ends"
 SLASH = "(// begins a message with a slash)"
+WITH_FEEDBACK = "start with `hamner chat --feedback` to keep it for `hamner sft RUN --feedback`"
 
 
 class TerminalChat:
     """A conversation at a terminal, from its first line to its end."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
+    def __init__(self, conversation: Conversation, model: str = "model", feedback: Path | None = None) -> None:
+        """model: its name. feedback: the folder for what is said of replies; None: nothing of it is kept."""
+        self._conversation, self._model, self._feedback = conversation, model, feedback
         self._editor = LineEditor(history_file(), tuple(COMMANDS), self._say)
         self._file: Path | None = None  # that holds this conversation
         self._dropped = 0  # exchanges that were said to be dropped
@@ -44,7 +48,7 @@ class TerminalChat:
                 self._answer(self._read())
             except BadInput as error:
                 for problem in error.problems:
-                    print_error(wrapped(f"error: {printable(problem)}", sys.stderr))
+                    print_error(wrapped(f"error: {problem}", sys.stderr))
             except EOFError:
                 return
             except KeyboardInterrupt as interrupt:
@@ -97,7 +101,7 @@ class TerminalChat:
             self._say("broken off; /retry asks again")
 
     def _say(self, line: str) -> None:
-        print_error(styled(wrapped(line, sys.stderr), GREY, sys.stderr))
+        print_error(wrapped(line, sys.stderr), lambda text: styled(text, GREY, sys.stderr))
 
     def _begin(self, file: Path | None) -> None:
         """Note that the conversation is another one."""
@@ -133,6 +137,8 @@ class TerminalChat:
         reply = self._conversation.retry()
         if self._conversation.sampling.temperature == 0:
             self._say("at temperature 0 the reply is the same; /temp 0.7 gives another")
+        if self._feedback and self._conversation.last_reply:
+            self._note("again")
         self._write(reply)
 
     def edit(self, argument: str) -> None:
@@ -140,6 +146,42 @@ class TerminalChat:
         message = argument or (self._read(last) if last else "")
         if message or not last:
             self._write(self._conversation.edit(message))
+
+    def good(self, argument: str) -> None:
+        self._mark("good")
+
+    def bad(self, argument: str) -> None:
+        self._mark("bad")
+
+    def fix(self, argument: str) -> None:
+        last = self._conversation.last_reply
+        if last is None:
+            raise BadInput("there is no reply yet: type a message first")
+        better = (argument or self._read(last)).strip()
+        if not better or better == last.strip():
+            return self._say("the reply stays as it was")
+        if self._feedback:
+            self._note(FIX, better)
+        self._conversation.correct(better)
+        if not self._feedback:
+            self._say(f"the reply is corrected in this conversation alone: {WITH_FEEDBACK}")
+
+    def _mark(self, kind: str) -> None:
+        if not self._feedback:
+            raise BadInput(f"feedback is not kept: {WITH_FEEDBACK}")
+        self._note(kind)
+
+    def _note(self, kind: str, better: str = "") -> None:
+        """Write down what is said of the last reply."""
+        reply = self._conversation.last_reply
+        if reply is None or self._feedback is None:
+            raise BadInput("there is no reply yet: type a message first")
+        context = tuple(self._conversation.messages[:-1])
+        try:
+            path = add_feedback(self._feedback, Feedback(self._model, kind, context, reply.strip(), better))
+        except OSError as error:
+            raise BadInput(f"{self._feedback} cannot be written: {error.strerror}; make room there") from None
+        self._say(f"noted in {path}")
 
     def history(self, argument: str) -> None:
         system, messages = self._conversation.system, self._conversation.messages
@@ -191,6 +233,9 @@ COMMANDS = {
     "/temp": SlashCommand(TerminalChat.temperature, "[NUMBER]", "set the temperature; show how tokens are drawn"),
     "/retry": SlashCommand(TerminalChat.retry, "", "another reply to the last message"),
     "/edit": SlashCommand(TerminalChat.edit, "[TEXT]", "change the last message, and ask again"),
+    "/good": SlashCommand(TerminalChat.good, "", "mark the last reply as good, with --feedback"),
+    "/bad": SlashCommand(TerminalChat.bad, "", "mark the last reply as bad, with --feedback"),
+    "/fix": SlashCommand(TerminalChat.fix, "[TEXT]", "say what the last reply should have been"),
     "/history": SlashCommand(TerminalChat.history, "", "show the conversation; what the model no longer reads is grey"),
     "/save": SlashCommand(TerminalChat.save, "[FILE]", "write the conversation to a file; nothing is kept otherwise"),
     "/load": SlashCommand(TerminalChat.load, "FILE", "go on with a saved conversation"),

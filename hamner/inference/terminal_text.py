@@ -15,17 +15,12 @@ from typing import TextIO
 
 from rich.cells import cell_len
 
-# Beside what controls a terminal (C0 with the escape, DEL, C1) what turns the direction of the text around it
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from hamner.runs.output import printable
+
 PARTS = re.compile(r"\s+|\S+")
 NARROW = 40  # columns, below which nothing is indented
 NO_WORDS = "..."
 BOLD, CYAN, GREY = "1", "1;36", "2"
-
-
-def printable(text: str) -> str:
-    """Text without the characters that move a terminal's cursor, colour it or worse; line ends and tabs stay."""
-    return CONTROL.sub("", text)
 
 
 def terminal_width(stream: TextIO) -> float:

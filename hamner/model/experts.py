@@ -13,7 +13,7 @@ from hamner.config.schema import ModelConfig
 from hamner.model.distributed import sum_over_workers
 from hamner.model.kernels.dispatch import use_grouped_experts
 from hamner.model.kernels.experts import Combine, Concatenate, CopyAndPermute, Permute, pad_experts, pad_tokens
-from hamner.model.layers import linear
+from hamner.model.layers import gated, linear
 
 
 class MixtureOfExperts(nn.Module):
@@ -54,11 +54,10 @@ class MixtureOfExperts(nn.Module):
 
     def sequential(self, tokens: Tensor, counts: Tensor) -> Tensor:
         """The experts' outputs (N·k, C), one expert after the other. tokens (N·k, C) by expert; counts (E,)"""
-        outputs = []
-        for index, part in enumerate(tokens.split(counts.tolist())):
-            gate, up = linear(part, self.gate[index], self.up[index]).chunk(2, dim=-1)
-            outputs.append(linear(F.silu(gate) * up, self.down[index]))
-        return torch.cat(outputs)
+        parts = tokens.split(counts.tolist())  # on a card the layer's one wait for the host
+        # unbound, since the gradient of weight[index] is as large as the weight of all experts
+        weights = zip(self.gate.unbind(), self.up.unbind(), self.down.unbind(), strict=True)
+        return torch.cat([gated(part, *expert) for part, expert in zip(parts, weights, strict=True)])
 
     def _grouped(self, tokens: Tensor, counts: Tensor) -> Tensor:
         """The same in two grouped products, whose rows need widths that are padded with zeros."""

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hamner.config.schema import ModelConfig
-
-FEW_ROWS = 64  # vectors up to which several weights cost more to concatenate than to multiply with
+from hamner.model.kernels.dispatch import FEW_ROWS, padding, use_fp16_accumulation
+from hamner.model.kernels.fp16_product import fp16_product
 
 
 def linear(x: Tensor, *weights: Tensor) -> Tensor:
@@ -20,10 +20,24 @@ def linear(x: Tensor, *weights: Tensor) -> Tensor:
     if x.numel() == x.shape[-1] and x.device.type == "cpu":  # generating: the kernel for one vector reads faster
         products = [torch.mv(weight.to(x.dtype), x.flatten()) for weight in weights]
         return (products[0] if len(products) == 1 else torch.cat(products)).view(*x.shape[:-1], -1)
-    if len(weights) > 1 and x.numel() < FEW_ROWS * x.shape[-1]:
+    if len(weights) > 1 and x.numel() < FEW_ROWS * x.shape[-1]:  # to concatenate them costs more than the product
         return torch.cat([F.linear(x, weight.to(x.dtype)) for weight in weights], dim=-1)
     weight = weights[0] if len(weights) == 1 else torch.cat(weights)
-    return F.linear(x, weight.to(x.dtype))
+    product = fp16_product if use_fp16_accumulation(x) else F.linear
+    return product(x, weight.to(x.dtype))
+
+
+def gated(x: Tensor, gate: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """down(silu(gate x) · up x): x (..., C); gate, up (I, C); down (C, I) -> (..., C)
+
+    Where products of such a width are slow, I is padded with zeros inside them, which adds zeros to every sum.
+    """
+    both = [gate, up]
+    if rows := padding(len(gate), x):
+        zeros = gate.new_zeros(rows, gate.shape[1])
+        both, down = [gate, zeros, up, zeros], F.pad(down, (0, rows))
+    first, second = linear(x, *both).chunk(2, dim=-1)
+    return linear(F.silu(first) * second, down)
 
 
 class RMSNorm(nn.RMSNorm):
@@ -48,5 +62,5 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(model.intermediate_size, model.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = linear(x, self.gate.weight, self.up.weight).chunk(2, dim=-1)
-        return linear(F.silu(gate) * up, self.down.weight), x.new_zeros((), dtype=torch.float32)
+        balance = x.new_zeros((), dtype=torch.float32)
+        return gated(x, self.gate.weight, self.up.weight, self.down.weight), balance

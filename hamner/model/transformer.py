@@ -20,6 +20,7 @@ from hamner.model.attention import attention_class, rotary_table
 from hamner.model.attention_check import own_attention_problems
 from hamner.model.document_mask import document_mask
 from hamner.model.experts import MixtureOfExperts
+from hamner.model.kernels.dispatch import hardware
 from hamner.model.kv_cache import KVCache, LayerCache
 from hamner.model.layers import RMSNorm, SwiGLU, linear, unit_scale
 
@@ -91,6 +92,7 @@ class Hamner(nn.Module):
         and the sums of a contestant would depend on who was trained before it.
         """
         torch._dynamo.reset()
+        hardware(self.embedding.weight.device.type)  # asked for before code is traced that reads it
         regions = torch.compile(Block.enter, dynamic=False), torch.compile(Block.leave, dynamic=False)
         for block in cast("list[Block]", list(self.blocks)):
             block.regions = regions
@@ -119,8 +121,8 @@ class Hamner(nn.Module):
         mask = self._mask(tokens, cache) if self.config.document_mask else None
         balance = x.new_zeros((), dtype=torch.float32)
         for index, block in enumerate(self.blocks):
-            if self.activation_checkpointing and self.training:
-                x, extra = checkpoint(block, x, cos, sin, None, mask, use_reentrant=False)
+            if self.activation_checkpointing and self.training:  # nothing is drawn in a block: no state to keep
+                x, extra = checkpoint(block, x, cos, sin, None, mask, use_reentrant=False, preserve_rng_state=False)
             else:
                 x, extra = block(x, cos, sin, cache.of_layer(index) if cache else None, mask)
             balance = balance + extra

@@ -6,7 +6,7 @@ Data in: finetuning.json of a run. Data out: rows of cells, and tables of rich.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -17,6 +17,8 @@ from hamner.evaluation.statistics import clustered_error
 
 REPLIES = ("source", "words, base", "words, now", "change", "turn ends, base", "turn ends, now")
 TEXT = ("source", "base", "now", "change")
+CORRECTIONS = ("source", "pairs", "better likelier, base", "now", "margin, base", "now", "change", "errors")
+BEYOND_CHANCE = 3.0  # standard errors, as on the friend card
 
 
 def replies_table(document: Mapping[str, Any]) -> Table:
@@ -27,6 +29,44 @@ def replies_table(document: Mapping[str, Any]) -> Table:
 def text_table(document: Mapping[str, Any]) -> Table:
     """Held-out loss of the base's own text before and after, with the error of the change by document."""
     return _table("held-out text of the base, nats a token: what rose is forgotten", TEXT, text_rows(document))
+
+
+def corrections_report(changes: Sequence[Mapping[str, Any]]) -> Iterator[Table | str]:
+    """What a run has learnt from corrections, and in a sentence whether that is beyond chance.
+
+    changes: feedback.json's rows, those of the corrections that were held out first.
+    """
+    title = "log-likelihood of the better reply less that of the other, nats: corrections, and the friendly pairs"
+    yield _table(title, CORRECTIONS, corrections_rows(changes))
+    held_out = changes[0]
+    gain, errors = held_out["now"] - held_out["before"], held_out["errors"]
+    words = "not beyond chance, which is 3 standard errors"
+    if errors is not None and abs(errors) > BEYOND_CHANCE:
+        words = "learnt, beyond chance" if errors > 0 else "worse than before, beyond chance"
+    yield f"{held_out['count']} corrections held out: {gain:+.2f} nats, {_errors(errors)} standard errors: {words}"
+    moved = [row["group"] for row in changes[2:] if row["errors"] is not None and abs(row["errors"]) > BEYOND_CHANCE]
+    yield f"elsewhere, of the friendly pairs, beyond chance: {', '.join(moved) or 'nothing moved'}"
+
+
+def corrections_rows(changes: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """A row a group of pairs, cells as CORRECTIONS names them."""
+    return [
+        [
+            row["group"],
+            str(row["count"]),
+            f"{row['right_before']:.0%}",
+            f"{row['right_now']:.0%}",
+            f"{row['before']:+.2f}",
+            f"{row['now']:+.2f}",
+            f"{row['now'] - row['before']:+.2f} ± {row['error'] or math.inf:.2f}",
+            _errors(row["errors"]),
+        ]
+        for row in changes
+    ]
+
+
+def _errors(errors: float | None) -> str:
+    return "?" if errors is None else f"{errors:+.1f}"
 
 
 def replies_rows(document: Mapping[str, Any]) -> list[list[str]]:

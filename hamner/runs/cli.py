@@ -164,6 +164,15 @@ def add_results_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="DIR", help="results folder (default: $HAMNER_RESULTS or results/)")
 
 
+def add_calibrate_option(parser: argparse.ArgumentParser) -> None:
+    """Add --calibrate, of the doctors."""
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="time the ways to compute a step on this machine, a minute or two; new runs begin with what wins",
+    )
+
+
 def add_notify_option(parser: argparse.ArgumentParser, part: str = "") -> None:
     """Add --notify. part: what of the run is told each time that one ends."""
     ends = f"of each {part} and of the run" if part else "of the run"
@@ -197,6 +206,38 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
     """Add RUN|FOLDER: the model that a command reads."""
     text = "a run, fine-tuned or not, or a folder with a model (default: the newest run)"
     parser.add_argument("run", nargs="?", metavar="RUN|FOLDER", help=text)
+
+
+def add_feedback_place(parser: argparse.ArgumentParser) -> None:
+    """Add --data of a command that reads or writes feedback."""
+    parser.add_argument("--data", metavar="DIR", help="the folder with feedback/ in it (default: data/)")
+
+
+def add_feedback_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --feedback and --data. what: gives feedback."""
+    parser.add_argument(
+        "--feedback", action="store_true", help=f"keep what {what} say of replies in data/feedback/, on this machine"
+    )
+    add_feedback_place(parser)
+
+
+def feedback_place(options: argparse.Namespace) -> Path | None:
+    """The folder that feedback goes to; None where it is not kept. Raises BadInput."""
+    if options.data and not options.feedback:
+        raise BadInput("--data names where feedback goes: add --feedback, or leave it out")
+    return feedback_folder(options.data) if options.feedback else None
+
+
+def feedback_folder(data: str | None) -> Path:
+    """The folder of --data DIR, DIR/feedback; None: data/feedback beside the project. Raises BadInput."""
+    from hamner.runs.folders import absolute, home_folder
+
+    return (absolute(data, "--data") if data else (home_folder() / "data").resolve()) / "feedback"
+
+
+def feedback_line(folder: Path) -> str:
+    """What is said of where feedback goes."""
+    return f"feedback, with the chat before it, goes to {folder}; `hamner feedback` lists and forgets it"
 
 
 def read_config(

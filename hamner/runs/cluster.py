@@ -19,9 +19,11 @@ from urllib.parse import urlsplit
 
 from hamner.config.attention_kinds import OWN_MODULES
 from hamner.config.errors import BadInput, Problems
-from hamner.config.schema import Config
+from hamner.config.schema import Compute, Config
 from hamner.runs.background import first_line
+from hamner.runs.card_environment import card_environment
 from hamner.runs.cores import available_cores
+from hamner.runs.instructions import say_if_emulated
 from hamner.runs.ray_session import (
     check_answers,
     leave,
@@ -36,20 +38,26 @@ CARD_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA,
 OBJECT_STORE_BYTES = 200 * 2**20  # of shared memory, for a Ray of our own: no tensors go through it
 
 
-def worker_environment(threads_per_process: int) -> dict[str, str]:
-    """Environment variables of the processes that train: PyTorch reads thread counts before its first operation."""
+def worker_environment(threads_per_process: int, compute: Compute | None = None) -> dict[str, str]:
+    """Environment variables of the processes that train: PyTorch reads thread counts before its first operation.
+
+    compute: None for processes that compute nothing on a card.
+    """
     threads = str(threads_per_process)
     own_modules = {OWN_MODULES: os.environ[OWN_MODULES]} if OWN_MODULES in os.environ else {}
-    return own_modules | {
+    on_card = card_environment(compute) if compute else {}
+    variables = {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "TOKENIZERS_PARALLELISM": "false",
         "RAYON_NUM_THREADS": threads,  # of MinHash
+        "TORCHINDUCTOR_COMPILE_THREADS": threads,  # else each trial has a process for each core to compile with
         # the allocator keeps large tensors, instead of returning them and faulting them in again every step
         "MALLOC_MMAP_THRESHOLD_": str(2**30),
         "MALLOC_TRIM_THRESHOLD_": str(2**34),
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     }
+    return own_modules | on_card | variables
 
 
 def ray_address() -> str:
@@ -74,10 +82,13 @@ def _is_this_machine(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname())
 
 
-def ray_settings(threads_per_process: int, *, is_verbose: bool = False) -> dict[str, Any]:
+def ray_settings(
+    threads_per_process: int, compute: Compute | None = None, *, is_verbose: bool = False
+) -> dict[str, Any]:
     """Arguments for ray.init: the cluster that RAY_ADDRESS names, else one on this machine alone.
 
-    is_verbose: whether Ray logs more than errors, and shows what its processes print.
+    compute: as worker_environment takes it. is_verbose: whether Ray logs more than errors, and shows what its
+    processes print.
     """
     address = ray_address()
     if address == "auto":
@@ -86,7 +97,7 @@ def ray_settings(threads_per_process: int, *, is_verbose: bool = False) -> dict[
         "address": address,
         "log_to_driver": is_verbose,
         "logging_level": "INFO" if is_verbose else "ERROR",
-        "runtime_env": {"env_vars": worker_environment(threads_per_process)},
+        "runtime_env": {"env_vars": worker_environment(threads_per_process, compute)},
     }
     if address == "local":
         settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
@@ -165,7 +176,7 @@ def check_machine(config: Config, cores: int) -> None:
     """Raise BadInput when the run would never fit this machine, whose cores or cards Ray would wait for.
 
     cores: those of one process of the run. Of a cluster in RAY_ADDRESS it is checked that it answers; join() does the
-    rest.
+    rest. A line on stderr says when the processor only emulates the run's precision.
     """
     address = ray_address()
     if address != "local":
@@ -189,6 +200,7 @@ def check_machine(config: Config, cores: int) -> None:
             "name a cluster that has one in RAY_ADDRESS"
         )
     problems.raise_all()
+    say_if_emulated(config.compute)
 
 
 def threads_here(threads: int, device: str) -> int:

@@ -1,6 +1,7 @@
 """Atomic file writes, JSON, JSON lines: what a reader sees, or a kill leaves, is the old file or the new one.
 
-Data in: a path, and bytes, text or JSON values. Data out: files; from reading, values, or a BadInput with the path.
+Data in: a path, and bytes, text or JSON values. Data out: files; from reading, values, or a BadInput with the path. A
+JSON file of a known name is written with its format, and read in two of them (config/formats.py).
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from hamner.config.cost import GIB
 from hamner.config.errors import BadInput
+from hamner.config.formats import stamped, unstamped
 
 T = TypeVar("T")
 LONGEST_NAME = 255  # bytes of a file's name
@@ -86,7 +88,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON value atomically. Raises ValueError for NaN and infinities, which JSON has not."""
-    write_bytes(path, json_bytes(value))
+    write_bytes(path, json_bytes(stamped(path.name, value)))
 
 
 def json_bytes(value: Any) -> bytes:
@@ -96,7 +98,17 @@ def json_bytes(value: Any) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The value a JSON file holds. Raises BadInput, with the path, for a file that is missing or broken."""
+    """The value a JSON file holds. Raises BadInput, with the path, for a file that is missing, broken or too new."""
+    try:
+        return unstamped(path.name, foreign_json(path), path)
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(f"{path} is broken: {error}") from None
+
+
+def foreign_json(path: Path) -> Any:
+    """The value of a JSON file that another program may have written, to whose `format` ours means nothing."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))  # a person may have written it, with Windows' mark
     except FileNotFoundError:
@@ -122,9 +134,21 @@ def free_gib(folder: Path) -> tuple[Path, float]:
     return existing, shutil.disk_usage(existing).free / GIB
 
 
+def open_to_append(path: Path) -> TextIO:
+    """Open a text file of a run to write at its end. Raises OSError (ELOOP) where it is a link, to a file elsewhere.
+
+    Files that are written whole are renamed into their place, which replaces a link.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+
+    return open(path, "a", encoding="utf-8", opener=opener)
+
+
 def append_json_line(path: Path, value: Mapping[str, Any]) -> None:
     """Append one JSON object as a line. A kill may cut it short; drop_json_lines_after removes such a line."""
-    with path.open("a", encoding="utf-8") as file:
+    with open_to_append(path) as file:
         file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 

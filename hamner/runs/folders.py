@@ -17,9 +17,11 @@ from typing import Any
 
 from hamner.config.checks import relation_problems
 from hamner.config.errors import BadInput, did_you_mean, shortened
+from hamner.config.formats import FORMATS, OtherFormat, format_of
 from hamner.config.load import parse
+from hamner.config.machine_keys import auto_keys, with_keys
 from hamner.config.schema import Config
-from hamner.runs.files import read_json_as, write_json
+from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
 
 LONGEST_NAME = 255  # letters of a folder's name
 RUN_DEPTH = 3  # LEAGUE/CONTESTANT/checkpoints/step_1: from a checkpoint to config.json
@@ -30,8 +32,11 @@ RUN_FILES = {
     "sft": "config.json",
     "friend": "friend.json",
     "choice": "choice.json",
+    "concepts": "config.json",
 }
 NAME_TIME = "%Y-%m-%d_%H%M%S"
+CALIBRATION = "calibration"  # in config.json: when it was made that chose keys of this run, and which
+PACKING_LIST = "pack.json"  # of a run that was unpacked: what its archive said of it
 STARTED, FINISHED = "started", "finished"  # when, in UTC: in config.json, and in a tournament's winner.json
 
 
@@ -162,8 +167,14 @@ def open_run(
         _check_creatable(folder, config, facts, of_each_start)
         return folder, config, facts
     folder = _existing_run(results, kind, name)
+    _check_formats(folder)
     stored, stored_facts = _stored_config(folder / "config.json")
+    if config:  # what a calibration chose at the start stays as it was
+        chosen = stored_facts.get(CALIBRATION, {}).get("choices", {})
+        config = with_keys(config, {key: value for key, value in chosen.items() if key in auto_keys(config)})
     requested = (config or stored).model_dump(mode="json")
+    if (folder / PACKING_LIST).is_file():  # its text is compared with what it read, wherever it lies here
+        may_differ = (*may_differ, "data.path", "data.local_path")
     problems = list(differences(stored.model_dump(mode="json"), requested, may_differ))
     problems += list(differences(stored_facts, stored_facts | facts))
     if problems:
@@ -189,6 +200,21 @@ def _existing_run(results: Path, kind: str, name: str | None) -> Path:
         hint = did_you_mean(name, [path.name for path in existing]) if existing else "leave out --resume to start one"
         raise BadInput(f"{results / kind} has no {kind} run '{name}' to resume; {hint}")
     return folder
+
+
+def _check_formats(folder: Path) -> None:
+    """Raise BadInput with every file of a run that this version does not read, before anything is decided by others."""
+    problems: list[str] = []
+    places = sorted(path for path in folder.iterdir() if path.name != "ray")
+    for path in (path for place in places for path in (place, *sorted(place.rglob("*.json"))) if path.name in FORMATS):
+        try:
+            read_json(path)
+        except OtherFormat as error:
+            problems += error.problems
+        except BadInput:  # broken: whoever needs it says so
+            continue
+    if problems:
+        raise OtherFormat(problems)
 
 
 def _stored_config(path: Path) -> tuple[Config, dict[str, Any]]:
@@ -250,6 +276,22 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
         raise BadInput(
             f"{folder} cannot be written: {reason(error)}; make room there, or choose another --results"
         ) from None
+
+
+def store_config(folder: Path, config: Config) -> None:
+    """Write down where the text of a run lies that was unpacked, as its resume says. Of any other run nothing."""
+    if (folder / PACKING_LIST).is_file():
+        document = read_json(folder / "config.json")
+        data = document["config"].get("data", {}) | {"path": config.data.path, "local_path": config.data.local_path}
+        write_json(folder / "config.json", document | {"config": document["config"] | {"data": data}})
+
+
+def format_lines(folder: Path) -> list[str]:
+    """What a resume says of a run that an older version wrote; nothing of one of the present format."""
+    number, present = format_of(foreign_json(folder / "config.json")), FORMATS["config.json"]
+    if number == present:
+        return []
+    return [f"{folder.name} was begun by an older Hamner: read in format {number}, continued in format {present}"]
 
 
 def resume_command(command: str, folder: Path) -> str:

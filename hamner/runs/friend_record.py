@@ -78,6 +78,9 @@ class FriendRecord:
     def _of(cls, document: Mapping[str, Any], results: Path, name: str) -> FriendRecord:
         asked = document["asked"]
         settings = tuple(asked["settings"])
+        options = [word for word in (*settings, *asked.values()) if str(word).startswith("-")]
+        if options:  # the words are put into command lines, --notify runs what stands behind it
+            raise ValueError(f"{options[0]!r} would be an option")
         return cls(
             results,
             name,

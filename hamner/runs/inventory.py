@@ -20,7 +20,13 @@ from hamner.runs.lock import lock_holder
 
 LOCK = ".driver.lock"
 # kind: what a run of it leaves last; "choice", which curriculum `--choose` took, says it in its file
-LAST = {"tournament": "winner.json", "curriculum": "final", "sft": "finetuning.json", "friend": "export"}
+LAST = {
+    "tournament": "winner.json",
+    "curriculum": "final",
+    "sft": "finetuning.json",
+    "friend": "export",
+    "concepts": "concepts.json",
+}
 RUNNING, FINISHED, UNFINISHED = "running", "finished", "unfinished"
 DAY = 86_400  # seconds
 

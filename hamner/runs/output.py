@@ -10,6 +10,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -40,11 +41,18 @@ ASCII = {
     "\u00a0": " ",
     "\u202f": " ",
 }
+# Beside what controls a terminal (C0 with the escape, DEL, C1) what turns the direction of the text around it
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 ERRORS = "hamner.ascii"  # name of the handler for what an encoding lacks
 
 
 class OutputFailed(SystemExit):
     """Standard output takes nothing more: the command ends with this exit code, whatever it is in the middle of."""
+
+
+def printable(text: str) -> str:
+    """Text without the characters that move a terminal's cursor, colour it or worse; line ends and tabs stay."""
+    return CONTROL.sub("", text)
 
 
 def to_ascii(text: str) -> str:
@@ -125,10 +133,13 @@ class GuardedOutput:
             leave(failure)
 
 
-def print_error(line: str) -> None:
-    """Print a line on stderr, if it takes one."""
+def print_error(line: str, style: Callable[[str], str] = str) -> None:
+    """Print a line on stderr, if it takes one; of what files and programs say, only what a terminal shows as text.
+
+    style: colours what is left.
+    """
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(style(printable(line)), file=sys.stderr, flush=True)
     except OSError:
         silence(sys.stderr)
 

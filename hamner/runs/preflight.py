@@ -24,6 +24,7 @@ from hamner.runs.cluster import OBJECT_STORE_BYTES
 from hamner.runs.files import free_gib
 from hamner.runs.folders import reason
 from hamner.runs.lock import LEASE_SECONDS, only_one
+from hamner.runs.machine import features, instructions
 from hamner.runs.tables import NARROW
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -80,21 +81,18 @@ def processor(cpuinfo: str, cores: int, cores_needed: int, device: str, precisio
 
     cpuinfo: the text of /proc/cpuinfo, "" where there is none. cores_needed: of one run.
     """
-    features = {
-        word for line in cpuinfo.splitlines() if line.startswith(("flags", "Features")) for word in line.split()
-    }
+    present = features(cpuinfo)
     text = f"{cores} core{'s' * (cores > 1)} for this process"
     if cores_needed > cores:
         fix = "lower compute.threads, compute.worker_threads or compute.workers"
         return Finding("processor", FAIL, f"{text}, one run asks for {cores_needed}", fix)
-    is_x86 = bool({"sse2", "fpu"} & features)
-    if is_x86 and "avx2" not in features:
+    is_x86 = bool({"sse2", "fpu"} & present)
+    if is_x86 and "avx2" not in present:
         return Finding("processor", WARN, f"{text}, without AVX2: several times slower", "use a newer machine")
-    has_bf16 = bool({"avx512_bf16", "amx_bf16", "bf16"} & features)
-    if device == "cpu" and precision == "bf16" and features and not has_bf16:
+    has_bf16 = bool({"avx512_bf16", "amx_bf16", "bf16"} & present)
+    if device == "cpu" and precision == "bf16" and present and not has_bf16:
         return Finding("processor", WARN, f"{text}, without bf16 instructions", "use compute.precision=fp32")
-    names = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16") if name in features]
-    return Finding("processor", OK, ", ".join([text, *names]))
+    return Finding("processor", OK, ", ".join([text, *instructions(cpuinfo)]))
 
 
 def memory(total_gib: float, available_gib: float, needed_gib: float, least_gib: float, fewer: str) -> Finding:

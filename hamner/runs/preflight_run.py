@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hamner.config.schema import Config
-from hamner.runs import output, preflight, preflight_card, preflight_network
+from hamner.runs import calibration_record, output, preflight, preflight_card, preflight_network
+from hamner.runs.calibration_record import Kind
 from hamner.runs.cores import available_cores
 from hamner.runs.folders import start_times
+from hamner.runs.machine import cpu_text
 from hamner.runs.preflight import FAIL, Finding
 
-CPU_INFO, SHARED_MEMORY = Path("/proc/cpuinfo"), Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")
 PROCESS_GIB = 0.9  # of a process with PyTorch and Ray, beside what it trains: measured, 0.65 to 0.9
 CARD_PROCESS_GIB = 3.0  # of one that feeds a card, where CUDA has its libraries in memory too; a guess
 RAY_GIB = 1.5  # the driver, Ray's own processes, the preparation of text
@@ -35,12 +37,13 @@ class Needs:
     reads_hub_tokenizer: bool
 
 
-def examine(config: Config, results: Path, needs: Needs, data: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Every check of a run with this config, the quick ones first. data: those of its text."""
+def examine(
+    config: Config, kind: Kind, results: Path, needs: Needs, data: Callable[[], Iterable[Finding]]
+) -> Iterator[Finding]:
+    """Every check of a run with this config, the quick ones first. kind: its command. data: the checks of its text."""
     compute, screen = config.compute, sys.stdout
     yield preflight.versions()
-    cpu_info = CPU_INFO.read_text(errors="replace") if CPU_INFO.is_file() else ""
-    yield preflight.processor(cpu_info, available_cores(), needs.cores, compute.device, compute.precision)
+    yield preflight.processor(cpu_text(), available_cores(), needs.cores, compute.device, compute.precision)
     is_cpu, least = compute.device == "cpu", RAY_GIB + needs.process_gib
     fewer = "raise compute.threads: fewer run at a time" if is_cpu else "lower compute.gpu_memory_gib: fewer share it"
     together = least + (needs.processes - 1) * needs.process_gib
@@ -51,6 +54,7 @@ def examine(config: Config, results: Path, needs: Needs, data: Callable[[], Iter
     yield from data()
     yield preflight_card.c_compiler(compute)
     yield preflight_card.card(preflight_card.card_facts(), compute)
+    yield calibration_record.finding(config, kind, results)
     yield preflight_network.ray_place()
     yield preflight_network.connections(preflight_network.own_address())
     yield preflight_network.ports()

@@ -160,7 +160,7 @@ def mark_session(ray: Any) -> None:
     folder = session_folder(ray)
     if folder and folder.is_dir():
         with contextlib.suppress(OSError):
-            write_json(folder / MARK, {"pid": os.getpid(), "command": sys.argv})
+            write_json(folder / MARK, {"pid": os.getpid()})  # not the words of the command: --notify may hold a secret
 
 
 def dead_sessions() -> tuple[list[Path], int]:

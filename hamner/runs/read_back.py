@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import OtherFormat
 from hamner.runs.files import read_json
 from hamner.runs.metrics import finite, read_metrics
 
@@ -58,9 +59,11 @@ def json_lines(path: Path) -> list[Mapping[str, Any]]:
 
 
 def json_object(path: Path) -> Mapping[str, Any]:
-    """The object of a JSON file; an empty one where it is missing or broken."""
+    """The object of a JSON file; an empty one where it is missing or broken. Raises OtherFormat for a newer one."""
     try:
         return mapping(read_json(path))
+    except OtherFormat:
+        raise
     except BadInput:
         return {}
 

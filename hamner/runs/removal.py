@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hamner.config.errors import BadInput, Problems, did_you_mean
+from hamner.config.formats import OtherFormat
 from hamner.runs.files import read_json
 from hamner.runs.folders import RUN_FILES, reason
 from hamner.runs.inventory import LOCK, RUNNING, UNFINISHED, StoredRun, age_text, size_and_time
@@ -145,6 +146,8 @@ def _points_at(run: StoredRun, folder: Path) -> bool:
     """Whether a run's text lies in a prepared folder."""
     try:
         return str(read_json(run.folder / "data" / "manifest.json").get("folder")) == str(folder)
+    except OtherFormat:  # nobody knows what it reads
+        return True
     except (BadInput, AttributeError):
         return False
 

@@ -28,7 +28,7 @@ class StepFile:
         """Write the step, in place and in one write."""
         if self._file < 0:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         os.pwrite(self._file, f"{self._attempt:6} {step:15}".encode("ascii"), 0)
 
     def log_resume(self, log: Path, checkpoint_step: int, **facts: object) -> None:

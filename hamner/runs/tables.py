@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +25,15 @@ NARROW = 60  # columns below which a table has no frame
 
 
 class SpellingConsole(Console):
-    """A console that writes the signs of our lines in ASCII where the output's encoding lacks them."""
+    """A console that writes the signs of our lines in ASCII where the output's encoding lacks them.
+
+    Text is shown as text: names and replies come from files and models, and may hold what steers a terminal.
+    """
+
+    def render(self, *arguments: Any, **settings: Any) -> Iterator[Segment]:
+        for segment in super().render(*arguments, **settings):
+            text = segment.text if segment.control else output.printable(segment.text)
+            yield segment if text == segment.text else Segment(text, segment.style)
 
     def print(self, *objects: Any, **settings: Any) -> None:
         if not output.is_unicode(self.encoding):

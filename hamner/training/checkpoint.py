@@ -24,12 +24,14 @@ import safetensors.torch
 from torch import Tensor
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import OtherFormat, stamped, unstamped
 from hamner.config.load import parse
 from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import CONFIG_FILE, Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import step_folders
+from hamner.runs.safe_paths import path_below
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
@@ -52,7 +54,11 @@ class Checkpoint:
         return parse(ModelConfig, self.state["model"], str(self.path / STATE))
 
     def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
-        return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
+        """The tensors of a group. Raises Corrupt for a file that holds anything else."""
+        try:
+            return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
+        except safetensors.SafetensorError as error:
+            raise Corrupt(f"checkpoint {self.path}: {group}.safetensors holds no tensors ({error})") from None
 
     @property
     def is_complete(self) -> bool:
@@ -109,7 +115,8 @@ def _write_files(
         safetensors.torch.save_file(plain, temporary / f"{group}.safetensors")
     tokenizer.save(temporary)
     sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
-    document = _sealed({**state, "model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums})
+    facts = {"model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums}
+    document = sealed(stamped(STATE, {**state, **facts}))
     (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
     mode = (temporary / STATE).stat().st_mode & 0o777
     for path in temporary.iterdir():
@@ -119,23 +126,29 @@ def _write_files(
 
 
 def load(folder: Path) -> Checkpoint:
-    """Open a checkpoint and verify it. Raises BadInput when there is none, Corrupt when it is not whole."""
+    """Open a checkpoint and verify it.
+
+    Raises BadInput when there is none, Corrupt when it is not whole, OtherFormat when it is of a newer version.
+    """
     if not folder.is_dir():
         raise BadInput(f"there is no checkpoint {folder}")
     try:
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        document = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        if sealed(document) != document:
+            raise ValueError("its own checksum does not agree")
+        state = unstamped(STATE, document, folder / STATE)
         sums = dict(state["sha256"])
         missing = {*WEIGHTS_ONLY} - set(sums)
         if missing or "model" not in state:
             raise ValueError(f"no entry for {', '.join(missing) or 'the model'}")
-        if _sealed(state) != state:
-            raise ValueError("its own checksum does not agree")
     except FileNotFoundError:
         raise BadInput(f"{folder} is not a checkpoint: {STATE} is missing") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except OtherFormat:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(f"checkpoint {folder}: {STATE} is broken ({error})") from None
     for name, checksum in sums.items():
-        path = folder / name
+        path = path_below(folder, name, folder / STATE)
         if not path.is_file() or _sha256(path) != checksum:
             raise Corrupt(f"checkpoint {folder}: {name} is missing or was altered")
     return Checkpoint(folder, state)
@@ -149,6 +162,8 @@ def newest(folder: Path, say: Callable[[str], None] = print, *, complete: bool =
     for path in _newest_first(folder):
         try:
             checkpoint = load(path)
+        except OtherFormat:  # it is no worse than the one before, which would cost the steps between
+            raise
         except BadInput as error:
             say(f"{error}; using the one before")
             continue
@@ -205,13 +220,15 @@ def keep_weights(folder: Path) -> None:
         return
     state = read_json(folder / STATE)
     sums = {name: value for name, value in state["sha256"].items() if name in WITH_TEMPLATE}
-    write_json(folder / STATE, _sealed({**state, "sha256": sums}))  # first: the folder is whole at any moment
+    write_json(
+        folder / STATE, sealed(stamped(STATE, {**state, "sha256": sums}))
+    )  # first: the folder is whole at any moment
     for path in folder.iterdir():
         if path.name not in (STATE, *sums):
             path.unlink()
 
 
-def _sealed(state: Mapping[str, Any]) -> dict[str, Any]:
+def sealed(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state with a checksum of itself."""
     rest = {key: value for key, value in state.items() if key != "state_sha256"}
     text = json.dumps(rest, sort_keys=True, allow_nan=False)

@@ -1,6 +1,7 @@
 """Compilation (torch.compile): whether a run compiles its steps, which it does when that saves more time than it takes.
 
-A decision from the config alone, so that a resumed run computes the same sums.
+A decision from the config alone, so that a resumed run computes the same sums; where a card's compiler does not work,
+runs/compile_check.py has found it out before, and the config says so.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def should_compile(compute: Compute, model: ModelConfig, seq_len: int, tokens: f
         return compute.compile == "always"
     if compute.device == "cpu" and not compiler():
         return False
+    return seconds_saved(compute, model, seq_len, tokens, threads) > 0
+
+
+def seconds_saved(compute: Compute, model: ModelConfig, seq_len: int, tokens: float, threads: int) -> float:
+    """What compiling saves a run of about `tokens` tokens, less the time that it takes."""
     speed = FLOPS[compute.device, compute.precision] * (threads if compute.device == "cpu" else 1)
     seconds = tokens * training_flops_per_token(model, seq_len) / speed
-    return seconds * COMPILE_SAVES[compute.device] > COMPILE_SECONDS
+    return seconds * COMPILE_SAVES[compute.device] - COMPILE_SECONDS

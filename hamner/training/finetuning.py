@@ -22,13 +22,17 @@ import torch
 from torch import nn
 
 from hamner.config.load import parse
+from hamner.config.memory import should_checkpoint
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.conversation_rows import ConversationRows
 from hamner.data.mixer import Exhausted
+from hamner.data.preparation.corrections import KIND as FEEDBACK_KIND
+from hamner.data.preparation.corrections import SOURCE as FEEDBACK
 from hamner.data.sources.conversations import IDENTITY
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import Hamner
 from hamner.runs.cluster import threads_here
+from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json, write_json
 from hamner.runs.metrics import Metrics
 from hamner.runs.stopping import STOP
@@ -36,7 +40,7 @@ from hamner.runs.tensorboard import Curves
 from hamner.training import checkpoint
 from hamner.training.early_stopping import best_index, is_over
 from hamner.training.finetuning_base import base_checkpoint
-from hamner.training.finetuning_plan import FinetuningPlan, conversation_mix, plan
+from hamner.training.finetuning_plan import FinetuningPlan, conversation_mix, feedback_mix, feedback_plan, plan
 from hamner.training.reply_loss import ReplyLoss, ReplyObjective, evaluate_replies, mean_loss
 from hamner.training.session import Row, Session, Setup
 from hamner.training.trainer import Diverged
@@ -81,7 +85,8 @@ class FinetuningRun:
         """
         document = read_json(folder / "config.json")
         self.folder, self._base, self._say, self._measure = folder, document["base"], say, measure
-        self.config = config or parse(Config, document["config"], str(folder / "config.json"))
+        config = config or parse(Config, document["config"], str(folder / "config.json"))
+        self.config = as_started(config, document)
         self.settings = self.config.finetuning
         self.batch_size, self._parts, _ = self.config.finetuning_batch
         torch.set_num_threads(threads_here(self.config.compute.worker_threads, self.config.compute.device))
@@ -100,10 +105,24 @@ class FinetuningRun:
 
     def _plan(self, shares: Mapping[str, float]) -> FinetuningPlan:
         settings, rows = self.settings, self.conversations.counts()
+        has_feedback = self.conversations.sources.get(FEEDBACK, {}).get("kind") == FEEDBACK_KIND
+        others = {name: count for name, count in rows.items() if not (has_feedback and name == FEEDBACK)}
+        mix = conversation_mix(shares, others, IDENTITY, settings.identity)
+        trained_shares = {name: self.conversations.trained_share(name) for name in rows}
+        if has_feedback:
+            return feedback_plan(
+                feedback_mix(mix, FEEDBACK, settings.feedback_share),
+                trained_shares,
+                text=self._base["read"],
+                replay=settings.replay,
+                steps=settings.feedback_steps,
+                warmup=settings.warmup,
+                evaluations=settings.evaluations,
+            )
         return plan(
-            conversation_mix(shares, rows, IDENTITY, settings.identity),
+            mix,
             rows,
-            {name: self.conversations.trained_share(name) for name in rows},
+            trained_shares,
             text=self._base["read"],
             replay=settings.replay,
             epochs=settings.epochs,
@@ -116,8 +135,9 @@ class FinetuningRun:
 
     def _open(self, objective: Callable[[Hamner], nn.Module]) -> Session:
         seq_len, compute = self.conversations.seq_len, self.config.compute
+        model = self.model.model_copy(update={"document_mask": True})
         setup = Setup(
-            model=self.model.model_copy(update={"document_mask": True}),
+            model=model,
             seed=self.config.seed,
             optimizer=self.config.optimizer,
             compute=compute,
@@ -127,7 +147,9 @@ class FinetuningRun:
             batch_size=self.batch_size,
             seq_len=seq_len,
             gradient_accumulation_steps=self._parts,
-            activation_checkpointing=compute.activation_checkpointing,
+            activation_checkpointing=should_checkpoint(
+                model, compute, rows=self.batch_size, seq_len=seq_len, parts=self._parts
+            ),
             max_skipped=MAX_SKIPPED,
             expected_tokens=self.plan.steps * self.batch_size * seq_len,
             checkpoint_every=self.settings.checkpoint_every,

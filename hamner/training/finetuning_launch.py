@@ -7,6 +7,7 @@ new run that fails there leaves nothing behind.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -16,19 +17,27 @@ from typing import Any
 
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
-from hamner.data.conversation_rows import FACTS
+from hamner.data.conversation_files import FACTS
+from hamner.data.feedback import corrections, read_feedback, read_feedback_file
 from hamner.data.preparation.conversation_counts import Limits
 from hamner.data.preparation.conversation_sources import find_conversations
 from hamner.data.preparation.conversations import prepare_conversations
+from hamner.data.preparation.corrections import base_conversations, check_enough, prepare_corrections
+from hamner.data.preparation.for_run import prepare_again
+from hamner.data.preparation.restore import lacks_conversations, restore_conversations
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.cluster import check_machine
-from hamner.runs.folders import open_run, write_config
+from hamner.runs.compile_check import CAN_COMPILE, compile_facts
+from hamner.runs.files import read_json, write_bytes
+from hamner.runs.folders import open_run, run_above, store_config, write_config
+from hamner.runs.json_lines import PRIVATE
 from hamner.runs.lock import only_one
 from hamner.runs.stopping import StopRequest, run_until_stopped
 from hamner.training.checkpoint import Checkpoint
 from hamner.training.finetuning import CONVERSATIONS, TEXT, FinetuningRun, Measure
 from hamner.training.finetuning_base import MANIFEST, BaseRun, base_checkpoint, point_at_text
 
+CORRECTIONS = "corrections.jsonl"  # of a run's folder: those that it has learnt from, and those held out
 KIND = "sft"  # folder of the runs in the results folder
 MAY_DIFFER = (  # keys that change no number of a run, on --resume
     "tournament.",
@@ -37,6 +46,7 @@ MAY_DIFFER = (  # keys that change no number of a run, on --resume
     "compute.worker_threads",
     "compute.max_failures",
     "compute.gpu_memory_gib",
+    "compute.runs_per_card",
     "finetuning.log_every",
     "finetuning.checkpoint_every",
 )
@@ -52,20 +62,30 @@ class Opened:
     facts: dict[str, Any]  # that config.json keeps beside the config
 
 
-def new_run(results: Path, name: str | None, who: str | None, config: Config, saved: Checkpoint) -> Opened:
-    """A run that begins with a checkpoint; nothing is written. who: as the base was named. Raises BadInput."""
+def new_run(
+    results: Path, name: str | None, who: str | None, config: Config, saved: Checkpoint, feedback: Path | None = None
+) -> Opened:
+    """A run that begins with a checkpoint; nothing is written. who: as the base was named. Raises BadInput.
+
+    feedback: the folder whose corrections it is to learn from, besides the base's own conversations.
+    """
     problems, facts = Problems(), dict[str, Any]()
     with problems.collect():
         base = BaseRun.of(saved)
         problems.lines += _base_problems(base, config)
         facts = {"kind": KIND, "who": who, "base": base.facts(), "model": base.model.model_dump(mode="json")}
     with problems.collect():
-        _, shares = find_conversations(config)
-        facts["shares"] = shares
+        if feedback is None:
+            _, shares = find_conversations(config)
+            facts["shares"] = shares
+        else:
+            facts |= _feedback_facts(saved, config, feedback)
     with problems.collect():
         check_machine(config, config.compute.worker_threads)
     with problems.collect():
-        folder, config, facts = open_run(results, KIND, name, resume=False, config=config, facts=facts)
+        folder, config, facts = open_run(
+            results, KIND, name, resume=False, config=config, facts=facts, of_each_start=(CAN_COMPILE,)
+        )
     problems.raise_all()
     return Opened(folder, config, facts)
 
@@ -74,6 +94,23 @@ def resumed_run(results: Path, name: str | None, who: str | None, config: Config
     """A run that was begun before. config: None for the stored one. Raises BadInput."""
     asked = {"who": who} if who else {}
     return Opened(*open_run(results, KIND, name, resume=True, config=config, facts=asked, may_differ=MAY_DIFFER))
+
+
+def _feedback_facts(saved: Checkpoint, config: Config, feedback: Path) -> dict[str, Any]:
+    """What config.json keeps of a run that learns from corrections. Raises BadInput where it could not."""
+    problems, run = Problems(), run_above(saved.path)
+    shares: dict[str, float] = {}
+    with problems.collect():
+        conversations = base_conversations(run)
+        assert run is not None
+        shares = read_json(run / "config.json").get("shares", {})
+        own = read_json(conversations / FACTS)["seq_len"]
+        if config.finetuning_batch[2] != own:
+            raise BadInput(f"finetuning.seq_len = {config.finetuning_batch[2]}, and {run.name} has {own}: leave it out")
+    with problems.collect():
+        check_enough(corrections(read_feedback(feedback)), feedback)
+    problems.raise_all()
+    return {"shares": shares, "feedback": str(feedback)}
 
 
 def _base_problems(base: BaseRun, config: Config) -> list[str]:
@@ -97,8 +134,12 @@ def prepare(run: Opened, say: Say) -> None:
     if not (folder / TEXT / MANIFEST).is_file():
         base = BaseRun.of(base_checkpoint(run.facts["base"]))
         point_at_text(base, folder / TEXT, base.checkpoint.tokenizer())
-    if (folder / CONVERSATIONS / FACTS).is_file():
+    prepare_again(Path(read_json(folder / TEXT / MANIFEST)["folder"]).parent, config.data.path, say)
+    place = folder / CONVERSATIONS
+    if (place / FACTS).is_file() and not lacks_conversations(place):
         return
+    if "feedback" in run.facts:
+        return _prepare_corrections(run, say)
     chosen, shares = find_conversations(config)
     settings, (batch_size, _, seq_len) = config.finetuning, config.finetuning_batch
     tokens = settings.max_steps * batch_size * seq_len
@@ -111,7 +152,27 @@ def prepare(run: Opened, say: Say) -> None:
     )
     tokenizer = Tokenizer.load(folder / TEXT)
     threshold = BaseRun.of(base_checkpoint(run.facts["base"])).threshold
-    prepare_conversations(chosen, tokenizer, config, limits, folder / CONVERSATIONS, threshold, say)
+
+    def write(place: Path) -> None:
+        prepare_conversations(chosen, tokenizer, config, limits, place, threshold, say)
+
+    if lacks_conversations(place):
+        restore_conversations(place, write, say)
+    else:
+        write(place)
+
+
+def _prepare_corrections(run: Opened, say: Say) -> None:
+    """Write the run's conversations: those of its base, and the corrections, of which it keeps a copy."""
+    copy = run.folder / CORRECTIONS
+    if not copy.is_file():
+        kept = corrections(read_feedback(Path(run.facts["feedback"])))
+        lines = (json.dumps(each.record(), ensure_ascii=False) + "\n" for each in kept)
+        write_bytes(copy, "".join(lines).encode(), mode=PRIVATE)
+    base = base_conversations(run_above(Path(run.facts["base"]["checkpoint"])))
+    tokenizer = Tokenizer.load(run.folder / TEXT)
+    own, longest = read_feedback_file(copy), run.config.finetuning.max_reply_tokens
+    prepare_corrections(own, base, tokenizer, run.folder / CONVERSATIONS, longest, say)
 
 
 def train(run: Opened, measure_of: Callable[[Opened], Measure], *, is_new: bool, say: Say) -> bool:
@@ -123,7 +184,10 @@ def train(run: Opened, measure_of: Callable[[Opened], Measure], *, is_new: bool,
     with only_one(run.folder / ".driver.lock", message, wait_seconds=0 if is_new else 2):
         try:
             if is_new:
+                run.facts.update(compile_facts(run.config, say))
                 write_config(run.folder, run.config, run.facts)
+            else:
+                store_config(run.folder, run.config)
             prepare(run, say)
             training = FinetuningRun(run.folder, config=run.config, measure=measure_of(run), say=say)
         except BadInput:

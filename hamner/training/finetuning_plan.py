@@ -75,10 +75,7 @@ def plan(
     the replayed rows that each source of text gives; none: nothing is replayed. unlimited: sources that may be read
     more often than `epochs`, since they are drawn from templates. Raises BadInput for less than one step.
     """
-    trained = sum(share * trained_shares[name] for name, share in conversations.items())
-    of_text = replay_rows(replay, trained) if text else 0.0
-    mix = {name: share * (1 - of_text) for name, share in conversations.items()}
-    mix |= {name: share * of_text for name, share in text.items() if of_text}
+    mix = _with_text(conversations, trained_shares, text, replay)
     limits = {name: max(1.0, epochs * rows[name]) for name in conversations if name not in unlimited}
     share = sum(mix[name] for name in limits)
     length = (sum(limits.values()) - len(limits)) / (share * batch_size)  # a source may be dealt a row more or less
@@ -91,3 +88,33 @@ def plan(
     return FinetuningPlan(
         mix, limits, steps, warmup_steps=round(warmup * steps), evaluate_every=max(1, steps // evaluations)
     )
+
+
+def feedback_mix(conversations: Mapping[str, float], feedback: str, share: float) -> dict[str, float]:
+    """Share of the conversations' rows that each source gives, where the source `feedback` gives `share` of them."""
+    return {name: part * (1 - share) for name, part in conversations.items() if share < 1} | {feedback: share}
+
+
+def feedback_plan(
+    conversations: Mapping[str, float],
+    trained_shares: Mapping[str, float],
+    *,
+    text: Mapping[str, float],
+    replay: float,
+    steps: int,
+    warmup: float,
+    evaluations: int,
+) -> FinetuningPlan:
+    """The plan of a run on corrections, which are few: read as often as `steps` say, while a look says it helps."""
+    mix = _with_text(conversations, trained_shares, text, replay)
+    return FinetuningPlan(mix, {}, steps, round(warmup * steps), max(1, steps // evaluations))
+
+
+def _with_text(
+    conversations: Mapping[str, float], trained_shares: Mapping[str, float], text: Mapping[str, float], replay: float
+) -> dict[str, float]:
+    """Share of the rows that each source gives, so that `replay` of the tokens trained on are text."""
+    trained = sum(share * trained_shares[name] for name, share in conversations.items())
+    of_text = replay_rows(replay, trained) if text else 0.0
+    mix = {name: share * (1 - of_text) for name, share in conversations.items()}
+    return mix | {name: share * of_text for name, share in text.items() if of_text}

@@ -33,6 +33,18 @@ def adamw(hamner: Hamner, config: Optimizer, groups: Sequence[ParameterGroup] = 
     )
 
 
+def step_unless(optimizer: torch.optim.AdamW, is_skipped: Tensor) -> None:
+    """Take a step of a fused AdamW, which changes nothing where `is_skipped` () is true; nobody waits to learn it.
+
+    In the way of torch.amp.GradScaler: the fused kernel reads `found_inf` on the device that it computes on.
+    """
+    optimizer.found_inf = is_skipped.float()  # type: ignore[attr-defined]
+    try:
+        optimizer.step()
+    finally:
+        del optimizer.found_inf  # type: ignore[attr-defined]
+
+
 def middle_layers(num_layers: int, count: int) -> range:
     """Return the `count` consecutive 0-based layers around the middle of the stack."""
     start = (num_layers - count) // 2

@@ -12,6 +12,7 @@ There is no random state to save: each batch is a function of (seed, stage, step
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,12 +24,13 @@ from torch.nn.parallel import DistributedDataParallel
 from hamner.config.schema import Compute, Optimizer, ParameterGroup
 from hamner.data.mixer import Mixer
 from hamner.model.distributed import sum_over_workers, world_size
-from hamner.model.kernels.dispatch import DTYPES
+from hamner.model.kernels import dispatch
 from hamner.model.loss import head_loss
 from hamner.model.transformer import Hamner
 from hamner.training.checkpoint import Checkpoint
+from hamner.training.determinism import prepare_device
 from hamner.training.learning_rate import warmup_constant
-from hamner.training.optimizer import adamw, load_optimizer, optimizer_tensors
+from hamner.training.optimizer import adamw, load_optimizer, optimizer_tensors, step_unless
 
 # fp16 halves the loss scale at each skipped step. After this many consecutive overflows the scale is not the cause.
 MAX_SKIPPED = 50
@@ -70,17 +72,22 @@ class Trainer:
         compiled: bool = False,
         objective: Callable[[Hamner], nn.Module] = Objective,
     ) -> None:
-        """Move the model to compute's device and precision, which evaluation then uses too.
+        """Move the model to compute's device and precision, which evaluation then uses too, as its kernels.
 
         max_skipped: this many consecutive non-finite steps change nothing; one more raises Diverged.
         compiled: compile the blocks' regions, see compilation.should_compile.
         objective: model -> module with the signature of Objective.forward; it defines the training loss.
         """
+        prepare_device(compute)
         self.hamner = hamner.to(compute.device)
-        hamner.dtype = DTYPES[compute.precision]
+        hamner.dtype = dispatch.DTYPES[compute.precision]
+        dispatch.use(compute.kernels)
         self.mixer, self.compute, self._gradient_accumulation_steps = mixer, compute, gradient_accumulation_steps
         self._settings, self._groups, self._max_skipped = optimizer, groups, max_skipped
         self._world = world_size()
+        # On a card the optimizer itself leaves out a step that is not finite: asking first would be another wait.
+        self._decides_on_card = compute.device == "cuda"
+        self._pins_batches = compute.device == "cuda" and torch.cuda.is_available()  # copied while the card computes
         if compiled:
             hamner.compile_regions()
         module = objective(hamner)
@@ -99,7 +106,10 @@ class Trainer:
         if keep_optimizer:
             return
         self.optimizer = adamw(self.hamner, self._settings, self._groups)
-        self._scaler = torch.amp.GradScaler(self.compute.device, enabled=self.compute.precision == "fp16")
+        self._scaler = self._new_scaler()
+
+    def _new_scaler(self) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(self.compute.device, enabled=self.compute.precision == "fp16")
 
     def step(self, rate_scale: float = 1.0) -> dict[str, float]:
         """Run forward, backward, gradient clipping and the update; return the step's numbers.
@@ -112,23 +122,28 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
         began = time.perf_counter()
-        tokens = self.mixer.next().to(self.compute.device, non_blocking=True)
+        tokens = self._next_batch()
         self.data_wait_seconds += time.perf_counter() - began
         self._forward.train()
         loss, balance = self._backward(tokens)
-        norm = self._update(loss)
+        numbers = self._update(loss, balance)
         self.step_count += 1
         self.schedule_step += 1
         self.tokens_total += tokens.numel() * self._world
         return {
             "step": self.step_count,
-            "loss": loss.item(),
-            "balance_loss": balance.item(),
-            "gradient_norm": norm,
+            **numbers,
             "learning_rate": rate,
             "tokens_total": self.tokens_total,
             "skipped_steps": self.skipped_total,
-        } | ({"loss_scale": self._scaler.get_scale()} if self._scaler.is_enabled() else {})
+        }
+
+    def _next_batch(self) -> Tensor:
+        """The next batch (B, T) on the device."""
+        tokens = self.mixer.next()
+        if self._pins_batches:
+            tokens = tokens.pin_memory()
+        return tokens.to(self.compute.device, non_blocking=True)
 
     def _backward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Compute gradients of the batch's mean loss; return cross-entropy and balance loss, both means."""
@@ -159,22 +174,42 @@ class Trainer:
             total = sum_over_workers(total) / self._world
         return list(total / counts)
 
-    def _update(self, loss: Tensor) -> float:
-        """Change the weights if loss and gradient are finite; return the gradient's norm, 0 when skipped."""
-        if torch.isfinite(loss):
-            self._scaler.unscale_(self.optimizer)
-            norm = nn.utils.clip_grad_norm_(self.hamner.parameters(), self._settings.clip, foreach=True)
-            if torch.isfinite(norm):
-                self._scaler.step(self.optimizer)
-                self._scaler.update()
-                self.optimizer.zero_grad(set_to_none=True)
-                self.skipped = 0
-                return norm.item()
+    def _update(self, loss: Tensor, balance: Tensor) -> dict[str, float]:
+        """Change the weights if loss and gradient are finite; return the step's numbers, with a norm of 0 when skipped.
+
+        The host reads all of them at once, at the end: it waits for a card once a step.
+        """
+        self._scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.hamner.parameters(), self._settings.clip, foreach=True)
+        if self._decides_on_card:
+            step_unless(self.optimizer, ~torch.isfinite(loss + norm))
+        scale = self._scaler.scale(torch.ones_like(loss))  # of this step
+        values = torch.stack((loss, balance, norm, scale)).tolist()
+        numbers = dict(zip(("loss", "balance_loss", "gradient_norm", "loss_scale"), values, strict=True))
+        if not self._scaler.is_enabled():
+            del numbers["loss_scale"]
+        if not math.isfinite(numbers["loss"]):
+            self._scaler = self._same_scaler()
+            self._skip(f"loss of step {self.step_count + 1} is {numbers['loss']}", self._max_skipped)
+            return numbers | {"gradient_norm": 0.0}
+        if not math.isfinite(numbers["gradient_norm"]):
             self._scaler.update()  # fp16: the scale was too large; it halves
-            self._skip(f"gradient of step {self.step_count + 1} is {norm.item()}", self._max_overflows())
-        else:
-            self._skip(f"loss of step {self.step_count + 1} is {loss.item()}", self._max_skipped)
-        return 0.0
+            norm_words = f"gradient of step {self.step_count + 1} is {numbers['gradient_norm']}"
+            self._skip(norm_words, self._max_overflows())
+            return numbers | {"gradient_norm": 0.0}
+        if not self._decides_on_card:
+            self.optimizer.step()
+        self._scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.skipped = 0
+        return numbers
+
+    def _same_scaler(self) -> torch.amp.GradScaler:
+        """A loss scaler like the present one before this step, whose loss says nothing of the scale."""
+        scaler = self._new_scaler()
+        if state := self._scaler.state_dict():
+            scaler.load_state_dict(state)
+        return scaler
 
     def _skip(self, reason: str, limit: int) -> None:
         """Drop the gradients and count the step as skipped. Raises Diverged past `limit`."""

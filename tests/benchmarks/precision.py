@@ -1,9 +1,11 @@
-"""Does the fast path train as well? Held-out loss after 2,000 steps on real text, fp32 beside compiled bf16, by seed.
+"""Does the fast path train as well? Held-out loss after 2,000 steps on real text, by seed, beside that of fp32.
 
     python tests/benchmarks/precision.py --data DIR [--steps 2000] [--seeds 3] [--at-a-time 2]
+    python tests/benchmarks/precision.py --data DIR --beside fp16_accumulation
 
-The laptop's first contestant, its batches and rate. The same seed has the same weights and the same batches in both
-precisions. The difference is to be judged against the standard deviation between seeds.
+Beside compiled bf16, or fp16, or fp16 whose products are summed in fp16, which a processor imitates at a tenth of the
+speed (kernels/fp16_product.py). The laptop's first contestant, its batches and rate. The same seed has the same weights
+and the same batches in both precisions. The difference is to be judged against the standard deviation between seeds.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from pathlib import Path
 from hamner.runs.cluster import worker_environment
 
 LOOKS = 8
+BESIDE = ("bf16", "fp16", "fp16_accumulation")
 
 
 def child(folder: Path, precision: str, seed: int, steps: int) -> None:
@@ -33,6 +36,7 @@ def child(folder: Path, precision: str, seed: int, steps: int) -> None:
     from hamner.data.text_rows import training_rows
     from hamner.data.tokenizer import Tokenizer
     from hamner.evaluation.heldout import evaluate_rows, heldout_rows
+    from hamner.model.kernels import dispatch
     from hamner.model.transformer import build
     from hamner.training.trainer import Trainer
 
@@ -41,7 +45,7 @@ def child(folder: Path, precision: str, seed: int, steps: int) -> None:
     corpus, league = Corpus(folder, tokenizer.sha256), config.tournament
     mixer = Mixer(training_rows(corpus, tokenizer, ["fineweb_edu"], league.seq_len, seed), league.batch_size)
     mixer.start_stage({"fineweb_edu": 1.0})
-    compute = Compute(device="cpu", precision=precision)  # type: ignore[arg-type]
+    compute = Compute(device="cpu", precision=precision.removesuffix("_accumulation"))  # type: ignore[arg-type]
     trainer = Trainer(
         build(shrink(CONTESTANTS["v01_dense_small"], config.size), seed),
         mixer,
@@ -52,7 +56,8 @@ def child(folder: Path, precision: str, seed: int, steps: int) -> None:
     trainer.begin(league.learning_rate * config.lr_scale, league.warmup_steps)
     rows, losses = heldout_rows(corpus, tokenizer, "fineweb_edu", league.seq_len, 256), []
     for step in range(1, steps + 1):
-        trainer.step()
+        with dispatch.force(fp16_accumulation=precision == "fp16_accumulation"):
+            trainer.step()
         if step % (steps // LOOKS) == 0:
             losses.append(evaluate_rows(trainer.hamner, rows, compute, batch_size=32).loss)
     trainer.hamner.dtype = torch.float32  # the last weights once more, both read in fp32
@@ -65,6 +70,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--at-a-time", type=int, default=2)
+    parser.add_argument("--beside", choices=BESIDE, default="bf16")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -97,16 +103,18 @@ def main() -> None:
             print(*job, [round(loss, 4) for loss in json.loads(done.stdout)], flush=True)
             return json.loads(done.stdout)
 
-        jobs = [(precision, seed) for seed in range(options.seeds) for precision in ("fp32", "bf16")]
+        jobs = [(precision, seed) for seed in range(options.seeds) for precision in ("fp32", options.beside)]
         with ThreadPoolExecutor(options.at_a_time) as pool:
             losses = dict(zip(jobs, pool.map(run, jobs), strict=True))
     for place, name in ((LOOKS - 1, "in its own precision"), (LOOKS, "read in fp32")):
-        fp32, bf16 = ([losses[kind, seed][place] for seed in range(options.seeds)] for kind in ("fp32", "bf16"))
-        gaps = [b - a for a, b in zip(fp32, bf16, strict=True)]
+        fp32, other = (
+            [losses[kind, seed][place] for seed in range(options.seeds)] for kind in ("fp32", options.beside)
+        )
+        gaps = [b - a for a, b in zip(fp32, other, strict=True)]
         print(
             f"held-out loss {name}: fp32 {statistics.mean(fp32):.4f} (sd of seeds {statistics.stdev(fp32):.4f}), "
-            f"bf16 {statistics.mean(bf16):.4f} (sd {statistics.stdev(bf16):.4f}); bf16 less fp32 of the same seed "
-            f"{statistics.mean(gaps):+.4f} ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.4f} (standard error)"
+            f"{options.beside} {statistics.mean(other):.4f} (sd {statistics.stdev(other):.4f}), less fp32 of the same "
+            f"seed {statistics.mean(gaps):+.4f} ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.4f} (standard error)"
         )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 
 import pytest
 
@@ -39,14 +40,14 @@ def tokenizers(tmp_path_factory):
 
 def _winner(folder, tokenizer_folder, *, config=SMOKE, **changes):
     """A tournament's folder with the winner v03, written as the tournament does."""
-    folder.mkdir(parents=True)
+    shutil.copytree(tokenizer_folder, folder / "data")
     (folder / "config.json").write_text("{}")
     name = "v03_diffattn_small"
     document = {
         "contestant": name,
         "run": folder.name,
         "model": model_named(name, config.size).model_dump(),
-        "tokenizer": {"path": str(tokenizer_folder), "sha256": Tokenizer.load(tokenizer_folder).sha256},
+        "tokenizer": {"path": str(folder / "data"), "sha256": Tokenizer.load(tokenizer_folder).sha256},
     }
     (folder / "winner.json").write_text(json.dumps(document | changes))
     return folder / "winner.json"
@@ -76,15 +77,15 @@ def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
 
 
 def test_the_newest_winner_is_taken_or_that_of_the_named_tournament(tmp_path, tokenizers):
-    for number, name in enumerate(("early", "late")):
-        path = _winner(tmp_path / "tournament" / name, tokenizers[number])
-        os.utime(path, (1000 + number, 1000 + number))
+    folders = [tmp_path / "tournament" / name for name in ("early", "late")]
+    for number, folder in enumerate(folders):
+        os.utime(_winner(folder, tokenizers[number]), (1000 + number, 1000 + number))
     late = find_starting_model("winner", SMOKE, tmp_path, None)
     early = find_starting_model("winner", SMOKE, tmp_path, "early")
-    assert (late.tokenizer, early.tokenizer) == (tokenizers[1], tokenizers[0])
+    assert (late.tokenizer, early.tokenizer) == (folders[1] / "data", folders[0] / "data")
     assert late.name == early.name == "v03_diffattn_small" and "early" in early.description
     assert early == find_starting_model(str(tmp_path / "tournament" / "early" / "winner.json"), SMOKE, tmp_path, None)
-    assert early.facts()["tokenizer"] == {"path": str(tokenizers[0]), "sha256": Tokenizer.load(tokenizers[0]).sha256}
+    assert early.facts()["tokenizer"] == {"path": str(early.tokenizer), "sha256": Tokenizer.load(tokenizers[0]).sha256}
 
 
 def test_a_winner_keeps_its_groups_and_its_own_rate(tmp_path, tokenizers):
@@ -115,10 +116,20 @@ def test_a_control_raises_whom_its_run_raised(tmp_path, tokenizers):
 def test_the_tokenizer_moves_with_its_tournament(tmp_path, tokenizers):
     path = _winner(tmp_path / "tournament" / "moved", tokenizers[0])
     document = json.loads(path.read_text())
-    document["tokenizer"]["path"] = str(tmp_path / "elsewhere" / "tokenizer")
+    document["tokenizer"]["path"] = str(tmp_path / "elsewhere" / "data")
     path.write_text(json.dumps(document))
-    (path.parent / "tokenizer").symlink_to(tokenizers[0])
-    assert find_starting_model("winner", SMOKE, tmp_path, "moved").tokenizer == path.parent / "tokenizer"
+    assert find_starting_model("winner", SMOKE, tmp_path, "moved").tokenizer == path.parent / "data"
+
+
+@pytest.mark.parametrize("place", ["OUTSIDE", "OUTSIDE/../tokenizer", "/etc", "link", ".."])
+def test_the_tokenizer_of_a_winner_lies_in_the_results_folder(tmp_path, tokenizers, place):
+    path = _winner(tmp_path / "tournament" / "league", tokenizers[0])
+    (path.parent / "link").symlink_to(tokenizers[0])
+    document = json.loads(path.read_text())
+    document["tokenizer"]["path"] = place.replace("OUTSIDE", str(tokenizers[0]))
+    path.write_text(json.dumps(document))
+    (problem,) = _problems(find_starting_model, "winner", SMOKE, tmp_path, "league")
+    assert problem.startswith(f"{path} names ")
 
 
 def test_no_winner_says_how_to_get_one(tmp_path, tokenizers):
@@ -134,8 +145,9 @@ def test_no_winner_says_how_to_get_one(tmp_path, tokenizers):
 
 
 def test_another_size_and_another_tokenizer_of_a_winner_are_said_at_once(tmp_path, tokenizers):
-    forged = {"path": str(tokenizers[0]), "sha256": "0" * 64}
-    _winner(tmp_path / "tournament" / "forged", tokenizers[0], config=load_config("laptop"), tokenizer=forged)
+    folder = tmp_path / "tournament" / "forged"
+    forged = {"path": str(folder / "data"), "sha256": "0" * 64}
+    _winner(folder, tokenizers[0], config=load_config("laptop"), tokenizer=forged)
     size, tokenizer = _problems(find_starting_model, "winner", SMOKE, tmp_path, "forged")
     assert "--config" in size and "0" * 12 in tokenizer
 

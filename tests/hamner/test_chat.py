@@ -20,8 +20,8 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.inference.conversation import Conversation
 from hamner.inference.find_model import load
 from hamner.inference.generate import Sampling
-from hamner.inference.terminal_text import printable
 from hamner.model.transformer import build
+from hamner.runs.output import printable
 from hamner.training import checkpoint
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -196,9 +197,15 @@ def test_an_archive_holds_the_model_alone_in_half_the_size(model_results, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_friend_talks_to_it_with_transformers_alone(model_results, tmp_path):
+@pytest.mark.parametrize("attention", ["grouped", "differential"])
+def test_a_friend_talks_to_it_with_transformers_alone(model_results, tmp_path, attention):
     archive = tmp_path / "mine.zip"
-    assert share.main(["mine", "--results", str(model_results), "--out", str(archive)]) == 0
+    saved = checkpoint.load(model_results / "curriculum" / "mine" / "final")
+    model = saved.model.model_copy(update={"attention": attention})
+    weights = {"model": build(model, 0).state_dict()}
+    checkpoint.save(tmp_path / "mine", weights, {"step": 1}, model, saved.tokenizer())
+    assert share.main([str(tmp_path / "mine"), "--out", str(archive)]) == 0
+    shutil.rmtree(tmp_path / "mine")
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(tmp_path)
     too_long = "the owl and the fox " * 40

@@ -8,11 +8,16 @@ import pytest
 from hamner.config.cost import GIB, count_parameters
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from hamner.config.memory import CONTEXT, OTHERS
 from tournament.disk import check_disk, disk_gib
 from tournament.entrants import entrants
 from tournament.gpu_memory import MemoryPlan, first_memory_plan, memory_estimate, next_fallback, share
+from tournament.training import Training
 
-CARD = load_config("rtx3090")
+SHARED = "runs_per_card=100"  # memory alone decides
+CARD = load_config("rtx3090", [SHARED])
+WHOLE = [SHARED, "compute.activation_checkpointing=false"]
+CHECKPOINTED = [SHARED, "compute.activation_checkpointing=true"]
 TEN = {name: contestant.model for name, contestant in entrants(CARD).items()}
 
 
@@ -31,7 +36,7 @@ def _plans(model, config):
 
 
 def test_the_fallbacks_come_in_their_order():
-    plans, changes = _plans(TEN["v01_dense_small"], load_config("rtx3090", ["compute.activation_checkpointing=false"]))
+    plans, changes = _plans(TEN["v01_dense_small"], load_config("rtx3090", WHOLE))
     start = plans[0].share
     assert 0.2 < start < 0.5
     assert plans == [
@@ -50,7 +55,7 @@ def test_the_fallbacks_come_in_their_order():
 
 
 def test_what_the_config_already_does_is_not_a_fallback():
-    plans, _ = _plans(TEN["v02_dense_medium"], CARD)  # checkpointing from the start
+    plans, _ = _plans(TEN["v02_dense_medium"], load_config("rtx3090", CHECKPOINTED))
     assert [(plan.gradient_accumulation_steps, plan.activation_checkpointing) for plan in plans] == [(1, True)] + [
         (2, True)
     ] * 4
@@ -62,7 +67,7 @@ def test_a_batch_that_cannot_be_halved_is_not(batch, gradient_accumulation_steps
     words = (
         f"tournament.batch_size={batch}",
         f"tournament.gradient_accumulation_steps={gradient_accumulation_steps}",
-        "compute.activation_checkpointing=false",
+        *WHOLE,
     )
     plans, changes = _plans(TEN["v01_dense_small"], load_config("rtx3090", words))
     assert {plan.gradient_accumulation_steps for plan in plans} == {gradient_accumulation_steps}
@@ -77,7 +82,7 @@ def test_without_a_card_the_last_fallback_is_checkpointing():
 
 @pytest.mark.parametrize("name", TEN)
 def test_each_of_the_first_two_fallbacks_needs_less_memory_but_never_less_than_weights_and_adam(name):
-    config = load_config("rtx3090", ["compute.activation_checkpointing=false"])
+    config = load_config("rtx3090", WHOLE)
     needs = [_peak(TEN[name], config, plan) for plan in _plans(TEN[name], config)[0]]
     assert needs[0] > 1.05 * needs[1] > 1.05 * 1.02 * needs[2]
     assert needs[2] > 16 * count_parameters(TEN[name]).total
@@ -89,7 +94,7 @@ def test_each_of_the_first_two_fallbacks_needs_less_memory_but_never_less_than_w
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("parts", [1, 2])
 def test_the_terms_of_the_fullest_moment_sum_to_the_peak(name, precision, parts):
-    words = [f"compute.precision={precision}", f"tournament.gradient_accumulation_steps={parts}"]
+    words = [*CHECKPOINTED, f"compute.precision={precision}", f"tournament.gradient_accumulation_steps={parts}"]
     estimate = memory_estimate(TEN[name], load_config("rtx3090", words))
     assert sum(estimate.breakdown.values()) == estimate.peak
     parameters = count_parameters(TEN[name]).total
@@ -114,14 +119,14 @@ RECORDED = {  # bytes of a step in bf16 without activation checkpointing, config
 
 
 def test_estimates_are_the_recorded_ones():
-    config = load_config("rtx3090", ["compute.activation_checkpointing=false"])
+    config = load_config("rtx3090", WHOLE)
     assert {name: _peak(model, config) for name, model in TEN.items()} == RECORDED
 
 
 @pytest.mark.parametrize("name", TEN)
 def test_the_share_is_what_memory_needs_and_a_tenth(name):
     plan = first_memory_plan(TEN[name], CARD)
-    part = _peak(TEN[name], CARD) / (24 * GIB)
+    part = _peak(TEN[name], CARD) / (CARD.compute.gpu_memory_gib * GIB)
     assert plan.share == share(TEN[name], CARD) and 0 < plan.share <= 1
     assert 1.1 * part <= plan.share < 1.1 * part + 0.0101
     assert share(TEN[name], load_config("rtx3090", ["gpu_memory_gib=2"])) == 1.0
@@ -129,19 +134,50 @@ def test_the_share_is_what_memory_needs_and_a_tenth(name):
     assert share(TEN[name], load_config("smoke")) == 0.0
 
 
+def test_the_ten_start_without_checkpointing_and_two_share_a_card_where_memory_allows():
+    config = load_config("rtx3090")
+    plans = {name: first_memory_plan(model, config) for name, model in TEN.items()}
+    assert not any(plan.activation_checkpointing for plan in plans.values())
+    assert plans["v01_dense_small"].share == plans["v09_deep_narrow"].share == 0.5
+    assert {name for name, plan in plans.items() if plan.share > 0.5} == {
+        "v04_diffattn_medium",
+        "v06_moe_medium",
+        "v08_hybrid_medium",
+    }
+
+
+def test_a_smaller_card_recomputes_activations_of_those_that_would_not_fit():
+    config = load_config("rtx3090", ["gpu_memory_gib=12"])
+    plans = {name: first_memory_plan(model, config) for name, model in TEN.items()}
+    assert {name for name, plan in plans.items() if plan.activation_checkpointing} == {
+        "v04_diffattn_medium",
+        "v06_moe_medium",
+        "v08_hybrid_medium",
+    }
+    assert all(plan.share <= 1 for plan in plans.values())
+    for name, plan in plans.items():
+        assert memory_estimate(TEN[name], config).peak == memory_estimate(TEN[name], config, plan).peak
+
+
+def test_the_allocators_limit_is_the_share_of_the_card_that_the_driver_reports_less_the_context(monkeypatch):
+    limits, card = [], 23.7 * GIB
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (5 * GIB, card))
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", limits.append)
+    run = object.__new__(Training)
+    run.config = CARD
+    run._limit_card(MemoryPlan(1, False, 0.5))
+    assert limits == [pytest.approx((0.5 * (card - OTHERS) - CONTEXT) / card)]
+    assert 2 * (limits[0] * card + CONTEXT) < card  # where shares of 24 GiB had left no room
+
+
 def test_larger_batches_longer_sequences_and_full_precision_need_more():
     for name, model in TEN.items():
-        base = _peak(model, CARD)
+        base = _peak(model, load_config("rtx3090", CHECKPOINTED))
         for word in ("tournament.batch_size=32", "tournament.seq_len=1024", "compute.precision=fp32"):
-            assert _peak(model, load_config("rtx3090", [word])) > 1.02 * base, (name, word)
+            assert _peak(model, load_config("rtx3090", [*CHECKPOINTED, word])) > 1.02 * base, (name, word)
         whole, halved = (
-            _peak(
-                model,
-                load_config(
-                    "rtx3090",
-                    ["compute.activation_checkpointing=false", f"tournament.gradient_accumulation_steps={parts}"],
-                ),
-            )
+            _peak(model, load_config("rtx3090", [*WHOLE, f"tournament.gradient_accumulation_steps={parts}"]))
             for parts in (1, 2)
         )
         assert whole > 1.02 * halved, name
@@ -149,15 +185,18 @@ def test_larger_batches_longer_sequences_and_full_precision_need_more():
 
 def test_halves_save_nothing_of_the_gradients_that_wait_for_the_second():
     """With activation checkpointing little else is left: a half's peak has all gradients of the first beside it."""
+    whole, halves = (
+        load_config("rtx3090", [*CHECKPOINTED, f"tournament.gradient_accumulation_steps={n}"]) for n in (1, 2)
+    )
     for name in ("v06_moe_medium", "v08_hybrid_medium"):
-        halved = _peak(TEN[name], load_config("rtx3090", ["tournament.gradient_accumulation_steps=2"]))
-        assert halved == pytest.approx(_peak(TEN[name], CARD), rel=0.02)
+        assert _peak(TEN[name], halves) == pytest.approx(_peak(TEN[name], whole), rel=0.02)
 
 
 def test_the_logits_of_a_batch_never_count_whole():
     """Eight times the tokens cost far less than their logits would."""
     base, large = (
-        _peak(TEN["v01_dense_small"], load_config("rtx3090", [f"tournament.batch_size={rows}"])) for rows in (16, 128)
+        _peak(TEN["v01_dense_small"], load_config("rtx3090", [*CHECKPOINTED, f"tournament.batch_size={rows}"]))
+        for rows in (16, 128)
     )
     assert large - base < 0.5 * 112 * 512 * 49_152 * 2
 

@@ -9,25 +9,26 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from hamner.config.attention_kinds import ATTENTION_KINDS
+from hamner.config.cost import LOGITS_OF_A_CARD
 from hamner.config.load import load_config
 from hamner.model.kernels import dispatch
 from hamner.model.loss import head_loss
 from hamner.model.transformer import Hamner
 from hamner.training.optimizer import adamw
 from tournament.entrants import entrants
-from tournament.gpu_memory import memory_estimate
+from tournament.gpu_memory import first_memory_plan, memory_estimate
 
 TEN = {name: contestant.model for name, contestant in entrants(load_config("rtx3090")).items()}
-PLAIN, PARTS, FULL = (
-    "compute.activation_checkpointing=false",
+CHECKPOINTED, PARTS, FULL = (
+    "compute.activation_checkpointing=true",
     "tournament.gradient_accumulation_steps=2",
     "compute.precision=fp32",
 )
-CASES = [("v10_wide_shallow", (FULL,)), ("v05_moe_small", ())]
+CASES = [("v10_wide_shallow", (CHECKPOINTED, FULL)), ("v05_moe_small", (CHECKPOINTED,))]
 SLOW = [
     (name, words)
     for name, model in TEN.items()
-    for words in ((), (PLAIN,), (PARTS,), (FULL,), (PLAIN, PARTS))
+    for words in ((CHECKPOINTED,), (), (CHECKPOINTED, PARTS), (CHECKPOINTED, FULL), (PARTS,))
     if (name, words) not in CASES and (model.num_experts == 1 or FULL not in words)
 ]  # one expert after the other: sizes depend on the text
 
@@ -38,9 +39,11 @@ def _tracked_peak(model, config):
     A CPU's transposed head looks which tokens are likely, which fakes do not know.
     """
     league = config.tournament
-    as_on_a_card = dispatch.force(block_attention=False, differential_blocks=False, transposed_head=False)
+    as_on_a_card = dispatch.force(
+        block_attention=False, differential_blocks=False, transposed_head=False, logits_at_a_time=LOGITS_OF_A_CARD
+    )
     with FakeTensorMode(), as_on_a_card:
-        hamner = Hamner(model, activation_checkpointing=config.compute.activation_checkpointing)
+        hamner = Hamner(model, activation_checkpointing=first_memory_plan(model, config).activation_checkpointing)
         hamner.dtype = dispatch.DTYPES[config.compute.precision]
         optimizer = adamw(hamner.train(), config.optimizer, ())
         tokens = torch.zeros(league.batch_size // league.gradient_accumulation_steps, league.seq_len, dtype=torch.long)
@@ -69,7 +72,7 @@ def test_the_plan_is_within_a_tenth_of_the_tracker_for_every_contestant(name, wo
 @pytest.mark.parametrize("kind", ATTENTION_KINDS)
 def test_the_plan_is_within_a_tenth_of_the_tracker_for_every_attention_kind(kind):
     """Without activation checkpointing, four of v01's blocks, a small vocabulary: activations are most of it."""
-    config = load_config("rtx3090", [PLAIN])
+    config = load_config("rtx3090")
     changes = {"attention": kind, "num_layers": 4, "vocab_size": 4096}
     model = TEN["v01_dense_small"].model_copy(update=changes)
     estimate = memory_estimate(model, config)
@@ -77,7 +80,7 @@ def test_the_plan_is_within_a_tenth_of_the_tracker_for_every_attention_kind(kind
     assert estimate.peak - estimate.context == pytest.approx(_tracked_peak(model, config), rel=0.1)
 
 
-@pytest.mark.parametrize(("name", "words"), [("v01_dense_small", ()), ("v03_diffattn_small", (PLAIN, FULL))])
+@pytest.mark.parametrize(("name", "words"), [("v01_dense_small", (CHECKPOINTED,)), ("v03_diffattn_small", (FULL,))])
 def test_a_document_mask_is_there_once_for_all_layers(name, words):
     peaks, estimates = [], []
     for on in ("false", "true"):

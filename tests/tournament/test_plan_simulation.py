@@ -8,6 +8,8 @@ import pytest
 
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from hamner.config.machine_keys import with_keys
+from hamner.runs.calibration_record import conditions, machine_facts, new_entry, write
 from hamner.runs.files import write_json
 from hamner.runs.folders import write_config
 from tournament.learning_rate_probe import FIRST_POWERS, MAX_MOVES
@@ -75,6 +77,9 @@ def test_the_field_and_the_speed_of_an_earlier_league_are_read(tmp_path):
     assert len(seconds) == 10 and [*seconds.values()] == pytest.approx([per_step / 0.9] * 10)
     other = load_config("rtx3090", ["batch_size=8", "seeds=2"])
     assert recorded_step_seconds(other, tmp_path / "league") == {}
+    chosen = with_keys(CONFIG, {"kernels.logits_at_a_time": 2**26})  # as a calibration at its start
+    _earlier_league(tmp_path / "second", chosen, field=field)
+    assert recorded_step_seconds(CONFIG, tmp_path / "second") == seconds
     smaller = load_config("rtx3090", ["size.divide=2", "size.min_head_size=16"])
     assert recorded_step_seconds(smaller, tmp_path / "league") == {}
 
@@ -123,6 +128,37 @@ def test_the_command_prints_hours_and_nats_like_an_earlier_league(tmp_path, caps
     assert len(contestants) == 10 and last["league"]["rounds_hours"] == pytest.approx(81, abs=0.5)
     tries = len(FIRST_POWERS) + MAX_MOVES  # of 500 steps each, as round 1 has
     assert last["league"]["probe_hours"] == pytest.approx(tries * 500 * 10 * 8192 / 900 / 3600)
+
+
+def test_hours_of_a_card_are_marked_as_computed_and_add_up_to_the_whole_league(tmp_path, capsys):
+    words = ["--config", "rtx3090", "--results", str(tmp_path), "--plan"]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "computed from the data sheet of an RTX 3090 (71 TFLOP/s, 936 GB/s), not measured" in text
+    rounds, probe, whole = (
+        float(re.search(rf"{name}: [a-z ]+ ([\d.]+) hours", text)[1])
+        for name in ("the rounds", "learning-rate round", "the whole league")
+    )
+    assert whole == pytest.approx(1.25 * (rounds + probe), rel=0.03) and 4 < whole < 6  # README
+    assert main([*words, "--json"]) == 0
+    *rows, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert {row["seconds_from"] for row in rows} == {"computed"}
+    assert last["league"]["rounds_hours"] == pytest.approx(rounds, rel=0.05)
+
+
+def test_hours_come_from_this_machines_calibration_and_without_one_the_plan_says_how(tmp_path, capsys):
+    words = ["--config", "laptop", "--results", str(tmp_path), "--plan"]
+    assert main(words) == 0 and "`tournament doctor --calibrate` once" in capsys.readouterr().out
+    laptop = load_config("laptop")
+    kinds = ("dense", "differential", "experts", "differential, experts", "head", "update")
+    measured = {"choices": {}, "rows": (), "layouts": (), "speed": dict.fromkeys(kinds, 1e10)}
+    write(tmp_path, new_entry(machine_facts("cpu"), conditions(laptop, "tournament"), 9.0, **measured))
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "seconds of a step from the calibration of this machine" in text and "the whole league: up to" in text
+    assert main([*words, "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0]["seconds_from"] == "calibration" and 0.05 < rows[0]["seconds_per_step"] < 5
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_ten_contestants_one_winner(league):
     assert standings["winner"] == winner["contestant"] == last["contestant"]
     assert winner["heldout_loss"] == last["heldout_loss"]
     facts = {"run", "finished", "contestant", "model", "tokenizer", "data", "heldout_loss", "verdict", "checkpoint"}
-    assert set(winner) == facts | {"groups", "learning_rate_factor", "p_best", "best_of", "regret"}
+    assert set(winner) == facts | {"format", "groups", "learning_rate_factor", "p_best", "best_of", "regret"}
     assert (winner["groups"], winner["learning_rate_factor"]) == ([], 1.0)
     assert winner["verdict"] == standings["winner_verdict"] == last["verdict"]
 
@@ -445,8 +445,8 @@ def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
     assert rows[7]["parameters"] == 528_611_072 and rows[7]["active_parameters"] == 188_872_448
     assert rows[0]["tokens"] == 3500 * 16 * 512
     assert all(0 < row["gpu_share"] <= 1 and row["memory_gib"] < 24 for row in rows)
-    small = sorted(row["gpu_share"] for row in rows)[:3]
-    assert sum(small) <= 1  # at least three small ones at a time
+    small = sorted(row["gpu_share"] for row in rows)[:2]
+    assert sum(small) <= 1  # two small ones at a time
     assert not (tmp_path / "none").exists()
 
 

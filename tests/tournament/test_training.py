@@ -147,7 +147,7 @@ def test_what_a_kill_cost_is_noted_when_the_run_is_opened_again(start):
     assert len((run.folder.parent / "resume.jsonl").read_text().splitlines()) == 1  # nothing lost, nothing noted
 
 
-CARD = {"device": "cuda", "gpu_memory_gib": 3.0}
+CARD = {"device": "cuda", "gpu_memory_gib": 3.0, "runs_per_card": 100}  # memory alone decides the share
 
 
 def _rows(run):
@@ -183,6 +183,22 @@ def test_out_of_memory_has_a_way_back_that_changes_no_token(start, monkeypatch, 
     assert result["heldout_loss"] == pytest.approx(plain["heldout_loss"], abs=1e-3)
     assert result["facts"]["tokens"] == plain["facts"]["tokens"] == 20 * 4 * 64
     assert [int(row["step"]) for row in _rows(run)] == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "CUDA error: out of memory"]
+)
+def test_a_full_card_in_other_words_takes_the_same_fallback(start, monkeypatch, words):
+    class InOtherWords(OnFakeCard):
+        def allocate(self):
+            try:
+                super().allocate()
+            except torch.OutOfMemoryError:
+                raise RuntimeError(words) from None
+
+    monkeypatch.setitem(OnFakeCard.limits, "run", HALVED)
+    run = start(kind=InOtherWords, **CARD)
+    assert _to_the_end(run)["facts"]["memory_fallbacks"] == ["gradient accumulation steps 1 -> 2"]
 
 
 def test_then_it_asks_for_more_of_the_card_and_only_then_gives_up(start, monkeypatch):

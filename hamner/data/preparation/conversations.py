@@ -25,8 +25,8 @@ import numpy.typing as npt
 from hamner.config.schema import Config
 from hamner.data import split
 from hamner.data.builtin_text.identity import Identity
+from hamner.data.conversation_files import FACTS, rows_file
 from hamner.data.conversation_packing import pack
-from hamner.data.conversation_rows import FACTS, rows_file
 from hamner.data.conversation_tokens import Labelled, encode_turns, shorten
 from hamner.data.preparation.conversation_counts import Counts, Limits, check_enough, source_lines
 from hamner.data.preparation.part import batches

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hamner.config.checks import source_problems
 from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.load import parse
 from hamner.config.schema import Config, Data
 from hamner.data.corpus import Corpus
 from hamner.data.preparation.inputs import available_sources, check_data_path, find_inputs, sources_to_read, text_names
@@ -15,11 +16,12 @@ from hamner.data.preparation.manifest import MANIFEST, check_rows, is_prepared, 
 from hamner.data.preparation.part import Part, Runner, Work
 from hamner.data.preparation.pipeline import run
 from hamner.data.preparation.plan import SPARE, PrintLine, make_plan
+from hamner.data.preparation.restore import lacks_text, restore_text
 from hamner.data.preparation.store import Store
 from hamner.data.sources import SOURCES
 from hamner.data.split import CHARACTERS_PER_TOKEN
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.files import write_json
+from hamner.runs.files import read_json_as, write_json
 from hamner.runs.waiting import never_silent
 
 PROGRESS_SECONDS = 20
@@ -114,15 +116,36 @@ def prepare(
     seq_len: of the run's rows, of which each source must fill at least one to train on and one held out.
     hub_tokens: how far each hub source is streamed. Raises BadInput when a source is missing, too small or
     unreadable. A finished folder is taken as it is, so preparing twice costs nothing; where the config's data was
-    prepared beforehand, the run's folder only points at it.
+    prepared beforehand, the run's folder only points at it. Of a run that was unpacked the text is made again.
     """
-    if not (folder / MANIFEST).is_file():
+
+    def write(place: Path, tokenizer: Tokenizer | None) -> None:
         if is_prepared(config.data.path):
-            _point_at_prepared(config, folder, names, tokenizer, seq_len)
+            _point_at_prepared(config, place, names, tokenizer, seq_len)
         else:
-            _prepare_text(config, folder, names, tokenizer, seq_len, hub_tokens, say)
+            _prepare_text(config, place, names, tokenizer, seq_len, hub_tokens, say)
+
+    if not (folder / MANIFEST).is_file():
+        write(folder, tokenizer)
+    elif lacks_text(folder):
+        restore_text(config, folder, write, say)
     tokenizer = Tokenizer.load(folder)
     return Corpus(folder, tokenizer.sha256), tokenizer
+
+
+def prepare_again(run: Path, path: str, say: PrintLine = print) -> None:
+    """Make the text of a run again that was unpacked without it; of any other run nothing. Raises BadInput.
+
+    path: where it is looked for, as data.path, where the place that the run's config names is not there.
+    """
+    if not lacks_text(run / "data"):
+        return
+    config = read_json_as(run / "config.json", lambda document: parse(Config, document["config"], str(run)))
+    if config.data.path not in ("hub", "builtin") and not Path(config.data.path).expanduser().is_dir():
+        config = config.model_copy(update={"data": config.data.model_copy(update={"path": path})})
+    settings = read_json_as(run / "data" / MANIFEST, lambda manifest: dict(manifest["settings"]))
+    tokens, seq_len = settings["tokens"] or config.data.hub_tokens, min(settings["seq_len"])
+    prepare(config, run / "data", settings["sources"], tokenizer=None, seq_len=seq_len, hub_tokens=tokens, say=say)
 
 
 def _prepare_text(

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import stamped, unstamped
 from hamner.runs.files import json_bytes, write_bytes
+from hamner.runs.safe_paths import WAY_OUT, name_problem
 
 UNFINISHED = "unfinished"  # folder of what is needed until the manifest is written
 SURVEY = ".survey.npz"  # ending of a file there that stays useful when the plan changes
@@ -44,7 +46,7 @@ class Store:
             self._files.pipe_file(self._path(name), bytes(data))
 
     def write_json(self, name: str, value: Any) -> None:
-        self.write(name, json_bytes(value))
+        self.write(name, json_bytes(stamped(name, value)))
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None when there is no such file."""
@@ -54,10 +56,12 @@ class Store:
             return None
 
     def read_json(self, name: str) -> Any:
-        """The value in a file; None when there is no such file. Raises BadInput for a broken one."""
+        """The value in a file; None when there is no such file. Raises BadInput for one that is broken or too new."""
         data = self.read(name)
         try:
-            return None if data is None else json.loads(data)
+            return None if data is None else unstamped(name, json.loads(data), self._path(name))
+        except BadInput:
+            raise
         except ValueError as error:
             raise BadInput(
                 f"{self._path(name)} is broken: {error}; choose another --out, or delete {self.place} to prepare again"
@@ -90,4 +94,6 @@ class Store:
                 path.unlink(missing_ok=True)  # its writer may be alive on another machine, and done with it
 
     def _path(self, name: str) -> str:
+        if problem := name_problem(name):  # a manifest gives it
+            raise BadInput(f"{self.place}: {name!r} {problem}: {WAY_OUT}")
         return f"{self._root.rstrip('/')}/{name}"

@@ -12,6 +12,7 @@ import hashlib
 import io
 import itertools
 import json
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hamner.config.errors import BadInput
 from hamner.data import split
 from hamner.data.preparation.deduplicate import BANDS, band_keys
 from hamner.data.preparation.part import Part
@@ -83,11 +85,21 @@ def blocks_of(store: Store, survey: str) -> Iterator[Block]:
         data = store.read(_block_name(survey, number))
         if data is None:
             return
-        with np.load(io.BytesIO(data)) as file:
-            counts = json.loads(file["counts"].tobytes())
-            columns = {key: file[key] for key in file.files if key != "counts"}
-        files = tuple(FileSurvey(**f | {"tally": Tally(**f["tally"])}) for f in counts["files"])
-        yield Block(**columns, tally=Tally(**counts["tally"]), is_last=counts["is_last"], files=files)
+        try:
+            block = _block(data)
+        except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            place = f"{store.place}/{_block_name(survey, number)}"
+            raise BadInput(f"{place} is broken: {error}; delete it, and the part is read again") from None
+        yield block
+
+
+def _block(data: bytes) -> Block:
+    """The block that a file holds, which may hold arrays of numbers and nothing else."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        counts = json.loads(file["counts"].tobytes())
+        columns = {key: file[key] for key in file.files if key != "counts"}
+    files = tuple(FileSurvey(**f | {"tally": Tally(**f["tally"])}) for f in counts["files"])
+    return Block(**columns, tally=Tally(**counts["tally"]), is_last=counts["is_last"], files=files)
 
 
 def _block_name(survey: str, number: int) -> str:

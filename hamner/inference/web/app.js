@@ -1,20 +1,18 @@
 // The page: one conversation at a time with the model of this server, over its /v1 API, in OpenAI's format.
 //
-// Conversations are kept in this browser's localStorage, one key each, and nowhere else. Text of people and of the model
+// Conversations are kept in this browser's localStorage, one key each, and nowhere else; where the server was started with
+// --feedback, what is said of a reply goes there with the messages before it. Text of people and of the model
 // is set as textContent, never as HTML. Everything that is shown follows from `talk`, the conversation that is open.
 "use strict";
 
 const KEY = "hamner.conversation.";
-const stored = (name, otherwise) => localStorage.getItem(`hamner.${name}`) ?? otherwise;
-const theme = stored("theme", "");
-if (theme) document.documentElement.dataset.theme = theme; // before anything is drawn
 
 addEventListener("DOMContentLoaded", () => {
-  const $ = (id) => document.getElementById(id);
   const copyOf = (id) => $(id).content.firstElementChild.cloneNode(true);
-  let talk = newTalk(); // {id, title, isNamed, updated, messages: [{role, content, thumb?, note?}]}
+  let talk = newTalk(); // {id, title, isNamed, updated, messages: [{role, content, thumb?, note?, noted?}]}
   let writing = null; // the AbortController of the reply that is being written
   let model = { id: "", promise: "" };
+  let telling = Promise.resolve(); // feedback on its way, in order
 
   // --- Conversations: kept, listed, named, deleted ---
 
@@ -143,11 +141,14 @@ addEventListener("DOMContentLoaded", () => {
       button.setAttribute("aria-pressed", message.thumb === thumb);
       button.onclick = () => {
         message.thumb = message.thumb === thumb ? undefined : thumb;
+        tell(place, message.thumb && (thumb === "up" ? "good" : "bad"), "", true);
         for (const each of ["up", "down"]) item.querySelector(`.${each}`).setAttribute("aria-pressed", message.thumb === each);
         keep();
       };
     }
+    item.querySelector(".fix").onclick = () => editMessage(item, place);
     item.querySelector(".again").onclick = () => {
+      if (message.content.trim()) tell(place, "again");
       talk.messages.length = place;
       reply();
     };
@@ -163,17 +164,20 @@ addEventListener("DOMContentLoaded", () => {
   }
 
   function editMessage(item, place) {
-    const form = copyOf("editor");
+    const message = talk.messages[place];
+    const isReply = message.role === "assistant";
+    const form = copyOf(isReply ? "corrector" : "editor");
     const area = form.querySelector("textarea");
     const close = () => {
-      item.replaceWith(messageItem(talk.messages[place], place));
-      $("messages").children[place].querySelector(".edit").focus();
+      item.replaceWith(messageItem(message, place));
+      $("messages").children[place].querySelector(isReply ? ".fix" : ".edit").focus();
     };
-    area.value = talk.messages[place].content;
+    area.value = message.content;
     form.querySelector(".cancel").onclick = close;
     form.onsubmit = (event) => {
       event.preventDefault();
       if (!area.value.trim()) return area.focus();
+      if (isReply) return correct(message, place, area.value.trim()), close();
       talk.messages.length = place;
       say(area.value);
     };
@@ -185,6 +189,42 @@ addEventListener("DOMContentLoaded", () => {
     stop();
     item.replaceChildren(form);
     area.focus();
+  }
+
+  function correct(message, place, better) {
+    if (better === message.content.trim()) return;
+    tell(place, "fix", better);
+    Object.assign(message, { content: better, note: "Corrected by you.", isFailed: false, thumb: undefined, noted: undefined });
+    keep();
+    $("status").textContent = "The reply is corrected.";
+  }
+
+  // --- Feedback, where the server keeps it ---
+
+  // Say something of a reply: `kind`, or nothing. isMark: it takes the place of an earlier mark, which is forgotten.
+  function tell(place, kind, better = "", isMark = false) {
+    const conversation = talk;
+    const message = talk.messages[place];
+    if (!model.feedback) return;
+    const body = JSON.stringify({ kind: kind ?? "", messages: asked(talk.messages.slice(0, place)), reply: message.content.trim(), better });
+    telling = telling.then(async () => {
+      try {
+        if (isMark && message.noted) await ask(`v1/feedback/${message.noted}`, { method: "DELETE" });
+        if (isMark) message.noted = undefined;
+        if (kind) {
+          const { id } = await (await ask("v1/feedback", { method: "POST", body })).json();
+          if (isMark) message.noted = id;
+        }
+        if (isMark && localStorage.getItem(KEY + conversation.id)) store(conversation);
+      } catch (error) {
+        toast(`This was not kept: ${error.message}`);
+      }
+    });
+  }
+
+  // What the model reads of some messages.
+  function asked(messages) {
+    return messages.filter((m) => !m.isFailed && m.content.trim()).map(({ role, content }) => ({ role, content }));
   }
 
   function say(text) {
@@ -199,7 +239,7 @@ addEventListener("DOMContentLoaded", () => {
     stop();
     const conversation = talk;
     const message = { role: "assistant", content: "" };
-    const asked = conversation.messages.filter((m) => !m.isFailed && m.content).map(({ role, content }) => ({ role, content }));
+    const context = asked(conversation.messages);
     conversation.messages.push(message);
     keep();
     showTalk();
@@ -209,7 +249,7 @@ addEventListener("DOMContentLoaded", () => {
     setWriting(true);
     $("status").textContent = "Hamner is writing.";
     try {
-      await receive(asked, control.signal, (event) => take(event, message, item));
+      await receive(context, control.signal, (event) => take(event, message, item));
       if (!message.content.trim()) message.note = "Hamner had nothing to say to that.";
     } catch (error) {
       if (control.signal.aborted) message.note ??= message.content ? "Stopped." : "Stopped before the first word.";
@@ -256,36 +296,6 @@ addEventListener("DOMContentLoaded", () => {
     throw new Error("The connection broke off in the middle.");
   }
 
-  async function ask(path, options = {}) {
-    const headers = { "Content-Type": "application/json" };
-    if (stored("token", "")) headers.Authorization = `Bearer ${stored("token")}`;
-    let response;
-    try {
-      response = await fetch(path, { ...options, headers });
-    } catch (error) {
-      if (options.signal?.aborted) throw error;
-      throw new Error("I cannot be reached. Is the server still running?");
-    }
-    if (response.ok) return response;
-    if (response.status === 401) {
-      await askToken();
-      return ask(path, options);
-    }
-    const error = (await response.json().catch(() => null))?.error;
-    if (response.status === 429) throw new Error(`Many are talking to me right now. Ask again in ${response.headers.get("Retry-After")} seconds.`);
-    throw new Error(error?.message ?? `The server answered ${response.status}.`);
-  }
-
-  function askToken() {
-    $("door").showModal();
-    return new Promise((resolve) => {
-      $("door").onclose = () => {
-        localStorage.setItem("hamner.token", $("token").value.trim());
-        resolve();
-      };
-    });
-  }
-
   function stop() {
     writing?.abort();
   }
@@ -313,10 +323,6 @@ addEventListener("DOMContentLoaded", () => {
   }
 
   // --- The rest: looks, keys, what the model is ---
-
-  function isSend(event) {
-    return event.key === "Enter" && !event.shiftKey && !event.isComposing;
-  }
 
   function toast(text, label = "", action = () => {}) {
     const [words, button] = $("toast").children;
@@ -390,7 +396,6 @@ addEventListener("DOMContentLoaded", () => {
     else if (!document.querySelector("#settings:popover-open")) stop();
   });
   addEventListener("storage", (event) => event.key?.startsWith(KEY) && showList()); // another tab has written
-  $("door").addEventListener("cancel", (event) => event.preventDefault());
 
   const hour = new Date().getHours();
   $("greeting").textContent = hour < 5 ? "Still awake?" : hour < 12 ? "Good morning." : hour < 18 ? "Good afternoon." : "Good evening.";
@@ -402,6 +407,9 @@ addEventListener("DOMContentLoaded", () => {
     .then((list) => {
       model = list.data[0];
       $("promise").textContent = model.promise;
+      if (model.arena) Object.assign($("arena"), { href: "arena", hidden: false });
+      $("none").classList.toggle("kept", Boolean(model.feedback));
+      if (model.feedback) $("none").textContent = `What we talk about is kept here, in this browser. What you mark, correct or have written again is written to ${model.feedback} on the machine I run on.`;
     })
     .catch((error) => ($("promise").textContent = error.message));
 });

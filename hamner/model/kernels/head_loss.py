@@ -6,6 +6,7 @@ V vocabulary, N tokens of a chunk.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hamner.config.cost import LOGITS_OF_A_CPU
-from hamner.model.kernels.dispatch import rows_of_logits, use_transposed_head
+from hamner.model.kernels import dispatch, rules
+from hamner.model.kernels.fp16_product import fp16_product
 
 BLOCK = 512  # rows transposed at a time, which stay in the processor's cache
 # Between rows of V entries, often a multiple of 2**14: their columns would share cache lines. See _transposed.
@@ -28,19 +29,20 @@ class HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, share: Tensor) -> Tensor:
-        dtype, transposed = hidden.dtype, use_transposed_head(hidden)
-        size = rows_of_logits(len(head), LOGITS_OF_A_CPU) if transposed else rows_of_logits(len(head))
+        dtype, transposed = hidden.dtype, dispatch.use_transposed_head(hidden)
+        size = dispatch.rows_of_logits(len(head), dispatch.logits_at_a_time(hidden, transposed=transposed))
         scale = share[:, None].to(dtype)
-        cast = _transposed(head, dtype).t() if transposed else head.to(dtype)  # (V, C) either way
+        cast = _transposed(head, dtype).t() if transposed else _padded(head, hidden)  # (V, C) either way
         needs_gradients = any(ctx.needs_input_grad)
         dhidden = torch.empty_like(hidden) if needs_gradients else None
         dhead = None
         if needs_gradients:
-            dhead = _padded_rows(head, head.dtype).t() if transposed else torch.empty_like(head)
+            dhead = _padded_rows(head, head.dtype).t() if transposed else torch.empty_like(cast, dtype=head.dtype)
+        product = fp16_product if dispatch.use_fp16_accumulation(hidden) else F.linear
         losses, indices = [], torch.arange(size, device=hidden.device)
         for start in range(0, len(hidden), size):
             part, target = hidden[start : start + size], targets[start : start + size]
-            probabilities = _softmax(F.linear(part, cast))  # (N, V)
+            probabilities = _softmax(product(part, cast), len(head))  # (N, V)
             at = indices[: len(part)], target
             right, rest = _target_and_rest(probabilities, at, search=transposed)
             losses.append(torch.where(rest < 0.5, -torch.log1p(-rest), -right.clamp_min(TINY).log()))
@@ -53,13 +55,14 @@ class HeadLoss(torch.autograd.Function):
             if transposed:
                 dhidden[start : start + size] = (cast.t() @ dlogits.t()).t() * shares
                 dhead_part = ((part * shares).t().contiguous() @ dlogits).t()
+                dhead.add_(dhead_part) if start else dhead.copy_(dhead_part)  # summed in fp32
             else:
                 dhidden[start : start + size] = (dlogits @ cast) * shares
-                dhead_part = dlogits.t() @ (part * shares)
-            dhead.add_(dhead_part) if start else dhead.copy_(dhead_part)  # summed in fp32
+                _add_product(dhead, dlogits.t(), part * shares, is_first=start == 0)
+            del probabilities, dlogits  # before the next part's logits come
         total = share.sum()
-        if needs_gradients:
-            ctx.save_for_backward(dhidden, dhead, total)
+        if dhead is not None:
+            ctx.save_for_backward(dhidden, dhead[: len(head)], total)
         return (torch.cat(losses) * share).sum() / total
 
     @staticmethod
@@ -91,9 +94,33 @@ def _target_and_rest(probabilities: Tensor, at: tuple[Tensor, Tensor], *, search
     return right, rest
 
 
-def _softmax(logits: Tensor) -> Tensor:
-    """Over the last axis, summed in fp32; the CPU's kernel does so in one pass whatever the precision it writes."""
-    return logits.softmax(-1) if logits.device.type == "cpu" else logits.softmax(-1, dtype=torch.float32)
+def _softmax(logits: Tensor, vocab_size: int) -> Tensor:
+    """Over the first vocab_size of the last axis, 0 for the padding behind. logits are changed.
+
+    Any kernel sums in fp32, whatever the precision it reads and writes.
+    """
+    if vocab_size < logits.shape[1]:
+        logits[:, vocab_size:] = -math.inf
+    return logits.softmax(-1)
+
+
+def _add_product(total: Tensor, first: Tensor, second: Tensor, *, is_first: bool) -> None:
+    """total = first @ second for the first part, total += first @ second for the others. total is in fp32.
+
+    A card adds to it in fp32 before the product is rounded, without a pass of its own.
+    """
+    if rules.sums_in_fp32(dispatch.hardware(total.device.type), first.dtype):
+        torch.addmm(total, first, second, out_dtype=total.dtype, beta=0 if is_first else 1, out=total)
+    elif is_first:
+        total.copy_(first @ second)
+    else:
+        total.add_(first @ second)
+
+
+def _padded(head: Tensor, hidden: Tensor) -> Tensor:
+    """The head (V, C) in hidden's precision, with rows of zeros where products of such a height are slow."""
+    rows = dispatch.padding(len(head), hidden)
+    return F.pad(head.to(hidden.dtype), (0, 0, 0, rows)) if rows else head.to(hidden.dtype)
 
 
 def _padded_rows(head: Tensor, dtype: torch.dtype) -> Tensor:

@@ -21,7 +21,7 @@ def _problems(name, *overrides, section="tournament"):
 
 
 def test_shipped_names_are_these():
-    assert config_names() == ["laptop", "rtx3090", "smoke"]
+    assert config_names() == ["cluster", "laptop", "rtx3090", "smoke"]
 
 
 @pytest.mark.parametrize("name", config_names())

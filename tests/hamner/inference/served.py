@@ -1,11 +1,14 @@
 """A server for tests: the real app under a real uvicorn on a free port, in a thread of this process."""
 
+import http.client
 import json
+import re
 import socket
 import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 import uvicorn
@@ -49,6 +52,18 @@ def running(loaded: LoadedModel, **settings):
         listener.close()
 
 
+def fetch(address, path="/v1/chat/completions", body=None, headers=JSON, method=None):
+    """(status, headers, body) of a request, which the standard library sends as it is."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    try:
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        connection.request(method or ("GET" if body is None else "POST"), path, data, headers)
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
+
+
 def wait_until(is_so, seconds: float = 60) -> None:
     """Wait for a condition, and fail where it does not come."""
     end = time.monotonic() + seconds
@@ -65,3 +80,10 @@ def save_run(results: Path, name: str, loaded: LoadedModel) -> None:
     checkpoint.save(
         run / "final", {"model": loaded.model.state_dict()}, {"step": 1}, loaded.model.config, loaded.tokenizer
     )
+
+
+def wait_for_promise(page) -> None:
+    """Wait until the page knows its model, with what its content security policy allows: no code in strings."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("#promise")).to_have_text(re.compile(".{5}"), timeout=60_000)

@@ -1,16 +1,16 @@
 """The page in a real browser: a conversation from typing to export, on a desk and on a phone, by day and by night."""
 
 import json
-import re
 
 import pytest
-from served import TOKENIZER, endless_model, running, wait_until
+from served import TOKENIZER, endless_model, running, wait_for_promise, wait_until
 
+from hamner.data.feedback import read_feedback
 from hamner.data.sources.file_formats import file_records
 from hamner.data.sources.sft_conversations import SFT
 from hamner.inference.find_model import load
+from hamner.inference.server_app import Extras
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install '.[browser]'")
 pytestmark = pytest.mark.slow
 REPLY = "#messages li:last-child.assistant:not(.writing)"
 PHONE = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touch": True}
@@ -20,34 +20,6 @@ PHONE = {"viewport": {"width": 360, "height": 700}, "is_mobile": True, "has_touc
 def address(model_results):
     with running(load("mine", results=model_results)) as (address, _):
         yield address
-
-
-@pytest.fixture
-def visit(browser):
-    """A function that opens an address; no page that it opens may write an error to its console."""
-    contexts, errors = [], []
-
-    def visit(address, is_ready=True, **settings):
-        contexts.append(browser.new_context(**({"reduced_motion": "reduce"} | settings)))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        if is_ready:
-            _wait_for_promise(page)
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    expected = re.compile("status of 401|status of 429|ERR_CONNECTION_REFUSED")  # the browser's own lines
-    assert [error for error in errors if not expected.search(error)] == []
-
-
-def _wait_for_promise(page):
-    """Wait until the page knows its model, with what its content security policy allows: no code in strings."""
-    sync_api.expect(page.locator("#promise")).to_have_text(re.compile(".{5}"), timeout=60_000)
 
 
 def _say(page, text):
@@ -202,7 +174,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(visit, address):
         is_message = page.evaluate("document.activeElement.id") == "message"  # the box around it has the ring
         assert outline != "none" or is_message or page.evaluate("document.activeElement === document.body")
     assert reached >= {"new", "open", "icon rename", "icon delete", "export-all", "export", "options", "theme"}
-    assert reached >= {"scroll", "icon edit", "icon up", "icon down", "icon again", "message", "send"}
+    assert reached >= {"scroll", "icon edit", "icon up", "icon down", "icon fix", "icon again", "message", "send"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -241,7 +213,7 @@ def test_a_token_is_asked_for_and_kept(visit, model_results):
             page.wait_for_selector("#door[open]")
             page.fill("#token", word)
             page.press("#token", "Enter")
-        _wait_for_promise(page)
+        wait_for_promise(page)
         _say(page, "hello")
         page.reload()
         _say(page, "hello")
@@ -269,3 +241,48 @@ def test_a_conversation_that_has_become_too_long_goes_on_and_says_so(visit, addr
     for _ in range(3):
         _say(page, words)
     assert "longer than I can read" in page.inner_text(f"{REPLY} .note")
+
+
+def test_what_is_said_of_replies_is_kept_where_the_server_keeps_it(visit, tmp_path):
+    with running(endless_model(), extras=Extras(feedback=tmp_path)) as (address, _):
+        page = visit(address)
+        assert str(tmp_path) in page.inner_text("#none")
+
+        def kept(count):
+            wait_until(lambda: len(read_feedback(tmp_path)) == count)
+            return [each.kind for each in read_feedback(tmp_path)]
+
+        _say(page, "hello")
+        first = _texts(page)[1].strip()
+        page.click(f"{REPLY} .up")
+        assert kept(1) == ["good"]
+        page.click(f"{REPLY} .down")
+        wait_until(lambda: [each.kind for each in read_feedback(tmp_path)] == ["bad"])
+        page.click(f"{REPLY} .down")
+        kept(0)
+        page.focus(f"{REPLY} .fix")  # by keyboard alone
+        page.keyboard.press("Enter")
+        page.keyboard.press("Control+A")
+        page.keyboard.type("Hi! How was your day?")
+        page.keyboard.press("Enter")
+        assert kept(1) == ["fix"] and _texts(page)[1] == "Hi! How was your day?"
+        assert page.evaluate("document.activeElement.className") == "icon fix"
+        (fix,) = read_feedback(tmp_path)
+        assert (fix.context, fix.reply, fix.better) == ((("user", "hello"),), first, "Hi! How was your day?")
+        page.click(f"{REPLY} .again")
+        page.wait_for_selector(REPLY)
+        kept(2)
+        again = next(each for each in read_feedback(tmp_path) if each.kind == "again")
+        assert again.reply == "Hi! How was your day?" and _texts(page)[1] != again.reply
+
+
+def test_a_correction_without_feedback_stays_in_the_browser(visit, address):
+    page = visit(address)
+    _say(page, "hello")
+    page.click(f"{REPLY} .fix")
+    page.fill(".editor textarea", "Hello to you.")
+    page.press(".editor textarea", "Enter")
+    page.reload()
+    page.click("#list .open")
+    assert _texts(page) == ["hello", "Hello to you."] and "Corrected by you." in page.inner_text(f"{REPLY} .note")
+    assert "nowhere else" in page.locator("#none").text_content() and not page.locator("#arena").is_visible()

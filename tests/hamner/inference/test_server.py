@@ -1,6 +1,5 @@
 """The server: the `openai` client as programs use it, errors over HTTP, who is answered, and clients that leave."""
 
-import http.client
 import json
 import re
 import socket
@@ -8,10 +7,11 @@ import threading
 from urllib.parse import urlsplit
 
 import pytest
-from served import HELLO, JSON, endless_model, running, wait_until
+from served import HELLO, JSON, endless_model, fetch, running, wait_until
 
 from hamner.inference.find_model import load
-from hamner.inference.server_app import MOST_BYTES, WEB
+from hamner.inference.server_app import WEB
+from hamner.inference.server_body import MOST_BYTES
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed: pip install '.[test]'")
 TOKEN = "a-token-of-some-length"
@@ -41,18 +41,6 @@ def client(mine):
 def patient(endless):
     with openai.OpenAI(base_url=f"{endless[0]}/v1", api_key="none", max_retries=0) as client:
         yield client
-
-
-def _fetch(address, path="/v1/chat/completions", body=None, headers=JSON, method=None):
-    """(status, headers, body) of a request, which the standard library sends as it is."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
-    try:
-        data = json.dumps(body).encode() if isinstance(body, dict) else body
-        connection.request(method or ("GET" if body is None else "POST"), path, data, headers)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    finally:
-        connection.close()
 
 
 def test_models_are_listed(client):
@@ -136,7 +124,7 @@ BAD = {  # a request: (path, body, headers, status, code)
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_request_is_one_error_with_the_way_out(mine, case):
     path, body, headers, status, code = BAD[case]
-    answer, headers, data = _fetch(mine[0], path, body, headers)
+    answer, headers, data = fetch(mine[0], path, body, headers)
     error = json.loads(data)["error"]
     assert (answer, error["code"]) == (status, code) and re.search("send|use|there is", error["message"])
     assert "access-control-allow-origin" not in headers
@@ -147,28 +135,28 @@ def test_a_body_in_pieces_is_cut_off_at_the_limit(mine):
         for _ in range(MOST_BYTES // 1000 + 2):
             yield b"x" * 1000
 
-    assert _fetch(mine[0], body=pieces(), headers=JSON)[0] == 413
+    assert fetch(mine[0], body=pieces(), headers=JSON)[0] == 413
 
 
 @pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:8000", "LOCALHOST"])
 def test_this_machine_is_answered_by_any_of_its_names(mine, host):
-    assert _fetch(mine[0], "/v1/models", headers={"Host": host})[0] == 200
+    assert fetch(mine[0], "/v1/models", headers={"Host": host})[0] == 200
 
 
 def test_a_token_is_asked_for_and_the_page_is_there_without_it(model_results):
     with running(load("mine", results=model_results), token=TOKEN) as (address, _):
         for word in ("wrong", "", TOKEN.upper(), f"{TOKEN}x", "ö"):
             headers = {"Authorization": f"Bearer {word}".encode()}
-            status, headers, data = _fetch(address, "/v1/models", headers=headers)
+            status, headers, data = fetch(address, "/v1/models", headers=headers)
             assert (status, json.loads(data)["error"]["code"]) == (401, "invalid_api_key")
             assert headers["www-authenticate"] == "Bearer"
         for path in ("/v1/chat/completions", "/v1/completions"):
-            assert _fetch(address, path, {})[0] == 401
+            assert fetch(address, path, {})[0] == 401
         for path in ("/v1/models/mine", "//v1/models", "/v1/models/", "/V1/models"):
-            assert _fetch(address, path)[0] in (401, 404)
+            assert fetch(address, path)[0] in (401, 404)
         named = {"Host": "hamner.example", "Authorization": f"Bearer {TOKEN}"}
-        assert _fetch(address, "/v1/models", headers=named)[0] == 200
-        assert _fetch(address, "/", headers={"Host": "hamner.example"})[0] == 200
+        assert fetch(address, "/v1/models", headers=named)[0] == 200
+        assert fetch(address, "/", headers={"Host": "hamner.example"})[0] == 200
         with openai.OpenAI(base_url=f"{address}/v1", api_key=TOKEN) as client:
             assert _chat(client).choices[0].message.role == "assistant"
         with (
@@ -179,12 +167,12 @@ def test_a_token_is_asked_for_and_the_page_is_there_without_it(model_results):
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_says_so(mine):
-    status, headers, data = _fetch(mine[0], "/")
+    status, headers, data = fetch(mine[0], "/")
     assert status == 200 and headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     for name in re.findall(r'(?:src|href)="([^"#]+)"', data.decode()):
-        assert _fetch(mine[0], f"/{name}")[0] == 200, name
+        assert fetch(mine[0], f"/{name}")[0] == 200, name
     elsewhere = re.compile(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\((?!#)")
     as_html = re.compile(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(| on\w+=\"|style=\"")
     for path in WEB.iterdir():
@@ -222,10 +210,10 @@ def test_one_more_than_places_and_queue_is_told_when_to_come_again(endless):
     address, app = endless
     opened = [_open(address, stream=True) for _ in range(2)]
     wait_until(lambda: app.state.streams.counts == (2, 0))
-    waiting = threading.Thread(target=_fetch, args=(address,), kwargs={"body": {"messages": HELLO, "max_tokens": 1}})
+    waiting = threading.Thread(target=fetch, args=(address,), kwargs={"body": {"messages": HELLO, "max_tokens": 1}})
     waiting.start()
     wait_until(lambda: app.state.streams.counts == (2, 1))
-    status, headers, data = _fetch(address, body={"messages": HELLO})
+    status, headers, data = fetch(address, body={"messages": HELLO})
     assert status == 429 and json.loads(data)["error"]["code"] == "rate_limit_exceeded"
     assert 1 <= int(headers["retry-after"]) <= 60
     with (
@@ -242,9 +230,9 @@ def test_one_more_than_places_and_queue_is_told_when_to_come_again(endless):
 
 def test_dropped_messages_are_said(mine):
     turn = [*HELLO, {"role": "assistant", "content": "the fox"}]
-    status, _, data = _fetch(mine[0], body={"messages": turn * 20 + HELLO, "truncation": "auto", "max_tokens": 3})
+    status, _, data = fetch(mine[0], body={"messages": turn * 20 + HELLO, "truncation": "auto", "max_tokens": 3})
     assert status == 200 and json.loads(data)["dropped_messages"] % 2 == 0 < json.loads(data)["dropped_messages"]
-    status, _, data = _fetch(mine[0], body={"messages": turn * 20 + HELLO})
+    status, _, data = fetch(mine[0], body={"messages": turn * 20 + HELLO})
     assert status == 400 and '"truncation": "auto"' in json.loads(data)["error"]["message"]
 
 
@@ -253,11 +241,27 @@ def test_a_failure_of_the_model_is_an_error_and_no_empty_reply(mine, capfd):
     embedding = app.state.streams.hamner.embedding
     weight, embedding.weight = embedding.weight, None
     try:
-        status, _, data = _fetch(address, body={"messages": HELLO})
+        status, _, data = fetch(address, body={"messages": HELLO})
         assert status == 500 and json.loads(data)["error"]["type"] == "server_error"
-        _, _, data = _fetch(address, body={"messages": HELLO, "stream": True})
+        _, _, data = fetch(address, body={"messages": HELLO, "stream": True})
         assert b'"server_error"' in data and b"[DONE]" not in data
     finally:
         embedding.weight = weight
-    assert _fetch(address, body={"messages": HELLO})[0] == 200
+    assert fetch(address, body={"messages": HELLO})[0] == 200
     assert "Traceback" in capfd.readouterr().err
+
+
+def test_the_server_writes_no_conversation_and_no_token(tmp_path, monkeypatch, capfd):
+    """Neither to a file below the home or the working folder, nor to its output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    message = [{"role": "user", "content": "the fox keeps a secret"}]
+    with running(endless_model(num_layers=1), token=TOKEN) as (address, _):
+        with openai.OpenAI(base_url=f"{address}/v1", api_key=TOKEN) as client:
+            reply = client.chat.completions.create(model="mine", messages=message, max_tokens=4)
+        assert reply.usage.completion_tokens == 4
+        with pytest.raises(openai.AuthenticationError), openai.OpenAI(base_url=f"{address}/v1", api_key="x") as client:
+            client.models.list()
+    said = "".join(capfd.readouterr())
+    assert "secret" not in said and TOKEN not in said
+    assert list(tmp_path.rglob("*")) == []

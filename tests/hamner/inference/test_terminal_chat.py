@@ -12,6 +12,7 @@ import pytest
 from scripted_model import Script
 
 from hamner.config.special_tokens import MESSAGE_END
+from hamner.data.feedback import read_feedback
 from hamner.data.sources.sft_conversations import parse
 from hamner.data.tokenizer import Tokenizer
 from hamner.inference.conversation import MAX_REPLY, Conversation
@@ -27,12 +28,12 @@ def talk(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
 
-    def run(replies, *lines, max_seq_len=MAX_REPLY + 300, **settings):
+    def run(replies, *lines, max_seq_len=MAX_REPLY + 300, feedback=None, **settings):
         tokens = [token for reply in replies for token in (*TOKENIZER.encode(reply), MESSAGE_END)]
         model = Script(tokens, TOKENIZER.vocab_size, max_seq_len)
         conversation = Conversation(LoadedModel(model, TOKENIZER, Path()), repetition_penalty=1.0, **settings)
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-        TerminalChat(conversation).run(())
+        TerminalChat(conversation, "mine", feedback).run(())
         written = capsys.readouterr()
         assert written.err.startswith(f"{KEYS}\n")
         return conversation, written.out, written.err.removeprefix(f"{KEYS}\n")
@@ -56,8 +57,8 @@ def test_quit_ends_and_what_stands_after_it_is_not_read(talk):
 
 
 def test_help_has_a_row_for_each_command_and_unknown_ones_are_told_the_nearest(talk):
-    assert " ".join(COMMANDS) == "/help /clear /system /temp /retry /edit /history /save /load /quit"
-    _, out, err = talk([], "/help", "/rerty", "/saev x", "/x", "/clear all", f"/{'l' * 5000}")
+    assert " ".join(COMMANDS) == "/help /clear /system /temp /retry /edit /good /bad /fix /history /save /load /quit"
+    _, out, err = talk([], "/help", "/rerty", "/saev x", "/zzzz", "/clear all", f"/{'l' * 5000}")
     lines = [line.removeprefix("you:    ") for line in out.splitlines()]
     for name, command in COMMANDS.items():
         assert any(line.startswith(name) and line.endswith(command.summary) for line in lines), name
@@ -78,6 +79,31 @@ def test_retry_edit_and_clear(talk):
     assert _replies(out) == ["the owl", "fox", "there"]
     assert err.count("error: there is no message yet: type one first") == 2
     assert conversation.messages == [("system", "the fox")] and err.endswith("system: the fox\n0 exchanges\n")
+
+
+def test_what_is_said_of_replies_is_kept_with_the_chat_before_them(talk, tmp_path):
+    lines = ("/good", "hello", "/good", "/retry", "/bad", "/fix", "how are you?", "there", "/fix  hello there")
+    conversation, _, err = talk(["the owl", "fox", "there"], *lines, system="be kind", feedback=tmp_path)
+    kept, hello = read_feedback(tmp_path), (("system", "be kind"), ("user", "hello"))
+    assert [(each.kind, each.reply, each.better) for each in kept] == [
+        ("good", "the owl", ""),
+        ("again", "the owl", ""),
+        ("bad", "fox", ""),
+        ("fix", "fox", "how are you?"),
+        ("fix", "there", "hello there"),
+    ]
+    assert kept[0].context == hello and {each.model for each in kept} == {"mine"}
+    assert kept[4].context == (*hello, ("assistant", "how are you?"), ("user", "there"))
+    assert conversation.messages[-1] == ("assistant", "hello there")
+    assert "error: there is no reply yet" in err and err.count(f"noted in {tmp_path / 'mine.jsonl'}") == 5
+
+
+def test_without_feedback_nothing_is_kept_and_a_correction_stays_in_the_conversation(talk, tmp_path):
+    before = set(tmp_path.iterdir())
+    conversation, _, err = talk(["the owl"], "hello", "/good", "/fix there", "/fix there", "/save talk.jsonl")
+    assert "feedback is not kept: start with" in err and "corrected in this conversation alone" in err
+    assert "the reply stays as it was" in err and conversation.messages[-1] == ("assistant", "there")
+    assert {path.name for path in set(tmp_path.iterdir()) - before} <= {"talk.jsonl", "state"}
 
 
 def test_the_system_message_and_the_temperature_are_shown_and_set(talk):

@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from hamner.inference.terminal_text import BOLD, ReplyText, printable, styled, wrapped
+from hamner.inference.terminal_text import BOLD, ReplyText, styled, wrapped
+from hamner.runs.output import printable
 
 TEXT = "The little fox went down to the river, where 你好 an owl sat on a very-long branch. It said: hello there."
 

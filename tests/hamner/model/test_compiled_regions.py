@@ -8,6 +8,7 @@ from model_kinds import KINDS, relative_error, small_model
 from torch.optim.swa_utils import AveragedModel
 
 from hamner.model import transformer
+from hamner.model.kernels import dispatch
 from hamner.model.loss import head_loss
 from hamner.model.transformer import build
 
@@ -43,6 +44,28 @@ def test_compiled_regions_give_the_gradients_of_the_eager_ones(kind, precision):
     assert graphs <= (6 if kind == "experts" else 2), graphs  # not two or more for each of the five layers
     _gradients(hamner, tokens.flip(1))  # other tokens go to other experts
     assert stats["unique_graphs"] == graphs
+
+
+@pytest.mark.parametrize("choice", ["padded_products", "fp16_accumulation"])
+def test_what_a_product_is_made_of_breaks_no_graph(choice, monkeypatch):
+    """Two regions with and without it, and the gradients of the eager ones."""
+    if choice == "fp16_accumulation":  # an operator, which no backend looks into
+        monkeypatch.setattr(transformer.torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    hamner = build(small_model(), seed=0).train()
+    hamner.dtype = torch.float16 if choice == "fp16_accumulation" else torch.float32
+    tokens = torch.randint(0, 300, (2, 64), generator=torch.Generator().manual_seed(0))
+    with dispatch.force(**{choice: True}):
+        loss, eager = _gradients(hamner, tokens)
+        hamner.compile_regions()
+        compiled_loss, compiled = _gradients(hamner, tokens)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+    assert not torch._dynamo.utils.counters["graph_break"]
+    assert compiled_loss == pytest.approx(loss, abs=1e-5 if choice == "padded_products" else 1e-3)
+    assert max(relative_error(compiled[name], eager[name]) for name in eager) < (
+        1e-4 if choice == "padded_products" else 0.02
+    )
 
 
 def test_evaluation_is_not_compiled(monkeypatch):

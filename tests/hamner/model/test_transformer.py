@@ -75,6 +75,15 @@ def test_activation_checkpointing_changes_no_gradient():
         assert torch.equal(a, b)
 
 
+def test_activation_checkpointing_keeps_no_state_of_a_generator_that_nobody_draws_from(monkeypatch):
+    """On a card each block's forward and backward would copy it."""
+    states, state = [], torch.get_rng_state
+    monkeypatch.setattr(torch, "get_rng_state", lambda: states.append(1) or state())
+    out = build(SMALL, 1, activation_checkpointing=True)(TOKENS)
+    next_token_loss(out.logits, TOKENS).backward()
+    assert states == []
+
+
 def test_decay_spares_norms_embedding_and_lambda():
     hamner = build(SMALL.model_copy(update={"attention": "differential", "num_experts": 4}), 1)
     spared = {name for name, _, decays in decayed_parameters(hamner) if not decays}

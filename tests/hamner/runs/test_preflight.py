@@ -13,7 +13,7 @@ import pytest
 
 from hamner.config.load import load_config
 from hamner.data.preparation.preflight_data import data_findings, reads_hub, text_gib
-from hamner.runs import preflight, preflight_card, preflight_network
+from hamner.runs import calibration_record, preflight, preflight_card, preflight_network
 from hamner.runs.preflight import FAIL, OK, WARN, Finding
 from hamner.runs.preflight_card import CardFacts
 from tests.hamner.pseudo_terminal import Terminal
@@ -145,7 +145,9 @@ def test_compiler(tmp_path, monkeypatch):
     found = {"PATH": str(tmp_path), "CC": "mycc"}
     assert check(RTX, found, str(tmp_path)).state == OK
     finding = check(RTX, {"PATH": str(tmp_path / "empty")}, str(tmp_path))
-    assert finding.state == FAIL and "gcc" in finding.fix
+    assert finding.state == WARN and "gcc" in finding.fix  # steps are not compiled then
+    always = RTX.model_copy(update={"compile": "always"})
+    assert check(always, {"PATH": str(tmp_path / "empty")}, str(tmp_path)).state == FAIL
     assert "Python.h" in check(RTX, found, str(tmp_path / "empty")).text
     assert check(RTX.model_copy(update={"compile": "never"}), {"PATH": ""}, "").state == OK
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
@@ -235,6 +237,14 @@ def test_terminal():
     assert preflight.terminal(40, is_terminal=True, is_unicode=True).state == WARN
 
 
+def test_calibration(tmp_path):
+    check = calibration_record.finding
+    assert check(LAPTOP, "tournament", tmp_path).state == OK
+    (tmp_path / "calibration.json").write_text("{")
+    finding = check(LAPTOP, "curriculum", tmp_path)
+    assert finding.state == WARN and "is broken" in finding.text and "curriculum doctor --calibrate" in finding.fix
+
+
 def test_a_narrow_terminal_is_one_line_of_the_doctors(tmp_path):
     words, environment = ("tournament", "doctor", "--config", "laptop"), {"HAMNER_RESULTS": str(tmp_path)}
     with Terminal(*words, environment=environment, columns=40) as terminal:
@@ -249,7 +259,7 @@ def test_every_check_of_the_doctor_is_shown_failing_here(tmp_path, capsys):
     names = {line[6:].split(":")[0] for line in out.splitlines() if line[:5].strip() in (OK, WARN, FAIL)}
     tests = {name.removeprefix("test_").replace("_", " ") for name in globals() if name.startswith("test_")}
     aliases = {"results": "results place", "ray's network": "ray network"}
-    assert len(names) == 15 and {aliases.get(name, name) for name in names} <= tests
+    assert len(names) == 16 and {aliases.get(name, name) for name in names} <= tests
     assert out.splitlines()[-1].endswith(f"`tournament --plan --config laptop --results {tmp_path}`")
 
 

@@ -39,6 +39,14 @@ def test_the_peak_of_matrix_products_is_not_below_what_one_reaches():
     assert 1e9 < matrix_peak("cpu", "fp32") < 1e13
 
 
+def test_the_peak_is_measured_on_random_numbers_that_nobody_else_draws(monkeypatch):
+    spreads, product, state = [], torch.mm, torch.get_rng_state()
+    monkeypatch.setattr(torch, "mm", lambda a, b, out: spreads.append(a.float().std().item()) or product(a, b, out=out))
+    matrix_peak.__wrapped__("cpu", "fp32")
+    assert len(spreads) > 1 and all(0.9 < spread < 1.1 for spread in spreads)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_peak_memory_rises_with_what_is_allocated():
     before = peak_gib("cpu")
     tensor = torch.ones(3 * 2**26)  # 0.75 GiB

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hamner.config.schema import Compute, ModelConfig, Optimizer
 from hamner.config.special_tokens import END_OF_TEXT
@@ -225,6 +226,85 @@ def test_a_loss_that_is_no_number_is_skipped_too(tokenizer, monkeypatch):
     assert _same(_weights(trainer), before) and all(w.grad is None for w in trainer.hamner.parameters())
     with pytest.raises(Diverged, match="the loss of step 2 is nan; 1 steps before it were skipped"):
         trainer.step()
+
+
+def _as_on_a_card(trainer):
+    """The trainer deciding as it would on a card, whose arithmetic is a CPU's here."""
+    trainer._decides_on_card = True
+    return trainer
+
+
+@pytest.mark.parametrize("poisoned", [set(), {1}, {2, 4, 5}])
+def test_a_card_that_decides_by_itself_comes_to_the_same_bits(tokenizer, poisoned):
+    told, weights = [], []
+    for trainer in (_trainer(tokenizer, max_skipped=2), _as_on_a_card(_trainer(tokenizer, max_skipped=2))):
+        Poisoned(trainer, poisoned)
+        told.append([trainer.step() for _ in range(6)])
+        weights.append(_weights(trainer))
+    assert told[0] == told[1] and _same(*weights)
+    assert told[1][-1]["skipped_steps"] == len(poisoned)
+    assert {int(value) for name, value in weights[1].items() if name.endswith("/step")} == {6 - len(poisoned)}
+
+
+def test_on_a_card_a_step_that_is_no_number_changes_nothing_and_is_raised_in_the_same_words(tokenizer):
+    trainer = _as_on_a_card(_trainer(tokenizer))
+    trainer.step()
+    trainer.hamner.final_norm.weight.register_hook(lambda gradient: gradient * math.inf)
+    before = _weights(trainer)
+    with pytest.raises(Diverged, match=r"the gradient of step 2 is (nan|inf)"):
+        trainer.step()
+    assert _same(_weights(trainer), before) and trainer.step_count == 1
+
+
+class Reads(TorchDispatchMode):
+    """Counts what the host reads of a tensor one by one, each a wait for a card."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func._overloadpacket is torch.ops.aten._local_scalar_dense
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["dense", "differential"])
+def test_the_host_waits_for_a_card_once_a_step(tokenizer, kind, monkeypatch):
+    trainer, lists, to_list = _as_on_a_card(_trainer(tokenizer, **KINDS[kind])), [], torch.Tensor.tolist
+    tokens = trainer.mixer.next()
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: lists.append(tensor) or to_list(tensor))
+    with Reads() as reads:
+        for _ in range(3):
+            trainer._update(*trainer._backward(tokens))
+        assert reads.count == 0 and len(lists) == 3
+        torch.ones(()).item()
+        assert reads.count == 1  # what they would look like
+
+
+def test_a_card_gets_its_batches_from_memory_that_is_pinned(tokenizer, monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
+    trainer = _trainer(tokenizer)
+    trainer.step()
+    assert pinned == []
+    trainer._pins_batches = True
+    trainer.step()
+    assert torch.equal(pinned[0], trainer.mixer.batch(1))
+
+
+def test_fp16_halves_the_loss_scale_for_an_overflow_and_keeps_it_for_a_loss_that_is_no_number(tokenizer, monkeypatch):
+    trainer = _as_on_a_card(
+        _trainer(tokenizer, compute=CPU.model_copy(update={"precision": "fp16"}), max_skipped=2, clip=1e9)
+    )
+    plain = trainer.step()
+    assert plain["loss_scale"] == 2.0**16 and trainer._scaler.get_scale() == 2.0**16
+    assert plain["gradient_norm"] == pytest.approx(_trainer(tokenizer).step()["gradient_norm"], rel=0.05)
+    Poisoned(trainer, {2})
+    before, backward = _weights(trainer), trainer._backward
+    assert trainer.step()["skipped_steps"] == 1 and trainer._scaler.get_scale() == 2.0**15
+    monkeypatch.setattr(trainer, "_backward", lambda tokens: (backward(tokens)[0] * math.nan, torch.zeros(())))
+    assert math.isnan(trainer.step()["loss"]) and trainer._scaler.get_scale() == 2.0**15
+    assert _same(_weights(trainer), before)
+    monkeypatch.setattr(trainer, "_backward", backward)
+    assert trainer.step()["loss_scale"] == 2.0**15 and not _same(_weights(trainer), before)
 
 
 def test_the_optimizer_can_be_kept_over_a_border(tokenizer):

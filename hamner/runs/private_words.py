@@ -1,0 +1,150 @@
+"""Private words (anonymization): paths, addresses, host and user names, taken out of what somebody else will read.
+
+Data in: the folder of a run, the content of its files. Data out: the same without them. Of JSON the values are changed,
+of keys only paths; of CSV the rows, not the head. The results folder stays, as a word that stands for it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import pwd
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hamner.config.errors import BadInput
+from hamner.runs.files import json_bytes, read_json
+from hamner.runs.folders import home_folder
+
+RESULTS = "$HAMNER_RESULTS"  # stands for the results folder
+PROGRAM, PATH, ADDRESS, HOST, USER = "$HAMNER", "PATH", "ADDRESS", "HOST", "USER"
+REST = r"(?:/[^\s\"'<>|:;,()\[\]{}]*)?"  # of a path, behind a folder
+PATHS = re.compile(r"(?<![\w.$~/-])~?/[^\s\"'<>|:;,()\[\]{}/][^\s\"'<>|:;,()\[\]{}]*")
+ADDRESSES = re.compile(r"\b[a-zA-Z][\w+.-]*://[^\s\"'<>|]+|\b(?!127\.)\d{1,3}(?:\.\d{1,3}){3}\b")
+COMMON = ("root", "user", "data", "test", "admin")  # names that also stand within other words
+SHORT = 4  # letters of a name; a shorter one is looked for as a whole word
+
+
+class PrivateWords:
+    """What must not leave this machine with a run."""
+
+    def __init__(self, folder: Path) -> None:
+        """folder: the run's."""
+        roots = {str(folder.parents[1]): RESULTS, str(home_folder()): PROGRAM}
+        others = {path for path in {*_stored_paths(folder), *_homes(folder), os.getcwd()} if path.count("/") > 1}  # noqa: PTH109
+        rules = [(root, re.escape(root) + r"(?![\w-])", word) for root, word in roots.items()]
+        rules += [(path, re.escape(path) + r"(?![\w-])" + REST, PATH) for path in others - roots.keys()]
+        rules.sort(key=lambda rule: -len(rule[0]))
+        self._rules = [
+            (ADDRESSES, ADDRESS),
+            *((re.compile(pattern), word) for _, pattern, word in rules),
+            (PATHS, PATH),
+        ]
+        self._names = [(_name_pattern(name), HOST) for name in _hosts(folder)]
+        self._names += [(_name_pattern(name), USER) for name in _users(folder)]
+
+    def without(self, text: str) -> str:
+        """A text without them."""
+        return self.without_names(self._without_paths(text))
+
+    def without_names(self, text: str) -> str:
+        """A text, such as the name of a folder, without host and user names."""
+        for pattern, word in self._names:
+            text = pattern.sub(word, text)
+        return text
+
+    def without_in(self, name: str, content: bytes) -> bytes:
+        """The content of a file of that name without them."""
+        text = content.decode("utf-8", "backslashreplace")
+        if name.endswith(".json"):
+            return self._json(text, json_bytes)
+        if name.endswith(".jsonl"):
+            line = partial(self._json, write=lambda value: json.dumps(value, ensure_ascii=False).encode())
+            return b"\n".join(map(line, text.split("\n")))
+        head, end, rows = text.partition("\n") if name.endswith(".csv") else ("", "", text)
+        return (head + end + self.without(rows)).encode()
+
+    def _json(self, text: str, write: Callable[[Any], bytes]) -> bytes:
+        """A JSON text without them; one that is broken as any text."""
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return self.without(text).encode()
+        changed = self._value(value)
+        return text.encode() if changed == value else write(changed)
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return PATH if value.startswith(("/", "~/")) and self._is_elsewhere(value) else self.without(value)
+        if isinstance(value, list):
+            return [self._value(part) for part in value]
+        if isinstance(value, dict):
+            return {self._without_paths(key): self._value(part) for key, part in value.items()}
+        return value
+
+    def _is_elsewhere(self, text: str) -> bool:
+        """Whether a path as a whole, which may have spaces in it, lies neither in the results nor in the program."""
+        return not self._without_paths(text).startswith((RESULTS, PROGRAM))
+
+    def _without_paths(self, text: str) -> str:
+        if "/" not in text and "." not in text:
+            return text
+        for pattern, word in self._rules:
+            text = pattern.sub(word.replace("\\", r"\\"), text)
+        return text
+
+
+def _name_pattern(name: str) -> re.Pattern[str]:
+    is_word = len(name) < SHORT or name.lower() in COMMON
+    return re.compile(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])" if is_word else re.escape(name))
+
+
+def _stored_paths(folder: Path) -> Iterator[str]:
+    """Every path that config.json and the manifest of a run name, which may have spaces in it."""
+    for name in ("config.json", "data/manifest.json"):
+        with suppress(BadInput):
+            yield from _paths_in(read_json(folder / name))
+
+
+def _paths_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if value.startswith(("/", "~/")):
+            yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _paths_in(part)
+
+
+def _hosts(folder: Path) -> list[str]:
+    """Names of this machine, and of those that TensorBoard's files of a run name, the longest first."""
+    names = {socket.gethostname()}
+    for path in (*folder.glob("*/events.out.tfevents.*"), *folder.glob("events.out.tfevents.*")):
+        names.add(".".join(path.name.split(".")[4:-2]))
+    names |= {name.partition(".")[0] for name in names}
+    return sorted(names - {"", "localhost"}, key=lambda name: (-len(name), name))
+
+
+def _accounts(folder: Path) -> Iterator[pwd.struct_passwd]:
+    """This user's entry, and that of the owner of a folder, as far as the system has them."""
+    for user in dict.fromkeys((os.getuid(), folder.stat().st_uid)):
+        with suppress(KeyError):
+            yield pwd.getpwuid(user)
+
+
+def _homes(folder: Path) -> set[str]:
+    return {os.path.expanduser("~"), *(account.pw_dir for account in _accounts(folder))}  # noqa: PTH111
+
+
+def _users(folder: Path) -> list[str]:
+    """Names of this user and of the owner of a folder, and of their home folders, the longest first."""
+    names = {account.pw_name for account in _accounts(folder)} | {Path(home).name for home in _homes(folder)}
+    names |= {os.environ.get(variable, "") for variable in ("USER", "LOGNAME", "SUDO_USER")}
+    with suppress(OSError, KeyError):
+        names.add(getpass.getuser())
+    return sorted(names - {""}, key=lambda name: (-len(name), name))

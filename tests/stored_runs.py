@@ -1,0 +1,41 @@
+"""Copies of the run folders that are kept in tests/old_runs/, each in a results folder of its own."""
+
+import json
+import shutil
+from pathlib import Path
+
+from hamner.config.formats import KEY
+from hamner.runs.travelling import unpacked_content
+from hamner.training.checkpoint import STATE, sealed
+
+STORED = Path(__file__).with_name("old_runs")
+FORMATS = sorted(path.name for path in STORED.glob("format_*"))
+NAME = "old"
+
+
+def stored_run(results: Path, kind: str, form: str = FORMATS[-1]) -> Path:
+    """The stored run of a kind, in the middle of its training, in a results folder; of a fine-tuning its base too."""
+    if kind == "sft":
+        stored_run(results, "curriculum", form)
+    source, folder = STORED / form / kind / NAME, results / kind / NAME
+    shutil.copytree(source, folder)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            path.write_bytes(unpacked_content(name, path.read_bytes(), results, (kind, NAME, NAME)))
+    return folder
+
+
+def as_before_formats(folder: Path) -> None:
+    """Take the format out of every file of a run, as if it was written before there were any."""
+    for path in folder.rglob("*.json"):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(value, dict) and value.pop(KEY, None) is not None:
+            path.write_text(json.dumps(sealed(value) if path.name == STATE else value), encoding="utf-8")
+
+
+def raise_format(path: Path, by: int = 1) -> None:
+    """Let a file be of a later format, whole otherwise."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    value[KEY] += by
+    path.write_text(json.dumps(sealed(value) if path.name == STATE else value), encoding="utf-8")
