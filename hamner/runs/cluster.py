@@ -23,7 +23,7 @@ from hamner.config.schema import Compute, Config
 from hamner.runs.background import first_line
 from hamner.runs.card_environment import card_environment
 from hamner.runs.cores import available_cores
-from hamner.runs.instructions import say_if_emulated
+from hamner.runs.machine import cpu_text, say_if_emulated
 from hamner.runs.ray_session import (
     check_answers,
     leave,
@@ -200,7 +200,7 @@ def check_machine(config: Config, cores: int) -> None:
             "name a cluster that has one in RAY_ADDRESS"
         )
     problems.raise_all()
-    say_if_emulated(config.compute)
+    say_if_emulated(config.compute, cpu_text())
 
 
 def threads_here(threads: int, device: str) -> int:
