@@ -105,16 +105,16 @@ def test_the_terms_of_the_fullest_moment_sum_to_the_peak(name, precision, parts)
 
 
 RECORDED = {  # bytes of a step in bf16 without activation checkpointing, config rtx3090
-    "v01_dense_small": 5828608614.4,
-    "v02_dense_medium": 10098585702.4,
-    "v03_diffattn_small": 6722067046.4,
-    "v04_diffattn_medium": 11828825702.4,
-    "v05_moe_small": 6900892262.4,
-    "v06_moe_medium": 14998835302.4,
-    "v07_hybrid_small": 7570986086.4,
-    "v08_hybrid_medium": 16383027302.4,
-    "v09_deep_narrow": 7348091750.4,
-    "v10_wide_shallow": 5904113254.4,
+    "v01_dense_small": 6231261798.4,
+    "v02_dense_medium": 10501238886.4,
+    "v03_diffattn_small": 7124720230.4,
+    "v04_diffattn_medium": 12231478886.4,
+    "v05_moe_small": 7303545446.4,
+    "v06_moe_medium": 15401488486.4,
+    "v07_hybrid_small": 7973639270.4,
+    "v08_hybrid_medium": 16785680486.4,
+    "v09_deep_narrow": 7750744934.4,
+    "v10_wide_shallow": 6306766438.4,
 }
 
 
@@ -189,7 +189,7 @@ def test_halves_save_nothing_of_the_gradients_that_wait_for_the_second():
         load_config("rtx3090", [*CHECKPOINTED, f"tournament.gradient_accumulation_steps={n}"]) for n in (1, 2)
     )
     for name in ("v06_moe_medium", "v08_hybrid_medium"):
-        assert _peak(TEN[name], halves) == pytest.approx(_peak(TEN[name], whole), rel=0.02)
+        assert _peak(TEN[name], halves) == pytest.approx(_peak(TEN[name], whole), rel=0.03)
 
 
 def test_the_logits_of_a_batch_never_count_whole():

@@ -427,8 +427,11 @@ MODEL_KEYS = (
 def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
     done = commands.run("tournament", "--config", "rtx3090", "--plan", "--json", "--results", str(tmp_path / "none"))
     assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    *rows, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["contestant"] for row in rows] == list(CONTESTANTS)
+    assert set(last["league"]) == {"rounds_hours", "probe_hours"} and {row["seconds_from"] for row in rows} == {
+        "computed"
+    }
     assert set(rows[0]) == {
         "contestant",
         *MODEL_KEYS,
@@ -441,6 +444,8 @@ def test_the_plan_needs_nothing_but_the_config(commands, tmp_path):
         "memory_moment",
         "gpu_share",
         "disk_gib",
+        "seconds_per_step",
+        "seconds_from",
     }
     assert rows[7]["parameters"] == 528_611_072 and rows[7]["active_parameters"] == 188_872_448
     assert rows[0]["tokens"] == 3500 * 16 * 512
