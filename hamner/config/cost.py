@@ -20,6 +20,18 @@ LOGITS_OF_A_CARD = 2**27
 LOGITS_OF_AVX2 = 2**26  # in fp32, of a processor without AVX-512
 
 
+def logits_at_a_time(device: str, *, is_transposed: bool, is_slow: bool = False) -> int:
+    """Entries of the logits that exist at a time while training.
+
+    is_transposed: whether the head is, as on a CPU in bf16. is_slow: a processor with AVX2 alone, in fp32.
+    """
+    if device == "cuda":
+        return LOGITS_OF_A_CARD
+    if is_transposed:
+        return LOGITS_OF_A_CPU
+    return LOGITS_OF_AVX2 if is_slow else LOGITS_AT_A_TIME
+
+
 @dataclass(frozen=True)
 class Parameters:
     total: int

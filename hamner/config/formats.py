@@ -16,6 +16,7 @@ from hamner.config.errors import BadInput, shortened
 KEY = "format"
 UPDATE = "update this one with `git pull` and `make install`"
 CONVERSATION = "conversation"  # kind of a file that /save of a chat writes, whatever its name
+FEEDBACK, VOTE = "feedback", "vote"  # kinds of a line: of data/feedback/*.jsonl, of arena/votes.jsonl
 FORMATS: Mapping[str, int] = {  # kind: the format that is written
     # of every run
     "config.json": 1,
@@ -40,6 +41,8 @@ FORMATS: Mapping[str, int] = {  # kind: the format that is written
     "friend_card.json": 1,
     "hamner.json": 1,  # of an exported folder
     CONVERSATION: 1,
+    FEEDBACK: 1,
+    VOTE: 1,
     "pack.json": 1,  # of a packed run
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hamner.config.attention_kinds import attention_kind
-from hamner.config.cost import GIB, LOGITS_AT_A_TIME, LOGITS_OF_A_CARD, LOGITS_OF_A_CPU, count_parameters
+from hamner.config.cost import GIB, count_parameters, logits_at_a_time
 from hamner.config.schema import Compute, ModelConfig
 
 CONTEXT = 0.6 * GIB  # CUDA context, kernels and allocator slack of one process
@@ -72,7 +72,7 @@ def step_memory(
     tokens = rows // parts * seq_len
     parameters, head = count_parameters(model).total, model.vocab_size * model.hidden_size
     block = _block_bytes(model, tokens, width)
-    logits = min(tokens * model.vocab_size, _logits_at_a_time(compute))
+    logits = min(tokens * model.vocab_size, logits_of(compute))
     inputs = float(width * tokens * model.num_layers * model.hidden_size)
     return MemoryEstimate(
         weights=4 * parameters,
@@ -90,13 +90,10 @@ def step_memory(
     )
 
 
-def _logits_at_a_time(compute: Compute) -> int:
-    """Entries of the logits that exist at a time: as kernels/rules.py has it for a card and for AVX-512."""
-    if compute.kernels.logits_at_a_time:
-        return compute.kernels.logits_at_a_time
-    if compute.device == "cuda":
-        return LOGITS_OF_A_CARD
-    return LOGITS_OF_A_CPU if compute.precision == "bf16" else LOGITS_AT_A_TIME
+def logits_of(compute: Compute) -> int:
+    """Entries of the logits that exist at a time: as the config says, else by the rule of a card and of AVX-512."""
+    is_transposed = compute.device == "cpu" and compute.precision == "bf16"  # dispatch.use_transposed_head
+    return compute.kernels.logits_at_a_time or logits_at_a_time(compute.device, is_transposed=is_transposed)
 
 
 def _block_bytes(model: ModelConfig, tokens: int, width: int) -> float:

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import FEEDBACK, stamped
 from hamner.config.special_tokens import ROLES, Message
 from hamner.config.toml_file import is_text
 from hamner.data.split import unit_hash
-from hamner.runs.json_lines import FORMAT, add_line, drop_lines, read_lines, values_of
+from hamner.runs.json_lines import add_line, drop_lines, read_lines, values_of
 
-VERSION = 1
 FIX = "fix"
 KINDS = {  # what somebody said of a reply
     "good": "marked as good",
@@ -82,7 +82,8 @@ class Feedback:
         context = [{"role": role, "content": text} for role, text in self.context]
         values = {"model": self.model, "kind": self.kind, "context": context, "reply": self.reply}
         better = {"better": self.better} if self.better else {}
-        return {FORMAT: VERSION, "id": self.id, "time": self.time, **values, **better}
+        record: dict[str, Any] = stamped(FEEDBACK, {"id": self.id, "time": self.time, **values, **better})
+        return record
 
 
 def feedback_file(folder: Path, model: str) -> Path:
@@ -136,7 +137,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _feedback(record: Any) -> Feedback:
-    values = values_of(record, VERSION, FIELDS)
+    values = values_of(record, FEEDBACK, FIELDS)
     context = [(m.get("role"), m.get("content")) for m in values.pop("context") if isinstance(m, dict)]
     if not all(role in ROLES and isinstance(text, str) for role, text in context):
         raise ValueError("a message of its context has another role than system, user, assistant, or no text")

@@ -6,7 +6,6 @@ Data in: a message. Data out: a reply, drawn from each contender in the same way
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from hamner.inference.generate import Sampling
 from hamner.inference.server_replies import Replies
 from hamner.inference.server_requests import ApiError, ReplyRequest
 from hamner.inference.streams import Streams
+from hamner.runs.files import file_sha256
 
 SAMPLING = Sampling(temperature=0.7)  # what chat and page use
 REPLY_SECONDS = 600  # for llama.cpp to answer
@@ -90,5 +90,4 @@ class GgufContender:
 
 def weights_id(path: Path) -> str:
     """The beginning of a file's sha256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    return file_sha256(path)[:12]

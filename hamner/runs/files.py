@@ -164,3 +164,9 @@ def drop_json_lines_after(path: Path, step: int) -> None:
         except ValueError:
             continue
     write_text(path, "".join(line + "\n" for line in lines))
+
+
+def file_sha256(path: Path) -> str:
+    """The checksum of a file of any size, in hexadecimal digits. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import unstamped
 from hamner.runs.files import write_bytes
 
 T = TypeVar("T")
-FORMAT = "format"  # key of every record: the version of its fields
 PRIVATE = 0o600
 LOCK_SECONDS = 10  # to wait for another process that writes the file
 
@@ -78,15 +78,14 @@ def read_lines(path: Path, build: Callable[[Any], T], what: str) -> list[T]:
     return objects
 
 
-def values_of(record: Any, version: int, kinds: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+def values_of(record: Any, kind: str, kinds: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
     """The values of a record's keys. Raises ValueError for another format, and for a key that is missing or wrong.
 
-    kinds: of each key that must be there.
+    kind: of the record, as formats.py has it. kinds: of each key that must be there.
     """
     if not isinstance(record, dict):
         raise ValueError("no object")
-    if record.get(FORMAT) != version:
-        raise ValueError(f"'{FORMAT}' is {record.get(FORMAT)!r}, where this version reads {version}")
+    record = unstamped(kind, record, "it")
     wrong = [key for key, kind in kinds.items() if not isinstance(record.get(key), kind)]
     if wrong:
         raise ValueError(f"{', '.join(wrong)} missing or of another kind")

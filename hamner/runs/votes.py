@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hamner.runs.json_lines import FORMAT, add_line, read_lines, values_of
+from hamner.config.formats import VOTE, stamped
+from hamner.runs.json_lines import add_line, read_lines, values_of
 
-VERSION = 1
 CHOICES = ("left", "right", "tie")
 FIELDS = dict.fromkeys(("left", "right", "left_weights", "right_weights", "choice", "time"), str)
 
@@ -48,7 +48,7 @@ def votes_file(results: Path) -> Path:
 
 def add_vote(path: Path, vote: Vote) -> None:
     """Write one vote. Raises OSError."""
-    add_line(path, {FORMAT: VERSION, **asdict(vote)})
+    add_line(path, stamped(VOTE, asdict(vote)))
 
 
 def read_votes(path: Path) -> list[Vote]:
@@ -64,4 +64,4 @@ def labels(votes: Sequence[Vote]) -> dict[tuple[str, str], str]:
 
 
 def _vote(record: Any) -> Vote:
-    return Vote(**values_of(record, VERSION, FIELDS))
+    return Vote(**values_of(record, VOTE, FIELDS))

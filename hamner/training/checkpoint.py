@@ -29,7 +29,7 @@ from hamner.config.load import parse
 from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import CONFIG_FILE, Tokenizer
 from hamner.model.transformer import Hamner
-from hamner.runs.files import read_json, write_json
+from hamner.runs.files import file_sha256, read_json, write_json
 from hamner.runs.folders import step_folders
 from hamner.runs.safe_paths import path_below
 
@@ -114,7 +114,7 @@ def _write_files(
         plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         safetensors.torch.save_file(plain, temporary / f"{group}.safetensors")
     tokenizer.save(temporary)
-    sums = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+    sums = {path.name: file_sha256(path) for path in sorted(temporary.iterdir())}
     facts = {"model": model.model_dump(), "tokenizer_sha256": tokenizer.sha256, "sha256": sums}
     document = sealed(stamped(STATE, {**state, **facts}))
     (temporary / STATE).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
@@ -149,7 +149,7 @@ def load(folder: Path) -> Checkpoint:
         raise Corrupt(f"checkpoint {folder}: {STATE} is broken ({error})") from None
     for name, checksum in sums.items():
         path = path_below(folder, name, folder / STATE)
-        if not path.is_file() or _sha256(path) != checksum:
+        if not path.is_file() or file_sha256(path) != checksum:
             raise Corrupt(f"checkpoint {folder}: {name} is missing or was altered")
     return Checkpoint(folder, state)
 
@@ -233,11 +233,6 @@ def sealed(state: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in state.items() if key != "state_sha256"}
     text = json.dumps(rest, sort_keys=True, allow_nan=False)
     return rest | {"state_sha256": hashlib.sha256(text.encode()).hexdigest()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hamner.config.attention_kinds import attention_kind
-from hamner.config.cost import LOGITS_AT_A_TIME, LOGITS_OF_A_CARD, count_parameters
+from hamner.config.cost import LOGITS_AT_A_TIME, count_parameters
+from hamner.config.memory import logits_of
 from hamner.config.schema import Compute, ModelConfig
 
 
@@ -121,7 +122,7 @@ def computed_step_seconds(
         RTX_3090,
         checkpointing=checkpointing,
         compiled=compute.compile != "never",
-        logits=compute.kernels.logits_at_a_time or LOGITS_OF_A_CARD,
+        logits=logits_of(compute),
     ).total
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hamner.config.cost import LOGITS_AT_A_TIME, LOGITS_OF_A_CARD, LOGITS_OF_A_CPU, LOGITS_OF_AVX2
+from hamner.config import cost
 
 RTX_3090 = (8, 6)  # compute capability of the card that the project is built for
 HOPPER = (9, 0)  # from here on PyTorch has a grouped product; below it waits for the host and computes one by one
@@ -86,11 +86,8 @@ def logits_at_a_time(hardware: Hardware, dtype: torch.dtype, *, transposed: bool
     transposed: whether the head is. A card needs as long for that pass as for the products of 320 tokens, which have
     2**24 logits at 49,152 entries.
     """
-    if hardware.device == "cuda":
-        return LOGITS_OF_A_CARD
-    if transposed:
-        return LOGITS_OF_A_CPU
-    return LOGITS_OF_AVX2 if hardware.is_avx2_alone and dtype == torch.float32 else LOGITS_AT_A_TIME
+    is_slow = hardware.is_avx2_alone and dtype == torch.float32
+    return cost.logits_at_a_time(hardware.device, is_transposed=transposed, is_slow=is_slow)
 
 
 def padded_products(hardware: Hardware, dtype: torch.dtype) -> bool:

@@ -60,7 +60,8 @@ def test_a_line_that_was_cut_short_does_not_swallow_the_next_one(tmp_path):
 
 BROKEN = {
     "[]": "no object",
-    '{"format": 2}': "'format' is 2",
+    '{"format": 2}': "it has format 2, written by a newer Hamner; this one reads 1",
+    '{"format": "x"}': "its format 'x' is not a whole number",
     '{"format": 1, "id": "x"}': "time, model, kind, context, reply missing",
     json.dumps(fix().record() | {"kind": "praise"}): "kind 'praise' is none of good, bad, fix, again",
     json.dumps(fix().record() | {"context": []}): "does not end with a message of the user",
