@@ -44,8 +44,8 @@ install: .venv/installed
 demo: .venv/installed
 	@DEMO=demo-$$(date +%Y%m%d-%H%M%S) && \
 	echo "a miniature league, the eight stages and the decay, a fine-tuning: eight to ten minutes on two idle cores" && \
-	$(BIN)/tournament --config laptop --name $$DEMO 'steps=[25,25,50]' && \
-	$(BIN)/curriculum run winner --tournament $$DEMO --config laptop --name $$DEMO max_steps=50 skill_items=40 && \
+	$(BIN)/tournament --config laptop --name $$DEMO 'steps=[20,20,40]' && \
+	$(BIN)/curriculum run winner --tournament $$DEMO --config laptop --name $$DEMO max_steps=40 skill_items=40 && \
 	$(BIN)/hamner sft $$DEMO --name $$DEMO max_steps=60 evaluations=5 && \
 	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/hamner chat $$DEMO --temperature 0 && \
 	echo && echo "to go on in this shell:" && \
