@@ -69,9 +69,14 @@ class Commands:
         )
 
     def run(self, module: str, *arguments: str, stdin: str = "", timeout: float = 300) -> subprocess.CompletedProcess:
-        """Run it to its end, with text on its stdin."""
+        """Run it to its end, with text on its stdin. Past its time it is killed, and Ray's processes end with it."""
         process = self.start(module, *arguments)
-        out, err = process.communicate(stdin, timeout=timeout)
+        try:
+            out, err = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
