@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ import tempfile
 import time
 import urllib.request
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,9 +30,11 @@ BIN = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # an act
 
 
 def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A port that the kernel gives nobody by itself: Ray's processes take such, at the machine's other address too."""
+    while True:
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", random.randrange(20000, 30000)))
+            return sock.getsockname()[1]
 
 
 @pytest.fixture

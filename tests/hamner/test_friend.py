@@ -233,25 +233,25 @@ def _rows(path):
 
 @pytest.mark.slow
 def test_killed_twice_on_the_way_it_ends_with_the_same_weights_card_and_export(commands):
-    _finish(commands, "whole")
-    league, tuned = (commands.results / kind / "killed" for kind in ("tournament", "sft"))
-    _kill_when(commands, "killed", lambda: list(league.glob("*/checkpoints/step_*")))
+    _finish(commands, "calm")
+    league, tuned = (commands.results / kind / "disturbed" for kind in ("tournament", "sft"))
+    _kill_when(commands, "disturbed", lambda: list(league.glob("*/checkpoints/step_*")))
     assert not (league / "winner.json").exists()
-    _kill_when(commands, "killed", lambda: _rows(tuned / "metrics.csv") > 12)
+    _kill_when(commands, "disturbed", lambda: _rows(tuned / "metrics.csv") > 12)
     assert (league / "winner.json").exists() and not (tuned / "final").exists()
-    out = _finish(commands, "killed")
-    assert "1 of 5" not in out and "3 of 5, fine-tuning: hamner sft --resume --name killed" in out
+    out = _finish(commands, "disturbed")
+    assert "1 of 5" not in out and "3 of 5, fine-tuning: hamner sft --resume --name disturbed" in out
     for kind in ("curriculum", "sft"):
         one, other = (
-            checkpoint.load(commands.results / kind / n / "final").tensors("model") for n in ("whole", "killed")
+            checkpoint.load(commands.results / kind / n / "final").tensors("model") for n in ("calm", "disturbed")
         )
         assert one.keys() == other.keys() and all(bool((one[key] == other[key]).all()) for key in one), kind
-    cards = [read_json(commands.results / "sft" / n / "friend_card" / "friend_card.json") for n in ("whole", "killed")]
+    cards = [read_json(commands.results / "sft" / n / "friend_card" / "friend_card.json") for n in ("calm", "disturbed")]
     assert cards[0]["figures"] == cards[1]["figures"] and cards[0]["replies"] == cards[1]["replies"]
-    exports = [commands.results / "friend" / name / "export" / "model.safetensors" for name in ("whole", "killed")]
+    exports = [commands.results / "friend" / name / "export" / "model.safetensors" for name in ("calm", "disturbed")]
     assert exports[0].read_bytes() == exports[1].read_bytes()
-    out = _finish(commands, "killed")
-    assert out.count("│ done") == 5 and "hamner chat killed" in out
+    out = _finish(commands, "disturbed")
+    assert out.count("│ done") == 5 and "hamner chat disturbed" in out
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def _league(commands, name, *words):
 
 @pytest.fixture(scope="module")
 def undisturbed(commands):
-    return _league(commands, "undisturbed")
+    return _league(commands, "watched")
 
 
 @pytest.mark.slow
@@ -85,16 +85,16 @@ def test_at_a_terminal_one_table_then_ctrl_c_saves_and_a_resume_ends_the_same(un
 
 @pytest.mark.slow
 def test_status_of_a_league_that_was_killed(commands):
-    process = commands.start("tournament", *SMALL, *ROUNDS, "--name", "killed", start_new_session=True)
-    folder = commands.results / "tournament" / "killed"
+    process = commands.start("tournament", *SMALL, *ROUNDS, "--name", "died", start_new_session=True)
+    folder = commands.results / "tournament" / "died"
     while not list(folder.glob("*/metrics.csv")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    status = commands.run("tournament", "status", "killed").stdout
+    status = commands.run("tournament", "status", "died").stdout
     assert re.search(r"^died: nothing written for .* s; last: v0\w+ at step \d+$", status, re.MULTILINE), status
-    assert "broken off" in status and "continue: tournament --resume --name killed" in status
+    assert "broken off" in status and "continue: tournament --resume --name died" in status
 
 
 @pytest.mark.slow
