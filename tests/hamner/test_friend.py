@@ -246,7 +246,9 @@ def test_killed_twice_on_the_way_it_ends_with_the_same_weights_card_and_export(c
             checkpoint.load(commands.results / kind / n / "final").tensors("model") for n in ("calm", "disturbed")
         )
         assert one.keys() == other.keys() and all(bool((one[key] == other[key]).all()) for key in one), kind
-    cards = [read_json(commands.results / "sft" / n / "friend_card" / "friend_card.json") for n in ("calm", "disturbed")]
+    cards = [
+        read_json(commands.results / "sft" / n / "friend_card" / "friend_card.json") for n in ("calm", "disturbed")
+    ]
     assert cards[0]["figures"] == cards[1]["figures"] and cards[0]["replies"] == cards[1]["replies"]
     exports = [commands.results / "friend" / name / "export" / "model.safetensors" for name in ("calm", "disturbed")]
     assert exports[0].read_bytes() == exports[1].read_bytes()
