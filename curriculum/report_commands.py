@@ -21,11 +21,23 @@ from hamner.runs.read_back import mapping
 AGAIN = "-again"  # of the name of a run that is the same once more
 
 
+def way_on(run: RunRecord) -> tuple[str, str]:
+    """The next command of a run, and what it does."""
+    if not run.is_finished:
+        return _continue(run), "How to go on, if it does not run any more"
+    words = ["hamner", "sft", run.name, *results_words(run.folder.parents[1])]
+    return shlex.join(words), "How to go on: fine-tune it into a friend (to talk to it as it is: hamner chat)"
+
+
+def _continue(run: RunRecord) -> str:
+    return resume_command(f"curriculum run {shlex.quote(_who(run))}", run.folder)
+
+
 def command_lines(run: RunRecord) -> Iterator[tuple[str, str]]:
     """Each command with what it does."""
     name, place = shlex.quote(run.name), results_words(run.folder.parents[1])
     if not run.is_finished:
-        yield resume_command(f"curriculum run {shlex.quote(_who(run))}", run.folder), "continue it"
+        yield _continue(run), "continue it"
     again = ["--name", run.name + AGAIN, *place]
     yield shlex.join(["curriculum", "run", *_words(run), *again]), "train the same once more"
     for words, step in _resumes(run):

@@ -1,4 +1,4 @@
-"""First screen of a curriculum's report: the one sentence, the strip of stages, the cost; and its line in the index.
+"""First screen of a curriculum's report: one sentence, the stages, what it cost, how to go on; its line in the index.
 
 In: a RunRecord. Out: strings and parts of hamner/reports/parts.py. Pure: nothing is read or drawn here.
 """
@@ -11,9 +11,10 @@ from typing import Any
 
 from curriculum.endings import FINE_LIMIT, limit, percent
 from curriculum.report_charts import measured
+from curriculum.report_commands import way_on
 from curriculum.run_record import RunRecord, StageRecord
 from hamner.reports.charts import scientific
-from hamner.reports.parts import Fact, Facts, Part, Summary, Tone
+from hamner.reports.parts import Commands, Fact, Facts, Part, Summary, Tone
 from hamner.runs.durations import duration_text
 from hamner.runs.read_back import mapping, numbers_of
 
@@ -24,13 +25,19 @@ ENDINGS = {  # of several stages together: what follows "ended"
     "time": "with their part of the hours",
     "worse": "because the loss rose",
 }
+HELP = {  # what helps against an ending
+    "cap": "ended by their cap before a plateau: more steps (max_steps) would help",
+    "data": "ended with their text before a plateau: more text would help",
+    "worse": "ended because the loss rose",
+}
 STATES = {"left": "left unfinished", "abandoned": "given up on a resume", "no time": "left out for lack of time"}
 TONES: dict[str, Tone] = {"plateau": "good", "worse": "bad", "cap": "warn", "data": "warn"}
 
 
 def first_screen(run: RunRecord) -> list[Part]:
-    """The strip of stages and the cost."""
-    return [Facts([_strip_box(stage) for stage in run.stages], look="strip"), Facts(list(_cost(run)))]
+    """The strip of stages, the cost, the next command."""
+    strip = Facts([_strip_box(stage) for stage in run.stages], look="strip")
+    return [strip, Facts(list(_answers(run))), Commands([way_on(run)])]
 
 
 def summary(run: RunRecord) -> Summary:
@@ -60,15 +67,15 @@ def lead(run: RunRecord) -> str:
 def _progress(run: RunRecord) -> str:
     """Who was trained, through how many stages of what."""
     like = run.curriculum.get("like")
-    name = str(run.curriculum.get("name") or "its curriculum") + (f" (the tokens of {like})" if like else "")
+    name = str(run.curriculum.get("name") or "its curriculum") + (f", the tokens of {like}" if like else "")
     over = [stage for stage in run.stages if stage.state == "over"]
     count = f"{len(over)} stage{'s' * (len(over) != 1)}"
     if run.is_finished:
-        return f"{run.model_name} was trained through {count} of {name}"
+        return f"{run.model_name} was trained through {count} ({name})"
     present = next((stage for stage in run.stages if stage.state == "present"), None)
     total = len({stage.number for stage in run.stages})
     where = f", and stands at step {present.steps:,} of {present.label}" if present else ""
-    return f"Not finished: {run.model_name} has {len(over)} of {total} stages of {name} behind it{where}"
+    return f"Not finished: {run.model_name} has {len(over)} of {total} stages ({name}) behind it{where}"
 
 
 def _endings(run: RunRecord) -> str:
@@ -88,7 +95,7 @@ def _forgotten_words(run: RunRecord) -> str:
     if len(measured(run)) < 2:
         return ""
     sources = list(mapping(measured(run)[-1].facts.get("forgotten")))
-    skills = [drop["skill"] for drop in newest_drops(run) if drop.get("kind") == "exact match"]
+    skills = [str(drop["skill"]) for drop in newest_drops(run) if drop.get("kind") == "exact match"]
     named = sources + [f"the skill {name}" for name in skills[:3]] + ([f"{len(skills) - 3} more"] if skills[3:] else [])
     return f"forgotten: {', '.join(named) or 'nothing'}"
 
@@ -103,24 +110,39 @@ def _strip_box(stage: StageRecord) -> Fact:
     return Fact(stage.label, value, note, tone)
 
 
-def _cost(run: RunRecord) -> Iterator[Fact]:
-    """What it cost: time, tokens, arithmetic; how well a deadline was kept."""
-    if run.hours is not None:
-        starts = len(run.resumes)
-        yield Fact("time", duration_text(3600 * run.hours), f"{starts} interruption{'s' * (starts != 1)}")
-    read = sum(count for name, count in rows_read(run).items()) * int(run.settings.get("seq_len") or 0)
-    note = "" if read in (0, run.tokens) else f"{read:,} of them in stages that are over"
-    yield Fact("tokens", f"{run.tokens:,}", note)
-    if run.flops:
-        yield Fact("arithmetic", f"{scientific(run.flops)} FLOPs", "forward and backward of training")
+def _answers(run: RunRecord) -> Iterator[Fact]:
+    """How it came out, how sure that is, what it cost, what went wrong; how well a deadline was kept."""
     loss = run.final_loss
     if loss:
-        yield Fact("held-out loss", f"{loss[0]:.3f}", f"nats per token, {loss[1]}")
+        yield Fact("How it came out", f"{loss[0]:.3f}", f"nats per token held out, {loss[1]}; lower is better")
+        yield Fact("How sure", "one run", "of one seed; a control tells what the order brought: --curriculum joint")
+    yield _cost(run)
+    yield _trouble(run)
     deadline, ended = mapping(run.document.get("deadline")), mapping(run.final.get("deadline"))
     if deadline:
         missed = ended.get("missed_by")
         note = f"finished {abs(missed):.1%} of the hours {'late' if missed > 0 else 'early'}" if missed else ""
-        yield Fact("deadline", minute(deadline.get("ends_at")), note)
+        yield Fact("Deadline", minute(deadline.get("ends_at")), note)
+
+
+def _cost(run: RunRecord) -> Fact:
+    read = sum(count for name, count in rows_read(run).items()) * int(run.settings.get("seq_len") or 0)
+    notes = [
+        f"{run.tokens:,} tokens" + ("" if read in (0, run.tokens) else f", {read:,} of them in stages that are over")
+    ]
+    notes += [f"{scientific(run.flops)} FLOPs of training"] if run.flops else []
+    time = "not known yet" if run.hours is None else duration_text(3600 * run.hours)
+    return Fact("What it cost", time, "; ".join(notes))
+
+
+def _trouble(run: RunRecord) -> Fact:
+    """Stages that ended otherwise than on a plateau or at a fixed length, and interruptions."""
+    over = [stage for stage in run.stages if stage.state == "over"]
+    counts = Counter(stage.reason for stage in over if TONES.get(stage.reason) in ("bad", "warn"))
+    starts = len(run.resumes)
+    notes = [f"{starts} interruption{'s' * (starts != 1)}", *([HELP[reason] for reason in HELP if counts[reason]])]
+    value = f"{counts.total()} of {len(over)} stages unsettled" if counts else "nothing"
+    return Fact("What went wrong", value, "; ".join(notes), "warn" if counts else "")
 
 
 def rows_read(run: RunRecord) -> dict[str, int]:

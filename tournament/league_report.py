@@ -98,8 +98,7 @@ class Result:
 
 def _result(files: LeagueFiles) -> Result:
     if files.winner:
-        verdict = files.winner.get("verdict")
-        return Result(f"{files.winner['contestant']} won", HOW_SURE.get(verdict or "", "it was the only one left"))
+        return Result(f"{files.winner['contestant']} won", _how_sure(files))
     count = len(files.contestants)
     if files.is_over:
         who = "the one contestant" if count == 1 else f"all {count} contestants"
@@ -114,6 +113,20 @@ def _result(files: LeagueFiles) -> Result:
     leader = min(losses, key=lambda name: losses[name])
     there = f"{len(losses)} of {len(files.players(index))} have come to its end"
     return Result(f"{where}; {leader} leads so far", there, "warn")
+
+
+def _how_sure(files: LeagueFiles) -> str:
+    """How sure it is that the winner is the best; of a contested one the likeliest other."""
+    verdict, (name, chance) = files.winner.get("verdict"), _likeliest_other(files)
+    if verdict == "contested" and chance:
+        return f"contested: with other seeds or text it might have been {name} ({percent(chance)})"
+    return HOW_SURE.get(verdict or "", "it was the only one left")
+
+
+def _likeliest_other(files: LeagueFiles) -> tuple[str, float]:
+    """Who beside the winner is the likeliest to be the best, with its probability; "" and 0 where that is not known."""
+    others = [row for row in files.standings.get("contestants", ()) if not row.get("is_winner") and row.get("p_best")]
+    return max(((row["contestant"], row["p_best"]) for row in others), key=lambda pair: pair[1], default=("", 0.0))
 
 
 def _losses_so_far(files: LeagueFiles, index: int) -> dict[str, float]:
@@ -204,7 +217,9 @@ def _sure_fact(files: LeagueFiles) -> Fact | None:
     if winner.get("p_best") is None or winner.get("best_of", 0) < 2:
         note = "seeds=2 measures how far chance moves a result"
         return Fact("How sure", str(winner.get("verdict") or "no rival"), note)
-    note = f"that it is the best of {winner['best_of']}; expected regret {winner['regret']:.4f} nats"
+    note = f"that it is the best of {winner['best_of']}"
+    name, chance = _likeliest_other(files)
+    note += f"; of all others {name} is the likeliest, {percent(chance)}" if chance else ""
     return Fact("How sure", f"{percent(winner['p_best'])}, {winner['verdict']}", note)
 
 
@@ -217,7 +232,7 @@ def _cost_fact(cost: Cost) -> Fact:
 def _failed_fact(failed: Sequence[Mapping[str, Any]], count: int) -> Fact:
     names = list(dict.fromkeys(row["contestant"] for row in failed))
     if not names:
-        return Fact("What failed", "nothing", f"{count} contestant{'s' * (count != 1)} entered")
+        return Fact("What failed", "nothing", f"{count} contestant{'s' * (count != 1)} entered, none had an error")
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return Fact("What failed", f"{len(names)} of {count}", shown, "bad")
 
@@ -233,7 +248,12 @@ def _bracket(files: LeagueFiles) -> list[Part]:
         [Cell(name, "winner" if name == winner else ""), *(_bracket_cell(files, index, name) for index in range(count))]
         for name in files.contestants
     ]
-    notes = ["Held-out loss at each round's end, nats per token. Settled: beyond chance; odds (9 to 1): contested."]
+    notes = [
+        "Held-out loss at each round's end, nats per token; lower is better. Settled: the cut is beyond chance; "
+        "else the odds (1.5 to 1) that it was right."
+    ]
+    if files.winner.get("verdict") == "contested":
+        notes.append("The winner is contested: others, those that were cut among them, might have won.")
     first = DataTable(columns, rows[:SHOWN], "the bracket", notes, "bracket")
     if len(rows) <= SHOWN:
         return [first]

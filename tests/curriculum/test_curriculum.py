@@ -86,7 +86,7 @@ def test_samples_curves_and_final_are_there(raised):
 
 def test_the_report_was_written_with_the_run(raised):
     text = (raised / "report.html").read_text()
-    assert "was trained through 9 stages of flat" in text and "9 anneal" in text
+    assert "was trained through 9 stages (flat)" in text and "9 anneal" in text
     assert f"curriculum/{raised.name}/report.html" in (raised.parents[1] / "index.html").read_text()
 
 

@@ -38,11 +38,18 @@ def test_the_sentence_says_what_was_trained_why_the_stages_ended_the_loss_and_wh
     words = lead(read_run(finished))
     reasons = [record["reason"] for record in document(finished, "stages.json")["stages"]]
     for text in (
-        *("v3 was trained through 9 stages of flat", f"{reasons.count('cap')} ended at the cap of steps"),
+        *("v3 was trained through 9 stages (flat)", f"{reasons.count('cap')} ended at the cap of steps"),
         *(f"{reasons.count('plateau')} at the limit of 3 % a window", f"{reasons.count('steps')} at a fixed length"),
         *("held-out loss 3.795", "forgotten: the skill counting 1"),
     ):
         assert text in words, text
+    shown = page_of(finished).text
+    caps = reasons.count("cap")
+    for text in (
+        *("How it came out 3.795", "How sure one run", "What it cost 7.7 min 942,080 tokens"),
+        *(f"What went wrong {caps} of 9 stages unsettled", "ended by their cap before a plateau", "hamner sft flat"),
+    ):
+        assert text in shown[: shown.index("The stages")], text
     assert summary(read_run(finished)).cost == "7.7 min, 942,080 tokens, 3.8e12 FLOPs"
 
 
@@ -128,7 +135,7 @@ def test_a_run_killed_in_its_third_stage_says_where_it_stands_and_how_to_go_on(t
     folder = recorded_run(tmp_path)
     kill_in_stage(folder, 3, 260)
     page = page_of(folder)
-    assert "Not finished: v3 has 2 of 9 stages of flat behind it, and stands at step 60 of 3 knowledge" in page.text
+    assert "Not finished: v3 has 2 of 9 stages (flat) behind it, and stands at step 60 of 3 knowledge" in page.text
     assert f"curriculum run v3 --resume --name flat --results {tmp_path}" in page.text
     assert [row[4] for row in page.table("left the mix")[1:]][2:] == ["in training", *["to come"] * 6]
 
@@ -138,7 +145,7 @@ def test_a_control_says_whose_tokens_it_read_and_is_repeated_so(tmp_path, name):
     folder = recorded_run(tmp_path, name)
     change(folder, "config.json", lambda config: config["curriculum"].update(name=name, like="flat"))
     text = page_of(folder).text
-    assert f"stages of {name} (the tokens of flat)" in text
+    assert f"stages ({name}, the tokens of flat)" in text
     assert f"--curriculum {name} --like flat --name {name}-again" in text and "curriculum compare flat" in text
 
 
@@ -148,7 +155,7 @@ def test_a_run_with_a_deadline_says_how_well_it_was_kept(tmp_path):
     change(folder, "config.json", lambda config: config.update(deadline=times))
     change(folder, "stages.json", lambda stages: stages["final"].update(deadline=times | {"missed_by": -0.0123}))
     text = page_of(folder).text
-    assert "deadline 2026-11-29 19:30 finished 1.2% of the hours early" in text and "--hours 12.5" in text
+    assert "Deadline 2026-11-29 19:30 finished 1.2% of the hours early" in text and "--hours 12.5" in text
 
 
 def test_what_resumes_did_and_changed_is_said_and_repeated(tmp_path):
