@@ -119,7 +119,7 @@ def _how_sure(files: LeagueFiles) -> str:
     """How sure it is that the winner is the best; of a contested one the likeliest other."""
     verdict, (name, chance) = files.winner.get("verdict"), _likeliest_other(files)
     if verdict == "contested" and chance:
-        return f"contested: with other seeds or text it might have been {name} ({percent(chance)})"
+        return f"contested: {name} might have won ({percent(chance)})"
     return HOW_SURE.get(verdict or "", "it was the only one left")
 
 
@@ -252,8 +252,6 @@ def _bracket(files: LeagueFiles) -> list[Part]:
         "Held-out loss at each round's end, nats per token; lower is better. Settled: the cut is beyond chance; "
         "else the odds (1.5 to 1) that it was right."
     ]
-    if files.winner.get("verdict") == "contested":
-        notes.append("The winner is contested: others, those that were cut among them, might have won.")
     first = DataTable(columns, rows[:SHOWN], "the bracket", notes, "bracket")
     if len(rows) <= SHOWN:
         return [first]
