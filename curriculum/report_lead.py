@@ -25,12 +25,8 @@ ENDINGS = {  # of several stages together: what follows "ended"
     "time": "with their part of the hours",
     "worse": "because the loss rose",
 }
-HELP = {  # what helps against an ending
-    "cap": "ended by their cap before a plateau: more steps (max_steps) would help",
-    "data": "ended with their text before a plateau: more text would help",
-    "worse": "ended because the loss rose",
-}
 STATES = {"left": "left unfinished", "abandoned": "given up on a resume", "no time": "left out for lack of time"}
+HELP = {"cap": "more steps (max_steps) would help", "data": "more text would help"}
 TONES: dict[str, Tone] = {"plateau": "good", "worse": "bad", "cap": "warn", "data": "warn"}
 
 
@@ -136,12 +132,13 @@ def _cost(run: RunRecord) -> Fact:
 
 
 def _trouble(run: RunRecord) -> Fact:
-    """Stages that ended otherwise than on a plateau or at a fixed length, and interruptions."""
+    """Stages that ended before a plateau, though they should not, and interruptions."""
     over = [stage for stage in run.stages if stage.state == "over"]
     counts = Counter(stage.reason for stage in over if TONES.get(stage.reason) in ("bad", "warn"))
     starts = len(run.resumes)
-    notes = [f"{starts} interruption{'s' * (starts != 1)}", *([HELP[reason] for reason in HELP if counts[reason]])]
-    value = f"{counts.total()} of {len(over)} stages unsettled" if counts else "nothing"
+    notes = [HELP[reason] for reason in HELP if counts[reason]]
+    notes += [f"{starts} interruption{'s' * (starts != 1)}"]
+    value = f"{counts.total()} of {len(over)} stages ended before a plateau" if counts else "nothing"
     return Fact("What went wrong", value, "; ".join(notes), "warn" if counts else "")
 
 

@@ -2,18 +2,15 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,24 +20,17 @@ from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import Tokenizer
 from hamner.model.transformer import build
 from hamner.training import checkpoint
+from tests.ports import free_port
 
 REPO = Path(__file__).resolve().parents[1]
 RAY = str(Path(sys.executable).parent / "ray")
 BIN = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # an activated environment
 
 
-def _free_port() -> int:
-    """A port that the kernel gives nobody by itself: Ray's processes take such, at the machine's other address too."""
-    while True:
-        with socket.socket() as sock, suppress(OSError):
-            sock.bind(("127.0.0.1", random.randrange(20000, 30000)))
-            return sock.getsockname()[1]
-
-
 @pytest.fixture
 def head(tmp_path):
     """A head of our own; only RAY_ADDRESS (and the token mode Ray may want) is told to the submitter."""
-    port, dashboard, agent = _free_port(), _free_port(), _free_port()
+    port, dashboard, agent = free_port(), free_port(), free_port()
     temporary = Path(tempfile.mkdtemp(prefix="ray"))  # short: Ray's sockets live below it
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "HAMNER_"))} | {"PATH": BIN}
     process = subprocess.Popen(
@@ -151,7 +141,7 @@ def _listening(port):
 @pytest.mark.slow
 def test_the_server_that_is_deployed_on_a_cluster_listens_at_its_own_machine(head, tmp_path):
     pytest.importorskip("grpc_reflection", reason="no Ray Serve: pip install '.[ray_serve]'")
-    run, port = tmp_path / "results" / "curriculum" / "mine", _free_port()
+    run, port = tmp_path / "results" / "curriculum" / "mine", free_port()
     tokenizer = Tokenizer.train(["user assistant system hello there the fox and the owl"], 300)
     model = ModelConfig(vocab_size=300, hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8)
     checkpoint.save(run / "final", {"model": build(model, 0).state_dict()}, {"step": 1}, model, tokenizer)

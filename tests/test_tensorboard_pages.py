@@ -1,7 +1,6 @@
 """`tensorboard --logdir results` lists every contestant and the curriculum, asked through its own HTTP API."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -12,13 +11,7 @@ import pytest
 
 from curriculum.stages import FLAT
 from hamner.config.presets import CONTESTANTS
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
+from tests.ports import free_port
 
 HPARAMS = {
     "startIndex": 0,

@@ -217,9 +217,9 @@ def _sure_fact(files: LeagueFiles) -> Fact | None:
     if winner.get("p_best") is None or winner.get("best_of", 0) < 2:
         note = "seeds=2 measures how far chance moves a result"
         return Fact("How sure", str(winner.get("verdict") or "no rival"), note)
-    note = f"that it is the best of {winner['best_of']}"
     name, chance = _likeliest_other(files)
-    note += f"; of all others {name} is the likeliest, {percent(chance)}" if chance else ""
+    other = f", {name} {percent(chance)}" if chance else ""
+    note = f"that it is the best of {winner['best_of']}{other}; expected regret {winner['regret']:.4f} nats"
     return Fact("How sure", f"{percent(winner['p_best'])}, {winner['verdict']}", note)
 
 

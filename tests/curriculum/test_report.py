@@ -47,7 +47,7 @@ def test_the_sentence_says_what_was_trained_why_the_stages_ended_the_loss_and_wh
     caps = reasons.count("cap")
     for text in (
         *("How it came out 3.795", "How sure one run", "What it cost 7.7 min 942,080 tokens"),
-        *(f"What went wrong {caps} of 9 stages unsettled", "ended by their cap before a plateau", "hamner sft flat"),
+        *(f"What went wrong {caps} of 9 stages ended before a plateau", "more steps (max_steps)", "hamner sft flat"),
     ):
         assert text in shown[: shown.index("The stages")], text
     assert summary(read_run(finished)).cost == "7.7 min, 942,080 tokens, 3.8e12 FLOPs"

@@ -49,7 +49,8 @@ def test_the_first_screen_answers_who_how_sure_what_it_cost_what_failed_and_how_
     for words in (
         f"{winner['contestant']} won; {winner['verdict']}: ",
         f"{winner['heldout_loss']:.4f} nats/token held out",
-        f"that it is the best of 10; of all others {other['contestant']} is the likeliest, ",
+        f"that it is the best of 10, {other['contestant']} ",
+        f"; expected regret {winner['regret']:.4f} nats",
         "20 runs",
         "What failed nothing 10 contestants entered, none had an error",
         "curriculum run winner --tournament ten",
