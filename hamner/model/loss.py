@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hamner.model.kernels.dispatch import rows_of_logits
-from hamner.model.kernels.head_loss import HeadLoss
+from hamner.model.kernels.head_loss import HeadLoss, Softmax
 
 
 def token_losses(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -36,17 +36,20 @@ def next_token_loss(logits: Tensor, tokens: Tensor, weight: Tensor | None = None
     return (losses * of_targets).sum() / of_targets.sum()
 
 
-def head_loss(hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | None = None) -> Tensor:
+def head_loss(
+    hidden: Tensor, head: Tensor, tokens: Tensor, weight: Tensor | None = None, *, region: Softmax | None = None
+) -> Tensor:
     """next_token_loss of the logits hidden @ headᵀ, which never exist whole: kernels/head_loss.py.
 
     hidden (B, T, C); head (V, C) in fp32, computed with in hidden's precision; tokens and weight (B, T).
+    region: Hamner.loss_region, the softmax of a compiled run, used where it is faster.
     """
     if hidden.shape[:2] != tokens.shape:
         raise ValueError(f"hidden states {tuple(hidden.shape)} do not belong to tokens {tuple(tokens.shape)}")
     targets = tokens.roll(-1, dims=1)
     share = torch.ones_like(tokens, dtype=torch.float32) if weight is None else weight.roll(-1, dims=1).float()
     share[:, -1] = 0  # the last token of a row has nothing to predict
-    loss: Tensor = HeadLoss.apply(hidden.flatten(0, 1), head, targets.flatten(), share.flatten())
+    loss: Tensor = HeadLoss.apply(hidden.flatten(0, 1), head, targets.flatten(), share.flatten(), region)
     return loss
 
 

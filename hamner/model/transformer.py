@@ -21,6 +21,7 @@ from hamner.model.attention_check import own_attention_problems
 from hamner.model.document_mask import document_mask
 from hamner.model.experts import MixtureOfExperts
 from hamner.model.kernels.dispatch import hardware
+from hamner.model.kernels.head_loss import Softmax, softmax_gradient
 from hamner.model.kv_cache import KVCache, LayerCache
 from hamner.model.layers import RMSNorm, SwiGLU, linear, unit_scale
 
@@ -68,6 +69,8 @@ class Block(nn.Module):
 class Hamner(nn.Module):
     """A decoder-only language model. Raises BadInput for a config that cannot be built."""
 
+    loss_region: Softmax | None = None  # of a compiled model, for head_loss
+
     def __init__(self, model: ModelConfig, *, activation_checkpointing: bool = False) -> None:
         super().__init__()
         problems = list(model.problems())
@@ -86,7 +89,7 @@ class Hamner(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
 
     def compile_regions(self) -> None:
-        """Compile the blocks' regions for training: once, whatever the depth. Evaluation stays eager.
+        """Compile the blocks' regions for training, once, whatever the depth; and the loss's. Evaluation stays eager.
 
         Resets what this process has compiled for other models: after eight PyTorch would silently compile no more,
         and the sums of a contestant would depend on who was trained before it.
@@ -94,6 +97,7 @@ class Hamner(nn.Module):
         torch._dynamo.reset()
         hardware(self.embedding.weight.device.type)  # asked for before code is traced that reads it
         regions = torch.compile(Block.enter, dynamic=False), torch.compile(Block.leave, dynamic=False)
+        self.loss_region = torch.compile(softmax_gradient)
         for block in cast("list[Block]", list(self.blocks)):
             block.regions = regions
             if isinstance(block.mlp, MixtureOfExperts):  # whose counts change with every batch

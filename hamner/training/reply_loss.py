@@ -29,7 +29,8 @@ class ReplyObjective(Objective):
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         ids, weight = labels(tokens)
         hidden, balance = self.hamner.hidden_states(ids)
-        return head_loss(hidden, self.hamner.embedding.weight, ids, weight), balance
+        head, region = self.hamner.embedding.weight, self.hamner.loss_region
+        return head_loss(hidden, head, ids, weight, region=region), balance
 
     @staticmethod
     def trained_tokens(tokens: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Roofline model of a training step: seconds from FLOPs and bytes, by two numbers of a card and assumed efficiencies.
 
 Data in: a model, the tokens of a step. Data out: seconds of each part, *computed*, not measured. Needs no torch.
-Efficiencies and traffic beside products are those with which a dry run of V3 at 24 × 1,024 (every operation of a step
-counted on a faked card) was turned into time; tests/hamner/training/test_step_seconds.py holds them to its table.
+The card and its efficiencies stand here alone. tests/gpu/roofline.py prices every operation of a dry run by them, on a
+faked card; what is moved beside products is fitted to its table, results/reference/card.md, to which
+tests/hamner/training/test_step_seconds.py holds it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hamner.config.attention_kinds import attention_kind
-from hamner.config.cost import LOGITS_AT_A_TIME, count_parameters
-from hamner.config.memory import logits_of
+from hamner.config.cost import count_parameters
 from hamner.config.schema import Compute, ModelConfig
 
 
@@ -32,10 +32,12 @@ PRODUCTS, ATTENTION, MEMORY = 0.75, 0.45, 0.85  # share of the peak that product
 FLASH = 3.5 / 3  # its backward pass computes the scores again
 CHECKPOINTING = 1.25  # a block's time where its activations are computed twice, but for its last product
 # How often each number that a block saves for the backward pass is read or written beside its products.
-TRAFFIC, TRAFFIC_COMPILED = 11.9, 2.5
+TRAFFIC, TRAFFIC_COMPILED = 5.2, 1.75
 CAST_BYTES = 12  # of each parameter: its 16-bit copy for the products, and its gradient back in fp32
-LOGIT_BYTES, FUSED_LOGIT_BYTES = 27, 7  # read and written of each logit beside the products
-PART_BYTES = 12  # ... and of each entry of the head for each part of the logits: its gradient is added up
+# Read and written of each logit beside the products, in 16 bit: by softmax and sum; by the compiled region of the loss
+LOGIT_BYTES, COMPILED_LOGIT_BYTES = 10, 6
+HEAD_BYTES = 14  # ... of each entry of the head: its 16-bit copy, and its gradient scaled
+STATE_BYTES = 34  # ... of each entry of the last hidden states: theirs
 UPDATE_BYTES = 32  # of each parameter: AdamW and the norm of the gradient
 
 
@@ -74,34 +76,22 @@ def saved_numbers(model: ModelConfig) -> float:
 
 
 def step_seconds(
-    model: ModelConfig,
-    tokens: float,
-    seq_len: int,
-    card: Card,
-    *,
-    checkpointing: bool,
-    compiled: bool,
-    logits: int = LOGITS_AT_A_TIME,
-    fused: bool = False,
+    model: ModelConfig, tokens: float, seq_len: int, card: Card, *, checkpointing: bool, compiled: bool
 ) -> StepSeconds:
-    """Seconds of a step of `tokens` in 16 bits on a card that they fill: waiting for the host is not in it.
-
-    logits: that exist at a time. fused: softmax and its gradient in one kernel, products that add up in fp32.
-    """
+    """Seconds of a step of `tokens` in 16 bits on a card that they fill: waiting for the host is not in it."""
     flops, bytes_ = card.flops * PRODUCTS, card.bytes * MEMORY
     layers, head = product_flops(model, tokens)
     again = CHECKPOINTING if checkpointing else 1.0
     traffic = 2 * tokens * model.num_layers * saved_numbers(model) * (TRAFFIC_COMPILED if compiled else TRAFFIC)
-    parameters = count_parameters(model).total
-    parts = 0.0 if fused else tokens * model.vocab_size / logits
-    entries = model.vocab_size * model.hidden_size
-    of_logits = tokens * model.vocab_size * (FUSED_LOGIT_BYTES if fused else LOGIT_BYTES)
+    parameters, entries = count_parameters(model).total, model.vocab_size * model.hidden_size
+    of_logits = tokens * model.vocab_size * (COMPILED_LOGIT_BYTES if compiled else LOGIT_BYTES)
+    of_states = tokens * model.hidden_size * STATE_BYTES
     return StepSeconds(
         products=again * layers / flops,
         rest=again * (traffic + CAST_BYTES * parameters) / bytes_,
         attention=again * FLASH * attention_flops(model, seq_len, tokens) / (card.flops * ATTENTION),
         head_products=head / flops,
-        head_rest=(of_logits + parts * PART_BYTES * entries) / bytes_,
+        head_rest=(of_logits + of_states + HEAD_BYTES * entries) / bytes_,
         update=UPDATE_BYTES * parameters / bytes_,
     )
 
@@ -115,15 +105,8 @@ def computed_step_seconds(
     """
     if compute.device != "cuda" or compute.precision == "fp32":
         return None
-    return step_seconds(
-        model,
-        tokens,
-        seq_len,
-        RTX_3090,
-        checkpointing=checkpointing,
-        compiled=compute.compile != "never",
-        logits=logits_of(compute),
-    ).total
+    is_compiled = compute.compile != "never"
+    return step_seconds(model, tokens, seq_len, RTX_3090, checkpointing=checkpointing, compiled=is_compiled).total
 
 
 def kind_of(model: ModelConfig) -> str:

@@ -53,7 +53,7 @@ class Objective(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         hidden, balance = self.hamner.hidden_states(tokens)
-        return head_loss(hidden, self.hamner.embedding.weight, tokens), balance
+        return head_loss(hidden, self.hamner.embedding.weight, tokens, region=self.hamner.loss_region), balance
 
 
 class Trainer:

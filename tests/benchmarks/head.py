@@ -3,7 +3,8 @@
     python tests/benchmarks/head.py [--rounds 7] [--threads 2] [--tokens 2048] [--precision fp32 bf16]
 
 whole: logits that exist whole. library: F.linear_cross_entropy as it comes. library, our parts: the same with as many
-tokens at a time as ours, summed in fp32 where it can be. ours: hamner/model/loss.py, which also takes a weight a token.
+tokens at a time as ours, summed in fp32 where it can be. ours: hamner/model/loss.py, which also takes a weight a token;
+compiled: with softmax, loss and gradient of the logits in one kernel, as a run that compiles has them on a card.
 Errors are those of the gradients of hidden states and of the head, relative to fp32's of the same rounded inputs.
 """
 
@@ -16,6 +17,7 @@ from timing import like_a_worker, machine, medians, show
 from torch import Tensor
 
 from hamner.model.kernels import dispatch
+from hamner.model.kernels.head_loss import softmax_gradient
 from hamner.model.loss import head_loss, next_token_loss
 
 HIDDEN, VOCAB = 512, 49_152
@@ -26,6 +28,11 @@ def library(hidden: Tensor, head: Tensor, tokens: Tensor, options: torch.nn.Line
     return F.linear_cross_entropy(
         hidden[:, :-1].flatten(0, 1), head.to(hidden.dtype), tokens[:, 1:].flatten(), options=options
     )
+
+
+def compiled(hidden: Tensor, head: Tensor, tokens: Tensor, region: Callable) -> Tensor:
+    with dispatch.force(fused_softmax=True):
+        return head_loss(hidden, head, tokens, region=region)
 
 
 def main() -> None:
@@ -40,6 +47,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     head = (4 / HIDDEN * torch.randn(VOCAB, HIDDEN, generator=generator)).to(device).requires_grad_()
     tokens = torch.randint(0, VOCAB, (1, options.tokens), generator=generator).to(device)
+    region = torch.compile(softmax_gradient)
     drawn = torch.randn(1, options.tokens, HIDDEN, generator=generator).to(device)
     for name in options.precision:
         hidden = drawn.to(dispatch.DTYPES[name]).requires_grad_()
@@ -52,6 +60,7 @@ def main() -> None:
             "library": lambda x, w: library(x, w, tokens, torch.nn.LinearCrossEntropyOptions()),
             "library, our parts": lambda x, w, parts=ours_parts: library(x, w, tokens, parts),
             "ours": lambda x, w: head_loss(x, w, tokens),
+            "ours, compiled": lambda x, w: compiled(x, w, tokens, region),
         }
         exact = [hidden.detach().float().requires_grad_(), head.detach().to(hidden.dtype).float().requires_grad_()]
         truth = torch.autograd.grad(ways["whole"](*exact), exact)

@@ -1,13 +1,12 @@
 """Roofline of recorded operations: seconds of each on a card, from its floating-point operations and its bytes.
 
-Assumptions for an RTX 3090: 71e12 operations a second in 16 bit and 35.6e12 in fp32, of which products reach 75 % and
-attention 45 % (causal: half of its square); 936e9 bytes a second, of which 85 % are reached; no kernel is shorter than
-2 µs. Every operation reads its inputs and writes its outputs once, AdamW moves 28 bytes a
-weight, a softmax over rows that do not fit a cache reads them three times. The host launches an operation in 5 µs: a
-step is never faster than that.
+The card and the shares of its peaks that are reached stand in hamner/training/roofline.py, which prices a step from its
+config. Here it is priced from its operations: each reads its inputs and writes its outputs once and takes no less than
+2 µs, attention is causal (half of its square), AdamW moves 28 bytes a weight, and a softmax in steps reads its rows
+three times. The host launches an operation in 5 µs: an eager step is never faster than that.
 
 Compiled: what stands between two products is one kernel, which reads what it did not make and writes what is used
-after it.
+after it. Rows that stay in no cache are read again once they are summed.
 """
 
 from __future__ import annotations
@@ -21,35 +20,39 @@ from card_record import PRODUCTS, Record, factors, place, tensors_in
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
-PEAK, PEAK_FP32, BANDWIDTH = 71e12, 35.6e12, 936e9  # operations and bytes a second of an RTX 3090
-OF_PEAK, OF_PEAK_IN_ATTENTION, OF_BANDWIDTH = 0.75, 0.45, 0.85
+from hamner.training.roofline import ATTENTION, MEMORY, RTX_3090
+from hamner.training.roofline import PRODUCTS as OF_PEAK
+
+PEAK_FP32 = RTX_3090.flops / 2  # operations a second of products in fp32
 SHORTEST, LAUNCH = 2e-6, 5e-6  # seconds
 ADAMW_BYTES = 28  # a weight: it, its gradient and two moments read, all but the gradient written, in fp32
+LONG_ROW = 48 * 1024  # bytes, which a block of threads keeps; a row of 49,152 logits has twice as many
 NOTHING = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "alias", "lift_fresh")
 GATHERS = ("embedding", "index", "index_select", "gather")  # read as much as they write, of a larger table
+SUMS = ("amax", "sum", "mean", "logsumexp")  # that need a whole row before anything of it can be written
+
+
+@dataclass(frozen=True)
+class Kernel:
+    part: str  # "layers", "head", "softmax" (its compiled region), "optimizer"
+    kind: str  # "products", "attention", "rest"
+    flops: float
+    bytes: float
+    is_fp32: bool = False  # a product whose factors are
+
+    @property
+    def seconds(self) -> float:
+        reached = ATTENTION if self.kind == "attention" else OF_PEAK
+        peak = PEAK_FP32 if self.is_fp32 else RTX_3090.flops
+        return max(self.flops / (peak * reached), self.bytes / (RTX_3090.bytes * MEMORY), SHORTEST)
 
 
 @dataclass(frozen=True)
 class Operation:
     name: str
-    part: str  # "layers", "head", "optimizer"
-    kind: str  # "products", "attention", "rest"
-    flops: float
-    bytes: float
+    kernel: Kernel
     inputs: tuple[Tensor, ...]  # kept, so that no other tensor gets the same storage
     outputs: tuple[Tensor, ...]
-    is_fp32: bool = False  # a product whose factors are
-
-    @property
-    def seconds(self) -> float:
-        return roofline(self.flops, self.bytes, self.kind, is_fp32=self.is_fp32)
-
-
-def roofline(flops: float, moved: float, kind: str, *, is_fp32: bool = False) -> float:
-    """Seconds of one kernel."""
-    reached = OF_PEAK_IN_ATTENTION if kind == "attention" else OF_PEAK
-    peak = PEAK_FP32 if is_fp32 else PEAK
-    return max(flops / (peak * reached), moved / (BANDWIDTH * OF_BANDWIDTH), SHORTEST)
 
 
 class CostRecord(Record):
@@ -61,24 +64,26 @@ class CostRecord(Record):
 
     def _count(self, func: Any, packet: Any, tensors: list[Tensor], args: Any, kwargs: Any, out: Any) -> None:
         super()._count(func, packet, tensors, args, kwargs, out)
-        name = packet.__name__
+        name, outputs = packet.__name__, tuple(tensors_in(out))
         if func.is_view or name in NOTHING or name in ("_unsafe_view", "_reshape_alias"):
+            return
+        if not outputs and not func._schema.is_mutable:  # asks something of a tensor
             return
         if name.startswith("zeros") and "/training/" in place():  # AdamW makes its moments at the first step
             return
-        outputs = tuple(tensors_in(out))
-        flops = _flops(packet, args, kwargs, outputs)
         is_product = packet in PRODUCTS
         kind = "attention" if "attention" in name else "products" if is_product else "rest"
-        moved = _bytes(name, tensors, outputs, args)
         is_fp32 = is_product and any(x.dtype == torch.float32 for x in factors(packet, args))
-        self.kept.append(Operation(name, _part(name), kind, flops, moved, tuple(tensors), outputs, is_fp32))
+        flops, moved = _flops(packet, args, kwargs, outputs), _bytes(name, tensors, outputs, args)
+        self.kept.append(Operation(name, Kernel(_part(name), kind, flops, moved, is_fp32), tuple(tensors), outputs))
 
 
 def _part(name: str) -> str:
     if name.startswith(("_fused_adam", "_foreach", "_amp_", "linalg_vector_norm")):
         return "optimizer"
     where = place()
+    if where.endswith(":softmax_gradient"):
+        return "softmax"
     return "head" if "head_loss.py" in where or "model/loss.py" in where else "layers"
 
 
@@ -115,46 +120,53 @@ def _bytes(name: str, tensors: Sequence[Tensor], outputs: Sequence[Tensor], args
         moved += 2 * stored_bytes(tensors[0])
     changed = [x for x in outputs if any(x is y for y in tensors)]
     if name.endswith("_") and not changed:
-        changed = list(tensors[:1])
+        changed = tensors_in(args[0])  # one, or the list of a _foreach
     return moved + sum(map(stored_bytes, changed))  # in place: read and written
 
 
 def seconds_by_part(operations: Sequence[Operation], *, fused: Sequence[str] = ()) -> dict[str, float]:
     """Seconds of "layers products", "head rest" and so on; the rest of the parts in `fused` as compiled."""
     seconds = dict[str, float]()
-    for part, kind, cost in _costs(operations, fused):
-        seconds[f"{part} {kind}"] = seconds.get(f"{part} {kind}", 0.0) + cost
+    for kernel in kernels(operations, fused=fused):
+        key = f"{kernel.part} {kernel.kind}"
+        seconds[key] = seconds.get(key, 0.0) + kernel.seconds
     return seconds
 
 
-def _costs(operations: Sequence[Operation], fused: Sequence[str]) -> list[tuple[str, str, float]]:
+def kernels(operations: Sequence[Operation], *, fused: Sequence[str] = ()) -> list[Kernel]:
+    """What a card computes one after the other; the rest of the parts in `fused` is compiled."""
     last_use = {key: index for index, operation in enumerate(operations) for key in map(_storage, operation.inputs)}
-    costs, group = list[tuple[str, str, float]](), list[Operation]()
+    done, group = list[Kernel](), list[Operation]()
     for index, operation in enumerate(operations):
-        if group and (operation.kind != "rest" or operation.part != group[0].part):
-            costs.append((group[0].part, "rest", _fused_seconds(group, index, last_use)))
+        kernel = operation.kernel
+        if group and (kernel.kind != "rest" or kernel.part != group[0].kernel.part):
+            done.append(_fused(group, index, last_use))
             group = []
-        if operation.part in fused and operation.kind == "rest":
+        if kernel.part in fused and kernel.kind == "rest":
             group.append(operation)
         else:
-            costs.append((operation.part, operation.kind, operation.seconds))
-    if group:
-        costs.append((group[0].part, "rest", _fused_seconds(group, len(operations), last_use)))
-    return costs
+            done.append(kernel)
+    return [*done, _fused(group, len(operations), last_use)] if group else done
 
 
-def _fused_seconds(group: Sequence[Operation], end: int, last_use: dict[int, int]) -> float:
+def _fused(group: Sequence[Operation], end: int, last_use: dict[int, int]) -> Kernel:
     """One kernel for all: what was made before is read, what is used from operation `end` on is written."""
     made, read, written = set[int](), dict[int, int](), dict[int, int]()
+    sums_rows = any(operation.name in SUMS and any(map(_has_long_rows, operation.inputs)) for operation in group)
     for operation in group:
         for x in operation.inputs:
             if _storage(x) not in made:
-                read[_storage(x)] = max(read.get(_storage(x), 0), stored_bytes(x))
+                times = 2 if sums_rows and _has_long_rows(x) else 1
+                read[_storage(x)] = max(read.get(_storage(x), 0), times * stored_bytes(x))
         for x in operation.outputs:
             made.add(_storage(x))
             if last_use.get(_storage(x), -1) >= end:
                 written[_storage(x)] = max(written.get(_storage(x), 0), stored_bytes(x))
-    return roofline(0.0, sum(read.values()) + sum(written.values()), "rest")
+    return Kernel(group[0].kernel.part, "rest", 0.0, sum(read.values()) + sum(written.values()))
+
+
+def _has_long_rows(x: Tensor) -> bool:
+    return x.dim() > 1 and x.shape[-1] * x.element_size() > LONG_ROW
 
 
 def _storage(x: Tensor) -> int:

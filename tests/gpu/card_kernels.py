@@ -1,13 +1,14 @@
 """Kernels that a CUDA card chooses where a CPU build of PyTorch would choose others, for fake tensors of `cuda:0`.
 
 The choice of attention's kernel follows PyTorch's own (aten/src/ATen/native/transformers/cuda/sdp_utils.cpp), the norm
-is the fused one, and what a card says of itself is what an RTX 3090 says. B batch, H heads, T time, D head size.
+and SiLU's gradient are one kernel each, and what a card says of itself is what an RTX 3090 says. B batch, H heads,
+T time, D head size.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,8 @@ from hamner.model.experts import MixtureOfExperts
 HALF = (torch.bfloat16, torch.float16)
 LARGEST_HEAD = 256  # entries, of the flash kernel
 GIB = 2**30
+# Operations with a kernel of a card's own, which a build of PyTorch without one composes of up to ten others
+WHOLE = ("_fused_rms_norm", "silu_backward")
 RTX_3090 = SimpleNamespace(
     name="NVIDIA GeForce RTX 3090", major=8, minor=6, total_memory=24 * GIB, multi_processor_count=82, warp_size=32
 )
@@ -118,9 +121,14 @@ def sequential(self: MixtureOfExperts, tokens: Tensor, counts: Tensor) -> Tensor
     return _sequential(self, tokens, counts)
 
 
+def missing_kernel(*_: Any) -> Any:
+    """A kernel of a card that is not there: fake tensors never come to it."""
+    raise NotImplementedError("a kernel of a card was called in a process without one")
+
+
 @contextmanager
-def card_kernels(card: SimpleNamespace = RTX_3090) -> Iterator[None]:
-    """PyTorch as it is on `card`, in a process with the fake backend."""
+def card_kernels(card: SimpleNamespace = RTX_3090, *, whole: Sequence[str] = WHOLE) -> Iterator[None]:
+    """PyTorch as it is on `card`, in a process with the fake backend; whole: operations that are not taken apart."""
     answers = {
         "is_available": lambda: True,
         "is_bf16_supported": lambda *_, **__: True,
@@ -132,6 +140,9 @@ def card_kernels(card: SimpleNamespace = RTX_3090) -> Iterator[None]:
         "mem_get_info": lambda *_: (card.total_memory, card.total_memory),
     }
     with ExitStack() as stack:
+        library = stack.enter_context(torch.library._scoped_library("aten", "IMPL"))
+        for name in whole:
+            library.impl(name, missing_kernel, "CUDA")
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
         stack.enter_context(mock.patch.object(F, "scaled_dot_product_attention", scaled_dot_product_attention))

@@ -82,6 +82,8 @@ class Record(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs, packet = kwargs or {}, func._overloadpacket
+        if func.namespace == "prim":  # which device, which layout: questions of the host, no work of the card
+            return func(*args, **kwargs)
         tensors = tensors_in(*args, *kwargs.values())
         device = kwargs.get("device")
         goes_to_card = device is not None and torch.device(device).type == "cuda"

@@ -19,6 +19,7 @@ WAITS_A_TOKEN = 1  # of generation: the logits
 # of one block; experts in turns are left out of compiled code, which counts in each of the frames around them
 GRAPH_BREAKS = {"dense": 0, "grouped": 0, "sequential": 3}
 GRAPHS_OF_A_MODEL = 2  # two regions, whatever the depth: more are recompiles
+GRAPHS_ON_A_CARD = 3  # and the loss's
 
 
 def waits_of_training(model: ModelConfig, precision: str, *, checkpointing: bool, parts: int) -> int:

@@ -77,6 +77,7 @@ def force(
     transposed_head: bool | None = None,
     rows_of_logits: int | None = None,
     logits_at_a_time: int | None = None,
+    fused_softmax: bool | None = None,
     padded_products: bool | None = None,
     fp16_accumulation: bool | None = None,
 ) -> Iterator[None]:
@@ -89,6 +90,7 @@ def force(
         "transposed_head": transposed_head,
         "rows_of_logits": rows_of_logits,
         "logits_at_a_time": logits_at_a_time,
+        "fused_softmax": fused_softmax,
         "padded_products": padded_products,
         "fp16_accumulation": fp16_accumulation,
     }
@@ -144,6 +146,12 @@ def rows_of_logits(vocab_size: int, most: int = LOGITS_AT_A_TIME) -> int:
 def use_transposed_head(hidden: Tensor) -> bool:
     """Whether the head's products take it as (C, V)."""
     return bool(_choice("transposed_head", rules.transposed_head(hardware(hidden.device.type), hidden.dtype)))
+
+
+def use_fused_softmax(hidden: Tensor, *, is_compiled: bool) -> bool:
+    """Whether softmax, loss and gradient of a chunk of logits are one region. is_compiled: whether there is one."""
+    rule = is_compiled and rules.fused_softmax(hardware(hidden.device.type))
+    return bool(_choice("fused_softmax", rule))
 
 
 def padding(width: int, x: Tensor) -> int:

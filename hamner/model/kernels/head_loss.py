@@ -6,7 +6,9 @@ V vocabulary, N tokens of a chunk.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,13 +24,20 @@ BLOCK = 512  # rows transposed at a time, which stay in the processor's cache
 ROW_PADDING = 48
 SUM_CHUNK = 2**20  # entries that are copied to be summed at a time
 TINY = torch.finfo(torch.float32).tiny
+# Logits (N, V), which it may change, and targets (N,) -> losses (N,) in fp32, gradient of the logits (N, V)
+Softmax = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class HeadLoss(torch.autograd.Function):
-    """Weighted mean loss (). hidden (B·T, C), head (V, C), targets and share (B·T,), share the tokens' weights."""
+    """Weighted mean loss (). hidden (B·T, C), head (V, C), targets and share (B·T,), share the tokens' weights.
+
+    region: softmax_gradient, compiled; None in a run that does not compile.
+    """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, share: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, share: Tensor, region: Softmax | None
+    ) -> Tensor:
         dtype, transposed = hidden.dtype, dispatch.use_transposed_head(hidden)
         size = dispatch.rows_of_logits(len(head), dispatch.logits_at_a_time(hidden, transposed=transposed))
         scale = share[:, None].to(dtype)
@@ -39,18 +48,14 @@ class HeadLoss(torch.autograd.Function):
         if needs_gradients:
             dhead = _padded_rows(head, head.dtype).t() if transposed else torch.empty_like(cast, dtype=head.dtype)
         product = fp16_product if dispatch.use_fp16_accumulation(hidden) else F.linear
-        losses, indices = [], torch.arange(size, device=hidden.device)
+        softmax, losses = _softmax(hidden, region, search=transposed), []
         for start in range(0, len(hidden), size):
             part, target = hidden[start : start + size], targets[start : start + size]
-            probabilities = _softmax(product(part, cast), len(head))  # (N, V)
-            at = indices[: len(part)], target
-            right, rest = _target_and_rest(probabilities, at, search=transposed)
-            losses.append(torch.where(rest < 0.5, -torch.log1p(-rest), -right.clamp_min(TINY).log()))
+            # the gradient of the logits, but for each token's share
+            part_losses, dlogits = softmax(_without_padding(product(part, cast), len(head)), target)
+            losses.append(part_losses)
             if dhidden is None or dhead is None:
                 continue
-            # the gradient of the logits, but for each token's share
-            probabilities[at] = -rest.to(probabilities.dtype)
-            dlogits = probabilities.to(dtype)
             shares = scale[start : start + size]  # applied to the narrow side of each product, not to the logits
             if transposed:
                 dhidden[start : start + size] = (cast.t() @ dlogits.t()).t() * shares
@@ -59,7 +64,7 @@ class HeadLoss(torch.autograd.Function):
             else:
                 dhidden[start : start + size] = (dlogits @ cast) * shares
                 _add_product(dhead, dlogits.t(), part * shares, is_first=start == 0)
-            del probabilities, dlogits  # before the next part's logits come
+            del dlogits  # before the next part's logits come
         total = share.sum()
         if dhead is not None:
             ctx.save_for_backward(dhidden, dhead[: len(head)], total)
@@ -72,7 +77,48 @@ class HeadLoss(torch.autograd.Function):
         factor = gradients[0] / total
         # a transposed one is not contiguous
         scaled = dhead * factor if dhead.is_contiguous() else _transposed_back(dhead.t(), factor)
-        return (dhidden.float() * factor).to(dhidden.dtype), scaled, None, None
+        return (dhidden.float() * factor).to(dhidden.dtype), scaled, None, None, None
+
+
+def softmax_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of each row (N,) in fp32, and its gradient (N, V) in the precision of logits (N, V); targets (N,).
+
+    To be compiled: one kernel then, which reads a row twice and writes one. All others are summed without the target,
+    in fp32, and loss and gradient follow from the margin by which they exceed it: neither a target of probability
+    0.9999 nor one of 1e-30 loses digits.
+    """
+    is_target = torch.arange(logits.shape[1], device=logits.device) == targets[:, None]
+    others = logits.float().masked_fill(is_target, -math.inf)
+    largest = others.amax(-1, keepdim=True)
+    total = (others - largest).exp().sum(-1, keepdim=True)
+    margin = largest + total.log() - logits.gather(1, targets[:, None]).float()
+    rest = margin.sigmoid()  # probability of all others together
+    gradient = torch.where(is_target, -rest, (others - largest).exp() * (rest / total))
+    return F.softplus(margin).squeeze(1), gradient.to(logits.dtype)
+
+
+def _softmax(hidden: Tensor, region: Softmax | None, *, search: bool) -> Softmax:
+    """The way from logits to losses and gradient: one kernel, or several one after the other."""
+    if not dispatch.use_fused_softmax(hidden, is_compiled=region is not None):
+        return functools.partial(_softmax_in_steps, search=search)
+    return softmax_gradient if region is None else functools.partial(_of_any_rows, region)
+
+
+def _of_any_rows(region: Softmax, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """region, compiled once: the last part of a batch has fewer rows than the others."""
+    for x in (logits, targets):
+        torch._dynamo.maybe_mark_dynamic(x, 0)
+    return region(logits, targets)
+
+
+def _softmax_in_steps(logits: Tensor, targets: Tensor, *, search: bool) -> tuple[Tensor, Tensor]:
+    """softmax_gradient by PyTorch's own kernels, which sum in fp32 whatever the precision they read and write."""
+    probabilities = logits.softmax(-1)
+    at = torch.arange(len(targets), device=targets.device), targets
+    right, rest = _target_and_rest(probabilities, at, search=search)
+    losses = torch.where(rest < 0.5, -torch.log1p(-rest), -right.clamp_min(TINY).log())
+    probabilities[at] = -rest.to(probabilities.dtype)
+    return losses, probabilities
 
 
 def _target_and_rest(probabilities: Tensor, at: tuple[Tensor, Tensor], *, search: bool) -> tuple[Tensor, Tensor]:
@@ -94,14 +140,11 @@ def _target_and_rest(probabilities: Tensor, at: tuple[Tensor, Tensor], *, search
     return right, rest
 
 
-def _softmax(logits: Tensor, vocab_size: int) -> Tensor:
-    """Over the first vocab_size of the last axis, 0 for the padding behind. logits are changed.
-
-    Any kernel sums in fp32, whatever the precision it reads and writes.
-    """
+def _without_padding(logits: Tensor, vocab_size: int) -> Tensor:
+    """Logits of which those behind the first vocab_size of the last axis get a probability of 0. They are changed."""
     if vocab_size < logits.shape[1]:
         logits[:, vocab_size:] = -math.inf
-    return logits.softmax(-1)
+    return logits
 
 
 def _add_product(total: Tensor, first: Tensor, second: Tensor, *, is_first: bool) -> None:

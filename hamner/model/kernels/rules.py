@@ -90,6 +90,15 @@ def logits_at_a_time(hardware: Hardware, dtype: torch.dtype, *, transposed: bool
     return cost.logits_at_a_time(hardware.device, is_transposed=transposed, is_slow=is_slow)
 
 
+def fused_softmax(hardware: Hardware) -> bool:
+    """Whether a run that compiles has softmax, loss and gradient of a chunk of logits in one kernel of its own.
+
+    On a card, where a row of logits stays in no cache: it is read twice and written once, by PyTorch's own kernels read
+    four times and written once. A processor goes on with those, to the bits it always had.
+    """
+    return hardware.device == "cuda"
+
+
 def padded_products(hardware: Hardware, dtype: torch.dtype) -> bool:
     """Whether widths are rounded up to a multiple of PADDING inside a product, with zeros.
 

@@ -44,6 +44,7 @@ CHOICES = [
     {"transposed_head": True},
     {"rows_of_logits": 64},
     {"logits_at_a_time": 2**15},
+    {"fused_softmax": True, "padded_products": True},
     {"padded_products": True},
     {"block_attention": True, "logits_at_a_time": 2**16, "padded_products": True},  # as with AVX2 alone
 ]

@@ -68,6 +68,16 @@ def test_parts_of_the_head_are_larger_where_a_pass_over_its_gradient_costs_more(
 
 
 @pytest.mark.parametrize(
+    ("machine", "fused"), [(RTX_3090, True), (H100, True), (SAPPHIRE_RAPIDS, False), (MILAN, False)]
+)
+def test_the_losss_softmax_is_one_compiled_region_on_a_card_alone(machine, fused):
+    x = type("There", (), {"device": torch.device(machine.device)})
+    with dispatch.pretend(machine):
+        assert dispatch.use_fused_softmax(x, is_compiled=True) == fused
+        assert not dispatch.use_fused_softmax(x, is_compiled=False)
+
+
+@pytest.mark.parametrize(
     ("machine", "dtype", "padded"),
     [
         (MILAN, FP32, True),
