@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,8 +57,10 @@ def entrants(config: Config) -> dict[str, Contestant]:
     rows = league.league or tuple(Entrant(name=n, base=n) for n in league.contestants or tuple(CONTESTANTS))
     names = [row.name for row in rows]
     problems = Problems()
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     problems.lines += [f"contestant '{name}' is entered twice" for name in repeated]
+    if not league.keep:
+        raise BadInput("tournament.keep = []: give how many each round keeps")
     if league.reference and league.reference not in names:
         problems.lines.append(
             f"tournament.reference '{league.reference}' does not play; {did_you_mean(league.reference, names)}"

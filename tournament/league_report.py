@@ -30,6 +30,7 @@ from hamner.reports.parts import (
 )
 from hamner.reports.report_files import write_report
 from hamner.runs.durations import duration_text, seconds_between
+from hamner.runs.files import values_of
 from hamner.runs.tables import Column
 from tournament.league_cost import Spent, league_spent
 from tournament.league_files import LeagueFiles, read_league_files
@@ -52,7 +53,9 @@ def write_league_report(folder: Path) -> Path:
 
     Raises BadInput where there is no config.json, or one that cannot be read.
     """
-    report, summary = league_report(read_league_files(folder))
+    files = read_league_files(folder)
+    with values_of(folder):
+        report, summary = league_report(files)
     return write_report(folder, report, summary)
 
 
