@@ -1,7 +1,7 @@
 """Runs the real commands, each in a process of its own that is forked from one where they are imported already.
 
-Data in: lines of JSON, {"module", "words", "folder"}; standard input is the file `stdin` above the folder. Data out: for
-each its exit code, a line; what it printed is in the files `out` and `err` beside `stdin`.
+Data in: lines of JSON, {"module", "words", "folder"}; standard input is the file `stdin` above the folder. Data out:
+of each its exit code, a line; what it printed is in the files `out` and `err` beside `stdin`.
 """
 
 import importlib

@@ -90,6 +90,16 @@ KINDS = {
         8,
         mutated_documents(valid.WHOLE_CONFIG).map(toml_bytes),
     ),
+    "plan of a config": Kind(
+        st.one_of(
+            mutated_documents(tomllib.loads(valid.shipped("smoke").decode())).map(toml_bytes),
+            mutated_documents(valid.WHOLE_CONFIG).map(toml_bytes),
+        ),
+        readers.plan,
+        "own.toml",
+        quick=0,
+        share=2,
+    ),
     "config of a run": Kind(
         files(json_bytes(valid.STORED_CONFIG), valid.STORED_CONFIG), readers.config_of_a_run, "config.json", share=6
     ),

@@ -31,6 +31,13 @@ def config_file(folder: Path, case: bytes) -> None:
     entrants(load_config(str(folder / "own.toml"), section="tournament", is_command=True))
 
 
+def plan(folder: Path, case: bytes) -> None:
+    """`tournament --plan`: all that is computed of a league before it is played."""
+    from tournament import run
+
+    run._command(["--config", str(folder / "own.toml"), "--results", str(folder), "--plan"])
+
+
 def config_of_a_run(folder: Path, case: bytes) -> None:
     load_config(str(folder / "config.json"))
 
