@@ -114,7 +114,7 @@ def _parquet(path: Path, keys: Sequence[str]) -> Records:
             columns = _columns(path, file.schema_arrow.names, keys)
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
                 for record in _rows(batch):
-                    yield f", row {row}", record, row * size // file.metadata.num_rows
+                    yield f", row {row}", record, row * size // max(file.metadata.num_rows, 1)
                     row += 1
     except BadInput:
         raise
