@@ -24,8 +24,7 @@ def write_run_report(folder: Path) -> Path:
     """Write the report of the run in a folder; returns the path of its page. Raises BadInput where there is no run."""
     with values_of(folder):
         run = read_run(folder)
-        report, line = curriculum_report(run), summary(run)
-    return write_report(folder, report, line)
+        return write_report(folder, curriculum_report(run), summary(run))
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ HOW_SURE = {
     "contested": "contested: another seed or text could have reversed it",
     "unknown": "how sure is unknown: no rival ran with two seeds",
 }
-UNREADABLE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+UNREADABLE = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
 
 
 def write_league_report(folder: Path) -> Path:
@@ -54,9 +54,8 @@ def write_league_report(folder: Path) -> Path:
     Raises BadInput where there is no config.json, or one that cannot be read.
     """
     files = read_league_files(folder)
-    with values_of(folder):
-        report, summary = league_report(files)
-    return write_report(folder, report, summary)
+    with values_of(folder):  # what cannot be drawn is a number that no run writes
+        return write_report(folder, *league_report(files))
 
 
 def league_report(files: LeagueFiles) -> tuple[Report, Summary]:

@@ -94,8 +94,7 @@ def write_friend_report(folder: Path) -> Path:
     """Write the report of a fine-tuning; returns the path of its page. Raises BadInput where there is no run."""
     with values_of(folder):
         run = read_friend(folder)
-        report, line = friend_report(run), summary(run)
-    return write_report(folder, report, line)
+        return write_report(folder, friend_report(run), summary(run))
 
 
 def friend_report(run: FriendRun) -> Report:
