@@ -21,7 +21,7 @@ from hamner.config.schema import Config
 from hamner.evaluation.statistics import mix_loss
 from hamner.reports.live_table import Part, Row, RunStatus
 from hamner.runs.durations import duration_text
-from hamner.runs.files import read_json_as, values_of
+from hamner.runs.files import read_json_as, reading
 from hamner.runs.find_run import find_run
 from hamner.runs.folders import results_folder, resume_command
 from hamner.runs.heartbeat import Heartbeat, heartbeat
@@ -64,7 +64,7 @@ class CurriculumReader:
 
     def status(self) -> RunStatus:
         """How the run stands now. Raises BadInput for broken files."""
-        with values_of(self._folder):
+        with reading(self._folder):
             return self._status()
 
     def _status(self) -> RunStatus:

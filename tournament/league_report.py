@@ -30,7 +30,7 @@ from hamner.reports.parts import (
 )
 from hamner.reports.report_files import write_report
 from hamner.runs.durations import duration_text, seconds_between
-from hamner.runs.files import values_of
+from hamner.runs.files import reading
 from hamner.runs.tables import Column
 from tournament.league_cost import Spent, league_spent
 from tournament.league_files import LeagueFiles, read_league_files
@@ -54,7 +54,7 @@ def write_league_report(folder: Path) -> Path:
     Raises BadInput where there is no config.json, or one that cannot be read.
     """
     files = read_league_files(folder)
-    with values_of(folder):  # what cannot be drawn is a number that no run writes
+    with reading(folder):  # what cannot be drawn is a number that no run writes
         return write_report(folder, *league_report(files))
 
 

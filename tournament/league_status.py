@@ -15,7 +15,7 @@ from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.reports.live_table import Part, Row, RunStatus
 from hamner.runs.durations import duration_text
-from hamner.runs.files import read_json_as, values_of
+from hamner.runs.files import read_json_as, reading
 from hamner.runs.folders import results_words, resume_command
 from hamner.runs.heartbeat import Heartbeat, heartbeat
 from hamner.runs.tables import Column
@@ -90,7 +90,7 @@ class LeagueReader:
     def status(self) -> RunStatus:
         """How the league stands now. Raises BadInput for a broken ledger."""
         self._read_ledger()
-        with values_of(self._folder / LEDGER):
+        with reading(self._folder / LEDGER):
             return self._status()
 
     def _status(self) -> RunStatus:

@@ -124,12 +124,12 @@ def foreign_json(path: Path) -> Any:
 def read_json_as(path: Path, build: Callable[[Any], T]) -> T:
     """Build an object from a JSON file. Raises BadInput when the file, or a part that `build` reads, is not there."""
     document = read_json(path)
-    with values_of(path):
+    with reading(path):
         return build(document)
 
 
 @contextmanager
-def values_of(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Raise BadInput where the block meets a value of a file that is missing or of another kind."""
     try:
         yield
