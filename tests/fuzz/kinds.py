@@ -126,6 +126,7 @@ KINDS = {
     ),
     "records of stages": _document("curriculum", "stages.json", readers.curriculum),
     "config of a curriculum": _document("curriculum", "config.json", readers.curriculum),
+    "records of a model": _document("curriculum", "config.json", readers.records, quick=20),
     "report of a ledger": _report("tournament", "bracket.json"),
     "report of standings": _report("tournament", "standings.json"),
     "report of stages": _report("curriculum", "stages.json"),

@@ -84,6 +84,15 @@ def curriculum(folder: Path, case: bytes) -> None:
     importlib.import_module("curriculum.status")._command(["old", "--results", str(folder / RESULTS)])
 
 
+def records(folder: Path, case: bytes) -> None:
+    """What `hamner chat` says of a model, and `hamner runs` of all runs."""
+    from hamner import list_runs
+    from hamner.inference.run_records import read_records
+
+    _ = read_records(folder / RESULTS / "curriculum" / "old").is_finetuned
+    list_runs._command(["--results", str(folder / RESULTS)])
+
+
 def report(kind: str) -> Read:
     """`hamner report` of a stored run."""
 
