@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from hamner.runs.safe_paths import name_problem
 from tournament.bracket import Run
 
 BASES = CONTESTANTS | PRESETS
+MOST_ENTRANTS = 10_000  # of a sweep
 OWN_FOLDERS = ("data", "ray")  # of a league, beside its contestants'
 OWN_ENDINGS = r"\.(jsonl?|toml|csv|html|md|png|svg)$"  # of its files, such as bracket.json
 
@@ -242,6 +244,11 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
                 f"--sweep {shortened(word)}: each value must be {kind}, as in --sweep {key}=VALUE,VALUE without "
                 "brackets"
             )
+    count = len(names) * math.prod(map(len, axes))
+    if count > MOST_ENTRANTS:
+        raise BadInput(
+            f"--sweep enters {count:,} contestants, one for each combination: give fewer values, or --only NAME"
+        )
     rows: list[dict[str, Any]] = []
     for name in names:
         for setting in itertools.product(*axes):

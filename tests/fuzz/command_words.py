@@ -116,6 +116,8 @@ def _sft(words: list[str]) -> None:
     from hamner import sft
 
     options = sft.parser().read(words)
+    if options.run and sft.cli.is_setting(options.run):
+        options.settings.insert(0, options.run)
     options.config = options.config or CONFIG
     sft.cli.read_config(options, options.settings, "finetuning")
 
