@@ -244,8 +244,7 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
                 f"--sweep {shortened(word)}: each value must be {kind}, as in --sweep {key}=VALUE,VALUE without "
                 "brackets"
             )
-    count = len(names) * math.prod(map(len, axes))
-    if count > MOST_ENTRANTS:
+    if (count := len(names) * math.prod(map(len, axes))) > MOST_ENTRANTS:
         raise BadInput(
             f"--sweep enters {count:,} contestants, one for each combination: give fewer values, or --only NAME"
         )

@@ -122,8 +122,8 @@ class Tokenizer:
         try:
             tokenizer = cls(tokenizers.Tokenizer.from_file(str(path)))
             tokenizer.decode(tokenizer.encode(PROBE))  # some are whole for the library until they are used
-        except BadInput:
-            raise
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
         # the library raises bare Exception for a broken file, and for some its panic, which is none
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":

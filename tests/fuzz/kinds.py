@@ -4,6 +4,7 @@ A case is bytes: a file's content, or words with NUL between them. Data in: none
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Kind:
     may_write: bool = False  # what it reads from
     quick: int = 40  # examples of the quick form
     share: int = 2  # of the long form's examples
+    place: str = ""  # a pattern that each refusal has: it says where
 
 
 def check(kind: Kind, case: bytes, folder: Path) -> list[str]:
@@ -45,8 +47,11 @@ def check(kind: Kind, case: bytes, folder: Path) -> list[str]:
     elif kind.file:
         (folder / kind.file).write_bytes(case)
     if kind.is_words:
-        return refusal(read_words, folder, words_of(case))
-    return refusal(lambda _: kind.read(folder, case), None if kind.may_write else folder)
+        lines = refusal(read_words, folder, words_of(case))
+    else:
+        lines = refusal(lambda _: kind.read(folder, case), None if kind.may_write else folder)
+    assert not lines or re.search(kind.place or re.escape(Path(kind.file).name), " ".join(lines)), lines
+    return lines
 
 
 def _document(kind: str, name: str, read: Read, **settings) -> Kind:
@@ -66,22 +71,24 @@ def _below(file: str) -> Callable[[Path], object]:
     return lambda folder: (folder / file).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _lines(record: dict, read: Read, file: str) -> Kind:
+def _lines(record: dict, read: Read, file: str, place: str) -> Kind:
     """A file of records, each a line."""
     records = [record, record | {"id": "00c0ffee"}] if "id" in record else [record, record]
-    return Kind(files(json_lines_bytes(records), records, json_lines_bytes), read, file, _below(file))
+    return Kind(files(json_lines_bytes(records), records, json_lines_bytes), read, file, _below(file), place=place)
 
 
-def _toml(data: bytes, read: Read, file: str, share: int, *others: st.SearchStrategy[bytes]) -> Kind:
+def _toml(data: bytes, read: Read, file: str, share: int, *others: st.SearchStrategy[bytes], place: str = "") -> Kind:
     cases = files(data, tomllib.loads(data.decode()), toml_bytes)
-    return Kind(st.one_of(cases, *others), read, file, share=share)
+    return Kind(st.one_of(cases, *others), read, file, share=share, place=place)
 
 
 def _report(kind: str, name: str) -> Kind:
-    return _document(kind, name, readers.report(kind), quick=0, may_write=True, share=1)
+    return _document(kind, name, readers.report(kind), quick=0, may_write=True, share=1, place="old")
 
 
 SLASHES = st.text(max_size=40).map(lambda text: f"/{text}".encode("utf-8", "surrogatepass"))
+CONFIG = r"\.(toml|json)|\w+\.\w+|contestant"  # the file, the key with its section, or the row
+REQUEST = "body|'|message|model"  # the key, or the message by its number
 KINDS = {
     "config file": _toml(
         valid.shipped("laptop"),
@@ -89,6 +96,7 @@ KINDS = {
         "own.toml",
         8,
         mutated_documents(valid.WHOLE_CONFIG).map(toml_bytes),
+        place=CONFIG,
     ),
     "plan of a config": Kind(
         st.one_of(
@@ -98,13 +106,19 @@ KINDS = {
         readers.plan,
         "own.toml",
         quick=0,
-        share=2,
+        place=CONFIG,
     ),
     "config of a run": Kind(
-        files(json_bytes(valid.STORED_CONFIG), valid.STORED_CONFIG), readers.config_of_a_run, "config.json", share=6
+        files(json_bytes(valid.STORED_CONFIG), valid.STORED_CONFIG),
+        readers.config_of_a_run,
+        "config.json",
+        share=6,
+        place=CONFIG,
     ),
-    "overrides and options": Kind(command_lines(), lambda folder, case: None, is_words=True, quick=120, share=16),
-    "league file": _toml(toml_bytes(valid.LEAGUE), readers.league_file, "league.toml", 6),
+    "overrides and options": Kind(
+        command_lines(), lambda folder, case: None, is_words=True, quick=120, share=16, place="'|--|~|WHO|tournament"
+    ),
+    "league file": _toml(toml_bytes(valid.LEAGUE), readers.league_file, "league.toml", 6, place=rf"{CONFIG}|: "),
     "curriculum file": _toml(toml_bytes(valid.STAGES), readers.curriculum_file, "stages.toml", 6),
     "model file": Kind(
         st.one_of(files(json_bytes(valid.MODEL), valid.MODEL), files(json_bytes(valid.WINNER), valid.WINNER)),
@@ -115,7 +129,7 @@ KINDS = {
     "identity file": _toml(toml_bytes(valid.IDENTITY), readers.identity_file, "identity.toml", 2),
     "ledger": _document("tournament", "bracket.json", readers.league, share=4),
     "standings": _document("tournament", "standings.json", readers.league),
-    "config of a league": _document("tournament", "config.json", readers.league),
+    "config of a league": _document("tournament", "config.json", readers.league, place=rf"{CONFIG}|: "),
     "metrics": _document("tournament", "v01_dense_small/metrics.csv", readers.league, quick=15),
     "documents": _document("tournament", "v01_dense_small/documents_round1_x1.json", readers.league, quick=15),
     "winner": _in_run(
@@ -124,9 +138,9 @@ KINDS = {
     "lease": _in_run(
         "tournament", ".driver.lease", files(json_bytes(valid.LEASE), valid.LEASE), readers.league, quick=15
     ),
-    "records of stages": _document("curriculum", "stages.json", readers.curriculum),
-    "config of a curriculum": _document("curriculum", "config.json", readers.curriculum),
-    "records of a model": _document("curriculum", "config.json", readers.records, quick=20),
+    "records of stages": _document("curriculum", "stages.json", readers.curriculum, place="old"),
+    "config of a curriculum": _document("curriculum", "config.json", readers.curriculum, place="old"),
+    "records of a model": _document("curriculum", "config.json", readers.records, quick=20, place="old"),
     "report of a ledger": _report("tournament", "bracket.json"),
     "report of standings": _report("tournament", "standings.json"),
     "report of stages": _report("curriculum", "stages.json"),
@@ -137,11 +151,18 @@ KINDS = {
         f"{valid.CHECKPOINT}/state.json",
         files(valid.STATE, json.loads(valid.STATE), lambda state: json_bytes(valid.sealed_state(state))),
         readers.checkpoint,
+        place="step_000000006",
     ),
     "weights": _in_run(
-        "curriculum", "", files(valid.WEIGHTS), readers.checkpoint, write=readers.write_weights, quick=25
+        "curriculum",
+        "",
+        files(valid.WEIGHTS),
+        readers.checkpoint,
+        write=readers.write_weights,
+        quick=25,
+        place="step_000000006",
     ),
-    "manifest": _document("curriculum", "data/manifest.json", readers.corpus),
+    "manifest": _document("curriculum", "data/manifest.json", readers.corpus, place="old"),
     "friend": Kind(
         files(json_bytes(valid.FRIEND), valid.FRIEND), readers.friend, "friend/ada/friend.json", _below("friend/ada/x")
     ),
@@ -155,18 +176,33 @@ KINDS = {
     "CSV": Kind(files(valid.TABLE), readers.documents("a.csv"), "a.csv", share=4),
     "text": Kind(files(b"Once upon a time.\n"), readers.documents("a.txt"), "a.txt", quick=15),
     "parquet": Kind(files(valid.parquet()), readers.documents("a.parquet"), "a.parquet", share=4),
-    "captions": Kind(st.one_of(files(valid.VTT), files(valid.SRT)), readers.captions, "a.vtt", quick=60, share=6),
+    "captions": Kind(
+        st.one_of(files(valid.VTT), files(valid.SRT)),
+        readers.captions,
+        "a.vtt",
+        quick=60,
+        share=6,
+        place="half-written|WebVTT|captions",
+    ),
     "tokenizer": Kind(
         files(valid.TOKENIZER, json.loads(valid.TOKENIZER)), readers.tokenizer, "tokenizer.json", share=4
     ),
-    "chat request": Kind(files(json_bytes(valid.REQUEST), valid.REQUEST), readers.request("messages"), share=8),
-    "text request": Kind(files(json_bytes(valid.TEXT_REQUEST), valid.TEXT_REQUEST), readers.request("prompt"), share=4),
+    "chat request": Kind(
+        files(json_bytes(valid.REQUEST), valid.REQUEST), readers.request("messages"), share=8, place=REQUEST
+    ),
+    "text request": Kind(
+        files(json_bytes(valid.TEXT_REQUEST), valid.TEXT_REQUEST), readers.request("prompt"), share=4, place=REQUEST
+    ),
     "pipe": Kind(
-        st.one_of(mutated_bytes(b"Hello, who are you?\n"), st.binary(max_size=100)), readers.pipe, quick=25, share=4
+        st.one_of(mutated_bytes(b"Hello, who are you?\n"), st.binary(max_size=100)),
+        readers.pipe,
+        quick=25,
+        share=4,
+        place="pipe",
     ),
     "terminal": Kind(st.one_of(files(valid.TALK), SLASHES), readers.terminal),
-    "feedback": _lines(valid.FEEDBACK, readers.feedback, "feedback/friend.jsonl"),
-    "votes": _lines(valid.VOTE, readers.votes, "arena/votes.jsonl"),
+    "feedback": _lines(valid.FEEDBACK, readers.feedback, "feedback/friend.jsonl", r"friend\.jsonl:\d"),
+    "votes": _lines(valid.VOTE, readers.votes, "arena/votes.jsonl", r"votes\.jsonl(:\d)?|no vote links"),
     "conversation": Kind(
         files(json_bytes(valid.RECORDS[1]), valid.RECORDS[1]), readers.conversation, "chat.jsonl", quick=30
     ),
