@@ -134,6 +134,14 @@ VTT = b"""WEBVTT
 Kind: captions
 Language: en
 
+REGION
+id:fred
+width:40%
+lines:3
+
+STYLE
+::cue { color: lime }
+
 00:00:00.000 --> 00:00:02.000 align:start position:0%
 Hello<00:00:00.500><c> there</c>
 
