@@ -23,9 +23,9 @@ class BadInput(ValueError):
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         lines = [problems] if isinstance(problems, str) else list(problems)
-        self.problems = [_one_line(line) for line in lines[:MOST_PROBLEMS]]
-        if len(lines) > MOST_PROBLEMS:
-            self.problems.append(f"and {len(lines) - MOST_PROBLEMS:,} further problems")
+        if len(lines) > MOST_PROBLEMS + 1:  # the one more says how many there are beside
+            lines[MOST_PROBLEMS:] = [f"and {len(lines) - MOST_PROBLEMS:,} further problems"]
+        self.problems = [_one_line(line) for line in lines]
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[list[str]]]:

@@ -35,7 +35,7 @@ class Kind:
     write: Callable[[Path, bytes], object] | None = None  # where more than the file follows from a case
     is_words: bool = False  # of a command line
     may_write: bool = False  # what it reads from
-    quick: int = 40  # examples of the quick form
+    quick: int = 120  # examples of the quick form
     share: int = 2  # of the long form's examples
     place: str = ""  # a pattern that each refusal has: it says where
 
@@ -116,7 +116,12 @@ KINDS = {
         place=CONFIG,
     ),
     "overrides and options": Kind(
-        command_lines(), lambda folder, case: None, is_words=True, quick=120, share=16, place="'|--|~|WHO|tournament"
+        command_lines(),
+        lambda folder, case: None,
+        is_words=True,
+        quick=300,
+        share=16,
+        place="'|--|~|WHO|tournament|key=value",
     ),
     "league file": _toml(toml_bytes(valid.LEAGUE), readers.league_file, "league.toml", 6, place=rf"{CONFIG}|: "),
     "curriculum file": _toml(toml_bytes(valid.STAGES), readers.curriculum_file, "stages.toml", 6),
@@ -130,17 +135,17 @@ KINDS = {
     "ledger": _document("tournament", "bracket.json", readers.league, share=4),
     "standings": _document("tournament", "standings.json", readers.league),
     "config of a league": _document("tournament", "config.json", readers.league, place=rf"{CONFIG}|: "),
-    "metrics": _document("tournament", "v01_dense_small/metrics.csv", readers.league, quick=15),
-    "documents": _document("tournament", "v01_dense_small/documents_round1_x1.json", readers.league, quick=15),
+    "metrics": _document("tournament", "v01_dense_small/metrics.csv", readers.league, quick=60),
+    "documents": _document("tournament", "v01_dense_small/documents_round1_x1.json", readers.league, quick=60),
     "winner": _in_run(
-        "tournament", "winner.json", files(json_bytes(valid.WINNER), valid.WINNER), readers.league, quick=20
+        "tournament", "winner.json", files(json_bytes(valid.WINNER), valid.WINNER), readers.league, quick=60
     ),
     "lease": _in_run(
-        "tournament", ".driver.lease", files(json_bytes(valid.LEASE), valid.LEASE), readers.league, quick=15
+        "tournament", ".driver.lease", files(json_bytes(valid.LEASE), valid.LEASE), readers.league, quick=60
     ),
     "records of stages": _document("curriculum", "stages.json", readers.curriculum, place="old"),
     "config of a curriculum": _document("curriculum", "config.json", readers.curriculum, place="old"),
-    "records of a model": _document("curriculum", "config.json", readers.records, quick=20, place="old"),
+    "records of a model": _document("curriculum", "config.json", readers.records, quick=60, place="old"),
     "report of a ledger": _report("tournament", "bracket.json"),
     "report of standings": _report("tournament", "standings.json"),
     "report of stages": _report("curriculum", "stages.json"),
@@ -159,7 +164,7 @@ KINDS = {
         files(valid.WEIGHTS),
         readers.checkpoint,
         write=readers.write_weights,
-        quick=25,
+        quick=60,
         place="step_000000006",
     ),
     "manifest": _document("curriculum", "data/manifest.json", readers.corpus, place="old"),
@@ -174,13 +179,12 @@ KINDS = {
     ),
     "JSON": Kind(files(json_bytes(valid.RECORDS), valid.RECORDS), readers.documents("a.json"), "a.json", share=4),
     "CSV": Kind(files(valid.TABLE), readers.documents("a.csv"), "a.csv", share=4),
-    "text": Kind(files(b"Once upon a time.\n"), readers.documents("a.txt"), "a.txt", quick=15),
+    "text": Kind(files(b"Once upon a time.\n"), readers.documents("a.txt"), "a.txt", quick=60),
     "parquet": Kind(files(valid.parquet()), readers.documents("a.parquet"), "a.parquet", share=4),
     "captions": Kind(
         st.one_of(files(valid.VTT), files(valid.SRT)),
         readers.captions,
         "a.vtt",
-        quick=60,
         share=6,
         place="half-written|WebVTT|captions",
     ),
@@ -196,14 +200,12 @@ KINDS = {
     "pipe": Kind(
         st.one_of(mutated_bytes(b"Hello, who are you?\n"), st.binary(max_size=100)),
         readers.pipe,
-        quick=25,
+        quick=60,
         share=4,
         place="pipe",
     ),
     "terminal": Kind(st.one_of(files(valid.TALK), SLASHES), readers.terminal),
     "feedback": _lines(valid.FEEDBACK, readers.feedback, "feedback/friend.jsonl", r"friend\.jsonl:\d"),
     "votes": _lines(valid.VOTE, readers.votes, "arena/votes.jsonl", r"votes\.jsonl(:\d)?|no vote links"),
-    "conversation": Kind(
-        files(json_bytes(valid.RECORDS[1]), valid.RECORDS[1]), readers.conversation, "chat.jsonl", quick=30
-    ),
+    "conversation": Kind(files(json_bytes(valid.RECORDS[1]), valid.RECORDS[1]), readers.conversation, "chat.jsonl"),
 }

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
-from scripted_model import Script
 from valid_inputs import CHECKPOINT, state_of_weights, stored
 
 from hamner.config.errors import BadInput
@@ -200,6 +199,8 @@ def pipe(folder: Path, case: bytes) -> None:
 
 def terminal(folder: Path, case: bytes) -> None:
     """Lines typed at a chat, as a terminal gives them, to a model that says one thing; none is /save, which writes."""
+    from scripted_model import Script
+
     from hamner.config.special_tokens import MESSAGE_END
     from hamner.inference.conversation import MAX_REPLY, Conversation
     from hamner.inference.find_model import LoadedModel
