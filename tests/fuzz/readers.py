@@ -206,7 +206,7 @@ def terminal(folder: Path, case: bytes) -> None:
     from hamner.inference.find_model import LoadedModel
     from hamner.inference.terminal_chat import TerminalChat
 
-    lines = iter(case.replace(b"/save", b"/sav").split(b"\n")[:MOST_LINES])
+    lines = iter(case.replace(b"/save", b"/keep").split(b"\n")[:MOST_LINES])
     tokenizer = _small_tokenizer()
     reply = [*tokenizer.encode("the owl"), MESSAGE_END]
     model = Script(reply * MOST_LINES, tokenizer.vocab_size, MAX_REPLY + 300)
