@@ -35,7 +35,7 @@ class Kind:
     write: Callable[[Path, bytes], object] | None = None  # where more than the file follows from a case
     is_words: bool = False  # of a command line
     may_write: bool = False  # what it reads from
-    quick: int = 120  # examples of the quick form
+    quick: int = 40  # examples of the quick form
     share: int = 2  # of the long form's examples
     place: str = ""  # a pattern that each refusal has: it says where
 
@@ -119,7 +119,7 @@ KINDS = {
         command_lines(),
         lambda folder, case: None,
         is_words=True,
-        quick=300,
+        quick=120,
         share=16,
         place="'|--|~|WHO|tournament|key=value",
     ),
@@ -135,17 +135,17 @@ KINDS = {
     "ledger": _document("tournament", "bracket.json", readers.league, share=4),
     "standings": _document("tournament", "standings.json", readers.league),
     "config of a league": _document("tournament", "config.json", readers.league, place=rf"{CONFIG}|: "),
-    "metrics": _document("tournament", "v01_dense_small/metrics.csv", readers.league, quick=60),
-    "documents": _document("tournament", "v01_dense_small/documents_round1_x1.json", readers.league, quick=60),
+    "metrics": _document("tournament", "v01_dense_small/metrics.csv", readers.league, quick=15),
+    "documents": _document("tournament", "v01_dense_small/documents_round1_x1.json", readers.league, quick=15),
     "winner": _in_run(
-        "tournament", "winner.json", files(json_bytes(valid.WINNER), valid.WINNER), readers.league, quick=60
+        "tournament", "winner.json", files(json_bytes(valid.WINNER), valid.WINNER), readers.league, quick=15
     ),
     "lease": _in_run(
-        "tournament", ".driver.lease", files(json_bytes(valid.LEASE), valid.LEASE), readers.league, quick=60
+        "tournament", ".driver.lease", files(json_bytes(valid.LEASE), valid.LEASE), readers.league, quick=15
     ),
     "records of stages": _document("curriculum", "stages.json", readers.curriculum, place="old"),
     "config of a curriculum": _document("curriculum", "config.json", readers.curriculum, place="old"),
-    "records of a model": _document("curriculum", "config.json", readers.records, quick=60, place="old"),
+    "records of a model": _document("curriculum", "config.json", readers.records, quick=20, place="old"),
     "report of a ledger": _report("tournament", "bracket.json"),
     "report of standings": _report("tournament", "standings.json"),
     "report of stages": _report("curriculum", "stages.json"),
@@ -164,7 +164,7 @@ KINDS = {
         files(valid.WEIGHTS),
         readers.checkpoint,
         write=readers.write_weights,
-        quick=60,
+        quick=25,
         place="step_000000006",
     ),
     "manifest": _document("curriculum", "data/manifest.json", readers.corpus, place="old"),
@@ -179,7 +179,7 @@ KINDS = {
     ),
     "JSON": Kind(files(json_bytes(valid.RECORDS), valid.RECORDS), readers.documents("a.json"), "a.json", share=4),
     "CSV": Kind(files(valid.TABLE), readers.documents("a.csv"), "a.csv", share=4),
-    "text": Kind(files(b"Once upon a time.\n"), readers.documents("a.txt"), "a.txt", quick=60),
+    "text": Kind(files(b"Once upon a time.\n"), readers.documents("a.txt"), "a.txt", quick=15),
     "parquet": Kind(files(valid.parquet()), readers.documents("a.parquet"), "a.parquet", share=4),
     "captions": Kind(
         st.one_of(files(valid.VTT), files(valid.SRT)),
@@ -200,7 +200,7 @@ KINDS = {
     "pipe": Kind(
         st.one_of(mutated_bytes(b"Hello, who are you?\n"), st.binary(max_size=100)),
         readers.pipe,
-        quick=60,
+        quick=25,
         share=4,
         place="pipe",
     ),

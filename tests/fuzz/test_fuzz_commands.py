@@ -131,6 +131,7 @@ def _examine(total: int, tmp_path: Path, run) -> Iterator[str]:
             queues.pop(name, None)
 
 
+@pytest.mark.slow
 def test_bad_input_ends_the_real_command_with_exit_code_2(tmp_path, run):
     names = list(islice(_examine(QUICK, tmp_path, run), QUICK))
     assert len(names) == QUICK and len(set(names)) == QUICK
