@@ -108,6 +108,8 @@ def _listener(host: str, port: int) -> socket.socket:
         # create_server adds the address to its words, and a name that cannot be looked up has a number of its own
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise BadInput(f"--host {host} --port {port} cannot be used: {reason}; choose another port or host") from None
+    except UnicodeError:  # what no network writes, such as a word of more than 63 letters
+        raise BadInput(f"--host {host} cannot be the name of a machine: choose another host") from None
 
 
 def _run(app: FastAPI, listener: socket.socket) -> None:

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    if options.run and "=" in options.run and not Path(options.run).exists():
+    if options.run and cli.is_setting(options.run):
         options.settings.insert(0, options.run)
         options.run = None
     results = results_folder(options.results)

@@ -7,7 +7,7 @@ draws. The driver's live table and `tournament status` are both this. No torch, 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.reports.live_table import Part, Row, RunStatus
 from hamner.runs.durations import duration_text
-from hamner.runs.files import read_json_as
+from hamner.runs.files import read_json_as, reading
 from hamner.runs.folders import results_words, resume_command
 from hamner.runs.heartbeat import Heartbeat, heartbeat
 from hamner.runs.tables import Column
 from tournament.bracket import Bracket, Run
-from tournament.budget import budgets
-from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name
+from tournament.budget import Budget, budgets
+from tournament.entrants import Contestant, entrants, flops_per_token, is_mix_league, run_name
 from tournament.league import new_bracket
 from tournament.ledger import LEDGER
 from tournament.outcome import Outcome, is_pending
@@ -63,6 +63,12 @@ class _Line:
         return self.state.split(",")[0].split(" ")[0]
 
 
+def _opened(config: Config) -> tuple[Mapping[str, Contestant], Mapping[str, Budget], Bracket]:
+    """The contestants of a config, their budgets, and the bracket before anything is played."""
+    contestants = entrants(config)
+    return contestants, budgets(config, flops_per_token(config, contestants)), new_bracket(config, contestants)
+
+
 class LeagueReader:
     """Reads one league again and again; what has not changed is not read twice."""
 
@@ -71,9 +77,8 @@ class LeagueReader:
         self._folder = folder
         where = folder / "config.json"
         self._config = read_json_as(where, lambda document: parse(Config, document["config"], str(where)))
-        self._contestants = entrants(self._config)
-        self._budgets = budgets(self._config, flops_per_token(self._config, self._contestants))
-        self._bracket, self._stamp = new_bracket(self._config, self._contestants), (0, 0)
+        self._contestants, self._budgets, self._bracket = read_json_as(where, lambda _: _opened(self._config))
+        self._stamp = (0, 0)
         self._readers = {
             run: RunReader(folder / run_name(run, self._contestants))
             for name, contestant in self._contestants.items()
@@ -85,6 +90,10 @@ class LeagueReader:
     def status(self) -> RunStatus:
         """How the league stands now. Raises BadInput for a broken ledger."""
         self._read_ledger()
+        with reading(self._folder / LEDGER):
+            return self._status()
+
+    def _status(self) -> RunStatus:
         files = [self._folder / name for name in ("config.json", LEDGER, "winner.json")]
         files += (self._folder / "data").glob("*")  # while the text is prepared
         files += [file for reader in self._readers.values() for file in reader.files()]

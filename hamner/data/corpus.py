@@ -99,9 +99,12 @@ class Corpus:
 
     def __init__(self, folder: Path, tokenizer_sha256: str) -> None:
         self.folder = folder
-        self.manifest = read_json_as(
-            folder / MANIFEST, lambda manifest: {**manifest, **{key: manifest[key] for key in REQUIRED_KEYS}}
-        )
+        read_json_as(folder / MANIFEST, lambda manifest: self._take(manifest, tokenizer_sha256))
+
+    def _take(self, manifest: dict[str, Any], tokenizer_sha256: str) -> None:
+        """Take what a manifest says, and compare it with the files."""
+        folder = self.folder
+        self.manifest = {**manifest, **{key: manifest[key] for key in REQUIRED_KEYS}}
         if self.manifest["tokenizer_sha256"] != tokenizer_sha256:
             raise BadInput(
                 f"{folder} was made with another tokenizer ({self.manifest['tokenizer_sha256'][:12]}) than this run's "
@@ -117,6 +120,9 @@ class Corpus:
         self.seed: int = self.manifest["seed"]
         self.heldout_fraction: float = self.manifest["heldout_fraction"]
         shards = [shard for facts in self.manifest["sources"].values() for shard in facts["shards"]]
+        for shard in shards:
+            if shard["tokens"] * self.dtype.itemsize != shard["bytes"]:
+                raise ValueError(f"{shard['file']} has {shard['tokens']} tokens in {shard['bytes']} bytes")
         broken = broken_shards(shards, lambda name: _size(self._file(name)))
         if broken:
             raise BadInput(

@@ -102,6 +102,14 @@ def _is_whole(word: str) -> bool:
     return bool(key and equals and value) and all(value.count(a) == value.count(b) for a, b in ("[]", "{}"))
 
 
+def is_setting(word: str) -> bool:
+    """Whether a word is key=value, and not the path of what has such a name."""
+    try:
+        return "=" in word and not Path(word).exists()
+    except OSError:  # longer than any name
+        return True
+
+
 def _as_list(value: Any) -> list[Any]:
     """The values of an option that may be repeated."""
     return value if isinstance(value, list) else [value]

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from hamner.config.cost import GIB
-from hamner.config.errors import BadInput
-from hamner.config.formats import stamped, unstamped
+from hamner.config.errors import BadInput, shortened
+from hamner.config.formats import FORMATS, stamped, unstamped
+from hamner.config.json_text import parse_json
 
 T = TypeVar("T")
 LONGEST_NAME = 255  # bytes of a file's name
@@ -100,31 +101,41 @@ def json_bytes(value: Any) -> bytes:
 def read_json(path: Path) -> Any:
     """The value a JSON file holds. Raises BadInput, with the path, for a file that is missing, broken or too new."""
     try:
-        return unstamped(path.name, foreign_json(path), path)
+        value = unstamped(path.name, foreign_json(path), path)
     except BadInput:
         raise
     except ValueError as error:
         raise BadInput(f"{path} is broken: {error}") from None
+    if path.name in FORMATS and not isinstance(value, Mapping):
+        raise BadInput(f"{path} is broken: it holds no object, but {shortened(repr(value))}")
+    return value
 
 
 def foreign_json(path: Path) -> Any:
     """The value of a JSON file that another program may have written, to whose `format` ours means nothing."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))  # a person may have written it, with Windows' mark
+        return parse_json(path.read_text(encoding="utf-8-sig"))  # a person may have written it, with Windows' mark
     except FileNotFoundError:
         raise BadInput(f"no file {path}") from None
-    except (ValueError, RecursionError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise BadInput(f"{path} is broken: {error}") from None
 
 
 def read_json_as(path: Path, build: Callable[[Any], T]) -> T:
     """Build an object from a JSON file. Raises BadInput when the file, or a part that `build` reads, is not there."""
     document = read_json(path)
-    try:
+    with reading(path):
         return build(document)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise BadInput where the block meets a value of a file that is missing or of another kind."""
+    try:
+        yield
     except BadInput:
         raise
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
         raise BadInput(f"{path} is broken: {type(error).__name__} {error}") from None
 
 
@@ -161,7 +172,7 @@ def drop_json_lines_after(path: Path, step: int) -> None:
         try:
             if json.loads(line)["step"] <= step:
                 lines.append(line)
-        except ValueError:
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     write_text(path, "".join(line + "\n" for line in lines))
 

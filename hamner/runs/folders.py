@@ -106,7 +106,7 @@ def newest_first(files: Iterable[Path], key: str) -> list[Path]:
 def _written_time(path: Path, key: str) -> float:
     try:
         return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))[key]).timestamp()
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     try:
         return datetime.strptime(path.parent.name, NAME_TIME).timestamp()

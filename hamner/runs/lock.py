@@ -95,7 +95,7 @@ def read_lease(path: Path) -> Lease | None:
         return Lease(str(document["host"]), int(document.get("pid") or 0), float(document["time"]), modified)
     except OSError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Lease("", 0, 0.0, modified)
 
 

@@ -10,11 +10,13 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hamner.runs.files import write_text
 
+MOST_DIGITS = 18  # of a step
 OLD_NAMES = {"tokens_per_sec": "tokens_per_second"}  # of columns, in runs of version 0.1
 
 
@@ -47,9 +49,16 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     text = path.read_bytes().decode("utf-8", "replace")
-    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    rows.fieldnames = [OLD_NAMES.get(name, name) for name in rows.fieldnames or ()]
-    return [row for row in rows if (row.get("step") or "").isdigit() and None not in row and None not in row.values()]
+    lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    rows = []
+    with suppress(csv.Error):  # a cell longer than any number of ours: what follows is no row
+        lines.fieldnames = [OLD_NAMES.get(name, name) for name in lines.fieldnames or ()]
+        for row in lines:
+            step = row.get("step") or ""
+            is_step = step.isdecimal() and len(step) <= MOST_DIGITS
+            if is_step and None not in row and None not in row.values():
+                rows.append(row)
+    return rows
 
 
 def finite(text: str | None) -> float | None:

@@ -23,8 +23,10 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
+from hamner.config.cost import count_parameters
 from hamner.config.errors import BadInput
 from hamner.config.formats import OtherFormat, stamped, unstamped
+from hamner.config.json_text import parse_json
 from hamner.config.load import parse
 from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import CONFIG_FILE, Tokenizer
@@ -70,8 +72,14 @@ class Checkpoint:
 
     def build(self) -> Hamner:
         """Return the model with its weights, on the CPU."""
-        hamner = Hamner(self.model)
-        hamner.load_state_dict(self.tensors("model"))
+        model, size = self.model, (self.path / WEIGHTS_ONLY[0]).stat().st_size
+        if next(model.problems(), "") or count_parameters(model).total > size:  # before memory for it is asked for
+            raise Corrupt(f"checkpoint {self.path}: {STATE} names a model that cannot be in its weights")
+        hamner = Hamner(model)
+        try:
+            hamner.load_state_dict(self.tensors("model"))
+        except RuntimeError as error:  # PyTorch's word for tensors of another model
+            raise Corrupt(f"checkpoint {self.path}: its weights are not of the model in {STATE}: {error}") from None
         return hamner
 
 
@@ -133,7 +141,7 @@ def load(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         raise BadInput(f"there is no checkpoint {folder}")
     try:
-        document = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        document = parse_json((folder / STATE).read_text(encoding="utf-8"))
         if sealed(document) != document:
             raise ValueError("its own checksum does not agree")
         state = unstamped(STATE, document, folder / STATE)
