@@ -1,6 +1,6 @@
 """Status of a league (live progress), read from its own files while it runs or afterwards, wherever it runs.
 
-Data in: config.json, bracket.json and the runs' folders. Data out: a RunStatus, which hamner/reports/live_table.py
+Data in: config.json, the ledger and the runs' folders. Data out: a RunStatus, which hamner/reports/live_table.py
 draws. The driver's live table and `tournament status` are both this. No torch, no Ray; nothing is written.
 """
 
@@ -23,7 +23,7 @@ from tournament.bracket import Bracket, Run
 from tournament.budget import budgets
 from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name
 from tournament.league import new_bracket
-from tournament.ledger import LEDGER
+from tournament.ledger import LEDGER, LOG, read_ledger_as
 from tournament.outcome import Outcome, is_pending
 from tournament.run_facts import RunFacts, RunReader, evaluation_error, loss_and_error
 
@@ -42,6 +42,7 @@ FAILURES = {"oom": "out of memory", "diverged": "diverged", "error": "error"}
 STYLES = {"winner": "bold green", "in": "green", "done": "green", "running": "cyan", "waiting": "", "out": "dim"}
 FAILED = "red"  # style of what has failed
 MOST_NOTES = 6  # lines below the table
+NOTHING = (None, None)  # stamps of the ledger's files before there are any
 OVERHEAD = 1.3  # seconds that a run is busy, by those it trains, before a round has told
 
 
@@ -73,7 +74,7 @@ class LeagueReader:
         self._config = read_json_as(where, lambda document: parse(Config, document["config"], str(where)))
         self._contestants = entrants(self._config)
         self._budgets = budgets(self._config, flops_per_token(self._config, self._contestants))
-        self._bracket, self._stamp = new_bracket(self._config, self._contestants), (0, 0)
+        self._bracket, self._stamps = new_bracket(self._config, self._contestants), NOTHING
         self._readers = {
             run: RunReader(folder / run_name(run, self._contestants))
             for name, contestant in self._contestants.items()
@@ -85,7 +86,7 @@ class LeagueReader:
     def status(self) -> RunStatus:
         """How the league stands now. Raises BadInput for a broken ledger."""
         self._read_ledger()
-        files = [self._folder / name for name in ("config.json", LEDGER, "winner.json")]
+        files = [self._folder / name for name in ("config.json", LEDGER, LOG, "winner.json")]
         files += (self._folder / "data").glob("*")  # while the text is prepared
         files += [file for reader in self._readers.values() for file in reader.files()]
         pulse = heartbeat(self._folder, files, is_finished=(self._folder / "winner.json").is_file())
@@ -107,14 +108,10 @@ class LeagueReader:
         )
 
     def _read_ledger(self) -> None:
-        path = self._folder / LEDGER
-        try:
-            facts = path.stat()
-        except OSError:
-            return
-        if self._stamp != (facts.st_mtime_ns, facts.st_size):
-            read_json_as(path, self._bracket.load_state)
-            self._stamp = (facts.st_mtime_ns, facts.st_size)
+        stamps = _stamp(self._folder / LEDGER), _stamp(self._folder / LOG)
+        if stamps[0] and stamps != self._stamps:
+            read_ledger_as(self._folder, self._bracket.load_state)
+            self._stamps = stamps
 
     # -- a contestant
 
@@ -268,7 +265,7 @@ class LeagueReader:
         facts = [known for line in lines for known in line.facts]
         if any(known.is_searching for known in facts):
             return "learning-rate round"
-        if self._stamp == (0, 0) and not any(known.step or known.is_at_work for known in facts):
+        if self._stamps == NOTHING and not any(known.step or known.is_at_work for known in facts):
             return "getting ready (text, Ray)"
         return f"round {bracket.round + 1} of {len(bracket.rounds)}"
 
@@ -339,6 +336,15 @@ class LeagueReader:
         if pulse.state == "finished":
             return "" if is_mix_league(self._contestants) else next_command(self._folder)
         return resume_command("tournament", self._folder)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What tells one content of a file from another; None where there is no file."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
 
 
 def _is_done(outcome: Outcome | None, bracket: Bracket, place: int) -> bool:
