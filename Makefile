@@ -11,10 +11,10 @@ MODEL =
 CONFIG =
 DATA =
 SETTINGS =
-# of `make gpu-check` and `make gpu-league`
+# of `make soak`, `make gpu-check` and `make gpu-league`
 OPTIONS =
 
-.PHONY: install demo friend test unit slow lint bench gpu-check gpu-league clean
+.PHONY: install demo friend test unit slow lint bench soak gpu-check gpu-league clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make friend everything up to the page, resumable: HOURS=48, MODEL=v2, CONFIG=laptop, DATA=DIR, NAME=friend"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
 	@echo "make gpu-check   is it right and fast on this card: at most eight minutes; make gpu-league  leagues on it: 25"
+	@echo "make soak   the whole pipeline 50 times in one process tree, 10,000 requests to the server: what is left behind"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
 .venv/installed: pyproject.toml
@@ -85,6 +86,10 @@ bench: .venv/peers
 	for name in attention experts generate checkpoint scaling league; do \
 		$(BIN)/python tests/benchmarks/$$name.py || exit 1; done
 	for what in read steps; do $(BIN)/python tests/benchmarks/feed.py $$what || exit 1; done
+
+# half an hour to an hour; OPTIONS='--rounds 3 --requests 200' is a short one
+soak: .venv/installed
+	$(BIN)/python tests/benchmarks/soak.py $(OPTIONS)
 
 # both say how long they take; docs/gpu_check.md
 gpu-check: .venv/installed

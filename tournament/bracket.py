@@ -100,6 +100,10 @@ class Bracket:
         """Contestants let into a round so far, in the order of entering."""
         return list(self._tables.of(index).names)
 
+    def plays(self, index: int, name: str) -> bool:
+        """Whether a contestant has been let into a round."""
+        return name in self._tables.of(index).standings
+
     def competing(self, index: int, name: str) -> list[Run]:
         """The runs a contestant is judged by in a round: its seeds, without those that failed in an earlier round."""
         return list(self._tables.standing(index, name).runs)

@@ -66,6 +66,7 @@ class League:
         self.contestants = entrants(config) if contestants is None else contestants
         self.bracket = bracket or new_bracket(config, self.contestants)
         self._ledger = Ledger(folder, self.name)
+        self._decided_rounds: dict[int, dict[str, Any]] = {}  # of the standings
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
         self.stop = StopRequest(folder)
@@ -119,6 +120,7 @@ class League:
         again = self.bracket.reopen(
             lambda outcome: machine_trouble(outcome.reason) is not None, retry_errors=retry_errors
         )
+        self._decided_rounds.clear()
         if again:
             why = "ended with an error" if retry_errors else "ended by the machine or with all others"
             names = ", ".join(map(self.name, again))
@@ -197,7 +199,9 @@ class League:
         self._ledger.write(self.bracket, self.rates)
 
     def _write_standings(self) -> dict[str, Any]:
-        document = standings(self.folder.name, self.config, self.bracket, self.contestants, self.rates)
+        document = standings(
+            self.folder.name, self.config, self.bracket, self.contestants, self.rates, self._decided_rounds
+        )
         write_json(self.folder / "standings.json", document)
         return document
 

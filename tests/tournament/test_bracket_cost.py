@@ -73,6 +73,7 @@ def test_operations_a_report_grow_no_faster_than_the_logarithm_of_the_contestant
     assert a_report[160] < a_report[20] * math.log(160) / math.log(20)
 
 
+@pytest.mark.mended("a league of more than 200 runs")
 def test_a_league_of_more_runs_than_tune_adds_at_a_time_is_played_by_one_tuner():
     bracket, rng = _bracket(300, seeds=1), random.Random(0)
     assert play_fake(bracket, random_outcome(bracket, rng, worse=0.01), rng) == 1
