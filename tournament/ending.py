@@ -48,7 +48,7 @@ def _row(bracket: Bracket, index: int, name: str, best: BestOfAll | None) -> dic
 
 
 def _evidence(bracket: Bracket, index: int, likely: set[str]) -> RoundEvidence:
-    """What a round measured of those `likely` contestants that came to its end with a loss and have not failed since."""
+    """What a round measured of the `likely` contestants that came to its end with a loss and have not failed since."""
     fit, later = bracket.fit(index), range(index, len(bracket.rounds))
     assert fit is not None  # there is a winner
     failed = {name for other in later for name in bracket.contestants(other) if bracket.failure(other, name)}
