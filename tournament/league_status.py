@@ -42,7 +42,8 @@ FAILURES = {"oom": "out of memory", "diverged": "diverged", "error": "error"}
 STYLES = {"winner": "bold green", "in": "green", "done": "green", "running": "cyan", "waiting": "", "out": "dim"}
 FAILED = "red"  # style of what has failed
 MOST_NOTES = 6  # lines below the table
-NOTHING = (None, None)  # stamps of the ledger's files before there are any
+Stamp = tuple[int, int] | None  # what tells one content of a file from another; None: there is no file
+NOTHING: tuple[Stamp, Stamp] = (None, None)  # of the ledger's files at first
 OVERHEAD = 1.3  # seconds that a run is busy, by those it trains, before a round has told
 
 
@@ -338,8 +339,7 @@ class LeagueReader:
         return resume_command("tournament", self._folder)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What tells one content of a file from another; None where there is no file."""
+def _stamp(path: Path) -> Stamp:
     try:
         facts = path.stat()
     except OSError:

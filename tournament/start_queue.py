@@ -36,8 +36,8 @@ class StartQueue:
         self._take_in()
         return (key[-1] for key in self._sorted)
 
-    def priority(self, run: Run) -> tuple[float, float]:
-        """What comes first has less of it. The run has to be one that may train now."""
+    def priority(self, run: Run) -> tuple[Any, ...]:
+        """(round, minus the cost): who is first has less of it. The run has to be one that may train now."""
         self._take_in()
         return self._keys[run][:2]
 
