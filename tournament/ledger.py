@@ -174,7 +174,7 @@ class Ledger:
         write_json(self.path, {LINE: self._line} | state | {"learning_rates": dict(rates)})
         self._log.unlink(missing_ok=True)
 
-    def _append(self, changes: Mapping[str, Any]) -> None:
+    def _append(self, changes: dict[str, Any]) -> None:
         """Append a line to the log."""
         self._line += 1
         with open_to_append(self._log) as file:

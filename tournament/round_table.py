@@ -239,8 +239,9 @@ class Tables:
         """Let contestants that a round has promoted into the next one."""
         self.promoted[index].update(names)
         table = self._tables[index + 1] if index + 1 < len(self._tables) else None
-        for name in names if table is not None else ():
-            table.put(name, self.standing(index + 1, name))
+        if table is not None:
+            for name in names:
+                table.put(name, self.standing(index + 1, name))
 
     def drop(self, rounds: Iterable[int], names: Iterable[str] = ()) -> None:
         """Drop the tables of these rounds, and in them the standings of these contestants."""
