@@ -94,7 +94,7 @@ class Tree:
         names = []
         for path in Path(f"/proc/{self._own.pid}/fd").iterdir():
             with suppress(OSError):
-                names.append(os.readlink(path))
+                names.append(str(path.readlink()))
         return sum("/python-core-driver-" in name and name.endswith(" (deleted)") for name in names)
 
     def processes(self) -> list[psutil.Process]:
