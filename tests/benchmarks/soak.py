@@ -89,7 +89,8 @@ def play_round(name: str, results: Path, log: io.TextIOBase) -> None:
             code = main(words)
         if code:
             log.flush()
-            raise SystemExit(f"{main.__module__} {' '.join(words)} ended with {code}: see {log.name}")
+            said = Path(log.name).read_text(encoding="utf-8")[-2000:]
+            raise SystemExit(f"{main.__module__} {' '.join(words)} ended with {code}:\n{said}")
     shutil.rmtree(results)
 
 
