@@ -11,12 +11,12 @@ MODEL =
 CONFIG =
 DATA =
 SETTINGS =
-# of `make gpu-check` and `make gpu-league`
+# of `make soak`, `make gpu-check` and `make gpu-league`
 OPTIONS =
 # of `make fuzz`
 EXAMPLES =
 
-.PHONY: install demo friend test unit slow fuzz lint bench gpu-check gpu-league clean
+.PHONY: install demo friend test unit slow fuzz lint bench soak gpu-check gpu-league clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
 	@echo "make fuzz   50,000 bad inputs of every kind; writes results/reference/fuzz.md"
 	@echo "make gpu-check   is it right and fast on this card: at most eight minutes; make gpu-league  leagues on it: 25"
+	@echo "make soak   the whole pipeline 50 times in one process tree, 10,000 requests to the server: what is left behind"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
 .venv/installed: pyproject.toml
@@ -92,6 +93,10 @@ bench: .venv/peers
 	for name in attention experts generate checkpoint scaling league; do \
 		$(BIN)/python tests/benchmarks/$$name.py || exit 1; done
 	for what in read steps; do $(BIN)/python tests/benchmarks/feed.py $$what || exit 1; done
+
+# half an hour to an hour; OPTIONS='--rounds 3 --requests 200' is a short one
+soak: .venv/installed
+	$(BIN)/python tests/benchmarks/soak.py $(OPTIONS)
 
 # both say how long they take; docs/gpu_check.md
 gpu-check: .venv/installed

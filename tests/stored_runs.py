@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+from hamner.config.formats import FORMATS as FORMATS_NOW
 from hamner.config.formats import KEY
 from hamner.runs.travelling import unpacked_content
 from hamner.training.checkpoint import STATE, sealed
@@ -35,7 +36,7 @@ def as_before_formats(folder: Path) -> None:
 
 
 def raise_format(path: Path, by: int = 1) -> None:
-    """Let a file be of a later format, whole otherwise."""
+    """Let a file be of a format later than the present one, whole otherwise."""
     value = json.loads(path.read_text(encoding="utf-8"))
-    value[KEY] += by
+    value[KEY] = FORMATS_NOW[path.name] + by
     path.write_text(json.dumps(sealed(value) if path.name == STATE else value), encoding="utf-8")

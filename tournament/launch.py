@@ -1,8 +1,8 @@
 """Launch a tournament: check it, prepare its text while Ray starts, run its rounds, print the winner.
 
 Data in: a config, or the name of a run to resume. Data out: RUN/winner.json, RUN/standings.json and an exit code.
-Everything that can be wrong is found before Ray starts. RUN/bracket.json is the ledger (league.py): a decision written
-there is never made again, whichever process is killed.
+Everything that can be wrong is found before Ray starts. RUN/bracket.json and RUN/bracket.jsonl are the ledger
+(ledger.py): a decision written there is never made again, whichever process is killed.
 """
 
 from __future__ import annotations

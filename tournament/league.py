@@ -1,7 +1,7 @@
 """A league (tournament) on disk: ledger and resume, standings, messages, checkpoints of contestants that are out.
 
-In: config and folder. Out: bracket.json (the ledger), standings.json, winner.json, timing.json.
-bracket.json is written before any action it causes. A resume reads it and decides nothing again.
+In: config and folder. Out: bracket.json and bracket.jsonl (the ledger), standings.json, winner.json, timing.json.
+The ledger is written before any action it causes. A resume reads it and decides nothing again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.console import Console
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.reports.report_files import ReportWriter
-from hamner.runs.files import read_json_as, write_json
+from hamner.runs.files import write_json
 from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.heartbeat import AT_WORK, mark_at_work
 from hamner.runs.stopping import StopRequest
@@ -66,6 +66,7 @@ class League:
         self.contestants = entrants(config) if contestants is None else contestants
         self.bracket = bracket or new_bracket(config, self.contestants)
         self._ledger = Ledger(folder, self.name)
+        self._decided_rounds: dict[int, dict[str, Any]] = {}  # of the standings
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
         self.stop = StopRequest(folder)
@@ -96,7 +97,7 @@ class League:
             self.name(run): max(step_folders(self.folder / self.name(run) / "checkpoints"), default=None)
             for run in self.bracket.runs(self.bracket.round)
         }
-        if not any(checkpoints.values()) and not self.rates and not self._ledger.path.is_file():
+        if not any(checkpoints.values()) and not self.rates and not self._ledger.is_there():
             self.console.print("starting at step 0")
             return
         steps = [f"{name} {int(p.name.removeprefix('step_')) if p else 0}" for name, p in checkpoints.items()]
@@ -106,8 +107,8 @@ class League:
 
     def read_ledger(self, *, retry_errors: bool = False) -> None:
         """Read what the ledger remembers, and tidy up after processes that were killed. retry_errors: as of open."""
-        if self._ledger.path.is_file():
-            read_json_as(self._ledger.path, self._load)
+        if self._ledger.is_there():
+            self._ledger.read(self._load, lambda line: self.console.print(line, soft_wrap=True, highlight=False))
             self._reopen(retry_errors)
         self._prune_checkpoints()
         for leftover in self.folder.glob(f"*/{AT_WORK}"):
@@ -119,6 +120,7 @@ class League:
         again = self.bracket.reopen(
             lambda outcome: machine_trouble(outcome.reason) is not None, retry_errors=retry_errors
         )
+        self._decided_rounds.clear()
         if again:
             why = "ended with an error" if retry_errors else "ended by the machine or with all others"
             names = ", ".join(map(self.name, again))
@@ -128,7 +130,7 @@ class League:
             self.console.print("no crash and no lost node in a round that is open, or in the last", soft_wrap=True)
 
     def _load(self, document: dict[str, Any]) -> None:
-        self.bracket.load_state(self._ledger.complete(document))
+        self.bracket.load_state(document)
         self.rates = dict(document["learning_rates"])
 
     def name(self, run: Run) -> str:
@@ -178,6 +180,7 @@ class League:
         That of a search that found none is written together with its failure, which the scheduler reports next.
         """
         self.rates[run.contestant] = search
+        self._ledger.add_search(run.contestant, search)
         if search["learning_rate"] is not None:
             self._write()
         if self.is_drawn:
@@ -196,7 +199,9 @@ class League:
         self._ledger.write(self.bracket, self.rates)
 
     def _write_standings(self) -> dict[str, Any]:
-        document = standings(self.folder.name, self.config, self.bracket, self.contestants, self.rates)
+        document = standings(
+            self.folder.name, self.config, self.bracket, self.contestants, self.rates, self._decided_rounds
+        )
         write_json(self.folder / "standings.json", document)
         return document
 

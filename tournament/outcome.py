@@ -1,6 +1,6 @@
 """Records of a tournament: run (one training with one seed), outcome (held-out loss or failure), round.
 
-No torch, no Ray. The fields of Outcome are those of the ledger, bracket.json.
+No torch, no Ray. The fields of Outcome are those of the ledger.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Data in: an object of a JSON file and its kind, which is the file's name. Data out: the object with its number, or
 without it; or a BadInput of one line. The number stands under the key `format`; a file of before there were numbers is
-of format 0. Each kind is read in its newest format and in the one before; docs/formats.md says how one is raised.
+of format 0. Each kind is read in its newest format and in the one before, or further back where FORMATS_BACK says so;
+docs/formats.md says how one is raised.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ FORMATS: Mapping[str, int] = {  # kind: the format that is written
     "manifest.json": 1,  # of prepared text
     "report.json": 1,
     # of a league and its contestants
-    "bracket.json": 1,
+    "bracket.json": 2,
+    "bracket.jsonl": 1,  # each of its lines
     "standings.json": 1,
     "winner.json": 1,
     "timing.json": 1,
@@ -45,6 +47,8 @@ FORMATS: Mapping[str, int] = {  # kind: the format that is written
     VOTE: 1,
     "pack.json": 1,  # of a packed run
 }
+# how many formats back a kind is read, where it is more than one: what came later was only added
+FORMATS_BACK: Mapping[str, int] = {"bracket.json": 2}
 
 
 class OtherFormat(BadInput):
@@ -74,11 +78,12 @@ def unstamped(kind: str, value: Any, where: Path | str) -> Any:
     if kind not in FORMATS or not isinstance(value, Mapping):
         return value
     number, newest = format_of(value), FORMATS[kind]
+    oldest = newest - FORMATS_BACK.get(kind, 1)
     if number > newest:
         raise OtherFormat(f"{where} has format {number}, written by a newer Hamner; this one reads {newest}: {UPDATE}")
-    if number < newest - 1:
+    if number < oldest:
         raise OtherFormat(
-            f"{where} has format {number}, written by an older Hamner; this one reads {newest - 1} and {newest}: "
+            f"{where} has format {number}, written by an older Hamner; this one reads {oldest} to {newest}: "
             "use the version that wrote it"
         )
     return {key: part for key, part in value.items() if key != KEY}

@@ -18,7 +18,7 @@ from hamner.runs.private_words import RESULTS, PrivateWords
 FACTS = (  # patterns of files that a run is known by; none holds text of a data set or of a model
     *("config.json", "bracket.json", "standings.json", "winner.json", "timing.json", "mixes.json", "*.toml"),
     *("stages.json", "skills.json", "choice.json", "friend.json", "finetuning.json", "report.json", "metrics.csv"),
-    *("resume.jsonl", "run.log", "data/manifest.json", "conversations/conversations.json"),
+    *("bracket.jsonl", "resume.jsonl", "run.log", "data/manifest.json", "conversations/conversations.json"),
     *("*/metrics.csv", "*/documents_*.json", "*/learning_rate.json", "*/memory_fallbacks.json"),
 )
 RECORDS = (  # ... and what is shown of it, where a model may repeat what it has read

@@ -41,7 +41,7 @@ def play(league, *, failing=(), reports=None, seed=0):
             if index is None or (reports is not None and count >= reports):
                 continue
             count += 1
-            outcome = _outcome(league, run, index, names.index(run.contestant), rng)
+            outcome = known_outcome(league, run, index, names.index(run.contestant), rng)
             if index == 0 and run.contestant in failing:
                 kind = failing[run.contestant]
                 outcome = Outcome(None, kind, f"{kind}: a reason of its own", facts={"memory_fallbacks": ["half"]})
@@ -51,7 +51,7 @@ def play(league, *, failing=(), reports=None, seed=0):
     return league
 
 
-def _outcome(league, run, index, place, rng):
+def known_outcome(league, run, index, place, rng):
     settings = league.config.tournament
     per_step, per_token = settings.batch_size * settings.seq_len, league.bracket.flops[run.contestant]
     begin, end = sum(settings.steps[:index]), sum(settings.steps[: index + 1])

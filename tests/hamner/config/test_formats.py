@@ -6,7 +6,7 @@ import pytest
 
 from hamner.config import formats
 from hamner.config.errors import BadInput
-from hamner.config.formats import CONVERSATION, FORMATS, KEY, OtherFormat, format_of, stamped, unstamped
+from hamner.config.formats import CONVERSATION, FORMATS, FORMATS_BACK, KEY, OtherFormat, format_of, stamped, unstamped
 from hamner.inference.saved_conversation import read_conversation, write_conversation
 from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
 from hamner.runs.folders import format_lines
@@ -50,8 +50,9 @@ def test_the_next_version_reads_what_this_one_writes_and_refuses_what_came_befor
     path, present = tmp_path / kind, FORMATS[kind]
     path.write_text(json.dumps({KEY: present, "a": 1}))
     assert read_json(path) == {"a": 1}
-    path.write_text(json.dumps({"a": 1} | ({KEY: present - 1} if present > 1 else {})))
-    with pytest.raises(OtherFormat, match=f"has format {present - 1}, written by an older Hamner.*use the version"):
+    before = present - FORMATS_BACK.get(kind, 1)
+    path.write_text(json.dumps({"a": 1} | ({KEY: before} if before else {})))
+    with pytest.raises(OtherFormat, match=f"has format {before}, written by an older Hamner.*use the version"):
         read_json(path)
 
 
