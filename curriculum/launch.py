@@ -20,7 +20,7 @@ from rich.console import Console
 from curriculum.controls import facts_of, finished_folder
 from curriculum.curricula import find_curriculum, leave_out
 from curriculum.deadline import Deadline
-from curriculum.disk import check_disk
+from curriculum.disk import check_disk, checkpoints_gib
 from curriculum.memory import is_checkpointed
 from curriculum.plan import check_deadline, move_deadline, plan_stages
 from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, record_changes, stored_config
@@ -44,7 +44,7 @@ from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
 from hamner.runs.ray_session import leave
 from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
-from hamner.runs.trouble import machine_trouble
+from hamner.runs.trouble import machine_trouble, refusal, remedy
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,12 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         except Interrupted as interrupt:
             print(f"stopped; continue with `{_way_on(run)}`", file=sys.stderr)
             return interrupt.exit_code
+        except OSError as error:
+            trouble = machine_trouble(error)
+            if trouble is None:
+                raise
+            _print_failure(console, run, trouble)
+            return 1
         finally:
             ray = sys.modules.get("ray")
             if hasattr(ray, "shutdown"):
@@ -346,6 +352,9 @@ def _train(console: Console, run: Opened, notifier: Notifier) -> int:
     if (run.folder / "final").is_dir():
         notifier.send(f"finished: {run.folder / 'final'}")
         return _print_result(console, run)
+    refused = refusal(failure or "")
+    if refused:
+        raise BadInput(refused)
     _print_failure(console, run, failure or "")
     notifier.send(f"not finished: {next(iter((failure or '').strip().splitlines()), 'see run.log')}")
     return 1
@@ -360,8 +369,10 @@ def _print_failure(console: Console, run: Opened, failure: str) -> None:
     """Print why training did not finish: of trouble of the machine one line, and the command that continues."""
     trouble = machine_trouble(failure)
     if trouble:
+        needed = checkpoints_gib(parse(ModelConfig, run.facts["model"], "model"), run.config, run.stages)
         console.print(f"stopped by trouble of the machine: {trouble}", soft_wrap=True, markup=False, style="red")
-        console.print(f"mend it (make room, mount it again), then continue with `{_way_on(run)}`", soft_wrap=True)
+        mend = remedy(trouble, run.folder, needed)
+        console.print(f"{mend}; then continue with `{_way_on(run)}`", soft_wrap=True, markup=False, highlight=False)
         return
     if failure:
         console.print(failure, soft_wrap=True, markup=False, style="red")  # it may hold brackets

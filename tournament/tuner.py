@@ -227,6 +227,8 @@ def _tuner(league: League, runs: Mapping[Run, int], trial: type | None) -> Any:
         stop=league.stop,
         storage_trouble=lambda: storage_trouble(folder),
         saved=league.saved,
+        restarted=league.say_restarted,
+        say=league.say,
     )
     needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}  # pickled for other processes
     return tune.Tuner(

@@ -18,9 +18,10 @@ from typing import Any, TextIO, TypeVar
 
 from hamner.config.cost import GIB
 from hamner.config.errors import BadInput
-from hamner.config.formats import stamped, unstamped
+from hamner.config.formats import CHECKED, CHECKSUM, checksum, stamped, unstamped
 
 T = TypeVar("T")
+RESTORE = "restore it from a copy"
 LONGEST_NAME = 255  # bytes of a file's name
 
 
@@ -104,7 +105,22 @@ def read_json(path: Path) -> Any:
     except BadInput:
         raise
     except ValueError as error:
-        raise BadInput(f"{path} is broken: {error}") from None
+        raise BadInput(f"{path} is broken: {error}; {RESTORE}") from None
+
+
+def resealed(kind: str, before: bytes, after: bytes) -> bytes:
+    """`after`, a changed JSON file, with a checksum of its own where that of `before` agrees; else as it is.
+
+    kind: the file's name. What was damaged stays so.
+    """
+    if kind not in CHECKED or before == after:
+        return after
+    try:
+        document, changed = json.loads(before), json.loads(after)
+        is_whole = document[CHECKSUM] == checksum(document)
+        return json_bytes(changed | {CHECKSUM: checksum(changed)}) if is_whole else after
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return after
 
 
 def foreign_json(path: Path) -> Any:
@@ -114,7 +130,7 @@ def foreign_json(path: Path) -> Any:
     except FileNotFoundError:
         raise BadInput(f"no file {path}") from None
     except (ValueError, RecursionError, OSError) as error:
-        raise BadInput(f"{path} is broken: {error}") from None
+        raise BadInput(f"{path} is broken: {error}; {RESTORE}") from None
 
 
 def read_json_as(path: Path, build: Callable[[Any], T]) -> T:
@@ -125,7 +141,7 @@ def read_json_as(path: Path, build: Callable[[Any], T]) -> T:
     except BadInput:
         raise
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise BadInput(f"{path} is broken: {type(error).__name__} {error}") from None
+        raise BadInput(f"{path} is broken: {type(error).__name__} {error}; {RESTORE}") from None
 
 
 def free_gib(folder: Path) -> tuple[Path, float]:
@@ -147,13 +163,22 @@ def open_to_append(path: Path) -> TextIO:
 
 
 def append_json_line(path: Path, value: Mapping[str, Any]) -> None:
-    """Append one JSON object as a line. A kill may cut it short; drop_json_lines_after removes such a line."""
+    """Append one JSON object as a line. A kill may cut it short: the next one begins a line nevertheless."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
     with open_to_append(path) as file:
-        file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        file.write(line if _ends_a_line(path) else f"\n{line}")
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether what is added to a file begins a line."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+        return file.read(1) in (b"", b"\n")
 
 
 def drop_json_lines_after(path: Path, step: int) -> None:
-    """Drop the lines whose "step" is above `step`, and a line that a kill cut short."""
+    """Drop the lines whose "step" is above `step`, and those that are no such line: cut short by a kill, or damaged."""
     if not path.is_file():
         return
     lines = []
@@ -161,7 +186,7 @@ def drop_json_lines_after(path: Path, step: int) -> None:
         try:
             if json.loads(line)["step"] <= step:
                 lines.append(line)
-        except ValueError:
+        except (ValueError, RecursionError, KeyError, TypeError):
             continue
     write_text(path, "".join(line + "\n" for line in lines))
 

@@ -1,7 +1,8 @@
 """Metrics: CSV rows of a run, written and read.
 
 Data in: values by name, and the optimizer step. Data out: FOLDER/metrics.csv. On resume the rows after the resumed step
-are dropped first, so a killed run leaves no step twice.
+are dropped first, so a killed run leaves no step twice. What is damaged in it costs its rows and no more: training
+reads none of them.
 """
 
 from __future__ import annotations
@@ -9,27 +10,70 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hamner.runs.files import write_text
 
 OLD_NAMES = {"tokens_per_sec": "tokens_per_second"}  # of columns, in runs of version 0.1
+DAMAGED = "metrics.damaged.csv"  # the file as it was, where a resume found it damaged
 
 
 class Metrics:
     """FOLDER/metrics.csv, one row a report; floats keep their full precision."""
 
-    def __init__(self, folder: Path, fields: Sequence[str], *, resume_step: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        fields: Sequence[str],
+        *,
+        resume_step: int = 0,
+        every: int = 0,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Keep the rows up to the resumed step, and say what is damaged.
+
+        every: a row was written at each multiple of so many steps; 0: nobody knows.
+        """
         self._path, self._fields = folder / "metrics.csv", list(fields)
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [row for row in read_metrics(folder) if int(row["step"]) <= resume_step]
+        columns, table = _table(self._path)
+        rows = [row for row in table if _is_row(row) and int(row["step"]) <= resume_step]
+        if resume_step:
+            self._say_damage(columns, table, rows, resume_step - resume_step % every if every else 0, say)
         text = io.StringIO()
         writer = csv.DictWriter(text, self._fields, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_text(self._path, text.getvalue())
+
+    def _say_damage(
+        self,
+        columns: Sequence[str],
+        table: Sequence[Mapping[str, Any]],
+        rows: Sequence[Mapping[str, Any]],
+        last_step: int,
+        say: Callable[[str], None],
+    ) -> None:
+        """Say what of the file cannot be read. last_step: of a row that must be there; 0 where nobody knows."""
+        problems = []
+        broken, strange = sum(not _is_row(row) for row in table), [name for name in columns if name not in self._fields]
+        if strange or not columns:
+            problems.append(f"its first line names {', '.join(strange)}" if strange else "it is empty or missing")
+        if broken:
+            problems.append(f"{broken} of its rows cannot be read")
+        reached = max((int(row["step"]) for row in rows), default=0)
+        if reached < last_step:
+            problems.append(f"it has no row of steps {reached + 1} to {last_step}")
+        if not problems:
+            return
+        kept = ""
+        if columns:
+            shutil.copyfile(self._path, self._path.with_name(DAMAGED))
+            kept = f"; {DAMAGED} keeps it as it was"
+        say(f"{self._path} is damaged: {', '.join(problems)}. Training reads nothing of it, charts have a gap{kept}")
 
     def row(self, values: Mapping[str, Any]) -> None:
         """Append one row; values of other names are left out, missing ones stay empty."""
@@ -43,13 +87,28 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
 
     Columns have today's names, whichever version wrote them.
     """
-    path = folder / "metrics.csv"
+    return [row for row in _table(folder / "metrics.csv")[1] if _is_row(row)]
+
+
+def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The names of a file's columns, and its rows, broken ones among them; nothing of one that is not there."""
     if not path.is_file():
-        return []
+        return [], []
     text = path.read_bytes().decode("utf-8", "replace")
-    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    rows.fieldnames = [OLD_NAMES.get(name, name) for name in rows.fieldnames or ()]
-    return [row for row in rows if (row.get("step") or "").isdigit() and None not in row and None not in row.values()]
+    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    rows: list[dict[str, str]] = []
+    try:
+        reader.fieldnames = [OLD_NAMES.get(name, name) for name in reader.fieldnames or ()]
+        for row in reader:
+            rows.append(row)
+    except csv.Error:  # a flipped bit has opened a quotation that nothing closes
+        pass
+    return list(reader.fieldnames or ()), rows
+
+
+def _is_row(row: Mapping[Any, Any]) -> bool:
+    """Whether a row has a step, and as many cells as there are columns."""
+    return (row.get("step") or "").isdecimal() and None not in row and None not in row.values()
 
 
 def finite(text: str | None) -> float | None:
