@@ -46,6 +46,7 @@ class Fault:
     inject: Callable[[Scene, Reference, random.Random], Hit]
     may_stop: bool = False  # a clear refusal is as good as going on
     must_end: bool = False  # the disturbed command goes on by itself, and ends with exit code 0
+    codes: tuple[int, ...] = ()  # exit codes that the disturbed command may end with; (): any
 
 
 def play(fault: Fault, scene: Scene, reference: Reference, rng: random.Random) -> Outcome:
@@ -62,6 +63,7 @@ def play(fault: Fault, scene: Scene, reference: Reference, rng: random.Random) -
         what=hit.what,
         may_stop=fault.may_stop,
         must_end=fault.must_end,
+        codes=fault.codes,
         starts=starts,
         seconds_to_work=seconds,
         resumes_before=before,
@@ -123,13 +125,14 @@ def start_with(scene: Scene, *points: Point, **options: object) -> Ended:
 
 
 def flip_bit(path: Path, place: float = 0.5) -> None:
-    """Flip the lowest bit of one byte of a file. place: how far into it, from 0 to 1."""
+    """Flip one bit of a file, where it holds floats one of a mantissa's high ones. place: how far, from 0 to 1."""
+    size = path.stat().st_size
+    offset = min(int(place * size) // 4 * 4 + 2, size - 1)
     with path.open("r+b") as file:
-        offset = int(place * (path.stat().st_size - 1))
         file.seek(offset)
         byte = file.read(1)[0]
         file.seek(offset)
-        file.write(bytes([byte ^ 1]))
+        file.write(bytes([byte ^ 0x40]))
 
 
 def cut_short(path: Path, share: float = 0.5) -> None:

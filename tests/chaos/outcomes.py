@@ -51,6 +51,7 @@ class Outcome:
     said: tuple[str, ...] = ()  # the last lines of the disturbed command
     next_said: tuple[str, ...] = ()  # the lines of the next one
     must_end: bool = False  # whether the disturbed command itself has to end with the same numbers
+    codes: tuple[int, ...] = ()  # exit codes that it may end with; (): any
     number: int = 0  # of the fault, in a long run
     seed: str = ""  # that the fault was drawn with
 
@@ -101,6 +102,7 @@ def outcome_of(
     what: str,
     may_stop: bool = False,
     must_end: bool = False,
+    codes: tuple[int, ...] = (),
     starts: list[Ended] | None = None,
     seconds_to_work: float | None = None,
     resumes_before: int = 0,
@@ -132,6 +134,7 @@ def outcome_of(
         said=lines(ended.said),
         next_said=lines(starts[0].said) if starts else (),
         must_end=must_end,
+        codes=codes,
     )
 
 
@@ -156,6 +159,8 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield "a command did not end by itself"
     if outcome.must_end and outcome.code != 0:
         yield f"the command ended with {outcome.code}, and should have gone on by itself"
+    if outcome.codes and outcome.code not in outcome.codes:
+        yield f"exit code {outcome.code}, not {' or '.join(map(str, outcome.codes))}"
     if outcome.outcome == STOPPED and not (outcome.code or outcome.next_code):
         yield "a stop has exit code 0"
     for name, said in (("it", outcome.said), ("the next command", outcome.next_said)):

@@ -5,7 +5,7 @@
     started.wait_until(scene.is_running)
     started.process.kill()
     ended = started.wait()                         # exit code, seconds, what the terminal said
-    scene.start().wait()                           # goes on by itself: --resume from the second start on
+    scene.start().wait()                           # goes on: with --resume, once the run has begun
     scene.numbers(), scene.redone()                # what must be the same; what it cost
 
 Data in: a folder. Data out: FOLDER/results, FOLDER/terminal/<n>.out and .err of each start.
@@ -156,12 +156,13 @@ class Scene:
         prefix: Sequence[str] = (),
         is_new: bool | None = None,
     ) -> Started:
-        """Start the command: a new run the first time, then --resume.
+        """Start the command: a new run where there is none yet, else --resume.
 
         more: further words. environment: further variables, points among them (faults.py). prefix: words before the
-        command, such as a program that limits it. is_new: begin a run, or go on, whichever start it is.
+        command, such as a program that limits it. is_new: begin a run, or go on, whether there is one or not.
         """
-        words = self.pipeline.words if (not self.starts if is_new is None else is_new) else self.pipeline.again
+        is_new = not (self.folder / "config.json").is_file() if is_new is None else is_new
+        words = self.pipeline.words if is_new else self.pipeline.again
         number = len(self.starts) + 1
         with self._log(number, "out").open("wb") as out, self._log(number, "err").open("wb") as err:
             process = subprocess.Popen(
@@ -338,7 +339,7 @@ FINETUNED = (
 )
 PREPARED = (
     *("--config", "smoke", "--data", "{place}/texts", "--out", "{results}/prepared/" + RUN, "--shard-tokens", "2000"),
-    *("--sources", "tinystories,wiki", "size.vocab_size=320", "data.bpe_characters=20_000"),
+    *("--sources", "tinystories,wiki", "size.vocab_size=320", "bpe_characters=20_000", "heldout_fraction=0.1"),
 )
 
 
