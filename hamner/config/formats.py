@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,10 @@ FORMATS: Mapping[str, int] = {  # kind: the format that is written
     "pack.json": 1,  # of a packed run
 }
 # kinds that end with a checksum; a checkpoint's state.json has one of its own (training/checkpoint.py)
-CHECKED = frozenset(
-    (
-        *("config.json", "manifest.json", "bracket.json", "standings.json", "winner.json", "learning_rate.json"),
-        *("memory_fallbacks.json", "stages.json", "skills.json", "conversations.json", "finetuning.json"),
-    )
+CHECKED = (
+    *("config.json", "manifest.json", "bracket.json", "bracket.jsonl", "documents_*.json", "standings.json"),
+    *("winner.json", "learning_rate.json", "memory_fallbacks.json", "stages.json", "skills.json"),
+    *("conversations.json", "finetuning.json"),
 )
 
 
@@ -67,11 +67,18 @@ class Altered(BadInput):
 
 
 def stamped(kind: str, value: Any) -> Any:
-    """The value as it is written: an object of a known kind with its format and checksum, any other as it is."""
-    if kind not in FORMATS or not isinstance(value, Mapping):
+    """The value as it is written: an object with the format and the checksum of its kind, any other value as it is."""
+    if not isinstance(value, Mapping):
         return value
-    document = {KEY: FORMATS[kind]} | {key: part for key, part in value.items() if key not in (KEY, CHECKSUM)}
-    return document | ({CHECKSUM: checksum(document)} if kind in CHECKED else {})
+    document = dict(value)
+    if kind in FORMATS:
+        document = {KEY: FORMATS[kind]} | {key: part for key, part in value.items() if key != KEY}
+    return document | {CHECKSUM: checksum(document)} if is_checked(kind) else document
+
+
+def is_checked(kind: str) -> bool:
+    """Whether a file of this name ends with a checksum."""
+    return any(fnmatchcase(kind, name) for name in CHECKED)
 
 
 def checksum(document: Mapping[str, Any]) -> str:
@@ -94,13 +101,16 @@ def unstamped(kind: str, value: Any, where: Path | str) -> Any:
     Raises Altered where the checksum, if there is one, does not agree, OtherFormat for a file that is too new or too
     old, and ValueError where the format is no number.
     """
-    if kind not in FORMATS or not isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
         return value
-    if kind in CHECKED and CHECKSUM in value and value[CHECKSUM] != checksum(value):
+    if CHECKSUM in value and is_checked(kind) and value[CHECKSUM] != checksum(value):
         raise Altered(
             f"{where} was altered since it was written: its checksum does not agree; restore it from a copy, or, where "
             f'you have changed it yourself, delete its key "{CHECKSUM}"'
         )
+    rest = {key: part for key, part in value.items() if key != CHECKSUM or not is_checked(kind)}
+    if kind not in FORMATS:
+        return rest
     number, newest = format_of(value), FORMATS[kind]
     if number > newest:
         raise OtherFormat(f"{where} has format {number}, written by a newer Hamner; this one reads {newest}: {UPDATE}")
@@ -109,4 +119,4 @@ def unstamped(kind: str, value: Any, where: Path | str) -> Any:
             f"{where} has format {number}, written by an older Hamner; this one reads {newest - 1} and {newest}: "
             "use the version that wrote it"
         )
-    return {key: part for key, part in value.items() if key not in (KEY, CHECKSUM)}
+    return {key: part for key, part in rest.items() if key != KEY}

@@ -18,7 +18,7 @@ from typing import Any, TextIO, TypeVar
 
 from hamner.config.cost import GIB
 from hamner.config.errors import BadInput
-from hamner.config.formats import CHECKED, CHECKSUM, checksum, stamped, unstamped
+from hamner.config.formats import CHECKSUM, checksum, is_checked, stamped, unstamped
 
 T = TypeVar("T")
 RESTORE = "restore it from a copy"
@@ -113,7 +113,7 @@ def resealed(kind: str, before: bytes, after: bytes) -> bytes:
 
     kind: the file's name. What was damaged stays so.
     """
-    if kind not in CHECKED or before == after:
+    if before == after or not is_checked(kind):
         return after
     try:
         document, changed = json.loads(before), json.loads(after)

@@ -25,11 +25,9 @@ from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
 
 LONGEST_NAME = 255  # letters of a folder's name
 # what a resume decides by and nothing makes again: one that is damaged ends it before anything is started
-NEEDED = frozenset(
-    (
-        *("config.json", "bracket.json", "manifest.json", "conversations.json"),
-        *("learning_rate.json", "memory_fallbacks.json"),
-    )
+NEEDED = (
+    *("config.json", "manifest.json", "conversations.json", "bracket.json", "documents_*.json"),
+    *("learning_rate.json", "memory_fallbacks.json"),
 )
 RUN_DEPTH = 3  # LEAGUE/CONTESTANT/checkpoints/step_1: from a checkpoint to config.json
 # kinds of runs, each a folder in the results folder: the file that makes a folder in it a run
@@ -218,13 +216,16 @@ def _check_files(folder: Path) -> None:
     problems: list[str] = []
     damaged: list[str] = []
     places = sorted(path for path in folder.iterdir() if path.name != "ray")
-    for path in (path for place in places for path in (place, *sorted(place.rglob("*.json"))) if path.name in FORMATS):
+    for path in (path for place in places for path in (place, *sorted(place.rglob("*.json")))):
+        is_needed = any(path.match(name) for name in NEEDED)
+        if path.suffix != ".json" or not (is_needed or path.name in FORMATS):
+            continue
         try:
             read_json(path)
         except OtherFormat as error:
             problems += error.problems
         except BadInput as error:
-            damaged += error.problems if path.name in NEEDED else ()
+            damaged += error.problems if is_needed else ()
     if problems:
         raise OtherFormat(problems)
     if damaged:
