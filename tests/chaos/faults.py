@@ -47,6 +47,7 @@ class Fault:
     may_stop: bool = False  # a clear refusal is as good as going on
     must_end: bool = False  # the disturbed command goes on by itself, and ends with exit code 0
     codes: tuple[int, ...] = ()  # exit codes that the disturbed command may end with; (): any
+    intervals: int = 1  # checkpoint intervals that it may cost: more where checkpoints themselves are damaged
 
 
 def play(fault: Fault, scene: Scene, reference: Reference, rng: random.Random) -> Outcome:
@@ -64,6 +65,7 @@ def play(fault: Fault, scene: Scene, reference: Reference, rng: random.Random) -
         may_stop=fault.may_stop,
         must_end=fault.must_end,
         codes=fault.codes,
+        intervals=fault.intervals,
         starts=starts,
         seconds_to_work=seconds,
         resumes_before=before,
