@@ -42,7 +42,7 @@ from hamner.runs.files import read_json_as
 from hamner.runs.folders import format_lines, open_run, resume_command, step_folders, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
-from hamner.runs.ray_session import leave
+from hamner.runs.ray_session import leave, ray_trouble
 from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
 from hamner.runs.trouble import machine_trouble, refusal, remedy
 
@@ -344,7 +344,9 @@ def _train(console: Console, run: Opened, notifier: Notifier) -> int:
     try:
         with log_shown(console, run.folder, notifier.send), report_kept(run.folder):
             stop = StopRequest(run.folder)
-            failure = run_until_stopped(lambda: train_on_ray(run.folder, run.config, run.cores), stop)
+            failure = run_until_stopped(
+                lambda: train_on_ray(run.folder, run.config, run.cores), stop, trouble=ray_trouble
+            )
     except Interrupted as interrupt:
         if not interrupt.is_saved:
             console.print("not saved in time: the steps since the newest checkpoint are lost", soft_wrap=True)
@@ -352,6 +354,7 @@ def _train(console: Console, run: Opened, notifier: Notifier) -> int:
     if (run.folder / "final").is_dir():
         notifier.send(f"finished: {run.folder / 'final'}")
         return _print_result(console, run)
+    failure = stop.trouble or failure
     refused = refusal(failure or "")
     if refused:
         raise BadInput(refused)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import nn
 
 from curriculum.beginning import Beginning
@@ -51,22 +50,6 @@ from hamner.training.trainer import Diverged, Objective
 
 class Stopped(Exception):
     """The run was asked to stop; it stands at a checkpoint."""
-
-
-def train(settings: dict[str, Any]) -> None:
-    """Train in one worker of Ray Train. settings: {"run": the run's folder, "attempt": as CurriculumRun takes it}."""
-    folder = Path(settings["run"])
-    if read_json(folder / "config.json")["config"]["compute"]["device"] == "cuda":  # as configured, card or not
-        from ray.train.torch import get_device
-
-        torch.cuda.set_device(get_device())  # of several cards on a node, the one Ray assigned
-    lock = FileLock(folder / f".worker{rank()}.lock", thread_local=False)
-    with lock.acquire(timeout=60):  # an orphan of a killed driver may still be writing
-        run = CurriculumRun(folder, attempt=settings["attempt"])
-        try:
-            run.run()
-        finally:
-            run.close()  # before the lock is released: a successor must not meet a half-written checkpoint
 
 
 class CurriculumRun:
@@ -200,7 +183,7 @@ class CurriculumRun:
     def _open_log(self, *, is_new: bool) -> None:
         session, number = self.session, self.place.stage_index + 1
         session.log_resume(self.folder / "resume.jsonl")
-        self.log.open(session.global_step, self.place.records)
+        self.log.open(session.global_step, self.place.records, self.settings.log_every)
         self.log.say(
             f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
         )

@@ -35,6 +35,7 @@ from hamner.runs.files import RESTORE, read_json, read_json_as
 from hamner.runs.folders import format_lines, open_run, resume_command, store_config, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
+from hamner.runs.ray_session import ray_trouble
 from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble, remedy
 from tournament.disk import check_disk, disk_gib
@@ -273,7 +274,7 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
         league.is_drawn = can_redraw(league.console)
         reader = functools.cache(lambda: LeagueReader(league.folder))  # opened where an error is no matter for the run
         with shown(league.console, lambda: reader().status()):
-            run_until_stopped(lambda: play_rounds(league), league.stop)
+            run_until_stopped(lambda: play_rounds(league), league.stop, trouble=ray_trouble)
     except Interrupted as interrupt:
         _say_stopped(league, interrupt)
         raise

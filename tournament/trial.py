@@ -149,7 +149,6 @@ class Trial(tune.Trainable):
             rate * self._config.lr_scale,
             int(self._row["attempt"]),
             self._folder / FILE_NAME,
-            on_batch=self._watchdog.feed,
             stretch=stretch,
         )
 

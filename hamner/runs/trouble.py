@@ -30,6 +30,7 @@ PHRASES = (
     "disk I/O error",  # SQLite
     "database or disk is full",
     "node has died",
+    "of Ray on this machine has ended",  # ray_session.py
     "uncorrectable ECC error",
     "GPU is lost",
     "no CUDA-capable device",
@@ -48,6 +49,7 @@ REMEDIES = {  # words of trouble: what is to be done about it
     os.strerror(errno.EMFILE): "let a process open more files (`ulimit -n 65536`)",
     os.strerror(errno.ENFILE): "let the system open more files (`sysctl fs.file-max`)",
     "start new thread": "let this user have more processes (`ulimit -u`)",
+    "of Ray on this machine": "find what ended it (`dmesg` says whether memory ran out)",
 }
 LONGEST = 300  # characters of a line
 SMALLEST_FREE = 2**20  # bytes: with less no checkpoint can be written

@@ -11,8 +11,9 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,7 +24,7 @@ from pipelines import Scene, Started
 
 WORKERS = {"tournament": "ray::", "curriculum": "RayTrainWorker"}  # what their command lines have
 STOP_SECONDS = float(os.environ.get("HAMNER_CHAOS_STOP_SECONDS") or 3.0)  # of SIGSTOP; a minute in the long form
-HANG_MINUTES = 0.05  # of the watchdog, in a run whose worker hangs
+HANG_MINUTES = 0.2  # of the watchdog, in a run whose worker hangs; loading PyTorch has to be quicker
 
 
 class Place(NamedTuple):
@@ -107,6 +108,15 @@ POINTS: Mapping[str, tuple[Place, ...]] = {
         Place("manifest.json", "the folder is finished"),
     ),
 }
+
+
+def uncovered(name: str, files: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Files of an undisturbed run that no place of POINTS is, and places that no file is of."""
+    patterns = [place.name for place in POINTS[name]]
+    return (
+        [file for file in files if not any(fnmatch(file, pattern) for pattern in patterns)],
+        [pattern for pattern in patterns if not any(fnmatch(file, pattern) for file in files)],
+    )
 
 
 def point_at(scene: Scene, name: str, when: Literal["before", "after"] = "after", **facts: object) -> Point:

@@ -16,7 +16,8 @@ from pipelines import JSON, Ended, Pipeline, Scene
 
 SAME, STOPPED, DIFFERENT, LOST = "same numbers", "clear stop", "DIFFERENT NUMBERS", "LOST"
 WAYS_ON = re.compile(
-    r"continue with|--resume|run the same command again|wait for it|choose another|make room|use `|restore it"
+    r"continue with|--resume|the same command|wait for it|choose another|make room|use `|restore it|delete it|delete /"
+    r"|copy the|start a new|prepare the data again"
 )
 BAD_WORDS = ("Traceback (most recent call last)", "*** SIG", "core dumped")
 MOST_STARTS = 3  # of the command after a fault, until the run is finished
@@ -72,8 +73,9 @@ def undisturbed(pipeline: Pipeline, place: Path) -> Reference:
     return Reference(scene.numbers(), ended.seconds, started.seconds_to_work or ended.seconds, tuple(files))
 
 
-def lines(text: str, most: int = 12) -> tuple[str, ...]:
-    """The last lines of a terminal."""
+def lines(scene: Scene, ended: Ended, most: int = 12) -> tuple[str, ...]:
+    """The last lines of a terminal, with paths as from the folder of the scene."""
+    text = ended.said.replace(f"{scene.results}", "results").replace(f"{scene.place}/", "")
     return tuple(line.rstrip() for line in text.splitlines() if line.strip())[-most:]
 
 
@@ -132,8 +134,8 @@ def outcome_of(
         seconds_to_go_on=seconds_to_work,
         seconds_to_end=sum(start.seconds for start in starts) if starts else None,
         seconds_anew=reference.seconds,
-        said=lines(ended.said),
-        next_said=lines(starts[0].said) if starts else (),
+        said=lines(scene, ended),
+        next_said=lines(scene, starts[0]) if starts else (),
         must_end=must_end,
         codes=codes,
     )
