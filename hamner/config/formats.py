@@ -54,7 +54,7 @@ FORMATS: Mapping[str, int] = {  # kind: the format that is written
 CHECKED = (
     *("config.json", "manifest.json", "bracket.json", "bracket.jsonl", "documents_*.json", "standings.json"),
     *("winner.json", "learning_rate.json", "memory_fallbacks.json", "stages.json", "skills.json"),
-    *("conversations.json", "finetuning.json"),
+    *("conversations.json", "finetuning.json", "unfinished/*.json"),  # the last: of a preparation
 )
 
 

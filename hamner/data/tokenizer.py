@@ -123,7 +123,9 @@ class Tokenizer:
         except BadInput:
             raise
         except Exception as error:  # the library raises bare Exception for a broken file
-            raise BadInput(f"{path} is not a tokenizer of the tokenizers library: {error}") from None
+            raise BadInput(
+                f"{path} is not a tokenizer of the tokenizers library: {error}; name another, or restore it from a copy"
+            ) from None
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:

@@ -6,6 +6,7 @@ JSON file of a known name is written with its format, and read in two of them (c
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -22,6 +23,7 @@ from hamner.config.formats import CHECKSUM, checksum, is_checked, stamped, unsta
 
 T = TypeVar("T")
 RESTORE = "restore it from a copy"
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 LONGEST_NAME = 255  # bytes of a file's name
 
 
@@ -124,12 +126,19 @@ def resealed(kind: str, before: bytes, after: bytes) -> bytes:
 
 
 def foreign_json(path: Path) -> Any:
-    """The value of a JSON file that another program may have written, to whose `format` ours means nothing."""
+    """The value of a JSON file that another program may have written, to whose `format` ours means nothing.
+
+    Raises BadInput for one that is missing or broken, and OSError where this process may open no more files.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))  # a person may have written it, with Windows' mark
     except FileNotFoundError:
         raise BadInput(f"no file {path}") from None
-    except (ValueError, RecursionError, OSError) as error:
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is broken: {error}; {RESTORE}") from None
+    except OSError as error:
+        if error.errno in EXHAUSTED:  # the file may be whole
+            raise
         raise BadInput(f"{path} is broken: {error}; {RESTORE}") from None
 
 

@@ -11,6 +11,7 @@ import csv
 import io
 import math
 import shutil
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from typing import Any
 from hamner.runs.files import write_text
 
 OLD_NAMES = {"tokens_per_sec": "tokens_per_second"}  # of columns, in runs of version 0.1
+SUMS = ".metrics.crc32"  # a line for each row
 DAMAGED = "metrics.damaged.csv"  # the file as it was, where a resume found it damaged
 
 
 class Metrics:
-    """FOLDER/metrics.csv, one row a report; floats keep their full precision."""
+    """FOLDER/metrics.csv, one row a report; floats keep their full precision. Beside it a checksum of each row."""
 
     def __init__(
         self,
@@ -33,40 +35,39 @@ class Metrics:
         every: int = 0,
         say: Callable[[str], None] = print,
     ) -> None:
-        """Keep the rows up to the resumed step, and say what is damaged.
+        """Keep the rows up to the resumed step, and say what of them is damaged.
 
         every: a row was written at each multiple of so many steps; 0: nobody knows.
         """
-        self._path, self._fields = folder / "metrics.csv", list(fields)
+        self._path, self._sums, self._fields = folder / "metrics.csv", folder / SUMS, list(fields)
         folder.mkdir(parents=True, exist_ok=True)
         columns, table = _table(self._path)
-        rows = [row for row in table if _is_row(row) and int(row["step"]) <= resume_step]
+        altered = _altered(columns, table, self._sums)
+        rows = [
+            row
+            for place, row in enumerate(table)
+            if place not in altered and _is_row(row) and int(row["step"]) <= resume_step
+        ]
         if resume_step:
-            self._say_damage(columns, table, rows, resume_step - resume_step % every if every else 0, say)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self._fields, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self._path, text.getvalue())
+            broken = len(altered | {place for place, row in enumerate(table) if not _is_row(row)})
+            reached = max((int(row["step"]) for row in rows), default=0)
+            self._say_damage(columns, broken, (reached, resume_step - resume_step % every if every else 0), say)
+        lines = [_line(self._fields, row) for row in rows]
+        write_text(self._path, "".join([_line(self._fields, dict(zip(fields, fields, strict=True))), *lines]))
+        write_text(self._sums, "".join(map(_sum, lines)))
 
     def _say_damage(
-        self,
-        columns: Sequence[str],
-        table: Sequence[Mapping[str, Any]],
-        rows: Sequence[Mapping[str, Any]],
-        last_step: int,
-        say: Callable[[str], None],
+        self, columns: Sequence[str], broken: int, steps: tuple[int, int], say: Callable[[str], None]
     ) -> None:
-        """Say what of the file cannot be read. last_step: of a row that must be there; 0 where nobody knows."""
+        """Say what of the file cannot be read. steps: of the last row, and of one that must be there."""
+        strange = [name for name in columns if name not in self._fields]
         problems = []
-        broken, strange = sum(not _is_row(row) for row in table), [name for name in columns if name not in self._fields]
         if strange or not columns:
             problems.append(f"its first line names {', '.join(strange)}" if strange else "it is empty or missing")
         if broken:
-            problems.append(f"{broken} of its rows cannot be read")
-        reached = max((int(row["step"]) for row in rows), default=0)
-        if reached < last_step:
-            problems.append(f"it has no row of steps {reached + 1} to {last_step}")
+            problems.append(f"{broken} of its rows cannot be read, or were altered")
+        if steps[0] < steps[1]:
+            problems.append(f"it has no row of steps {steps[0] + 1} to {steps[1]}")
         if not problems:
             return
         kept = ""
@@ -77,9 +78,10 @@ class Metrics:
 
     def row(self, values: Mapping[str, Any]) -> None:
         """Append one row; values of other names are left out, missing ones stay empty."""
-        with self._path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, self._fields, restval="", extrasaction="ignore", lineterminator="\n")
-            writer.writerow({key: _plain(values.get(key)) for key in self._fields})
+        line = _line(self._fields, {key: _plain(values.get(key)) for key in self._fields})
+        for path, text in ((self._sums, _sum(line)), (self._path, line)):
+            with path.open("a", encoding="utf-8", newline="") as file:
+                file.write(text)
 
 
 def read_metrics(folder: Path) -> list[dict[str, str]]:
@@ -109,6 +111,27 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 def _is_row(row: Mapping[Any, Any]) -> bool:
     """Whether a row has a step, and as many cells as there are columns."""
     return (row.get("step") or "").isdecimal() and None not in row and None not in row.values()
+
+
+def _altered(columns: Sequence[str], table: Sequence[Mapping[str, Any]], sums: Path) -> set[int]:
+    """Places of the rows whose checksum does not agree; those without one, of older runs, count as whole."""
+    try:
+        known = sums.read_text(encoding="ascii").splitlines(keepends=True)
+    except (OSError, ValueError):
+        return set()
+    pairs = enumerate(zip(table, known, strict=False))
+    return {place for place, (row, checksum) in pairs if _is_row(row) and _sum(_line(columns, row)) != checksum}
+
+
+def _line(columns: Sequence[str], row: Mapping[str, Any]) -> str:
+    """A row as the file holds it."""
+    text = io.StringIO()
+    csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n").writerow(row)
+    return text.getvalue()
+
+
+def _sum(line: str) -> str:
+    return f"{zlib.crc32(line.encode()):08x}\n"
 
 
 def finite(text: str | None) -> float | None:

@@ -218,7 +218,12 @@ def keep_weights(folder: Path) -> None:
     if not (folder / STATE).is_file():  # left by a killed prune
         shutil.rmtree(folder, ignore_errors=True)
         return
-    state = read_json(folder / STATE)
+    try:
+        state = read_json(folder / STATE)
+    except OtherFormat:
+        raise
+    except BadInput:  # damaged: it stays for whoever looks at it, and no run ends by it
+        return
     sums = {name: value for name, value in state["sha256"].items() if name in WITH_TEMPLATE}
     write_json(
         folder / STATE, sealed(stamped(STATE, {**state, "sha256": sums}))
