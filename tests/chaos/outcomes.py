@@ -6,9 +6,10 @@ for an outcome as it has to be: the same final numbers with bounded steps redone
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,19 @@ def _compared(scene: Scene, reference: Reference) -> str:
         return SAME if scene.numbers() == reference.numbers else DIFFERENT
     except (OSError, ValueError, KeyError):
         return LOST
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """The outcomes of a long run so far, by number."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    known = {field.name for field in fields(Outcome)}
+    rows = ({key: value for key, value in json.loads(line).items() if key in known} for line in lines)
+    return sorted((Outcome(**row) for row in rows), key=lambda outcome: outcome.number)
+
+
+def is_hit(outcome: Outcome) -> bool:
+    """Whether a process came to the fault: a point may never be met, and a run may end before its moment."""
+    return not outcome.what.startswith("nothing")
 
 
 def problems(outcome: Outcome) -> list[str]:

@@ -1,0 +1,107 @@
+"""Long form of the chaos suite: hundreds of faults, drawn by seed, one after the other; also `make chaos`.
+
+    python tests/chaos/long.py [--faults 200] [--seed 0] [--only WORDS] [--out DIR] [--page FILE]
+
+Each is injected into a run of its own, which must end with the numbers of one left alone. Stopped and started again it
+continues with the next one. Data out: DIR/outcomes.jsonl, a line each; results/reference/chaos.md; the folder of a run
+with a problem stays. Exit code 0: nothing lost, nothing different; 1: something was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPO = HERE.parents[1]
+sys.path[:0] = [str(REPO), str(HERE)]
+os.environ.setdefault("HAMNER_CHAOS_STOP_SECONDS", "60")
+
+from chaos_page import page, summary  # noqa: E402
+from fault_table import FAULTS, Planned, plan  # noqa: E402
+from faults import play  # noqa: E402
+from outcomes import Outcome, Reference, is_hit, problems, read_outcomes, undisturbed  # noqa: E402
+from pipelines import PIPELINES, Scene, remove  # noqa: E402
+
+from hamner.runs.files import append_json_line, drop_json_lines_after, write_json, write_text  # noqa: E402
+
+PAGE = REPO / "results" / "reference" / "chaos.md"
+WAY_ON = "run the same command again to continue"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(words)
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    faults = tuple(fault for fault in FAULTS if options.only in fault.name or options.only == fault.kind)
+    log = out / "outcomes.jsonl"
+    drop_json_lines_after(log, sys.maxsize)  # of a kill: half a line
+    done = {outcome.number for outcome in read_outcomes(log)}
+    try:
+        for planned in plan(options.seed, options.faults, faults):
+            if planned.number not in done:
+                outcome = one_fault(planned, out)
+                append_json_line(log, outcome.row() | {"step": planned.number})
+                print(line_of(outcome), flush=True)
+    except KeyboardInterrupt:
+        print(f"stopped; {WAY_ON}", file=sys.stderr)
+        return 128 + signal.SIGINT
+    outcomes = read_outcomes(log)
+    write_text(options.page, page(outcomes, "make chaos"))
+    print(f"{summary(outcomes)}; {options.page}")
+    return int(any(problems(outcome) for outcome in outcomes))
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--faults", type=int, default=200, help="how many (default: 200)")
+    options.add_argument("--seed", type=int, default=0, help="of the plan (default: 0)")
+    options.add_argument("--only", default="", help="faults whose names have these words, or of this kind")
+    options.add_argument("--out", type=Path, default=REPO / "results" / "chaos", help="default: results/chaos")
+    options.add_argument("--page", type=Path, default=PAGE, help="default: results/reference/chaos.md")
+    return options
+
+
+def one_fault(planned: Planned, out: Path) -> Outcome:
+    """Inject one fault into a run of its own; its folder is removed where all is as it has to be."""
+    pipeline = PIPELINES[planned.pipeline]
+    reference = reference_of(planned.pipeline, out)
+    scene = Scene(pipeline, Path(tempfile.mkdtemp(prefix=f"chaos{planned.number}-")))
+    try:
+        outcome = play(planned.fault, scene, reference, random.Random(planned.seed))
+    finally:
+        scene.kill_all()
+    outcome = replace(outcome, number=planned.number, seed=planned.seed)
+    if problems(outcome):
+        print(f"  {scene.place}", flush=True)
+    else:
+        remove(scene)
+    return outcome
+
+
+def reference_of(name: str, out: Path) -> Reference:
+    """The undisturbed run of a pipeline; run once, and kept."""
+    path = out / f"undisturbed_{name}.json"
+    if not path.is_file():
+        with tempfile.TemporaryDirectory(prefix="undisturbed-") as place:
+            write_json(path, asdict(undisturbed(PIPELINES[name], Path(place))))
+    return Reference(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def line_of(outcome: Outcome) -> str:
+    """An outcome in a line, with what is wrong with it."""
+    words = f"{outcome.number:>4} {outcome.pipeline}: {outcome.what}: {outcome.outcome}"
+    words += f", {outcome.steps_redone} steps redone" if is_hit(outcome) and outcome.interval else ""
+    return "; ".join([words, *(f"PROBLEM: {problem}" for problem in problems(outcome))])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
