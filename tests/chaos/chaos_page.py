@@ -113,7 +113,7 @@ def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """A row a fault and pipeline; medians where it was injected several times."""
     yield "## Every scenario"
     yield ""
-    yield "Steps redone: the most of one contestant. Seconds, medians: of the commands after the fault; anew: of a whole run."
+    yield "Steps redone: the most of one contestant. Seconds, medians: of the commands after it; anew: a whole run."
     yield ""
     yield "| pipeline | fault | n | outcome | exit code | steps redone | s until it goes on | s to the end | s anew |"
     yield "|---|---|---:|---|---:|---:|---:|---:|---:|"

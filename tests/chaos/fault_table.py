@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
+from damaged import DAMAGED
 from faults import Fault
 from killed import KILLED
 
-FAULTS: tuple[Fault, ...] = (*KILLED,)
+FAULTS: tuple[Fault, ...] = (*KILLED, *DAMAGED)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from outcomes import Reference
 from pipelines import Scene, Started
 
 WORKERS = {"tournament": "ray::", "curriculum": "RayTrainWorker"}  # what their command lines have
-STOP_SECONDS = float(os.environ.get("HAMNER_CHAOS_STOP_SECONDS") or 3.0)  # of SIGSTOP; a minute in the long form
+STOP_SECONDS = 3.0  # of SIGSTOP; the long form sets a minute
 HANG_MINUTES = 0.2  # of the watchdog, in a run whose worker hangs; loading PyTorch has to be quicker
 
 
@@ -63,6 +63,7 @@ POINTS: Mapping[str, tuple[Place, ...]] = {
         Place("winner.json", "the league is over"),
         Place("timing.json", "where the time went"),
         Place("*/metrics.csv", "rows beyond the checkpoint are cut off"),
+        Place("*/.metrics.crc32", "checksums of the rows"),
         *(place._replace(name=f"*/{place.name}") for place in CHECKPOINTS),
         Place("*/checkpoints/*/state.json", "a checkpoint of one that is out keeps its weights alone"),
     ),
@@ -76,6 +77,7 @@ POINTS: Mapping[str, tuple[Place, ...]] = {
         Place("progress*", "a note for whoever watches", 3),
         Place(".progress*", "the same"),
         Place("metrics.csv", "rows beyond the checkpoint are cut off"),
+        Place(".metrics.crc32", "checksums of the rows"),
         Place("samples.jsonl", "the same of samples"),
         Place("checkpoints/*/state.json", "an old checkpoint keeps its weights alone"),
         Place("final", "the run is finished"),
@@ -90,6 +92,7 @@ POINTS: Mapping[str, tuple[Place, ...]] = {
         Place("conversations/conversations.json", "the conversations are prepared"),
         Place("checkpoints/.step_*.old", "between the two renames that replace a checkpoint"),
         Place("metrics.csv", "rows beyond the checkpoint are cut off"),
+        Place(".metrics.crc32", "checksums of the rows"),
         Place("final", "the weights of the best look"),
         Place(".final*/*", "a file of it that is being written"),
         Place("finetuning.json", "the run is finished"),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import signal
 import sys
@@ -23,8 +22,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 sys.path[:0] = [str(REPO), str(HERE)]
-os.environ.setdefault("HAMNER_CHAOS_STOP_SECONDS", "60")
 
+import killed  # noqa: E402
 from chaos_page import page, summary  # noqa: E402
 from fault_table import FAULTS, Planned, plan  # noqa: E402
 from faults import play  # noqa: E402
@@ -34,12 +33,13 @@ from pipelines import PIPELINES, Scene, remove  # noqa: E402
 from hamner.runs.files import append_json_line, drop_json_lines_after, write_json, write_text  # noqa: E402
 
 PAGE = REPO / "results" / "reference" / "chaos.md"
+STOP_SECONDS = 60.0  # of SIGSTOP
 WAY_ON = "run the same command again to continue"
 
 
 def main(words: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
-    out = options.out.resolve()
+    out, killed.STOP_SECONDS = options.out.resolve(), STOP_SECONDS
     out.mkdir(parents=True, exist_ok=True)
     faults = tuple(fault for fault in FAULTS if options.only in fault.name or options.only == fault.kind)
     log = out / "outcomes.jsonl"
