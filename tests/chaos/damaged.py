@@ -156,7 +156,7 @@ def damage_in_the_middle(
     """Kill a run that has so many checkpoints, and damage a file of the pattern before it goes on."""
     started = scene.start()
     started.wait_until(
-        lambda: len(_places(scene, "**/step_*/state.json")) >= checkpoints and bool(_places(scene, pattern))
+        lambda: len(list(step_folders_of(scene.folder))) >= checkpoints and bool(_places(scene, pattern))
     )
     started.process.kill()
     ended = started.wait()

@@ -23,6 +23,7 @@ POINTS = json.loads(os.environ.get("HAMNER_CHAOS_POINTS") or "[]")
 TRACE = os.environ.get("HAMNER_CHAOS_TRACE")
 PLANT = os.environ.get("HAMNER_CHAOS_PLANT")
 LOCK = threading.Lock()
+CLOCK = time.time
 
 
 def role() -> str:
@@ -61,10 +62,14 @@ def claimed(mark: str, path: str) -> bool:
 
 
 def act(what: str, path: str) -> None:
-    """KILL, TERM, INT, STOP: a signal to this process. sleep:SECONDS. error:ENOSPC, or any other of errno's names."""
+    """KILL, TERM, INT, STOP: a signal to this process. sleep:SECONDS, clock:SECONDS (ahead). error:ENOSPC, or any other
+    of errno's names.
+    """
     verb, _, value = what.partition(":")
     if verb == "sleep":
         time.sleep(float(value))
+    elif verb == "clock":
+        time.time = lambda: CLOCK() + float(value)
     elif verb == "error":
         number = getattr(errno, value)
         raise OSError(number, os.strerror(number), path)
