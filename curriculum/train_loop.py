@@ -159,7 +159,8 @@ class CurriculumRun:
         saved = self.session.resume()
         if saved and saved.state["start"]["attempt"] == self._attempt and self.border.must_stop(self.place):
             return  # Ray has restarted a worker of a run that ended at a rising loss
-        self._open_log(is_new=not saved)
+        is_restart = saved is not None and saved.state["start"]["attempt"] == self._attempt
+        self._open_log(is_new=not saved, is_restart=is_restart)
         if not saved:
             self.beginning.begin()
         self.pacer.lap(None)
@@ -180,13 +181,12 @@ class CurriculumRun:
             self._finish()
         self.log.close()
 
-    def _open_log(self, *, is_new: bool) -> None:
+    def _open_log(self, *, is_new: bool, is_restart: bool) -> None:
         session, number = self.session, self.place.stage_index + 1
         session.log_resume(self.folder / "resume.jsonl")
         self.log.open(session.global_step, self.place.records, self.settings.log_every)
-        self.log.say(
-            f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
-        )
+        place = f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
+        self.log.say(f"a worker has ended, and is started again: {place}" if is_restart else place)
 
     def _run_stage(self, stage: Stage) -> None:
         if self.place.stage_step == 0:

@@ -213,7 +213,11 @@ class Scene:
 
     def written_since(self, pattern: str, clock: float) -> bool:
         """Whether a file of the run was written after this time."""
-        return any(path.stat().st_mtime > clock for path in self.folder.glob(pattern) if path.exists())
+        for path in self.folder.glob(pattern):
+            with suppress(OSError):  # it may be gone by now
+                if path.stat().st_mtime > clock:
+                    return True
+        return False
 
     # -- its processes
 
