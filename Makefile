@@ -22,7 +22,7 @@ help:
 	@echo "make demo   the miniature league, the eight stages, a fine-tuning and a reply (about ten minutes on two cores)"
 	@echo "make friend everything up to the page, resumable: HOURS=48, MODEL=v2, CONFIG=laptop, DATA=DIR, NAME=friend"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
-	@echo "make chaos  200 faults in runs of their own, some hours, resumable: docs/chaos.md"
+	@echo "make chaos  400 faults in runs of their own, some hours, resumable: docs/chaos.md"
 	@echo "make gpu-check   is it right and fast on this card: at most eight minutes; make gpu-league  leagues on it: 25"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 

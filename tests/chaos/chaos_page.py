@@ -25,8 +25,12 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "Ray's node dies": ("kill -9 of the raylet while it trains",),
     "Ray's head dies": ("kill -9 of the GCS while it trains",),
     "It is told to stop (SIGTERM)": ("SIGTERM",),
-    "Ctrl-C": ("SIGINT",),
-    "Ctrl-C, and again": ("SIGINT twice",),
+    "Ctrl-C": ("SIGINT", "SIGINT twice"),
+    "The disk is full": ("a full disk",),
+    "The results may not be written any more": ("results become read-only", "results mounted read-only"),
+    "Two commands at once": ("two drivers",),
+    "The newest checkpoint is damaged": ("a file of the newest checkpoint a bit flipped",),
+    "The ledger is damaged": ("bracket.json a digit changed", "bracket.json a bit flipped"),
 }
 WIDTH = 150  # letters of a line of a terminal
 

@@ -14,8 +14,9 @@ from itertools import count
 from damaged import DAMAGED
 from faults import Fault
 from killed import KILLED
+from starved import STARVED
 
-FAULTS: tuple[Fault, ...] = (*KILLED, *DAMAGED)
+FAULTS: tuple[Fault, ...] = (*KILLED, *STARVED, *DAMAGED)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Long form of the chaos suite: hundreds of faults, drawn by seed, one after the other; also `make chaos`.
 
-    python tests/chaos/long.py [--faults 200] [--seed 0] [--only WORDS] [--out DIR] [--page FILE]
+    python tests/chaos/long.py [--faults 400] [--seed 0] [--only WORDS] [--out DIR] [--page FILE]
 
 Each is injected into a run of its own, which must end with the numbers of one left alone. Stopped and started again it
 continues with the next one. Data out: DIR/outcomes.jsonl, a line each; results/reference/chaos.md; the folder of a run
@@ -62,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--faults", type=int, default=200, help="how many (default: 200)")
+    options.add_argument("--faults", type=int, default=400, help="how many (default: 400, each at least once)")
     options.add_argument("--seed", type=int, default=0, help="of the plan (default: 0)")
     options.add_argument("--only", default="", help="faults whose names have these words, or of this kind")
     options.add_argument("--out", type=Path, default=REPO / "results" / "chaos", help="default: results/chaos")

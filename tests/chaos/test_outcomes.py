@@ -53,11 +53,11 @@ def test_what_is_wrong_is_seen(case):
 
 
 def test_a_plan_injects_every_fault_first_and_is_the_same_each_time():
-    planned = list(plan(0, 400))
+    planned = list(plan(0, 900))
     pairs = {(fault.name, pipeline) for fault in FAULTS for pipeline in fault.pipelines}
     assert len(pairs) > 100 and {(p.fault.name, p.pipeline) for p in planned[: len(pairs)]} == pairs
-    assert [(p.seed, p.fault.name) for p in plan(0, 400)] == [(p.seed, p.fault.name) for p in planned]
-    assert len({p.seed for p in planned}) == 400 and [p.number for p in planned] == list(range(1, 401))
+    assert [(p.seed, p.fault.name) for p in plan(0, 900)] == [(p.seed, p.fault.name) for p in planned]
+    assert len({p.seed for p in planned}) == 900 and [p.number for p in planned] == list(range(1, 901))
 
 
 def test_the_page_shows_terminals_and_a_row_for_each_scenario():
