@@ -80,8 +80,8 @@ class Point:
     """A moment of a process that points/sitecustomize.py meets: a call of the system, before it or after.
 
     call: rename (into its place), fsync, unlink, mkdir, pwrite (of .step: one a step). name: glob of the path. act:
-    KILL, TERM, INT, STOP, sleep:SECONDS, clock:SECONDS, error:ENOSPC and so on. role: driver, worker (of Ray), text (the child that
-    prepares text), "" for any. is_repeated: at each call from the nth on.
+    KILL, TERM, INT, STOP, sleep:SECONDS, clock:SECONDS (ahead), error:ENOSPC and so on. role: driver, worker (of Ray),
+    text (the child that prepares text), "" for any. is_repeated: at each call from the nth on.
     """
 
     call: str

@@ -1,4 +1,4 @@
-"""Faults of the kind `starved`: a full disk, one that may not be written, a slow one; no files, no memory; jumps of time.
+"""Faults of the kind `starved`: a full disk, one that may not be written, a slow one; no files, no memory; time jumps.
 
 Real ones, as far as the machine allows: file systems of a few MB (tmpfs), read-only bind mounts, limits of the kernel,
 Ray's own memory monitor, libfaketime. Where root or a library is missing the fault is "nothing", with the reason.
@@ -8,7 +8,9 @@ Data in: a scene, a seeded generator. Data out: the table STARVED of Faults; fil
 
 from __future__ import annotations
 
+import os
 import random
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -27,11 +29,7 @@ from hamner.runs.resume_log import step_reached
 MEGABYTES = 40  # of the small disk
 FILLER = "filler"
 DAY = 86_400
-FAKETIME = (
-    "/usr/lib/*/faketime/libfaketime.so.1",
-    "/usr/lib/faketime/libfaketime.so.1",
-    "/usr/local/lib/faketime/*.so.1",
-)
+FAKETIME = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/*.so.1", "/usr/local/lib/faketime/*.so.1")
 SHELL = ("sh", "-c")
 # the rest of the words is the command, which takes the shell's place
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
@@ -83,8 +81,28 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def filled(folder: Path) -> Iterator[None]:
-    """Leave no byte free where a folder lies."""
+def few_files_left(most: int) -> Iterator[None]:
+    """Let this process open so many more files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + most, hard))
+    opened: list[int] = []
+    try:
+        with suppress(OSError):
+            while True:
+                opened.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(most):
+            os.close(opened.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+@contextmanager
+def filled(folder: Path, left: int = 0) -> Iterator[None]:
+    """Leave no more than so many bytes free where a folder lies."""
     path = folder / FILLER
     try:
         with path.open("wb", buffering=0) as file:
@@ -92,6 +110,7 @@ def filled(folder: Path) -> Iterator[None]:
                 with suppress(OSError):
                     while True:
                         file.write(b"x" * size)
+            file.truncate(file.tell() - left)
         yield
     finally:
         path.unlink(missing_ok=True)
@@ -170,12 +189,10 @@ def read_only_while_it_works(scene: Scene, reference: Reference, rng: random.Ran
 
 def slow_disk(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     """Each flush and each rename takes a while."""
-    points = [
-        Point(call, "before", "*", f"sleep:{rng.uniform(0.05, 0.2):.2f}", is_repeated=True)
-        for call in ("fsync", "rename")
-    ]
+    act = f"sleep:{rng.uniform(0.05, 0.2):.2f}"
+    points = [Point(call, "before", "*", act, is_repeated=True) for call in ("fsync", "rename")]
     ended = scene.start(environment=points_environment(scene, points)).wait()
-    return Hit(ended, f"{points[0].act} before each flush, {points[1].act} before each rename")
+    return Hit(ended, f"{act} before each flush and each rename")
 
 
 def few_files(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
@@ -213,13 +230,12 @@ def clock_jumps(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     """The clock jumps a day ahead while it works, later two days back."""
     times = sorted(rng.sample(range(2, 20), 2))
     faketime, jumps = library(), (DAY, -DAY)
-    if not faketime:  # of Python's own clock alone
-        points = [
-            Point("pwrite", "after", "*/.step", f"clock:{jump}", nth=nth)
-            for nth, jump in zip(times, jumps, strict=True)
-        ]
+    what = f"the clock a day ahead after {times[0]} steps, a day back after {times[1]}"
+    if not faketime:
+        pairs = zip(times, jumps, strict=True)
+        points = [Point("pwrite", "after", "*/.step", f"clock:{jump}", nth=nth) for nth, jump in pairs]
         ended = scene.start(environment=points_environment(scene, points)).wait()
-        return Hit(ended, f"Python's clock a day ahead after {times[0]} steps, a day back after {times[1]}")
+        return Hit(ended, f"{what} (Python's clock alone)")
     offset = scene.place / "clock"
     offset.write_text("+0")
     environment = {
@@ -234,9 +250,7 @@ def clock_jumps(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     for steps, jump in zip(times, jumps, strict=True):
         at_work(scene, started, steps)
         offset.write_text(f"{jump:+d}")
-    return Hit(
-        started.wait(), f"the clock a day ahead after {times[0]} steps, a day back after {times[1]} (libfaketime)"
-    )
+    return Hit(started.wait(), f"{what} (libfaketime)")
 
 
 def two_drivers(scene: Scene, reference: Reference, rng: random.Random) -> Hit:

@@ -11,10 +11,10 @@ import torch
 from damaged import DAMAGED, DAMAGES, NAME, READERS, copy_of, flip_a_bit, present_run
 from faults import cut_short, flip_bit
 from outcomes import WAYS_ON
+from resumed import trained
 
 from curriculum import run as curriculum_run
 from curriculum.run_logger import FIELDS
-from curriculum.train_loop import CurriculumRun
 from hamner import chat, sft
 from hamner.config.errors import BadInput
 from hamner.config.load import parse
@@ -25,7 +25,6 @@ from hamner.runs.metrics import DAMAGED as KEPT_ASIDE
 from hamner.runs.metrics import Metrics, read_metrics
 from hamner.runs.resume_log import StepFile
 from hamner.training import checkpoint
-from hamner.training.finetuning import FinetuningRun
 from tournament import run as tournament
 from tournament.budget import budgets
 from tournament.entrants import entrants, flops_per_token
@@ -134,26 +133,6 @@ def test_every_damage_to_a_checkpoint_is_noticed_and_the_one_before_is_used(kind
                 shutil.rmtree(place)
 
 
-def _stop_after(steps: int):
-    counter = iter(range(steps))
-    return lambda: next(counter, None) == steps - 1
-
-
-def _trained(folder: Path, kind: str, steps: int):
-    """Rows by step and the weights after so many more steps, and what was said."""
-    lines: list[str] = []
-    if kind == "sft":
-        run = FinetuningRun(folder, stop_requested=_stop_after(steps), say=lines.append)
-    else:
-        run = CurriculumRun(folder, stop_requested=_stop_after(steps))
-    run.run()
-    run.close()
-    if kind == "curriculum":
-        lines = (folder / "run.log").read_text().splitlines()
-    rows = {int(row["step"]): (row["loss"], row["heldout_loss"]) for row in read_metrics(folder)}
-    return rows, file_sha256(step_folders(folder / "checkpoints")[-1] / "model.safetensors"), lines
-
-
 @pytest.mark.parametrize("kind", ["curriculum", "sft"])
 def test_a_run_whose_newest_checkpoint_is_damaged_comes_to_the_same_weights(kind, stored, tmp_path):
     whole, damaged = (copy_of(stored[kind], tmp_path / name) for name in ("whole", "damaged"))
@@ -161,8 +140,8 @@ def test_a_run_whose_newest_checkpoint_is_damaged_comes_to_the_same_weights(kind
     flip_bit(newest / "optimizer.safetensors")
     redone = int(newest.name[5:]) - int(before.name[5:])
     StepFile(damaged, 1).mark(int(newest.name[5:]))
-    rows, weights, _ = _trained(whole, kind, 4)
-    other_rows, other_weights, lines = _trained(damaged, kind, 4 + redone)
+    rows, weights, _ = trained(whole, 4)
+    other_rows, other_weights, lines = trained(damaged, 4 + redone)
     assert (other_rows, other_weights) == (rows, weights) and len(rows) >= 20
     assert sum("optimizer.safetensors is missing or was altered; using the one before" in line for line in lines) == 1
     (note,) = (json.loads(line) for line in (damaged / "resume.jsonl").read_text().splitlines())
