@@ -34,6 +34,7 @@ from hamner.data.corpus import Corpus
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
 from hamner.reports.live_view import spinning
+from hamner.reports.report_files import ReportWriter
 from hamner.runs import cli
 from hamner.runs.calibration_record import settled
 from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
@@ -94,11 +95,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
     if request.is_resumed:
         intervention = _intervention(request, run.stages)
         if (run.folder / "final").is_dir() and not intervention.is_any:
-            if stored_config(run.folder) != run.config:
-                console.print(f"{run.folder.name} is finished: the changed keys change nothing", soft_wrap=True)
-            if request.deadline:
-                console.print(f"{run.folder.name} is finished: the deadline changes nothing", soft_wrap=True)
-            return _print_result(console, run)
+            return _print_finished(console, run, request)
         check_machine(run.config, _cores(run.config))
         for line in format_lines(run.folder):
             console.print(line, soft_wrap=True)
@@ -126,6 +123,18 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
             ray = sys.modules.get("ray")
             if hasattr(ray, "shutdown"):
                 leave(ray)
+
+
+def _print_finished(console: Console, run: Opened, request: Request) -> int:
+    """Print how a run ended that was over before; its report is written where a kill came before. Exit code 0."""
+    from curriculum.report_files import write_run_report
+
+    if stored_config(run.folder) != run.config:
+        console.print(f"{run.folder.name} is finished: the changed keys change nothing", soft_wrap=True)
+    if request.deadline:
+        console.print(f"{run.folder.name} is finished: the deadline changes nothing", soft_wrap=True)
+    ReportWriter(write_run_report, run.folder).catch_up(run.folder / "stages.json")
+    return _print_result(console, run)
 
 
 def _get_ready(console: Console, run: Opened, request: Request, intervention: Intervention) -> None:

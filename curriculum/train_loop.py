@@ -269,9 +269,9 @@ class CurriculumRun:
         # what only training needs is in the newest checkpoint
         groups, state, model, tokenizer = self.session.contents()
         weights = groups["model"] if best == "raw" else dict(average.state_dict())
-        checkpoint.save(self.folder / "final", {"model": weights}, state, model, tokenizer)
         final = {"weights": best, "heldout_loss": losses[best], "mixed": mixed} | self.pacer.finish()
-        self.log.write_stages(self.place.records, final)
+        self.log.write_stages(self.place.records, final)  # first: where final/ is, a resume writes nothing more
+        checkpoint.save(self.folder / "final", {"model": weights}, state, model, tokenizer)
         self.log.say(
             f"final/ holds the {best} weights; held out, on the last stage's mix: {listed(mixed)}; finished: "
             f"{self.folder / 'final'}"

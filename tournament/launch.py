@@ -92,9 +92,7 @@ def run_tournament(
     if resume:
         is_over = (folder / "winner.json").is_file() and not (retry_errors and has_errors_in_last_round(folder))
         if is_over and not _has_damaged_result(folder, console):
-            if retry_errors:
-                console.print("no run of the last round crashed or lost its node: nothing to play again")
-            return _print_result(console, folder)
+            return _print_finished(console, folder, retry_errors)
         _check_ledger(folder)
         check_machine(config, _cores(config))
         for line in format_lines(folder):
@@ -114,6 +112,14 @@ def run_tournament(
                 return _play(config, folder, console, notifier, watching, resume=resume, retry_errors=retry_errors)
         except (Interrupted, MachineTrouble, OSError) as error:
             return _stopped(console, folder, config, error)
+
+
+def _print_finished(console: Console, folder: Path, retry_errors: bool) -> int:
+    """Print how a league ended that was over before; its report is written where a kill came before. Exit code 0."""
+    if retry_errors:
+        console.print("no run of the last round crashed or lost its node: nothing to play again")
+    _report(folder).catch_up(folder / "winner.json")
+    return _print_result(console, folder)
 
 
 def _has_damaged_result(folder: Path, console: Console) -> bool:
@@ -157,7 +163,7 @@ def _play(
     has_winner = _run_rounds(league, tokenizer_sha256, retry_errors)
     if has_winner and not resume and slots:
         league.show_time(time.monotonic() - watching.began, slots, kwh_since(joules))
-    _report(league).finish()
+    _report(league.folder).finish()
     if not has_winner:
         notifier.send("ended without a winner")
         return 1
@@ -270,7 +276,7 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
 
     try:
         league.open(retry_errors=retry_errors)
-        league.report = _report(league)
+        league.report = _report(league.folder)
         league.is_drawn = can_redraw(league.console)
         reader = functools.cache(lambda: LeagueReader(league.folder))  # opened where an error is no matter for the run
         with shown(league.console, lambda: reader().status()):
@@ -287,12 +293,12 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
     return league.close(tokenizer_sha256)
 
 
-def _report(league: League) -> ReportWriter:
+def _report(folder: Path) -> ReportWriter:
     from tournament.league_report import (
         write_league_report,  # loads Jinja and pages, for which Ray's start need not wait
     )
 
-    return ReportWriter(write_league_report, league.folder)
+    return ReportWriter(write_league_report, folder)
 
 
 def _say_stopped(league: League, interrupt: Interrupted) -> None:

@@ -261,16 +261,25 @@ def steps_are_taken(pattern: str) -> Callable[[Scene], bool]:
 
 
 def league_numbers(scene: Scene) -> JSON:
-    """Every number of the standings, and the winner with its weights."""
+    """Every number of the standings, and the winner with its weights; whether the report is of the end."""
     winner = json.loads((scene.folder / "winner.json").read_text())
     weights = scene.folder / Path(winner["checkpoint"]).relative_to(scene.folder) / "model.safetensors"
-    return [standings(scene.folder), winner["contestant"], winner["heldout_loss"], file_sha256(weights)]
+    is_reported = has_report_of(scene, "winner.json")
+    return [standings(scene.folder), winner["contestant"], winner["heldout_loss"], file_sha256(weights), is_reported]
 
 
 def curriculum_numbers(scene: Scene) -> JSON:
-    """Every loss of every step, losses and skills at the stages' ends, the final weights."""
-    final = file_sha256(scene.folder / "final" / "model.safetensors")
-    return [losses(scene.folder), stage_records(scene.folder), final]
+    """Every loss of every step, losses and skills at the stages' ends, the final weights; whether it is reported."""
+    final, document = scene.folder / "final", json.loads((scene.folder / "stages.json").read_text())
+    weights = file_sha256(final / "model.safetensors")
+    is_reported = has_report_of(scene, "stages.json")
+    return [losses(scene.folder), stage_records(scene.folder), document["final"], weights, is_reported]
+
+
+def has_report_of(scene: Scene, result: str) -> bool:
+    """Whether the report was written after a result."""
+    page = scene.folder / "report.html"
+    return page.is_file() and page.stat().st_mtime_ns >= (scene.folder / result).stat().st_mtime_ns
 
 
 def finetuning_numbers(scene: Scene) -> JSON:
