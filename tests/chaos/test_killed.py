@@ -24,11 +24,13 @@ def kill_at(scene, point):
     return ended
 
 
-def test_a_preparation_killed_at_seven_points_writes_the_same_files(scene, reference):
+def test_a_preparation_killed_at_seven_points_and_stopped_by_ctrl_c_writes_the_same_files(scene, reference):
     """No file of a shard whose record is written is written again."""
     run = scene("prepare_data")
+    kill_at(run, point_at(run, "unfinished/plan.json", "before"))
+    ended = start_with(run, point_at(run, "unfinished/*.survey.npz", act="INT"))
+    assert ended.code == 128 + signal.SIGINT and "run the same command again to continue" in ended.said, ended
     for name, when in (
-        ("unfinished/plan.json", "after"),
         ("unfinished/*.survey.npz", "before"),
         ("tokenizer.json", "after"),
         ("unfinished/decided.json", "before"),
