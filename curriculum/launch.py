@@ -381,7 +381,8 @@ def _print_failure(console: Console, run: Opened, failure: str) -> None:
     """Print why training did not finish: of trouble of the machine one line, and the command that continues."""
     trouble = machine_trouble(failure)
     if trouble:
-        needed = checkpoints_gib(parse(ModelConfig, run.facts["model"], "model"), run.config, run.stages)
+        model = run.facts.get("model")
+        needed = checkpoints_gib(parse(ModelConfig, model, "model"), run.config, run.stages) if model else None
         console.print(f"stopped by trouble of the machine: {trouble}", soft_wrap=True, markup=False, style="red")
         mend = remedy(trouble, run.folder, needed)
         console.print(f"{mend}; then continue with `{_way_on(run)}`", soft_wrap=True, markup=False, highlight=False)
