@@ -30,6 +30,8 @@ PHRASES = (
     "disk I/O error",  # SQLite
     "database or disk is full",
     "node has died",
+    "node running low on memory",  # Ray's memory monitor has ended a process
+    "NODE_OUT_OF_MEMORY",
     "of Ray on this machine has ended",  # ray_session.py
     "uncorrectable ECC error",
     "GPU is lost",
@@ -49,6 +51,8 @@ REMEDIES = {  # words of trouble: what is to be done about it
     os.strerror(errno.EMFILE): "let a process open more files (`ulimit -n 65536`)",
     os.strerror(errno.ENFILE): "let the system open more files (`sysctl fs.file-max`)",
     "start new thread": "let this user have more processes (`ulimit -u`)",
+    "low on memory": "free memory (end other programs), or train fewer at a time (compute.threads)",
+    "NODE_OUT_OF_MEMORY": "free memory (end other programs), or train fewer at a time (compute.threads)",
     "of Ray on this machine": "find what ended it (`dmesg` says whether memory ran out)",
 }
 LONGEST = 300  # characters of a line

@@ -56,6 +56,7 @@ TROUBLES = {
     "Ray": ray.exceptions.RayTaskError(
         "step", "Traceback ...\nOSError: [Errno 28] No space left on device", KeyError()
     ),
+    "memory": RuntimeError("Task was killed due to the node running low on memory."),
     "card": RuntimeError("CUDA error: uncorrectable ECC error encountered"),
 }
 OWN = [
