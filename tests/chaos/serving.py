@@ -1,17 +1,16 @@
 """The server under chaos: `hamner serve` in a process of its own, and clients whose replies are being written.
 
-    with Server(results, port) as server:
-        streams = Streams(server.address, 20)     # each a reply that does not end by itself
-        streams.wait_until_all_write(); server.process.kill()
-        streams.endings()                         # how each of them learnt of it: an error, never silence
+    served = kill_and_stop(place)      # kill -9 with 20 open streams; again on the same port; SIGTERM with 20 others
+    outcome_of(served)                 # a row of the table
 
-Data in: a results folder with a run. Data out: what the clients saw, and when.
+Data in: a folder. Data out: what every client saw, and when: an error, never silence.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+from outcomes import LOST, SAME, Outcome
 from pipelines import REPO, TESTS
 
 sys.path[:0] = [str(TESTS / "hamner"), str(TESTS / "hamner" / "inference")]
@@ -29,6 +29,7 @@ sys.path[:0] = [str(TESTS / "hamner"), str(TESTS / "hamner" / "inference")]
 from served import HELLO, endless_model, save_run  # noqa: E402
 
 RUN = "mine"
+STREAMS = 20
 SECONDS = 60.0  # in which anything of a server has to happen
 
 
@@ -140,3 +141,73 @@ class Streams:
             thread.join(SECONDS)
             assert not thread.is_alive(), "a client still waits: it has been told nothing"
         return self.replies
+
+
+@dataclass(frozen=True)
+class Served:
+    """What came of a server that was killed, started again, and told to stop. Times in seconds."""
+
+    anew: float  # from a start until it answers
+    killed: list[Reply]  # whose server was killed
+    silence: float  # until the last of them knew
+    bound: float  # from the next start until it accepts connections, on the same port
+    ready: float  # ... until it answers
+    stopped: list[Reply]  # whose server was told to stop
+    shortest: float  # until the first of them was ended
+    longest: float  # ... the last
+    code: int  # of that server
+    errors: str  # that it printed
+    texts: tuple[str, str]  # one reply, before and after
+
+
+def kill_and_stop(place: Path) -> Served:
+    """Kill a server with open streams, start it again on its port, and stop that one with open streams."""
+    make_run(place)
+    port = free_port()
+    with Server(place, port) as server:
+        anew = server.wait_until_ready()
+        before = reply(server.address)
+        streams = Streams(server.address, STREAMS)
+        streams.wait_until_all_write()
+        server.process.kill()
+        now = time.monotonic()
+        killed = streams.wait()
+        silence = max(each.ended for each in killed) - now
+    with Server(place, port) as server:
+        bound, ready = server.wait_until_bound(), server.wait_until_ready()
+        after = reply(server.address)
+        streams = Streams(server.address, STREAMS)
+        streams.wait_until_all_write()
+        server.process.send_signal(signal.SIGTERM)
+        now = time.monotonic()
+        stopped, (code, errors) = streams.wait(), server.end()
+    ends = [each.ended - now for each in stopped]
+    return Served(anew, killed, silence, bound, ready, stopped, min(ends), max(ends), code, errors, (before, after))
+
+
+def reply(address: str) -> str:
+    """A reply that a seed decides."""
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, timeout=SECONDS) as client:
+        answer = client.chat.completions.create(model=RUN, messages=HELLO, max_tokens=20, seed=5)
+    return str(answer.choices[0].message.content)
+
+
+def outcome_of(served: Served) -> Outcome:
+    """The row of the table."""
+    have_heard = all(each.error for each in (*served.killed, *served.stopped))
+    return Outcome(
+        pipeline="serve",
+        fault="kill -9 and SIGTERM with open streams",
+        kind="killed",
+        what=f"kill -9 with {STREAMS} open streams, then SIGTERM with {STREAMS} others",
+        outcome=SAME if have_heard and served.texts[0] == served.texts[1] else LOST,
+        steps_redone=0,
+        interval=0,
+        code=-signal.SIGKILL,
+        next_code=served.code,
+        seconds_to_go_on=served.ready,
+        seconds_to_end=served.ready,
+        seconds_anew=served.anew,
+        said=tuple(sorted({f"{each.error}: {each.message}" for each in served.killed})),
+        next_said=tuple(sorted({f"{each.error}: {each.message}" for each in served.stopped})),
+    )
