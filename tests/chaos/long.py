@@ -34,6 +34,7 @@ from hamner.runs.files import append_json_line, drop_json_lines_after, write_jso
 
 PAGE = REPO / "results" / "reference" / "chaos.md"
 STOP_SECONDS = 60.0  # of SIGSTOP
+SERVE = 0  # number of the outcome of the server
 WAY_ON = "run the same command again to continue"
 
 
@@ -46,6 +47,8 @@ def main(words: Sequence[str] | None = None) -> int:
     drop_json_lines_after(log, sys.maxsize)  # of a kill: half a line
     done = {outcome.number for outcome in read_outcomes(log)}
     try:
+        if SERVE not in done and options.only in ("", "serve"):
+            append_json_line(log, serve_outcome().row() | {"step": SERVE})
         for planned in plan(options.seed, options.faults, faults):
             if planned.number not in done:
                 outcome = one_fault(planned, out)
@@ -68,6 +71,16 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--out", type=Path, default=REPO / "results" / "chaos", help="default: results/chaos")
     options.add_argument("--page", type=Path, default=PAGE, help="default: results/reference/chaos.md")
     return options
+
+
+def serve_outcome() -> Outcome:
+    """What comes of a server that is killed, and of one that is stopped, with open streams."""
+    from serving import kill_and_stop, outcome_of
+
+    with tempfile.TemporaryDirectory(prefix="chaos-serve-") as place:
+        outcome = replace(outcome_of(kill_and_stop(Path(place))), number=SERVE)
+    print(line_of(outcome), flush=True)
+    return outcome
 
 
 def one_fault(planned: Planned, out: Path) -> Outcome:
