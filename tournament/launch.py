@@ -135,7 +135,8 @@ def _has_damaged_result(folder: Path, console: Console) -> bool:
 
 def _check_ledger(folder: Path) -> None:
     """Raise BadInput for a league that has decided rounds, and lost the ledger that says how."""
-    if (folder / "standings.json").is_file() and not (folder / LEDGER).is_file():
+    has_decided = (folder / "standings.json").is_file() or (folder / "winner.json").is_file()
+    if has_decided and not (folder / LEDGER).is_file():
         raise BadInput(
             f"{folder} has decided rounds, and its {LEDGER} is gone, without which it would begin anew: {RESTORE}, or "
             "choose another --name"

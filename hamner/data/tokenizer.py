@@ -29,6 +29,7 @@ from hamner.data import hub_errors
 from hamner.data.text_pieces import piece_batches, text_pieces
 from hamner.runs.background import Child, Failed, Send
 from hamner.runs.files import write_json, write_text
+from hamner.runs.trouble import machine_trouble
 
 Ids = npt.NDArray[np.uint32]
 
@@ -123,6 +124,8 @@ class Tokenizer:
         except BadInput:
             raise
         except Exception as error:  # the library raises bare Exception for a broken file
+            if machine_trouble(error):
+                raise OSError(str(error)) from None
             raise BadInput(
                 f"{path} is not a tokenizer of the tokenizers library: {error}; name another, or restore it from a copy"
             ) from None

@@ -32,6 +32,7 @@ from hamner.model.transformer import Hamner
 from hamner.runs.files import file_sha256, read_json, write_json
 from hamner.runs.folders import step_folders
 from hamner.runs.safe_paths import path_below
+from hamner.runs.trouble import machine_trouble
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
@@ -54,10 +55,12 @@ class Checkpoint:
         return parse(ModelConfig, self.state["model"], str(self.path / STATE))
 
     def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
-        """The tensors of a group. Raises Corrupt for a file that holds anything else."""
+        """The tensors of a group. Raises Corrupt for a file that holds anything else, OSError for one out of reach."""
         try:
             return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
         except safetensors.SafetensorError as error:
+            if machine_trouble(error):
+                raise OSError(str(error)) from None
             raise Corrupt(f"checkpoint {self.path}: {group}.safetensors holds no tensors ({error})") from None
 
     @property
