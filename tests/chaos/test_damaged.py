@@ -101,6 +101,7 @@ def test_nor_do_hundreds(kind, stored, tmp_path):
     assert _damage_all(kind, stored[kind], tmp_path / "copy", 20) > 500
 
 
+@pytest.mark.mended("a flipped bit in a shard")
 def test_a_damaged_shard_of_a_run_is_prepared_again_aloud(stored, tmp_path):
     folder, lines = copy_of(stored["curriculum"], tmp_path / "copy"), []
     expected = READERS["curriculum"](stored["curriculum"], pytest.fail)
@@ -148,6 +149,7 @@ def test_a_run_whose_newest_checkpoint_is_damaged_comes_to_the_same_weights(kind
     assert (note["step_found"], note["steps_redone"]) == (int(before.name[5:]), redone)
 
 
+@pytest.mark.mended("the only checkpoint of a contestant is damaged")
 def test_a_contestant_whose_only_checkpoint_is_damaged_says_so_and_plays_its_rounds_again(stored, tmp_path):
     results = []
     for name in ("whole", "damaged"):
@@ -173,6 +175,7 @@ def test_a_contestant_whose_only_checkpoint_is_damaged_says_so_and_plays_its_rou
     assert lines[1] == f"no checkpoint in {run / 'checkpoints'} is whole: its run begins again at step 0"
 
 
+@pytest.mark.mended("damaged rows of metrics.csv")
 @pytest.mark.parametrize("change", DAMAGES)
 def test_damaged_metrics_lose_rows_aloud_and_keep_no_other_number(change, stored, tmp_path):
     folder = copy_of(stored["curriculum"], tmp_path / "copy")
@@ -212,6 +215,7 @@ def test_small_notes_that_are_damaged_cost_themselves_and_nothing_else(change, t
         steps = StepFile(tmp_path, 3)
 
 
+@pytest.mark.mended("half a line at the end of a file of lines")
 def test_a_line_that_was_cut_short_does_not_take_the_next_one_with_it(tmp_path):
     path = tmp_path / "resume.jsonl"
     append_json_line(path, {"a": 1})
@@ -227,6 +231,7 @@ REFUSED = {  # what is damaged: its kind, the command that meets it
 }
 
 
+@pytest.mark.mended("a flipped digit in config, ledger or manifest")
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_commands_refuse_it_in_one_line_before_anything_is_started(name, stored, tmp_path, capsys):
     kind, command, words = REFUSED[name]
@@ -244,6 +249,7 @@ def test_the_commands_refuse_it_in_one_line_before_anything_is_started(name, sto
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+@pytest.mark.mended("a league without its ledger")
 def test_a_league_that_lost_its_ledger_does_not_begin_anew(stored, tmp_path, capsys):
     folder = copy_of(stored["tournament"], tmp_path / "copy")
     (folder / "bracket.json").unlink()

@@ -99,6 +99,7 @@ def _is_a_clear_stop(captured, word: str, remedy: str) -> bool:
     return "Traceback" not in said and word in said and bool(re.search(f"{remedy}; then {WAY_ON}", said))
 
 
+@pytest.mark.mended("a full disk in a fine-tuning")
 def test_a_disk_that_fills_up_ends_the_run_with_what_is_free_and_needed_and_the_way_on(run, undisturbed, capfd):
     with _from_step(run, 24, filled(run.parents[1])):
         assert _resume(run) == 1
@@ -154,6 +155,7 @@ def test_a_slow_disk_changes_no_number(stored, undisturbed, tmp_path, monkeypatc
     assert trained(run, STEPS)[:2] == undisturbed and len(flushes) >= 10
 
 
+@pytest.mark.mended("too many open files")
 @pytest.mark.parametrize("most", [1, 3, 6])
 def test_a_process_that_may_open_no_more_files_says_so_and_damages_nothing(most, stored, undisturbed, tmp_path, capfd):
     """So many more than are open now: the run opens its lock, its text, its log, its curves."""
