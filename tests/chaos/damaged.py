@@ -37,7 +37,7 @@ from hamner.data.corpus import Corpus
 from hamner.data.preparation.for_run import choose_tokenizer
 from hamner.data.preparation.for_run import prepare as prepare_text
 from hamner.data.tokenizer import Tokenizer
-from hamner.runs.files import read_json, write_json
+from hamner.runs.files import read_json, resealed, write_json
 from hamner.runs.folders import open_run, step_folders
 from hamner.training.finetuning import CONVERSATIONS, TEXT
 from hamner.training.finetuning_base import base_checkpoint
@@ -240,9 +240,15 @@ DAMAGED: tuple[Fault, ...] = tuple(damaged())
 
 
 def copy_of(folder: Path, place: Path) -> Path:
-    """A copy of a results folder's runs; the run of the same name in it."""
-    shutil.copytree(folder.parents[1], place)
-    return place / folder.relative_to(folder.parents[1])
+    """A copy of a results folder, in which paths lead into the copy; the run of the same name in it."""
+    results = folder.parents[1]
+    shutil.copytree(results, place)
+    for path in place.rglob("*.json"):
+        content = path.read_bytes()
+        moved = content.replace(str(results).encode(), str(place).encode())
+        if moved != content:
+            path.write_bytes(resealed(path.name, content, moved))
+    return place / folder.relative_to(results)
 
 
 __all__ = ["DAMAGED", "DAMAGES", "NAME", "READERS", "copy_of", "present_run"]

@@ -17,7 +17,7 @@ from pipelines import JSON, Ended, Pipeline, Scene
 
 SAME, STOPPED, DIFFERENT, LOST = "same numbers", "clear stop", "DIFFERENT NUMBERS", "LOST"
 WAYS_ON = re.compile(
-    r"continue with|--resume|the same command|wait for it|choose another|make room|use `|restore it|delete it|delete /"
+    r"continue with|--resume|the same command|wait for it|choose another|make room|\buse \S|restore it|delete it|delete /"
     r"|copy the|start a new|prepare the data again"
 )
 BAD_WORDS = ("Traceback (most recent call last)", "*** SIG", "core dumped")
