@@ -17,8 +17,8 @@ from pipelines import JSON, Ended, Pipeline, Scene
 
 SAME, STOPPED, DIFFERENT, LOST = "same numbers", "clear stop", "DIFFERENT NUMBERS", "LOST"
 WAYS_ON = re.compile(
-    r"continue with|--resume|the same command|wait for it|choose another|make room|\buse \S|restore it|delete it|delete /"
-    r"|copy the|start a new|prepare the data again"
+    r"continue with|--resume|the same command|wait for it|choose another|make room|\buse \S|restore it"
+    r"|delete it|delete /|copy the|start a new|prepare the data again"
 )
 BAD_WORDS = ("Traceback (most recent call last)", "*** SIG", "core dumped")
 MOST_STARTS = 3  # of the command after a fault, until the run is finished
