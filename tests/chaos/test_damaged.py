@@ -95,13 +95,13 @@ def _damage_all(kind: str, stored: Path, place: Path, flips: int) -> int:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_damage_to_a_file_that_a_resume_reads_changes_a_number_or_ends_in_a_traceback(kind, stored, tmp_path):
-    assert _damage_all(kind, stored[kind], tmp_path / "copy", FLIPS) > 50
+    assert _damage_all(kind, stored[kind], tmp_path / "copy", FLIPS) > 40
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nor_do_hundreds(kind, stored, tmp_path):
-    assert _damage_all(kind, stored[kind], tmp_path / "copy", 20) > 500
+    assert _damage_all(kind, stored[kind], tmp_path / "copy", 20) > 300
 
 
 @pytest.mark.mended("a flipped bit in a shard")
