@@ -1,6 +1,7 @@
 """Long form of the chaos suite: hundreds of faults, drawn by seed, one after the other; also `make chaos`.
 
-    python tests/chaos/long.py [--faults 400] [--seed 0] [--only WORDS] [--out DIR] [--page FILE]
+    python tests/chaos/long.py [--faults 400] [--seed 0] [--only WORD ...] [--pipelines NAME ...] [--out DIR]
+                                [--page FILE]
 
 Each is injected into a run of its own, which must end with the numbers of one left alone. Stopped and started again it
 continues with the next one. Data out: DIR/outcomes.jsonl, a line each; results/reference/chaos.md; the folder of a run
@@ -15,7 +16,7 @@ import random
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ sys.path[:0] = [str(REPO), str(HERE)]
 import killed  # noqa: E402
 from chaos_page import page, summary  # noqa: E402
 from fault_table import FAULTS, Planned, plan  # noqa: E402
-from faults import play  # noqa: E402
+from faults import Fault, play  # noqa: E402
 from outcomes import Outcome, Reference, is_hit, problems, read_outcomes, undisturbed  # noqa: E402
 from pipelines import PIPELINES, Scene, remove  # noqa: E402
 
@@ -42,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
     out, killed.STOP_SECONDS = options.out.resolve(), STOP_SECONDS
     out.mkdir(parents=True, exist_ok=True)
-    faults = tuple(fault for fault in FAULTS if options.only in fault.name or options.only == fault.kind)
+    faults = tuple(chosen(options.only, options.pipelines))
     log = out / "outcomes.jsonl"
     drop_json_lines_after(log, sys.maxsize)  # of a kill: half a line
     done = {outcome.number for outcome in read_outcomes(log)}
@@ -67,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--faults", type=int, default=400, help="how many (default: 400, each at least once)")
     options.add_argument("--seed", type=int, default=0, help="of the plan (default: 0)")
-    options.add_argument("--only", default="", help="faults whose names have these words, or of this kind")
+    options.add_argument("--only", nargs="+", default=[""], help="faults whose names have such words, or of this kind")
+    options.add_argument("--pipelines", nargs="+", default=list(PIPELINES), help="default: all")
     options.add_argument("--out", type=Path, default=REPO / "results" / "chaos", help="default: results/chaos")
     options.add_argument("--page", type=Path, default=PAGE, help="default: results/reference/chaos.md")
     return options
@@ -81,6 +83,14 @@ def serve_outcome() -> Outcome:
         outcome = replace(outcome_of(kill_and_stop(Path(place))), number=SERVE)
     print(line_of(outcome), flush=True)
     return outcome
+
+
+def chosen(words: Sequence[str], pipelines: Sequence[str]) -> Iterator[Fault]:
+    """The faults of a kind, or whose names have one of these words, on these pipelines alone."""
+    for fault in FAULTS:
+        if any(word in fault.name or word == fault.kind for word in words):
+            on = tuple(name for name in fault.pipelines if name in pipelines)
+            yield replace(fault, pipelines=on)
 
 
 def one_fault(planned: Planned, out: Path) -> Outcome:
