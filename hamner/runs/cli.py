@@ -310,8 +310,7 @@ def run_command(
 
         trouble = machine_trouble(error)
         if trouble is not None:
-            name = error.filename if isinstance(error.filename, str) else "."
-            mend = remedy(trouble, Path(name).absolute())
+            mend = remedy(trouble, Path(error.filename).absolute() if isinstance(error.filename, str) else None)
             output.print_error(f"error: trouble of this machine: {trouble}; {mend}, then {stopped}")
             code = 1
         elif error.errno in PATH_ERRORS and error.filename is not None:

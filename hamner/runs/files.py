@@ -41,7 +41,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # writing names none: then it is not known which disk
+            error.filename = str(path)
         with suppress(OSError):  # on a full disk what was written so far is in the way
             temporary.unlink(missing_ok=True)
         raise

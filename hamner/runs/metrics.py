@@ -42,7 +42,9 @@ class Metrics:
         self._path, self._sums, self._fields = folder / "metrics.csv", folder / SUMS, list(fields)
         folder.mkdir(parents=True, exist_ok=True)
         columns, table = _table(self._path)
-        altered = _altered(columns, table, self._sums)
+        if self._sums.is_file() and len(columns) == len(fields):  # whatever a damaged first line calls them
+            table = [dict(zip(fields, row.values(), strict=True)) if len(row) == len(fields) else row for row in table]
+        altered = _altered(fields, table, self._sums)
         rows = [
             row
             for place, row in enumerate(table)

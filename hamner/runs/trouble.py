@@ -77,13 +77,15 @@ def machine_trouble(error: BaseException | str) -> str | None:
     return None
 
 
-def remedy(trouble: str, folder: Path, needed_gib: float | None = None) -> str:
+def remedy(trouble: str, folder: Path | None, needed_gib: float | None = None) -> str:
     """What is to be done about trouble, an imperative; of a full disk with what is free and what is needed.
 
-    folder: that was written to. needed_gib: what its files take at most, those that are there among them; None:
+    folder: that was written to. needed_gib: what its files take at most, those that are there among them. None where
     nobody knows.
     """
     if FULL.search(trouble):
+        if folder is None:
+            return "make room"
         place, free = free_gib(folder)
         needed = "" if needed_gib is None else f", and what it keeps needs up to {_size(needed_gib)} in all"
         return f"make room: {place} has {_size(free)} free{needed}"

@@ -1,5 +1,6 @@
 """Damaged files: a resume falls back aloud or stops with the way on, and trains on to the numbers that it had."""
 
+import io
 import json
 import random
 import re
@@ -269,7 +270,8 @@ def test_a_league_that_lost_its_ledger_does_not_begin_anew(stored, tmp_path, cap
     assert "its bracket.json is gone, without which it would begin anew: restore it" in capsys.readouterr().err
 
 
-def test_a_damaged_model_is_not_replaced_by_another_one_without_being_asked(stored, tmp_path, capsys):
+def test_a_damaged_model_is_not_replaced_by_another_one_without_being_asked(stored, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello"))
     folder = copy_of(stored["curriculum"], tmp_path / "copy")
     newest = step_folders(folder / "checkpoints")[-1]
     shutil.copytree(newest, folder / "final")

@@ -88,7 +88,7 @@ def test_what_is_no_number_of_a_format_is_a_broken_file(number, tmp_path):
     assert not isinstance(refusal.value, OtherFormat)
 
 
-NAMES = [name.replace("*", "one") for name in CHECKED if name.endswith(".json")]
+NAMES = [name.replace("*", "one") for name in CHECKED if name.endswith(".json") and "/" not in name]
 VALUE = {"b": {"10": 0.1, "9": 1e22, "text": "\u2028 ü \udcff 😀"}, "a": [1, None, True, -0.0]}
 
 
