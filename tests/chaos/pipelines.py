@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -293,7 +294,8 @@ def finetuning_numbers(scene: Scene) -> JSON:
 def prepared_files(scene: Scene) -> JSON:
     """The checksum of each file of a prepared folder, but for where its text lies, which the manifest says."""
     paths = sorted(path for path in scene.folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    contents = {path: path.read_bytes().replace(str(scene.place).encode(), b"PLACE") for path in paths}
+    own = re.compile(re.escape(str(scene.place)).encode() + rb'|"checksum": "\w+"')  # which covers the place
+    contents = {path: own.sub(b"PLACE", path.read_bytes()) for path in paths}
     return {
         path.relative_to(scene.folder).as_posix(): hashlib.sha256(content).hexdigest()
         for path, content in contents.items()
