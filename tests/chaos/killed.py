@@ -47,7 +47,6 @@ RUN = (
     Place(".driver.lease", "whose the run is"),
     Place("*.html", "a page of the report"),
     Place("report*", "the report beside the page"),
-    Place("*report_summary.json", "the report's line in the index"),
 )
 CHECKPOINTS = (
     Place("checkpoints/step_*", "a checkpoint", 2),

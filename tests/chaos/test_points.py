@@ -43,7 +43,7 @@ def run(place, *points, **environment):
         (Point("pwrite", "after", "*/.step", nth=4), ".step", "  3"),
         (Point("unlink", "before", "*/a.json", act="TERM"), "a.json", "3"),
     ],
-    ids=Point.words,
+    ids=["before a rename", "after a rename", "after a step", "before a removal"],
 )
 def test_a_process_is_killed_where_its_point_says_and_once(point, file, content, tmp_path):
     done = run(tmp_path, point)
