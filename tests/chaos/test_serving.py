@@ -16,11 +16,12 @@ pytestmark = pytest.mark.end_to_end
 def test_twenty_streams_hear_of_a_killed_server_which_is_back_on_its_port_and_of_one_that_is_stopped(tmp_path):
     served = kill_and_stop(tmp_path)
     assert len(served.killed) == len(served.stopped) == STREAMS
-    assert all(reply.error and reply.tokens for reply in served.killed) and served.silence < 2, served.killed
-    assert served.bound < 5 and served.texts[0] == served.texts[1]
+    assert all(reply.error and reply.tokens for reply in served.killed), served.killed
+    # on an idle machine 0.1 s and 1 s; beside other tests it may take ten times as long
+    assert served.silence < 20 and served.bound < 50 and served.texts[0] == served.texts[1]
     assert {reply.error for reply in served.stopped} == {"APIError"}, served.stopped
     assert all("the server is being stopped, and this reply with it" in reply.message for reply in served.stopped)
-    assert served.shortest > 1.5 and served.longest < 6
+    assert 1.5 < served.shortest and served.longest < 30
     assert served.code == 128 + signal.SIGTERM and "Traceback" not in served.errors, served.errors
     assert served.errors.splitlines()[-1].startswith("stopped; ")
     outcome = outcome_of(served)
