@@ -17,7 +17,7 @@ def test_twenty_streams_hear_of_a_killed_server_which_is_back_on_its_port_and_of
     served = kill_and_stop(tmp_path)
     assert len(served.killed) == len(served.stopped) == STREAMS
     assert all(reply.error and reply.tokens for reply in served.killed), served.killed
-    # on an idle machine 0.1 s and 1 s; beside other tests it may take ten times as long
+    # wide: beside other tests the start of a process has taken ten seconds
     assert served.silence < 20 and served.bound < 50 and served.texts[0] == served.texts[1]
     assert {reply.error for reply in served.stopped} == {"APIError"}, served.stopped
     assert all("the server is being stopped, and this reply with it" in reply.message for reply in served.stopped)
