@@ -177,7 +177,7 @@ def ray_trouble() -> str | None:
 
 def _dead_processes(ray: Any) -> dict[str, int]:
     """The vital processes of a Ray of our own that have ended, with their exit codes."""
-    dead = getattr(_own_node(ray), "dead_processes", list)()
+    dead: list[tuple[str, Any]] = getattr(_own_node(ray), "dead_processes", list)()
     return {kind: process.poll() for kind, process in dead if kind in VITAL}
 
 

@@ -58,7 +58,7 @@ class Watchdog:
         """Let the time begin anew."""
         if time.monotonic() - self._fed > min(LEAST_SECONDS, self._seconds / 10):
             self._fed = time.monotonic()
-            faulthandler.dump_traceback_later(self._seconds, exit=True, file=self._file or sys.__stderr__)
+            faulthandler.dump_traceback_later(self._seconds, exit=True, file=self._file or sys.stderr)
 
 
 _watching: list[Watchdog] = []  # the one of this process, if any

@@ -100,7 +100,6 @@ POINTS: Mapping[str, tuple[Place, ...]] = {
         Place(".prepare.lease", "whose the folder is"),
         Place("unfinished/plan.json", "what is prepared"),
         Place("unfinished/*.survey.npz", "a block that was read", 2),
-        Place("unfinished/*.npy", "what becomes of each document"),
         Place("unfinished/*", "a note of the preparation", 3),
         Place("tokenizer.json", "the tokenizer"),
         Place("tokenizer_config.json", "its chat template"),
