@@ -27,6 +27,7 @@ from hamner.runs.cores import available_cores
 from hamner.runs.machine import cpu_text, say_if_emulated
 from hamner.runs.ray_session import (
     check_answers,
+    hide_said,
     leave,
     mark_session,
     own_signals,
@@ -119,6 +120,8 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
     try:
         with own_signals(ray), contextlib.nullcontext() if settings.get("log_to_driver") else without_noise():
             ray.init(**settings)
+        if not settings.get("log_to_driver"):
+            hide_said(ray)
     except ConnectionError as error:
         raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None
     except Exception as error:  # of a start that times out Ray raises no other class

@@ -16,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ NOISE = (
     b"Unable to detect local IP address",
     b"Tip: use `ray status`",
 )
+SAID = ("A worker died or was killed", "Raylet is terminated")  # beginnings of what a driver is told by Ray
 SECONDS_TO_ANSWER = 4.0  # for each of connecting and answering
 MARK = "hamner.json"  # in the folder of a session that a command of ours has started
 GCS = "gcs_server"
@@ -140,6 +141,20 @@ def without_noise() -> Iterator[None]:
             for line in file:
                 if not any(words in line for words in NOISE):
                     os.write(2, line)
+
+
+def hide_said(ray: Any) -> None:
+    """Keep what Ray prints of a dead process of its own, 20 lines of a log, off the screen: a line of ours says it."""
+    worker = getattr(getattr(ray, "_private", None), "worker", None)
+    show = getattr(worker, "print_to_stdstream", None)
+    if show is None:
+        return
+
+    def shown(batch: Mapping[str, Any], *more: Any, **options: Any) -> None:
+        if not any(str(line).startswith(SAID) for line in batch.get("lines", ())):
+            show(batch, *more, **options)
+
+    setattr(worker, "print_to_stdstream", shown)  # noqa: B010 (it is Any)
 
 
 @contextlib.contextmanager

@@ -208,6 +208,16 @@ def test_a_dead_process_of_our_own_ray_is_trouble_with_a_way_out(tmp_path, monke
     assert ray_session.ray_trouble() is None
 
 
+def test_what_ray_prints_of_its_dead_is_hidden_and_all_else_is_shown():
+    shown = []
+    worker = SimpleNamespace(print_to_stdstream=lambda batch, ignore_prefix: shown.append(batch["lines"]))
+    ray_session.hide_said(SimpleNamespace(_private=SimpleNamespace(worker=worker)))
+    for line in ("Raylet is terminated. Termination is unexpected.", "A worker died or was killed while", "no memory"):
+        worker.print_to_stdstream({"lines": [line]}, ignore_prefix=False)
+    assert shown == [["no memory"]]
+    ray_session.hide_said(SimpleNamespace())  # another Ray
+
+
 def test_noise_of_a_start_is_kept_off_standard_error_and_errors_are_not(capfd):
     with pytest.raises(ValueError, match="x"), without_noise():
         os.write(2, b"[2026 W 1 1] node.cc:5: Failed to determine local IP via external connectivity to: 8.8.8.8:53\n")
