@@ -47,6 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
     log = out / "outcomes.jsonl"
     drop_json_lines_after(log, sys.maxsize)  # of a kill: half a line
     done = {outcome.number for outcome in read_outcomes(log)}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a fault has begun is ended
     try:
         if SERVE not in done and options.only in ("", "serve"):
             append_json_line(log, serve_outcome().row() | {"step": SERVE})
