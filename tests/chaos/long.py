@@ -56,6 +56,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 outcome = one_fault(planned, out)
                 append_json_line(log, outcome.row() | {"step": planned.number})
                 print(line_of(outcome), flush=True)
+                write_text(options.page, page(read_outcomes(log), "make chaos"))
     except KeyboardInterrupt:
         print(f"stopped; {WAY_ON}", file=sys.stderr)
         return 128 + signal.SIGINT
