@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> int:
     done = {outcome.number for outcome in read_outcomes(log)}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a fault has begun is ended
     try:
-        if SERVE not in done and options.only in ("", "serve"):
+        if SERVE not in done and {"", "serve"} & set(options.only):
             append_json_line(log, serve_outcome().row() | {"step": SERVE})
         for planned in plan(options.seed, options.faults, faults):
             if planned.number not in done:
