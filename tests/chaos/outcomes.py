@@ -74,7 +74,7 @@ def undisturbed(pipeline: Pipeline, place: Path) -> Reference:
     return Reference(scene.numbers(), ended.seconds, started.seconds_to_work or ended.seconds, tuple(files))
 
 
-def lines(scene: Scene, ended: Ended, most: int = 12) -> tuple[str, ...]:
+def lines(scene: Scene, ended: Ended, most: int = 60) -> tuple[str, ...]:
     """The last lines of a terminal, with paths as from the folder of the scene."""
     text = ended.said.replace(f"{scene.results}", "results").replace(f"{scene.place}/", "")
     return tuple(line.rstrip() for line in text.splitlines() if line.strip())[-most:]
