@@ -11,12 +11,12 @@ MODEL =
 CONFIG =
 DATA =
 SETTINGS =
-# of `make soak`, `make gpu-check` and `make gpu-league`
+# of `make chaos`, `make soak`, `make gpu-check` and `make gpu-league`
 OPTIONS =
 # of `make fuzz`
 EXAMPLES =
 
-.PHONY: install demo friend test unit slow fuzz lint bench soak gpu-check gpu-league clean
+.PHONY: install demo friend test unit slow fuzz chaos lint bench soak gpu-check gpu-league clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make friend everything up to the page, resumable: HOURS=48, MODEL=v2, CONFIG=laptop, DATA=DIR, NAME=friend"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
 	@echo "make fuzz   50,000 bad inputs of every kind; writes results/reference/fuzz.md"
+	@echo "make chaos  400 faults in runs of their own, some hours, resumable: docs/chaos.md"
 	@echo "make gpu-check   is it right and fast on this card: at most eight minutes; make gpu-league  leagues on it: 25"
 	@echo "make soak   the whole pipeline 50 times in one process tree, 10,000 requests to the server: what is left behind"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
@@ -75,6 +76,10 @@ slow: .venv/installed
 # what it finds is kept in tests/fuzz/corpus/, which the quick tests read; EXAMPLES=200000 for a night
 fuzz: .venv/installed
 	$(BIN)/python tests/fuzz/run_fuzz.py $(if $(EXAMPLES),--examples $(EXAMPLES))
+
+# stopped and started again it goes on; docs/chaos.md
+chaos: .venv/installed
+	$(BIN)/python tests/chaos/long.py $(OPTIONS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

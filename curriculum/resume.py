@@ -35,6 +35,7 @@ MAY_DIFFER = (
     "compute.worker_threads",
     "compute.threads",
     "compute.max_failures",
+    "compute.hang_minutes",
     "compute.gpu_memory_gib",
     "compute.runs_per_card",
     "curriculum.max_steps",

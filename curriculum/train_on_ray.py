@@ -1,6 +1,6 @@
 """Ray Train: one TorchTrainer that trains all stages of a run, with its workers, restarts and storage.
 
-Data in: a run's folder and config. Data out: what train_loop.py writes there.
+Data in: a run's folder and config. Data out: what worker.py lets train_loop.py write there.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 import ray.train
 from ray.train.torch import TorchTrainer
 
-from curriculum.train_loop import train
+from curriculum.worker import train
 from hamner.config.schema import Config
 from hamner.runs.folders import next_attempt
 

@@ -19,8 +19,10 @@ from hamner.reports.report_files import ReportWriter
 from hamner.runs.files import write_json
 from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.heartbeat import AT_WORK, mark_at_work
+from hamner.runs.ray_session import ray_trouble
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
+from hamner.runs.watchdog import HANG_FILE, hang_line, take_hang
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import Contestant, entrants, flops_per_token, is_mix_league, run_name
 from tournament.ledger import Ledger
@@ -194,6 +196,18 @@ class League:
             highlight=False,
             soft_wrap=True,
         )
+
+    def say(self, run: Run, line: str) -> None:
+        """Print what the process of a run has to say of its files."""
+        self.console.print(f"  {self.name(run)}: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    def say_restarted(self, run: Run, reason: str) -> None:
+        """Print that the process of a run ended and is started again, and why; of one that hung, where."""
+        if ray_trouble():  # then it is not, and the league stops for a reason that is said
+            return
+        hung = take_hang(self.folder / self.name(run) / HANG_FILE)
+        why = hang_line(hung, self.config.compute.hang_minutes) if hung else reason
+        self.say(run, f"{why}; started again from its newest checkpoint")
 
     def _write(self) -> None:
         self._ledger.write(self.bracket, self.rates)

@@ -53,6 +53,8 @@ class Hooks:
     stop: StopRequest = field(default_factory=StopRequest)  # of the league
     storage_trouble: Callable[[], str | None] = lambda: None  # what is wrong with the league's folder
     saved: dict[Run, int] = field(default_factory=dict)  # runs that have left at a checkpoint, with its step
+    restarted: Callable[[Run, str], None] = lambda run, reason: None  # a run's process ended, and is started again
+    say: Callable[[Run, str], None] = lambda run, line: None  # what a run's process has to say of its files
 
 
 class EliminationScheduler(TrialScheduler):
@@ -82,6 +84,8 @@ class EliminationScheduler(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         run = _run(trial)
+        for line in result.get("said", "").splitlines():
+            self._hooks.say(run, line)
         if result.get("stopped"):
             self._hooks.saved[run] = result["step"]
             return TrialScheduler.STOP
@@ -125,7 +129,9 @@ class EliminationScheduler(TrialScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status != Trial.PENDING and trial.should_recover():
-            return  # Tune starts it again from its newest checkpoint; not where it did not even start
+            # Tune starts it again from its newest checkpoint; not where it did not even start
+            self._hooks.restarted(_run(trial), failure_reason(trial))
+            return
         trouble = machine_trouble(trial_error(trial) or "") or self._hooks.storage_trouble()
         if trouble or self._hooks.stop:
             self._hooks.stop.make(trouble or "")

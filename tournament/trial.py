@@ -25,6 +25,7 @@ from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json, write_json
 from hamner.runs.heartbeat import mark_at_work
 from hamner.runs.stopping import STOP
+from hamner.runs.watchdog import HANG_FILE, Watchdog
 from hamner.training.out_of_memory import OUT_OF_MEMORY
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run
@@ -65,6 +66,7 @@ class Trial(tune.Trainable):
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=60)
         self._training: Training | None = None
+        self._watchdog = Watchdog(self._folder / HANG_FILE, self._config.compute.hang_minutes)
 
     def read_contestants(self, league: Path, config: Config) -> Mapping[str, Contestant]:
         """All contestants of the league in a folder."""
@@ -81,8 +83,9 @@ class Trial(tune.Trainable):
             return facts
         mark_at_work(self._folder, is_at_work=True)
         try:
-            facts |= self._probe() if self._round == PROBE_ROUND else self._train()
-            facts |= self._saved_for_a_stop(facts)
+            with self._watchdog:
+                facts |= self._probe() if self._round == PROBE_ROUND else self._train()
+                facts |= self._saved_for_a_stop(facts)
         except Stopped:
             facts |= {"stopped": True}
         except Diverged as error:
@@ -96,6 +99,8 @@ class Trial(tune.Trainable):
         facts["round"] = self._round
         if self._training and self._training.is_open:
             facts["step"] = self._training.trainer.step_count
+        if self._training and (lines := self._training.take_lines()):
+            facts["said"] = "\n".join(lines)
         return facts
 
     def _saved_for_a_stop(self, facts: dict[str, Any]) -> dict[str, Any]:

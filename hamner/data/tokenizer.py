@@ -29,6 +29,7 @@ from hamner.data import hub_errors
 from hamner.data.text_pieces import piece_batches, text_pieces
 from hamner.runs.background import Child, Failed, Send
 from hamner.runs.files import write_json, write_text
+from hamner.runs.trouble import machine_trouble
 
 Ids = npt.NDArray[np.uint32]
 
@@ -128,7 +129,11 @@ class Tokenizer:
         except BaseException as error:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
-            raise BadInput(f"{path} is not a tokenizer of the tokenizers library: {error}") from None
+            if machine_trouble(error):
+                raise OSError(str(error)) from None
+            raise BadInput(
+                f"{path} is not a tokenizer of the tokenizers library: {error}; name another, or restore it from a copy"
+            ) from None
         return tokenizer
 
     @classmethod

@@ -314,11 +314,12 @@ def run_command(
         sys.stdout.flush()
         raise
     except OSError as error:
-        from hamner.runs.trouble import machine_trouble
+        from hamner.runs.trouble import machine_trouble, remedy
 
         trouble = machine_trouble(error)
         if trouble is not None:
-            output.print_error(f"error: trouble of this machine: {trouble}; {stopped}")
+            mend = remedy(trouble, Path(error.filename).absolute() if isinstance(error.filename, str) else None)
+            output.print_error(f"error: trouble of this machine: {trouble}; {mend}, then {stopped}")
             code = 1
         elif error.errno in PATH_ERRORS and error.filename is not None:
             place = shortened(os.fsencode(error.filename).decode(errors="backslashreplace"))

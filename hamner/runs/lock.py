@@ -5,6 +5,7 @@ Data in: the path of the lock file. Data out: RUN/.driver.lock, beside it a leas
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -20,10 +21,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hamner.config.errors import BadInput
-from hamner.runs.files import write_json
+from hamner.runs.files import EXHAUSTED, write_json
 
 LEASE_SECONDS = 60.0  # a lease as old as this is void: another machine may take the run over
 RENEWALS = 4  # of a lease in that time
+NOT_OF_LOCKS = (*EXHAUSTED, errno.ENOSPC, errno.EDQUOT)  # errors that say nothing of whether a folder takes locks
 
 
 @contextmanager
@@ -35,6 +37,7 @@ def only_one(
     On storage that machines share, a file lock may not reach the other machine. So a lease lies beside it, renewed
     four times in `lease_seconds`, which other machines honour until it is that old. wait_seconds: how long to wait for
     the lock; if any, the lease of a machine that is no more (a container that was replaced) is waited for as well.
+    Raises OSError where there is no room, or no more files may be opened.
     """
     lock = FileLock(path, timeout=wait_seconds)
     lease = path.with_suffix(".lease")
@@ -43,6 +46,8 @@ def only_one(
     except Timeout:
         raise BadInput(message) from None
     except (OSError, NotImplementedError) as error:  # the latter: filelock's word for ENOSYS
+        if getattr(error, "errno", None) in NOT_OF_LOCKS:
+            raise
         raise BadInput(
             f"{path} cannot be locked: {getattr(error, 'strerror', None) or error}; choose another folder "
             "(--results, --out), on storage that can be written to and that takes file locks (NFS: with lockd)"

@@ -34,6 +34,7 @@ from hamner.model.transformer import Hamner
 from hamner.runs.files import file_sha256, read_json, write_json
 from hamner.runs.folders import step_folders
 from hamner.runs.safe_paths import path_below
+from hamner.runs.trouble import machine_trouble
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
@@ -56,10 +57,12 @@ class Checkpoint:
         return parse(ModelConfig, self.state["model"], str(self.path / STATE))
 
     def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
-        """The tensors of a group. Raises Corrupt for a file that holds anything else."""
+        """The tensors of a group. Raises Corrupt for a file that holds anything else, OSError for one out of reach."""
         try:
             return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
         except safetensors.SafetensorError as error:
+            if machine_trouble(error):
+                raise OSError(str(error)) from None
             raise Corrupt(f"checkpoint {self.path}: {group}.safetensors holds no tensors ({error})") from None
 
     @property
@@ -226,7 +229,12 @@ def keep_weights(folder: Path) -> None:
     if not (folder / STATE).is_file():  # left by a killed prune
         shutil.rmtree(folder, ignore_errors=True)
         return
-    state = read_json(folder / STATE)
+    try:
+        state = read_json(folder / STATE)
+    except OtherFormat:
+        raise
+    except BadInput:  # damaged: it stays for whoever looks at it, and no run ends by it
+        return
     sums = {name: value for name, value in state["sha256"].items() if name in WITH_TEMPLATE}
     write_json(
         folder / STATE, sealed(stamped(STATE, {**state, "sha256": sums}))

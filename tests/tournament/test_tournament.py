@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from hamner.config.presets import CONTESTANTS
+from hamner.runs.files import write_json
 from hamner.training import checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -232,7 +233,7 @@ def _crippled(league, name):
     for run in ("v05_moe_small", "v05_moe_small-seed1"):
         (folder / run / "metrics.csv").mkdir(parents=True)
     shutil.copytree(league / "data", folder / "data")
-    (folder / "config.json").write_text(json.dumps(_read(league / "config.json") | {"run": name}))
+    write_json(folder / "config.json", _read(league / "config.json") | {"run": name})
     return folder
 
 

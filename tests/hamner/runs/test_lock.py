@@ -109,7 +109,7 @@ def test_a_resume_waits_until_the_lease_of_a_container_that_is_gone_has_ended(tm
 @pytest.mark.mended("locks refused (ENOLCK)")
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOLCK, "No locks available"), OSError(errno.ENOSPC, "No space left"), NotImplementedError("flock")],
+    [OSError(errno.ENOLCK, "No locks available"), OSError(errno.EROFS, "Read-only"), NotImplementedError("flock")],
 )
 def test_storage_that_refuses_locks_is_said_in_one_line(tmp_path, monkeypatch, error):
     def refuse(*_):
@@ -119,3 +119,14 @@ def test_storage_that_refuses_locks_is_said_in_one_line(tmp_path, monkeypatch, e
     with pytest.raises(BadInput, match="cannot be locked") as caught, only_one(tmp_path / ".driver.lock", "busy"):
         pass
     assert len(caught.value.problems) == 1 and "choose another folder (--results" in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE])
+def test_a_full_disk_or_too_many_open_files_are_not_said_to_be_a_matter_of_locks(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("hamner.runs.lock.FileLock.acquire", refuse)
+    with pytest.raises(OSError, match=os.strerror(code)) as caught, only_one(tmp_path / ".driver.lock", "busy"):
+        pass
+    assert caught.value.errno == code
