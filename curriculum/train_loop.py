@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import nn
 
 from curriculum.beginning import Beginning
@@ -24,7 +23,7 @@ from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, pla
 from curriculum.endings import limit
 from curriculum.interventions import Interventions
 from curriculum.measurements import Measurements
-from curriculum.memory import is_checkpointed
+from curriculum.memory import accumulation_steps, is_checkpointed
 from curriculum.pacer import Pacer
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
@@ -42,6 +41,7 @@ from hamner.model.transformer import Hamner
 from hamner.runs.cluster import threads_here
 from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json
+from hamner.runs.lock import only_worker
 from hamner.runs.stopping import STOP
 from hamner.training import checkpoint
 from hamner.training.checkpoint import Checkpoint
@@ -60,8 +60,7 @@ def train(settings: dict[str, Any]) -> None:
         from ray.train.torch import get_device
 
         torch.cuda.set_device(get_device())  # of several cards on a node, the one Ray assigned
-    lock = FileLock(folder / f".worker{rank()}.lock", thread_local=False)
-    with lock.acquire(timeout=60):  # an orphan of a killed driver may still be writing
+    with only_worker(folder / f".worker{rank()}.lock"):  # an orphan of a killed driver may still be writing
         run = CurriculumRun(folder, attempt=settings["attempt"])
         try:
             run.run()
@@ -136,7 +135,7 @@ class CurriculumRun:
             sources=self._sources,
             batch_size=settings.batch_size,
             seq_len=settings.seq_len,
-            gradient_accumulation_steps=settings.gradient_accumulation_steps,
+            gradient_accumulation_steps=accumulation_steps(self.config, world_size()),
             activation_checkpointing=is_checkpointed(model, self.config),
             groups=[parse(ParameterGroup, group, "groups") for group in document.get("groups", ())],
             max_skipped=settings.max_skipped,
@@ -198,12 +197,12 @@ class CurriculumRun:
         self.log.close()
 
     def _open_log(self, *, is_new: bool) -> None:
-        session, number = self.session, self.place.stage_index + 1
+        session, number, all_workers = self.session, self.place.stage_index + 1, self.config.compute.workers
         session.log_resume(self.folder / "resume.jsonl")
         self.log.open(session.global_step, self.place.records)
-        self.log.say(
-            f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
-        )
+        workers = f", {world_size()} of {all_workers} workers" if self.config.compute.min_workers else ""
+        begin = f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
+        self.log.say(begin + workers)
 
     def _run_stage(self, stage: Stage) -> None:
         if self.place.stage_step == 0:

@@ -22,11 +22,14 @@ def train_on_ray(folder: Path, config: Config, cores: int) -> str:
     """
     attempt, compute = next_attempt(folder), config.compute
     resources = {"CPU": cores} | ({"GPU": 1} if compute.device == "cuda" else {})
+    elastic = (compute.min_workers, compute.workers)  # Ray restarts the workers when their possible number changes
     trainer = TorchTrainer(
         train,
         train_loop_config={"run": str(folder), "attempt": attempt},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=compute.workers, use_gpu=compute.device == "cuda", resources_per_worker=resources
+            num_workers=elastic if compute.min_workers else compute.workers,
+            use_gpu=compute.device == "cuda",
+            resources_per_worker=resources,
         ),
         run_config=ray.train.RunConfig(
             name=str(attempt),

@@ -1,8 +1,10 @@
 """Lock: one process may work on a run, and on shared storage one machine."""
 
 import errno
+import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +13,7 @@ import time
 import pytest
 
 from hamner.config.errors import BadInput
-from hamner.runs.lock import LEASE_SECONDS, only_one
+from hamner.runs.lock import LEASE_SECONDS, boot_id, only_one, read_lease
 
 
 def _lease(folder, host, age, file_age=None):
@@ -119,3 +121,48 @@ def test_storage_that_refuses_locks_is_said_in_one_line(tmp_path, monkeypatch, e
     with pytest.raises(BadInput, match="cannot be locked") as caught, only_one(tmp_path / ".driver.lock", "busy"):
         pass
     assert len(caught.value.problems) == 1 and "choose another folder (--results" in str(caught.value)
+
+
+def test_two_machines_of_one_name_are_told_apart(tmp_path):
+    path = tmp_path / ".driver.lease"
+    ours = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
+    path.write_text(json.dumps(ours | {"boot": boot_id()}))
+    assert read_lease(path).is_here and read_lease(path).is_ours
+    path.write_text(json.dumps(ours))  # of an older version
+    assert read_lease(path).is_here
+    path.write_text(json.dumps(ours | {"boot": "0cbee1a3-another-start"}))
+    assert not read_lease(path).is_here and not read_lease(path).is_ours  # whatever process has that number here
+    with pytest.raises(BadInput, match="alive on"), only_one(tmp_path / ".driver.lock", "busy"):
+        pass
+
+
+def test_a_process_that_trains_waits_for_one_on_another_machine_until_that_ends(tmp_path):
+    stopped = _renewed(tmp_path, "elsewhere", 0)
+    threading.Timer(1.0, stopped.set).start()
+    began = time.monotonic()
+    with only_one(tmp_path / ".driver.lock", "busy", wait_seconds=20, lease_seconds=0.6):
+        assert 1.0 < time.monotonic() - began < 5
+
+
+def test_a_process_that_stood_still_ends_when_another_machine_has_taken_over(tmp_path):
+    code = (
+        f"from hamner.runs.lock import only_one\nfrom pathlib import Path\nimport time\n"
+        f"with only_one(Path({str(tmp_path / '.driver.lock')!r}), 'busy', lease_seconds=0.4):\n"
+        "    print('in', flush=True)\n    time.sleep(60)"
+    )
+    words = [sys.executable, "-c", code]
+    sleeper = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert sleeper.stdout.readline() == "in\n"
+    _lease(tmp_path, "elsewhere", 0)
+    _, said = sleeper.communicate(timeout=10)
+    assert sleeper.returncode == 1 and said.count("\n") == 1 and "one on elsewhere has taken over" in said
+    assert read_lease(tmp_path / ".driver.lease").host == "elsewhere"  # it is left to its owner
+
+
+def test_storage_without_file_locks_is_refused_and_no_marker_takes_their_place(tmp_path, monkeypatch):
+    def missing(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with pytest.raises(BadInput, match="takes file locks"), only_one(tmp_path / ".driver.lock", "busy"):
+        pass
