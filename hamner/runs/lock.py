@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from hamner.config.errors import BadInput
 from hamner.runs.files import write_json
+from hamner.runs.mounts import bucket_problem
 
 LEASE_SECONDS = 60.0  # a lease as old as this is void: another machine may take the run over
 RENEWALS = 4  # of a lease in that time
@@ -50,15 +51,14 @@ def only_one(
     # a marker file in place of a lock that the storage refuses would outlive its process
     lock = FileLock(path, timeout=wait_seconds, thread_local=False, fallback_to_soft=False)
     lease, end = path.with_suffix(".lease"), time.monotonic() + wait_seconds
+    if problem := bucket_problem(path.parent):
+        raise _refusal(path, problem)
     try:
         lock.acquire()
     except Timeout:
         raise BadInput(message) from None
     except (OSError, NotImplementedError) as error:  # the latter: filelock's word for ENOSYS
-        raise BadInput(
-            f"{path} cannot be locked: {getattr(error, 'strerror', None) or error}; choose another folder "
-            "(--results, --out), on storage that can be written to and that takes file locks (NFS: with lockd)"
-        ) from None
+        raise _refusal(path, getattr(error, "strerror", None) or str(error)) from None
     stopped = threading.Event()
     try:
         while holder := _holder(lease, lease_seconds, may_wait=wait_seconds > 0):
@@ -75,10 +75,18 @@ def only_one(
         finally:
             stopped.set()
             heartbeat.join()
-            with suppress(OSError):
-                lease.unlink(missing_ok=True)
+            if not _taker(lease):
+                with suppress(OSError):
+                    lease.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def _refusal(path: Path, why: str) -> BadInput:
+    return BadInput(
+        f"{path} cannot be locked: {why}; choose another folder (--results, --out), on storage that can be written to "
+        "and that takes file locks (NFS: with lockd)"
+    )
 
 
 def only_worker(path: Path) -> AbstractContextManager[None]:
@@ -161,11 +169,16 @@ def _keep_renewing(lease: Path, stopped: threading.Event, every_seconds: float) 
     while not stopped.wait(every_seconds):
         if not lease.parent.is_dir():
             return
-        other = read_lease(lease)
-        if other and other.host and not other.is_ours:
+        if other := _taker(lease):
             _end(lease, other)
         with suppress(OSError):  # one failed write is no matter: three more come in time
             _renew(lease)
+
+
+def _taker(lease: Path) -> Lease | None:
+    """The lease of another process, where that has taken over what this one holds."""
+    found = read_lease(lease)
+    return found if found and found.host and not found.is_ours else None
 
 
 def _end(lease: Path, other: Lease) -> None:

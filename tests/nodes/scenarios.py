@@ -33,10 +33,10 @@ LEAGUE = (
     *(word for name in CONTESTANTS for word in ("--only", name)),
     *("steps=[80,120]", "keep=[2,1]"),
 )
-CURRICULUM = ("curriculum.run", "v3", "--config", "smoke", "--name", NAME)
+CURRICULUM = ("curriculum.run", "v3", "--config", "smoke", "--name", NAME, "max_epochs=1000")
 STAGES = """[[stages]]
 name = "long"
-mix = {{synthetic = 1.0}}
+mix = {{synthetic = 0.9, tinystories = 0.1}}
 levels = [0.5, 0.5]
 learning_rate = 3e-4
 steps = {steps}
