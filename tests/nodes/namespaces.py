@@ -27,7 +27,8 @@ REPO = Path(__file__).resolve().parents[2]
 PROGRAMS = ("ip", "unshare", "nsenter", "setpriv", "mount", "hostname", "bash")
 NODE_NAMESPACES = ("--net", "--mount-proc", "--uts", "--pid", "--kill-child")
 # what a node's first process does; bash, since the first process inherits orphans and has to bury them
-INIT = """hostname "$1" && mount --bind "$2" /tmp/ray && mount --bind "$3" /etc/hosts && ip link set lo up && echo ready
+INIT = """hostname "$1" && mount --bind "$2/ray" /tmp/ray && ip link set lo up &&
+mount --bind "$3/hosts" /etc/hosts && mount --bind "$3/resolv.conf" /etc/resolv.conf && echo ready
 while :; do sleep 3600; done"""
 NETWORK = "10.231.0"  # of 254 addresses; it exists in the nodes alone
 PORT = 6379  # of Ray's global state, as `ray start --head` chooses
@@ -51,7 +52,7 @@ def why_not() -> str:
     if missing or os.geteuid() != 0:
         return f"no program {', '.join(missing)}" if missing else "only root makes network namespaces"
     Path("/tmp/ray").mkdir(mode=0o777, exist_ok=True)
-    words = ["unshare", *NODE_NAMESPACES, "ip", "link", "add", "a", "type", "veth", "peer", "name", "b"]
+    words = ["unshare", *NODE_NAMESPACES, "ip", "link", "add", "end0", "type", "veth", "peer", "name", "end1"]
     done = subprocess.run(words, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"no namespaces or no veth pairs here: {done.stderr.strip()}"
 
@@ -83,6 +84,7 @@ class Nodes:
         self.folder.mkdir(parents=True, exist_ok=True)
         hosts = [f"{NETWORK}.{number} node{number}" for number in range(1, 100)]
         (self.folder / "hosts").write_text("\n".join(["127.0.0.1 localhost", *hosts, ""]))
+        (self.folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")  # nobody there, which is known at once
         try:
             self._switch = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL
@@ -193,16 +195,14 @@ class Nodes:
         token.touch(mode=0o600)
         token.write_text(self._token)
         words = ["setpriv", "--pdeathsig", "KILL", "unshare", *NODE_NAMESPACES, "bash", "-c", INIT, "init"]
-        init = subprocess.Popen(
-            [*words, name, str(home / "ray"), str(self.folder / "hosts")],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        words += [name, str(home), str(self.folder)]
+        log = self.folder / f"{name}.log"
+        with log.open("a") as file:
+            init = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file, text=True)
         assert init.stdout is not None
         if init.stdout.readline() != "ready\n":
             init.kill()
-            raise OSError(f"{name} did not start")
+            raise OSError(f"{name} did not start: {log.read_text()[-500:]}")
         node = Node(name, address, init, _child(init.pid), f"cable{self._made}", home)
         self._connect(node)
         return node
@@ -211,7 +211,9 @@ class Nodes:
         ends = ["ip", "link", "add", node.cable, "netns", str(self._switch.pid), "type", "veth"]
         _checked([*ends, "peer", "name", "eth0", "netns", str(node.pid)])
         self._on_switch("ip", "link", "set", node.cable, "master", "bridge", "up")
+        number = int(node.name.removeprefix("node"))
         for words in (
+            ["link", "set", "eth0", "address", f"02:00:0a:e7:00:{number:02x}"],  # a restarted machine keeps its own
             ["addr", "add", f"{node.address}/24", "dev", "eth0"],
             ["link", "set", "eth0", "up"],
             ["route", "add", "default", "via", f"{NETWORK}.254"],
