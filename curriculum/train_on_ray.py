@@ -5,6 +5,7 @@ Data in: a run's folder and config. Data out: what train_loop.py writes there.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import ray.train
@@ -13,6 +14,10 @@ from ray.train.torch import TorchTrainer
 from curriculum.train_loop import train
 from hamner.config.schema import Config
 from hamner.runs.folders import next_attempt
+
+# How long elastic workers wait for their places. Ray counts the nodes every 20 seconds, so after a node was lost it may
+# ask for a place there; by default it waits a minute for it.
+PLACEMENT_SECONDS = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "25")
 
 
 def train_on_ray(folder: Path, config: Config, cores: int) -> str:
@@ -23,6 +28,8 @@ def train_on_ray(folder: Path, config: Config, cores: int) -> str:
     attempt, compute = next_attempt(folder), config.compute
     resources = {"CPU": cores} | ({"GPU": 1} if compute.device == "cuda" else {})
     elastic = (compute.min_workers, compute.workers)  # Ray restarts the workers when their possible number changes
+    if compute.min_workers:
+        os.environ.setdefault(*PLACEMENT_SECONDS)
     trainer = TorchTrainer(
         train,
         train_loop_config={"run": str(folder), "attempt": attempt},
