@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,7 +122,8 @@ def _alone(folder: Path, *words: str) -> Path:
     """The results of a command on this machine, with a Ray of its own; made once."""
     done = folder / "done"
     if not done.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # of a call that was ended
+        folder.mkdir(parents=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "HAMNER_"))}
         environment |= {"HAMNER_RESULTS": str(folder), "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
         began = time.monotonic()
@@ -168,7 +170,8 @@ def _league_nodes(base: Path, name: str, **more: str) -> Nodes:
 def _places(story: Story) -> list[str]:
     """The addresses of the nodes that trials reported from, a report each."""
     path = story.nodes.folder / "placements.jsonl"
-    return [json.loads(line)["address"] for line in path.read_text().splitlines()] if path.is_file() else []
+    text = path.read_text() if path.is_file() else ""
+    return [json.loads(line)["address"] for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def _finish_league(story: Story, base: Path) -> Outcome:

@@ -153,8 +153,9 @@ def test_a_process_that_stood_still_ends_when_another_machine_has_taken_over(tmp
     words = [sys.executable, "-c", code]
     sleeper = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert sleeper.stdout.readline() == "in\n"
-    _lease(tmp_path, "elsewhere", 0)
+    stopped = _renewed(tmp_path, "elsewhere", 0)
     _, said = sleeper.communicate(timeout=10)
+    stopped.set()
     assert sleeper.returncode == 1 and said.count("\n") == 1 and "one on elsewhere has taken over" in said
     assert read_lease(tmp_path / ".driver.lease").host == "elsewhere"  # it is left to its owner
 
