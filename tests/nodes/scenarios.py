@@ -32,7 +32,7 @@ CONTESTANTS = ("v01_dense_small", "v05_moe_small", "v09_deep_narrow")
 LEAGUE = (
     *("tournament", "--config", "smoke", "--name", NAME),
     *(word for name in CONTESTANTS for word in ("--only", name)),
-    *("steps=[80,120]", "keep=[2,1]"),
+    *("steps=[60,60]", "keep=[2,1]", "seeds=1"),
 )
 CURRICULUM = ("curriculum.run", "v3", "--config", "smoke", "--name", NAME, "max_epochs=1000")
 STAGES = """[[stages]]
@@ -43,7 +43,7 @@ learning_rate = 3e-4
 steps = {steps}
 exact = true
 """
-STEPS, ENDLESS = 240, 20_000  # of the one stage; the latter is stopped
+STEPS, ENDLESS = 120, 20_000  # of the one stage; the latter is stopped
 CHECKPOINT_EVERY = 5  # of the smoke config
 # Ray says of a silent node after 10 to 20 seconds that it is lost, where it would be 65, and a node without a head
 # ends after 20, where it would be 60: only so that a test is shorter
@@ -135,15 +135,34 @@ def _alone(folder: Path, *words: str) -> Path:
     return folder
 
 
+def _text(base: Path) -> tuple[str, str]:
+    """The words that name the text of all runs, which is prepared once."""
+    folder = base / "prepared"
+    if not (folder / "manifest.json").is_file():
+        words = [
+            sys.executable,
+            "-m",
+            "hamner.prepare_data",
+            "--config",
+            "smoke",
+            "--data",
+            "builtin",
+            "--out",
+            str(folder),
+        ]
+        subprocess.run(words, check=True, timeout=SECONDS)
+    return "--data", str(folder)
+
+
 def league_alone(base: Path) -> Path:
     """The folder of the league on one machine."""
-    return _alone(base / "league_alone", *LEAGUE) / "tournament" / NAME
+    return _alone(base / "league_alone", *LEAGUE, *_text(base)) / "tournament" / NAME
 
 
 def curriculum_alone(base: Path, workers: int, steps: int = STEPS) -> Path:
     """The folder of the curriculum on one machine."""
     folder = base / f"curriculum_alone_{workers}_{steps}"
-    words = (*CURRICULUM, "--curriculum", str(_stages(base, steps)), f"workers={workers}")
+    words = (*CURRICULUM, *_text(base), "--curriculum", str(_stages(base, steps)), f"workers={workers}")
     return _alone(folder, *words) / "curriculum" / NAME
 
 
@@ -186,7 +205,7 @@ def league_spread(base: Path) -> Outcome:
     league_alone(base)
     with _league_nodes(base, "spread") as nodes:
         story = Story("A league on two nodes", nodes, "tournament")
-        story.start(*LEAGUE)
+        story.start(*LEAGUE, *_text(base))
         return _finish_league(story, base)
 
 
@@ -194,7 +213,7 @@ def league_node_replaced(base: Path) -> Outcome:
     league_alone(base)
     with _league_nodes(base, "replaced", **SOONER) as nodes:
         story = Story("A node lost in mid-league, and another put in its place", nodes, "tournament")
-        story.start(*LEAGUE)
+        story.start(*LEAGUE, *_text(base))
         story.until(lambda: nodes.address(1) in _places(story))
         nodes.kill(1)
         story.note("node 2 loses its power")
@@ -208,7 +227,7 @@ def league_node_cut_off(base: Path) -> Outcome:
     league_alone(base)
     with _league_nodes(base, "cut_off", **SOONER) as nodes:
         story = Story("A node that is cut off for good, and goes on writing", nodes, "tournament")
-        story.start(*LEAGUE)
+        story.start(*LEAGUE, *_text(base))
         story.until(lambda: nodes.address(1) in _places(story))
         nodes.cut(1)
         story.note("the cable of node 2 is pulled, and stays out")
@@ -220,7 +239,7 @@ def league_network_cut(base: Path) -> Outcome:
     league_alone(base)
     with _league_nodes(base, "cut") as nodes:
         story = Story("The network between the nodes cut for 30 s in mid-league", nodes, "tournament")
-        story.start(*LEAGUE)
+        story.start(*LEAGUE, *_text(base))
         story.until(lambda: nodes.address(1) in _places(story))
         _cut_for_30_seconds(story)
         return _finish_league(story, base)
@@ -230,7 +249,7 @@ def league_head_restarted(base: Path) -> Outcome:
     league_alone(base)
     with _league_nodes(base, "head", **SOONER) as nodes:
         story = Story("The head, with the driver on it, restarted in mid-league", nodes, "tournament")
-        driver = story.start(*LEAGUE)
+        driver = story.start(*LEAGUE, *_text(base))
         story.until(lambda: set(_places(story)) >= {nodes.address(0), nodes.address(1)})
         nodes.kill(0)
         driver.process.wait()
@@ -268,7 +287,8 @@ def _same_rows(folder: Path, alone: Path) -> bool:
 
 
 def _start_curriculum(story: Story, base: Path, *words: str, steps: int = STEPS) -> Command:
-    return story.start(*CURRICULUM, "--curriculum", str(_stages(base, steps)), "workers=2", *words)
+    stages = str(_stages(base, steps))
+    return story.start(*CURRICULUM, *_text(base), "--curriculum", stages, "workers=2", *words)
 
 
 def _reaches(story: Story, step: int) -> Callable[[], bool]:

@@ -25,7 +25,7 @@ HEAD = """# Several nodes: lost, replaced, cut off
 
 Two nodes of one core each in namespaces of one machine, each with a network, processes and a host name of its own,
 one file system, Ray's token on. Written by `python tests/nodes/transcript.py`; the same scenarios are tests
-(`pytest -m slow tests/nodes`). The league: {contestants} contestants of `smoke` with two seeds, rounds of 80 and 120
+(`pytest -m slow tests/nodes`). The league: {contestants} contestants of `smoke`, two rounds of 60
 steps; the curriculum: one stage of {steps} steps with two workers. What they are compared with was played on one
 machine with a Ray of its own. Where a node or the head is lost, Ray was told to notice it sooner: after 10 to 20
 seconds, where its own times make it up to 65; a node without its head ends after 20 seconds instead of 60. The cuts
