@@ -32,7 +32,7 @@ CONTESTANTS = ("v01_dense_small", "v05_moe_small", "v09_deep_narrow")
 LEAGUE = (
     *("tournament", "--config", "smoke", "--name", NAME),
     *(word for name in CONTESTANTS for word in ("--only", name)),
-    *("steps=[60,60]", "keep=[2,1]", "seeds=1"),
+    *("steps=[400,400]", "keep=[2,1]", "seeds=1"),
 )
 CURRICULUM = ("curriculum.run", "v3", "--config", "smoke", "--name", NAME, "max_epochs=1000")
 STAGES = """[[stages]]
@@ -43,7 +43,7 @@ learning_rate = 3e-4
 steps = {steps}
 exact = true
 """
-STEPS, ENDLESS = 120, 20_000  # of the one stage; the latter is stopped
+STEPS, ENDLESS = 400, 20_000  # of the one stage; the latter is stopped
 CHECKPOINT_EVERY = 5  # of the smoke config
 # Ray says of a silent node after 10 to 20 seconds that it is lost, where it would be 65, and a node without a head
 # ends after 20, where it would be 60: only so that a test is shorter
