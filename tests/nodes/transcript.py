@@ -27,12 +27,12 @@ HEAD = """# Several nodes: lost, replaced, cut off
 
 Two nodes of one core each in namespaces of one machine, each with a network, processes and a host name of its own,
 one file system, Ray's token on. Written by `python tests/nodes/transcript.py`; the same scenarios are tests
-(`pytest -m slow tests/nodes`). The league: {contestants} contestants of `smoke` in two rounds; the curriculum: one stage
-with two workers. What they are compared with was played on one machine with a Ray of its own; other programs used that
-machine as well, so differences of seconds are noisy. A run that Ray starts again in the middle of an interval has its
-steps redone; 0 stands for one that stood at a checkpoint. Where a node or the head is lost, Ray was told to notice it sooner: after 10 to 20
-seconds, where its own times make it up to 65; a node without its head ends after 20 seconds instead of 60. The cuts
-of 30 seconds have Ray's own times. Machine: {machine}, Ray {ray}.
+(`pytest -m slow tests/nodes`). The league: {contestants} contestants of `smoke` in two rounds; the curriculum: one
+stage with two workers. What they are compared with was played on one machine with a Ray of its own; other programs
+used that machine as well, so differences of seconds are noisy. Steps redone are said for each time that a run was
+started again; 0: it stood at a checkpoint. Where a node or the head is lost, Ray was told to notice it sooner: after
+10 to 20 seconds, where its own times make it up to 65; a node without its head ends after 20 seconds instead of 60.
+The cuts of 30 seconds have Ray's own times. Machine: {machine}, Ray {ray}.
 
 | | numbers | steps redone | seconds | more than alone |
 |---|---|---|---|---|
