@@ -289,7 +289,7 @@ def _prepare(console: Console, run: Opened, request: Request) -> None:
             console.print(f"{run.cores} of compute.worker_threads = {compute.worker_threads}: all cores there are")
         settings = ray_settings(run.cores, compute, is_verbose=request.is_verbose)
         gpus = float(compute.device == "cuda")
-        join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.workers)
+        join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.min_workers or compute.workers)
     except BadInput:
         if is_new:
             shutil.rmtree(run.folder, ignore_errors=True)

@@ -23,7 +23,7 @@ from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, pla
 from curriculum.endings import limit
 from curriculum.interventions import Interventions
 from curriculum.measurements import Measurements
-from curriculum.memory import is_checkpointed
+from curriculum.memory import accumulation_steps, is_checkpointed
 from curriculum.pacer import Pacer
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
@@ -119,7 +119,7 @@ class CurriculumRun:
             sources=self._sources,
             batch_size=settings.batch_size,
             seq_len=settings.seq_len,
-            gradient_accumulation_steps=settings.gradient_accumulation_steps,
+            gradient_accumulation_steps=accumulation_steps(self.config, world_size()),
             activation_checkpointing=is_checkpointed(model, self.config),
             groups=[parse(ParameterGroup, group, "groups") for group in document.get("groups", ())],
             max_skipped=settings.max_skipped,
@@ -182,10 +182,11 @@ class CurriculumRun:
         self.log.close()
 
     def _open_log(self, *, is_new: bool, is_restart: bool) -> None:
-        session, number = self.session, self.place.stage_index + 1
+        session, number, all_workers = self.session, self.place.stage_index + 1, self.config.compute.workers
         session.log_resume(self.folder / "resume.jsonl")
         self.log.open(session.global_step, self.place.records, self.settings.log_every)
         place = f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
+        place += f", {world_size()} of {all_workers} workers" if self.config.compute.min_workers else ""
         self.log.say(f"a worker has ended, and is started again: {place}" if is_restart else place)
 
     def _run_stage(self, stage: Stage) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 
 from curriculum.train_loop import CurriculumRun
 from hamner.config.load import parse
 from hamner.config.schema import Compute
 from hamner.model.distributed import rank
 from hamner.runs.files import read_json
+from hamner.runs.lock import only_worker
 from hamner.runs.watchdog import HANG_FILE, Watchdog, hang_line, take_hang
 
 
@@ -28,8 +28,8 @@ def train(settings: dict[str, Any]) -> None:
         from ray.train.torch import get_device
 
         torch.cuda.set_device(get_device())  # of several cards on a node, the one Ray assigned
-    lock, file = FileLock(folder / f".worker{rank()}.lock", thread_local=False), folder / f"{HANG_FILE}{rank() or ''}"
-    with lock.acquire(timeout=60):  # an orphan of a killed driver may still be writing
+    file = folder / f"{HANG_FILE}{rank() or ''}"
+    with only_worker(folder / f".worker{rank()}.lock"):  # an orphan of a killed driver may still be writing
         hung = take_hang(file)
         with Watchdog(file, compute.hang_minutes):
             run = CurriculumRun(folder, attempt=settings["attempt"])

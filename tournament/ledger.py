@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from hamner.config.errors import BadInput
-from hamner.config.formats import stamped, unstamped
+from hamner.config.formats import Altered, OtherFormat, stamped, unstamped
+from hamner.config.json_text import parse_json
 from hamner.runs.files import open_to_append, read_json, write_json
 from hamner.runs.safe_paths import WAY_OUT, path_below
 from tournament.bracket import Bracket, Run
@@ -91,13 +92,13 @@ def _read_log(log: Path, say: Callable[[str], None]) -> list[Mapping[str, Any]]:
     problem = "cut short" if rest else ""
     for number, text in enumerate(texts, start=1):
         try:
-            line = unstamped(LOG, json.loads(text), log)
+            line = unstamped(LOG, parse_json(text), log)
             if not isinstance(line[LINE], int):
                 raise ValueError("it has no number")
             lines.append(line)
-        except BadInput:
+        except OtherFormat:
             raise
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (Altered, ValueError, KeyError, TypeError) as error:
             if rest or number < len(texts):
                 raise BadInput(f"{log} is broken in line {number}: {error}: {WAY_OUT}") from None
             problem = "broken"

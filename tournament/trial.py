@@ -10,11 +10,11 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from ray import tune
 
 from hamner.config.load import parse
@@ -24,6 +24,7 @@ from hamner.runs.cluster import threads_here
 from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json, write_json
 from hamner.runs.heartbeat import mark_at_work
+from hamner.runs.lock import only_worker
 from hamner.runs.stopping import STOP
 from hamner.runs.watchdog import HANG_FILE, Watchdog
 from hamner.training.out_of_memory import OUT_OF_MEMORY
@@ -61,10 +62,10 @@ class Trial(tune.Trainable):
         contestants = self.read_contestants(self._league, self._config)
         self._contestant = contestants[self._name]
         self._folder = self._league / run_name(Run(self._name, int(row["seed"])), contestants)
-        # an orphan of a killed driver may still be writing
-        self._lock = FileLock(self._folder / ".lock", thread_local=False)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire(timeout=60)
+        self._lock = ExitStack()
+        # an orphan of a killed driver, or of a node that is cut off, may still be writing
+        self._lock.enter_context(only_worker(self._folder / ".lock"))
         self._training: Training | None = None
         self._watchdog = Watchdog(self._folder / HANG_FILE, self._config.compute.hang_minutes)
 
@@ -221,4 +222,4 @@ class Trial(tune.Trainable):
                 self._training.close()
         finally:
             mark_at_work(self._folder, is_at_work=False)
-            self._lock.release()
+            self._lock.close()

@@ -150,6 +150,8 @@ class Compute(Strict):
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"  # precision of the step; weights and moments are fp32
     threads: int = Field(8, gt=0)  # [cores] threads of each trial of a league
     workers: int = Field(1, gt=0)  # [processes] data-parallel workers of a curriculum
+    # [processes] fewest that a curriculum goes on with while nodes are lost; 0: it waits until all are there again
+    min_workers: int = Field(0, ge=0)
     worker_threads: int = Field(8, gt=0)  # [cores] threads of each worker
     compile: Choice = "auto"  # torch.compile; auto: where it saves time
     # recompute activations: less memory, more time; auto: where a step would not fit a card

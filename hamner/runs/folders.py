@@ -23,6 +23,7 @@ from hamner.config.machine_keys import auto_keys, with_keys
 from hamner.config.schema import Config
 from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
 
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LONGEST_NAME = 255  # letters of a folder's name
 # what a resume decides by and nothing makes again: one that is damaged ends it before anything is started
 NEEDED = (
@@ -57,8 +58,15 @@ def results_folder(option: str | None = None) -> Path:
 def absolute(path: str, what: str) -> Path:
     """A path that a user has given, absolute. Raises BadInput for one that cannot be.
 
-    what: where it was given, for the message.
+    what: where it was given, for the message. An address (s3://…) is refused: a run renames and locks its files, which
+    object stores do not; as a path, s3:// would be a folder named "s3:" here.
     """
+    if ADDRESS.match(path):
+        raise BadInput(
+            f"{what} {shortened(path)} is an address, not a folder: runs rename and lock their files, which object "
+            "stores do not. Name a folder, one that all nodes see where there are several (NFS, EFS), and copy a "
+            "finished run with `hamner pack`"
+        )
     try:
         resolved = Path(path).expanduser().resolve()
         resolved.exists()

@@ -46,6 +46,7 @@ KIND = "sft"  # folder of the runs in the results folder
 MAY_DIFFER = (  # keys that change no number of a run, on --resume
     "tournament.",
     "compute.workers",
+    "compute.min_workers",
     "compute.threads",
     "compute.worker_threads",
     "compute.max_failures",
