@@ -41,7 +41,7 @@ from hamner.runs.trouble import MachineTrouble, machine_trouble, remedy
 from tournament.disk import check_disk, disk_gib
 from tournament.entrants import all_sources, entrants
 from tournament.league_status import LeagueReader, next_command
-from tournament.ledger import LEDGER, has_errors_in_last_round
+from tournament.ledger import LEDGER, LOG, has_errors_in_last_round, read_ledger_as
 from tournament.prepare_in_background import BackgroundPreparation
 
 if TYPE_CHECKING:
@@ -134,11 +134,12 @@ def _has_damaged_result(folder: Path, console: Console) -> bool:
 
 
 def _check_ledger(folder: Path) -> None:
-    """Raise BadInput for a league that has decided rounds, and lost the ledger that says how."""
-    has_decided = (folder / "standings.json").is_file() or (folder / "winner.json").is_file()
-    if has_decided and not (folder / LEDGER).is_file():
+    """Raise BadInput for a league whose ledger is damaged, or is lost and said what was decided."""
+    if (folder / LEDGER).is_file():
+        read_ledger_as(folder, dict)
+    elif any((folder / name).is_file() for name in (LOG, "standings.json", "winner.json")):
         raise BadInput(
-            f"{folder} has decided rounds, and its {LEDGER} is gone, without which it would begin anew: {RESTORE}, or "
+            f"{folder} has results, and its {LEDGER} is gone, without which it would begin anew: {RESTORE}, or "
             "choose another --name"
         )
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from hamner.config.errors import BadInput
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.reports.report_files import ReportWriter
-from hamner.runs.files import write_json
+from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.heartbeat import AT_WORK, mark_at_work
 from hamner.runs.ray_session import ray_trouble
@@ -112,6 +114,7 @@ class League:
         if self._ledger.is_there():
             self._ledger.read(self._load, lambda line: self.console.print(line, soft_wrap=True, highlight=False))
             self._reopen(retry_errors)
+        self._begin_again_where_ahead()
         self._prune_checkpoints()
         for leftover in self.folder.glob(f"*/{AT_WORK}"):
             mark_at_work(leftover.parent, is_at_work=False)
@@ -130,6 +133,20 @@ class League:
             (self.folder / "winner.json").unlink(missing_ok=True)  # first: without it a resume writes it again
         elif retry_errors:
             self.console.print("no crash and no lost node in a round that is open, or in the last", soft_wrap=True)
+
+    def _begin_again_where_ahead(self) -> None:
+        """Remove the checkpoints of runs that are in a round beyond one whose result the ledger has lost, and say so.
+
+        They cannot report it again from there; from step 0 they come to the same result.
+        """
+        for run in (Run(name, seed) for name, seeds in self.bracket.seeds.items() for seed in seeds):
+            checkpoints = self.folder / self.name(run) / "checkpoints"
+            reached, joined = _round_reached(checkpoints), self.bracket.seeds[run.contestant][run.seed]
+            lost = [i for i, r in enumerate(self.bracket.rounds) if joined <= i < reached and run not in r.outcomes]
+            if lost:
+                place = f"it is in round {reached + 1}, and the ledger has lost its result of round {lost[0] + 1}"
+                self.say(run, f"{place}: it begins again at step 0")
+                shutil.rmtree(checkpoints)
 
     def _load(self, document: dict[str, Any]) -> None:
         self.bracket.load_state(document)
@@ -294,3 +311,12 @@ class League:
             soft_wrap=True,
             highlight=False,
         )
+
+
+def _round_reached(checkpoints: Path) -> int:
+    """The 0-based round that a run's checkpoints have come to, as far as they can be read."""
+    rounds = [0]
+    for folder in step_folders(checkpoints):
+        with suppress(BadInput, KeyError, TypeError):
+            rounds.append(int(read_json(folder / "state.json")["progress"]["round"]))
+    return max(rounds)

@@ -8,7 +8,8 @@ however many contestants there are, and bracket.json alone has every decided rou
 
 A kill leaves the old bracket.json or the new one, and either finds its documents. Lines are numbered, and bracket.json
 says which is the last that it holds: a kill between its renaming and the end of the log counts nothing twice. A last
-line that a kill, or a power cut, left short was never acted on: it is dropped, and its run reports again.
+line that a kill, or a power cut, left short was never acted on: it is left out, and its run reports again. Each has a
+checksum: one that was altered elsewhere in the log is refused, since what followed from it has been done.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from hamner.config.errors import BadInput
-from hamner.config.formats import Altered, OtherFormat, stamped, unstamped
+from hamner.config.formats import OtherFormat, stamped, unstamped
 from hamner.config.json_text import parse_json
-from hamner.runs.files import open_to_append, read_json, write_json
-from hamner.runs.safe_paths import WAY_OUT, path_below
+from hamner.runs.files import EXHAUSTED, RESTORE, open_to_append, read_json, reading, write_json
+from hamner.runs.safe_paths import path_below
 from tournament.bracket import Bracket, Run
 
 T = TypeVar("T")
@@ -61,23 +62,19 @@ def read_ledger_as(folder: Path, build: Callable[[dict[str, Any]], T]) -> T:
 def _build(
     folder: Path, build: Callable[[dict[str, Any], int], T], say: Callable[[str], None] = lambda line: None
 ) -> T:
-    """Build an object from a ledger and the number of its last line. say: is told of a line that was cut short."""
+    """Build an object from a ledger and the number of its last line. say: is told of a line that is left out."""
     lines = _read_log(folder / LOG, say)  # first: what is compacted meanwhile is in bracket.json by then
-    where, document = folder / LEDGER, read_json(folder / LEDGER)
-    try:
+    log, document = folder / LOG, read_json(folder / LEDGER)
+    with reading(folder / LEDGER):
         last = document.pop(LINE, None)
         if last is not None:  # else it was written by a version without a log
-            where, new = folder / LOG, [line for line in lines if line[LINE] > last]
-            if [line[LINE] for line in new] != [last + number for number in range(1, len(new) + 1)]:
-                raise BadInput(f"{where} is broken: of its lines after number {last} some are missing: {WAY_OUT}")
-            _replay(document, new)
+            with reading(log):
+                new = [line for line in lines if line[LINE] > last]
+                if [line[LINE] for line in new] != [last + number for number in range(1, len(new) + 1)]:
+                    raise BadInput(f"{log} is broken: of its lines after number {last} some are missing; {RESTORE}")
+                _replay(document, new)
             last += len(new)
-        where = folder / LEDGER
         return build(document, last or 0)
-    except BadInput:
-        raise
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise BadInput(f"{where} is broken: {type(error).__name__} {error}") from None
 
 
 def _read_log(log: Path, say: Callable[[str], None]) -> list[Mapping[str, Any]]:
@@ -87,24 +84,39 @@ def _read_log(log: Path, say: Callable[[str], None]) -> list[Mapping[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise BadInput(f"{log} is broken: {error}") from None
+        if error.errno in EXHAUSTED:  # the file may be whole
+            raise
+        raise BadInput(f"{log} is broken: {error}; {RESTORE}") from None
     lines: list[Mapping[str, Any]] = []
     problem = "cut short" if rest else ""
     for number, text in enumerate(texts, start=1):
         try:
-            line = unstamped(LOG, parse_json(text), log)
-            if not isinstance(line[LINE], int):
-                raise ValueError("it has no number")
-            lines.append(line)
+            lines.append(_line(text, f"line {number} of {log}"))
         except OtherFormat:
             raise
-        except (Altered, ValueError, KeyError, TypeError) as error:
+        except BadInput:
             if rest or number < len(texts):
-                raise BadInput(f"{log} is broken in line {number}: {error}: {WAY_OUT}") from None
+                raise
             problem = "broken"
     if problem:
         say(f"the last line of {log} is {problem} and is left out: its run reports again")
+    elif not texts:
+        say(f"{log} is empty: runs that have reported since {LEDGER} was written report again")
     return lines
+
+
+def _line(text: bytes, where: str) -> Mapping[str, Any]:
+    """A line of the log. Raises BadInput for one that is broken or altered."""
+    try:
+        line: Mapping[str, Any] = unstamped(LOG, parse_json(text), where)
+        if isinstance(line[LINE], int):
+            return line
+        problem = f"its {LINE} is not a number"
+    except BadInput:  # altered, or of another format
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        problem = f"{type(error).__name__} {error}"
+    raise BadInput(f"{where} is broken: {problem}; {RESTORE}")
 
 
 def _replay(document: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:
@@ -212,7 +224,7 @@ class Ledger:
     def read(self, build: Callable[[dict[str, Any]], T], say: Callable[[str], None]) -> T:
         """Build an object from the ledger, with the documents of each outcome in place of their file's name.
 
-        say: is told of a line that was cut short. Raises BadInput, also where a file is missing or broken.
+        say: is told of a line that is left out. Raises BadInput, also where a file is missing or broken.
         """
 
         def complete(document: dict[str, Any], line: int) -> T:

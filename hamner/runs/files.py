@@ -103,6 +103,11 @@ def json_bytes(value: Any) -> bytes:
     return text.encode("utf-8", "backslashreplace")  # writes a lone surrogate as JSON does, \udcff
 
 
+def json_line(value: Any) -> bytes:
+    """A JSON value as a line of a file, without the line's end; of bytes that are not UTF-8 as json_bytes."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
 def read_json(path: Path) -> Any:
     """The value a JSON file holds. Raises BadInput, with the path, for a file that is missing, broken or too new."""
     try:
@@ -119,14 +124,21 @@ def read_json(path: Path) -> Any:
 def resealed(kind: str, before: bytes, after: bytes) -> bytes:
     """`after`, a changed JSON file, with a checksum of its own where that of `before` agrees; else as it is.
 
-    kind: the file's name. What was damaged stays so.
+    kind: the file's name; of one that ends in .jsonl each line has its own. What was damaged stays so.
     """
     if before == after or not is_checked(kind):
         return after
+    if kind.endswith(".jsonl"):
+        lines = zip(before.split(b"\n"), after.split(b"\n"), strict=True)
+        return b"\n".join(_resealed(*pair, json_line) for pair in lines)
+    return _resealed(before, after, json_bytes)
+
+
+def _resealed(before: bytes, after: bytes, write: Callable[[Any], bytes]) -> bytes:
     try:
         document, changed = json.loads(before), json.loads(after)
         is_whole = document[CHECKSUM] == checksum(document)
-        return json_bytes(changed | {CHECKSUM: checksum(changed)}) if is_whole else after
+        return write(changed | {CHECKSUM: checksum(changed)}) if is_whole else after
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return after
 

@@ -221,6 +221,9 @@ def damaged() -> Iterator[Fault]:
                     damage_in_the_middle, pattern=pattern, change=change, checkpoints=int(pipeline != "prepare_data")
                 )
                 yield _fault(f"{pattern} {change}", pipeline, inject, may_stop=True)
+    for change in DAMAGES:  # a run that was let into the next round may begin again
+        inject = partial(damage_in_the_middle, pattern="bracket.jsonl", change=change)
+        yield _fault(f"bracket.jsonl {change}", "tournament", inject, may_stop=True, intervals=INTERVALS["tournament"])
     for pipeline, intervals in INTERVALS.items():
         for change in DAMAGES:
             inject = partial(damage_in_the_middle, pattern=OF_A_CHECKPOINT, change=change, checkpoints=2)

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from faults import ALL, ON_RAY, Fault, Hit, Point, met, points_environment
+from faults import ALL, ON_RAY, Fault, Hit, Point, met, points_environment, start_with
 from outcomes import Reference
 from pipelines import Scene, Started
 
@@ -56,7 +56,7 @@ POINTS: Mapping[str, tuple[Place, ...]] = {
     "tournament": (
         *RUN,
         *TEXT,
-        Place("bracket.json", "outcomes and decisions", 4),
+        Place("bracket.json", "outcomes and decisions", 3),
         Place("*/documents_*.json", "held-out losses by document, which the ledger will name", 3),
         Place("standings.json", "a round is decided", 2),
         Place("winner.json", "the league is over"),
@@ -140,6 +140,14 @@ def kill_at_point(scene: Scene, reference: Reference, rng: random.Random, place:
     where = f"{when} {place.name} is there, time {point.nth}"
     hit = met(scene)
     return Hit(ended, f"kill -9 of the {hit['role']} {where}" if hit else f"nothing: no process came to it ({where})")
+
+
+def kill_at_line(scene: Scene, reference: Reference, rng: random.Random, name: str, when: str, most: int) -> Hit:
+    """kill -9 of the driver as it flushes a line of a log: before, nothing has followed from it. most: as of Place."""
+    point = Point("fsync", when, f"{scene.folder}/{name}", role="driver", nth=1 + rng.randrange(most))
+    ended = start_with(scene, point)
+    where = f"{when} line {point.nth} of {name} is on the disk"
+    return Hit(ended, f"kill -9 of the driver {where}" if met(scene) else f"nothing: it did not come to it ({where})")
 
 
 def kill_at_random(scene: Scene, reference: Reference, rng: random.Random, target: str) -> Hit:
@@ -260,6 +268,12 @@ def killed() -> Iterator[Fault]:
                     pipelines=(pipeline,),
                     inject=partial(kill_at_point, place=place, when=when),
                 )
+    for when in ("before", "after"):
+        yield fault(
+            name=f"kill -9 {when} a line of bracket.jsonl",
+            pipelines=("tournament",),
+            inject=partial(kill_at_line, name="bracket.jsonl", when=when, most=2),
+        )
 
 
 KILLED: tuple[Fault, ...] = tuple(killed())

@@ -5,13 +5,16 @@ import json
 import math
 import random
 import shutil
+from collections import Counter
 
 import pytest
 from played import known_outcome, league_of
 from rich.console import Console
 
 from hamner.config.errors import BadInput
-from hamner.config.formats import KEY
+from hamner.config.formats import CHECKSUM, KEY
+from hamner.runs.files import write_json
+from tournament import run as tournament
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.league import League
 from tournament.league_files import read_league_files
@@ -118,7 +121,7 @@ def test_a_last_line_that_is_cut_anywhere_is_dropped_and_said(count, tmp_path):
     before = (league.folder / LOG).read_bytes() if (league.folder / LOG).is_file() else b""
     *_, _ = _reports(league, 1, seed=1)
     whole, state = (league.folder / LOG).read_bytes(), league.bracket.state()
-    for length in range(len(before), len(whole) + 1):
+    for length in {*range(len(before), len(whole), 97), len(before) + 1, len(whole) - 1, len(whole)}:
         (league.folder / LOG).write_bytes(whole[:length])
         again, printed = _again(league)
         assert again.bracket.state() == (state if length == len(whole) else shorter)
@@ -180,27 +183,107 @@ def test_a_ledger_of_before_there_was_a_log_is_read_and_continued(tmp_path):
     assert _again(league)[0].bracket.state() == again.bracket.state()
 
 
+def _by_hand(line, before, after):
+    """A line that somebody has changed, and whose checksum is gone, as a refusal says."""
+    document = {key: value for key, value in json.loads(line).items() if key != CHECKSUM}
+    changed = json.dumps(document).replace(before, after)
+    assert changed != json.dumps(document)
+    return changed.encode()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda lines: [lines[0][:-30], *lines[1:]], "is broken in line 1: "),
-        (lambda lines: [*lines[:2], *lines[3:]], "after number 1 some are missing"),
-        (lambda lines: [lines[0].replace(b'"round": 0', b'"round": 7'), *lines[1:]], "is broken: IndexError"),
-        (lambda lines: [b"7", *lines[1:]], "is broken in line 1: "),
-        (lambda lines: [lines[0].replace(b'"format": 1', b'"format": 2'), *lines[1:]], "written by a newer Hamner"),
-        (lambda lines: [b"\x80\x04cposix\nsystem", *lines], "is broken in line 1: "),
+        (lambda lines: [lines[0][:-30], *lines[1:]], "line 1 of {} is broken: "),
+        (lambda lines: [lines[0].replace(b'"factor": 1', b'"factor": 3'), *lines[1:]], "line 1 of {} was altered"),
+        (lambda lines: [*lines[:2], *lines[3:]], "{} is broken: of its lines after number 1 some are missing"),
+        (lambda lines: [_by_hand(lines[0], '"round": 0', '"round": 7'), *lines[1:]], "{} is broken: IndexError"),
+        (lambda lines: [b"7", *lines[1:]], "line 1 of {} is broken: "),
+        (lambda lines: [_by_hand(lines[0], '"format": 1', '"format": 2'), *lines[1:]], "line 1 of {} has format 2"),
+        (lambda lines: [b"\x80\x04cposix\nsystem", *lines], "line 1 of {} is broken: "),
     ],
 )
 def test_a_log_that_is_damaged_elsewhere_is_refused_in_one_line(damage, message, tmp_path):
     league = _league(tmp_path / "x")
     *_, _ = _reports(league, 7)
     path = league.folder / LOG
-    path.write_bytes(b"\n".join(damage(path.read_bytes().splitlines())) + b"\n")
+    lines = path.read_bytes().splitlines()
+    assert damage(lines) != lines
+    path.write_bytes(b"\n".join(damage(lines)) + b"\n")
     with pytest.raises(BadInput) as refusal:
         _again(league)
     (line,) = refusal.value.problems
-    assert str(path) in line and message in line
-    assert read_league_files(league.folder).rounds == [] if "newer" not in message else True
+    assert line.startswith(message.format(path)), line
+    assert "restore it from a copy" in line or "written by a newer Hamner" in line
+    assert read_league_files(league.folder).rounds == [] if "format" not in message else True
+
+
+def test_no_flipped_bit_of_a_log_changes_a_number(tmp_path):
+    """It is refused, or the last line is left out aloud: of 200 bits, of which a fifth is in that line."""
+    league, came = _league(tmp_path / "x"), Counter()
+    *_, _ = _reports(league, 6, by_round=True)
+    ledger, path = Ledger(league.folder, league.name), league.folder / LOG
+    whole, content, rng = ledger.read(dict, pytest.fail), path.read_bytes(), random.Random(0)
+    path.write_bytes(content[: content.rstrip(b"\n").rindex(b"\n") + 1])
+    shorter = ledger.read(dict, pytest.fail)
+    for _ in range(200):
+        place, said = rng.randrange(len(content)), []
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << rng.randrange(8)]) + content[place + 1 :])
+        try:
+            document = ledger.read(dict, said.append)
+        except BadInput as refusal:
+            (line,) = refusal.problems
+            assert "restore it from a copy" in line and len(line) < 600 and "\n" not in line, line
+            came["refused"] += 1
+        else:  # or a key has another name that nothing is done by, such as the checksum's
+            assert document == (shorter if said else whole)
+            came["left out" if said else "whole"] += 1
+    assert came["refused"] > 100 and came["left out"] > 20 and came["whole"] < 20, came
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["emptied", "missing"])
+def test_without_its_log_a_league_takes_the_reports_again_and_ends_the_same(is_there, tmp_path):
+    """A run that had been let into the next round begins again: from there it could not report this one."""
+    league = _league(tmp_path / "x", "seeds=1")
+    *_, _ = _reports(league, 5, by_round=True)
+    outcomes, (_, first) = dict(league.bracket.rounds[0].outcomes), league.bracket.reports[0]
+    early = next(run for run, index in league.bracket.next_rounds().items() if index == 1 and run != first)
+    for run, reached in ((early, 1), (Run("c5", 0), 0)):
+        state = league.folder / league.name(run) / "checkpoints" / "step_000000012" / "state.json"
+        state.parent.mkdir(parents=True)
+        write_json(state, {"progress": {"round": reached}})
+    (league.folder / LOG).write_text("") if is_there else (league.folder / LOG).unlink()
+    again, printed = _again(league)
+    assert list(again.bracket.rounds[0].outcomes) == [first]  # bracket.json was written with it
+    assert (f"{league.folder / LOG} is empty: " in printed) == is_there
+    line = f"{early.contestant}: it is in round 2, and the ledger has lost its result of round 1: it begins again"
+    assert line in printed and printed.count("begins again") == 1
+    assert [path.parts[-3] for path in league.folder.glob("*/checkpoints/*")] == ["c5"]
+    for run, outcome in reversed(outcomes.items()):
+        again.record(run, outcome, again.bracket.report(run, 0, outcome))
+    assert again.bracket.waiting_for() == league.bracket.waiting_for()
+    for played in (league, again):
+        *_, _ = _reports(played, seed=9)
+    assert again.bracket.winner() == league.bracket.winner() is not None
+    assert [{*r.survivors} for r in again.bracket.rounds] == [{*r.survivors} for r in league.bracket.rounds]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda ledger, log: log.write_bytes(log.read_bytes().replace(b'"factor": 1', b'"factor": 3')), "was altered"),
+        (lambda ledger, log: ledger.unlink(), "is gone, without which it would begin anew: restore it from a copy"),
+    ],
+)
+def test_a_resume_refuses_a_damaged_ledger_before_anything_is_started(damage, message, tmp_path, capsys):
+    league = _league(tmp_path / "tournament" / "x")
+    *_, _ = _reports(league, 7)
+    damage(league.folder / LEDGER, league.folder / LOG)
+    before = {path: path.stat().st_mtime_ns for path in league.folder.rglob("*")}
+    assert tournament.main(["--resume", "--name", "x", "--results", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and message in line
+    assert {path: path.stat().st_mtime_ns for path in league.folder.rglob("*")} == before
 
 
 def test_a_log_whose_ledger_is_lost_is_no_new_league(tmp_path):

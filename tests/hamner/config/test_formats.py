@@ -133,6 +133,21 @@ def test_what_travels_gets_a_checksum_of_its_own_unless_it_was_damaged(tmp_path)
         read_json(tmp_path / "config.json")
 
 
+def test_each_line_of_a_log_that_travels_gets_one_unless_it_was_damaged(tmp_path):
+    lines = [stamped("bracket.jsonl", {"reason": f"crash: /here/{number} \udcff"}) for number in range(3)]
+    lines[1]["reason"] = "crash: /here/7"
+    for count in (1, 3):
+        before = "".join(json.dumps(line) + "\n" for line in lines[:count]).encode()
+        after = resealed("bracket.jsonl", before, before.replace(b"/here", b"/there")).split(b"\n")
+        assert len(after) == count + 1 and after[-1] == b""
+        for number, line in enumerate(map(json.loads, after[:-1])):
+            if number == 1:
+                with pytest.raises(Altered, match="line 2 was altered"):
+                    unstamped("bracket.jsonl", line, "line 2")
+            else:
+                assert unstamped("bracket.jsonl", line, "") == {"reason": f"crash: /there/{number} \udcff"}
+
+
 def test_what_is_no_object_or_not_ours_stays_as_it_is(tmp_path):
     assert stamped("config.json", [1]) == [1] and unstamped("config.json", [1], "x") == [1]
     assert stamped("samples.json", {"a": 1}) == unstamped("samples.json", {"a": 1}, "x") == {"a": 1}
