@@ -365,7 +365,7 @@ def _train(console: Console, run: Opened, notifier: Notifier) -> int:
         return _print_result(console, run)
     failure = stop.trouble or failure
     refused = refusal(failure or "")
-    if refused:
+    if refused and not machine_trouble(refused):
         raise BadInput(refused)
     _print_failure(console, run, failure or "")
     notifier.send(f"not finished: {next(iter((failure or '').strip().splitlines()), 'see run.log')}")

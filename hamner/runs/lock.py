@@ -98,7 +98,7 @@ def only_worker(path: Path) -> AbstractContextManager[None]:
     """only_one of a process that trains: waits for one of an earlier start, such as on a node that is cut off."""
     return only_one(
         path,
-        f"{path} could not be acquired: a process of an earlier start still works there",
+        f"{path} could not be acquired: a process of an earlier start still works there: wait for it to end",
         wait_seconds=ORPHAN_SECONDS,
         lease_seconds=WORKER_LEASE_SECONDS,
     )

@@ -26,7 +26,7 @@ NAMES = (
 CODES = {code for name in NAMES if (code := getattr(errno, name, None)) is not None}
 PHRASES = (
     "can't start new thread",  # the limit of processes
-    "could not be acquired",  # filelock: an orphan still works in the folder
+    "could not be acquired",  # lock.py, filelock: an orphan still works in the folder
     "disk I/O error",  # SQLite
     "database or disk is full",
     "node has died",
@@ -50,6 +50,7 @@ REMEDIES = {  # words of trouble: what is to be done about it
     os.strerror(errno.EROFS): "let it be written to (`mount -o remount,rw`)",
     os.strerror(errno.EMFILE): "let a process open more files (`ulimit -n 65536`)",
     os.strerror(errno.ENFILE): "let the system open more files (`sysctl fs.file-max`)",
+    "could not be acquired": "wait for the process of the earlier start to end, or end it",
     "start new thread": "let this user have more processes (`ulimit -u`)",
     "low on memory": "free memory (end other programs), or train fewer at a time (compute.threads)",
     "NODE_OUT_OF_MEMORY": "free memory (end other programs), or train fewer at a time (compute.threads)",
