@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import ALL, ON_RAY, TRAINING, Fault, Hit, Point, points_environment
-from outcomes import Reference
+from outcomes import Reference, from_the_scene
 from pipelines import Scene, Started
 
 from hamner.runs.resume_log import step_reached
@@ -261,7 +261,7 @@ def two_drivers(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     second = scene.start().wait()
     scene.starts.pop()
     ended, is_refused = first.wait(), second.code == 2 and second.err.count("\n") == 1 and "wait for it" in second.err
-    what = f"a second driver, which ended with {second.code}: {second.err.strip()}"
+    what = f"a second driver, which ended with {second.code}: {from_the_scene(scene, second.err).strip()}"
     return Hit(ended if is_refused else replace(ended, code=None), what)
 
 

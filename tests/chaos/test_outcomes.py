@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from chaos_page import page, summary
+from chaos_page import SCREENS, page, summary
 from fault_table import FAULTS, plan
 from long import HERE
 from outcomes import DIFFERENT, LOST, SAME, STOPPED, Outcome, problems, read_outcomes
@@ -57,7 +57,10 @@ def test_a_plan_injects_every_fault_first_and_is_the_same_each_time():
     pairs = {(fault.name, pipeline) for fault in FAULTS for pipeline in fault.pipelines}
     assert len(pairs) > 100 and {(p.fault.name, p.pipeline) for p in planned[: len(pairs)]} == pairs
     assert [(p.seed, p.fault.name) for p in plan(0, 900)] == [(p.seed, p.fault.name) for p in planned]
-    assert len({p.seed for p in planned}) == 900 and [p.number for p in planned] == list(range(1, 901))
+    screens = [p.fault.name for p in planned[: len(SCREENS)]]
+    assert [name in names for name, names in zip(screens, SCREENS.values(), strict=True)] == [True] * 12
+    assert len({p.pipeline for p in planned[: len(SCREENS)]}) == 4
+    assert len({p.seed for p in planned}) and [p.number for p in planned] == list(range(1, 901))
 
 
 def test_the_page_shows_terminals_and_a_row_for_each_scenario():
