@@ -115,8 +115,10 @@ def one_fault(planned: Planned, out: Path) -> Outcome:
     scene = Scene(pipeline, Path(tempfile.mkdtemp(prefix=f"chaos{planned.number}-")))
     try:
         outcome = play(planned.fault, scene, reference, random.Random(planned.seed))
-    finally:
-        scene.kill_all()
+    except BaseException:  # it is injected again from its beginning
+        remove(scene)
+        raise
+    scene.kill_all()
     outcome = replace(outcome, number=planned.number, seed=planned.seed)
     if problems(outcome):
         print(f"  {scene.place}", flush=True)
