@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from chaos_page import SCREENS, page, summary
 from fault_table import FAULTS, plan
-from long import HERE
+from long import HERE, command_of, parser
 from outcomes import DIFFERENT, LOST, SAME, STOPPED, Outcome, problems, read_outcomes
 
 GOOD = Outcome(
@@ -73,6 +73,12 @@ def test_the_page_shows_terminals_and_a_row_for_each_scenario():
     row = "| tournament | kill -9 of the driver while it trains | 2 | same numbers | -9 | 6 | 9.0 | 10.5 | 14.0 |"
     assert row in text and "$ tournament --resume --name run\nresuming in round 1" in text
     assert "winner.json" not in text
+
+
+def test_the_page_names_the_command_that_draws_the_same_faults():
+    assert command_of(parser().parse_args([])) == "make chaos"
+    words = ["--faults", "14", "--only", "two drivers", "SIGINT", "--out", "x"]
+    assert command_of(parser().parse_args(words)) == """make chaos OPTIONS="--faults 14 --only 'two drivers' SIGINT\""""
 
 
 @pytest.mark.slow
