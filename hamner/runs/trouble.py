@@ -50,10 +50,10 @@ REMEDIES = {  # words of trouble: what is to be done about it
     os.strerror(errno.EROFS): "let it be written to (`mount -o remount,rw`)",
     os.strerror(errno.EMFILE): "let a process open more files (`ulimit -n 65536`)",
     os.strerror(errno.ENFILE): "let the system open more files (`sysctl fs.file-max`)",
-    "could not be acquired": "wait for the process of the earlier start to end, or end it",
     "start new thread": "let this user have more processes (`ulimit -u`)",
     "low on memory": "free memory (end other programs), or train fewer at a time (compute.threads)",
     "NODE_OUT_OF_MEMORY": "free memory (end other programs), or train fewer at a time (compute.threads)",
+    "could not be acquired": "wait for the process of the earlier start to end, or end it",
     "of Ray on this machine": "find what ended it (`dmesg` says whether memory ran out)",
 }
 LONGEST = 300  # characters of a line
