@@ -15,6 +15,7 @@ from chaos_page import SCREENS
 from damaged import DAMAGED
 from faults import Fault
 from killed import KILLED
+from pipelines import PIPELINES
 from starved import STARVED
 
 FAULTS: tuple[Fault, ...] = (*KILLED, *STARVED, *DAMAGED)
@@ -45,9 +46,13 @@ def plan(seed: int, most: int, faults: tuple[Fault, ...] = FAULTS) -> Iterator[P
 
 
 def shown(pairs: Sequence[tuple[Fault, str]]) -> list[tuple[Fault, str]]:
-    """A fault on one of its pipelines for each screen of the page, the pipelines in turn."""
+    """A fault on one of its pipelines for each screen of the page: in turn those without Ray, which come first.
+
+    They are quicker.
+    """
     chosen = []
     for place, names in enumerate(SCREENS.values()):
         of = next((of for name in names if (of := [pair for pair in pairs if pair[0].name == name])), [])
+        of = [pair for pair in of if not PIPELINES[pair[1]].has_ray] or of
         chosen += [of[place % len(of)]] if of else []
-    return chosen
+    return sorted(chosen, key=lambda pair: PIPELINES[pair[1]].has_ray)

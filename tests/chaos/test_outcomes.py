@@ -57,8 +57,8 @@ def test_a_plan_injects_every_fault_first_and_is_the_same_each_time():
     pairs = {(fault.name, pipeline) for fault in FAULTS for pipeline in fault.pipelines}
     assert len(pairs) > 100 and {(p.fault.name, p.pipeline) for p in planned[: len(pairs)]} == pairs
     assert [(p.seed, p.fault.name) for p in plan(0, 900)] == [(p.seed, p.fault.name) for p in planned]
-    screens = [p.fault.name for p in planned[: len(SCREENS)]]
-    assert [name in names for name, names in zip(screens, SCREENS.values(), strict=True)] == [True] * 12
+    screens = [sum(p.fault.name in names for p in planned[: len(SCREENS)]) for names in SCREENS.values()]
+    assert screens == [1] * len(SCREENS) and len(SCREENS) >= 10
     assert len({p.pipeline for p in planned[: len(SCREENS)]}) == 4
     assert len({p.seed for p in planned}) and [p.number for p in planned] == list(range(1, 901))
 
