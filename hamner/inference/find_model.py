@@ -141,7 +141,8 @@ def find_checkpoint(folder: Path) -> Checkpoint:
     from hamner.training import checkpoint
 
     for place in (folder, folder / "final"):
-        if (place / checkpoint.STATE).is_file() or (place.name == "final" and place.is_dir()):
+        is_final = place.name == "final" and (place.parent / "config.json").is_file()  # not a run of that name
+        if (place / checkpoint.STATE).is_file() or (is_final and place.is_dir()):
             return _whole_checkpoint(place)
     newest = checkpoint.newest(folder / "checkpoints", lambda line: print(line, file=sys.stderr))
     if newest is None and step_folders(folder / "checkpoints"):

@@ -125,9 +125,16 @@ class Streams:
         self._thread.start()
 
     def open(self, job: Job) -> Stream:
-        """Begin a job, or let it wait for a place. Raises Busy where the queue is full too."""
+        """Begin a job, or let it wait for a place. Raises Busy where the queue is full too.
+
+        Once all is closed it is ended here and now.
+        """
         stream = Stream(job, self)
         with self._changed:
+            if self._is_closed:  # it would wait for ever
+                stream.is_over = True
+                job.deliver("shutdown")
+                return stream
             if len(self._active) + len(self._waiting) >= self.places + self.queue:
                 nearest = min((other.left for other in self._active), default=0) * self._seconds
                 raise Busy(self.places, self.queue, min(LONGEST_WAIT, max(1, math.ceil(nearest))))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import functools
 import json
 import os
 import socket
@@ -37,6 +36,7 @@ WORKER_LEASE_SECONDS = 20.0
 # Longest wait for one of an earlier start: Ray ends the processes of a node that is cut off after 60 seconds, and a
 # server of NFS gives the locks of a dead node away after 90.
 ORPHAN_SECONDS = 120.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of Linux
 
 
 @contextmanager
@@ -98,17 +98,16 @@ def only_worker(path: Path) -> AbstractContextManager[None]:
     """only_one of a process that trains: waits for one of an earlier start, such as on a node that is cut off."""
     return only_one(
         path,
-        f"{path} could not be acquired: a process of an earlier start still works there",
+        f"{path} could not be acquired: a process of an earlier start still works there: wait for it to end",
         wait_seconds=ORPHAN_SECONDS,
         lease_seconds=WORKER_LEASE_SECONDS,
     )
 
 
-@functools.cache
 def boot_id() -> str:
     """What this start of the machine is called, which no other machine shares; "" where the system does not say."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with suppress(OSError):  # no such file, or no more files may be opened just now
+        return BOOT_ID.read_text(encoding="ascii").strip()
     return ""
 
 
@@ -125,7 +124,8 @@ class Lease:
     @property
     def is_here(self) -> bool:
         """Whether it is of this machine: two of a cloud's images may have one name."""
-        return self.host == socket.gethostname() and self.boot in ("", boot_id())
+        boots = {self.boot, boot_id()} - {""}
+        return self.host == socket.gethostname() and len(boots) < 2
 
     @property
     def is_ours(self) -> bool:

@@ -2,7 +2,7 @@
 
 Its driver then starts it again from its newest checkpoint, as after any other death. Python's faulthandler waits in a
 thread of C, so that a hang that holds Python's global lock is met too. A process that is stopped (SIGSTOP) cannot end
-itself: it goes on with SIGCONT.
+itself: it goes on with SIGCONT, or, where it stood still for longer than the deadline, is ended and started again then.
 
     with Watchdog(file, minutes=60):    # around the work, in whoever starts it
         feed()                          # where something is done: at each step, at each batch that is evaluated

@@ -77,7 +77,7 @@ class Checkpoint:
         """Return the model with its weights, on the CPU."""
         model, size = self.model, (self.path / WEIGHTS_ONLY[0]).stat().st_size
         if next(model.problems(), "") or count_parameters(model).total > size:  # before memory for it is asked for
-            raise Corrupt(f"checkpoint {self.path}: {STATE} names a model that cannot be in its weights")
+            raise Corrupt(f"checkpoint {self.path}: {WEIGHTS_ONLY[0]} cannot hold the model that {STATE} names")
         hamner = Hamner(model)
         try:
             hamner.load_state_dict(self.tensors("model"))

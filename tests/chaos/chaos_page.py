@@ -33,7 +33,6 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "The ledger is damaged": ("bracket.json a digit changed", "bracket.json a bit flipped"),
 }
 WIDTH = 150  # letters of a line of a terminal
-TABLE = "│┃┏┡└┌├"  # what a line of a table begins with
 
 
 def page(outcomes: Sequence[Outcome], command: str) -> str:
@@ -110,10 +109,7 @@ def _words(module: str, words: Sequence[str]) -> str:
 
 
 def _clipped(lines: Sequence[str]) -> Iterator[str]:
-    """The lines of a terminal but for its tables, which say nothing of a failure."""
     for line in lines:
-        if line[0] in TABLE:
-            continue
         yield line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
 
 

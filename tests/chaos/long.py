@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shlex
 import signal
 import sys
 import tempfile
@@ -46,22 +47,23 @@ def main(words: Sequence[str] | None = None) -> int:
     faults = tuple(chosen(options.only, options.pipelines))
     log = out / "outcomes.jsonl"
     drop_json_lines_after(log, sys.maxsize)  # of a kill: half a line
-    done = {outcome.number for outcome in read_outcomes(log)}
+    done = {(outcome.number, outcome.fault, outcome.pipeline) for outcome in read_outcomes(log)}
+    command = command_of(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a fault has begun is ended
     try:
-        if SERVE not in done and {"", "serve"} & set(options.only):
+        if not any(number == SERVE for number, _, _ in done) and {"", "serve"} & set(options.only):
             append_json_line(log, serve_outcome().row() | {"step": SERVE})
         for planned in plan(options.seed, options.faults, faults):
-            if planned.number not in done:
+            if (planned.number, planned.fault.name, planned.pipeline) not in done:
                 outcome = one_fault(planned, out)
                 append_json_line(log, outcome.row() | {"step": planned.number})
                 print(line_of(outcome), flush=True)
-                write_text(options.page, page(read_outcomes(log), "make chaos"))
+                write_text(options.page, page(read_outcomes(log), command))
     except KeyboardInterrupt:
         print(f"stopped; {WAY_ON}", file=sys.stderr)
         return 128 + signal.SIGINT
     outcomes = read_outcomes(log)
-    write_text(options.page, page(outcomes, "make chaos"))
+    write_text(options.page, page(outcomes, command))
     print(f"{summary(outcomes)}; {options.page}")
     return int(any(problems(outcome) for outcome in outcomes))
 
@@ -75,6 +77,17 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--out", type=Path, default=REPO / "results" / "chaos", help="default: results/chaos")
     options.add_argument("--page", type=Path, default=PAGE, help="default: results/reference/chaos.md")
     return options
+
+
+def command_of(options: argparse.Namespace) -> str:
+    """What somebody types who wants the same faults."""
+    facts = {name: getattr(options, name) for name in ("faults", "seed", "only", "pipelines")}
+    words = [
+        f"--{name} {shlex.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in facts.items()
+        if value != parser().get_default(name)
+    ]
+    return "make chaos" + (f' OPTIONS="{" ".join(words)}"' if words else "")
 
 
 def serve_outcome() -> Outcome:
@@ -102,8 +115,10 @@ def one_fault(planned: Planned, out: Path) -> Outcome:
     scene = Scene(pipeline, Path(tempfile.mkdtemp(prefix=f"chaos{planned.number}-")))
     try:
         outcome = play(planned.fault, scene, reference, random.Random(planned.seed))
-    finally:
-        scene.kill_all()
+    except BaseException:  # it is injected again from its beginning
+        remove(scene)
+        raise
+    scene.kill_all()
     outcome = replace(outcome, number=planned.number, seed=planned.seed)
     if problems(outcome):
         print(f"  {scene.place}", flush=True)

@@ -21,6 +21,7 @@ WAYS_ON = re.compile(
     r"|delete it|delete /|copy the|start a new|prepare the data again"
 )
 BAD_WORDS = ("Traceback (most recent call last)", "*** SIG", "core dumped")
+TABLE = "│┃┏┡└┌├"  # what a line of a table begins with
 MOST_STARTS = 3  # of the command after a fault, until the run is finished
 
 
@@ -75,9 +76,14 @@ def undisturbed(pipeline: Pipeline, place: Path) -> Reference:
 
 
 def lines(scene: Scene, ended: Ended, most: int = 60) -> tuple[str, ...]:
-    """The last lines of a terminal, with paths as from the folder of the scene."""
-    text = ended.said.replace(f"{scene.results}", "results").replace(f"{scene.place}/", "")
-    return tuple(line.rstrip() for line in text.splitlines() if line.strip())[-most:]
+    """The last lines of a terminal but for its tables, which say nothing of a failure."""
+    text = from_the_scene(scene, ended.said)
+    return tuple(line.rstrip() for line in text.splitlines() if line.strip() and line[0] not in TABLE)[-most:]
+
+
+def from_the_scene(scene: Scene, text: str) -> str:
+    """A text with its paths as they are from the folder of a scene."""
+    return text.replace(f"{scene.results}", "results").replace(f"{scene.place}/", "")
 
 
 def go_on(scene: Scene, ended: Ended) -> tuple[list[Ended], float | None]:

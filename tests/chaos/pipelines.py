@@ -22,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +86,7 @@ class Started:
     process: subprocess.Popen[bytes]
     scene: Scene
     number: int  # 1: the first start
+    earlier: frozenset[str] = frozenset()  # starts that have marked a step before: an orphan of theirs may go on
     clock: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)
     seconds_to_work: float | None = None  # until it was seen to be running
@@ -114,7 +115,7 @@ class Started:
                 return True
             if not self.is_alive:
                 return condition()
-            time.sleep(0.02)
+            time.sleep(0.05)
         return False
 
     def wait(self, seconds: float = SECONDS) -> Ended:
@@ -164,7 +165,7 @@ class Scene:
         """
         is_new = not (self.folder / "config.json").is_file() if is_new is None else is_new
         words = self.pipeline.words if is_new else self.pipeline.again
-        number = len(self.starts) + 1
+        number, earlier = len(self.starts) + 1, frozenset(self.training_starts())
         with self._log(number, "out").open("wb") as out, self._log(number, "err").open("wb") as err:
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", self.pipeline.module, *self._filled(words), *more],
@@ -175,7 +176,7 @@ class Scene:
                 stderr=err,
                 start_new_session=True,
             )
-        self.starts.append(Started(process, self, number))
+        self.starts.append(Started(process, self, number, earlier))
         return self.starts[-1]
 
     def environment(self) -> dict[str, str]:
@@ -211,6 +212,12 @@ class Scene:
     def redone(self) -> list[int]:
         """Steps that were trained again, one entry an interruption and contestant."""
         return self.pipeline.redone(self)
+
+    def training_starts(self) -> Iterator[str]:
+        """Which start has marked the newest step of each training."""
+        for path in (self.folder / ".step", *self.folder.glob("*/.step")):
+            with suppress(OSError, IndexError):  # gone, or not written yet
+                yield path.read_text(encoding="ascii", errors="replace").split()[0]
 
     def written_since(self, pattern: str, clock: float) -> bool:
         """Whether a file of the run was written after this time."""
@@ -256,9 +263,9 @@ def resumes(scene: Scene) -> list[int]:
     return [json.loads(line)["steps_redone"] for line in lines]
 
 
-def steps_are_taken(pattern: str) -> Callable[[Scene], bool]:
+def steps_are_taken(scene: Scene) -> bool:
     """Whether the newest start has trained a step."""
-    return lambda scene: scene.written_since(pattern, scene.starts[-1].clock)
+    return not scene.starts[-1].earlier.issuperset(scene.training_starts())
 
 
 def league_numbers(scene: Scene) -> JSON:
@@ -374,7 +381,7 @@ PIPELINES: Mapping[str, Pipeline] = {
             interval=6,
             numbers=league_numbers,
             is_finished=lambda scene: (scene.folder / "winner.json").is_file(),
-            is_running=steps_are_taken("*/.step"),
+            is_running=steps_are_taken,
             redone=resumes,
             has_ray=True,
         ),
@@ -387,7 +394,7 @@ PIPELINES: Mapping[str, Pipeline] = {
             interval=6,
             numbers=curriculum_numbers,
             is_finished=lambda scene: (scene.folder / "final").is_dir(),
-            is_running=steps_are_taken(".step"),
+            is_running=steps_are_taken,
             redone=resumes,
             prepare=write_stages,
             has_ray=True,
@@ -401,7 +408,7 @@ PIPELINES: Mapping[str, Pipeline] = {
             interval=6,
             numbers=finetuning_numbers,
             is_finished=lambda scene: (scene.folder / "finetuning.json").is_file(),
-            is_running=steps_are_taken(".step"),
+            is_running=steps_are_taken,
             redone=resumes,
             prepare=copy_base,
         ),

@@ -26,6 +26,7 @@ from pipelines import REPO, TESTS
 
 sys.path[:0] = [str(TESTS / "hamner"), str(TESTS / "hamner" / "inference")]
 
+from ports import free_port  # noqa: E402
 from served import HELLO, endless_model, save_run  # noqa: E402
 
 RUN = "mine"
@@ -36,12 +37,6 @@ SECONDS = 60.0  # in which anything of a server has to happen
 def make_run(results: Path) -> None:
     """A run whose model never draws an end: replies are as long as they are allowed."""
     save_run(results, RUN, endless_model())
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Server:
@@ -199,7 +194,8 @@ def outcome_of(served: Served) -> Outcome:
         pipeline="serve",
         fault="kill -9 and SIGTERM with open streams",
         kind="killed",
-        what=f"kill -9 with {STREAMS} open streams, then SIGTERM with {STREAMS} others",
+        what=f"kill -9 with {STREAMS} open streams, whose clients had all heard of it after {served.silence:.1f} s; "
+        f"started again, at its port after {served.bound:.1f} s; then SIGTERM with {STREAMS} others",
         outcome=SAME if have_heard and served.texts[0] == served.texts[1] else LOST,
         steps_redone=0,
         interval=0,

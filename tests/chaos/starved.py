@@ -12,6 +12,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import ALL, ON_RAY, TRAINING, Fault, Hit, Point, points_environment
-from outcomes import Reference
+from outcomes import Reference, from_the_scene
 from pipelines import Scene, Started
 
 from hamner.runs.resume_log import step_reached
@@ -254,14 +255,17 @@ def clock_jumps(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
 
 
 def two_drivers(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
-    """A second command for the same run is refused in a line, and the first one is unharmed."""
+    """A second command for the same run is refused in a line; the first one stands still meanwhile, and is unharmed."""
     first = scene.start()
-    if not at_work(scene, first, rng.randrange(1, 10)):
+    is_at_work = at_work(scene, first, rng.randrange(1, 10))
+    first.process.send_signal(signal.SIGSTOP)  # it might end before the second has begun
+    if not (is_at_work and first.is_alive):
         return Hit(first.wait(), "nothing: it had ended")
     second = scene.start().wait()
     scene.starts.pop()
+    first.process.send_signal(signal.SIGCONT)
     ended, is_refused = first.wait(), second.code == 2 and second.err.count("\n") == 1 and "wait for it" in second.err
-    what = f"a second driver, which ended with {second.code}: {second.err.strip()}"
+    what = f"a second driver, which ended with {second.code}: {from_the_scene(scene, second.err).strip()}"
     return Hit(ended if is_refused else replace(ended, code=None), what)
 
 

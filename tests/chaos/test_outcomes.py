@@ -6,9 +6,9 @@ import sys
 from dataclasses import replace
 
 import pytest
-from chaos_page import page, summary
+from chaos_page import SCREENS, page, summary
 from fault_table import FAULTS, plan
-from long import HERE
+from long import HERE, command_of, parser
 from outcomes import DIFFERENT, LOST, SAME, STOPPED, Outcome, problems, read_outcomes
 
 GOOD = Outcome(
@@ -57,7 +57,10 @@ def test_a_plan_injects_every_fault_first_and_is_the_same_each_time():
     pairs = {(fault.name, pipeline) for fault in FAULTS for pipeline in fault.pipelines}
     assert len(pairs) > 100 and {(p.fault.name, p.pipeline) for p in planned[: len(pairs)]} == pairs
     assert [(p.seed, p.fault.name) for p in plan(0, 900)] == [(p.seed, p.fault.name) for p in planned]
-    assert len({p.seed for p in planned}) == 900 and [p.number for p in planned] == list(range(1, 901))
+    screens = [sum(p.fault.name in names for p in planned[: len(SCREENS)]) for names in SCREENS.values()]
+    assert screens == [1] * len(SCREENS) and len(SCREENS) >= 10
+    assert len({p.pipeline for p in planned[: len(SCREENS)]}) == 4
+    assert len({p.seed for p in planned}) and [p.number for p in planned] == list(range(1, 901))
 
 
 def test_the_page_shows_terminals_and_a_row_for_each_scenario():
@@ -70,6 +73,12 @@ def test_the_page_shows_terminals_and_a_row_for_each_scenario():
     row = "| tournament | kill -9 of the driver while it trains | 2 | same numbers | -9 | 6 | 9.0 | 10.5 | 14.0 |"
     assert row in text and "$ tournament --resume --name run\nresuming in round 1" in text
     assert "winner.json" not in text
+
+
+def test_the_page_names_the_command_that_draws_the_same_faults():
+    assert command_of(parser().parse_args([])) == "make chaos"
+    words = ["--faults", "14", "--only", "two drivers", "SIGINT", "--out", "x"]
+    assert command_of(parser().parse_args(words)) == """make chaos OPTIONS="--faults 14 --only 'two drivers' SIGINT\""""
 
 
 @pytest.mark.slow

@@ -161,4 +161,7 @@ def test_a_server_that_closes_ends_its_streams(loaded):
     streams.close()
     streams.close()  # as an app's end does once more
     assert [reader.result()[-1] for reader in readers] == ["shutdown", "shutdown"]
+    late = Reader()
+    streams.open(late.job()).cancel()
+    assert late.items == ["shutdown"]  # and no silence
     assert loaded.model.training  # as it was before

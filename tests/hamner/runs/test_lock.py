@@ -135,7 +135,7 @@ def test_a_full_disk_or_too_many_open_files_are_not_said_to_be_a_matter_of_locks
     assert caught.value.errno == code
 
 
-def test_two_machines_of_one_name_are_told_apart(tmp_path):
+def test_two_machines_of_one_name_are_told_apart(tmp_path, monkeypatch):
     path = tmp_path / ".driver.lease"
     ours = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
     path.write_text(json.dumps(ours | {"boot": boot_id()}))
@@ -146,6 +146,8 @@ def test_two_machines_of_one_name_are_told_apart(tmp_path):
     assert not read_lease(path).is_here and not read_lease(path).is_ours  # whatever process has that number here
     with pytest.raises(BadInput, match="alive on"), only_one(tmp_path / ".driver.lock", "busy"):
         pass
+    monkeypatch.setattr("hamner.runs.lock.BOOT_ID", tmp_path / "not there")  # or not to be opened just now
+    assert read_lease(path).is_here
 
 
 def test_a_process_that_trains_waits_for_one_on_another_machine_until_that_ends(tmp_path):

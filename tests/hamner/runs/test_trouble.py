@@ -126,6 +126,7 @@ def test_a_remedy_says_what_is_free_and_needed_or_the_command_that_helps(tmp_pat
     assert "needs up to 10.0 MiB in all" in remedy("No space left on device", tmp_path, 10 / 1024)
     for code, word in ((errno.EROFS, "remount,rw"), (errno.EMFILE, "ulimit -n"), (errno.EIO, "mount it again")):
         assert word in remedy(machine_trouble(_error(code)), tmp_path)
+    assert remedy("x/.lock could not be acquired", tmp_path).startswith("wait for the process of the earlier start")
 
 
 def test_what_a_worker_refused_is_found_in_its_traceback():

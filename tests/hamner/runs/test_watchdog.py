@@ -35,7 +35,7 @@ def test_a_process_that_hangs_is_ended_and_its_file_says_where(hang, tmp_path):
 
 @pytest.mark.parametrize(
     ("minutes", "body"),
-    [(0.01, "for _ in range(15): time.sleep(0.1); feed()"), (0, "time.sleep(1)"), (0.01, "pass\ntime.sleep(1)")],
+    [(0.03, "for _ in range(25): time.sleep(0.1); feed()"), (0, "time.sleep(1)"), (0.02, "pass\ntime.sleep(1.5)")],
     ids=["it is fed", "it is off", "the block is over"],
 )
 def test_a_process_that_works_is_left_alone_and_nothing_remains(minutes, body, tmp_path):
