@@ -76,7 +76,7 @@ def _build(
         return build(document, last or 0)
     except BadInput:
         raise
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
         raise BadInput(f"{where} is broken: {type(error).__name__} {error}") from None
 
 

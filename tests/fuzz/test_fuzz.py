@@ -9,9 +9,6 @@ import json
 import time
 
 import pytest
-
-pytest.importorskip("hypothesis", reason="no hypothesis: pip install '.[test]'")
-
 from command_words import KEYS, case_of
 from hypothesis import HealthCheck, given, settings
 from kinds import KINDS, Kind, check

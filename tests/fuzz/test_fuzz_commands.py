@@ -9,9 +9,6 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("hypothesis", reason="no hypothesis: pip install '.[test]'")
-
 from command_words import CONFIG, MODULES, words_of
 from hypothesis import HealthCheck, Phase, given, settings
 from kinds import KINDS, check
