@@ -363,12 +363,12 @@ def _train(console: Console, run: Opened, notifier: Notifier) -> int:
     if (run.folder / "final").is_dir():
         notifier.send(f"finished: {run.folder / 'final'}")
         return _print_result(console, run)
-    failure = stop.trouble or failure
-    refused = refusal(failure or "")
-    if refused:
+    failure = stop.trouble or failure or ""
+    refused = refusal(failure)
+    if refused and not machine_trouble(failure):
         raise BadInput(refused)
-    _print_failure(console, run, failure or "")
-    notifier.send(f"not finished: {next(iter((failure or '').strip().splitlines()), 'see run.log')}")
+    _print_failure(console, run, failure)
+    notifier.send(f"not finished: {next(iter(failure.strip().splitlines()), 'see run.log')}")
     return 1
 
 

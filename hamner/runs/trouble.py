@@ -26,7 +26,7 @@ NAMES = (
 CODES = {code for name in NAMES if (code := getattr(errno, name, None)) is not None}
 PHRASES = (
     "can't start new thread",  # the limit of processes
-    "could not be acquired",  # filelock: an orphan still works in the folder
+    "could not be acquired",  # lock.py, filelock: an orphan still works in the folder
     "disk I/O error",  # SQLite
     "database or disk is full",
     "node has died",
@@ -53,6 +53,7 @@ REMEDIES = {  # words of trouble: what is to be done about it
     "start new thread": "let this user have more processes (`ulimit -u`)",
     "low on memory": "free memory (end other programs), or train fewer at a time (compute.threads)",
     "NODE_OUT_OF_MEMORY": "free memory (end other programs), or train fewer at a time (compute.threads)",
+    "could not be acquired": "wait for the process of the earlier start to end, or end it",
     "of Ray on this machine": "find what ended it (`dmesg` says whether memory ran out)",
 }
 LONGEST = 300  # characters of a line
