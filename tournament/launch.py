@@ -40,8 +40,9 @@ from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble, remedy
 from tournament.disk import check_disk, disk_gib
 from tournament.entrants import all_sources, entrants
+from tournament.league import new_bracket
 from tournament.league_status import LeagueReader, next_command
-from tournament.ledger import LEDGER, has_errors_in_last_round
+from tournament.ledger import LEDGER, Ledger, has_errors_in_last_round
 from tournament.prepare_in_background import BackgroundPreparation
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def run_tournament(
         is_over = (folder / "winner.json").is_file() and not (retry_errors and has_errors_in_last_round(folder))
         if is_over and not _has_damaged_result(folder, console):
             return _print_finished(console, folder, retry_errors)
-        _check_ledger(folder)
+        _check_ledger(folder, config)
         check_machine(config, _cores(config))
         for line in format_lines(folder):
             console.print(line, soft_wrap=True)
@@ -133,10 +134,12 @@ def _has_damaged_result(folder: Path, console: Console) -> bool:
     return bool(problems.lines)
 
 
-def _check_ledger(folder: Path) -> None:
-    """Raise BadInput for a league that has decided rounds, and lost the ledger that says how."""
+def _check_ledger(folder: Path, config: Config) -> None:
+    """Raise BadInput where the ledger, or what it names, cannot be read, or is lost though rounds were decided."""
     has_decided = (folder / "standings.json").is_file() or (folder / "winner.json").is_file()
-    if has_decided and not (folder / LEDGER).is_file():
+    if (folder / LEDGER).is_file():
+        Ledger(folder, str).read(new_bracket(config, entrants(config)).load_state, lambda line: None)
+    elif has_decided:
         raise BadInput(
             f"{folder} has decided rounds, and its {LEDGER} is gone, without which it would begin anew: {RESTORE}, or "
             "choose another --name"

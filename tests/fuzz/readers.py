@@ -88,7 +88,7 @@ def resumed_league(folder: Path, case: bytes) -> None:
 
     facts = {"kind": "tournament"}
     run, config, _ = open_run(folder / RESULTS, "tournament", "old", resume=True, config=None, facts=facts)
-    _check_ledger(run)
+    _check_ledger(run, config)
     league = League(run, config, Console(file=io.StringIO()))
     league.open()
     for index in range(league.bracket.round + 1):
