@@ -150,7 +150,7 @@ class Compute(Strict):
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"  # precision of the step; weights and moments are fp32
     threads: int = Field(8, gt=0)  # [cores] threads of each trial of a league
     workers: int = Field(1, gt=0, le=10_000)  # [processes] data-parallel workers of a curriculum
-    # [processes] fewest that a curriculum goes on with while nodes are lost; 0: it waits until all are there again
+    # [processes] fewest that a curriculum goes on with while nodes are lost; 0: it waits for all
     min_workers: int = Field(0, ge=0, le=10_000)
     worker_threads: int = Field(8, gt=0)  # [cores] threads of each worker
     compile: Choice = "auto"  # torch.compile; auto: where it saves time

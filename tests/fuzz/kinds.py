@@ -104,9 +104,9 @@ def _lines(record: dict, read: Read, file: str, place: str) -> Kind:
     return Kind(files(json_lines_bytes(records), records, json_lines_bytes), read, file, _below(file), place=place)
 
 
-def _toml(data: bytes, read: Read, file: str, share: int, *others: st.SearchStrategy[bytes], place: str = "") -> Kind:
+def _toml(data: bytes, read: Read, file: str, share: int, *others: st.SearchStrategy[bytes], **settings) -> Kind:
     cases = files(data, tomllib.loads(data.decode()), toml_bytes)
-    return Kind(st.one_of(cases, *others), read, file, share=share, place=place)
+    return Kind(st.one_of(cases, *others), read, file, share=share, **settings)
 
 
 def _report(kind: str, name: str) -> Kind:
@@ -124,6 +124,7 @@ KINDS = {
         "own.toml",
         8,
         mutated_documents(valid.WHOLE_CONFIG).map(toml_bytes),
+        quick=20,
         place=CONFIG,
     ),
     "plan of a config": Kind(
