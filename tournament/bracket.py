@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from hamner.config.errors import shortened
 from tournament.document_errors import document_problems
 from tournament.outcome import Failure, Outcome, Round, Run
 from tournament.round_table import RoundTable, Tables
@@ -417,6 +418,11 @@ class Bracket:
         seeds = {name: {int(s): joined for s, joined in seeds.items()} for name, seeds in state["seeds"].items()}
         if seeds != self.seeds:
             raise ValueError("other seeds")
+        for number, round_ in enumerate(rounds, start=1):
+            strange = [run for run in round_.outcomes if run.seed not in self.seeds.get(run.contestant, ())]
+            strange += [name for name in round_.survivors if name not in self.seeds]
+            if strange:
+                raise ValueError(f"round {number} names {shortened(repr(strange[0]))}, which is not in the league")
         self._set_rounds(rounds)
 
 

@@ -40,8 +40,9 @@ from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble, remedy
 from tournament.disk import check_disk, disk_gib
 from tournament.entrants import all_sources, entrants
+from tournament.league import new_bracket
 from tournament.league_status import LeagueReader, next_command
-from tournament.ledger import LEDGER, LOG, has_errors_in_last_round, read_ledger_as
+from tournament.ledger import LEDGER, LOG, Ledger, has_errors_in_last_round
 from tournament.prepare_in_background import BackgroundPreparation
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def run_tournament(
         is_over = (folder / "winner.json").is_file() and not (retry_errors and has_errors_in_last_round(folder))
         if is_over and not _has_damaged_result(folder, console):
             return _print_finished(console, folder, retry_errors)
-        _check_ledger(folder)
+        _check_ledger(folder, config)
         check_machine(config, _cores(config))
         for line in format_lines(folder):
             console.print(line, soft_wrap=True)
@@ -133,10 +134,10 @@ def _has_damaged_result(folder: Path, console: Console) -> bool:
     return bool(problems.lines)
 
 
-def _check_ledger(folder: Path) -> None:
-    """Raise BadInput for a league whose ledger is damaged, or is lost and said what was decided."""
+def _check_ledger(folder: Path, config: Config) -> None:
+    """Raise BadInput where the ledger, or what it names, cannot be read, or is lost and said what was decided."""
     if (folder / LEDGER).is_file():
-        read_ledger_as(folder, dict)
+        Ledger(folder, str).read(new_bracket(config, entrants(config)).load_state, lambda line: None)
     elif any((folder / name).is_file() for name in (LOG, "standings.json", "winner.json")):
         raise BadInput(
             f"{folder} has results, and its {LEDGER} is gone, without which it would begin anew: {RESTORE}, or "

@@ -23,9 +23,10 @@ from typing import Any, NamedTuple, TypeVar
 from hamner.config.errors import BadInput
 from hamner.config.formats import OtherFormat, stamped, unstamped
 from hamner.config.json_text import parse_json
-from hamner.runs.files import EXHAUSTED, RESTORE, open_to_append, read_json, reading, write_json
+from hamner.runs.files import EXHAUSTED, RESTORE, open_to_append, read_json, read_json_as, reading, write_json
 from hamner.runs.safe_paths import path_below
 from tournament.bracket import Bracket, Run
+from tournament.document_errors import checked_documents
 
 T = TypeVar("T")
 LEDGER, LOG = "bracket.json", "bracket.jsonl"
@@ -239,7 +240,8 @@ class Ledger:
             for row in round_["outcomes"]:
                 if isinstance(row[DOCUMENTS], str):
                     name = row[DOCUMENTS]
-                    row[DOCUMENTS] = self._written[name] = read_json(path_below(self.path.parent, name, self.path))
+                    file = path_below(self.path.parent, name, self.path)
+                    row[DOCUMENTS] = self._written[name] = read_json_as(file, checked_documents)
         return document
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.config.horizon import read_horizon
 from hamner.config.schema import SOURCE_NAMES, Config, Curriculum, Tournament
 
@@ -98,10 +98,10 @@ def _elastic_problems(config: Config) -> Iterator[str]:
     least, workers, rows = config.compute.min_workers, config.compute.workers, config.curriculum.batch_size
     if least > workers:
         yield f"compute.min_workers {least} is above compute.workers {workers}: lower the one or raise the other"
-    odd = [str(number) for number in range(least, workers) if least and rows % number]
+    odd = ", ".join(str(number) for number in range(least, workers) if least and rows % number)
     if odd:
         yield (
-            f"compute.min_workers = {least}: curriculum.batch_size {rows} cannot be shared by {', '.join(odd)}: "
+            f"compute.min_workers = {least}: curriculum.batch_size {rows} cannot be shared by {shortened(odd)}: "
             f"raise min_workers, or use a batch_size that every number from {least} to {workers} divides"
         )
 

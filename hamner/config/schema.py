@@ -149,9 +149,9 @@ class Compute(Strict):
     device: Literal["cpu", "cuda"] = "cuda"  # where training runs
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"  # precision of the step; weights and moments are fp32
     threads: int = Field(8, gt=0)  # [cores] threads of each trial of a league
-    workers: int = Field(1, gt=0)  # [processes] data-parallel workers of a curriculum
-    # [processes] fewest that a curriculum goes on with while nodes are lost; 0: it waits until all are there again
-    min_workers: int = Field(0, ge=0)
+    workers: int = Field(1, gt=0, le=10_000)  # [processes] data-parallel workers of a curriculum
+    # [processes] fewest that a curriculum goes on with while nodes are lost; 0: it waits for all
+    min_workers: int = Field(0, ge=0, le=10_000)
     worker_threads: int = Field(8, gt=0)  # [cores] threads of each worker
     compile: Choice = "auto"  # torch.compile; auto: where it saves time
     # recompute activations: less memory, more time; auto: where a step would not fit a card
@@ -161,7 +161,7 @@ class Compute(Strict):
     runs_per_card: int = Field(0, ge=0)  # [runs] of a league on one card at most; 0: two, with NVIDIA's MPS four
     max_failures: int = Field(2, ge=0)  # [restarts] of a crashed trial or worker, at most
     # [minutes] without a step, after which a trial or worker is taken for hung and started again; 0: never
-    hang_minutes: float = Field(60.0, ge=0)
+    hang_minutes: float = Field(60.0, ge=0, le=1_000_000)
     # start with the kernels that `doctor --calibrate` chose here, where a key is auto
     use_calibration: bool = True
     kernels: Kernels = Kernels()

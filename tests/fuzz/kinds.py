@@ -19,6 +19,8 @@ from readers import RESULTS, Read
 from refusals import refusal
 from stored_runs import stored_run
 
+from hamner.config.formats import is_checked
+
 
 def _nothing(folder: Path) -> None:
     """Most files stand alone."""
@@ -57,8 +59,33 @@ def check(kind: Kind, case: bytes, folder: Path) -> list[str]:
 def _document(kind: str, name: str, read: Read, **settings) -> Kind:
     """A file of the stored run of a kind, in a copy of it."""
     data = valid.stored(kind, name)
-    document = json.loads(data) if name.endswith(".json") else None
-    return _in_run(kind, name, files(data, document), read, **settings)
+    cases = _json(name, json.loads(data)) if name.endswith(".json") else files(data)
+    return _in_run(kind, name, cases, read, **settings)
+
+
+def _json(name: str, document) -> st.SearchStrategy[bytes]:
+    """A JSON file of that name: of those that end with a checksum, half without one, half with it.
+
+    What is altered in the document comes before its checksum is made, so that more than the checksum is met.
+    """
+    plain = json_bytes(document)
+    if not is_checked(Path(name).name):
+        return files(plain, document)
+    return st.one_of(files(plain, document), files(valid.with_checksum(plain), document, _sealed_bytes))
+
+
+def _sealed_bytes(document) -> bytes:
+    return valid.with_checksum(json_bytes(document))
+
+
+def _sealed_lines(records) -> bytes:
+    """Records as lines, each with its checksum; what is no list as it is."""
+    return b"".join(_sealed_bytes(r) + b"\n" for r in records) if isinstance(records, list) else json_bytes(records)
+
+
+def _league_with_log(folder: Path) -> None:
+    """A league whose ledger has a log."""
+    (stored_run(folder / RESULTS, "tournament") / "bracket.json").write_bytes(_sealed_bytes(valid.LEDGER))
 
 
 def _in_run(kind: str, name: str, cases: st.SearchStrategy[bytes], read: Read, **settings) -> Kind:
@@ -77,15 +104,16 @@ def _lines(record: dict, read: Read, file: str, place: str) -> Kind:
     return Kind(files(json_lines_bytes(records), records, json_lines_bytes), read, file, _below(file), place=place)
 
 
-def _toml(data: bytes, read: Read, file: str, share: int, *others: st.SearchStrategy[bytes], place: str = "") -> Kind:
+def _toml(data: bytes, read: Read, file: str, share: int, *others: st.SearchStrategy[bytes], **settings) -> Kind:
     cases = files(data, tomllib.loads(data.decode()), toml_bytes)
-    return Kind(st.one_of(cases, *others), read, file, share=share, place=place)
+    return Kind(st.one_of(cases, *others), read, file, share=share, **settings)
 
 
 def _report(kind: str, name: str) -> Kind:
     return _document(kind, name, readers.report(kind), quick=0, may_write=True, share=1, place="old")
 
 
+DOCUMENTS = "v01_dense_small/documents_round1_x1.json"
 SLASHES = st.text(max_size=40).map(lambda text: f"/{text}".encode("utf-8", "surrogatepass"))
 CONFIG = r"\.(toml|json)|\w+\.\w+|contestant"  # the file, the key with its section, or the row
 REQUEST = "body|'|message|model"  # the key, or the message by its number
@@ -96,6 +124,7 @@ KINDS = {
         "own.toml",
         8,
         mutated_documents(valid.WHOLE_CONFIG).map(toml_bytes),
+        quick=20,
         place=CONFIG,
     ),
     "plan of a config": Kind(
@@ -109,11 +138,7 @@ KINDS = {
         place=CONFIG,
     ),
     "config of a run": Kind(
-        files(json_bytes(valid.STORED_CONFIG), valid.STORED_CONFIG),
-        readers.config_of_a_run,
-        "config.json",
-        share=6,
-        place=CONFIG,
+        _json("config.json", valid.STORED_CONFIG), readers.config_of_a_run, "config.json", share=6, place=CONFIG
     ),
     "overrides and options": Kind(
         command_lines(),
@@ -133,13 +158,26 @@ KINDS = {
     ),
     "identity file": _toml(toml_bytes(valid.IDENTITY), readers.identity_file, "identity.toml", 2),
     "ledger": _document("tournament", "bracket.json", readers.league, share=4),
+    "log of a ledger": Kind(
+        st.one_of(
+            files(_sealed_lines(valid.LOG), valid.LOG, _sealed_lines),
+            files(json_lines_bytes(valid.LOG), valid.LOG, json_lines_bytes),
+        ),
+        readers.league,
+        f"{RESULTS}/tournament/old/bracket.jsonl",
+        _league_with_log,
+        share=4,
+        place=r"bracket\.jsonl?",
+    ),
+    "resume of a ledger": _document("tournament", "bracket.json", readers.resumed_league, may_write=True, place="old"),
+    "resume of documents": _document(
+        "tournament", DOCUMENTS, readers.resumed_league, quick=0, may_write=True, place="old"
+    ),
     "standings": _document("tournament", "standings.json", readers.league),
     "config of a league": _document("tournament", "config.json", readers.league, place=rf"{CONFIG}|: "),
     "metrics": _document("tournament", "v01_dense_small/metrics.csv", readers.league, quick=15),
-    "documents": _document("tournament", "v01_dense_small/documents_round1_x1.json", readers.league, quick=15),
-    "winner": _in_run(
-        "tournament", "winner.json", files(json_bytes(valid.WINNER), valid.WINNER), readers.league, quick=15
-    ),
+    "documents": _document("tournament", DOCUMENTS, readers.league, quick=15),
+    "winner": _in_run("tournament", "winner.json", _json("winner.json", valid.WINNER), readers.league, quick=15),
     "lease": _in_run(
         "tournament", ".driver.lease", files(json_bytes(valid.LEASE), valid.LEASE), readers.league, quick=15
     ),

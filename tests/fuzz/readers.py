@@ -78,6 +78,24 @@ def league(folder: Path, case: bytes) -> None:
     status._command(["old", "--results", str(folder / RESULTS)])
 
 
+def resumed_league(folder: Path, case: bytes) -> None:
+    """`tournament --resume`, up to where Ray would be started, and what is decided first."""
+    from rich.console import Console
+
+    from hamner.runs.folders import open_run
+    from tournament.launch import _check_ledger
+    from tournament.league import League
+
+    facts = {"kind": "tournament"}
+    run, config, _ = open_run(folder / RESULTS, "tournament", "old", resume=True, config=None, facts=facts)
+    _check_ledger(run, config)
+    league = League(run, config, Console(file=io.StringIO()))
+    league.open()
+    for index in range(league.bracket.round + 1):
+        league.bracket.labels(index)
+    assert not league.bracket.is_over() or league.bracket.winner() in (None, *league.contestants)
+
+
 def curriculum(folder: Path, case: bytes) -> None:
     """`curriculum status`."""
     importlib.import_module("curriculum.status")._command(["old", "--results", str(folder / RESULTS)])

@@ -9,9 +9,6 @@ import json
 import time
 
 import pytest
-
-pytest.importorskip("hypothesis", reason="no hypothesis: pip install '.[test]'")
-
 from command_words import KEYS, case_of
 from hypothesis import HealthCheck, given, settings
 from kinds import KINDS, Kind, check
@@ -55,7 +52,7 @@ LARGE = [  # what is too long for a file of the corpus
     ("metrics", b"step,heldout_loss\n1," + b"9" * 140_000 + b"\n"),
     ("captions", b"\n" * 100_000 + b"x"),
     ("captions", b"1" + b"\n" * 100_000 + b"x"),
-    ("captions", b"WEBVTT\n\n" + b"".join(_cue(second) for second in range(20_000))),
+    ("captions", b"WEBVTT\n\n" + b"".join(_cue(second) for second in range(5000))),
     ("chat request", json.dumps({f"tempratur{number}": 1 for number in range(10_000)}).encode()),
     ("config file", "".join(f"tempratur{number} = 1\n" for number in range(20_000)).encode()),
     ("config file", f"[tournament.mix]\n{''.join(f'a{number} = 1.0{chr(10)}' for number in range(20_000))}".encode()),
@@ -86,7 +83,7 @@ def test_a_misspelt_key_is_refused_with_the_one_that_was_meant(tmp_path):
     names = {key.rpartition(".")[2] for key in KEYS}
     slips = [(key, slip) for key in KEYS for slip in _slips(key.rpartition(".")[2]) if slip not in names]
     assert len(slips) > 250
-    for key, slip in itertools.islice(slips, 0, None, 3):
+    for key, slip in itertools.islice(slips, 0, None, 6):
         section, _, name = key.rpartition(".")
         (line,) = check(KINDS["overrides and options"], case_of(["tournament", f"{slip}=1"]), tmp_path)
         assert f"'{slip}'" in line and f"'{name}'" in line, line

@@ -9,9 +9,6 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("hypothesis", reason="no hypothesis: pip install '.[test]'")
-
 from command_words import CONFIG, MODULES, words_of
 from hypothesis import HealthCheck, Phase, given, settings
 from kinds import KINDS, check
@@ -40,6 +37,7 @@ COMMANDS = {  # kind: module and words of the command that reads a case of it
     ),
     "model file": lambda folder, case: ("curriculum.run", ["model.json", "--config", CONFIG, "--results", "."]),
     "ledger": lambda folder, case: ("tournament.status", ["old"]),
+    "resume of a ledger": lambda folder, case: ("tournament.run", ["--resume", "--name", "old"]),
     "config of a league": lambda folder, case: ("tournament.status", ["old"]),
     "records of stages": lambda folder, case: ("curriculum.status", ["old"]),
     "friend": lambda folder, case: ("hamner.friend", ["--name", "ada", "--results", ".", "--plan"]),

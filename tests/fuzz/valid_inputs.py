@@ -9,6 +9,8 @@ import io
 import json
 from pathlib import Path
 
+from hamner.config.formats import CHECKSUM, checksum
+
 TESTS = Path(__file__).resolve().parents[1]
 STORED = TESTS / "old_runs" / "format_1"
 
@@ -93,6 +95,27 @@ WINNER = {
     "regret": 0.001,
 }
 LEASE = {"host": "a", "pid": 1, "time": 1.5}
+_WHOLE_LEDGER = json.loads(stored("tournament", "bracket.json"))
+_FIRST, *_LATER = _WHOLE_LEDGER["rounds"]
+LEDGER = _WHOLE_LEDGER | {  # of a league whose first round is in the log
+    "format": 2,
+    "line": 1,
+    "rounds": [
+        {**_WHOLE_LEDGER["rounds"][0], "kept": [], "decided": False, "outcomes": []},
+        _WHOLE_LEDGER["rounds"][1],
+    ],
+}
+_ROWS = [{"round": 0, **row} for row in _FIRST["outcomes"]]
+LOG = [
+    {"format": 1, "line": 2, "outcomes": [_ROWS[0]]},
+    {
+        "format": 1,
+        "line": 3,
+        "outcomes": [_ROWS[1]],
+        "rounds": [{"round": 0, "kept": [_ROWS[0]["contestant"]], "factor": 1, "decided": False, "reopened": False}],
+        "learning_rates": {_ROWS[1]["contestant"]: {"tried": {"0.001": 5.0}, "learning_rate": 0.001}},
+    },
+]
 FRIEND = {
     "asked": {"model": "winner", "config": "laptop", "data": "builtin", "settings": ["seed=1"]},
     "hours": 2.0,
@@ -100,6 +123,15 @@ FRIEND = {
     "league_hours": None,
     "finished": {"league": "2026-11-29T10:30:00+00:00"},
 }
+
+
+def with_checksum(data: bytes) -> bytes:
+    """A JSON file, or a line, with a checksum of what it holds (hamner/config/formats.py), where it can have one."""
+    try:
+        document = json.loads(data)
+        return json.dumps(document | {CHECKSUM: checksum(document)}).encode()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return data
 
 
 def sealed_state(state) -> object:

@@ -26,7 +26,11 @@ def test_json_is_read_up_to_a_hundred_levels():
         parse_json("9" * 5000)
 
 
-@pytest.mark.parametrize("text", [f"a = {_nested(150)}", f"{'.'.join('a' * 1200)} = 1", f"a = 0x{'f' * 5000}"])
+@pytest.mark.parametrize(
+    "text",
+    [f"a = {_nested(150)}", f"{'.'.join('a' * 1200)} = 1", f"a = 0x{'f' * 5000}"],
+    ids=["brackets", "dots", "digits"],
+)
 def test_toml_that_nothing_could_hold_is_refused(text):
     with pytest.raises(ValueError):
         parse_toml(text)
