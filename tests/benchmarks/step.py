@@ -52,12 +52,15 @@ def _peak() -> float:
     return 0.0
 
 
-def matmul_peak(threads: int) -> float:
-    """Floating-point operations a second of bf16 matrix products here: the best of several shapes and tries."""
+def matmul_peak(threads: int, dtype: str) -> float:
+    """Floating-point operations a second of matrix products here, in float32 or bfloat16: the best of several shapes
+    and tries.
+    """
     code = (
         "import torch, time, sys; torch.set_num_threads(int(sys.argv[1])); best = 0\n"
+        "dtype = getattr(torch, sys.argv[2])\n"
         "for m, k, n in ((2048, 2048, 2048), (4096, 1024, 4096), (1024, 512, 4096), (4096, 4096, 1024)):\n"
-        "    a, b = torch.randn(m, k).bfloat16(), torch.randn(k, n).bfloat16(); out = a @ b\n"
+        "    a, b = torch.randn(m, k, dtype=dtype), torch.randn(k, n, dtype=dtype); out = a @ b\n"
         "    for _ in range(12):\n"
         "        t = time.perf_counter(); torch.mm(a, b, out=out)\n"
         "        best = max(best, 2 * m * k * n / (time.perf_counter() - t))\n"
@@ -65,7 +68,7 @@ def matmul_peak(threads: int) -> float:
     )
     return float(
         subprocess.run(
-            [sys.executable, "-c", code, str(threads)],
+            [sys.executable, "-c", code, str(threads), dtype],
             capture_output=True,
             text=True,
             check=True,
@@ -114,9 +117,10 @@ def compare(shape: str, names: list[str], rounds: int, threads: int, at_a_time: 
     """names: the first is measured again beside every group of the others."""
     size, (mine, *others) = SHAPES[shape], names
     print(f"{shape}: {size}; {size.flops / 1e9:,.1f} GFLOP a step")
-    peak = max(matmul_peak(threads) for _ in range(2))
+    dtype = "float32" if "fp32" in mine else "bfloat16"  # which a processor without it emulates, for minutes
+    peak = max(matmul_peak(threads, dtype) for _ in range(2))
     table = Table(
-        title=f"{shape}, {threads} threads, n = {rounds}; bf16 matrix peak {peak / 1e9:.0f} GFLOP/s",
+        title=f"{shape}, {threads} threads, n = {rounds}; {dtype} matrix peak {peak / 1e9:.0f} GFLOP/s",
         title_justify="left",
     )
     for heading in ("contender", "tokens/s", "best", "share of peak", "best", f"{mine} is ×", "best ×", "first step s"):
