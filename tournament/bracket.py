@@ -419,7 +419,9 @@ class Bracket:
         if seeds != self.seeds:
             raise ValueError("other seeds")
         for number, round_ in enumerate(rounds, start=1):
-            strange = [run for run in round_.outcomes if run.seed not in self.seeds.get(run.contestant, ())]
+            strange: list[Run | str] = [
+                run for run in round_.outcomes if run.seed not in self.seeds.get(run.contestant, ())
+            ]
             strange += [name for name in round_.survivors if name not in self.seeds]
             if strange:
                 raise ValueError(f"round {number} names {shortened(repr(strange[0]))}, which is not in the league")
