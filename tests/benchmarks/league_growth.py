@@ -204,7 +204,7 @@ def play_tune(contestants: int) -> dict[str, float]:
     """A whole league through the real Tuner, on a cluster of three nodes on this machine."""
     from tournament.tuner import TUNE_ENVIRONMENT, play_rounds
 
-    os.environ |= TUNE_ENVIRONMENT | {"RAY_worker_niceness": "0"}
+    os.environ |= TUNE_ENVIRONMENT | {"RAY_worker_niceness": "0", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     import ray
     from ray.cluster_utils import Cluster
 
@@ -225,7 +225,8 @@ def play_tune(contestants: int) -> dict[str, float]:
             cpu, began = time.process_time(), time.monotonic()
             play_rounds(league, fake_run())
             cpu, seconds = time.process_time() - cpu, time.monotonic() - began
-            assert league.bracket.is_over() and league.bracket.winner() == "c0000"
+            reasons = {outcome.reason for round_ in league.bracket.rounds for outcome in round_.outcomes.values()}
+            assert league.bracket.is_over() and league.bracket.winner() == "c0000" and reasons == {""}, reasons
             attempts = sum(1 for _ in (league.folder / "ray").iterdir())
             ledger_bytes = meter.ledger_bytes - _document_bytes(league.folder)
         finally:

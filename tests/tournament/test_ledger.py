@@ -251,7 +251,7 @@ def test_without_its_log_a_league_takes_the_reports_again_and_ends_the_same(is_t
     for run, reached in ((early, 1), (Run("c5", 0), 0)):
         state = league.folder / league.name(run) / "checkpoints" / "step_000000012" / "state.json"
         state.parent.mkdir(parents=True)
-        write_json(state, {"progress": {"round": reached}})
+        write_json(state, {"progress": {"round": reached}, "sha256": {}})
     (league.folder / LOG).write_text("") if is_there else (league.folder / LOG).unlink()
     again, printed = _again(league)
     assert list(again.bracket.rounds[0].outcomes) == [first]  # bracket.json was written with it
