@@ -32,7 +32,8 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "The newest checkpoint is damaged": ("a file of the newest checkpoint a bit flipped",),
     "The ledger is damaged": ("bracket.json a digit changed", "bracket.json a bit flipped"),
 }
-WIDTH = 150  # letters of a line of a terminal
+WIDTH = 300  # letters of a line of a terminal
+FIRST, LAST = 12, 4  # lines of the next command that are shown
 
 
 def page(outcomes: Sequence[Outcome], command: str) -> str:
@@ -98,7 +99,8 @@ def _screen(outcome: Outcome) -> Iterator[str]:
     yield f"$? = {outcome.code}"
     if outcome.next_code is not None:
         yield f"$ {_words(pipeline.module, pipeline.again if pipeline.again != pipeline.words else ('...',))}"
-        yield from _clipped(outcome.next_said)
+        said = outcome.next_said
+        yield from _clipped(said if len(said) <= FIRST + LAST else (*said[:FIRST], "...", *said[-LAST:]))
         yield f"$? = {outcome.next_code}"
     yield "```"
 

@@ -162,9 +162,9 @@ def kill_at_random(scene: Scene, reference: Reference, rng: random.Random, targe
 
 def kill_while_it_trains(scene: Scene, reference: Reference, rng: random.Random, target: str) -> Hit:
     """kill -9 of one process once steps are being trained."""
-    started = scene.start()
-    started.wait_until(lambda: scene.is_running() and bool(processes(scene, target)))
-    return kill_now(scene, started, target, rng, "while it trained")
+    started, steps = scene.start(), rng.randrange(1, 14)
+    started.comes_to(steps)
+    return kill_now(scene, started, target, rng, scene.moment(steps))
 
 
 def kill_now(scene: Scene, started: Started, target: str, rng: random.Random, when: str) -> Hit:
@@ -197,15 +197,14 @@ def is_idle(pid: int) -> bool:
 
 def signalled(scene: Scene, reference: Reference, rng: random.Random, number: int, times: int = 1) -> Hit:
     """A signal while it trains, as Ctrl-C to the whole group of processes, or to the driver alone."""
-    started = scene.start()
-    started.wait_until(scene.is_running)
-    time.sleep(rng.random())
+    started, steps = scene.start(), rng.randrange(1, 14)
+    started.comes_to(steps)
     for _ in range(times):
         with suppress(ProcessLookupError):
             (os.killpg if number == signal.SIGINT else os.kill)(started.pid, number)
         time.sleep(0.3)
     name = signal.Signals(number).name
-    return Hit(started.wait(), f"{name}{f', {times} times' if times > 1 else ''} while it trained")
+    return Hit(started.wait(), f"{name}{f', {times} times' if times > 1 else ''} {scene.moment(steps)}")
 
 
 def stopped_for_a_while(scene: Scene, reference: Reference, rng: random.Random, target: str) -> Hit:
@@ -216,7 +215,7 @@ def stopped_for_a_while(scene: Scene, reference: Reference, rng: random.Random, 
     send(pids, signal.SIGSTOP)
     started.wait_until(lambda: False, STOP_SECONDS)
     send(pids, signal.SIGCONT)
-    return Hit(started.wait(), f"SIGSTOP of {target} for {STOP_SECONDS:g} s while it trained")
+    return Hit(started.wait(), f"SIGSTOP of {target} for {STOP_SECONDS:g} s while it worked")
 
 
 def send(pids: list[int], number: int) -> None:

@@ -118,6 +118,16 @@ class Started:
             time.sleep(0.05)
         return False
 
+    def comes_to(self, steps: int) -> bool:
+        """Wait until it has trained so many steps, or a preparation has begun; False where it ended before."""
+        scene = self.scene
+
+        def has_come() -> bool:
+            reached = max((step for _, step in scene.marks()), default=0)
+            return scene.is_running() and (reached >= steps or not scene.pipeline.interval)
+
+        return self.wait_until(has_come) and self.is_alive
+
     def wait(self, seconds: float = SECONDS) -> Ended:
         """Wait for its end, and notice when it began to work. One that does not end is killed with all it started."""
         self.wait_until(self._works, seconds)
@@ -165,7 +175,7 @@ class Scene:
         """
         is_new = not (self.folder / "config.json").is_file() if is_new is None else is_new
         words = self.pipeline.words if is_new else self.pipeline.again
-        number, earlier = len(self.starts) + 1, frozenset(self.training_starts())
+        number, earlier = len(self.starts) + 1, frozenset(start for start, _ in self.marks())
         with self._log(number, "out").open("wb") as out, self._log(number, "err").open("wb") as err:
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", self.pipeline.module, *self._filled(words), *more],
@@ -213,11 +223,16 @@ class Scene:
         """Steps that were trained again, one entry an interruption and contestant."""
         return self.pipeline.redone(self)
 
-    def training_starts(self) -> Iterator[str]:
-        """Which start has marked the newest step of each training."""
+    def marks(self) -> Iterator[tuple[str, int]]:
+        """Of each training the start that has marked its newest step, and that step."""
         for path in (self.folder / ".step", *self.folder.glob("*/.step")):
-            with suppress(OSError, IndexError):  # gone, or not written yet
-                yield path.read_text(encoding="ascii", errors="replace").split()[0]
+            with suppress(OSError, ValueError):  # gone, or not written yet
+                start, step = path.read_text(encoding="ascii").split()
+                yield start, int(step)
+
+    def moment(self, steps: int) -> str:
+        """When Started.comes_to has come, in words."""
+        return f"after {steps} steps" if self.pipeline.interval else "while it worked"
 
     def written_since(self, pattern: str, clock: float) -> bool:
         """Whether a file of the run was written after this time."""
@@ -265,7 +280,7 @@ def resumes(scene: Scene) -> list[int]:
 
 def steps_are_taken(scene: Scene) -> bool:
     """Whether the newest start has trained a step."""
-    return not scene.starts[-1].earlier.issuperset(scene.training_starts())
+    return any(start not in scene.starts[-1].earlier for start, _ in scene.marks())
 
 
 def league_numbers(scene: Scene) -> JSON:

@@ -23,9 +23,7 @@ from typing import Any
 
 from faults import ALL, ON_RAY, TRAINING, Fault, Hit, Point, points_environment
 from outcomes import Reference, from_the_scene
-from pipelines import Scene, Started
-
-from hamner.runs.resume_log import step_reached
+from pipelines import Scene
 
 MEGABYTES = 40  # of the small disk
 FILLER = "filler"
@@ -140,26 +138,16 @@ def mounting(inject: Callable[..., Hit]) -> Callable[..., Hit]:
     return checked
 
 
-def at_work(scene: Scene, started: Started, steps: int) -> bool:
-    """Wait until a run has trained so many steps, or a preparation has begun; False where it ended before."""
-
-    def has_come() -> bool:
-        reached = [step_reached(path.parent) or 0 for path in scene.folder.glob("**/.step")]
-        return scene.is_running() and (scene.pipeline.interval == 0 or max(reached, default=0) >= steps)
-
-    return started.wait_until(has_come) and started.is_alive
-
-
 @mounting
 def full_disk(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     """The disk fills up while it works; afterwards there is room again."""
     steps = rng.randrange(1, 14)
     with small_disk(scene.results):
         started = scene.start()
-        is_at_work = at_work(scene, started, steps)
+        is_at_work = started.comes_to(steps)
         with filled(scene.results):
             ended = started.wait()
-    return Hit(ended, f"the disk full from step {steps} on" if is_at_work else "nothing: it had ended")
+    return Hit(ended, f"the disk full {scene.moment(steps)}" if is_at_work else "nothing: it had ended")
 
 
 @mounting
@@ -182,10 +170,10 @@ def read_only_while_it_works(scene: Scene, reference: Reference, rng: random.Ran
     """The results folder becomes read-only, as a disk does that has failed."""
     steps = rng.randrange(1, 14)
     started = scene.start()
-    is_at_work = at_work(scene, started, steps)
+    is_at_work = started.comes_to(steps)
     with read_only(scene.results):
         ended = started.wait()
-    return Hit(ended, f"results read-only from step {steps} on" if is_at_work else "nothing: it had ended")
+    return Hit(ended, f"results read-only {scene.moment(steps)}" if is_at_work else "nothing: it had ended")
 
 
 def slow_disk(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
@@ -214,7 +202,7 @@ def small_shared_memory(scene: Scene, reference: Reference, rng: random.Random) 
 def full_shared_memory(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     """/dev/shm fills up while it works."""
     started = scene.start(prefix=("unshare", "-m", *SHELL, SMALL_MEMORY, "300m"))
-    if not at_work(scene, started, rng.randrange(1, 10)):
+    if not started.comes_to(rng.randrange(1, 10)):
         return Hit(started.wait(), "nothing: it had ended")
     with filled(Path(f"/proc/{started.pid}/root/dev/shm")):
         ended = started.wait()
@@ -249,7 +237,7 @@ def clock_jumps(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     }
     started = scene.start(environment=environment)
     for steps, jump in zip(times, jumps, strict=True):
-        at_work(scene, started, steps)
+        started.comes_to(steps)
         offset.write_text(f"{jump:+d}")
     return Hit(started.wait(), f"{what} (libfaketime)")
 
@@ -257,7 +245,7 @@ def clock_jumps(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
 def two_drivers(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     """A second command for the same run is refused in a line; the first one stands still meanwhile, and is unharmed."""
     first = scene.start()
-    is_at_work = at_work(scene, first, rng.randrange(1, 10))
+    is_at_work = first.comes_to(rng.randrange(1, 10))
     first.process.send_signal(signal.SIGSTOP)  # it might end before the second has begun
     if not (is_at_work and first.is_alive):
         return Hit(first.wait(), "nothing: it had ended")
