@@ -37,6 +37,7 @@ COMMANDS = {  # kind: module and words of the command that reads a case of it
     ),
     "model file": lambda folder, case: ("curriculum.run", ["model.json", "--config", CONFIG, "--results", "."]),
     "ledger": lambda folder, case: ("tournament.status", ["old"]),
+    "log of a ledger": lambda folder, case: ("tournament.status", ["old"]),
     "resume of a ledger": lambda folder, case: ("tournament.run", ["--resume", "--name", "old"]),
     "config of a league": lambda folder, case: ("tournament.status", ["old"]),
     "records of stages": lambda folder, case: ("curriculum.status", ["old"]),
