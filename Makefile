@@ -63,7 +63,7 @@ friend: .venv/installed
 		$(if $(CONFIG),--config $(CONFIG)) $(if $(DATA),--data $(DATA)) $(SETTINGS)
 
 test: .venv/installed
-	@echo "the quick tests: seven to ten minutes on two idle cores"
+	@echo "the quick tests: fifteen to twenty minutes on two idle cores"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # without the tests that run whole leagues and curricula

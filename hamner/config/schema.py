@@ -160,7 +160,7 @@ class Compute(Strict):
     gpu_memory_gib: float = Field(24.0, gt=0)  # [GiB] memory of one card; trials get shares of it
     runs_per_card: int = Field(0, ge=0)  # [runs] of a league on one card at most; 0: two, with NVIDIA's MPS four
     max_failures: int = Field(2, ge=0)  # [restarts] of a crashed trial or worker, at most
-    # [minutes] without a step, after which a trial or worker is taken for hung and started again; 0: never
+    # [minutes] without a step: a trial or worker is hung and is started again; 0: never
     hang_minutes: float = Field(60.0, ge=0, le=1_000_000)
     # start with the kernels that `doctor --calibrate` chose here, where a key is auto
     use_calibration: bool = True

@@ -12,7 +12,7 @@ from faults import met, play, points_environment, start_with
 from killed import KILLED, point_at, processes, steps_point, uncovered
 from outcomes import SAME, outcome_of, problems
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]  # each plays a league or more
 FAULTS = {fault.name: fault for fault in KILLED}
 
 
@@ -42,12 +42,10 @@ def test_every_file_of_a_league_that_is_renamed_into_its_place_has_a_point(refer
     assert uncovered("tournament", reference("tournament").files) == ([], [])
 
 
-@pytest.mark.slow
 def test_every_file_of_a_curriculum_that_is_renamed_into_its_place_has_a_point(reference):
     assert uncovered("curriculum", reference("curriculum").files) == ([], [])
 
 
-@pytest.mark.slow
 def test_with_the_ledger_written_after_acting_the_suite_fails(scene, reference):
     """Negative control: one that was cut has lost its optimizer, and begins again."""
     run, expected = scene("tournament"), reference("tournament")
@@ -62,7 +60,6 @@ def test_with_the_ledger_written_after_acting_the_suite_fails(scene, reference):
     assert ended.code == -signal.SIGKILL and problems(outcome) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("pipeline", ["tournament", "curriculum"])
 @pytest.mark.parametrize(
     "name",

@@ -8,6 +8,7 @@ import random
 from rich.console import Console
 
 from hamner.config.load import load_config
+from hamner.runs.files import resealed
 from hamner.runs.folders import write_config
 from tournament.bracket import Outcome
 from tournament.league import League
@@ -84,5 +85,6 @@ def known_outcome(league, run, index, place, rng):
 def rename(folder, old, new):
     """Put another contestant's name into all JSON files of a league, also one that no config would take."""
     for path in folder.glob("*.json"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace(old, json.dumps(new, ensure_ascii=False)[1:-1]), encoding="utf-8")
+        before = path.read_bytes()
+        after = before.replace(old.encode(), json.dumps(new, ensure_ascii=False)[1:-1].encode())
+        path.write_bytes(resealed(path.name, before, after))

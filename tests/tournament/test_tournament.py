@@ -46,7 +46,15 @@ def test_ten_contestants_one_winner(league):
     assert standings["winner"] == winner["contestant"] == last["contestant"]
     assert winner["heldout_loss"] == last["heldout_loss"]
     facts = {"run", "finished", "contestant", "model", "tokenizer", "data", "heldout_loss", "verdict", "checkpoint"}
-    assert set(winner) == facts | {"format", "groups", "learning_rate_factor", "p_best", "best_of", "regret"}
+    assert set(winner) == facts | {
+        "format",
+        "groups",
+        "learning_rate_factor",
+        "p_best",
+        "best_of",
+        "regret",
+        "checksum",
+    }
     assert (winner["groups"], winner["learning_rate_factor"]) == ([], 1.0)
     assert winner["verdict"] == standings["winner_verdict"] == last["verdict"]
 
