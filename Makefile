@@ -11,10 +11,12 @@ MODEL =
 CONFIG =
 DATA =
 SETTINGS =
-# of `make gpu-check` and `make gpu-league`
+# of `make chaos`, `make soak`, `make gpu-check` and `make gpu-league`
 OPTIONS =
+# of `make fuzz`
+EXAMPLES =
 
-.PHONY: install demo friend test unit slow lint bench gpu-check gpu-league clean
+.PHONY: install demo friend test unit slow fuzz chaos lint bench soak gpu-check gpu-league clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +24,10 @@ help:
 	@echo "make demo   the miniature league, the eight stages, a fine-tuning and a reply (about ten minutes on two cores)"
 	@echo "make friend everything up to the page, resumable: HOURS=48, MODEL=v2, CONFIG=laptop, DATA=DIR, NAME=friend"
 	@echo "make test   the quick tests;  make slow   the slow ones;  make lint   ruff, ruff format, mypy, codespell"
+	@echo "make fuzz   50,000 bad inputs of every kind; writes results/reference/fuzz.md"
+	@echo "make chaos  400 faults in runs of their own, some hours, resumable: docs/chaos.md"
 	@echo "make gpu-check   is it right and fast on this card: at most eight minutes; make gpu-league  leagues on it: 25"
+	@echo "make soak   the whole pipeline 50 times in one process tree, 10,000 requests to the server: what is left behind"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
 .venv/installed: pyproject.toml
@@ -58,7 +63,7 @@ friend: .venv/installed
 		$(if $(CONFIG),--config $(CONFIG)) $(if $(DATA),--data $(DATA)) $(SETTINGS)
 
 test: .venv/installed
-	@echo "the quick tests: seven to ten minutes on two idle cores"
+	@echo "the quick tests: fifteen to twenty minutes on two idle cores"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # without the tests that run whole leagues and curricula
@@ -67,6 +72,14 @@ unit: .venv/installed
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+# what it finds is kept in tests/fuzz/corpus/, which the quick tests read; EXAMPLES=200000 for a night
+fuzz: .venv/installed
+	$(BIN)/python tests/fuzz/run_fuzz.py $(if $(EXAMPLES),--examples $(EXAMPLES))
+
+# stopped and started again it goes on; docs/chaos.md
+chaos: .venv/installed
+	$(BIN)/python tests/chaos/long.py $(OPTIONS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -85,6 +98,10 @@ bench: .venv/peers
 	for name in attention experts generate checkpoint scaling league; do \
 		$(BIN)/python tests/benchmarks/$$name.py || exit 1; done
 	for what in read steps; do $(BIN)/python tests/benchmarks/feed.py $$what || exit 1; done
+
+# half an hour to an hour; OPTIONS='--rounds 3 --requests 200' is a short one
+soak: .venv/installed
+	$(BIN)/python tests/benchmarks/soak.py $(OPTIONS)
 
 # both say how long they take; docs/gpu_check.md
 gpu-check: .venv/installed

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from curriculum.run_status import PROGRESS, CurriculumReader
 from hamner.reports.live_view import can_redraw, shown
-from hamner.runs.files import read_json
+from hamner.runs.read_back import json_object
 
 Tell = Callable[[str], object]
 DETAIL = "  "  # what lines of run.log begin with that a live table shows in its place
@@ -83,7 +83,7 @@ class _StageEnds:
         if not self._path.is_file() or (written := self._path.stat().st_mtime_ns) == self._written:
             return []
         self._written, lines = written, []
-        for record in read_json(self._path)["stages"]:
+        for record in json_object(self._path).get("stages", ()):  # one that is damaged is written again
             key = record["number"], record["checkpoint"]
             if key not in self._told:
                 losses = ", ".join(f"{name} {loss:.3f}" for name, loss in record["heldout_loss"].items())

@@ -20,7 +20,7 @@ from rich.console import Console
 from curriculum.controls import facts_of, finished_folder
 from curriculum.curricula import find_curriculum, leave_out
 from curriculum.deadline import Deadline
-from curriculum.disk import check_disk
+from curriculum.disk import check_disk, checkpoints_gib
 from curriculum.memory import is_checkpointed
 from curriculum.plan import check_deadline, move_deadline, plan_stages
 from curriculum.resume import MAY_DIFFER, Intervention, cap_problems, record_changes, stored_config
@@ -34,6 +34,7 @@ from hamner.data.corpus import Corpus
 from hamner.data.preparation.for_run import check_sources, choose_tokenizer, prepare
 from hamner.data.tokenizer import Tokenizer
 from hamner.reports.live_view import spinning
+from hamner.reports.report_files import ReportWriter
 from hamner.runs import cli
 from hamner.runs.calibration_record import settled
 from hamner.runs.cluster import check_machine, cores_per_worker, join, ray_settings
@@ -42,9 +43,9 @@ from hamner.runs.files import read_json_as
 from hamner.runs.folders import format_lines, open_run, resume_command, step_folders, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
-from hamner.runs.ray_session import leave
+from hamner.runs.ray_session import leave, ray_trouble
 from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
-from hamner.runs.trouble import machine_trouble
+from hamner.runs.trouble import machine_trouble, refusal, remedy
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,7 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
     if request.is_resumed:
         intervention = _intervention(request, run.stages)
         if (run.folder / "final").is_dir() and not intervention.is_any:
-            if stored_config(run.folder) != run.config:
-                console.print(f"{run.folder.name} is finished: the changed keys change nothing", soft_wrap=True)
-            if request.deadline:
-                console.print(f"{run.folder.name} is finished: the deadline changes nothing", soft_wrap=True)
-            return _print_result(console, run)
+            return _print_finished(console, run, request)
         check_machine(run.config, _cores(run.config))
         for line in format_lines(run.folder):
             console.print(line, soft_wrap=True)
@@ -116,10 +113,28 @@ def run_curriculum(request: Request, config: Config | None, results: Path) -> in
         except Interrupted as interrupt:
             print(f"stopped; continue with `{_way_on(run)}`", file=sys.stderr)
             return interrupt.exit_code
+        except OSError as error:
+            trouble = machine_trouble(error)
+            if trouble is None:
+                raise
+            _print_failure(console, run, trouble)
+            return 1
         finally:
             ray = sys.modules.get("ray")
             if hasattr(ray, "shutdown"):
                 leave(ray)
+
+
+def _print_finished(console: Console, run: Opened, request: Request) -> int:
+    """Print how a run ended that was over before; its report is written where a kill came before. Exit code 0."""
+    from curriculum.report_files import write_run_report
+
+    if stored_config(run.folder) != run.config:
+        console.print(f"{run.folder.name} is finished: the changed keys change nothing", soft_wrap=True)
+    if request.deadline:
+        console.print(f"{run.folder.name} is finished: the deadline changes nothing", soft_wrap=True)
+    ReportWriter(write_run_report, run.folder).catch_up(run.folder / "stages.json")
+    return _print_result(console, run)
 
 
 def _get_ready(console: Console, run: Opened, request: Request, intervention: Intervention) -> None:
@@ -274,7 +289,7 @@ def _prepare(console: Console, run: Opened, request: Request) -> None:
             console.print(f"{run.cores} of compute.worker_threads = {compute.worker_threads}: all cores there are")
         settings = ray_settings(run.cores, compute, is_verbose=request.is_verbose)
         gpus = float(compute.device == "cuda")
-        join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.workers)
+        join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.min_workers or compute.workers)
     except BadInput:
         if is_new:
             shutil.rmtree(run.folder, ignore_errors=True)
@@ -338,7 +353,9 @@ def _train(console: Console, run: Opened, notifier: Notifier) -> int:
     try:
         with log_shown(console, run.folder, notifier.send), report_kept(run.folder):
             stop = StopRequest(run.folder)
-            failure = run_until_stopped(lambda: train_on_ray(run.folder, run.config, run.cores), stop)
+            failure = run_until_stopped(
+                lambda: train_on_ray(run.folder, run.config, run.cores), stop, trouble=ray_trouble
+            )
     except Interrupted as interrupt:
         if not interrupt.is_saved:
             console.print("not saved in time: the steps since the newest checkpoint are lost", soft_wrap=True)
@@ -346,8 +363,12 @@ def _train(console: Console, run: Opened, notifier: Notifier) -> int:
     if (run.folder / "final").is_dir():
         notifier.send(f"finished: {run.folder / 'final'}")
         return _print_result(console, run)
-    _print_failure(console, run, failure or "")
-    notifier.send(f"not finished: {next(iter((failure or '').strip().splitlines()), 'see run.log')}")
+    failure = stop.trouble or failure or ""
+    refused = refusal(failure)
+    if refused and not machine_trouble(failure):
+        raise BadInput(refused)
+    _print_failure(console, run, failure)
+    notifier.send(f"not finished: {next(iter(failure.strip().splitlines()), 'see run.log')}")
     return 1
 
 
@@ -360,8 +381,11 @@ def _print_failure(console: Console, run: Opened, failure: str) -> None:
     """Print why training did not finish: of trouble of the machine one line, and the command that continues."""
     trouble = machine_trouble(failure)
     if trouble:
+        model = run.facts.get("model")
+        needed = checkpoints_gib(parse(ModelConfig, model, "model"), run.config, run.stages) if model else None
         console.print(f"stopped by trouble of the machine: {trouble}", soft_wrap=True, markup=False, style="red")
-        console.print(f"mend it (make room, mount it again), then continue with `{_way_on(run)}`", soft_wrap=True)
+        mend = remedy(trouble, run.folder, needed)
+        console.print(f"{mend}; then continue with `{_way_on(run)}`", soft_wrap=True, markup=False, highlight=False)
         return
     if failure:
         console.print(failure, soft_wrap=True, markup=False, style="red")  # it may hold brackets

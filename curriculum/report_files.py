@@ -15,14 +15,16 @@ from curriculum.report_lead import summary
 from curriculum.report_sections import curriculum_report
 from curriculum.run_record import read_run
 from hamner.reports.report_files import ReportWriter, write_report
+from hamner.runs.files import reading
 
 LOOK_SECONDS = 1.0  # between two looks for a stage that is over
 
 
 def write_run_report(folder: Path) -> Path:
     """Write the report of the run in a folder; returns the path of its page. Raises BadInput where there is no run."""
-    run = read_run(folder)
-    return write_report(folder, curriculum_report(run), summary(run))
+    with reading(folder):
+        run = read_run(folder)
+        return write_report(folder, curriculum_report(run), summary(run))
 
 
 @contextlib.contextmanager

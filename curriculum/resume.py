@@ -16,14 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
 from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.runs.files import read_json, read_json_as, write_json
 from hamner.runs.folders import changed_leaves, now, step_folders
+from hamner.runs.lock import only_worker
 from hamner.runs.safe_paths import path_below
 
 # Beginnings of keys that change no number of a run, beside the order in which workers and threads add. A cap changes
@@ -32,9 +31,11 @@ MAY_DIFFER = (
     "tournament.",
     "finetuning.",
     "compute.workers",
+    "compute.min_workers",
     "compute.worker_threads",
     "compute.threads",
     "compute.max_failures",
+    "compute.hang_minutes",
     "compute.gpu_memory_gib",
     "compute.runs_per_card",
     "curriculum.max_steps",
@@ -137,12 +138,9 @@ def _checked_step(
     """The step of the newest checkpoint, from which the intervention goes out. Raises BadInput where it cannot be."""
     from hamner.training import checkpoint
 
-    try:
-        with FileLock(folder / ".worker0.lock", timeout=60):  # the worker of a killed driver may still be writing
-            checkpoint.put_back(folder / "checkpoints")
-            newest = checkpoint.newest(folder / "checkpoints", complete=True)
-    except Timeout:
-        raise BadInput(f"a worker of {folder} is still writing: wait for it to end") from None
+    with only_worker(folder / ".worker0.lock"):  # the worker of a killed driver may still be writing
+        checkpoint.put_back(folder / "checkpoints")
+        newest = checkpoint.newest(folder / "checkpoints", complete=True)
     if newest is None:
         raise BadInput(f"{folder} has no checkpoint to go on from: use --resume alone")
     place = newest.state["place"]

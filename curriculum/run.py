@@ -23,13 +23,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from hamner.config.errors import BadInput
 from hamner.runs.cli import (
     Parser,
     add_run_options,
     add_watching_options,
+    is_setting,
     number,
     read_config,
     run_command,
@@ -167,7 +167,7 @@ def _command(arguments: Sequence[str]) -> int:
 
 def _check_start(options: argparse.Namespace) -> None:
     """Raise BadInput where it is not clear who is trained, or what the run begins with."""
-    if options.who and "=" in options.who and not Path(options.who).exists():
+    if options.who and is_setting(options.who):
         options.settings.insert(0, options.who)
         options.who = None
     if not options.who and not options.like:

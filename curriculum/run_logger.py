@@ -99,10 +99,10 @@ class RunLogger:
             with open_to_append(self._folder / "run.log") as file:
                 file.write(line + "\n")
 
-    def open(self, step: int, records: Sequence[Mapping[str, Any]]) -> None:
-        """Continue after a global step, with the records of the stages that are over."""
+    def open(self, step: int, records: Sequence[Mapping[str, Any]], every: int = 0) -> None:
+        """Continue after a global step, with the records of the stages that are over. every: as Metrics takes it."""
         if self._writes:
-            self._metrics = Metrics(self._folder, FIELDS, resume_step=step)
+            self._metrics = Metrics(self._folder, FIELDS, resume_step=step, every=every, say=self.say)
             self._curves = Curves(self._folder / "tensorboard", resume_step=step, layout=LAYOUT)
             drop_json_lines_after(self._folder / "samples.jsonl", step)
             self.write_stages(records)

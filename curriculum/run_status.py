@@ -21,7 +21,7 @@ from hamner.config.schema import Config
 from hamner.evaluation.statistics import mix_loss
 from hamner.reports.live_table import Part, Row, RunStatus
 from hamner.runs.durations import duration_text
-from hamner.runs.files import read_json_as
+from hamner.runs.files import read_json_as, reading
 from hamner.runs.find_run import find_run
 from hamner.runs.folders import results_folder, resume_command
 from hamner.runs.heartbeat import Heartbeat, heartbeat
@@ -63,7 +63,11 @@ class CurriculumReader:
         self._rows = deque[Mapping[str, str]](maxlen=MOST_ROWS)
 
     def status(self) -> RunStatus:
-        """How the run stands now."""
+        """How the run stands now. Raises BadInput for broken files."""
+        with reading(self._folder):
+            return self._status()
+
+    def _status(self) -> RunStatus:
         files = [self._folder / name for name in ("config.json", "run.log", "stages.json", STEP_FILE, PROGRESS)]
         files += (self._folder / "data").glob("*")  # while the text is prepared
         pulse = heartbeat(

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import nn
 
 from curriculum.beginning import Beginning
@@ -24,7 +23,7 @@ from curriculum.budget import LARGE_SHARE, StageBudget, limits, plan_budget, pla
 from curriculum.endings import limit
 from curriculum.interventions import Interventions
 from curriculum.measurements import Measurements
-from curriculum.memory import is_checkpointed
+from curriculum.memory import accumulation_steps, is_checkpointed
 from curriculum.pacer import Pacer
 from curriculum.place import Place
 from curriculum.plateau_stopper import StageJudge
@@ -51,22 +50,6 @@ from hamner.training.trainer import Diverged, Objective
 
 class Stopped(Exception):
     """The run was asked to stop; it stands at a checkpoint."""
-
-
-def train(settings: dict[str, Any]) -> None:
-    """Train in one worker of Ray Train. settings: {"run": the run's folder, "attempt": as CurriculumRun takes it}."""
-    folder = Path(settings["run"])
-    if read_json(folder / "config.json")["config"]["compute"]["device"] == "cuda":  # as configured, card or not
-        from ray.train.torch import get_device
-
-        torch.cuda.set_device(get_device())  # of several cards on a node, the one Ray assigned
-    lock = FileLock(folder / f".worker{rank()}.lock", thread_local=False)
-    with lock.acquire(timeout=60):  # an orphan of a killed driver may still be writing
-        run = CurriculumRun(folder, attempt=settings["attempt"])
-        try:
-            run.run()
-        finally:
-            run.close()  # before the lock is released: a successor must not meet a half-written checkpoint
 
 
 class CurriculumRun:
@@ -136,7 +119,7 @@ class CurriculumRun:
             sources=self._sources,
             batch_size=settings.batch_size,
             seq_len=settings.seq_len,
-            gradient_accumulation_steps=settings.gradient_accumulation_steps,
+            gradient_accumulation_steps=accumulation_steps(self.config, world_size()),
             activation_checkpointing=is_checkpointed(model, self.config),
             groups=[parse(ParameterGroup, group, "groups") for group in document.get("groups", ())],
             max_skipped=settings.max_skipped,
@@ -176,7 +159,8 @@ class CurriculumRun:
         saved = self.session.resume()
         if saved and saved.state["start"]["attempt"] == self._attempt and self.border.must_stop(self.place):
             return  # Ray has restarted a worker of a run that ended at a rising loss
-        self._open_log(is_new=not saved)
+        is_restart = saved is not None and saved.state["start"]["attempt"] == self._attempt
+        self._open_log(is_new=not saved, is_restart=is_restart)
         if not saved:
             self.beginning.begin()
         self.pacer.lap(None)
@@ -197,13 +181,13 @@ class CurriculumRun:
             self._finish()
         self.log.close()
 
-    def _open_log(self, *, is_new: bool) -> None:
-        session, number = self.session, self.place.stage_index + 1
+    def _open_log(self, *, is_new: bool, is_restart: bool) -> None:
+        session, number, all_workers = self.session, self.place.stage_index + 1, self.config.compute.workers
         session.log_resume(self.folder / "resume.jsonl")
-        self.log.open(session.global_step, self.place.records)
-        self.log.say(
-            f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
-        )
+        self.log.open(session.global_step, self.place.records, self.settings.log_every)
+        place = f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
+        place += f", {world_size()} of {all_workers} workers" if self.config.compute.min_workers else ""
+        self.log.say(f"a worker has ended, and is started again: {place}" if is_restart else place)
 
     def _run_stage(self, stage: Stage) -> None:
         if self.place.stage_step == 0:
@@ -286,9 +270,9 @@ class CurriculumRun:
         # what only training needs is in the newest checkpoint
         groups, state, model, tokenizer = self.session.contents()
         weights = groups["model"] if best == "raw" else dict(average.state_dict())
-        checkpoint.save(self.folder / "final", {"model": weights}, state, model, tokenizer)
         final = {"weights": best, "heldout_loss": losses[best], "mixed": mixed} | self.pacer.finish()
-        self.log.write_stages(self.place.records, final)
+        self.log.write_stages(self.place.records, final)  # first: where final/ is, a resume writes nothing more
+        checkpoint.save(self.folder / "final", {"model": weights}, state, model, tokenizer)
         self.log.say(
             f"final/ holds the {best} weights; held out, on the last stage's mix: {listed(mixed)}; finished: "
             f"{self.folder / 'final'}"

@@ -1,18 +1,23 @@
 """Ray Train: one TorchTrainer that trains all stages of a run, with its workers, restarts and storage.
 
-Data in: a run's folder and config. Data out: what train_loop.py writes there.
+Data in: a run's folder and config. Data out: what worker.py lets train_loop.py write there.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import ray.train
 from ray.train.torch import TorchTrainer
 
-from curriculum.train_loop import train
+from curriculum.worker import train
 from hamner.config.schema import Config
 from hamner.runs.folders import next_attempt
+
+# How long elastic workers wait for their places. Ray counts the nodes every 20 seconds, so after a node was lost it may
+# ask for a place there; by default it waits a minute for it.
+PLACEMENT_SECONDS = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "25")
 
 
 def train_on_ray(folder: Path, config: Config, cores: int) -> str:
@@ -22,11 +27,16 @@ def train_on_ray(folder: Path, config: Config, cores: int) -> str:
     """
     attempt, compute = next_attempt(folder), config.compute
     resources = {"CPU": cores} | ({"GPU": 1} if compute.device == "cuda" else {})
+    elastic = (compute.min_workers, compute.workers)  # Ray restarts the workers when their possible number changes
+    if compute.min_workers:
+        os.environ.setdefault(*PLACEMENT_SECONDS)
     trainer = TorchTrainer(
         train,
         train_loop_config={"run": str(folder), "attempt": attempt},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=compute.workers, use_gpu=compute.device == "cuda", resources_per_worker=resources
+            num_workers=elastic if compute.min_workers else compute.workers,
+            use_gpu=compute.device == "cuda",
+            resources_per_worker=resources,
         ),
         run_config=ray.train.RunConfig(
             name=str(attempt),

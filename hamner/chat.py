@@ -33,6 +33,7 @@ SAMPLING: Mapping[str, tuple[Callable[[str], float], float, str]] = {
     "min_p": (number(0, 1), 0.0, "and from none below this share of the likeliest's probability"),
     "repetition_penalty": (number(0.1, 10), 1.15, "divides the logits of what the reply already says; 1: none"),
 }
+LONGEST = 16 << 20  # bytes of a message
 DESCRIPTION = """Chat with a trained model.
 
 A message on a pipe is answered once. At a terminal /help lists the commands, such as /retry and /save; Ctrl-C breaks
@@ -99,11 +100,13 @@ def _piped_message() -> str:
     if sys.stdin is None:
         raise BadInput("standard input is closed: give a message, as in `echo Hello | hamner chat`")
     try:
-        data = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
+        data = sys.stdin.buffer.read(LONGEST + 1) if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
     except OSError as error:
         raise BadInput(
             f"the message cannot be read: {error.strerror}; give one as in `echo Hello | hamner chat`"
         ) from None
+    if len(data) > LONGEST:
+        raise BadInput(f"the pipe holds more than {LONGEST:,} bytes, which no model reads at once: give less")
     message = utf8_text(data, "the message on the pipe", "give it in UTF-8").strip()
     if not message:
         raise BadInput("the pipe holds no message: give one, as in `echo Hello | hamner chat`")

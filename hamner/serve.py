@@ -38,7 +38,8 @@ EXAMPLES = (
     "hamner serve friend --port 9000           # the run `friend`",
     "hamner serve --host 0.0.0.0 --token WORD  # for other machines too, who must know the word",
 )
-SECONDS_TO_END = 2  # of replies that are being written when the server is stopped
+SECONDS_TO_END = 2  # of replies that are being written when the server is stopped; then they end with an error
+SECONDS_TO_SAY = 3  # ... that their readers have so long to take
 
 
 def parser() -> Parser:
@@ -108,11 +109,22 @@ def _listener(host: str, port: int) -> socket.socket:
         # create_server adds the address to its words, and a name that cannot be looked up has a number of its own
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise BadInput(f"--host {host} --port {port} cannot be used: {reason}; choose another port or host") from None
+    except UnicodeError:  # what no network writes, such as a word of more than 63 letters
+        raise BadInput(f"--host {host} cannot be the name of a machine: choose another host") from None
 
 
 def _run(app: FastAPI, listener: socket.socket) -> None:
-    """Answer requests until Ctrl-C or SIGTERM."""
+    """Answer requests until Ctrl-C or SIGTERM; replies that are not written by then end with an error of the API's."""
+    import asyncio
+
     import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            loop = asyncio.get_running_loop()
+            for contender in app.state.contenders:
+                loop.call_later(SECONDS_TO_END, loop.run_in_executor, None, contender.close)
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         app,
@@ -120,9 +132,9 @@ def _run(app: FastAPI, listener: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_END,
+        timeout_graceful_shutdown=SECONDS_TO_END + SECONDS_TO_SAY,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder
 from hamner.runs import cli
 from hamner.runs.cli import Parser, add_notify_option, add_run_options, run_command
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     options = parser().read(arguments)
-    if options.run and "=" in options.run and not Path(options.run).exists():
+    if options.run and cli.is_setting(options.run):
         options.settings.insert(0, options.run)
         options.run = None
     results = results_folder(options.results)
@@ -139,15 +141,16 @@ def _resumed_config(options: argparse.Namespace, results: Path) -> Config | None
 
 def _train(run: Opened, *, is_new: bool) -> int:
     from hamner.runs.stopping import Interrupted
+    from hamner.runs.trouble import machine_trouble
     from hamner.training.finetuning import RESULT
-    from hamner.training.finetuning_launch import train
+    from hamner.training.finetuning_launch import train, trouble_lines
 
     console = cli.console()
 
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
         if run.folder.is_dir():
-            with open_to_append(run.folder / "run.log") as file:
+            with suppress(OSError), open_to_append(run.folder / "run.log") as file:  # shown it is, on a full disk too
                 file.write(line + "\n")
 
     if run.config.compute.workers > 1:
@@ -164,6 +167,13 @@ def _train(run: Opened, *, is_new: bool) -> int:
         if not interrupt.is_saved:
             say(f"stopped; continue with `{resume_command('hamner sft', run.folder)}`")
         return interrupt.exit_code
+    except Exception as error:
+        trouble = machine_trouble(error)
+        if trouble is None or isinstance(error, BadInput):
+            raise
+        for line in trouble_lines(run, trouble):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        return 1
     if not is_finished:
         say(f"not finished; continue with `{resume_command('hamner sft', run.folder)}`")
         return 1

@@ -4,7 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from hamner.config.formats import KEY
+from hamner.config.formats import CHECKSUM, KEY, checksum
+from hamner.config.formats import FORMATS as FORMATS_NOW
 from hamner.runs.travelling import unpacked_content
 from hamner.training.checkpoint import STATE, sealed
 
@@ -31,11 +32,14 @@ def as_before_formats(folder: Path) -> None:
     for path in folder.rglob("*.json"):
         value = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(value, dict) and value.pop(KEY, None) is not None:
+            value.pop(CHECKSUM, None)
             path.write_text(json.dumps(sealed(value) if path.name == STATE else value), encoding="utf-8")
 
 
 def raise_format(path: Path, by: int = 1) -> None:
-    """Let a file be of a later format, whole otherwise."""
+    """Let a file be of a format later than the present one, whole otherwise."""
     value = json.loads(path.read_text(encoding="utf-8"))
-    value[KEY] += by
+    value[KEY] = FORMATS_NOW[path.name] + by
+    if CHECKSUM in value:
+        value[CHECKSUM] = checksum(value)
     path.write_text(json.dumps(sealed(value) if path.name == STATE else value), encoding="utf-8")

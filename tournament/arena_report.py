@@ -16,6 +16,7 @@ from hamner.config.errors import BadInput
 from hamner.evaluation.bradley_terry import LEVEL, Arena, Duel, Outcome, fit, side_preference, unlinked
 from hamner.inference.find_model import model_folder
 from hamner.inference.run_records import read_records
+from hamner.runs.safe_paths import name_problem
 from hamner.runs.tables import Column, fitted_table
 from hamner.runs.votes import Vote
 from tournament.arena_agreement import Agreement, figure_agreement
@@ -80,7 +81,9 @@ def _duels(votes: Sequence[Vote], numbers: Mapping[tuple[str, str], int]) -> Ite
 
 
 def _card(name: str, results: Path) -> Mapping[str, Any]:
-    """The friend card of a run; {} where there is none."""
+    """The friend card of a run; {} where there is none, and where a vote's name leads out of the results folder."""
+    if name_problem(name):
+        return {}
     try:
         return read_records(model_folder(name, results)).friend_card
     except BadInput:

@@ -8,19 +8,23 @@ then by name. A loss that is not finite loses to every finite one and is never p
 A *run* is one training: a contestant with one seed. A seed that joins in a later round is trained from step 0 to that
 round's end, by those contestants that are still in. All decisions are in `state()`, the ledger.
 
-Cost: each answer comes from a table of the round (round_table.py), made once a change; a report costs O(runs).
+Cost: each answer comes from a table of the round (round_table.py), which a report changes in one place: it costs the
+logarithm of the contestants, and what a round's end costs, which looks at all of them, is shared by all reports of the
+round. Where seeds are missing (errors) and `mode` is async, a report looks at all contestants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from hamner.config.errors import shortened
 from tournament.document_errors import document_problems
 from tournament.outcome import Failure, Outcome, Round, Run
-from tournament.round_table import Tables
+from tournament.round_table import RoundTable, Tables
 from tournament.uncertainty import CONFIDENCE, FIRST_CONFIDENCE, Fit, Label, SeedNoise
+from tournament.waiting_runs import WaitingRuns
 
 __all__ = ["Bracket", "Failure", "Outcome", "Round", "Rules", "Run"]
 
@@ -70,6 +74,8 @@ class Bracket:
         self.seeds = {name: dict((seeds or {}).get(name, {0: 0})) for name in flops}
         # rounds in which a seed joins: each needs a Tuner of its own
         self._starts = {joined for joins in self.seeds.values() for joined in joins.values()}
+        self.reports: list[tuple[int, Run]] = []  # round and run of each that was taken, in their order
+        self._waiting = WaitingRuns(self.seeds)
         self._set_rounds([Round() for _ in rules.keep])
 
     def _set_rounds(self, rounds: list[Round]) -> None:
@@ -77,22 +83,27 @@ class Bracket:
         judge = self._judge
         scores = None if judge is None else lambda index: judge(self, index)
         self._tables = Tables(rounds, self.flops, self.seeds, self.rules.shadow, scores)
-        self._changed([])
+        self._refresh()
 
-    def _changed(self, rounds: Iterable[int], names: Iterable[str] = ()) -> None:
-        """Forget what was computed of these rounds, and in them of these contestants."""
-        self._tables.drop(rounds, names)
-        self._next_rounds: dict[Run, int] | None = None
-        self._still_in: frozenset[str] | None = None
+    def _refresh(self) -> None:
+        """Find where the league stands, and all runs that may train now."""
         # 0-based number of the first undecided round; of the last one when all are decided
         self.round = next((i for i, r in enumerate(self.rounds) if not r.is_decided), len(self.rounds) - 1)
         self._is_over = self.rounds[-1].is_decided or any(r.is_decided and not r.survivors for r in self.rounds)
+        self._waiting.refresh([] if self._is_over else self._all_tables())
+
+    def _all_tables(self) -> list[RoundTable]:
+        return [self._tables.of(index) for index in range(len(self.rounds))]
 
     # -- who plays
 
     def contestants(self, index: int) -> list[str]:
         """Contestants let into a round so far, in the order of entering."""
-        return list(self._tables.of(index).standings)
+        return list(self._tables.of(index).names)
+
+    def plays(self, index: int, name: str) -> bool:
+        """Whether a contestant has been let into a round."""
+        return name in self._tables.of(index).standings
 
     def competing(self, index: int, name: str) -> list[Run]:
         """The runs a contestant is judged by in a round: its seeds, without those that failed in an earlier round."""
@@ -104,36 +115,30 @@ class Bracket:
 
     def next_round(self, run: Run) -> int | None:
         """The round a run may train in now; None when it is out, has to wait, or has come to the end."""
-        return self.next_rounds().get(run)
+        return self._waiting.rounds.get(run)
 
     def waiting_for(self) -> list[Run]:
         """Runs that may train now, those of the earliest round first."""
-        return list(self.next_rounds())
+        return self._waiting.in_order()
 
     def next_rounds(self) -> Mapping[Run, int]:
-        """The runs that may train now, each with its round, the earliest first."""
-        if self._next_rounds is None:
-            first: dict[Run, int | None] = {}  # in which a run has yet to report
-            tables = [] if self._is_over else [self._tables.of(index) for index in range(len(self.rounds))]
-            for index, table in enumerate(tables):
-                for run in table.runs:
-                    if first.setdefault(run) is None and run in table.pending:
-                        first[run] = index
-            rounds: list[list[Run]] = [[] for _ in tables]
-            for run, place in first.items():
-                if place is not None:
-                    rounds[place].append(run)
-            self._next_rounds = {run: index for index, runs in enumerate(rounds) for run in runs}
-        return self._next_rounds
+        """The runs that may train now, each with its round, in no order."""
+        return self._waiting.rounds
+
+    def take_moved(self) -> set[Run]:
+        """The runs whose next round is another than when this was last asked."""
+        return self._waiting.take_moved()
+
+    def place(self, run: Run) -> tuple[int, ...]:
+        """What the runs of one round are in order by: when they joined, then as they entered."""
+        return self._waiting.places[run]
 
     def is_out(self, run: Run) -> bool:
         """Whether nothing that may still happen lets a run train again."""
         if self._is_over or run in self._tables.failures:
             return True
-        if self._still_in is None:
-            table = self._tables.of(self.round)
-            self._still_in = frozenset((*table.standings, *table.shadows))
-        return run.contestant not in self._still_in
+        table = self._tables.of(self.round)
+        return run.contestant not in table.standings and run.contestant not in table.shadows
 
     def is_over(self) -> bool:
         """Whether the last round is decided, or no contestant is left."""
@@ -249,9 +254,11 @@ class Bracket:
         elif outcome.failure is None and outcome.factor < round_.factor:
             return False  # on too few rows: the factor has been doubled in the meantime
         round_.outcomes[run] = outcome
+        self.reports.append((index, run))
         if outcome.failure:
             self._tables.add_failure(run, index)
-        self._changed(range(index, len(self.rounds)) if outcome.failure else [index], [run.contestant])
+        self._tables.update(range(index, len(self.rounds)) if outcome.failure else [index], run.contestant)
+        self._waiting.update([run.contestant], self._all_tables())
         before = self.round, self._is_over
         settle = self._promote if self.rules.mode == "async" else self._settle
         while not self._is_over and settle(self.round):
@@ -261,13 +268,17 @@ class Bracket:
     def _keep(self, index: int, names: Sequence[str], *, is_final: bool = False) -> None:
         """Promote contestants of a round; is_final: the round is decided by it."""
         round_ = self.rounds[index]
-        before = set(round_.survivors)
-        new = [name for name in names if name not in before]
-        if new or is_final:
-            round_.survivors += new
-            round_.is_decided |= is_final
-            later = len(self.rounds) if is_final and self.rules.shadow else min(index + 2, len(self.rounds))
-            self._changed(range(index + 1, later))
+        missing = set(names) - self._tables.promoted[index]
+        new = [name for name in names if name in missing] if len(missing) > 1 else list(missing)
+        round_.survivors += new
+        round_.is_decided |= is_final
+        self._tables.promote(index, new)
+        if is_final:
+            if self.rules.shadow:  # of those that are out now
+                self._tables.drop(range(index + 1, len(self.rounds)))
+            self._refresh()
+        elif new:
+            self._waiting.update(new, self._all_tables())
 
     def _settle(self, index: int) -> bool:
         """Keep early who is certain; when a round is complete, request more rows or decide it. True when decided."""
@@ -289,8 +300,7 @@ class Bracket:
         if index + 1 in self._starts or not table.is_balanced or self._judge:
             return []  # another Tuner plays the next round; or means still move with what the others bring
         cut = len(table.standings) - self.rules.keep[index]
-        certain = table.ranking[: max(0, len(table.ranking) - cut)]
-        return [name for name in certain if table.standings[name].losses]
+        return table.finishers[: max(0, len(table.ranking) - cut)]
 
     def _promote(self, index: int) -> bool:
         """Asynchronous: successive halving by promotion (Li et al. 2018). True when round `index` was closed."""
@@ -323,7 +333,8 @@ class Bracket:
         if max(unsure, default=0.0) <= noise.sd / 3:
             return False
         round_.factor *= 2
-        self._changed([index], self.flops)
+        self._tables.drop([index], self.flops)
+        self._refresh()
         return True
 
     def _has_enough_text(self, index: int) -> bool:
@@ -346,13 +357,15 @@ class Bracket:
                     "factor": round_.factor,
                     "decided": round_.is_decided,
                     "reopened": round_.is_reopened,
-                    "outcomes": [
-                        {"contestant": r.contestant, "seed": r.seed, **vars(o)} for r, o in round_.outcomes.items()
-                    ],
+                    "outcomes": [self.row(index, run) for run in round_.outcomes],
                 }
-                for round_ in self.rounds
+                for index, round_ in enumerate(self.rounds)
             ],
         }
+
+    def row(self, index: int, run: Run) -> dict[str, Any]:
+        """The outcome of a run in a round as state() has it."""
+        return {"contestant": run.contestant, "seed": run.seed, **vars(self.rounds[index].outcomes[run])}
 
     def retriable(self) -> list[Run]:
         """Runs that ended with an error in a round where it still can count: undecided, the last, or survived by none.
@@ -405,6 +418,13 @@ class Bracket:
         seeds = {name: {int(s): joined for s, joined in seeds.items()} for name, seeds in state["seeds"].items()}
         if seeds != self.seeds:
             raise ValueError("other seeds")
+        for number, round_ in enumerate(rounds, start=1):
+            strange: list[Run | str] = [
+                run for run in round_.outcomes if run.seed not in self.seeds.get(run.contestant, ())
+            ]
+            strange += [name for name in round_.survivors if name not in self.seeds]
+            if strange:
+                raise ValueError(f"round {number} names {shortened(repr(strange[0]))}, which is not in the league")
         self._set_rounds(rounds)
 
 

@@ -35,6 +35,7 @@ SAMPLES_PER_DRAW = 4  # of the true losses
 WIDEST_FIELD = 3.0  # prior: τ is uniform up to so many standard deviations of round 1's means
 DRIFT_PROBABILITY = 0.15  # prior: that ranks drift between rounds at all
 DRIFT_WIDTH = 0.5  # ... and then how far: half-Cauchy of so many of these
+CHUNK_BYTES = 2**28  # of covariances at a time: up to 45 contestants all draws at once
 NOISE_JUMP = 0.7  # prior: standard deviation of log(seed noise of a round / that of the round before)
 
 
@@ -88,18 +89,40 @@ def best_of_all(rounds: Sequence[RoundEvidence], *, draws: int = DRAWS, seed: in
         return BestOfAll({names[0]: Chance(1.0, 0.0)}, 0.0, (0.0,) * len(rounds))
     rng = np.random.default_rng(seed)
     variances, coefficients, prior = _draw_widths(rounds, draws, rng)
-    means, covariances, likelihood = _Model(rounds, names).posterior(variances, coefficients)
+    model = _Model(rounds, names)
+    means, covariances, likelihood = _posterior(model, variances, coefficients)
     chosen = _resample(prior + likelihood, SAMPLES_PER_DRAW * draws, rng)
-    alive, of_sample = np.unique(chosen, return_inverse=True)
+    losses = means[chosen]  # (S, N) true losses at the end, less the field's mean
     unit = rng.standard_normal((len(chosen), len(names), 1))
-    # (S, N) true losses at the end, less the field's mean
-    losses = means[chosen] + (_square_roots(covariances[alive])[of_sample] @ unit)[:, :, 0]
+    for part in _slices(len(chosen), model.size):
+        alive, of_sample = np.unique(chosen[part], return_inverse=True)
+        here = model.posterior(variances[alive], coefficients[alive])[1] if covariances is None else covariances[alive]
+        losses[part] += (_square_roots(here)[of_sample] @ unit[part])[:, :, 0]
     best = losses.argmin(axis=1)
     regrets = (losses - losses.min(axis=1, keepdims=True)).mean(axis=0)
     chances = {name: Chance(float((best == i).mean()), float(regrets[i])) for i, name in enumerate(names)}
     drifts = np.sqrt(np.cumsum(coefficients[chosen, : len(rounds) - 1][:, ::-1], axis=1)[:, ::-1])
     drift = (*map(float, np.median(drifts, axis=0)), 0.0)
     return BestOfAll(chances, float(np.median(np.sqrt(variances[chosen]))), drift)
+
+
+def _slices(count: int, size: int) -> list[slice]:
+    """Slices of so many draws that have CHUNK_BYTES of matrices (size, size) each, or less."""
+    length = max(1, CHUNK_BYTES // (8 * size**2))
+    return [slice(first, min(first + length, count)) for first in range(0, count, length)]
+
+
+def _posterior(model: _Model, variances: Array, coefficients: Array) -> tuple[Array, Array | None, Array]:
+    """Of each draw mean, covariance and log likelihood; the covariances are None where they would be too many bytes."""
+    parts = _slices(len(variances), model.size)
+    if len(parts) == 1:
+        return model.posterior(variances, coefficients)
+    means, likelihood = [], []
+    for part in parts:
+        mean, _, of_part = model.posterior(variances[part], coefficients[part])
+        means.append(mean)
+        likelihood.append(of_part)
+    return np.concatenate(means), None, np.concatenate(likelihood)
 
 
 def _resample(likelihood: Array, samples: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
@@ -165,10 +188,11 @@ class _Model:
         self._terms = np.array([contrasts @ term @ contrasts.T for term in terms])  # (T, m, m)
         self._text = contrasts @ _text_covariance(rounds, place) @ contrasts.T
         self._seen = contrasts @ np.concatenate([row.means for row in rounds])  # (m,)
+        self.size = len(self._seen)  # m
 
     def posterior(self, spread: Array, coefficients: Array) -> tuple[Array, Array, Array]:
         """Of each draw: mean (N,) of q, its covariance (N, N), and the log likelihood."""
-        size, count = len(self._seen), self._who.shape[1]
+        size, count = self.size, self._who.shape[1]
         covariance = spread[:, None, None] * self._same + np.tensordot(coefficients, self._terms, 1) + self._text
         # where two seeds came out equal, or a width is far beyond all others
         ridge = 1e-10 * np.trace(covariance, axis1=1, axis2=2) / size + 1e-24

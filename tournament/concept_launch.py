@@ -23,6 +23,7 @@ from hamner.runs.files import read_json
 from hamner.runs.folders import open_run, resume_command, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
+from hamner.runs.ray_session import ray_trouble
 from hamner.runs.stopping import Interrupted, run_until_stopped
 from hamner.runs.trouble import MachineTrouble, machine_trouble
 from tournament.concept_arms import ALL, SEEDS, arms_of
@@ -106,7 +107,7 @@ def _play(
     try:
         connect(league, is_verbose=is_verbose)
         league.open()
-        run_until_stopped(lambda: play_rounds(league, ConceptTrial), league.stop)
+        run_until_stopped(lambda: play_rounds(league, ConceptTrial), league.stop, trouble=ray_trouble)
     finally:
         disconnect()
     if league.stop:

@@ -1,7 +1,7 @@
 """Concept experiments as a league on disk: arms as contestants of one round without a cut, their ledger and result.
 
-In: config, folder, arms. Out: bracket.json (the ledger), concepts.json. The runner is the tournament's: trials packed
-by Ray, a ledger that is written before anything follows from it, resumed without deciding anything again.
+In: config, folder, arms. Out: the ledger, concepts.json. The runner is the tournament's: trials packed by Ray, a ledger
+that is written before anything follows from it, resumed without deciding anything again.
 """
 
 from __future__ import annotations

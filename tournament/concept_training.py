@@ -51,6 +51,7 @@ class ConceptTraining:
         self._ends = tuple(accumulate(arm.steps(config)))  # global step at which each stage ends
         self.measured: list[dict[str, str]] = []  # at the end of each stage: cell -> a mark for each item
         self.seconds = 0.0
+        self._lines: list[str] = []  # to be said where the experiments are shown
         reset_peak_memory(config.compute.device)
         base = checkpoint.load(experiments / FOLDER)
         self.session = self._open(base, attempt)
@@ -59,7 +60,7 @@ class ConceptTraining:
             self.trainer.load_weights(base)
             self._begin_stage(0)
         self.session.log_resume(experiments / "resume.jsonl", contestant=folder.name)
-        self._metrics = Metrics(folder, FIELDS, resume_step=self.session.global_step)
+        self._metrics = Metrics(folder, FIELDS, resume_step=self.session.global_step, say=self._lines.append)
 
     def _open(self, base: checkpoint.Checkpoint, attempt: int) -> Session:
         settings, compute, tokenizer = self.config.concepts, self.config.compute, base.tokenizer()
@@ -84,7 +85,13 @@ class ConceptTraining:
             checkpoint_every=settings.checkpoint_every,
             objective=ReplyObjective,
         )
-        return Session(setup, self._experiments / DATA, self.folder, attempt=attempt, more_rows=rows)
+        say = self._lines.append
+        return Session(setup, self._experiments / DATA, self.folder, attempt=attempt, say=say, more_rows=rows)
+
+    def take_lines(self) -> list[str]:
+        """What there is to say of the run's files since the last call."""
+        lines, self._lines[:] = list(self._lines), []
+        return lines
 
     @property
     def trainer(self) -> Trainer:

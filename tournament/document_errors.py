@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hamner.config.errors import shortened
+
 if TYPE_CHECKING:  # loaded where a round is decided; Ray's start need not wait for it
     import numpy as np
 
@@ -18,6 +20,19 @@ FEWEST_DOCUMENTS, FEW_DOCUMENTS = 2, 6  # of a source: below, nothing is settled
 
 # source -> {"share": its part of the mix, "nats": [loss summed over each document], "tokens": [of each document]}
 Documents = Mapping[str, Mapping[str, float | Sequence[float]]]
+MOST = 2**53  # of any of these numbers
+
+
+def checked_documents(value: Any) -> Documents:
+    """The value of a file, where it is what a run reports. Raises ValueError, KeyError or TypeError where it is not."""
+    for source, cells in dict(value).items():
+        nats, tokens = cells["nats"], cells["tokens"]
+        if not all(type(number) in (int, float) and abs(number) < MOST for number in (cells["share"], *nats, *tokens)):
+            raise ValueError(f"{shortened(source)}: share, nats and tokens are finite numbers")
+        if len(nats) != len(tokens) or (tokens and not sum(tokens)):
+            raise ValueError(f"{shortened(source)}: {len(nats)} losses of {len(tokens)} documents")
+    documents: Documents = value
+    return documents
 
 
 class DocumentErrors:

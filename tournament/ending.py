@@ -13,20 +13,22 @@ import numpy as np
 from tournament.bracket import Bracket
 from tournament.chance_of_best import BestOfAll, RoundEvidence, best_of_all
 
+MOST = 200  # contestants that P(best) is computed for: one core needs minutes for so many, hours for 1,000
+
 
 def ending(bracket: Bracket) -> dict[str, Any]:
     """Fields of standings.json: `contestants`, the winner first and who went out early last, and `field`.
 
-    p_best and regret (nats per token) are None where no contestant of the last round was repeated, and of contestants
-    that failed. field: widths of the field in nats, None likewise.
+    p_best and regret (nats per token) are None where no contestant of the last round was repeated, of contestants that
+    failed, and of all but the MOST that came furthest. field: widths of the field in nats, None likewise.
     """
-    best = best_of_all([_evidence(bracket, index) for index in range(len(bracket.rounds))])
-    rows, seen = [], set[str]()
+    places: dict[str, int] = {}  # the last round of each
     for index in reversed(range(len(bracket.rounds))):
         for name in bracket.ranking(index):
-            if name not in seen:
-                seen.add(name)
-                rows.append(_row(bracket, index, name, best))
+            places.setdefault(name, index)
+    likely = set([*places][:MOST])
+    best = best_of_all([_evidence(bracket, index, likely) for index in range(len(bracket.rounds))])
+    rows = [_row(bracket, index, name, best) for name, index in places.items()]
     field = {"spread": best.spread, "drift": list(best.drift)} if best else None
     return {"contestants": rows, "field": field}
 
@@ -45,12 +47,12 @@ def _row(bracket: Bracket, index: int, name: str, best: BestOfAll | None) -> dic
     }
 
 
-def _evidence(bracket: Bracket, index: int) -> RoundEvidence:
-    """What a round measured of the contestants that came to its end with a loss and have not failed since."""
+def _evidence(bracket: Bracket, index: int, likely: set[str]) -> RoundEvidence:
+    """What a round measured of the `likely` contestants that came to its end with a loss and have not failed since."""
     fit, later = bracket.fit(index), range(index, len(bracket.rounds))
     assert fit is not None  # there is a winner
     failed = {name for other in later for name in bracket.contestants(other) if bracket.failure(other, name)}
-    names = [name for name in fit.names if name not in failed]
+    names = [name for name in fit.names if name in likely and name not in failed]
     places = [fit.places[name] for name in names]
     here = np.ix_(places, places)
     text, seeds = fit.documents.covariance(), [len(bracket.losses(index, name)) for name in names]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,7 @@ from hamner.runs.safe_paths import name_problem
 from tournament.bracket import Run
 
 BASES = CONTESTANTS | PRESETS
+MOST_ENTRANTS = 10_000  # of a sweep
 OWN_FOLDERS = ("data", "ray")  # of a league, beside its contestants'
 OWN_ENDINGS = r"\.(jsonl?|toml|csv|html|md|png|svg)$"  # of its files, such as bracket.json
 
@@ -56,8 +59,10 @@ def entrants(config: Config) -> dict[str, Contestant]:
     rows = league.league or tuple(Entrant(name=n, base=n) for n in league.contestants or tuple(CONTESTANTS))
     names = [row.name for row in rows]
     problems = Problems()
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     problems.lines += [f"contestant '{name}' is entered twice" for name in repeated]
+    if not league.keep:
+        raise BadInput("tournament.keep = []: give how many each round keeps")
     if league.reference and league.reference not in names:
         problems.lines.append(
             f"tournament.reference '{league.reference}' does not play; {did_you_mean(league.reference, names)}"
@@ -239,6 +244,10 @@ def sweep(words: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
                 f"--sweep {shortened(word)}: each value must be {kind}, as in --sweep {key}=VALUE,VALUE without "
                 "brackets"
             )
+    if (count := len(names) * math.prod(map(len, axes))) > MOST_ENTRANTS:
+        raise BadInput(
+            f"--sweep enters {count:,} contestants, one for each combination: give fewer values, or --only NAME"
+        )
     rows: list[dict[str, Any]] = []
     for name in names:
         for setting in itertools.product(*axes):

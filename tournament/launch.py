@@ -1,8 +1,8 @@
 """Launch a tournament: check it, prepare its text while Ray starts, run its rounds, print the winner.
 
 Data in: a config, or the name of a run to resume. Data out: RUN/winner.json, RUN/standings.json and an exit code.
-Everything that can be wrong is found before Ray starts. RUN/bracket.json is the ledger (league.py): a decision written
-there is never made again, whichever process is killed.
+Everything that can be wrong is found before Ray starts. RUN/bracket.json and RUN/bracket.jsonl are the ledger
+(ledger.py): a decision written there is never made again, whichever process is killed.
 """
 
 from __future__ import annotations
@@ -31,16 +31,18 @@ from hamner.runs.calibration_record import settled
 from hamner.runs.cluster import check_machine
 from hamner.runs.compile_check import CAN_COMPILE, compile_facts
 from hamner.runs.energy import card_joules, kwh_since
-from hamner.runs.files import read_json_as
+from hamner.runs.files import RESTORE, read_json, read_json_as
 from hamner.runs.folders import format_lines, open_run, resume_command, store_config, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
+from hamner.runs.ray_session import ray_trouble
 from hamner.runs.stopping import Interrupted, run_until_stopped
-from hamner.runs.trouble import MachineTrouble, machine_trouble
-from tournament.disk import check_disk
+from hamner.runs.trouble import MachineTrouble, machine_trouble, remedy
+from tournament.disk import check_disk, disk_gib
 from tournament.entrants import all_sources, entrants
+from tournament.league import new_bracket
 from tournament.league_status import LeagueReader, next_command
-from tournament.ledger import has_errors_in_last_round
+from tournament.ledger import LEDGER, LOG, Ledger, has_errors_in_last_round
 from tournament.prepare_in_background import BackgroundPreparation
 
 if TYPE_CHECKING:
@@ -89,10 +91,10 @@ def run_tournament(
         )
     problems.raise_all()
     if resume:
-        if (folder / "winner.json").is_file() and not (retry_errors and has_errors_in_last_round(folder)):
-            if retry_errors:
-                console.print("no run of the last round crashed or lost its node: nothing to play again")
-            return _print_result(console, folder)
+        is_over = (folder / "winner.json").is_file() and not (retry_errors and has_errors_in_last_round(folder))
+        if is_over and not _has_damaged_result(folder, console):
+            return _print_finished(console, folder, retry_errors)
+        _check_ledger(folder, config)
         check_machine(config, _cores(config))
         for line in format_lines(folder):
             console.print(line, soft_wrap=True)
@@ -110,7 +112,37 @@ def run_tournament(
             with Notifier(watching.notify, f"tournament {folder.name}") as notifier:
                 return _play(config, folder, console, notifier, watching, resume=resume, retry_errors=retry_errors)
         except (Interrupted, MachineTrouble, OSError) as error:
-            return _stopped(console, folder, error)
+            return _stopped(console, folder, config, error)
+
+
+def _print_finished(console: Console, folder: Path, retry_errors: bool) -> int:
+    """Print how a league ended that was over before; its report is written where a kill came before. Exit code 0."""
+    if retry_errors:
+        console.print("no run of the last round crashed or lost its node: nothing to play again")
+    _report(folder).catch_up(folder / "winner.json")
+    return _print_result(console, folder)
+
+
+def _has_damaged_result(folder: Path, console: Console) -> bool:
+    """Whether a file of a finished league is damaged that its ledger can write again; says so."""
+    problems = Problems()
+    for name in ("winner.json", "standings.json"):
+        with problems.collect():
+            read_json(folder / name)
+    for problem in problems.lines:
+        console.print(f"{problem.partition(';')[0]}; writing it again from {LEDGER}", soft_wrap=True, markup=False)
+    return bool(problems.lines)
+
+
+def _check_ledger(folder: Path, config: Config) -> None:
+    """Raise BadInput where the ledger, or what it names, cannot be read, or is lost and said what was decided."""
+    if (folder / LEDGER).is_file():
+        Ledger(folder, str).read(new_bracket(config, entrants(config)).load_state, lambda line: None)
+    elif any((folder / name).is_file() for name in (LOG, "standings.json", "winner.json")):
+        raise BadInput(
+            f"{folder} has results, and its {LEDGER} is gone, without which it would begin anew: {RESTORE}, or "
+            "choose another --name"
+        )
 
 
 def _say(console: Console, line: str) -> None:
@@ -134,7 +166,7 @@ def _play(
     has_winner = _run_rounds(league, tokenizer_sha256, retry_errors)
     if has_winner and not resume and slots:
         league.show_time(time.monotonic() - watching.began, slots, kwh_since(joules))
-    _report(league).finish()
+    _report(league.folder).finish()
     if not has_winner:
         notifier.send("ended without a winner")
         return 1
@@ -143,7 +175,7 @@ def _play(
     return _print_result(console, folder, with_rounds=False)
 
 
-def _stopped(console: Console, folder: Path, error: BaseException) -> int:
+def _stopped(console: Console, folder: Path, config: Config, error: BaseException) -> int:
     """Say how a league that was stopped is continued, unless the error is of another kind; returns the exit code."""
     way_on = f"`{resume_command('tournament', folder)}`"
     if isinstance(error, Interrupted):
@@ -158,7 +190,8 @@ def _stopped(console: Console, folder: Path, error: BaseException) -> int:
         markup=False,
         style="red",
     )
-    console.print(f"mend it (make room, mount it again), then continue with {way_on}", soft_wrap=True, highlight=False)
+    mend = remedy(trouble, folder, disk_gib(entrants(config), config))
+    console.print(f"{mend}; then continue with {way_on}", soft_wrap=True, markup=False, highlight=False)
     return 1
 
 
@@ -246,11 +279,11 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
 
     try:
         league.open(retry_errors=retry_errors)
-        league.report = _report(league)
+        league.report = _report(league.folder)
         league.is_drawn = can_redraw(league.console)
         reader = functools.cache(lambda: LeagueReader(league.folder))  # opened where an error is no matter for the run
         with shown(league.console, lambda: reader().status()):
-            run_until_stopped(lambda: play_rounds(league), league.stop)
+            run_until_stopped(lambda: play_rounds(league), league.stop, trouble=ray_trouble)
     except Interrupted as interrupt:
         _say_stopped(league, interrupt)
         raise
@@ -263,12 +296,12 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
     return league.close(tokenizer_sha256)
 
 
-def _report(league: League) -> ReportWriter:
+def _report(folder: Path) -> ReportWriter:
     from tournament.league_report import (
         write_league_report,  # loads Jinja and pages, for which Ray's start need not wait
     )
 
-    return ReportWriter(write_league_report, league.folder)
+    return ReportWriter(write_league_report, folder)
 
 
 def _say_stopped(league: League, interrupt: Interrupted) -> None:

@@ -1,26 +1,30 @@
 """A league (tournament) on disk: ledger and resume, standings, messages, checkpoints of contestants that are out.
 
-In: config and folder. Out: bracket.json (the ledger), standings.json, winner.json, timing.json.
-bracket.json is written before any action it causes. A resume reads it and decides nothing again.
+In: config and folder. Out: bracket.json and bracket.jsonl (the ledger), standings.json, winner.json, timing.json.
+The ledger is written before any action it causes. A resume reads it and decides nothing again.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from hamner.config.errors import BadInput
 from hamner.config.schema import Config
 from hamner.evaluation.statistics import row_counts
 from hamner.reports.report_files import ReportWriter
-from hamner.runs.files import read_json_as, write_json
+from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.heartbeat import AT_WORK, mark_at_work
+from hamner.runs.ray_session import ray_trouble
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
+from hamner.runs.watchdog import HANG_FILE, hang_line, take_hang
 from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import Contestant, entrants, flops_per_token, is_mix_league, run_name
 from tournament.ledger import Ledger
@@ -66,6 +70,7 @@ class League:
         self.contestants = entrants(config) if contestants is None else contestants
         self.bracket = bracket or new_bracket(config, self.contestants)
         self._ledger = Ledger(folder, self.name)
+        self._decided_rounds: dict[int, dict[str, Any]] = {}  # of the standings
         self.attempt = 1  # of the Tuners that this start of the league opens, the first
         self.rates: dict[str, Any] = {}  # contestant -> result of its learning-rate search
         self.stop = StopRequest(folder)
@@ -96,7 +101,7 @@ class League:
             self.name(run): max(step_folders(self.folder / self.name(run) / "checkpoints"), default=None)
             for run in self.bracket.runs(self.bracket.round)
         }
-        if not any(checkpoints.values()) and not self.rates and not self._ledger.path.is_file():
+        if not any(checkpoints.values()) and not self.rates and not self._ledger.is_there():
             self.console.print("starting at step 0")
             return
         steps = [f"{name} {int(p.name.removeprefix('step_')) if p else 0}" for name, p in checkpoints.items()]
@@ -106,9 +111,10 @@ class League:
 
     def read_ledger(self, *, retry_errors: bool = False) -> None:
         """Read what the ledger remembers, and tidy up after processes that were killed. retry_errors: as of open."""
-        if self._ledger.path.is_file():
-            read_json_as(self._ledger.path, self._load)
+        if self._ledger.is_there():
+            self._ledger.read(self._load, lambda line: self.console.print(line, soft_wrap=True, highlight=False))
             self._reopen(retry_errors)
+        self._begin_again_where_ahead()
         self._prune_checkpoints()
         for leftover in self.folder.glob(f"*/{AT_WORK}"):
             mark_at_work(leftover.parent, is_at_work=False)
@@ -119,6 +125,7 @@ class League:
         again = self.bracket.reopen(
             lambda outcome: machine_trouble(outcome.reason) is not None, retry_errors=retry_errors
         )
+        self._decided_rounds.clear()
         if again:
             why = "ended with an error" if retry_errors else "ended by the machine or with all others"
             names = ", ".join(map(self.name, again))
@@ -127,8 +134,22 @@ class League:
         elif retry_errors:
             self.console.print("no crash and no lost node in a round that is open, or in the last", soft_wrap=True)
 
+    def _begin_again_where_ahead(self) -> None:
+        """Remove the checkpoints of runs that are in a round beyond one whose result the ledger has lost, and say so.
+
+        They cannot report it again from there; from step 0 they come to the same result.
+        """
+        for run in (Run(name, seed) for name, seeds in self.bracket.seeds.items() for seed in seeds):
+            checkpoints = self.folder / self.name(run) / "checkpoints"
+            reached, joined = _round_reached(checkpoints), self.bracket.seeds[run.contestant][run.seed]
+            lost = [i for i, r in enumerate(self.bracket.rounds) if joined <= i < reached and run not in r.outcomes]
+            if lost:
+                place = f"it is in round {reached + 1}, and the ledger has lost its result of round {lost[0] + 1}"
+                self.say(run, f"{place}: it begins again at step 0")
+                shutil.rmtree(checkpoints)
+
     def _load(self, document: dict[str, Any]) -> None:
-        self.bracket.load_state(self._ledger.complete(document))
+        self.bracket.load_state(document)
         self.rates = dict(document["learning_rates"])
 
     def name(self, run: Run) -> str:
@@ -178,6 +199,7 @@ class League:
         That of a search that found none is written together with its failure, which the scheduler reports next.
         """
         self.rates[run.contestant] = search
+        self._ledger.add_search(run.contestant, search)
         if search["learning_rate"] is not None:
             self._write()
         if self.is_drawn:
@@ -192,11 +214,25 @@ class League:
             soft_wrap=True,
         )
 
+    def say(self, run: Run, line: str) -> None:
+        """Print what the process of a run has to say of its files."""
+        self.console.print(f"  {self.name(run)}: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    def say_restarted(self, run: Run, reason: str) -> None:
+        """Print that the process of a run ended and is started again, and why; of one that hung, where."""
+        if ray_trouble():  # then it is not, and the league stops for a reason that is said
+            return
+        hung = take_hang(self.folder / self.name(run) / HANG_FILE)
+        why = hang_line(hung, self.config.compute.hang_minutes) if hung else reason
+        self.say(run, f"{why}; started again from its newest checkpoint")
+
     def _write(self) -> None:
         self._ledger.write(self.bracket, self.rates)
 
     def _write_standings(self) -> dict[str, Any]:
-        document = standings(self.folder.name, self.config, self.bracket, self.contestants, self.rates)
+        document = standings(
+            self.folder.name, self.config, self.bracket, self.contestants, self.rates, self._decided_rounds
+        )
         write_json(self.folder / "standings.json", document)
         return document
 
@@ -275,3 +311,12 @@ class League:
             soft_wrap=True,
             highlight=False,
         )
+
+
+def _round_reached(checkpoints: Path) -> int:
+    """The 0-based round that a run's checkpoints have come to, as far as they can be read."""
+    rounds = [0]
+    for folder in step_folders(checkpoints):
+        with suppress(BadInput, KeyError, TypeError):
+            rounds.append(int(read_json(folder / "state.json")["progress"]["round"]))
+    return max(rounds)

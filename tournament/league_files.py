@@ -1,6 +1,6 @@
 """A league read from its files, whole or not: running, killed, of an older version, with a file that is broken.
 
-In: RUN/config.json and whatever else is there: bracket.json, standings.json, winner.json, timing.json, mixes.json,
+In: RUN/config.json and whatever else is there: the ledger, standings.json, winner.json, timing.json, mixes.json,
 resume.jsonl, metrics.csv of runs. Out: LeagueFiles, in which what is missing is empty, and `problems` says what could
 not be read. Without PyTorch and Ray. Nothing is decided or computed anew: the numbers are those of the files.
 """
@@ -25,7 +25,7 @@ from hamner.runs.safe_paths import path_below
 from tournament.bracket import Round, Run, read_rounds
 from tournament.entrants import Contestant, entrants, flops_per_token, run_name
 from tournament.learning_curve import Point, curve_of_rounds
-from tournament.ledger import LEDGER
+from tournament.ledger import LEDGER, read_ledger_as
 from tournament.outcome import Outcome
 
 T = TypeVar("T")
@@ -191,7 +191,7 @@ def read_league_files(folder: Path) -> LeagueFiles:
         if not (folder / name).is_file():
             return nothing
         try:
-            return read_json_as(folder / name, build)
+            return read_ledger_as(folder, build) if name == LEDGER else read_json_as(folder / name, build)
         except OtherFormat:
             raise
         except BadInput as error:

@@ -30,6 +30,7 @@ from hamner.reports.parts import (
 )
 from hamner.reports.report_files import write_report
 from hamner.runs.durations import duration_text, seconds_between
+from hamner.runs.files import reading
 from hamner.runs.tables import Column
 from tournament.league_cost import Spent, league_spent
 from tournament.league_files import LeagueFiles, read_league_files
@@ -44,7 +45,7 @@ HOW_SURE = {
     "contested": "contested: another seed or text could have reversed it",
     "unknown": "how sure is unknown: no rival ran with two seeds",
 }
-UNREADABLE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+UNREADABLE = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
 
 
 def write_league_report(folder: Path) -> Path:
@@ -52,8 +53,9 @@ def write_league_report(folder: Path) -> Path:
 
     Raises BadInput where there is no config.json, or one that cannot be read.
     """
-    report, summary = league_report(read_league_files(folder))
-    return write_report(folder, report, summary)
+    files = read_league_files(folder)
+    with reading(folder):  # what cannot be drawn is a number that no run writes
+        return write_report(folder, *league_report(files))
 
 
 def league_report(files: LeagueFiles) -> tuple[Report, Summary]:

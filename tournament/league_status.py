@@ -1,13 +1,13 @@
 """Status of a league (live progress), read from its own files while it runs or afterwards, wherever it runs.
 
-Data in: config.json, bracket.json and the runs' folders. Data out: a RunStatus, which hamner/reports/live_table.py
+Data in: config.json, the ledger and the runs' folders. Data out: a RunStatus, which hamner/reports/live_table.py
 draws. The driver's live table and `tournament status` are both this. No torch, no Ray; nothing is written.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +15,15 @@ from hamner.config.load import parse
 from hamner.config.schema import Config
 from hamner.reports.live_table import Part, Row, RunStatus
 from hamner.runs.durations import duration_text
-from hamner.runs.files import read_json_as
+from hamner.runs.files import read_json_as, reading
 from hamner.runs.folders import results_words, resume_command
 from hamner.runs.heartbeat import Heartbeat, heartbeat
 from hamner.runs.tables import Column
 from tournament.bracket import Bracket, Run
-from tournament.budget import budgets
-from tournament.entrants import entrants, flops_per_token, is_mix_league, run_name
+from tournament.budget import Budget, budgets
+from tournament.entrants import Contestant, entrants, flops_per_token, is_mix_league, run_name
 from tournament.league import new_bracket
-from tournament.ledger import LEDGER
+from tournament.ledger import LEDGER, LOG, read_ledger_as
 from tournament.outcome import Outcome, is_pending
 from tournament.run_facts import RunFacts, RunReader, evaluation_error, loss_and_error
 
@@ -42,6 +42,8 @@ FAILURES = {"oom": "out of memory", "diverged": "diverged", "error": "error"}
 STYLES = {"winner": "bold green", "in": "green", "done": "green", "running": "cyan", "waiting": "", "out": "dim"}
 FAILED = "red"  # style of what has failed
 MOST_NOTES = 6  # lines below the table
+Stamp = tuple[int, int] | None  # what tells one content of a file from another; None: there is no file
+NOTHING: tuple[Stamp, Stamp] = (None, None)  # of the ledger's files at first
 OVERHEAD = 1.3  # seconds that a run is busy, by those it trains, before a round has told
 
 
@@ -63,6 +65,12 @@ class _Line:
         return self.state.split(",")[0].split(" ")[0]
 
 
+def _opened(config: Config) -> tuple[Mapping[str, Contestant], Mapping[str, Budget], Bracket]:
+    """The contestants of a config, their budgets, and the bracket before anything is played."""
+    contestants = entrants(config)
+    return contestants, budgets(config, flops_per_token(config, contestants)), new_bracket(config, contestants)
+
+
 class LeagueReader:
     """Reads one league again and again; what has not changed is not read twice."""
 
@@ -71,9 +79,8 @@ class LeagueReader:
         self._folder = folder
         where = folder / "config.json"
         self._config = read_json_as(where, lambda document: parse(Config, document["config"], str(where)))
-        self._contestants = entrants(self._config)
-        self._budgets = budgets(self._config, flops_per_token(self._config, self._contestants))
-        self._bracket, self._stamp = new_bracket(self._config, self._contestants), (0, 0)
+        self._contestants, self._budgets, self._bracket = read_json_as(where, lambda _: _opened(self._config))
+        self._stamps = NOTHING
         self._readers = {
             run: RunReader(folder / run_name(run, self._contestants))
             for name, contestant in self._contestants.items()
@@ -85,7 +92,11 @@ class LeagueReader:
     def status(self) -> RunStatus:
         """How the league stands now. Raises BadInput for a broken ledger."""
         self._read_ledger()
-        files = [self._folder / name for name in ("config.json", LEDGER, "winner.json")]
+        with reading(self._folder / LEDGER):
+            return self._status()
+
+    def _status(self) -> RunStatus:
+        files = [self._folder / name for name in ("config.json", LEDGER, LOG, "winner.json")]
         files += (self._folder / "data").glob("*")  # while the text is prepared
         files += [file for reader in self._readers.values() for file in reader.files()]
         pulse = heartbeat(self._folder, files, is_finished=(self._folder / "winner.json").is_file())
@@ -107,14 +118,10 @@ class LeagueReader:
         )
 
     def _read_ledger(self) -> None:
-        path = self._folder / LEDGER
-        try:
-            facts = path.stat()
-        except OSError:
-            return
-        if self._stamp != (facts.st_mtime_ns, facts.st_size):
-            read_json_as(path, self._bracket.load_state)
-            self._stamp = (facts.st_mtime_ns, facts.st_size)
+        stamps = _stamp(self._folder / LEDGER), _stamp(self._folder / LOG)
+        if stamps[0] and stamps != self._stamps:
+            read_ledger_as(self._folder, self._bracket.load_state)
+            self._stamps = stamps
 
     # -- a contestant
 
@@ -268,7 +275,7 @@ class LeagueReader:
         facts = [known for line in lines for known in line.facts]
         if any(known.is_searching for known in facts):
             return "learning-rate round"
-        if self._stamp == (0, 0) and not any(known.step or known.is_at_work for known in facts):
+        if self._stamps == NOTHING and not any(known.step or known.is_at_work for known in facts):
             return "getting ready (text, Ray)"
         return f"round {bracket.round + 1} of {len(bracket.rounds)}"
 
@@ -339,6 +346,14 @@ class LeagueReader:
         if pulse.state == "finished":
             return "" if is_mix_league(self._contestants) else next_command(self._folder)
         return resume_command("tournament", self._folder)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
 
 
 def _is_done(outcome: Outcome | None, bracket: Bracket, place: int) -> bool:

@@ -83,29 +83,31 @@ def horizon_tokens(config: Config, bracket: Bracket, index: int) -> dict[str, fl
     horizon, settings = read_horizon(config.tournament.horizon), config.tournament
     if horizon and horizon.tokens:
         return dict.fromkeys(bracket.flops, horizon.tokens)
-    ends = budgets(config, bracket.flops)
+    ends, speeds = budgets(config, bracket.flops), _speeds(bracket, index)
     tokens: dict[str, float] = {}
     for name in bracket.flops:
         seconds = 3600 * horizon.hours if horizon and horizon.hours else sum(settings.seconds)
-        speed = _speed(bracket, index, name)
+        speed = speeds.get(name)
         at_end = float(ends[name].steps[-1] * settings.batch_size * settings.seq_len)
         tokens[name] = speed * seconds if speed and seconds else at_end
     return tokens
 
 
-def _speed(bracket: Bracket, index: int, name: str) -> float | None:
-    """Tokens a second that a contestant trained at, the mean over its runs in its latest round."""
+def _speeds(bracket: Bracket, index: int) -> dict[str, float]:
+    """Tokens a second that each contestant trained at, the mean over its runs in its latest round."""
+    speeds: dict[str, float] = {}
     for round_ in reversed(bracket.rounds[: index + 1]):
-        facts = [outcome.facts for run, outcome in round_.outcomes.items() if run.contestant == name]
-        speeds = [float(speed) for of_run in facts if (speed := of_run.get("tokens_per_second"))]
-        if speeds:
-            return sum(speeds) / len(speeds)
-    return None
+        of_round: dict[str, list[float]] = {}
+        for run, outcome in round_.outcomes.items():
+            if run.contestant not in speeds and (speed := outcome.facts.get("tokens_per_second")):
+                of_round.setdefault(run.contestant, []).append(float(speed))
+        speeds |= {name: sum(of_name) / len(of_name) for name, of_name in of_round.items()}
+    return speeds
 
 
 def _last_played(bracket: Bracket, index: int, name: str) -> int:
     """The last round up to this one that a contestant played in."""
-    return max((place for place in range(index + 1) if name in bracket.contestants(place)), default=0)
+    return max((place for place in range(index + 1) if bracket.plays(place, name)), default=0)
 
 
 def _curves(bracket: Bracket, index: int, *, with_shadows: bool = True) -> dict[str, dict[Run, list[Point]]]:
@@ -114,11 +116,13 @@ def _curves(bracket: Bracket, index: int, *, with_shadows: bool = True) -> dict[
     with_shadows: with what contestants that are out trained on beside the league.
     """
     # sorted: what is drawn and summed may not depend on who reported first
-    runs = sorted({run for round_ in bracket.rounds[: index + 1] for run in round_.outcomes})
+    runs: dict[str, list[Run]] = {}
+    for run in sorted({run for round_ in bracket.rounds[: index + 1] for run in round_.outcomes}):
+        runs.setdefault(run.contestant, []).append(run)
     curves: dict[str, dict[Run, list[Point]]] = {}
     for name in bracket.flops:
         last = index if with_shadows else _last_played(bracket, index, name)
-        of_name = {run: learning_curve(bracket, last, run) for run in runs if run.contestant == name}
+        of_name = {run: learning_curve(bracket, last, run) for run in runs.get(name, ())}
         if any(of_name.values()):
             curves[name] = {run: points for run, points in of_name.items() if points}
     return curves
@@ -138,7 +142,7 @@ def _forecasts(config: Config, curves: Mapping[str, Mapping[Run, Sequence[Point]
 
 def _has_failed(bracket: Bracket, index: int, name: str) -> bool:
     """Whether a contestant failed in a round up to this one."""
-    played = (place for place in range(index + 1) if name in bracket.contestants(place))
+    played = (place for place in range(index + 1) if bracket.plays(place, name))
     return any(bracket.failure(place, name) for place in played)
 
 
@@ -155,14 +159,13 @@ def _backtest(config: Config, bracket: Bracket, index: int) -> Iterator[bool]:
     for earlier in range(index):
         forecasts = _forecasts(config, _curves(bracket, earlier))
         for later in range(earlier + 1, index + 1):
+            ends: dict[str, list[tuple[float, float]]] = {}
+            for run, outcome in bracket.rounds[later].outcomes.items():
+                if outcome.heldout_loss is not None and "tokens" in outcome.facts:
+                    ends.setdefault(run.contestant, []).append((outcome.heldout_loss, outcome.facts["tokens"]))
             for name in forecasts.names:
-                ends = [
-                    (outcome.heldout_loss, outcome.facts["tokens"])
-                    for run, outcome in bracket.rounds[later].outcomes.items()
-                    if run.contestant == name and outcome.heldout_loss is not None and "tokens" in outcome.facts
-                ]
-                if ends:
-                    loss, tokens = (sum(column) / len(ends) for column in zip(*ends, strict=True))
+                if name in ends:
+                    loss, tokens = (sum(column) / len(ends[name]) for column in zip(*ends[name], strict=True))
                     found = forecasts.at(name, tokens)
                     yield found.low <= loss <= found.high
 
@@ -184,11 +187,12 @@ def _multipliers(
     curve = _mean_curve(of_reference)
     if len(curve) < 2:
         return {}
+    finished = [{name for name in bracket.ranking(at) if bracket.losses(at, name)} for at in range(index + 1)]
     found = {}
     for name, of_name in curves.items():
         ends = [points[-1] for points in _longest(of_name)]
         loss, spent = sum(p.loss for p in ends) / len(ends), sum(getattr(p, cost) for p in ends) / len(ends)
-        error, df = _error(bracket, index, name, reference)
+        error, df = _error(bracket, finished, name, reference)
         found[name] = compute_multiplier(curve, spent, loss, standard_error=error, df=df)
     return found
 
@@ -212,13 +216,15 @@ def _longest(of_name: Mapping[Run, list[Point]]) -> list[list[Point]]:
     return [points for points in of_name.values() if points[-1].tokens > 0.9 * most]
 
 
-def _error(bracket: Bracket, last: int, name: str, reference: str) -> tuple[float | None, float]:
-    """Standard error of the difference of two contestants in the last round up to `last` that both played, with df."""
+def _error(bracket: Bracket, finished: Sequence[set[str]], name: str, reference: str) -> tuple[float | None, float]:
+    """Standard error of the difference of two contestants in the last round that both finished, with df.
+
+    finished: of each round up to now, the contestants that came to its end with a loss.
+    """
     if name == reference:
         return None, 0
-    for index in reversed(range(last + 1)):
-        finished = {other for other in bracket.ranking(index) if bracket.losses(index, other)}
-        if {name, reference} <= finished:
+    for index in reversed(range(len(finished))):
+        if {name, reference} <= finished[index]:
             label = bracket.compare(index, name, reference)
             return label.standard_error, label.df or bracket.seed_noise(index).df
     return None, 0

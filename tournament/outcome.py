@@ -1,13 +1,15 @@
 """Records of a tournament: run (one training with one seed), outcome (held-out loss or failure), round.
 
-No torch, no Ray. The fields of Outcome are those of the ledger, bracket.json.
+No torch, no Ray. The fields of Outcome are those of the ledger.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
+
+from hamner.config.errors import shortened
 
 Failure = Literal["oom", "diverged", "error"]
 CONTESTANT_FAILURES: tuple[Failure, ...] = ("oom", "diverged")  # an error is of one process
@@ -33,6 +35,11 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)  # reported, without influence on any decision
 
     def __post_init__(self) -> None:
+        """Raises TypeError and ValueError for what no outcome holds, such as an altered ledger's."""
+        if not isinstance(self.factor, int) or not isinstance(self.rows, int):
+            raise TypeError("factor and rows are whole numbers")
+        if self.failure not in (None, *get_args(Failure)):
+            raise ValueError(f"no failure {shortened(repr(self.failure))}")
         if self.failure is None and (self.heldout_loss is None or not math.isfinite(self.heldout_loss)):
             object.__setattr__(self, "failure", "diverged")
             object.__setattr__(self, "reason", f"held-out loss {self.heldout_loss}")

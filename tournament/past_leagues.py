@@ -17,7 +17,7 @@ from hamner.runs.files import read_json, read_json_as
 from hamner.runs.folders import FINISHED, STARTED, runs
 from hamner.runs.inventory import state_of
 from tournament.league_cost import Spent, league_spent
-from tournament.ledger import LEDGER
+from tournament.ledger import LEDGER, read_ledger_as
 
 BROKEN = "broken"
 
@@ -102,4 +102,4 @@ def _spent(folder: Path, standings: Mapping[str, Any]) -> Spent:
         reports = [(row["contestant"], int(row["seed"]), row.get("facts") or {}) for row in rows]
         return league_spent(reports, standings, ledger.get("learning_rates") or {})
 
-    return read_json_as(folder / LEDGER, build)
+    return read_ledger_as(folder, build)

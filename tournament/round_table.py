@@ -1,12 +1,15 @@
-"""Standings table of one round: mean held-out loss over seeds, ranking, linear model; computed once a change.
+"""Standings table of one round: mean held-out loss over seeds, ranking, linear model; kept up to date by each report.
 
-In: the outcomes of a round's runs. Out: what the bracket decides by. No torch, no Ray. A table is not altered: a
-change of the round makes a new one, and the standings of contestants that it does not touch are taken over.
+In: the outcomes of a round's runs. Out: what the bracket decides by. No torch, no Ray. A report changes the standing of
+its contestant alone, which is found its place in the ranking by bisection; what needs all of them (the linear model,
+means where seeds are missing) is computed when it is asked for, once a change.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -56,7 +59,7 @@ def _failure(reported: list[Outcome]) -> Outcome | None:
 
 
 class RoundTable:
-    """One round as it stands. Its lists are shared: to hand them on, copy them."""
+    """One round as it stands. Its lists are shared and change with the round: to hand them on, copy them."""
 
     def __init__(
         self,
@@ -65,21 +68,72 @@ class RoundTable:
         shadows: Mapping[str, Standing],
         judge: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
-        """standings: of the round's contestants, in the order of entering. shadows: of those that are out, apart.
+        """standings: of the round's contestants. shadows: of those that are out, apart.
 
+        flops: of all contestants of the league, in the order of entering.
         judge: scores that contestants are ranked by instead of losses, once none is pending.
         """
         self._judge = judge
-        self.standings, self.shadows, self._flops = standings, shadows, flops
-        everybody = [*standings.values(), *shadows.values()]
-        self.runs = [run for standing in everybody for run in standing.runs]
-        self.pending = {run for standing in everybody for run in standing.pending}
-        self.complete = [name for name, standing in standings.items() if not standing.pending]
+        self.standings, self.shadows, self._flops = dict(standings), shadows, flops
+        self.pending = {run for standing in (*standings.values(), *shadows.values()) for run in standing.pending}
+        complete = {name: standing for name, standing in standings.items() if not standing.pending}
+        # of those that have come to the round's end, by their own means: what they are sorted by, and their names
+        self._keys = sorted(self._key(name, standing) for name, standing in complete.items())
+        self._names = [name for *_, name in self._keys]
+        self._seeds = Counter(frozenset(standing.losses) for standing in complete.values() if standing.losses)
+
+    def _key(self, name: str, standing: Standing) -> tuple[float, float, str]:
+        return standing.loss, self._flops[name], name
+
+    def put(self, name: str, standing: Standing) -> None:
+        """Let a contestant in, or put its new standing in the place of the one before."""
+        before = self.standings.get(name)
+        if before is not None:
+            self.pending.difference_update(before.pending)
+            if not before.pending:
+                self._take_out(name, before)
+        self.standings[name] = standing
+        self.pending.update(standing.pending)
+        if not standing.pending:
+            key = self._key(name, standing)
+            place = bisect_left(self._keys, key)
+            self._keys.insert(place, key)
+            self._names.insert(place, name)
+            if standing.losses:
+                self._seeds[frozenset(standing.losses)] += 1
+        for view in VIEWS:
+            self.__dict__.pop(view, None)
+
+    def _take_out(self, name: str, standing: Standing) -> None:
+        """Take a contestant out of the order of those that have come to the round's end."""
+        place = bisect_left(self._keys, self._key(name, standing))
+        del self._keys[place], self._names[place]
+        if standing.losses:
+            seeds = frozenset(standing.losses)
+            self._seeds[seeds] -= 1
+            if not self._seeds[seeds]:
+                del self._seeds[seeds]
 
     @cached_property
+    def names(self) -> list[str]:
+        """The round's contestants, in the order of entering."""
+        return [name for name in self._flops if name in self.standings]
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """The round's runs, shadows last."""
+        everybody = [*(self.standings[name] for name in self.names), *self.shadows.values()]
+        return [run for standing in everybody for run in standing.runs]
+
+    @cached_property
+    def complete(self) -> list[str]:
+        """Contestants that have come to the round's end or failed, in the order of entering."""
+        return [name for name in self.names if not self.standings[name].pending]
+
+    @property
     def is_balanced(self) -> bool:
         """Whether all that have come to the round's end have losses of the same seeds, so that plain means compare."""
-        return len({frozenset(self.standings[name].losses) for name in self._with_losses}) <= 1
+        return len(self._seeds) <= 1
 
     @cached_property
     def losses(self) -> Mapping[str, float]:
@@ -105,6 +159,8 @@ class RoundTable:
     @cached_property
     def ranking(self) -> list[str]:
         """Contestants that have come to the round's end or failed, best first; ties by FLOPs per token, then name."""
+        if self.is_balanced and not self._scores:
+            return self._names
         scores = {
             name: self._scores.get(name, loss) if self.standings[name].losses else loss
             for name, loss in self.losses.items()
@@ -114,6 +170,8 @@ class RoundTable:
     @cached_property
     def finishers(self) -> list[str]:
         """Those of the ranking that have a loss."""
+        if self.ranking is self._names:
+            return self._names[: self._seeds.total()]  # an infinite loss is last
         return [name for name in self.ranking if self.standings[name].losses]
 
     @property
@@ -130,8 +188,11 @@ class RoundTable:
         )
 
 
+VIEWS = tuple(name for name, view in vars(RoundTable).items() if isinstance(view, cached_property))
+
+
 class Tables:
-    """The tables of all rounds, each made when it is asked for and dropped at a change."""
+    """The tables of all rounds, each made when it is first asked for."""
 
     def __init__(
         self,
@@ -152,18 +213,37 @@ class Tables:
             for run, outcome in round_.outcomes.items():
                 if outcome.failure:
                     self.add_failure(run, index)
+        self.promoted = [set(round_.survivors) for round_ in rounds]  # as the rounds have them, to be looked up
         self._standings: list[dict[str, Standing]] = [{} for _ in rounds]
         self._tables: list[RoundTable | None] = [None for _ in rounds]
 
     def add_failure(self, run: Run, index: int) -> None:
-        """From the next round on the run plays no more. The caller drops the tables of those rounds."""
+        """From the next round on the run plays no more. The caller updates the tables of those rounds."""
         self.failures[run] = min(index, self.failures.get(run, index))
 
     def has_failed_before(self, index: int, run: Run) -> bool:
         """Whether a run failed in a round before this one."""
         return self.failures.get(run, index) < index
 
-    def drop(self, rounds: Iterable[int], names: Iterable[str]) -> None:
+    def update(self, rounds: Iterable[int], name: str) -> None:
+        """Take in what a contestant has reported, or may no longer play, in these rounds."""
+        for index in rounds:
+            self._standings[index].pop(name, None)
+            table = self._tables[index]
+            if table is not None and name in table.standings:
+                table.put(name, self.standing(index, name))
+            elif table is not None and name in table.shadows:
+                self._tables[index] = None  # few, and with seeds of their own
+
+    def promote(self, index: int, names: Sequence[str]) -> None:
+        """Let contestants that a round has promoted into the next one."""
+        self.promoted[index].update(names)
+        table = self._tables[index + 1] if index + 1 < len(self._tables) else None
+        if table is not None:
+            for name in names:
+                table.put(name, self.standing(index + 1, name))
+
+    def drop(self, rounds: Iterable[int], names: Iterable[str] = ()) -> None:
         """Drop the tables of these rounds, and in them the standings of these contestants."""
         for index in rounds:
             self._tables[index] = None
@@ -183,7 +263,7 @@ class Tables:
         """The table of a round."""
         if (table := self._tables[index]) is None:
             standings = self._standings[index]
-            admitted = set(self._rounds[index - 1].survivors) if index else self._flops.keys()
+            admitted = self.promoted[index - 1] if index else self._flops.keys()
             names = [name for name in self._flops if name in admitted]
             table = self._tables[index] = RoundTable(
                 {name: standings.get(name) or self.standing(index, name) for name in names},
@@ -200,7 +280,7 @@ class Tables:
             earlier = self._rounds[cut]
             if not earlier.is_decided:
                 break
-            out = [name for name in self.of(cut).finishers if name not in set(earlier.survivors)]
+            out = [name for name in self.of(cut).finishers if name not in self.promoted[cut]]
             for name in out[: self._shadow]:
                 runs = [Run(name, seed) for seed, joined in self._seeds[name].items() if joined <= cut]
                 alive = [run for run in runs if not self.has_failed_before(index, run)]

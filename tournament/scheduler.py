@@ -8,6 +8,10 @@ lost node) is no result of a run: it stops the league, which can be resumed.
 A run is told its round, and the held-out rows that the round asks for, in the row that Tune hands it when it starts;
 by itself it goes on into the next round only, from one it has just reported.
 
+A report costs what it moves, not how many trials there are: runs that wait stand in a queue that is kept sorted, and
+all trials are looked at only where a round is decided. Tune adds 200 trials, and more as these start: which runs it has
+yet to add is known from `cost`.
+
 Four of Tune's internals are relied on, as HyperBand, ResourceChangingScheduler and PBT do (Ray is pinned): a PAUSED
 trial is started by being returned from choose_trial_to_run, which makes it PENDING until its resources are free;
 `is_saving` marks a trial on its way to PAUSED; a trial that does not run may be given other resources, or another
@@ -18,7 +22,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,13 +36,16 @@ from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Run
 from tournament.learning_rate_probe import PROBE_ROUND
+from tournament.start_queue import StartQueue
+
+IDLE = (Trial.PENDING, Trial.PAUSED)
 
 
 @dataclass
 class Hooks:
     """What the scheduler needs beside the bracket."""
 
-    cost: Mapping[Run, float]  # expected time: the longest starts first
+    cost: Mapping[Run, float]  # expected time of each run that the Tuner plays: the longest starts first
     resources: Callable[[Run, float | None], dict[str, float]]  # of a run, with a share of the card or its own
     record: Callable[[Run, Outcome, bool], None]  # called before any action an outcome causes
     record_rate: Callable[[Run, dict[str, Any]], None]  # the same for the result of a learning-rate search
@@ -46,6 +53,8 @@ class Hooks:
     stop: StopRequest = field(default_factory=StopRequest)  # of the league
     storage_trouble: Callable[[], str | None] = lambda: None  # what is wrong with the league's folder
     saved: dict[Run, int] = field(default_factory=dict)  # runs that have left at a checkpoint, with its step
+    restarted: Callable[[Run, str], None] = lambda run, reason: None  # a run's process ended, and is started again
+    say: Callable[[Run, str], None] = lambda run, line: None  # what a run's process has to say of its files
 
 
 class EliminationScheduler(TrialScheduler):
@@ -54,7 +63,10 @@ class EliminationScheduler(TrialScheduler):
     def __init__(self, bracket: Bracket, hooks: Hooks) -> None:
         super().__init__()
         self._bracket, self._hooks = bracket, hooks
+        self._queue = StartQueue(bracket, hooks.cost)
         self._trials: dict[Run, Trial] = {}
+        self._least_share = math.inf  # of a card, that any trial needs
+        self._failed: list[Run] = []  # by the last report; it may be parked
         self._shares: dict[Run, float] = {}  # of a card, requested by runs that ran out of memory
         self._lost: dict[Run, str] = {}  # runs that Tune has given up, and why
 
@@ -65,10 +77,15 @@ class EliminationScheduler(TrialScheduler):
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        self._trials[_run(trial)] = trial
+        run = _run(trial)
+        self._trials[run] = trial
+        self._least_share = min(self._least_share, _share(trial))
+        self._queue.add(run)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         run = _run(trial)
+        for line in result.get("said", "").splitlines():
+            self._hooks.say(run, line)
         if result.get("stopped"):
             self._hooks.saved[run] = result["step"]
             return TrialScheduler.STOP
@@ -98,26 +115,23 @@ class EliminationScheduler(TrialScheduler):
         here = self._bracket.next_round(run)
         if here is None or here != following or self._hooks.use_fresh_processes:
             return TrialScheduler.PAUSE
-        idle = self._idle()
-        is_behind = any(idle[other] < (here, -self._hooks.cost[run]) for other in idle if other != run)
+        first = next((other for other in self._idle() if other != run), None)
+        is_behind = first is not None and self._queue.priority(first) < (here, -self._hooks.cost[run])
         return TrialScheduler.PAUSE if is_behind else TrialScheduler.CONTINUE
 
-    def _idle(self) -> dict[Run, tuple[int, float]]:
-        """Idle runs that may train now, each with its priority: the earliest round first, there the longest run."""
-        trials, cost = self._trials, self._hooks.cost
-        return {
-            run: (index, -cost[run])
-            for run, index in self._bracket.next_rounds().items()
-            if run in trials and trials[run].status in (Trial.PENDING, Trial.PAUSED)
-        }
+    def _idle(self) -> Iterator[Run]:
+        """Idle runs that may train now: those of the earliest round first, there the longest."""
+        return (run for run in self._queue if self._trials[run].status in IDLE)
 
     def _needs_another_tuner(self) -> bool:
         """Whether runs have to train that this Tuner does not have: further seeds."""
-        return not self._bracket.next_rounds().keys() <= self._trials.keys()
+        return self._queue.waits_for_others()
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status != Trial.PENDING and trial.should_recover():
-            return  # Tune starts it again from its newest checkpoint; not where it did not even start
+            # Tune starts it again from its newest checkpoint; not where it did not even start
+            self._hooks.restarted(_run(trial), failure_reason(trial))
+            return
         trouble = machine_trouble(trial_error(trial) or "") or self._hooks.storage_trouble()
         if trouble or self._hooks.stop:
             self._hooks.stop.make(trouble or "")
@@ -153,16 +167,16 @@ class EliminationScheduler(TrialScheduler):
             self._stop_parked(tune_controller)
             return None
         self._fail_lost_runs(tune_controller)
-        idle = self._idle()
-        if not idle:
+        run = self._first_that_may_fit(self._idle())
+        if run is None:
             return None
-        run = self._first_that_may_fit(sorted(idle, key=idle.__getitem__))
         trial = self._trials[run]
         if trial.status == Trial.PAUSED:
             if run in self._shares:
                 trial.update_resources(PlacementGroupFactory([self._hooks.resources(run, self._shares.pop(run))]))
+                self._least_share = min(self._least_share, _share(trial))
             if trial.config["row"].get("round") != PROBE_ROUND:  # a search goes on as it was
-                self._hand_over(trial, idle[run][0])
+                self._hand_over(trial, self._bracket.next_rounds()[run])
         return trial
 
     def _hand_over(self, trial: Trial, index: int) -> None:
@@ -170,18 +184,21 @@ class EliminationScheduler(TrialScheduler):
         told = {"round": index, "factor": self._bracket.rounds[index].factor, "waiting": False}
         trial.set_config({"row": trial.config["row"] | told})
 
-    def _first_that_may_fit(self, runs: Sequence[Run]) -> Run:
+    def _first_that_may_fit(self, runs: Iterable[Run]) -> Run | None:
         """The first of these idle runs; while it waits for its resources, the first paused one that needs less.
 
         A run that was named waits as PENDING, and Tune starts it as soon as it fits.
         """
-        least = math.inf  # share of a card that a waiting run needs
+        first, least = None, math.inf  # share of a card that a waiting run needs
         for run in runs:
-            share = self._trials[run].placement_group_factory.required_resources.get("GPU", 0.0)
+            first = run if first is None else first
+            share = _share(self._trials[run])
             if self._trials[run].status == Trial.PAUSED and share < least:
                 return run
             least = min(least, share)
-        return runs[0]
+            if least <= self._least_share:
+                break  # none needs less
+        return first
 
     def debug_string(self) -> str:
         return f"round {self._bracket.round + 1}, waiting for {', '.join(map(str, self._bracket.waiting_for()))}"
@@ -191,9 +208,11 @@ class EliminationScheduler(TrialScheduler):
         is_decided = self._bracket.report(run, index, outcome)
         self._write(lambda: self._hooks.record(run, outcome, is_decided))
         is_last = self._needs_another_tuner() or bool(self._hooks.stop)
-        for other, trial in self._trials.items():
+        for other in self._trials if is_last or is_decided else self._failed:
+            trial = self._trials[other]
             if other != run and _is_parked(trial) and (is_last or self._bracket.is_out(other)):
                 tune_controller.stop_trial(trial)
+        self._failed = [run] if outcome.failure and run in self._trials else []
 
     def _write(self, write: Callable[[], None]) -> None:
         """Record what was reported; where the machine does not let it be written, nothing may follow from it."""
@@ -210,6 +229,11 @@ class EliminationScheduler(TrialScheduler):
         for trial in self._trials.values():
             if _is_parked(trial):
                 tune_controller.stop_trial(trial)
+
+
+def _share(trial: Trial) -> float:
+    """Share of a card that a trial needs."""
+    return float(trial.placement_group_factory.required_resources.get("GPU", 0.0))
 
 
 def _is_parked(trial: Trial) -> bool:

@@ -74,8 +74,8 @@ class SeedErrors:
 
         means, starts = self._design.means, self._design.starts
         weights = np.add.reduceat((means[a] - means[b]) ** 2, starts)
-        rows = zip(weights * self._variances, self._df, strict=True)
-        return [(float(part), float(df)) for part, df in rows if part > 0]
+        rows = zip((weights * self._variances).tolist(), self._df.tolist(), strict=True)
+        return [row for row in rows if row[0] > 0]
 
     def covariance(self) -> Array:
         """[C, C] nats² per token²."""

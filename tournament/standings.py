@@ -39,13 +39,22 @@ REPORTED = (
 
 
 def standings(
-    run: str, config: Config, bracket: Bracket, contestants: Mapping[str, Contestant], rates: Mapping[str, Any]
+    run: str,
+    config: Config,
+    bracket: Bracket,
+    contestants: Mapping[str, Contestant],
+    rates: Mapping[str, Any],
+    known: dict[int, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The content of standings.json: all rounds decided so far."""
-    league = config.tournament
-    rounds = [
-        _round(config, bracket, contestants, index) for index, round_ in enumerate(bracket.rounds) if round_.is_decided
-    ]
+    """The content of standings.json: all rounds decided so far.
+
+    known: rounds as an earlier call has computed them, which adds to it: nothing of a decided round changes later.
+    """
+    league, known = config.tournament, {} if known is None else known
+    for index, round_ in enumerate(bracket.rounds):
+        if round_.is_decided and index not in known:
+            known[index] = _round(config, bracket, contestants, index)
+    rounds = [known[index] for index, round_ in enumerate(bracket.rounds) if round_.is_decided]
     document: dict[str, Any] = {
         "run": run,
         "seed": config.seed,

@@ -104,6 +104,8 @@ class Training:
         self._league, self._rate, self._seed, self._attempt = league, rate, seed_of(config, seed), attempt
         self._flops = flops_per_token(config, {"": contestant})[""]
         self._on_batch, self._stretch = on_batch, stretch or ranking_stretch(config)
+        self._first_round = contestant.schedule.get(seed)  # None: a run that is none of the league's
+        self._lines: list[str] = []  # to be said where the league is shown
         plan = first_plan or first_memory_plan(contestant.model, config)
         self.memory = MemoryFallbacks(fallbacks or folder / FILE_NAME, plan, config)
         self._session: Session | None = None
@@ -116,7 +118,9 @@ class Training:
         """Build the model by the memory plan and put it where the newest checkpoint stands, or at step 0."""
         settings, plan = self.config.tournament, self.memory.plan
         self._limit_card(plan)
-        session = Session(self._setup(plan), self._league / "data", self.folder, attempt=self._attempt)
+        session = Session(
+            self._setup(plan), self._league / "data", self.folder, attempt=self._attempt, say=self._lines.append
+        )
         session.trainer.mixer.start_stage(self.contestant.mix or settings.mix)
         session.trainer.begin(self._rate, settings.warmup_steps)
         self.evaluator = Evaluator(
@@ -133,7 +137,9 @@ class Training:
             self.progress.latest = self.evaluate()
         if self._curves:
             self._curves.close()
-        self._metrics = Metrics(self.folder, FIELDS, resume_step=session.global_step)
+        self._metrics = Metrics(
+            self.folder, FIELDS, resume_step=session.global_step, every=settings.log_every, say=self._lines.append
+        )
         self._curves = Curves(self.folder, resume_step=session.global_step, layout=LAYOUT)
         if self.folder.parent == self._league:  # a probe is no run of the league
             group = f"{contestant_of(self.folder.name)} ({self._league.name})"  # of this league alone
@@ -202,8 +208,9 @@ class Training:
         """
         return self._within_memory(lambda: self._advance(round_index))
 
-    def _advance(self, round_index: int) -> bool:
+    def _advance(self, asked_round: int) -> bool:
         progress, began = self.progress, time.perf_counter()
+        round_index = self._round_on_the_way(asked_round)
         self._enter(round_index)
         if progress.is_done:
             return True
@@ -229,7 +236,24 @@ class Training:
         self._write(row, is_last=is_over)
         progress.busy_seconds += time.perf_counter() - began
         self.save(is_round_over=is_over)
-        return is_over
+        return is_over and round_index == asked_round
+
+    def _round_on_the_way(self, asked_round: int) -> int:
+        """The round to play now: an earlier one where the run begins again, since its checkpoints are damaged.
+
+        So its numbers are those that it had: what a round reports begins where the round began.
+        """
+        reached = self.progress.round
+        if reached is None:
+            return min(asked_round, asked_round if self._first_round is None else self._first_round)
+        if reached >= asked_round:
+            return asked_round
+        return reached + 1 if self.progress.is_done else reached
+
+    def take_lines(self) -> list[str]:
+        """What there is to say of the run's files since the last call: damage, and what was done about it."""
+        lines, self._lines[:] = list(self._lines), []
+        return lines
 
     def _is_stop_requested(self) -> bool:
         return (self._league / STOP).exists()

@@ -10,11 +10,11 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from ray import tune
 
 from hamner.config.load import parse
@@ -24,7 +24,9 @@ from hamner.runs.cluster import threads_here
 from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json, write_json
 from hamner.runs.heartbeat import mark_at_work
+from hamner.runs.lock import only_worker
 from hamner.runs.stopping import STOP
+from hamner.runs.watchdog import HANG_FILE, Watchdog
 from hamner.training.out_of_memory import OUT_OF_MEMORY
 from hamner.training.trainer import Diverged
 from tournament.bracket import Run
@@ -60,11 +62,12 @@ class Trial(tune.Trainable):
         contestants = self.read_contestants(self._league, self._config)
         self._contestant = contestants[self._name]
         self._folder = self._league / run_name(Run(self._name, int(row["seed"])), contestants)
-        # an orphan of a killed driver may still be writing
-        self._lock = FileLock(self._folder / ".lock", thread_local=False)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire(timeout=60)
+        self._lock = ExitStack()
+        # an orphan of a killed driver, or of a node that is cut off, may still be writing
+        self._lock.enter_context(only_worker(self._folder / ".lock"))
         self._training: Training | None = None
+        self._watchdog = Watchdog(self._folder / HANG_FILE, self._config.compute.hang_minutes)
 
     def read_contestants(self, league: Path, config: Config) -> Mapping[str, Contestant]:
         """All contestants of the league in a folder."""
@@ -81,8 +84,9 @@ class Trial(tune.Trainable):
             return facts
         mark_at_work(self._folder, is_at_work=True)
         try:
-            facts |= self._probe() if self._round == PROBE_ROUND else self._train()
-            facts |= self._saved_for_a_stop(facts)
+            with self._watchdog:
+                facts |= self._probe() if self._round == PROBE_ROUND else self._train()
+                facts |= self._saved_for_a_stop(facts)
         except Stopped:
             facts |= {"stopped": True}
         except Diverged as error:
@@ -96,6 +100,8 @@ class Trial(tune.Trainable):
         facts["round"] = self._round
         if self._training and self._training.is_open:
             facts["step"] = self._training.trainer.step_count
+        if self._training and (lines := self._training.take_lines()):
+            facts["said"] = "\n".join(lines)
         return facts
 
     def _saved_for_a_stop(self, facts: dict[str, Any]) -> dict[str, Any]:
@@ -216,4 +222,4 @@ class Trial(tune.Trainable):
                 self._training.close()
         finally:
             mark_at_work(self._folder, is_at_work=False)
-            self._lock.release()
+            self._lock.close()

@@ -194,11 +194,16 @@ def _tune(league: League, runs: Mapping[Run, int], trial: type | None) -> None:
 
 @contextmanager
 def _said_once(league: League) -> Iterator[None]:
-    """Keep Ray from printing a traceback for what the league says in a line: trouble of the machine, and its stop."""
+    """Keep Ray from printing a traceback for what the league says in a line.
+
+    That is trouble of the machine, the league's stop, and the end of a process, which has no traceback of its own.
+    """
+    from ray.exceptions import RayActorError
 
     def is_news(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        return not (league.stop or machine_trouble(error or record.getMessage()))
+        is_said = league.stop or isinstance(error, RayActorError)
+        return not (is_said or machine_trouble(error or record.getMessage()))
 
     handlers = [*logging.getLogger("ray").handlers, *logging.getLogger().handlers]
     for handler in handlers:
@@ -227,6 +232,8 @@ def _tuner(league: League, runs: Mapping[Run, int], trial: type | None) -> Any:
         stop=league.stop,
         storage_trouble=lambda: storage_trouble(folder),
         saved=league.saved,
+        restarted=league.say_restarted,
+        say=league.say,
     )
     needs = {(run.contestant, run.seed): _resources(league, run) for run in runs}  # pickled for other processes
     return tune.Tuner(

@@ -165,10 +165,10 @@ def moderate(squares: Array, own_df: Array, pooled: float, df: int) -> tuple[Arr
 
 
 def satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
-    """Degrees of freedom of a sum of independent variances, each given with its own (Satterthwaite 1946)."""
+    """Degrees of freedom of a sum of independent variances, each given with its own (Satterthwaite 1946); inf of none."""
     total = sum(part for part, _ in parts)
     uncertainty = sum(part**2 / df for part, df in parts)
-    return total**2 / uncertainty if uncertainty > 0 else min(df for _, df in parts)
+    return total**2 / uncertainty if uncertainty > 0 else min((df for _, df in parts), default=math.inf)
 
 
 def studentized_range_tail(statistic: float, contestants: int, df: float) -> float:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.config.horizon import read_horizon
 from hamner.config.schema import SOURCE_NAMES, Config, Curriculum, Tournament
 
@@ -81,6 +81,7 @@ def relation_problems(config: Config) -> Iterator[str]:
             f"curriculum.batch_size {stages.batch_size} cannot be shared by {config.compute.workers} workers "
             f"in {stages.gradient_accumulation_steps} gradient accumulation steps"
         )
+    yield from _elastic_problems(config)
     yield from _stage_problems(stages)
     if config.compute.device == "cpu" and config.compute.precision == "fp16":
         yield "compute.precision = fp16 needs a GPU; use bf16 or fp32"
@@ -89,6 +90,19 @@ def relation_problems(config: Config) -> Iterator[str]:
         yield (
             "compute.kernels.fp16_accumulation = always goes with compute.device = cuda and compute.precision = fp16: "
             "use them, or fp16_accumulation=auto"
+        )
+
+
+def _elastic_problems(config: Config) -> Iterator[str]:
+    """One line for each number of workers that could be left over and could not share a batch."""
+    least, workers, rows = config.compute.min_workers, config.compute.workers, config.curriculum.batch_size
+    if least > workers:
+        yield f"compute.min_workers {least} is above compute.workers {workers}: lower the one or raise the other"
+    odd = ", ".join(str(number) for number in range(least, workers) if least and rows % number)
+    if odd:
+        yield (
+            f"compute.min_workers = {least}: curriculum.batch_size {rows} cannot be shared by {shortened(odd)}: "
+            f"raise min_workers, or use a batch_size that every number from {least} to {workers} divides"
         )
 
 

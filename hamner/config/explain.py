@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -17,7 +16,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from hamner.config.errors import did_you_mean, shortened
+from hamner.config.errors import MOST_PROBLEMS, did_you_mean, shortened
+from hamner.config.toml_file import parse_toml
 
 RENAMED_KEYS = {  # old: new, in the same section
     "micro_batches": "gradient_accumulation_steps",
@@ -47,29 +47,42 @@ COMMAND_LINE = "command line"  # where a key=value word is from; all else is a f
 def explain(kind: type[BaseModel], error: Any, where: str, values: Any = None) -> str:
     """One line for an error of pydantic: where, key, value, and what it must be. values: what was validated."""
     path, owner, field, element = _place(kind, error["loc"])
+    if not path:  # of the whole, not of a key
+        return f"{where}: {_whole_problem(error)}"
     row, key = _in_words(path, values)
-    where += row
+    where, key = where + row, shortened(key)
     if _is_unknown(error):
         known = list(owner.model_fields) if owner else []
         return f"{where}: unknown key '{key}'{key_hint(key, str(path[-1]), known)}"
     if error["type"] == "missing":
         return f"{where}: '{key}' is missing: it must be {_needed(str(path[-1]), field, element)}"
     if error["type"] == "own_words":  # of a validator of ours: whole sentences
-        return f"{where}: '{key}' = {as_typed(error['input'])}: {error['msg']}"
+        return f"{where}: '{key}' = {shortened(as_typed(error['input']))}: {error['msg']}"
     problem, way_out = _advice(path, error, field, element)
     is_word = where.startswith(COMMAND_LINE)
     if is_word and way_out is NO_VALUE and get_origin(_plain(element)) is dict:
         problem += _table_hint(str(error["input"]))
     use = "" if way_out is NO_VALUE else f". Use {_assignment(*way_out, is_word=is_word)}"
-    return f"{where}: '{key}' = {as_typed(error['input'])}: {problem}{use}"
+    return f"{where}: '{key}' = {shortened(as_typed(error['input']))}: {problem}{use}"
+
+
+def _whole_problem(error: Any) -> str:
+    """What is wrong with values of which no key is."""
+    if error["type"] == "json_invalid":  # pydantic reads all JSON that Python writes, but for this
+        return "a text in it has half of a surrogate pair, which is no character: write that text anew"
+    return f"it is {shortened(as_typed(error['input']))} and must be a table with keys and values"
 
 
 def explain_all(kind: type[BaseModel], errors: Sequence[Any], where: str, values: Any = None) -> list[str]:
-    """One line for each thing that is wrong: a misspelt key is not told a second time as one that is missing."""
+    """One line for each thing that is wrong: a misspelt key is not told a second time as one that is missing.
+
+    Of very many the first are told.
+    """
+    errors, rest = errors[:MOST_PROBLEMS], len(errors) - MOST_PROBLEMS
     unknown = {(tuple(error["loc"][:-1]), str(error["loc"][-1])) for error in errors if _is_unknown(error)}
-    lines = []
+    lines = [f"{where}: {rest:,} further problems, beside these"] if rest > 0 else []
     for error in errors:
-        *place, key = error["loc"]
+        *place, key = error["loc"] or ("",)
         words = [word for owner, word in unknown if owner == tuple(place)]
         if error["type"] == "missing" and any(get_close_matches(word, [str(key)]) for word in words):
             continue
@@ -136,7 +149,8 @@ def _in_words(path: Sequence[str | int], values: Any) -> tuple[str, str]:
         values = _inner(values, part)
         if isinstance(part, int):
             name = values.get("name") if isinstance(values, Mapping) else None
-            row += f"{', ' if row else ': '}{key} {part + 1}" + (f" {name!r}" if isinstance(name, str) else "")
+            row += f"{', ' if row else ': '}{shortened(key)} {part + 1}"
+            row += f" {shortened(name)!r}" if isinstance(name, str) else ""
             key = ""
         else:
             key += f".{part}" if key else part
@@ -269,11 +283,16 @@ def _mix_instead(value: Any) -> Any:
     if all(name.replace("_", "").replace("-", "").isalnum() and not name.isdigit() for name in names):
         return dict.fromkeys(names, 1 / len(names))
     try:
-        table = tomllib.loads(f"value = {str(value).replace(':', '=')}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = parse_toml(f"value = {str(value).replace(':', '=')}")["value"]
+    except ValueError:
         return NO_VALUE
-    is_mix = isinstance(table, dict) and all(isinstance(share, int | float) for share in table.values())
+    is_mix = isinstance(table, dict) and all(_is_share(share) for share in table.values())
     return table if is_mix else NO_VALUE
+
+
+def _is_share(value: Any) -> bool:
+    """Whether a value can be what somebody meant by a share, or by parts as `3:1`."""
+    return isinstance(value, int | float) and 0 <= value < 2**53
 
 
 def _number_instead(text: str, kind: Any) -> Any:

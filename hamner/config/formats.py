@@ -1,19 +1,24 @@
-"""File formats (schema versions) of what runs leave on disk: what is written, what is read, what is refused.
+"""File formats (schema versions, checksums) of what runs leave on disk: what is written, what is read, what is refused.
 
 Data in: an object of a JSON file and its kind, which is the file's name. Data out: the object with its number, or
 without it; or a BadInput of one line. The number stands under the key `format`; a file of before there were numbers is
-of format 0. Each kind is read in its newest format and in the one before; docs/formats.md says how one is raised.
+of format 0. Each kind is read in its newest format and in the one before, or further back where FORMATS_BACK says so;
+docs/formats.md says how one is raised. Files whose numbers a run is continued or judged by also end with a checksum of
+themselves: a flipped bit in a digit would otherwise be another number.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput, shortened
 
-KEY = "format"
+KEY, CHECKSUM = "format", "checksum"
 UPDATE = "update this one with `git pull` and `make install`"
 CONVERSATION = "conversation"  # kind of a file that /save of a chat writes, whatever its name
 FEEDBACK, VOTE = "feedback", "vote"  # kinds of a line: of data/feedback/*.jsonl, of arena/votes.jsonl
@@ -24,7 +29,8 @@ FORMATS: Mapping[str, int] = {  # kind: the format that is written
     "manifest.json": 1,  # of prepared text
     "report.json": 1,
     # of a league and its contestants
-    "bracket.json": 1,
+    "bracket.json": 2,
+    "bracket.jsonl": 1,  # each of its lines
     "standings.json": 1,
     "winner.json": 1,
     "timing.json": 1,
@@ -45,17 +51,43 @@ FORMATS: Mapping[str, int] = {  # kind: the format that is written
     VOTE: 1,
     "pack.json": 1,  # of a packed run
 }
+# how many formats back a kind is read, where it is more than one: what came later was only added
+FORMATS_BACK: Mapping[str, int] = {"bracket.json": 2}
+# kinds that end with a checksum; a checkpoint's state.json has one of its own (training/checkpoint.py)
+CHECKED = (
+    *("config.json", "manifest.json", "bracket.json", "bracket.jsonl", "documents_*.json", "standings.json"),
+    *("winner.json", "learning_rate.json", "memory_fallbacks.json", "stages.json", "skills.json"),
+    *("conversations.json", "finetuning.json", "unfinished/*.json"),  # the last: of a preparation
+)
 
 
 class OtherFormat(BadInput):
     """A file is whole, and of a format that this version does not read."""
 
 
+class Altered(BadInput):
+    """A file is not what was written."""
+
+
 def stamped(kind: str, value: Any) -> Any:
-    """The value as it is written: an object of a known kind with its format first, any other as it is."""
-    if kind not in FORMATS or not isinstance(value, Mapping):
+    """The value as it is written: an object with the format and the checksum of its kind, any other value as it is."""
+    if not isinstance(value, Mapping):
         return value
-    return {KEY: FORMATS[kind]} | {key: part for key, part in value.items() if key != KEY}
+    document = dict(value)
+    if kind in FORMATS:
+        document = {KEY: FORMATS[kind]} | {key: part for key, part in value.items() if key != KEY}
+    return document | {CHECKSUM: checksum(document)} if is_checked(kind) else document
+
+
+def is_checked(kind: str) -> bool:
+    """Whether a file of this name ends with a checksum."""
+    return any(fnmatchcase(kind, name) for name in CHECKED)
+
+
+def checksum(document: Mapping[str, Any]) -> str:
+    """SHA-256, in hexadecimal digits, of all that an object holds beside its checksum, in its order."""
+    rest = {key: part for key, part in document.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(rest, separators=(",", ":")).encode()).hexdigest()
 
 
 def format_of(value: Any) -> int:
@@ -69,16 +101,26 @@ def format_of(value: Any) -> int:
 def unstamped(kind: str, value: Any, where: Path | str) -> Any:
     """The value as it was given to `stamped`. where: the file, for the message.
 
-    Raises OtherFormat for one that is too new or too old, and ValueError where the format is no number.
+    Raises Altered where the checksum, if there is one, does not agree, OtherFormat for a file that is too new or too
+    old, and ValueError where the format is no number.
     """
-    if kind not in FORMATS or not isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
         return value
+    if CHECKSUM in value and is_checked(kind) and value[CHECKSUM] != checksum(value):
+        raise Altered(
+            f"{where} was altered since it was written: its checksum does not agree; restore it from a copy, or, where "
+            f'you have changed it yourself, delete its key "{CHECKSUM}"'
+        )
+    rest = {key: part for key, part in value.items() if key != CHECKSUM or not is_checked(kind)}
+    if kind not in FORMATS:
+        return rest
     number, newest = format_of(value), FORMATS[kind]
+    oldest = newest - FORMATS_BACK.get(kind, 1)
     if number > newest:
         raise OtherFormat(f"{where} has format {number}, written by a newer Hamner; this one reads {newest}: {UPDATE}")
-    if number < newest - 1:
+    if number < oldest:
         raise OtherFormat(
-            f"{where} has format {number}, written by an older Hamner; this one reads {newest - 1} and {newest}: "
+            f"{where} has format {number}, written by an older Hamner; this one reads {oldest} to {newest}: "
             "use the version that wrote it"
         )
-    return {key: part for key, part in value.items() if key != KEY}
+    return {key: part for key, part in rest.items() if key != KEY}

@@ -11,15 +11,17 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from hamner.config.checks import relation_problems
-from hamner.config.errors import BadInput, Problems, did_you_mean, shortened
+from hamner.config.errors import MOST_PROBLEMS, BadInput, Problems, did_you_mean, shortened
 from hamner.config.explain import COMMAND_LINE, RENAMED_KEYS, explain_all, key_hint
 from hamner.config.formats import unstamped
+from hamner.config.json_text import parse_json
 from hamner.config.schema import Config, Strict
 from hamner.config.toml_file import parse_toml, read_toml
 
@@ -67,7 +69,8 @@ def load_config(
         values[section].update(extra)
     words = _lay_over(values, overrides, section, problems, is_command)
     config, removed = _validated(values, name_or_path, words, problems)
-    problems.lines += [line for line in relation_problems(config) if not any(_is_about(key, line) for key in removed)]
+    lines = (line for line in relation_problems(config) if not any(_is_about(key, line) for key in removed))
+    problems.lines += islice(lines, MOST_PROBLEMS)  # each name of a source is compared with all known ones
     problems.raise_all()
     return config
 
@@ -84,7 +87,11 @@ def check_overrides(overrides: Sequence[str], section: str) -> None:
 def _is_about(key: str, line: str) -> bool:
     """Whether a line is about a key that was wrong in itself: what stands in its place then is nobody's choice."""
     names = {key, key.partition(".")[2]} - {""}
-    return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", line) for name in names if "." in name or name == key)
+    return any(
+        name in line and re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", line)
+        for name in names
+        if "." in name or name == key
+    )
 
 
 def key_names() -> list[str]:
@@ -107,7 +114,7 @@ def _lay_over(
             for key in path[:-1]:
                 inner = inner.setdefault(key, {})
                 if not isinstance(inner, dict):
-                    raise BadInput(f"{word}: '{key}' is a value in the config file, and must be a section")
+                    raise BadInput(f"{shortened(word)}: '{key}' is a value in the config file, and must be a section")
             inner[path[-1]] = value
             paths.add(tuple(path))
     return paths
@@ -131,21 +138,29 @@ def _validated(
                 path = tuple(part for part in item["loc"] if isinstance(part, str))
                 is_word = any(path[: len(word)] == word for word in words)
                 by_place.setdefault(COMMAND_LINE if is_word else where, []).append(item)
-                removed.add(".".join(path))
+                if item["type"] != "extra_forbidden":  # a key that no check knows is in no line of one
+                    removed.add(".".join(path))
             for place, items in by_place.items():
                 problems.lines += explain_all(Config, items, place, values)
             for item in error.errors():
-                _remove(values, [part for part in item["loc"] if isinstance(part, str)])
+                if not _remove(values, [part for part in item["loc"] if isinstance(part, str)]):
+                    problems.raise_all()  # nothing would be another the next time
 
 
-def _remove(values: dict[str, Any], path: list[str]) -> None:
-    """Remove one setting from nested values, or the innermost part of its path that exists."""
-    for key in path[:-1]:
-        if not isinstance(values.get(key), dict):
-            values.pop(key, None)
-            return
-        values = values[key]
-    values.pop(path[-1], None)
+def _remove(values: dict[str, Any], path: list[str]) -> bool:
+    """Remove one setting from nested values, or the innermost part of its path that exists; whether one did.
+
+    Of a value that may be of several kinds the path ends with the name of a kind, which is no key.
+    """
+    holder: dict[str, Any] | None = None
+    inner: Any = values
+    for key in path:
+        if not isinstance(inner, dict) or key not in inner:
+            break
+        holder, last, inner = inner, key, inner[key]
+    if holder is not None:
+        del holder[last]
+    return holder is not None
 
 
 def _shipped() -> Any:
@@ -157,20 +172,24 @@ def _read_file(name_or_path: str) -> dict[str, Any]:
     """The nested values of a shipped config, a TOML file or the config.json of a run."""
     shipped = _shipped() / f"{name_or_path}.toml"
     path = Path(name_or_path).expanduser()
-    if shipped.is_file():
-        return tomllib.loads(shipped.read_text(encoding="utf-8"))
+    if shipped.is_file():  # a path that leads elsewhere is one without its ending
+        return read_toml(Path(str(shipped)))
     if not path.is_file():
         raise BadInput(
-            f"--config '{name_or_path}' is neither a file nor a name; {did_you_mean(name_or_path, config_names())}"
+            f"--config '{shortened(name_or_path)}' is neither a file nor a name; "
+            f"{did_you_mean(name_or_path, config_names())}"
         )
     if path.suffix != ".json":
         return read_toml(path)
     try:
-        return dict(unstamped("config.json", json.loads(path.read_text(encoding="utf-8-sig")), path)["config"])
+        document = unstamped("config.json", parse_json(path.read_text(encoding="utf-8-sig")), path)
     except BadInput:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise BadInput(f"{path} is not the config.json of a run: {type(error).__name__} {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+        raise BadInput(f"{path} is not the config.json of a run: it has no table 'config'; give that of a run's folder")
+    return dict(document["config"])
 
 
 def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
@@ -182,9 +201,9 @@ def _parse_override(word: str, section: str) -> tuple[list[str], Any]:
         matches = matches or [name for name in names if name == prefix + key]
     matches = matches or [name for name in names if name.split(".")[-1] == key]
     if not matches:
-        raise BadInput(f"unknown key '{key}' in '{word}'{key_hint(key, key, key_names())}")
+        raise BadInput(f"unknown key '{shortened(key)}' in '{shortened(word)}'{key_hint(key, key, key_names())}")
     if len(matches) > 1:
-        raise BadInput(f"'{key}' in '{word}' is ambiguous: write one of {', '.join(matches)}")
+        raise BadInput(f"'{key}' in '{shortened(word)}' is ambiguous: write one of {', '.join(matches)}")
     try:
         value = parse_toml(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

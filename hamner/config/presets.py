@@ -76,7 +76,7 @@ def shrink(model: ModelConfig, size: Size) -> ModelConfig:
     if size.divide == 1:
         return model.model_copy(update=of_the_size)
     ratio = model.num_heads // model.num_kv_heads
-    hidden = round(model.hidden_size / size.divide)
+    hidden = max(1, round(model.hidden_size / size.divide))
     if hidden // model.num_heads >= size.min_head_size and hidden % model.num_heads == 0:
         heads = model.num_heads
     else:

@@ -7,8 +7,10 @@ a unit in brackets for numbers, then the meaning. documentation.py reads it.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -17,6 +19,9 @@ from hamner.config.attention_kinds import attention_kind
 from hamner.config.errors import BadInput
 
 HUB_DEADLINE = 20.0  # seconds without a row
+SMALLEST, LARGEST = 1e-30, 2**63  # of a number but 0: beyond them PyTorch, and what is computed of several, give up
+# What no name, path or word of a config holds: signs that steer a terminal or end a text, halves of surrogate pairs
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 SOURCE_NAMES = ("tinystories", "fineweb_edu", "synthetic", "sft", "personal")  # known; a folder can hold any other
 
 
@@ -25,22 +30,36 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    @field_validator("*")
+    @classmethod
+    def _check_bounds(cls, value: Any) -> Any:
+        """Refuse what no key can hold, whatever its own limits are."""
+        parts = value if isinstance(value, tuple) else (value,)
+        if isinstance(value, dict):
+            parts = (*value, *value.values())
+        sizes = (abs(part) for part in parts if isinstance(part, int | float) and part)
+        if any(not SMALLEST < size < LARGEST for size in sizes):
+            raise PydanticCustomError("own_words", "it must be 0, or between 1e-30 and 2^63")
+        if any(isinstance(part, str) and CONTROL.search(part) for part in parts):
+            raise PydanticCustomError("own_words", "it has a control character: leave that out")
+        return value
+
 
 class ModelConfig(Strict):
     """One architecture: what a contestant, a preset or a model file of your own consists of."""
 
-    vocab_size: int = Field(49_152, gt=0)  # [tokens] size of the tokenizer's vocabulary
-    hidden_size: int = Field(gt=0)  # [channels] width of the residual stream
-    num_layers: int = Field(gt=0)  # [blocks] depth
-    num_heads: int = Field(gt=0)  # [heads] query heads
-    num_kv_heads: int = Field(gt=0)  # [heads] key and value heads (grouped-query attention)
-    intermediate_size: int = Field(gt=0)  # [channels] width of the MLP, or of each expert
-    num_experts: int = Field(1, gt=0)  # [experts] experts of each MLP; 1: a dense model
-    num_active_experts: int = Field(1, gt=0)  # [experts] experts that read each token (top-k)
+    vocab_size: int = Field(49_152, gt=0, le=10_000_000)  # [tokens] size of the tokenizer's vocabulary
+    hidden_size: int = Field(gt=0, le=1_000_000)  # [channels] width of the residual stream
+    num_layers: int = Field(gt=0, le=10_000)  # [blocks] depth
+    num_heads: int = Field(gt=0, le=10_000)  # [heads] query heads
+    num_kv_heads: int = Field(gt=0, le=10_000)  # [heads] key and value heads (grouped-query attention)
+    intermediate_size: int = Field(gt=0, le=1_000_000)  # [channels] width of the MLP, or of each expert
+    num_experts: int = Field(1, gt=0, le=10_000)  # [experts] experts of each MLP; 1: a dense model
+    num_active_experts: int = Field(1, gt=0, le=10_000)  # [experts] experts that read each token (top-k)
     attention: str = "grouped"  # kind of attention: a row of attention_kinds.py, or one of your own
     rope_theta: float = Field(10_000.0, gt=0)  # [number] base of the rotary positions (RoPE)
     norm_eps: float = Field(1e-5, gt=0)  # [number] added to the mean square in RMSNorm
-    max_seq_len: int = Field(2048, gt=1)  # [tokens] length of the RoPE table
+    max_seq_len: int = Field(2048, gt=1, le=10_000_000)  # [tokens] length of the RoPE table
     balance_coefficient: float = Field(0.01, ge=0)  # [number] weight of the experts' load-balance loss
     document_mask: bool = False  # a token attends to its own document only; docs/data.md
 
@@ -76,8 +95,8 @@ class Size(Strict):
     """How contestants and presets are shrunk; the defaults are full size."""
 
     divide: int = Field(1, gt=0)  # [number] divisor of hidden size, layers and MLP width
-    min_head_size: int = Field(16, gt=1)  # [channels] heads are merged rather than made smaller
-    vocab_size: int = Field(49_152, gt=300)  # [tokens] vocabulary; 256 bytes and 17 reserved ids must fit
+    min_head_size: int = Field(16, gt=1, le=10_000)  # [channels] heads are merged rather than made smaller
+    vocab_size: int = Field(49_152, gt=300, le=10_000_000)  # [tokens] vocabulary; 256 bytes and 17 reserved ids fit
     document_mask: bool = False  # a token attends to its own document only; docs/data.md
 
 
@@ -130,7 +149,9 @@ class Compute(Strict):
     device: Literal["cpu", "cuda"] = "cuda"  # where training runs
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"  # precision of the step; weights and moments are fp32
     threads: int = Field(8, gt=0)  # [cores] threads of each trial of a league
-    workers: int = Field(1, gt=0)  # [processes] data-parallel workers of a curriculum
+    workers: int = Field(1, gt=0, le=10_000)  # [processes] data-parallel workers of a curriculum
+    # [processes] fewest that a curriculum goes on with while nodes are lost; 0: it waits for all
+    min_workers: int = Field(0, ge=0, le=10_000)
     worker_threads: int = Field(8, gt=0)  # [cores] threads of each worker
     compile: Choice = "auto"  # torch.compile; auto: where it saves time
     # recompute activations: less memory, more time; auto: where a step would not fit a card
@@ -139,6 +160,8 @@ class Compute(Strict):
     gpu_memory_gib: float = Field(24.0, gt=0)  # [GiB] memory of one card; trials get shares of it
     runs_per_card: int = Field(0, ge=0)  # [runs] of a league on one card at most; 0: two, with NVIDIA's MPS four
     max_failures: int = Field(2, ge=0)  # [restarts] of a crashed trial or worker, at most
+    # [minutes] without a step: a trial or worker is hung and is started again; 0: never
+    hang_minutes: float = Field(60.0, ge=0, le=1_000_000)
     # start with the kernels that `doctor --calibrate` chose here, where a key is auto
     use_calibration: bool = True
     kernels: Kernels = Kernels()
@@ -224,7 +247,7 @@ class Plateau(Strict):
     """When a stage is over; curriculum/plateau.py and docs/curriculum.md explain each number."""
 
     rule: Literal["confirmed", "recorded"] = "confirmed"  # recorded: that of the recorded runs
-    window_steps: int = Field(1000, gt=1)  # [steps] length of a window; a look comes after each
+    window_steps: int = Field(1000, gt=1, le=10**9)  # [steps] length of a window; a look comes after each
     windows: int = Field(3, gt=1)  # [windows] that a look fits its line through
     done_gain: float = Field(0.001, gt=0)  # [share] relative fall of the loss a window: a plateau
     go_on_gain: float = Field(0.005, gt=0)  # [share] relative fall of the loss a window: progress
@@ -237,8 +260,13 @@ class Plateau(Strict):
     @property
     def evaluation_steps(self) -> int:
         """Steps between two evaluations: the largest divisor of the window that is not above a twentieth of it."""
-        most = max(1, self.window_steps // 20)
-        return self.evaluate_every or next(n for n in range(most, 0, -1) if self.window_steps % n == 0)
+        window, root = self.window_steps, math.isqrt(self.window_steps)
+        if self.evaluate_every:
+            return self.evaluate_every
+        evaluations = next((n for n in range(20, root + 1) if window % n == 0), 0)  # the fewest, 20 or more
+        if evaluations:
+            return window // evaluations
+        return next((n for n in range(min(root, window // 20), 1, -1) if window % n == 0), 1)
 
     @property
     def averaging_steps(self) -> float:

@@ -5,11 +5,13 @@ Data in: a path. Data out: plain values, or a BadInput with the way out.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.config.json_text import TOO_LONG, is_deep
 
 UTF8_MARK = b"\xef\xbb\xbf"  # Windows editors write it; it says nothing and is skipped
 # Byte order marks of what is not UTF-8, the longer ones first: UTF-32's begins with UTF-16's.
@@ -37,13 +39,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_toml(text: str) -> dict[str, Any]:
     """The values of TOML. Raises ValueError for what is none, and for numbers and nesting beyond what can be read."""
     try:
-        return tomllib.loads(text)
+        values = tomllib.loads(text)
+        if is_deep(values):  # by brackets, or by the dots of a key
+            raise RecursionError
+        json.dumps(values, default=str)  # a number in hexadecimal digits is read however long it is, and never written
     except tomllib.TOMLDecodeError:
         raise
     except ValueError:  # Python's own, for a number of thousands of digits
-        raise ValueError("a number in it has thousands of digits") from None
+        raise ValueError(TOO_LONG) from None
     except RecursionError:
         raise ValueError("its brackets are nested too deeply") from None
+    return values
 
 
 def is_text(word: str) -> bool:

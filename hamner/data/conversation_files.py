@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hamner.runs.files import file_sha256
 from hamner.runs.safe_paths import path_below
 
 FACTS = "conversations.json"
 SIDES = ("train", "heldout")
+
+
+def row_sums(folder: Path, name: str) -> dict[str, str]:
+    """The checksum of a source's rows of each side."""
+    return {side: file_sha256(rows_file(folder, name, side)) for side in SIDES}
 
 
 def rows_file(folder: Path, name: str, side: str) -> Path:

@@ -23,7 +23,7 @@ from hamner.data.conversation_files import FACTS, rows_file
 from hamner.data.conversation_packing import unpack
 from hamner.data.corpus import TokenShards
 from hamner.data.text_rows import TextRows
-from hamner.runs.files import read_json_as
+from hamner.runs.files import file_sha256, read_json_as
 
 DTYPE = np.dtype(np.int32)
 
@@ -44,8 +44,9 @@ class ConversationRows:
             for side, rows in (("train", facts["rows"]), ("heldout", facts["heldout_rows"])):
                 path = rows_file(folder, name, side)
                 size = path.stat().st_size if path.is_file() else -1
-                if size != rows * self.seq_len * DTYPE.itemsize:
-                    raise BadInput(f"{path} is missing or of another length: copy the run again, or start a new one")
+                checksum = facts.get("sha256", {}).get(side)  # not in older folders
+                if size != rows * self.seq_len * DTYPE.itemsize or (checksum and file_sha256(path) != checksum):
+                    raise BadInput(f"{path} is missing or was altered: copy the run again, or start a new one")
 
     def counts(self) -> dict[str, int]:
         """Rows of each source to train on."""

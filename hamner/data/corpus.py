@@ -14,7 +14,8 @@ The folder of a run that reads data prepared beforehand holds no shards: `folder
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -24,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hamner.config.errors import BadInput
-from hamner.runs.files import read_json_as
+from hamner.runs.cores import available_cores
+from hamner.runs.files import file_sha256, read_json_as
 from hamner.runs.safe_paths import path_below
 
 Tokens = npt.NDArray[Any]
@@ -99,9 +101,12 @@ class Corpus:
 
     def __init__(self, folder: Path, tokenizer_sha256: str) -> None:
         self.folder = folder
-        self.manifest = read_json_as(
-            folder / MANIFEST, lambda manifest: {**manifest, **{key: manifest[key] for key in REQUIRED_KEYS}}
-        )
+        read_json_as(folder / MANIFEST, lambda manifest: self._take(manifest, tokenizer_sha256))
+
+    def _take(self, manifest: dict[str, Any], tokenizer_sha256: str) -> None:
+        """Take what a manifest says, and compare it with the files."""
+        folder = self.folder
+        self.manifest = {**manifest, **{key: manifest[key] for key in REQUIRED_KEYS}}
         if self.manifest["tokenizer_sha256"] != tokenizer_sha256:
             raise BadInput(
                 f"{folder} was made with another tokenizer ({self.manifest['tokenizer_sha256'][:12]}) than this run's "
@@ -117,6 +122,9 @@ class Corpus:
         self.seed: int = self.manifest["seed"]
         self.heldout_fraction: float = self.manifest["heldout_fraction"]
         shards = [shard for facts in self.manifest["sources"].values() for shard in facts["shards"]]
+        for shard in shards:
+            if shard["tokens"] * self.dtype.itemsize != shard["bytes"]:
+                raise ValueError(f"{shard['file']} has {shard['tokens']} tokens in {shard['bytes']} bytes")
         broken = broken_shards(shards, lambda name: _size(self._file(name)))
         if broken:
             raise BadInput(
@@ -164,6 +172,26 @@ def broken_shards(shards: Sequence[dict[str, Any]], size: Callable[[str], int]) 
         elif shard["side"] == "heldout" and size(shard["ends"]) != 8 * shard["documents"]:
             broken.append(shard["ends"])
     return broken
+
+
+def altered_shards(place: Path, shards: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The files of shards in a folder that are missing or are not, byte for byte, what was written.
+
+    All of them are read, on all cores: as fast as the disk gives them.
+    """
+    sums = {path_below(place, shard["file"], place / MANIFEST): shard.get("sha256") for shard in shards}
+    sums |= {
+        path_below(place, shard["ends"], place / MANIFEST): shard.get("ends_sha256")
+        for shard in shards
+        if "ends" in shard
+    }
+
+    def is_altered(item: tuple[Path, str | None]) -> bool:
+        path, checksum = item
+        return not path.is_file() or (checksum is not None and file_sha256(path) != checksum)
+
+    with ThreadPoolExecutor(available_cores()) as threads:
+        return [path.name for path, found in zip(sums, threads.map(is_altered, sums.items()), strict=True) if found]
 
 
 def row_problems(

@@ -29,10 +29,12 @@ from hamner.data import hub_errors
 from hamner.data.text_pieces import piece_batches, text_pieces
 from hamner.runs.background import Child, Failed, Send
 from hamner.runs.files import write_json, write_text
+from hamner.runs.trouble import machine_trouble
 
 Ids = npt.NDArray[np.uint32]
 
 FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
+PROBE = "Hello, 1"  # what every tokenizer can write as ids
 # Of transformers (jinja): as encode_chat, but a reserved word in a message is not kept text there, and nothing closes
 # the conversation: a prefix of it has to begin as the whole does (TRL refuses a template otherwise). What stands in
 # {% generation %} is what the assistant says, its turn's end included: the tokens that fine-tuning learns from.
@@ -119,11 +121,20 @@ class Tokenizer:
                 raise BadInput(f"no tokenizer at {path}: give a folder that holds one, or a Hugging Face Hub id")
             path = _hub_file(str(name), deadline)
         try:
-            return cls(tokenizers.Tokenizer.from_file(str(path)))
-        except BadInput:
-            raise
-        except Exception as error:  # the library raises bare Exception for a broken file
-            raise BadInput(f"{path} is not a tokenizer of the tokenizers library: {error}") from None
+            tokenizer = cls(tokenizers.Tokenizer.from_file(str(path)))
+            tokenizer.decode(tokenizer.encode(PROBE))  # some are whole for the library until they are used
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+        # the library raises bare Exception for a broken file, and for some its panic, which is none
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            if machine_trouble(error):
+                raise OSError(str(error)) from None
+            raise BadInput(
+                f"{path} is not a tokenizer of the tokenizers library: {error}; name another, or restore it from a copy"
+            ) from None
+        return tokenizer
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:

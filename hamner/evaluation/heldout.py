@@ -27,6 +27,7 @@ from hamner.model.distributed import is_distributed, sum_over_workers, worker_sh
 from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.loss import head_losses
 from hamner.model.transformer import Hamner
+from hamner.runs import watchdog
 
 Stretch = tuple[float, float]  # shares of a held-out text: from where to where
 WHOLE: Stretch = (0.0, 1.0)
@@ -213,6 +214,7 @@ def _losses(hamner: Hamner, rows: Tensor, compute: Compute, batch_size: int) -> 
     """Next-token losses (b, T - 1) of `rows`, batch by batch."""
     with evaluation_mode(hamner):
         for start in range(0, len(rows), batch_size):
+            watchdog.feed()
             part = rows[start : start + batch_size].to(compute.device)
             hidden, _ = hamner.hidden_states(part)
             yield head_losses(hidden, hamner.embedding.weight, part)

@@ -28,6 +28,7 @@ from hamner.model.distributed import sum_over_workers, worker_share
 from hamner.model.evaluation_mode import evaluation_mode
 from hamner.model.loss import next_token_hits
 from hamner.model.transformer import Hamner
+from hamner.runs import watchdog
 
 CELLS = tuple(f"{task} {level}" for task in TASKS for level in LEVELS)
 # Most draws for an item, times the 1 / heldout_fraction that a large space needs. A small space ends after them:
@@ -106,6 +107,7 @@ def exact_match(hamner: Hamner, items: SkillItems, compute: Compute, *, batch_si
     hits = torch.zeros(len(lengths), dtype=torch.int64, device=compute.device)
     with evaluation_mode(hamner):
         for rows in order.split(batch_size) if len(order) else ():  # a worker may be left without an item
+            watchdog.feed()
             longest = int(lengths[rows].max())
             tokens = items.tokens[rows, :longest].to(compute.device)
             answer = items.answer[rows, :longest].to(compute.device)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hamner.config.errors import BadInput, did_you_mean
-from hamner.runs.files import read_json
+from hamner.runs.files import RESTORE, read_json
 from hamner.runs.folders import STARTED, newest_first, results_folder, runs, step_folders
 
 if TYPE_CHECKING:
@@ -120,15 +120,33 @@ def _how_to_talk(league: Path) -> str:
     return "none of its contestants has a checkpoint yet: wait for the first, or use --resume to continue the league"
 
 
+def _whole_checkpoint(folder: Path) -> Checkpoint:
+    """The checkpoint in a folder. Raises Corrupt where it is damaged, with another one to use, if there is one.
+
+    None is used in its place by itself: it would be another model.
+    """
+    from hamner.training import checkpoint
+
+    try:
+        return checkpoint.load(folder)
+    except checkpoint.Corrupt as error:
+        place = folder.parent / "checkpoints" if folder.name == "final" else folder.parent
+        other = checkpoint.newest(place, lambda line: None)
+        way_on = f", or use {other.path}" if other else ""
+        raise checkpoint.Corrupt(f"{error}; {RESTORE}{way_on}") from None
+
+
 def find_checkpoint(folder: Path) -> Checkpoint:
     """A checkpoint, a run's final weights, or its newest checkpoint while it is unfinished. Raises BadInput."""
     from hamner.training import checkpoint
 
-    if (folder / checkpoint.STATE).is_file():
-        return checkpoint.load(folder)
-    if (folder / "final").is_dir():
-        return checkpoint.load(folder / "final")
+    for place in (folder, folder / "final"):
+        is_final = place.name == "final" and (place.parent / "config.json").is_file()  # not a run of that name
+        if (place / checkpoint.STATE).is_file() or (is_final and place.is_dir()):
+            return _whole_checkpoint(place)
     newest = checkpoint.newest(folder / "checkpoints", lambda line: print(line, file=sys.stderr))
+    if newest is None and step_folders(folder / "checkpoints"):
+        raise BadInput(f"no checkpoint in {folder / 'checkpoints'} is whole: {RESTORE}")
     if newest is None:
         raise BadInput(f"{folder} holds no model yet: its first checkpoint is still to come")
     is_contestant = (folder.parent / "bracket.json").is_file()

@@ -14,7 +14,7 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.config.formats import OtherFormat
-from hamner.runs.files import read_json, write_json
+from hamner.runs.files import read_json, reading, write_json
 from hamner.runs.folders import run_above
 from hamner.runs.safe_paths import name_problem, path_within
 
@@ -88,8 +88,14 @@ class Records:
 def read_records(folder: Path, generations: int = GENERATIONS) -> Records:
     """The records of the model in a folder: of a run, of one of its checkpoints, or of no run at all.
 
-    generations: bases that are followed, since files could name each other in a circle.
+    generations: bases that are followed, since files could name each other in a circle. Raises BadInput where a file
+    holds values of another kind.
     """
+    with reading(folder):
+        return _records(folder, generations)
+
+
+def _records(folder: Path, generations: int) -> Records:
     run = run_above(folder)
     facts = _json(run / "config.json") if run else {}
     if run is None or "config" not in facts:  # a folder of its own, such as an exported one

@@ -104,7 +104,7 @@ def build_app(
     app.add_exception_handler(HTTPException, _answer_error)
     app.add_exception_handler(Exception, _answer_error)
     app.add_middleware(Guard, is_local=token is None)
-    app.state.streams = own.streams
+    app.state.streams, app.state.contenders = own.streams, contenders
     return app
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from fastapi import Request
 
-from hamner.inference.server_requests import ApiError, read_json
+from hamner.config.errors import shortened
+from hamner.inference.server_requests import MOST_PROBLEMS, ApiError, read_json
 
 MOST_BYTES = 256 * 1024  # of a request; what a model of this size reads is far less
 BODY_SECONDS = 30  # for the whole body to arrive
@@ -48,7 +49,8 @@ async def read_object(request: Request, **kinds: type) -> dict[str, Any]:
     kinds: of each key's value.
     """
     values = read_json(await read_body(request))
-    problems = [f"unknown key '{key}'; known: {', '.join(kinds)}" for key in values if key not in kinds]
+    unknown = [key for key in values if key not in kinds]
+    problems = [f"unknown key '{shortened(key)}'; known: {', '.join(kinds)}" for key in unknown[:MOST_PROBLEMS]]
     problems += [
         f"'{key}' must be {'text' if kind is str else 'a list'}"
         for key, kind in kinds.items()

@@ -16,6 +16,7 @@ from typing import TypeVar
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from hamner.config.errors import shortened
 from hamner.data.feedback import Feedback, add_feedback, forget_feedback
 from hamner.inference.server_body import read_object
 from hamner.inference.server_requests import ROLES, ApiError
@@ -36,9 +37,10 @@ def add_feedback_routes(api: APIRouter, folder: Path, model: str) -> None:
                 raise TypeError("content is no text")
             feedback = Feedback(model, values["kind"], context, values["reply"], values["better"])
         except (KeyError, TypeError) as error:
-            raise ApiError(400, f"a message lacks role or content, or has another: {error}", "invalid_value") from None
+            line = f"a message lacks role or content, or has another: {shortened(str(error))}"
+            raise ApiError(400, line, "invalid_value") from None
         except ValueError as error:
-            raise ApiError(400, f"this is no feedback: {error}", "invalid_value") from None
+            raise ApiError(400, f"this is no feedback: {shortened(str(error))}", "invalid_value") from None
         await _write(lambda: add_feedback(folder, feedback))
         return JSONResponse({"id": feedback.id})
 

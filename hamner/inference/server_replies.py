@@ -56,6 +56,8 @@ class Writing:
         self.ending = item
         if item == "error":
             raise ApiError(500, "the reply could not be written: see the server's own output", "server_error")
+        if item == "shutdown":
+            raise ApiError(503, "the server is being stopped, and this reply with it: ask again later", "server_error")
         if text := self._stop.rest():
             yield text
 

@@ -13,12 +13,15 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hamner.config.errors import BadInput, did_you_mean, shortened
+from hamner.config.json_text import parse_json
 from hamner.config.special_tokens import Message
 from hamner.config.toml_file import is_text
 from hamner.inference.conversation import MAX_REPLY
 from hamner.inference.generate import Sampling
+from hamner.runs.output import printable
 
 MOST_MESSAGES, MOST_STOPS = 500, 4
+MOST_PROBLEMS = 10  # that are told of one request: each unknown key is compared with all known ones
 SAMPLING = {field.name: field.default for field in fields(Sampling)}
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 CHAT, TEXT = "messages", "prompt"  # what is replied to
@@ -62,8 +65,9 @@ class ApiError(Exception):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.param, self.headers = status, code, param, dict(headers or {})
+        super().__init__(printable(message))  # half of a surrogate pair, which JSON can spell, is in no UTF-8
+        self.status, self.code, self.headers = status, code, dict(headers or {})
+        self.param = None if param is None else shortened(printable(param))
 
     def body(self) -> dict[str, Any]:
         """The JSON of the answer."""
@@ -115,13 +119,11 @@ def read_json(body: bytes) -> dict[str, Any]:
     if not body:
         raise ApiError(400, "the request has no body: send a JSON object", "invalid_json")
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=no_number)
+        value = parse_json(body.decode("utf-8"), no_number)
     except UnicodeDecodeError as error:
         raise ApiError(
             400, f"the body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}; send UTF-8", "invalid_json"
         ) from None
-    except RecursionError:
-        raise ApiError(400, "the body is nested too deeply: send a flat JSON object", "invalid_json") from None
     except ValueError as error:
         raise ApiError(400, f"the body is not JSON ({error}): send a JSON object", "invalid_json") from None
     if not isinstance(value, dict):
@@ -155,6 +157,8 @@ class _Checks:
     def _check_keys(self) -> None:
         own = (self._what, *OWN, *(("max_completion_tokens",) if self._what == CHAT else ()))
         for key, value in self._values.items():
+            if len(self.problems) >= MOST_PROBLEMS:
+                return
             if key in NEUTRAL and not any(value == neutral for neutral in NEUTRAL[key]):
                 self._problem(key, f"'{key}' = {_shown(value)} is not offered: leave it out")
             elif key not in (*own, *PASSED_OVER, *NEUTRAL):
@@ -203,7 +207,8 @@ class _Checks:
             self._problem("stream_options", "'stream_options' needs \"stream\": true: add it, or leave it out")
         unknown = [key for key in options if key not in ("include_usage", "include_obfuscation")]
         if unknown:
-            self._problem("stream_options", f"unknown key 'stream_options.{unknown[0]}'; known: include_usage")
+            name = shortened(unknown[0])
+            self._problem("stream_options", f"unknown key 'stream_options.{name}'; known: include_usage")
         return options.get("include_usage") is True
 
     def _may_drop(self) -> bool:
@@ -232,6 +237,7 @@ class _Checks:
             return None
         before = len(self.problems)
         messages = tuple(self._message(place, message) for place, message in enumerate(value, 1))
+        del self.problems[before + MOST_PROBLEMS :]
         if len(self.problems) > before:
             return None
         if messages[-1][0] != "user":

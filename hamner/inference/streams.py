@@ -30,7 +30,7 @@ from hamner.model.transformer import Hamner
 
 PROMPT_TOKENS = 64  # read in a round: as long as four tokens of one stream (V3: 59 ms); docs/serve.md
 LONGEST_WAIT = 60  # seconds that somebody who is turned away is told to wait at most
-Ending = Literal["stop", "length", "error"]
+Ending = Literal["stop", "length", "error", "shutdown"]
 
 
 class Busy(Exception):
@@ -125,9 +125,16 @@ class Streams:
         self._thread.start()
 
     def open(self, job: Job) -> Stream:
-        """Begin a job, or let it wait for a place. Raises Busy where the queue is full too."""
+        """Begin a job, or let it wait for a place. Raises Busy where the queue is full too.
+
+        Once all is closed it is ended here and now.
+        """
         stream = Stream(job, self)
         with self._changed:
+            if self._is_closed:  # it would wait for ever
+                stream.is_over = True
+                job.deliver("shutdown")
+                return stream
             if len(self._active) + len(self._waiting) >= self.places + self.queue:
                 nearest = min((other.left for other in self._active), default=0) * self._seconds
                 raise Busy(self.places, self.queue, min(LONGEST_WAIT, max(1, math.ceil(nearest))))
@@ -145,7 +152,7 @@ class Streams:
         return True
 
     def close(self) -> None:
-        """End all streams and the thread."""
+        """End all streams and the thread. Closed again, nothing happens."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -176,7 +183,7 @@ class Streams:
                 seconds = perf_counter() - begin
                 self._seconds += (seconds - self._seconds) / 8 if self._seconds else seconds
         for stream in [*self._active, *self._waiting]:
-            stream.end("error")
+            stream.end("shutdown")
 
     def _next_round(self) -> list[Stream]:
         """Give free places to those that wait, and wait for a stream where there is none; [] when all is over."""

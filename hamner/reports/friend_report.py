@@ -24,7 +24,7 @@ from hamner.reports.parts import Commands, DataTable, Fact, Facts, Items, Paragr
 from hamner.reports.report_files import write_report
 from hamner.reports.settings_table import settings_table
 from hamner.runs.durations import duration_text
-from hamner.runs.files import read_json_as
+from hamner.runs.files import read_json_as, reading
 from hamner.runs.folders import results_words, resume_command, typed_path
 from hamner.runs.read_back import Row, json_lines, json_object, mapping, metric_rows, numbers_of
 from hamner.runs.tables import Column
@@ -92,8 +92,9 @@ def read_friend(folder: Path) -> FriendRun:
 
 def write_friend_report(folder: Path) -> Path:
     """Write the report of a fine-tuning; returns the path of its page. Raises BadInput where there is no run."""
-    run = read_friend(folder)
-    return write_report(folder, friend_report(run), summary(run))
+    with reading(folder):
+        run = read_friend(folder)
+        return write_report(folder, friend_report(run), summary(run))
 
 
 def friend_report(run: FriendRun) -> Report:

@@ -6,6 +6,7 @@ nowhere wider or longer than that, in ASCII where the output's encoding asks for
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -138,7 +139,7 @@ def _drawn(part: Part, bar: int) -> str:
 
 def bar_text(share: float, width: int) -> str:
     """A bar of so many characters, of which this share is full."""
-    halves = round(2 * width * min(max(share, 0.0), 1.0))
+    halves = round(2 * width * min(max(share, 0.0), 1.0)) if share == share else 0  # NaN is no share
     return (FULL * (halves // 2) + HALF * (halves % 2)).ljust(width, EMPTY)
 
 
@@ -150,8 +151,9 @@ def sparkline(values: Sequence[float], width: int) -> str:
     edges = [round(len(values) * number / count) for number in range(count + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     low, high = min(means), max(means)
-    steps = len(HEIGHTS) - 1
-    return "".join(HEIGHTS[round(steps * (mean - low) / (high - low)) if high > low else 0] for mean in means)
+    steps, span = len(HEIGHTS) - 1, high - low
+    is_curve = 0 < span < math.inf  # losses of 1e308 have no span
+    return "".join(HEIGHTS[round(steps * (mean - low) / span) if is_curve else 0] for mean in means)
 
 
 def _cut(text: str, width: int) -> str:

@@ -62,6 +62,12 @@ class ReportWriter:
         except Exception as error:
             _say_failed(f"{type(error).__name__}: {first_line(error)}")
 
+    def catch_up(self, result: Path) -> None:
+        """Write the report where it is missing or older than the file of a result: a kill came between them."""
+        page = self._folder / REPORT
+        if not page.is_file() or page.stat().st_mtime_ns < result.stat().st_mtime_ns:
+            self.finish()
+
     def is_writing(self) -> bool:
         """Whether a report is being written; of one that failed is said why."""
         if self._child is None:

@@ -102,6 +102,14 @@ def _is_whole(word: str) -> bool:
     return bool(key and equals and value) and all(value.count(a) == value.count(b) for a, b in ("[]", "{}"))
 
 
+def is_setting(word: str) -> bool:
+    """Whether a word is key=value, and not the path of what has such a name."""
+    try:
+        return "=" in word and not Path(word).exists()
+    except OSError:  # longer than any name
+        return True
+
+
 def _as_list(value: Any) -> list[Any]:
     """The values of an option that may be repeated."""
     return value if isinstance(value, list) else [value]
@@ -306,11 +314,12 @@ def run_command(
         sys.stdout.flush()
         raise
     except OSError as error:
-        from hamner.runs.trouble import machine_trouble
+        from hamner.runs.trouble import machine_trouble, remedy
 
         trouble = machine_trouble(error)
         if trouble is not None:
-            output.print_error(f"error: trouble of this machine: {trouble}; {stopped}")
+            mend = remedy(trouble, Path(error.filename).absolute() if isinstance(error.filename, str) else None)
+            output.print_error(f"error: trouble of this machine: {trouble}; {mend}, then {stopped}")
             code = 1
         elif error.errno in PATH_ERRORS and error.filename is not None:
             place = shortened(os.fsencode(error.filename).decode(errors="backslashreplace"))

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from hamner.runs.cores import available_cores
 from hamner.runs.machine import cpu_text, say_if_emulated
 from hamner.runs.ray_session import (
     check_answers,
+    hide_said,
     leave,
     mark_session,
     own_signals,
@@ -35,6 +37,7 @@ from hamner.runs.ray_session import (
 )
 
 CARD_FILES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA, Jetson, WSL, AMD
+LEAST_FILES = 512  # that each of Ray's processes must be able to open
 OBJECT_STORE_BYTES = 200 * 2**20  # of shared memory, for a Ray of our own: no tensors go through it
 
 
@@ -117,6 +120,8 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
     try:
         with own_signals(ray), contextlib.nullcontext() if settings.get("log_to_driver") else without_noise():
             ray.init(**settings)
+        if not settings.get("log_to_driver"):
+            hide_said(ray)
     except ConnectionError as error:
         raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None
     except Exception as error:  # of a start that times out Ray raises no other class
@@ -136,7 +141,15 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
 
 
 def _own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a Ray on this machine alone: the cores it may use, a folder for its sockets, a token."""
+    """Settings of a Ray on this machine alone: the cores it may use, a folder for its sockets, a token.
+
+    Raises BadInput where it could not start.
+    """
+    _, most = getrlimit(RLIMIT_NOFILE)
+    if 0 <= most < LEAST_FILES:  # -1: as many as there are
+        raise BadInput(
+            f"a process may open {most} files here, and Ray's open {LEAST_FILES}: raise the limit (`ulimit -n 65536`)"
+        )
     provide_token()
     folder = temporary_folder()
     return {"num_cpus": available_cores()} | dict(settings) | ({"_temp_dir": folder} if folder else {})

@@ -6,6 +6,7 @@ JSON file of a known name is written with its format, and read in two of them (c
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -17,10 +18,13 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from hamner.config.cost import GIB
-from hamner.config.errors import BadInput
-from hamner.config.formats import stamped, unstamped
+from hamner.config.errors import BadInput, shortened
+from hamner.config.formats import CHECKSUM, FORMATS, checksum, is_checked, stamped, unstamped
+from hamner.config.json_text import parse_json
 
 T = TypeVar("T")
+RESTORE = "restore it from a copy"
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 LONGEST_NAME = 255  # bytes of a file's name
 
 
@@ -38,7 +42,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # writing names none: then it is not known which disk
+            error.filename = str(path)
         with suppress(OSError):  # on a full disk what was written so far is in the way
             temporary.unlink(missing_ok=True)
         raise
@@ -97,35 +103,79 @@ def json_bytes(value: Any) -> bytes:
     return text.encode("utf-8", "backslashreplace")  # writes a lone surrogate as JSON does, \udcff
 
 
+def json_line(value: Any) -> bytes:
+    """A JSON value as a line of a file, without the line's end; of bytes that are not UTF-8 as json_bytes."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
 def read_json(path: Path) -> Any:
     """The value a JSON file holds. Raises BadInput, with the path, for a file that is missing, broken or too new."""
     try:
-        return unstamped(path.name, foreign_json(path), path)
+        value = unstamped(path.name, foreign_json(path), path)
     except BadInput:
         raise
     except ValueError as error:
-        raise BadInput(f"{path} is broken: {error}") from None
+        raise BadInput(f"{path} is broken: {error}; {RESTORE}") from None
+    if path.name in FORMATS and not isinstance(value, Mapping):
+        raise BadInput(f"{path} is broken: it holds no object, but {shortened(repr(value))}; {RESTORE}")
+    return value
+
+
+def resealed(kind: str, before: bytes, after: bytes) -> bytes:
+    """`after`, a changed JSON file, with a checksum of its own where that of `before` agrees; else as it is.
+
+    kind: the file's name; of one that ends in .jsonl each line has its own. What was damaged stays so.
+    """
+    if before == after or not is_checked(kind):
+        return after
+    if kind.endswith(".jsonl"):
+        lines = zip(before.split(b"\n"), after.split(b"\n"), strict=True)
+        return b"\n".join(_resealed(*pair, json_line) for pair in lines)
+    return _resealed(before, after, json_bytes)
+
+
+def _resealed(before: bytes, after: bytes, write: Callable[[Any], bytes]) -> bytes:
+    try:
+        document, changed = json.loads(before), json.loads(after)
+        is_whole = document[CHECKSUM] == checksum(document)
+        return write(changed | {CHECKSUM: checksum(changed)}) if is_whole else after
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return after
 
 
 def foreign_json(path: Path) -> Any:
-    """The value of a JSON file that another program may have written, to whose `format` ours means nothing."""
+    """The value of a JSON file that another program may have written, to whose `format` ours means nothing.
+
+    Raises BadInput for one that is missing or broken, and OSError where this process may open no more files.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))  # a person may have written it, with Windows' mark
+        return parse_json(path.read_text(encoding="utf-8-sig"))  # a person may have written it, with Windows' mark
     except FileNotFoundError:
         raise BadInput(f"no file {path}") from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise BadInput(f"{path} is broken: {error}") from None
+    except ValueError as error:
+        raise BadInput(f"{path} is broken: {error}; {RESTORE}") from None
+    except OSError as error:
+        if error.errno in EXHAUSTED:  # the file may be whole
+            raise
+        raise BadInput(f"{path} is broken: {error}; {RESTORE}") from None
 
 
 def read_json_as(path: Path, build: Callable[[Any], T]) -> T:
     """Build an object from a JSON file. Raises BadInput when the file, or a part that `build` reads, is not there."""
     document = read_json(path)
-    try:
+    with reading(path):
         return build(document)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise BadInput where the block meets a value of a file that is missing or of another kind."""
+    try:
+        yield
     except BadInput:
         raise
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise BadInput(f"{path} is broken: {type(error).__name__} {error}") from None
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
+        raise BadInput(f"{path} is broken: {type(error).__name__} {error}; {RESTORE}") from None
 
 
 def free_gib(folder: Path) -> tuple[Path, float]:
@@ -147,13 +197,22 @@ def open_to_append(path: Path) -> TextIO:
 
 
 def append_json_line(path: Path, value: Mapping[str, Any]) -> None:
-    """Append one JSON object as a line. A kill may cut it short; drop_json_lines_after removes such a line."""
+    """Append one JSON object as a line. A kill may cut it short: the next one begins a line nevertheless."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
     with open_to_append(path) as file:
-        file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        file.write(line if _ends_a_line(path) else f"\n{line}")
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether what is added to a file begins a line."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+        return file.read(1) in (b"", b"\n")
 
 
 def drop_json_lines_after(path: Path, step: int) -> None:
-    """Drop the lines whose "step" is above `step`, and a line that a kill cut short."""
+    """Drop the lines whose "step" is above `step`, and those that are no such line: cut short by a kill, or damaged."""
     if not path.is_file():
         return
     lines = []
@@ -161,7 +220,7 @@ def drop_json_lines_after(path: Path, step: int) -> None:
         try:
             if json.loads(line)["step"] <= step:
                 lines.append(line)
-        except ValueError:
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     write_text(path, "".join(line + "\n" for line in lines))
 

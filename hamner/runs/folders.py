@@ -23,7 +23,13 @@ from hamner.config.machine_keys import auto_keys, with_keys
 from hamner.config.schema import Config
 from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
 
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LONGEST_NAME = 255  # letters of a folder's name
+# what a resume decides by and nothing makes again: one that is damaged ends it before anything is started
+NEEDED = (
+    *("config.json", "manifest.json", "conversations.json", "bracket.json", "documents_*.json"),
+    *("learning_rate.json", "memory_fallbacks.json"),
+)
 RUN_DEPTH = 3  # LEAGUE/CONTESTANT/checkpoints/step_1: from a checkpoint to config.json
 # kinds of runs, each a folder in the results folder: the file that makes a folder in it a run
 RUN_FILES = {
@@ -52,8 +58,15 @@ def results_folder(option: str | None = None) -> Path:
 def absolute(path: str, what: str) -> Path:
     """A path that a user has given, absolute. Raises BadInput for one that cannot be.
 
-    what: where it was given, for the message.
+    what: where it was given, for the message. An address (s3://…) is refused: a run renames and locks its files, which
+    object stores do not; as a path, s3:// would be a folder named "s3:" here.
     """
+    if ADDRESS.match(path):
+        raise BadInput(
+            f"{what} {shortened(path)} is an address, not a folder: runs rename and lock their files, which object "
+            "stores do not. Name a folder, one that all nodes see where there are several (NFS, EFS), and copy a "
+            "finished run with `hamner pack`"
+        )
     try:
         resolved = Path(path).expanduser().resolve()
         resolved.exists()
@@ -106,7 +119,7 @@ def newest_first(files: Iterable[Path], key: str) -> list[Path]:
 def _written_time(path: Path, key: str) -> float:
     try:
         return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))[key]).timestamp()
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     try:
         return datetime.strptime(path.parent.name, NAME_TIME).timestamp()
@@ -167,7 +180,7 @@ def open_run(
         _check_creatable(folder, config, facts, of_each_start)
         return folder, config, facts
     folder = _existing_run(results, kind, name)
-    _check_formats(folder)
+    _check_files(folder)
     stored, stored_facts = _stored_config(folder / "config.json")
     if config:  # what a calibration chose at the start stays as it was
         chosen = stored_facts.get(CALIBRATION, {}).get("choices", {})
@@ -202,19 +215,29 @@ def _existing_run(results: Path, kind: str, name: str | None) -> Path:
     return folder
 
 
-def _check_formats(folder: Path) -> None:
-    """Raise BadInput with every file of a run that this version does not read, before anything is decided by others."""
+def _check_files(folder: Path) -> None:
+    """Raise BadInput with every file of a run that this version does not read, before anything is decided by others.
+
+    Where there is none, with every one that is damaged and NEEDED; of others, a checkpoint's or a table's, whoever
+    reads them falls back or says so.
+    """
     problems: list[str] = []
+    damaged: list[str] = []
     places = sorted(path for path in folder.iterdir() if path.name != "ray")
-    for path in (path for place in places for path in (place, *sorted(place.rglob("*.json"))) if path.name in FORMATS):
+    for path in (path for place in places for path in (place, *sorted(place.rglob("*.json")))):
+        is_needed = any(path.match(name) for name in NEEDED)
+        if path.suffix != ".json" or not (is_needed or path.name in FORMATS):
+            continue
         try:
             read_json(path)
         except OtherFormat as error:
             problems += error.problems
-        except BadInput:  # broken: whoever needs it says so
-            continue
+        except BadInput as error:
+            damaged += error.problems if is_needed else ()
     if problems:
         raise OtherFormat(problems)
+    if damaged:
+        raise BadInput(damaged)
 
 
 def _stored_config(path: Path) -> tuple[Config, dict[str, Any]]:

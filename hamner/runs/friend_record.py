@@ -18,7 +18,7 @@ from hamner.config.errors import BadInput
 from hamner.runs.files import read_json, read_json_as, write_json
 from hamner.runs.folders import now, run_folder
 from hamner.runs.friend_hours import CARD, EXPORT, FINETUNING, LEAGUE, STAGES, STEPS
-from hamner.runs.metrics import read_metrics
+from hamner.runs.metrics import finite, read_metrics
 
 KIND = "friend"  # folder of the records in the results folder
 WINNER = "winner"
@@ -81,6 +81,12 @@ class FriendRecord:
         options = [word for word in (*settings, *asked.values()) if str(word).startswith("-")]
         if options:  # the words are put into command lines, --notify runs what stands behind it
             raise ValueError(f"{options[0]!r} would be an option")
+        others = [word for word in (*settings, *(asked[key] for key in asked if key != "settings"))]
+        hours = [document[key] for key in ("hours", "league_hours") if document[key] is not None]
+        if not all(isinstance(word, str) for word in others) or not all(isinstance(n, int | float) for n in hours):
+            raise ValueError("a word or a number of hours in it is of another kind")
+        for moment in (document["began"], *document["finished"].values()):
+            _hours_between(moment, now())
         return cls(
             results,
             name,
@@ -88,7 +94,7 @@ class FriendRecord:
             document["hours"],
             document["began"],
             document["league_hours"],
-            document["finished"],
+            dict(document["finished"]),
         )
 
     def write(self) -> None:
@@ -173,7 +179,7 @@ class FriendRecord:
     def tokens_per_second(self) -> float | None:
         """Speed of the stages' last steps; None where they left none."""
         rows = read_metrics(self.runs[STAGES])
-        speeds = [float(row["tokens_per_second"]) for row in rows if row.get("tokens_per_second")]
+        speeds = [speed for row in rows if (speed := finite(row.get("tokens_per_second")))]
         return statistics.median(speeds[-SPEED_ROWS:]) if speeds else None
 
 

@@ -88,7 +88,8 @@ def _has_choice(path: Path) -> bool:
 
 def run_holder(folder: Path) -> str | None:
     """The machine on which a process works on a run: its driver, or what a killed driver has left; None without one."""
-    locks = [folder / LOCK, *folder.glob("*/.lock")]  # of a league's contestants
+    # of the driver, a league's contestants, a curriculum's workers
+    locks = [folder / LOCK, *folder.glob("*/.lock"), *folder.glob(".worker*.lock")]
     return next((machine for lock in locks if (machine := lock_holder(lock))), None)
 
 

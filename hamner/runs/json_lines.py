@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from hamner.config.errors import BadInput
 from hamner.config.formats import unstamped
+from hamner.config.json_text import parse_json
 from hamner.runs.files import write_bytes
 
 T = TypeVar("T")
@@ -69,8 +70,8 @@ def read_lines(path: Path, build: Callable[[Any], T], what: str) -> list[T]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                objects.append(build(json.loads(line)))
-            except (ValueError, RecursionError) as error:
+                objects.append(build(parse_json(line)))
+            except ValueError as error:
                 reason = "not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else error
                 problems.append(f"{path}:{number} is not {what}: {reason}; mend that line, or delete it")
     if problems:
@@ -99,7 +100,7 @@ def _line(record: Mapping[str, Any]) -> bytes:
 def _is_dropped(line: bytes, is_dropped: Callable[[Any], bool]) -> bool:
     try:
         return bool(is_dropped(json.loads(line)))
-    except (ValueError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -14,12 +14,11 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
-from hamner.runs.files import json_bytes, read_json
+from hamner.runs.files import json_bytes, json_line, read_json
 from hamner.runs.folders import home_folder
 
 RESULTS = "$HAMNER_RESULTS"  # stands for the results folder
@@ -65,8 +64,7 @@ class PrivateWords:
         if name.endswith(".json"):
             return self._json(text, json_bytes)
         if name.endswith(".jsonl"):
-            line = partial(self._json, write=lambda value: json.dumps(value, ensure_ascii=False).encode())
-            return b"\n".join(map(line, text.split("\n")))
+            return b"\n".join(self._json(line, json_line) for line in text.split("\n"))
         head, end, rows = text.partition("\n") if name.endswith(".csv") else ("", "", text)
         return (head + end + self.without(rows)).encode()
 

@@ -5,6 +5,7 @@ Data in: environment, file system. Data out: settings for ray.init. Ray itself i
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import secrets
@@ -15,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,11 @@ NOISE = (
     b"Unable to detect local IP address",
     b"Tip: use `ray status`",
 )
+SAID = ("A worker died or was killed", "Raylet is terminated")  # beginnings of what a driver is told by Ray
 SECONDS_TO_ANSWER = 4.0  # for each of connecting and answering
 MARK = "hamner.json"  # in the folder of a session that a command of ours has started
+GCS = "gcs_server"
+VITAL = (GCS, "raylet")  # processes of Ray
 SECONDS_TO_START = 120.0  # in which a session has a folder, and no process answers yet
 
 
@@ -139,6 +143,20 @@ def without_noise() -> Iterator[None]:
                     os.write(2, line)
 
 
+def hide_said(ray: Any) -> None:
+    """Keep what Ray prints of a dead process of its own, 20 lines of a log, off the screen: a line of ours says it."""
+    worker = getattr(getattr(ray, "_private", None), "worker", None)
+    show = getattr(worker, "print_to_stdstream", None)
+    if show is None:
+        return
+
+    def shown(batch: Mapping[str, Any], *more: Any, **options: Any) -> None:
+        if not any(str(line).startswith(SAID) for line in batch.get("lines", ())):
+            show(batch, *more, **options)
+
+    setattr(worker, "print_to_stdstream", shown)  # noqa: B010 (it is Any)
+
+
 @contextlib.contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     before = getattr(owner, name)
@@ -149,10 +167,33 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
         setattr(owner, name, before)
 
 
+def _own_node(ray: Any) -> Any:
+    """Ray's node that this process has started; None where it joined a cluster, or has none."""
+    node = getattr(getattr(getattr(ray, "_private", None), "worker", None), "_global_node", None)
+    return node if node is not None and node.is_head() else None
+
+
 def session_folder(ray: Any) -> Path | None:
     """The folder of the session that this process has started; None where it joined a cluster, or has none."""
-    node = getattr(getattr(getattr(ray, "_private", None), "worker", None), "_global_node", None)
-    return Path(node.get_session_dir_path()) if node is not None and node.is_head() else None
+    node = _own_node(ray)
+    return Path(node.get_session_dir_path()) if node is not None else None
+
+
+def ray_trouble() -> str | None:
+    """A line where a process has ended without which a Ray of our own cannot go on; None where all is well.
+
+    Ray itself waits a minute for its GCS, and then ends the driver with a C++ trace instead of a way on.
+    """
+    for kind, code in _dead_processes(sys.modules.get("ray")).items():
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        return f"the process {kind} of Ray on this machine has ended {how}"
+    return None
+
+
+def _dead_processes(ray: Any) -> dict[str, int]:
+    """The vital processes of a Ray of our own that have ended, with their exit codes."""
+    dead: list[tuple[str, Any]] = getattr(_own_node(ray), "dead_processes", list)()
+    return {kind: process.poll() for kind, process in dead if kind in VITAL}
 
 
 def mark_session(ray: Any) -> None:
@@ -203,6 +244,9 @@ def leave(ray: Any) -> None:
 
     With an error Ray's logs stay, for whoever looks for its cause.
     """
+    if GCS in _dead_processes(ray):  # for which Ray would wait, and then abort the process
+        atexit.register(_end_at_once)
+        return
     error = sys.exc_info()[1]
     is_clean = error is None or isinstance(error, (KeyboardInterrupt, BadInput))
     folder = session_folder(ray)
@@ -213,6 +257,13 @@ def leave(ray: Any) -> None:
         with contextlib.suppress(OSError):
             if newest.is_symlink() and not newest.exists():
                 newest.unlink()
+
+
+def _end_at_once() -> None:
+    """End the process before Ray's own duties at its exit; its children end with it. Exit code 1: trouble."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def check_answers(address: str) -> None:

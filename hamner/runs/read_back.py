@@ -6,8 +6,7 @@ empty one where there is nothing to read. What must be there is read by files.py
 
 from __future__ import annotations
 
-import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.config.formats import OtherFormat
+from hamner.config.json_text import parse_json
 from hamner.runs.files import read_json
 from hamner.runs.metrics import finite, read_metrics
 
@@ -42,7 +42,7 @@ def mapping(value: Any) -> Mapping[str, Any]:
 def numbers_of(value: Any) -> dict[str, float]:
     """The finite numbers of a JSON object."""
     items = mapping(value).items()
-    return {key: float(n) for key, n in items if isinstance(n, int | float) and math.isfinite(n)}
+    return {key: float(n) for key, n in items if isinstance(n, int | float) and abs(n) <= sys.float_info.max}
 
 
 def json_lines(path: Path) -> list[Mapping[str, Any]]:
@@ -50,8 +50,8 @@ def json_lines(path: Path) -> list[Mapping[str, Any]]:
     values: list[Mapping[str, Any]] = []
     for line in text_lines(path):
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
+            value = parse_json(line)
+        except ValueError:
             continue
         if isinstance(value, dict):
             values.append(value)

@@ -33,8 +33,7 @@ class StepFile:
 
     def log_resume(self, log: Path, checkpoint_step: int, **facts: object) -> None:
         """Append a line to `log` when steps are lost, or when another start of the run wrote the step last."""
-        words = self._path.read_text(encoding="ascii").split() if self._path.is_file() else []
-        attempt, reached = map(int, words) if len(words) == 2 else (self._attempt, checkpoint_step)
+        attempt, reached = _read(self._path) or (self._attempt, checkpoint_step)
         lost = max(0, reached - checkpoint_step)
         if lost or attempt != self._attempt:
             line = {"time": time.time(), **facts, "step_found": checkpoint_step, "steps_redone": lost}
@@ -49,8 +48,14 @@ class StepFile:
 
 def step_reached(folder: Path) -> int | None:
     """The step that the run in a folder has reached; None where none is written."""
+    found = _read(folder / STEP_FILE)
+    return found[1] if found else None
+
+
+def _read(path: Path) -> tuple[int, int] | None:
+    """Which start wrote a step last, and the step; None where there is none, or it is damaged."""
     try:
-        words = (folder / STEP_FILE).read_text(encoding="ascii").split()
-        return int(words[1])
-    except (OSError, ValueError, IndexError):
+        attempt, step = map(int, path.read_text(encoding="ascii").split())
+        return attempt, step
+    except (OSError, ValueError):
         return None

@@ -128,12 +128,18 @@ class StopRequest:
                 self.file.unlink(missing_ok=True)
 
 
-def run_until_stopped(work: Callable[[], T], stop: StopRequest, seconds: float = SECONDS_TO_SAVE) -> T | None:
+def run_until_stopped(
+    work: Callable[[], T],
+    stop: StopRequest,
+    seconds: float = SECONDS_TO_SAVE,
+    trouble: Callable[[], str | None] = lambda: None,
+) -> T | None:
     """Do `work` in a thread; return what it returns, raise what it raises.
 
     Raises Interrupted after a signal: the stop has then been requested, and `work` has had `seconds` to end; a second
     signal does not wait for it. A stop that is requested for another reason leaves it as long: None where it has not
-    ended by then.
+    ended by then. trouble: what is wrong with the machine, asked all the while; a stop is requested for it, and errors
+    that follow from it are not raised.
     """
     # an Event: Thread.join() that a signal interrupts takes the thread for ended (Python 3.11)
     results, errors, is_over = list[T](), list[Exception](), threading.Event()
@@ -153,8 +159,9 @@ def run_until_stopped(work: Callable[[], T], stop: StopRequest, seconds: float =
             try:
                 thread.start()
                 while not (is_over.wait(0.1) or stop):
-                    pass
+                    _stop_for(trouble(), stop)
                 is_over.wait(seconds)
+                _stop_for(trouble() if errors else None, stop)  # it may have come first
             except KeyboardInterrupt as interrupt:
                 stop.make()
                 number = getattr(interrupt, "number", signal.SIGINT)
@@ -164,6 +171,11 @@ def run_until_stopped(work: Callable[[], T], stop: StopRequest, seconds: float =
                 raise Interrupted(number, is_saved=is_over.is_set()) from None
     finally:
         stop.clear()
-    if errors:
+    if errors and not stop.trouble:
         raise errors[0]
     return results[0] if results else None
+
+
+def _stop_for(trouble: str | None, stop: StopRequest) -> None:
+    if trouble:
+        stop.make(trouble)

@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from hamner.runs.files import resealed
 from hamner.runs.folders import PACKING_LIST
 from hamner.runs.private_words import RESULTS, PrivateWords
 
 FACTS = (  # patterns of files that a run is known by; none holds text of a data set or of a model
     *("config.json", "bracket.json", "standings.json", "winner.json", "timing.json", "mixes.json", "*.toml"),
     *("stages.json", "skills.json", "choice.json", "friend.json", "finetuning.json", "report.json", "metrics.csv"),
-    *("resume.jsonl", "run.log", "data/manifest.json", "conversations/conversations.json"),
+    *("bracket.jsonl", "resume.jsonl", "run.log", "data/manifest.json", "conversations/conversations.json"),
     *("*/metrics.csv", "*/documents_*.json", "*/learning_rate.json", "*/memory_fallbacks.json"),
 )
 RECORDS = (  # ... and what is shown of it, where a model may repeat what it has read
@@ -58,10 +59,14 @@ def packed_files(folder: Path, names: Iterable[str], private: PrivateWords | Non
         path = folder / name
         if not _is_rewritten(name):
             files[name] = path
-        elif private:
-            files[private.without_names(name) if "/" in name else name] = private.without_in(name, path.read_bytes())
+            continue
+        content, packed_name = path.read_bytes(), name
+        if private:
+            packed_name = private.without_names(name) if "/" in name else name
+            changed = private.without_in(name, content)
         else:
-            files[name] = re.sub(_whole(folder.parents[1]), RESULTS.encode(), path.read_bytes())
+            changed = re.sub(_whole(folder.parents[1]), RESULTS.encode(), content)
+        files[packed_name] = resealed(path.name, content, changed)
     return files
 
 
@@ -70,10 +75,12 @@ def unpacked_content(name: str, content: bytes, results: Path, run: tuple[str, s
     if not _is_rewritten(name):
         return content
     kind, before, now = run
+    changed = content
     if now != before:
         old = re.escape(f"{RESULTS}/{kind}/{before}".encode()) + END
-        content = re.sub(old, lambda _: f"{RESULTS}/{kind}/{now}".encode(), content)
-    return content.replace(RESULTS.encode(), str(results).encode())
+        changed = re.sub(old, lambda _: f"{RESULTS}/{kind}/{now}".encode(), changed)
+    changed = changed.replace(RESULTS.encode(), str(results).encode())
+    return resealed(Path(name).name, content, changed)
 
 
 def _is_rewritten(name: str) -> bool:

@@ -1,8 +1,9 @@
 """Trouble of the machine: a full disk, a lost mount or node, and the like; errors that say nothing about the work.
 
 Data in: an exception, or what is left of one after it has come from another process: a text. Data out: one line, or
-None for any other error. The whole chain is looked at: libraries wrap the system's error, some as a text alone
-(safetensors, PyTorch, SQLite), and what Ray brings from another process has a traceback's text for a chain.
+None for any other error; and what is to be done about it. The whole chain is looked at: libraries wrap the system's
+error, some as a text alone (safetensors, PyTorch, SQLite), and what Ray brings from another process has a traceback's
+text for a chain.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hamner.runs.files import write_text
+from hamner.config.cost import GIB
+from hamner.runs.files import free_gib, write_text
 
 # fmt: off
 NAMES = (
@@ -24,10 +26,13 @@ NAMES = (
 CODES = {code for name in NAMES if (code := getattr(errno, name, None)) is not None}
 PHRASES = (
     "can't start new thread",  # the limit of processes
-    "could not be acquired",  # filelock: an orphan still works in the folder
+    "could not be acquired",  # lock.py, filelock: an orphan still works in the folder
     "disk I/O error",  # SQLite
     "database or disk is full",
     "node has died",
+    "node running low on memory",  # Ray's memory monitor has ended a process
+    "NODE_OUT_OF_MEMORY",
+    "of Ray on this machine has ended",  # ray_session.py
     "uncorrectable ECC error",
     "GPU is lost",
     "no CUDA-capable device",
@@ -39,6 +44,18 @@ CLASSES = {"NodeDiedError", "LocalRayletDiedError", "OutOfDiskError"}
 TEXTS = [os.strerror(code) for code in sorted(CODES) if code not in (errno.ETIMEDOUT, errno.EHOSTUNREACH)]
 NUMBERS = rf"(?:\[Errno |os error )(?:{'|'.join(map(str, sorted(CODES)))})\b"
 PATTERN = re.compile("|".join([*(re.escape(text) for text in (*TEXTS, *PHRASES)), NUMBERS]), re.IGNORECASE)
+REFUSAL = re.compile(r"^[\w.]*\b(?:BadInput|Altered|Corrupt|OtherFormat): (.+)$", re.MULTILINE)  # in a traceback
+FULL = re.compile("no space left|quota exceeded|disk is full|bytes left", re.IGNORECASE)
+REMEDIES = {  # words of trouble: what is to be done about it
+    os.strerror(errno.EROFS): "let it be written to (`mount -o remount,rw`)",
+    os.strerror(errno.EMFILE): "let a process open more files (`ulimit -n 65536`)",
+    os.strerror(errno.ENFILE): "let the system open more files (`sysctl fs.file-max`)",
+    "start new thread": "let this user have more processes (`ulimit -u`)",
+    "low on memory": "free memory (end other programs), or train fewer at a time (compute.threads)",
+    "NODE_OUT_OF_MEMORY": "free memory (end other programs), or train fewer at a time (compute.threads)",
+    "could not be acquired": "wait for the process of the earlier start to end, or end it",
+    "of Ray on this machine": "find what ended it (`dmesg` says whether memory ran out)",
+}
 LONGEST = 300  # characters of a line
 SMALLEST_FREE = 2**20  # bytes: with less no checkpoint can be written
 
@@ -61,6 +78,28 @@ def machine_trouble(error: BaseException | str) -> str | None:
     return None
 
 
+def remedy(trouble: str, folder: Path | None, needed_gib: float | None = None) -> str:
+    """What is to be done about trouble, an imperative; of a full disk with what is free and what is needed.
+
+    folder: that was written to. needed_gib: what its files take at most, those that are there among them. None where
+    nobody knows.
+    """
+    if FULL.search(trouble):
+        if folder is None:
+            return "make room"
+        place, free = free_gib(folder)
+        needed = "" if needed_gib is None else f", and what it keeps needs up to {_size(needed_gib)} in all"
+        return f"make room: {place} has {_size(free)} free{needed}"
+    words = (words for phrase, words in REMEDIES.items() if phrase.lower() in trouble.lower())
+    return next(words, "mend it (make room, mount it again)")
+
+
+def refusal(text: str) -> str | None:
+    """What a process refused its input with, by the traceback that is left of it; None where it did not."""
+    lines = REFUSAL.findall(text)
+    return lines[-1].strip() if lines else None
+
+
 def storage_trouble(folder: Path) -> str | None:
     """What is wrong with the storage of a folder that a run writes to; None when a small file can be written there."""
     probe = folder / f".probe.{os.getpid()}"
@@ -72,6 +111,10 @@ def storage_trouble(folder: Path) -> str | None:
     except OSError as error:
         return f"{folder} cannot be written: {error}"
     return f"{folder} has {free} bytes left" if free < SMALLEST_FREE else None
+
+
+def _size(gib: float) -> str:
+    return f"{gib:.1f} GiB" if gib >= 1 else f"{gib * GIB / 2**20:.1f} MiB"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from hamner.config.errors import did_you_mean
+from hamner.runs.files import LONGEST_NAME
 
 PAIRS = {"[": "]", "{": "}"}
 
@@ -73,7 +74,7 @@ def _meant(word: str, options: Sequence[str], keys: Sequence[str]) -> str:
 
     if word in config_names() or word.endswith((".toml", ".json")):
         return f"; did you mean `--config {word}`?"
-    if word in ("hub", "builtin") or Path(word).is_dir():
+    if word in ("hub", "builtin") or (len(word) <= LONGEST_NAME and Path(word).is_dir()):
         return f"; did you mean `--data {word}`?"
     if f"--{word}" in options:
         return f"; did you mean `--{word}`?"

@@ -23,8 +23,10 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
+from hamner.config.cost import count_parameters
 from hamner.config.errors import BadInput
 from hamner.config.formats import OtherFormat, stamped, unstamped
+from hamner.config.json_text import parse_json
 from hamner.config.load import parse
 from hamner.config.schema import ModelConfig
 from hamner.data.tokenizer import CONFIG_FILE, Tokenizer
@@ -32,6 +34,7 @@ from hamner.model.transformer import Hamner
 from hamner.runs.files import file_sha256, read_json, write_json
 from hamner.runs.folders import step_folders
 from hamner.runs.safe_paths import path_below
+from hamner.runs.trouble import machine_trouble
 
 STATE, TOKENIZER = "state.json", "tokenizer.json"
 WEIGHTS_ONLY = ("model.safetensors", TOKENIZER)  # the files of weights alone, beside the state
@@ -54,10 +57,12 @@ class Checkpoint:
         return parse(ModelConfig, self.state["model"], str(self.path / STATE))
 
     def tensors(self, group: str, device: str = "cpu") -> dict[str, Tensor]:
-        """The tensors of a group. Raises Corrupt for a file that holds anything else."""
+        """The tensors of a group. Raises Corrupt for a file that holds anything else, OSError for one out of reach."""
         try:
             return safetensors.torch.load_file(self.path / f"{group}.safetensors", device=device)
         except safetensors.SafetensorError as error:
+            if machine_trouble(error):
+                raise OSError(str(error)) from None
             raise Corrupt(f"checkpoint {self.path}: {group}.safetensors holds no tensors ({error})") from None
 
     @property
@@ -70,8 +75,14 @@ class Checkpoint:
 
     def build(self) -> Hamner:
         """Return the model with its weights, on the CPU."""
-        hamner = Hamner(self.model)
-        hamner.load_state_dict(self.tensors("model"))
+        model, size = self.model, (self.path / WEIGHTS_ONLY[0]).stat().st_size
+        if next(model.problems(), "") or count_parameters(model).total > size:  # before memory for it is asked for
+            raise Corrupt(f"checkpoint {self.path}: {WEIGHTS_ONLY[0]} cannot hold the model that {STATE} names")
+        hamner = Hamner(model)
+        try:
+            hamner.load_state_dict(self.tensors("model"))
+        except RuntimeError as error:  # PyTorch's word for tensors of another model
+            raise Corrupt(f"checkpoint {self.path}: its weights are not of the model in {STATE}: {error}") from None
         return hamner
 
 
@@ -133,7 +144,7 @@ def load(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         raise BadInput(f"there is no checkpoint {folder}")
     try:
-        document = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        document = parse_json((folder / STATE).read_text(encoding="utf-8"))
         if sealed(document) != document:
             raise ValueError("its own checksum does not agree")
         state = unstamped(STATE, document, folder / STATE)
@@ -218,7 +229,12 @@ def keep_weights(folder: Path) -> None:
     if not (folder / STATE).is_file():  # left by a killed prune
         shutil.rmtree(folder, ignore_errors=True)
         return
-    state = read_json(folder / STATE)
+    try:
+        state = read_json(folder / STATE)
+    except OtherFormat:
+        raise
+    except BadInput:  # damaged: it stays for whoever looks at it, and no run ends by it
+        return
     sums = {name: value for name, value in state["sha256"].items() if name in WITH_TEMPLATE}
     write_json(
         folder / STATE, sealed(stamped(STATE, {**state, "sha256": sums}))

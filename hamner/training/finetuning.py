@@ -192,7 +192,9 @@ class FinetuningRun:
         if not session.resume():
             self._begin()
         session.log_resume(self.folder / "resume.jsonl")
-        self._metrics = Metrics(self.folder, FIELDS, resume_step=session.global_step)
+        self._metrics = Metrics(
+            self.folder, FIELDS, resume_step=session.global_step, every=self.settings.log_every, say=self._say
+        )
         self._curves = Curves(self.folder / "tensorboard", resume_step=session.global_step, layout=LAYOUT)
         if session.global_step == 0:  # what the base makes of the replies
             self._curves.row(_columns(self.start), 0)

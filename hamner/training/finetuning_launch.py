@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hamner.config.cost import GIB, count_parameters
 from hamner.config.errors import BadInput, Problems
-from hamner.config.schema import Config
+from hamner.config.load import parse
+from hamner.config.schema import Config, ModelConfig
 from hamner.data.conversation_files import FACTS
 from hamner.data.feedback import corrections, read_feedback, read_feedback_file
 from hamner.data.preparation.conversation_counts import Limits
@@ -24,27 +26,31 @@ from hamner.data.preparation.conversation_sources import find_conversations
 from hamner.data.preparation.conversations import prepare_conversations
 from hamner.data.preparation.corrections import base_conversations, check_enough, prepare_corrections
 from hamner.data.preparation.for_run import prepare_again
-from hamner.data.preparation.restore import lacks_conversations, restore_conversations
+from hamner.data.preparation.restore import damaged_text, lacks_conversations, restore_conversations
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.cluster import check_machine
 from hamner.runs.compile_check import CAN_COMPILE, compile_facts
 from hamner.runs.files import read_json, write_bytes
-from hamner.runs.folders import open_run, run_above, store_config, write_config
+from hamner.runs.folders import open_run, resume_command, run_above, store_config, write_config
 from hamner.runs.json_lines import PRIVATE
 from hamner.runs.lock import only_one
 from hamner.runs.stopping import StopRequest, run_until_stopped
+from hamner.runs.trouble import remedy
 from hamner.training.checkpoint import Checkpoint
-from hamner.training.finetuning import CONVERSATIONS, TEXT, FinetuningRun, Measure
+from hamner.training.finetuning import CONVERSATIONS, KEEP_CHECKPOINTS, TEXT, FinetuningRun, Measure
 from hamner.training.finetuning_base import MANIFEST, BaseRun, base_checkpoint, point_at_text
 
 CORRECTIONS = "corrections.jsonl"  # of a run's folder: those that it has learnt from, and those held out
+BYTES_PER_WEIGHT, FULL_COPIES = 4, 3  # fp32; of a checkpoint: the weights and AdamW's two moments
 KIND = "sft"  # folder of the runs in the results folder
 MAY_DIFFER = (  # keys that change no number of a run, on --resume
     "tournament.",
     "compute.workers",
+    "compute.min_workers",
     "compute.threads",
     "compute.worker_threads",
     "compute.max_failures",
+    "compute.hang_minutes",
     "compute.gpu_memory_gib",
     "compute.runs_per_card",
     "finetuning.log_every",
@@ -135,6 +141,7 @@ def prepare(run: Opened, say: Say) -> None:
         base = BaseRun.of(base_checkpoint(run.facts["base"]))
         point_at_text(base, folder / TEXT, base.checkpoint.tokenizer())
     prepare_again(Path(read_json(folder / TEXT / MANIFEST)["folder"]).parent, config.data.path, say)
+    damaged_text(folder / TEXT, say)
     place = folder / CONVERSATIONS
     if (place / FACTS).is_file() and not lacks_conversations(place):
         return
@@ -173,6 +180,14 @@ def _prepare_corrections(run: Opened, say: Say) -> None:
     tokenizer = Tokenizer.load(run.folder / TEXT)
     own, longest = read_feedback_file(copy), run.config.finetuning.max_reply_tokens
     prepare_corrections(own, base, tokenizer, run.folder / CONVERSATIONS, longest, say)
+
+
+def trouble_lines(run: Opened, trouble: str) -> Iterator[str]:
+    """What is said of a run that trouble of the machine has stopped: what it is, what to do, how to go on."""
+    weights = count_parameters(parse(ModelConfig, run.facts["model"], "model")).total * BYTES_PER_WEIGHT / GIB
+    mend = remedy(trouble, run.folder, weights * (1 + FULL_COPIES * (KEEP_CHECKPOINTS + 2)))
+    yield f"stopped by trouble of the machine: {trouble}"
+    yield f"{mend}; then continue with `{resume_command('hamner sft', run.folder)}`"
 
 
 def train(run: Opened, measure_of: Callable[[Opened], Measure], *, is_new: bool, say: Say) -> bool:

@@ -222,7 +222,9 @@ class Session:
             newest = checkpoint.newest(self.checkpoints, self._say, complete=True)
             paths = step_folders(self.checkpoints)
             name = newest.path.name if newest else "none" if paths and not may_restart else ""
-            for path in paths if newest else ():
+            if paths and not name:
+                self._say(f"no checkpoint in {self.checkpoints} is whole: its run begins again at step 0")
+            for path in paths if name != "none" else ():
                 if path.name > name:
                     _move_aside(path)  # torn: out of the way of those to come
         name = broadcast_object(name)

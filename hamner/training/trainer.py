@@ -27,6 +27,7 @@ from hamner.model.distributed import sum_over_workers, world_size
 from hamner.model.kernels import dispatch
 from hamner.model.loss import head_loss
 from hamner.model.transformer import Hamner
+from hamner.runs import watchdog
 from hamner.training.checkpoint import Checkpoint
 from hamner.training.determinism import prepare_device
 from hamner.training.learning_rate import warmup_constant
@@ -121,6 +122,7 @@ class Trainer:
         rate = rate_scale * warmup_constant(self.schedule_step, self.rate, self.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
+        watchdog.feed()
         began = time.perf_counter()
         tokens = self._next_batch()
         self.data_wait_seconds += time.perf_counter() - began

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from hamner.reports import live_view
 from hamner.reports.live_table import draw, way_on
+from hamner.runs.files import read_json, write_json
 from hamner.runs.heartbeat import AT_WORK, LEASE
 from hamner.runs.resume_log import StepFile
 from tournament.league_status import LeagueReader
@@ -37,7 +38,7 @@ def rewound(league: Path, folder: Path) -> list[Path]:
             target = folder / path.relative_to(league)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    ledger = json.loads((folder / "bracket.json").read_text())
+    ledger = read_json(folder / "bracket.json")
     first, second, *later = ledger["rounds"]
     done = second["outcomes"][: len(second["outcomes"]) // 2]
     running = [_name(row) for row in second["outcomes"][len(done) :][:2]]
@@ -45,7 +46,7 @@ def rewound(league: Path, folder: Path) -> list[Path]:
     second |= {"outcomes": done, "kept": [], "decided": False}
     for round_ in later:
         round_ |= {"outcomes": [], "kept": [], "decided": False}
-    (folder / "bracket.json").write_text(json.dumps(ledger))
+    write_json(folder / "bracket.json", ledger)
     ends = json.loads((folder / "config.json").read_text())["config"]["tournament"]["steps"]
     for row in first["outcomes"]:
         name = _name(row)

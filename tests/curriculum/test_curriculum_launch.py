@@ -30,6 +30,9 @@ def test_trouble_of_the_machine_is_a_line_with_the_command_that_continues(tmp_pa
     out = _printed(text, folder, monkeypatch)
     assert "stopped by trouble of the machine: OSError: [Errno 28] No space left on device" in out
     assert f"`curriculum run 'my model.json' --resume --name a --results {tmp_path}`" in out
+    orphan = "hamner.config.errors.BadInput: /x/.worker0.lock could not be acquired: a process of an earlier start ..."
+    out = _printed(f"Training failed due to worker errors:\n{orphan}\n", folder, monkeypatch)
+    assert "could not be acquired" in out and "wait for the process" in out and "--resume --name a" in out
     out = _printed("KeyError: '[/red]'", folder, monkeypatch)
     assert "KeyError: '[/red]'" in out and "not finished; see" in out
 

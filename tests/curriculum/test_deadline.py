@@ -166,6 +166,7 @@ def test_a_run_divides_its_time_and_ends_with_it(course):
     assert "finished 0.0 s early, kept within 0.0 % of the 60 s" in log
 
 
+@pytest.mark.slow
 def test_a_machine_that_becomes_slower_ends_no_later_and_its_rate_comes_to_nothing(course):
     clock = Clock()
 

@@ -81,6 +81,7 @@ def test_tasks_of_a_cluster_write_the_files_of_one_process(commands, texts, tmp_
     assert facts["records"] == 1200 and facts["dropped"]["exact_duplicates"] == 50 and len(facts["shards"]) > 8
 
 
+@pytest.mark.slow
 def test_bad_input_of_a_task_is_reported_as_by_one_process(commands, texts, tmp_path):
     (tmp_path / "data" / "fineweb_edu").mkdir(parents=True)
     (tmp_path / "data" / "fineweb_edu" / "a.jsonl.gz").write_bytes(b"no gzip")

@@ -223,6 +223,7 @@ def test_a_report_that_cannot_be_written_is_one_line_and_stops_nothing(tmp_path,
     assert done and len(lines) == 1 and lines[0].startswith("the report was not written: ")
 
 
+@pytest.mark.slow
 def test_beside_a_run_the_report_is_written_after_each_stage(tmp_path):
     folder = recorded_run(tmp_path)
     page = folder / "report.html"

@@ -79,6 +79,7 @@ THREE = stage("a"), stage("b"), stage("c")
 # -- keys that may differ
 
 
+@pytest.mark.slow
 def test_a_key_that_changes_no_number_may_differ_and_is_recorded(course):
     run = _stopped(course, *THREE, after=4)
     changed = run.config.curriculum.model_copy(update={"max_steps": 99, "keep_every": 5})
@@ -130,7 +131,7 @@ def test_the_reason_of_a_fixed_length_is_its_steps_once_the_cap_is_above_it():
 # -- another stage
 
 
-@pytest.mark.parametrize("kept", ["full", "weights"])
+@pytest.mark.parametrize("kept", ["full", pytest.param("weights", marks=pytest.mark.slow)])
 def test_going_back_takes_the_end_of_the_stage_before_and_keeps_the_books(course, kept):
     words = (f"keep_stages={kept}", "optimizer_at_stage_start=keep", "checkpoint_every=3", "keep_checkpoints=2")
     run = _stopped(course, *THREE, after=15, words=words)
@@ -169,6 +170,7 @@ def test_going_back_takes_the_end_of_the_stage_before_and_keeps_the_books(course
     assert rates == pytest.approx([3e-3 if kept == "full" else 1.5e-3, *[3e-3] * 11])  # a warmup at this border alone
 
 
+@pytest.mark.slow
 def test_keeping_the_weights_begins_the_stage_with_the_newest_and_abandons_nothing(course):
     run = _stopped(course, *THREE, after=15)
     _ask(run, stage=1, keep_weights=True)
@@ -208,6 +210,7 @@ def test_stage_one_begins_with_the_weights_of_the_beginning(course):
     assert [r.get("abandoned", False) for r in _records(again)] == [True, True, False, False, False]
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_go_back_and_its_control_reads_as_many_tokens(course, tmp_path):
     words = (*FIXED, "max_steps=20")
     run = course(*THREE, words=words)

@@ -24,11 +24,19 @@ OUT_OF_PHASE = (
 BORDERS = [0, 29, 58]
 
 
+@pytest.fixture(scope="module")
+def folders():
+    return []
+
+
 @pytest.fixture
-def run(course):
-    run = course(A, B, words=OUT_OF_PHASE)
-    run.run()
-    return run.folder
+def run(course, folders):
+    """The folder of a run that all tests here read."""
+    if not folders:
+        run = course(A, B, words=OUT_OF_PHASE)
+        run.run()
+        folders.append(run.folder)
+    return folders[0]
 
 
 def test_every_held_out_loss_has_a_row_in_phase_with_log_every_or_not(run):
@@ -133,7 +141,7 @@ def test_after_five_kills_the_points_are_those_of_a_run_that_nothing_stopped(cou
             parts.run()
         parts.close()
     course(name="parts").run()
-    whole, events = Events(run / "tensorboard"), Events(run.parent / "parts" / "tensorboard")
+    whole, events = Events(run / "tensorboard"), Events(parts.folder / "tensorboard")
     assert events.tags() == whole.tags()
     for tag in events.tags():
         assert events.steps(tag) == whole.steps(tag) and rises(events.steps(tag)), tag

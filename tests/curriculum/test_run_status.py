@@ -16,6 +16,7 @@ from curriculum.run_status import CurriculumReader
 from curriculum.stages import CURRICULA, Stage
 from hamner.config.load import load_config
 from hamner.reports.live_table import draw, state_words
+from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import write_config
 from hamner.runs.heartbeat import LEASE
 from hamner.runs.metrics import Metrics
@@ -115,9 +116,9 @@ def test_a_killed_run_says_what_was_last_and_how_it_goes_on(run):
 
 
 def test_a_finished_run_and_a_deadline(run):
-    document = json.loads((run / "config.json").read_text())
+    document = read_json(run / "config.json")
     document["deadline"] = {"began_at": "2026-11-29T07:00:00+00:00", "ends_at": "2026-11-30T07:00:00+00:00"}
-    (run / "config.json").write_text(json.dumps(document))
+    write_json(run / "config.json", document)
     assert CurriculumReader(run).status().time_left.startswith("the run ends ")
     _write_stages(run, *[_record(number) for number in range(1, 10) if number != 4])
     (run / "final").mkdir()

@@ -42,6 +42,7 @@ def start_and_kill(commands, results, name, number, after):
     return process.returncode
 
 
+@pytest.mark.slow
 def test_kill_and_resume_give_the_same_losses_and_the_same_replies(commands, results):
     whole = commands.run("hamner.sft", "mini", "--name", "whole", *SETTINGS)
     assert whole.returncode == 0, whole.stderr

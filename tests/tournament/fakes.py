@@ -7,6 +7,7 @@ play_fake   through the real scheduler with a stand-in for Tune, in this process
 import json
 import os
 import signal
+from collections import deque
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -129,22 +130,31 @@ class FakeTune:
 
     def __init__(self):
         self.stopped = []  # contestants
+        self.pending = 0
 
     def stop_trial(self, trial):
+        self.pending -= trial.status == "PENDING"
         trial.status = "TERMINATED"
         self.stopped.append(trial.run.contestant)
 
-    def play(self, scheduler, trials, result, rng, *, slots=2, measure=nullcontext):
-        """result: what a trial reports. measure: a context around each call of the scheduler."""
-        for trial in trials:
-            scheduler.on_trial_add(self, trial)
+    def play(self, scheduler, trials, result, rng, *, slots=2, most_pending=200, measure=nullcontext):
+        """result: what a trial reports. measure: a context around each call of the scheduler.
+
+        most_pending: trials that wait to be started; as Tune does, others are added as these start.
+        """
+        to_come, place = deque(trials), {trial.run: number for number, trial in enumerate(trials)}
+        running = []
         while True:
-            running = [trial for trial in trials if trial.status == "RUNNING"]
+            running = sorted((t for t in running if t.status == "RUNNING"), key=lambda trial: place[trial.run])
+            while to_come and self.pending < most_pending:
+                self.pending += 1
+                scheduler.on_trial_add(self, to_come.popleft())
             while len(running) < slots:
                 with measure():
                     trial = scheduler.choose_trial_to_run(self)
                 if trial is None:
                     break
+                self.pending -= trial.status == "PENDING"
                 trial.status = "RUNNING"
                 running.append(trial)
             if not running:
@@ -156,8 +166,12 @@ class FakeTune:
             trial.status = self.STATUS[answer]
 
 
-def play_fake(bracket, outcome, rng, *, slots=2, measure=nullcontext):
-    """A whole league, one stand-in for a Tuner after the other. outcome(run, round): what it reports there."""
+def play_fake(bracket, outcome, rng, *, slots=2, measure=nullcontext, record=lambda *facts: None):
+    """A whole league, one stand-in for a Tuner after the other; returns how many there were.
+
+    outcome(run, round): what it reports there. record: as of Hooks.
+    """
+    tuners = 0
 
     def result(trial):
         index = bracket.next_round(trial.run)
@@ -169,9 +183,11 @@ def play_fake(bracket, outcome, rng, *, slots=2, measure=nullcontext):
         with measure():
             rounds = first_rounds(bracket)
         cost = {run: bracket.flops[run.contestant] for run in rounds}
-        hooks = Hooks(cost, lambda run, share: {}, lambda *facts: None, lambda *facts: None)
+        hooks = Hooks(cost, lambda run, share: {}, record, lambda *facts: None)
         trials = [FakeTrial(run) for run in rounds]
+        tuners += 1
         FakeTune().play(EliminationScheduler(bracket, hooks), trials, result, rng, slots=slots, measure=measure)
+    return tuners
 
 
 def documents(rng, loss, count):

@@ -8,6 +8,7 @@ import random
 from rich.console import Console
 
 from hamner.config.load import load_config
+from hamner.runs.files import resealed
 from hamner.runs.folders import write_config
 from tournament.bracket import Outcome
 from tournament.league import League
@@ -41,7 +42,7 @@ def play(league, *, failing=(), reports=None, seed=0):
             if index is None or (reports is not None and count >= reports):
                 continue
             count += 1
-            outcome = _outcome(league, run, index, names.index(run.contestant), rng)
+            outcome = known_outcome(league, run, index, names.index(run.contestant), rng)
             if index == 0 and run.contestant in failing:
                 kind = failing[run.contestant]
                 outcome = Outcome(None, kind, f"{kind}: a reason of its own", facts={"memory_fallbacks": ["half"]})
@@ -51,7 +52,7 @@ def play(league, *, failing=(), reports=None, seed=0):
     return league
 
 
-def _outcome(league, run, index, place, rng):
+def known_outcome(league, run, index, place, rng):
     settings = league.config.tournament
     per_step, per_token = settings.batch_size * settings.seq_len, league.bracket.flops[run.contestant]
     begin, end = sum(settings.steps[:index]), sum(settings.steps[: index + 1])
@@ -84,5 +85,6 @@ def _outcome(league, run, index, place, rng):
 def rename(folder, old, new):
     """Put another contestant's name into all JSON files of a league, also one that no config would take."""
     for path in folder.glob("*.json"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace(old, json.dumps(new, ensure_ascii=False)[1:-1]), encoding="utf-8")
+        before = path.read_bytes()
+        after = before.replace(old.encode(), json.dumps(new, ensure_ascii=False)[1:-1].encode())
+        path.write_bytes(resealed(path.name, before, after))

@@ -1,5 +1,6 @@
-"""What the bracket's answers cost, counted in calls of functions and not in seconds."""
+"""What the bracket's answers and the scheduler cost, counted in calls and bytecodes and not in seconds."""
 
+import math
 import random
 import sys
 from collections import Counter
@@ -33,10 +34,50 @@ def _calls(action):
     return calls
 
 
+def _operations(action):
+    """How many bytecodes of this project's code were executed meanwhile; loops within C count as one."""
+    operations = 0
+
+    def trace(frame, event, argument):
+        nonlocal operations
+        if "/tournament/" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        operations += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return operations
+
+
 def _league(contestants, **rules):
     bracket, rng = _bracket(contestants, seeds=1 if "mode" in rules else 2, **rules), random.Random(contestants)
     outcome = random_outcome(bracket, rng, worse=0.01)
     return _calls(lambda: play_fake(bracket, outcome, rng))
+
+
+@pytest.mark.parametrize("rules", [{}, {"mode": "async"}, {"shadow": 1}])
+def test_operations_a_report_grow_no_faster_than_the_logarithm_of_the_contestants(rules):
+    """What is done at a round's end included, shared by its reports; the scheduler's calls, in a whole league."""
+    a_report = {}
+    for contestants in (20, 160):
+        bracket, rng = _bracket(contestants, seeds=1, **rules), random.Random(contestants)
+        outcome = random_outcome(bracket, rng, worse=0.01)
+        operations = _operations(lambda b=bracket, o=outcome, r=rng: play_fake(b, o, r, slots=4))
+        a_report[contestants] = operations / len(bracket.reports)
+    assert a_report[160] < a_report[20] * math.log(160) / math.log(20)
+
+
+@pytest.mark.mended("a league of more than 200 runs")
+def test_a_league_of_more_runs_than_tune_adds_at_a_time_is_played_by_one_tuner():
+    bracket, rng = _bracket(300, seeds=1), random.Random(0)
+    assert play_fake(bracket, random_outcome(bracket, rng, worse=0.01), rng) == 1
+    assert bracket.winner() is not None and len(bracket.rounds[0].outcomes) == 300
 
 
 @pytest.mark.parametrize("rules", [{"contested": "cut"}, {"mode": "async"}, {"contested": "keep"}, {"max_factor": 2}])

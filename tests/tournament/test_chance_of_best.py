@@ -74,6 +74,16 @@ def test_where_ranks_changed_among_those_that_stayed_the_cut_keep_more_of_a_chan
     assert of_cut["turned"] > 0.03 > 0.01 > of_cut["steady"]
 
 
+def test_in_parts_as_a_large_league_is_computed_it_says_the_same(monkeypatch):
+    rounds = [_round([5.0, 5.02, 5.01, 5.1, 5.05], 0.02), _round({"a": 4.0, "c": 4.02}, 0.02)]
+    whole = best_of_all(rounds)
+    monkeypatch.setattr("tournament.chance_of_best.CHUNK_BYTES", 100 * 8 * 5**2)  # 100 draws of the 4,096
+    parts = best_of_all(rounds)
+    assert parts.chances.keys() == whole.chances.keys() and parts.spread == pytest.approx(whole.spread)
+    for name, chance in whole.chances.items():
+        assert dataclasses.astuple(parts.chances[name]) == pytest.approx(dataclasses.astuple(chance), abs=1e-3)
+
+
 def test_a_constant_or_the_order_of_entering_changes_nothing():
     losses = {"a": 5.0, "b": 5.03, "c": 5.05}
     plain = chance_of_best([_round(losses, 0.02)])

@@ -17,6 +17,7 @@ from hamner.runs.stopping import STOP
 from tournament.concept_arms import arms_of
 from tournament.concept_base import keep_base, open_base
 from tournament.concept_training import ConceptTraining
+from tournament.ledger import LEDGER, read_ledger_as
 from tournament.run import main
 from tournament.training import Stopped
 
@@ -157,8 +158,9 @@ def test_experiments_that_are_killed_three_times_have_the_same_table(commands):
 
 
 def _outcomes(folder):
-    path = folder / "bracket.json"
-    return len(json.loads(path.read_text())["rounds"][0]["outcomes"]) if path.is_file() else 0
+    if not (folder / LEDGER).is_file():
+        return 0
+    return read_ledger_as(folder, lambda ledger: len(ledger["rounds"][0]["outcomes"]))
 
 
 def _wait_for(is_there, process, seconds=600):

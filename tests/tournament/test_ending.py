@@ -58,6 +58,13 @@ def test_close_together_one_that_was_cut_makes_the_winner_contested_and_shares_t
     assert 0 < rows[0]["regret"] < 0.03
 
 
+def test_of_a_league_with_more_than_can_be_computed_the_last_have_no_chance_stated(monkeypatch):
+    monkeypatch.setattr("tournament.ending.MOST", 4)
+    rows = ending(_played(NEAR))["contestants"]
+    assert [row["p_best"] is None for row in rows] == [False] * 4 + [True] * 6
+    assert sum(row["p_best"] for row in rows[:4]) == pytest.approx(1.0)
+
+
 def test_one_cut_while_contested_makes_a_winner_contested_that_won_the_last_round_clearly():
     """b is cut beside the winner in round 1 and c, far behind, is all that is left to beat."""
     bracket = Bracket(Rules([2, 1]), dict.fromkeys("abc", 1.0), {name: {0: 0, 1: 0} for name in "abc"})

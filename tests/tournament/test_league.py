@@ -8,6 +8,7 @@ from rich.console import Console
 
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
+from hamner.runs.watchdog import HANG_FILE, HUNG
 from tournament.bracket import Outcome, Run
 from tournament.league import League
 
@@ -49,6 +50,18 @@ def test_each_report_is_in_the_ledger_and_a_resume_decides_nothing_again(tmp_pat
     document = _read(tmp_path / "standings.json")
     assert [row["status"] for row in document["rounds"][0]["standings"]] == ["advanced", "advanced", "oom"]
     assert "oom: full" in _printed(resumed)
+
+
+def test_a_run_whose_process_is_started_again_is_said_and_one_that_hung_with_the_place(tmp_path):
+    league = _league(tmp_path, "seeds=1", "hang_minutes=7")
+    league.say_restarted(Run(THREE[0], 0), "its process died: killed")
+    assert f"{THREE[0]}: its process died: killed; started again from its newest checkpoint" in _printed(league)
+    (tmp_path / THREE[1]).mkdir()
+    (tmp_path / THREE[1] / HANG_FILE).write_text("File x, line 3")
+    league.say_restarted(Run(THREE[1], 0), "its process died: exit code 1")
+    where = tmp_path / THREE[1] / HUNG
+    assert f"did nothing for 7 minutes (compute.hang_minutes): ended; {where} says where" in _printed(league)
+    assert where.read_text() == "File x, line 3" and not (tmp_path / THREE[1] / HANG_FILE).exists()
 
 
 def test_a_contested_cut_writes_that_more_held_out_rows_are_read(tmp_path):

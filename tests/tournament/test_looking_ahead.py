@@ -239,7 +239,7 @@ def test_a_finished_league_says_it_before_its_winner(tmp_path, capsys):
     assert lines[1].startswith(
         "cut too early, as one of its 2 runs says that trained on: v05_moe_small, out in round 1"
     )
-    assert "winner: v02_dense_medium" in lines[-2]
+    assert "winner: v02_dense_medium" in lines[-3] and lines[-2].startswith("report: ")
 
 
 def test_judge_forecast_ranks_and_cuts_by_the_forecast_at_the_horizon():

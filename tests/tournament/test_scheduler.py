@@ -269,8 +269,10 @@ def test_a_run_that_tune_starts_again_has_not_failed(status):
     trials = _trials(a=status, b="RUNNING")
     trials["a"].retries = 1
     scheduler, _ = _scheduler(bracket, trials)
+    restarted = []
+    scheduler._hooks.restarted = lambda *facts: restarted.append(facts)
     scheduler.on_trial_error(FakeTune(), trials["a"])
-    assert bracket.failure(0, "a") is None
+    assert bracket.failure(0, "a") is None and restarted == [(Run("a", 0), "crash: KeyError: 'x'")]
 
 
 @pytest.mark.parametrize(("status", "retries"), [("RUNNING", 0), ("PENDING", 1)])

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from hamner.config.presets import CONTESTANTS
+from hamner.runs.files import write_json
 from hamner.training import checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -45,7 +46,15 @@ def test_ten_contestants_one_winner(league):
     assert standings["winner"] == winner["contestant"] == last["contestant"]
     assert winner["heldout_loss"] == last["heldout_loss"]
     facts = {"run", "finished", "contestant", "model", "tokenizer", "data", "heldout_loss", "verdict", "checkpoint"}
-    assert set(winner) == facts | {"format", "groups", "learning_rate_factor", "p_best", "best_of", "regret"}
+    assert set(winner) == facts | {
+        "format",
+        "groups",
+        "learning_rate_factor",
+        "p_best",
+        "best_of",
+        "regret",
+        "checksum",
+    }
     assert (winner["groups"], winner["learning_rate_factor"]) == ([], 1.0)
     assert winner["verdict"] == standings["winner_verdict"] == last["verdict"]
 
@@ -232,7 +241,7 @@ def _crippled(league, name):
     for run in ("v05_moe_small", "v05_moe_small-seed1"):
         (folder / run / "metrics.csv").mkdir(parents=True)
     shutil.copytree(league / "data", folder / "data")
-    (folder / "config.json").write_text(json.dumps(_read(league / "config.json") | {"run": name}))
+    write_json(folder / "config.json", _read(league / "config.json") | {"run": name})
     return folder
 
 

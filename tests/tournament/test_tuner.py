@@ -131,6 +131,7 @@ def test_first_rounds_are_where_each_run_trains_next_or_waits(mode):
     assert first_rounds(bracket) == {Run("a", 0): 1, Run("b", 0): 0, Run("c", 0): 0, Run("d", 1): 0}
 
 
+@pytest.mark.slow
 def test_tune_saves_its_own_state_only_at_the_start_and_the_end(league, tmp_path, monkeypatch):
     """It is never read, and under load one save meets the copying of another."""
     from ray.tune.execution.tune_controller import TuneController

@@ -376,4 +376,12 @@ def test_less_than_one_degree_of_freedom_settles_nothing():
 def test_satterthwaite_of_one_part_is_its_own_and_of_equal_parts_their_sum():
     assert satterthwaite([(0.3, 7)]) == pytest.approx(7)
     assert satterthwaite([(0.3, 7), (0.3, 5)]) == pytest.approx(2**2 / (1 / 7 + 1 / 5))
-    assert satterthwaite([(0.0, 7), (0.0, 5)]) == 5
+    assert satterthwaite([(0.0, 7), (0.0, 5)]) == 5 and satterthwaite([]) == math.inf
+
+
+def test_contestants_whose_seeds_never_differ_are_compared():
+    """Arms of a concept suite that all answer everything, say."""
+    equal = fit({"a": {0: 0.0, 1: 0.0}, "b": {0: 0.0, 1: 0.0}})
+    assert equal.compare("b", "a").verdict == "contested" and equal.compare("b", "a").standard_error == 0.0
+    apart = fit({"a": {0: 0.0, 1: 0.0}, "b": {0: 0.0, 1: 0.0}, "c": {0: 0.5, 1: 0.5}})
+    assert apart.compare("c", "a").verdict == "settled" and apart.compare("b", "a").verdict == "contested"

@@ -7,12 +7,13 @@ Data in: a TOML file, identity.toml beside this one or one of your own. Data out
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hamner.config.errors import BadInput
+from hamner.config.errors import BadInput, shortened
 from hamner.config.special_tokens import Message
 from hamner.config.toml_file import read_toml
 from hamner.data.builtin_text import dialogue_turns
@@ -20,6 +21,7 @@ from hamner.data.builtin_text.phrasing import fill, finish, pick
 
 GREETING_FRACTION = 0.33
 MOST_EXCHANGES = 3
+FIELD = re.compile(r"\{([^{}]*)\}")  # the name of a fact in a template
 WAY_OUT = "write it as hamner/data/builtin_text/identity.toml is written"
 
 
@@ -49,13 +51,17 @@ class Identity:
         found, rng = [], random.Random(0)
         for number, topic in enumerate(self.topics, 1):
             for template in (template for side in topic for template in side):
+                unknown = [field for field in FIELD.findall(template) if field not in self.facts]
+                if unknown:  # Python's formats can do more than name a fact, such as fill the memory: {name:>999999999}
+                    known = ", ".join(self.facts) or "nothing"
+                    found.append(f"topic {number}: [facts] has {known}, not '{unknown[0]}', which '{template}' names")
+                    continue
                 try:
                     for _ in range(20):  # each reading picks other alternatives
                         fill(rng, template, self.facts)
-                except KeyError as error:
-                    known = ", ".join(self.facts) or "nothing"
-                    found.append(f"topic {number}: [facts] has {known}, not {error}, which '{template}' names")
-                except (ValueError, IndexError) as error:
+                except RecursionError:
+                    found.append(f"topic {number}: '{shortened(template)}' is nested too deeply")
+                except (ValueError, LookupError) as error:
                     found.append(f"topic {number}: '{template}' cannot be read: {error}")
         return found
 
@@ -81,6 +87,8 @@ def _read(document: dict[str, Any]) -> tuple[Identity, list[str]]:
     problems = [f"unknown key '{key}'; it has [facts] and [[topic]]" for key in document.keys() - {"facts", "topic"}]
     if not (isinstance(facts, dict) and all(isinstance(value, str) for value in facts.values())):
         problems.append(f"[facts] must be a table of texts; {WAY_OUT}")
+    names = facts if isinstance(facts, dict) else ()
+    problems += [f"[facts]: '{name}' is not one word of letters" for name in names if not re.fullmatch(r"[\w-]+", name)]
     if not (isinstance(topics, list) and topics and all(map(_is_topic, topics))):
         problems.append(f"[[topic]] must each have lists of texts, ask and reply, and nothing else; {WAY_OUT}")
     if problems:

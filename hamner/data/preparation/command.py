@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,9 +186,11 @@ def progress_bar(console: Console, step: str, total: int) -> Iterator[Callable[[
 
 
 def _lock(store: Store) -> AbstractContextManager[None]:
-    """Keeps other commands out of a folder of this machine. Raises BadInput where there can be no folder."""
+    """Keeps other commands out of a folder, or of an address. Raises BadInput where there can be no folder."""
     if store.local is None:
-        return nullcontext()
+        from hamner.data.preparation.store_lease import only_one_at
+
+        return only_one_at(store)
     from hamner.runs.lock import only_one
 
     try:

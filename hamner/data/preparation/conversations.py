@@ -25,7 +25,7 @@ import numpy.typing as npt
 from hamner.config.schema import Config
 from hamner.data import split
 from hamner.data.builtin_text.identity import Identity
-from hamner.data.conversation_files import FACTS, rows_file
+from hamner.data.conversation_files import FACTS, row_sums, rows_file
 from hamner.data.conversation_packing import pack
 from hamner.data.conversation_tokens import Labelled, encode_turns, shorten
 from hamner.data.preparation.conversation_counts import Counts, Limits, check_enough, source_lines
@@ -106,7 +106,13 @@ def prepare_source(
     counts.rows, counts.heldout_rows = len(rows["train"]), len(rows["heldout"])
     counts.tokens = sum(map(len, sides["train"]))
     counts.trained_tokens = int((rows["train"] >= 0).sum())
-    return {**origin, "kind": chosen.kind, "threshold": threshold, **asdict(counts)}
+    return {
+        **origin,
+        "kind": chosen.kind,
+        "threshold": threshold,
+        **asdict(counts),
+        "sha256": row_sums(folder, chosen.name),
+    }
 
 
 def _documents(

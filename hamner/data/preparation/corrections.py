@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from hamner.config.errors import BadInput
-from hamner.data.conversation_files import FACTS, rows_file
+from hamner.data.conversation_files import FACTS, row_sums, rows_file
 from hamner.data.conversation_packing import pack
 from hamner.data.conversation_rows import ConversationRows
 from hamner.data.conversation_tokens import CLOSING, Labelled, Turn, encode_turns
@@ -90,7 +90,8 @@ def prepare_corrections(
             if name != SOURCE:
                 _link(rows_file(base, name, side), rows_file(folder, name, side))
     own = {"origin": "feedback", "revision": None, "license": "not stated", "kind": KIND, "threshold": HELD_OUT}
-    sources = {name: facts for name, facts in before.sources.items() if name != SOURCE} | {SOURCE: own | asdict(counts)}
+    facts = own | asdict(counts) | {"sha256": row_sums(folder, SOURCE)}
+    sources = {name: facts for name, facts in before.sources.items() if name != SOURCE} | {SOURCE: facts}
     write_json(folder / FACTS, before.document | {"sources": sources})
     left_out = len(corrections) - len(kept)
     say(

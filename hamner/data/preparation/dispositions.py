@@ -5,6 +5,7 @@ unfinished/<part>.dispositions.bin    uint8 (documents,), in reading order
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,11 @@ def write_dispositions(store: Store, part: Part, dispositions: npt.NDArray[Any])
 
 def read_dispositions(store: Store, part: Part) -> Dispositions:
     return np.frombuffer(store.read(_name(part)) or b"", dtype=np.uint8)
+
+
+def dispositions_sha256(store: Store, part: Part) -> str:
+    """The checksum of a part's dispositions, as they are stored."""
+    return hashlib.sha256(store.read(_name(part)) or b"").hexdigest()
 
 
 def _name(part: Part) -> str:

@@ -16,7 +16,7 @@ from hamner.data.preparation.manifest import MANIFEST, check_rows, is_prepared, 
 from hamner.data.preparation.part import Part, Runner, Work
 from hamner.data.preparation.pipeline import run
 from hamner.data.preparation.plan import SPARE, PrintLine, make_plan
-from hamner.data.preparation.restore import lacks_text, restore_text
+from hamner.data.preparation.restore import damaged_text, lacks_text, restore_text
 from hamner.data.preparation.store import Store
 from hamner.data.sources import SOURCES
 from hamner.data.split import CHARACTERS_PER_TOKEN
@@ -115,8 +115,9 @@ def prepare(
 
     seq_len: of the run's rows, of which each source must fill at least one to train on and one held out.
     hub_tokens: how far each hub source is streamed. Raises BadInput when a source is missing, too small or
-    unreadable. A finished folder is taken as it is, so preparing twice costs nothing; where the config's data was
-    prepared beforehand, the run's folder only points at it. Of a run that was unpacked the text is made again.
+    unreadable. A finished folder is compared with its checksums and taken as it is, so preparing twice costs a reading;
+    where the config's data was prepared beforehand, the run's folder only points at it. Of a run that was unpacked, or
+    whose text is damaged, it is made again.
     """
 
     def write(place: Path, tokenizer: Tokenizer | None) -> None:
@@ -125,20 +126,23 @@ def prepare(
         else:
             _prepare_text(config, place, names, tokenizer, seq_len, hub_tokens, say)
 
-    if not (folder / MANIFEST).is_file():
+    is_new = not (folder / MANIFEST).is_file()
+    if is_new:
         write(folder, tokenizer)
     elif lacks_text(folder):
         restore_text(config, folder, write, say)
+    if (not is_new or is_prepared(config.data.path)) and (damaged := damaged_text(folder, say)):
+        restore_text(config, folder, write, say, damaged)
     tokenizer = Tokenizer.load(folder)
     return Corpus(folder, tokenizer.sha256), tokenizer
 
 
 def prepare_again(run: Path, path: str, say: PrintLine = print) -> None:
-    """Make the text of a run again that was unpacked without it; of any other run nothing. Raises BadInput.
+    """Make the text of a run again that was unpacked without it, or is damaged; of any other nothing. Raises BadInput.
 
     path: where it is looked for, as data.path, where the place that the run's config names is not there.
     """
-    if not lacks_text(run / "data"):
+    if not lacks_text(run / "data") and not damaged_text(run / "data", say):
         return
     config = read_json_as(run / "config.json", lambda document: parse(Config, document["config"], str(run)))
     if config.data.path not in ("hub", "builtin") and not Path(config.data.path).expanduser().is_dir():

@@ -5,18 +5,21 @@ Data in: a plan. Data out: the prepared folder. Each step continues from where a
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import Any
 
 from hamner.config.errors import BadInput
+from hamner.config.formats import OtherFormat
 from hamner.data.preparation.decide import decide
+from hamner.data.preparation.dispositions import dispositions_sha256
 from hamner.data.preparation.manifest import write_manifest
 from hamner.data.preparation.part import Advance, Part, Runner, builtin_text
 from hamner.data.preparation.plan import DECIDED, STAGED, Plan, PrintLine
 from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.preparation.survey import survey_part
 from hamner.data.preparation.write_shards import write_part
-from hamner.data.tokenizer import Tokenizer
+from hamner.data.tokenizer import FILE, Tokenizer
 from hamner.runs.waiting import never_silent
 
 PROBLEMS = ".problems.json"  # ending of a file with what is wrong with a part
@@ -29,17 +32,38 @@ def run(plan: Plan, tokenizer: Tokenizer | None, runner: Runner, say: PrintLine)
     tokenizer: None to train one. runner: does the work on the parts, here or on a cluster.
     """
     plan.store.remove_temporary_files()
-    decided = plan.store.read_json(DECIDED)
+    decided = _decided(plan, say)
     if decided is None:
         _survey(plan, runner)
         with never_silent("choosing what is kept", say, in_place=False) as say_own:
-            decided = {"sources": decide(plan, tokenizer, say_own)}
+            sources = decide(plan, tokenizer, say_own)
+        decided = {"sources": sources, "sha256": _sums(plan)}
         plan.store.write_json(DECIDED, decided)  # after the dispositions and the tokenizer
     runner(WRITE, partial(write_part, plan), plan.written_parts)
     manifest = write_manifest(plan, decided["sources"])
     remove_leftovers(plan.store)
     builtin_text.cache_clear()
     return manifest
+
+
+def _decided(plan: Plan, say: PrintLine) -> dict[str, Any] | None:
+    """What an earlier process has decided; None where nothing is, or where what is stored of it is damaged."""
+    try:
+        decided: dict[str, Any] | None = plan.store.read_json(DECIDED)
+    except OtherFormat:
+        raise
+    except BadInput:
+        decided = {"sha256": {}}
+    if decided is None or decided.get("sha256") in (None, _sums(plan)):  # None: of an older version
+        return decided
+    say(f"{plan.store.place}/{UNFINISHED}: what is kept was decided, and is damaged; deciding it again")
+    return None
+
+
+def _sums(plan: Plan) -> dict[str, str]:
+    """The checksums of what a decision leaves in the store."""
+    sums = {part.name: dispositions_sha256(plan.store, part) for part in plan.written_parts}
+    return sums | {FILE: hashlib.sha256(plan.store.read(FILE) or b"").hexdigest()}
 
 
 def _survey(plan: Plan, runner: Runner) -> None:

@@ -1,4 +1,6 @@
-"""Restoring the text of a run that came in an archive: prepared again here, and compared with what the run has read.
+"""Restoring the text of a run: prepared again, and compared with what the run has read (checksums).
+
+That is done for a run that came in an archive, and for one whose shards are damaged.
 
 Data in: a run's data folder with its manifest and tokenizer, which travel, and the config, which says where text comes
 from. Data out: the shards that the manifest lists, the same bytes as before, or a BadInput that names what differs.
@@ -7,17 +9,19 @@ from. Data out: the shards that the manifest lists, the same bytes as before, or
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.config.schema import Config
 from hamner.data.conversation_files import FACTS, SIDES, rows_file
+from hamner.data.corpus import altered_shards
 from hamner.data.preparation.manifest import MANIFEST, is_prepared
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import read_json_as, write_json
 from hamner.runs.folders import PACKING_LIST
+from hamner.runs.waiting import never_silent
 
 Say = Callable[[str], None]
 Prepare = Callable[[Path, Tokenizer | None], object]  # writes text into a folder, with the tokenizer it is given
@@ -27,18 +31,43 @@ def lacks_text(folder: Path) -> bool:
     """Whether a data folder is of a run that was unpacked, and text that it lists is not there."""
     if not (folder.parent / PACKING_LIST).is_file() or not (folder / MANIFEST).is_file():
         return False
-    place, names = read_json_as(
+    place, shards = _shards(folder)
+    return not all((place / shard["file"]).exists() for shard in shards)
+
+
+def damaged_text(folder: Path, say: Say) -> list[str]:
+    """The files of a run's own text that are not what was written; none where nothing was prepared yet.
+
+    Raises BadInput where the text lies in a folder that was prepared beforehand: it is nobody's to write again.
+    """
+    if not (folder / MANIFEST).is_file():
+        return []
+    place, shards = _shards(folder)
+    with never_silent("comparing the text with its checksums", say, in_place=False):
+        damaged = altered_shards(place, shards)
+    if damaged and place.resolve() != folder.resolve():
+        raise BadInput(
+            f"{place}: {len(damaged)} of its files are missing or were altered since they were prepared, first "
+            f"{damaged[0]}: copy the folder again, or prepare the data again"
+        )
+    return damaged
+
+
+def _shards(folder: Path) -> tuple[Path, list[Mapping[str, Any]]]:
+    """Where the shards of a data folder lie, and what its manifest says of each."""
+    return read_json_as(
         folder / MANIFEST,
         lambda manifest: (
             Path(manifest.get("folder", folder)),
-            [shard["file"] for facts in manifest["sources"].values() for shard in facts["shards"]],
+            [shard for facts in manifest["sources"].values() for shard in facts["shards"]],
         ),
     )
-    return not all((place / name).exists() for name in names)
 
 
-def restore_text(config: Config, folder: Path, prepare: Prepare, say: Say) -> None:
-    """Put the text of an unpacked run where its manifest looks for it. Raises BadInput where it is another text.
+def restore_text(config: Config, folder: Path, prepare: Prepare, say: Say, damaged: Sequence[str] = ()) -> None:
+    """Put the text of a run where its manifest looks for it. Raises BadInput where it is another text.
+
+    damaged: files that are there, and not what was written; none of a run that was unpacked without its text.
 
     Killed, it is continued by the next call: what is prepared lies beside the folder until it is compared.
     """
@@ -48,7 +77,11 @@ def restore_text(config: Config, folder: Path, prepare: Prepare, say: Say) -> No
             f"the text of {folder.parent} lay prepared in {before['folder']}, which is not here: copy that folder, and "
             "use --resume --data DIR with its place"
         )
-    say("the text did not travel with the run: preparing it again")
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        say(f"{folder / damaged[0]}{more}: damaged or missing; preparing the text again")
+    else:
+        say("the text did not travel with the run: preparing it again")
     again = folder.with_name(f"{folder.name}_again")
     if (again / MANIFEST).is_file():  # of a process that was killed while it took the shards out
         shutil.rmtree(again)
@@ -111,7 +144,7 @@ def restore_conversations(folder: Path, prepare: Callable[[Path], object], say: 
         f"{folder.parent}: the conversations of {name} are not those that the run has read "
         f"({facts['conversations']:,} to train on): copy the very files, and use --resume --data DIR"
         for name, facts in before.items()
-        if facts | {"origin": ""} != after.get(name, {}) | {"origin": ""}
+        if facts | {"origin": ""} != {key: after.get(name, {}).get(key) for key in facts} | {"origin": ""}
     ]
     if problems:
         shutil.rmtree(again)

@@ -6,13 +6,13 @@ themselves.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from hamner.config.errors import BadInput
 from hamner.config.formats import stamped, unstamped
+from hamner.config.json_text import parse_json
 from hamner.runs.files import json_bytes, write_bytes
 from hamner.runs.safe_paths import WAY_OUT, name_problem
 
@@ -59,7 +59,7 @@ class Store:
         """The value in a file; None when there is no such file. Raises BadInput for one that is broken or too new."""
         data = self.read(name)
         try:
-            return None if data is None else unstamped(name, json.loads(data), self._path(name))
+            return None if data is None else unstamped(name, parse_json(data), self._path(name))
         except BadInput:
             raise
         except ValueError as error:

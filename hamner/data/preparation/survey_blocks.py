@@ -12,6 +12,7 @@ import hashlib
 import io
 import itertools
 import json
+import struct
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,12 @@ from hamner.data.preparation.wholes import wholes
 from hamner.data.sources import Document, Tally
 
 Columns = dict[str, npt.NDArray[Any]]
+
+# what reading a file of NumPy's raises that was cut short or altered
+DAMAGE = (
+    *(ValueError, KeyError, TypeError, AttributeError, EOFError, OverflowError, MemoryError, OSError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, struct.error),
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ def blocks_of(store: Store, survey: str) -> Iterator[Block]:
             return
         try:
             block = _block(data)
-        except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             place = f"{store.place}/{_block_name(survey, number)}"
             raise BadInput(f"{place} is broken: {error}; delete it, and the part is read again") from None
         yield block

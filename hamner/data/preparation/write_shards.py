@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from hamner.config.errors import BadInput
+from hamner.config.formats import OtherFormat
+from hamner.data.corpus import altered_shards
 from hamner.data.preparation.dispositions import HELD_OUT, SIDES, read_dispositions
 from hamner.data.preparation.part import Advance, Part, read_part
 from hamner.data.preparation.plan import Plan
@@ -26,6 +29,7 @@ from hamner.data.preparation.store import UNFINISHED, Store
 from hamner.data.preparation.survey import unchanged_documents
 from hamner.data.sources import Document, Tally
 from hamner.data.tokenizer import Ids, Tokenizer
+from hamner.runs.output import print_error
 
 
 @dataclass
@@ -57,7 +61,7 @@ class ShardWriter:
     """Tokenizes batches of documents and stores them shard by shard."""
 
     def __init__(self, plan: Plan, part: Part, tokenizer: Tokenizer) -> None:
-        records = list(shard_records(plan.store, part))
+        records = _whole_shards(plan.store, part)
         self.documents_read: int = records[-1]["documents_read"] if records else 0
         self.is_complete: bool = bool(records) and records[-1]["is_last"]
         self._store, self._part, self._tokenizer, self._shard_tokens = plan.store, part, tokenizer, plan.shard_tokens
@@ -135,6 +139,29 @@ def shard_records(store: Store, part: Part) -> Iterator[dict[str, Any]]:
         if record is None:
             return
         yield record
+
+
+def _whole_shards(store: Store, part: Part) -> list[dict[str, Any]]:
+    """The records of the part's shards that are stored, up to the first that is damaged: from there it is written anew.
+
+    Files of an object store are not read back: it keeps checksums of its own.
+    """
+    records: list[dict[str, Any]] = []
+    problem = ""
+    try:
+        for record in shard_records(store, part):
+            damaged = altered_shards(store.local, record["files"]) if store.local else []
+            if damaged:
+                problem = f"{store.local}/{damaged[0]} is damaged"
+                break
+            records.append(record)
+    except OtherFormat:
+        raise
+    except (BadInput, KeyError, TypeError) as error:
+        problem = str(error).partition(";")[0]
+    if problem:
+        print_error(f"{problem}: writing it again")
+    return records
 
 
 def _record_name(part: Part, number: int) -> str:

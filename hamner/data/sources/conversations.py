@@ -11,15 +11,15 @@ that is not to be had.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from hamner.config.errors import BadInput, did_you_mean
+from hamner.config.json_text import parse_json
 from hamner.data.sources.find_files import find_files
-from hamner.data.sources.records import listed_messages
+from hamner.data.sources.records import json_type, listed_messages
 from hamner.data.sources.sft_conversations import SFT, conversation, parse
 from hamner.data.sources.source import Document, HubDataset, Source
 
@@ -36,7 +36,7 @@ def parse_hub(record: Any) -> Document:
     """
     value = record.get("text") if isinstance(record, dict) else None
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        value = json.loads(value)
+        value = parse_json(value)
         record = value if isinstance(value, dict) else record
     if isinstance(record, dict) and "dialogue" in record:
         return conversation(_dialogue(record["dialogue"], record.get("speakers")))
@@ -52,6 +52,8 @@ def _dialogue(texts: Any, speakers: Any) -> list[tuple[str, str]]:
     speakers: of each text; none: they take turns. A last message of the user, to which nothing is said, is left out.
     Raises ValueError where more than two speak, and for anything but lists of texts of one length.
     """
+    if not isinstance(texts, list) or not isinstance(speakers, list | None):
+        raise ValueError(f"a dialogue that is a {json_type(texts)}, of speakers that are a {json_type(speakers)}")
     speakers = [str(index % 2) for index in range(len(texts))] if speakers is None else speakers
     if not all(isinstance(text, str) for text in (*texts, *speakers)) or len(texts) != len(speakers):
         raise ValueError(f"a dialogue of {len(texts)} texts and {len(speakers)} speakers")

@@ -71,7 +71,10 @@ def _csv(stream: ByteStream, suffix: str, wanted: Sequence[str]) -> Records:
     delimiter = "\t" if suffix == ".tsv" else max(",;\t", key=header.count)
     if delimiter not in header:
         delimiter = "\x1f"  # of one column: its commas are part of the text, quoted or not
-    keys = [key.strip() for key in next(csv.reader([header], delimiter=delimiter), [])]
+    try:
+        keys = [key.strip() for key in next(csv.reader([header], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise OSError(f"its first line, the headings, cannot be read: {error}") from None
     if twice := next((key for key in keys if key in wanted and keys.count(key) > 1), None):
         raise OSError(f"it has {keys.count(twice)} columns '{twice}': rename all but one of them")
     rows = csv.reader(text, delimiter=delimiter, strict=True)  # else an open quote swallows all that follows
@@ -111,10 +114,13 @@ def _parquet(path: Path, keys: Sequence[str]) -> Records:
             columns = _columns(path, file.schema_arrow.names, keys)
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
                 for record in _rows(batch):
-                    yield f", row {row}", record, row * size // file.metadata.num_rows
+                    yield f", row {row}", record, row * size // max(file.metadata.num_rows, 1)
                     row += 1
-    except pyarrow.ArrowException as error:
-        raise OSError(str(error)) from None
+    except BadInput:
+        raise
+    # ValueError and OverflowError: Python's, for values of which it has no kind, such as times beyond the year 9999
+    except (pyarrow.ArrowException, MemoryError, ValueError, OverflowError) as error:
+        raise OSError(str(error) or "it is broken") from None
 
 
 def _columns(path: Path, names: list[str], keys: Sequence[str]) -> list[str]:

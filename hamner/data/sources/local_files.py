@@ -99,12 +99,15 @@ def _document(source: Source, record: Any, text_field: str) -> Document | Malfor
             document.cut_from,
         )
         document.text.encode()
+        document.cut_from.encode()
         if document.messages:
             checked(list(document.messages))  # again: control characters are no words
     except UnicodeEncodeError as error:
-        sign = ord(document.text[error.start])
+        sign = ord(error.object[error.start])
         return Malformed(f"not UTF-8 (byte 0x{sign & 0xFF:02x})" if 0xDC80 <= sign <= 0xDCFF else
                          f"half of a surrogate pair (\\u{sign:04x}), which is not a character")  # fmt: skip
+    except RecursionError:
+        return Malformed("nested too deeply")
     except ValueError as error:
         return Malformed(str(error))
     return document

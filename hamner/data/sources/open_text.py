@@ -76,8 +76,8 @@ class _Decompressed(io.RawIOBase):
             if not self._has_data or "Not a gzipped file" not in str(error):
                 raise
             self.trailing, data = True, b""
-        except (zlib.error, lzma.LZMAError) as error:
-            raise OSError(str(error)) from None
+        except (zlib.error, lzma.LZMAError, ValueError, MemoryError) as error:  # pyarrow's are kinds of the last two
+            raise OSError(str(error) or "it is broken") from None
         self.trailing = self.trailing or getattr(self._inner, "trailing", False)
         self._has_data = self._has_data or bool(data)
         buffer[: len(data)] = data

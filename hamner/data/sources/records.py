@@ -6,11 +6,11 @@ has them; None for a record of no shape of a conversation. Raises ValueError wit
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hamner.config.json_text import parse_json
 from hamner.config.special_tokens import ROLES
 
 Messages = list[tuple[str, str]]
@@ -97,10 +97,7 @@ def _list_in_text(value: Any) -> Any:
     """A list that is written as JSON in a string, as tables hold it; any other value unchanged."""
     if not isinstance(value, str) or not value.lstrip().startswith("["):
         return value
-    try:
-        return json.loads(value)
-    except RecursionError:
-        raise ValueError("messages that are nested too deeply") from None
+    return parse_json(value)
 
 
 def paired_messages(record: Any) -> Messages | None:

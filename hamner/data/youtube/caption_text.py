@@ -15,7 +15,8 @@ from hamner.data.sources.open_text import encoding_of
 
 TIMESTAMP = r"((?:\d+:)?\d{1,2}:\d{1,2})(?:[.,](\d{1,3}))?"
 TIMING = re.compile(rf"^\s*{TIMESTAMP}[ \t]*-->[ \t]*{TIMESTAMP}(.*)$")
-SUBRIP = re.compile(rf"\s*(?:\d+\s*\n)?\s*{TIMESTAMP}[ \t]*-->")
+# without going back (*+): an empty line may begin a million of them
+SUBRIP = re.compile(rf"\s*+(?:\d++[^\S\n]*+\n)?\s*+{TIMESTAMP}[ \t]*-->")
 INLINE_TIME = re.compile(r"<(?:\d+:)?\d\d:\d\d\.\d{3}>")
 NUMBER_OF_CUE = re.compile(r"(?<=[^\n])\n(?=\d+[ \t]*\n[^\n]*-->)")
 OVERRIDE = re.compile(r"\{\\[^{}]*\}")  # {\an8}: where SubRip shows a line

@@ -21,7 +21,7 @@ ROLL_GAP_SECONDS = 0.5  # between the cues of a file that rolls with pauses, at 
 SAME_SECONDS = 0.1  # nobody says the same again after so short a time
 MIN_GROWING = 3  # cues of a file, and a quarter of them, before growing is not chance ("No", "No, I do not")
 TAG = re.compile(r"<(/?(?:[A-Za-z][^<>]*)?|[\d:.]+)>")  # "I <3 it, 2 > 1" has none
-TIME = re.compile(r"(?:(\d+):)?(\d\d):(\d\d\.\d{3})")
+TIME = re.compile(r"(?:(\d{1,10}):)?(\d\d):(\d\d\.\d{3})")  # as many hours as webvtt reads
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,16 @@ def carried_lines(cue: Cue, shown: list[str], gap: float = 0.0) -> int:
 
 def _without_repeats(cues: list[Cue]) -> list[Cue]:
     """The cues without those of a text that begin when another of it does; the one shown longest stays."""
-    places: dict[str, list[int]] = {}
+    places: dict[tuple[str, int], list[int]] = {}  # by text and second: a word may be said ten thousand times
     kept: list[Cue] = []
     for cue in cues:
-        text = "\n".join(cue.plain)
-        same = [i for i in places.get(text, []) if abs(kept[i].start - cue.start) <= SAME_SECONDS]
+        text, second = "\n".join(cue.plain), int(cue.start)
+        near = sorted(i for moment in (second - 1, second, second + 1) for i in places.get((text, moment), []))
+        same = [i for i in near if abs(kept[i].start - cue.start) <= SAME_SECONDS]
         if text and same:
             kept[same[0]] = replace(kept[same[0]], end=max(kept[same[0]].end, cue.end))
         else:
-            places.setdefault(text, []).append(len(kept))
+            places.setdefault((text, second), []).append(len(kept))
             kept.append(cue)
     return kept
 

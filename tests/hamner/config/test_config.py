@@ -136,6 +136,7 @@ def test_no_silent_conversions():
             "tournament.batch_size 4 is not a multiple of tournament.gradient_accumulation_steps 3",
         ),
         ("workers=3", "curriculum.batch_size 4 cannot be shared by 3 workers"),
+        ("min_workers=2", "compute.min_workers 2 is above compute.workers 1"),
         ("window_steps=3", "plateau.window_steps 3 must hold at least 4 evaluations"),
         ("min_steps=16", "plateau.min_steps 16 is above curriculum.max_steps 15"),
         ("curriculum.warmup_steps=16", "curriculum.warmup_steps 16 is above curriculum.max_steps 15"),

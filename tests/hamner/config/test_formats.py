@@ -6,9 +6,22 @@ import pytest
 
 from hamner.config import formats
 from hamner.config.errors import BadInput
-from hamner.config.formats import CONVERSATION, FORMATS, KEY, OtherFormat, format_of, stamped, unstamped
+from hamner.config.formats import (
+    CHECKED,
+    CHECKSUM,
+    CONVERSATION,
+    FORMATS,
+    FORMATS_BACK,
+    KEY,
+    Altered,
+    OtherFormat,
+    format_of,
+    is_checked,
+    stamped,
+    unstamped,
+)
 from hamner.inference.saved_conversation import read_conversation, write_conversation
-from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
+from hamner.runs.files import foreign_json, read_json, read_json_as, resealed, write_json
 from hamner.runs.folders import format_lines
 
 TURNS = [("user", "hello"), ("assistant", "x")]
@@ -25,10 +38,11 @@ def next_version(monkeypatch):
 def test_a_file_is_written_with_its_format_and_read_without(kind, tmp_path):
     path = tmp_path / kind
     write_json(path, {"a": 1})
-    assert json.loads(path.read_text()) == {KEY: FORMATS[kind], "a": 1}
+    assert list(json.loads(path.read_text())) == [KEY, "a", *([CHECKSUM] if is_checked(kind) else [])]
     assert read_json(path) == {"a": 1}
-    write_json(path, {KEY: 99, "a": 2})  # what was read of another file is written in the present format
-    assert foreign_json(path) == {KEY: FORMATS[kind], "a": 2}
+    write_json(path, {KEY: 99, CHECKSUM: "x", "a": 2} if is_checked(kind) else {KEY: 99, "a": 2})
+    assert foreign_json(path)[KEY] == FORMATS[kind]  # what was read of another file is written in the present format
+    assert read_json(path) == {"a": 2}
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -50,8 +64,9 @@ def test_the_next_version_reads_what_this_one_writes_and_refuses_what_came_befor
     path, present = tmp_path / kind, FORMATS[kind]
     path.write_text(json.dumps({KEY: present, "a": 1}))
     assert read_json(path) == {"a": 1}
-    path.write_text(json.dumps({"a": 1} | ({KEY: present - 1} if present > 1 else {})))
-    with pytest.raises(OtherFormat, match=f"has format {present - 1}, written by an older Hamner.*use the version"):
+    before = present - FORMATS_BACK.get(kind, 1)
+    path.write_text(json.dumps({"a": 1} | ({KEY: before} if before else {})))
+    with pytest.raises(OtherFormat, match=f"has format {before}, written by an older Hamner.*use the version"):
         read_json(path)
 
 
@@ -75,9 +90,67 @@ def test_what_is_no_number_of_a_format_is_a_broken_file(number, tmp_path):
     assert not isinstance(refusal.value, OtherFormat)
 
 
+NAMES = [name.replace("*", "one") for name in CHECKED if name.endswith(".json") and "/" not in name]
+VALUE = {"b": {"10": 0.1, "9": 1e22, "text": "\u2028 ü \udcff 😀"}, "a": [1, None, True, -0.0]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checksum_notices_another_digit_and_a_key_that_is_gone_and_is_no_part_of_the_value(name, tmp_path):
+    path = tmp_path / name
+    write_json(path, VALUE)
+    whole = path.read_text(encoding="utf-8")
+    assert read_json(path) == VALUE and list(read_json(path)) == ["b", "a"]
+    write_json(path, read_json(path))
+    assert path.read_text(encoding="utf-8") == whole
+    for before, after in (("0.1", "0.3"), ('"9"', '"8"'), ("true", "false"), ('"b"', '"c"')):
+        path.write_text(whole.replace(before, after, 1), encoding="utf-8")
+        with pytest.raises(Altered, match="was altered since it was written: its checksum does not agree; restore it"):
+            read_json(path)
+    document = json.loads(whole)
+    del document[CHECKSUM]  # as an older version wrote it, or after somebody has changed it by hand
+    path.write_text(json.dumps(document | {"a": 2}))
+    assert read_json(path) == VALUE | {"a": 2}
+
+
+def test_a_checksum_is_looked_at_before_the_format(tmp_path):
+    write_json(tmp_path / "stages.json", {"a": 1})
+    text = (tmp_path / "stages.json").read_text().replace(f'"{KEY}": 1', f'"{KEY}": 9')
+    (tmp_path / "stages.json").write_text(text)
+    with pytest.raises(Altered):
+        read_json(tmp_path / "stages.json")
+
+
+def test_what_travels_gets_a_checksum_of_its_own_unless_it_was_damaged(tmp_path):
+    write_json(tmp_path / "config.json", {"place": "/here", "number": 1})
+    before = (tmp_path / "config.json").read_bytes()
+    assert resealed("config.json", before, before) == before
+    (tmp_path / "config.json").write_bytes(resealed("config.json", before, before.replace(b"/here", b"/there")))
+    assert read_json(tmp_path / "config.json") == {"place": "/there", "number": 1}
+    damaged = before.replace(b"1,", b"3,")
+    assert damaged != before
+    (tmp_path / "config.json").write_bytes(resealed("config.json", damaged, damaged.replace(b"/here", b"/there")))
+    with pytest.raises(Altered):
+        read_json(tmp_path / "config.json")
+
+
+def test_each_line_of_a_log_that_travels_gets_one_unless_it_was_damaged(tmp_path):
+    lines = [stamped("bracket.jsonl", {"reason": f"crash: /here/{number} \udcff"}) for number in range(3)]
+    lines[1]["reason"] = "crash: /here/7"
+    for count in (1, 3):
+        before = "".join(json.dumps(line) + "\n" for line in lines[:count]).encode()
+        after = resealed("bracket.jsonl", before, before.replace(b"/here", b"/there")).split(b"\n")
+        assert len(after) == count + 1 and after[-1] == b""
+        for number, line in enumerate(map(json.loads, after[:-1])):
+            if number == 1:
+                with pytest.raises(Altered, match="line 2 was altered"):
+                    unstamped("bracket.jsonl", line, "line 2")
+            else:
+                assert unstamped("bracket.jsonl", line, "") == {"reason": f"crash: /there/{number} \udcff"}
+
+
 def test_what_is_no_object_or_not_ours_stays_as_it_is(tmp_path):
     assert stamped("config.json", [1]) == [1] and unstamped("config.json", [1], "x") == [1]
-    assert stamped("documents_round1_x1.json", {"a": 1}) == {"a": 1}
+    assert stamped("samples.json", {"a": 1}) == unstamped("samples.json", {"a": 1}, "x") == {"a": 1}
     (tmp_path / "about.json").write_text('{"format": "parquet"}')
     assert read_json(tmp_path / "about.json") == {"format": "parquet"}
 

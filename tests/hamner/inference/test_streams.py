@@ -159,5 +159,9 @@ def test_a_server_that_closes_ends_its_streams(loaded):
     for reader in readers:
         streams.open(reader.job(most=1000))
     streams.close()
-    assert [reader.result()[-1] for reader in readers] == ["error", "error"]
+    streams.close()  # as an app's end does once more
+    assert [reader.result()[-1] for reader in readers] == ["shutdown", "shutdown"]
+    late = Reader()
+    streams.open(late.job()).cancel()
+    assert late.items == ["shutdown"]  # and no silence
     assert loaded.model.training  # as it was before

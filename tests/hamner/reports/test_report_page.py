@@ -1,5 +1,6 @@
 """The pages of reports: whole, self-contained, safe whatever a name is, light and dark, the same bytes twice."""
 
+import os
 import re
 import shutil
 import time
@@ -212,3 +213,18 @@ def test_a_report_that_takes_for_ever_delays_nothing(tmp_path, capfd):
     writer.begin()
     writer.close()
     assert time.monotonic() - began < 30 and capfd.readouterr().err == ""
+
+
+def test_a_report_that_a_kill_came_before_is_written_by_the_resume_and_no_other(tmp_path):
+    written, result, page = [], tmp_path / "winner.json", tmp_path / "report.html"
+    writer = ReportWriter(written.append, tmp_path)
+    result.write_text("{}")
+    writer.catch_up(result)
+    assert written == [tmp_path]  # there was none
+    page.write_text("of the end")
+    os.utime(page, ns=(result.stat().st_mtime_ns + 1,) * 2)
+    writer.catch_up(result)
+    assert len(written) == 1
+    os.utime(page, ns=(result.stat().st_mtime_ns - 1,) * 2)
+    writer.catch_up(result)
+    assert len(written) == 2

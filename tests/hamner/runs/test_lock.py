@@ -1,8 +1,10 @@
 """Lock: one process may work on a run, and on shared storage one machine."""
 
 import errno
+import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,15 +13,16 @@ import time
 import pytest
 
 from hamner.config.errors import BadInput
-from hamner.runs.lock import LEASE_SECONDS, only_one
+from hamner.runs.lock import LEASE_SECONDS, boot_id, only_one, read_lease
 
 
 def _lease(folder, host, age, file_age=None):
     """A lease of another machine: its age by that machine's clock, and by the storage's."""
-    path = folder / ".driver.lease"
+    path = folder / "lease.new"
     path.write_text(json.dumps({"host": host, "pid": 1, "time": time.time() - age}))
     written = time.time() - (age if file_age is None else file_age)
     os.utime(path, (written, written))
+    path.replace(folder / ".driver.lease")  # whole at any moment, as a machine writes it
 
 
 def test_a_second_process_is_refused_and_a_killed_one_leaves_nothing_locked(tmp_path):
@@ -109,7 +112,7 @@ def test_a_resume_waits_until_the_lease_of_a_container_that_is_gone_has_ended(tm
 @pytest.mark.mended("locks refused (ENOLCK)")
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOLCK, "No locks available"), OSError(errno.ENOSPC, "No space left"), NotImplementedError("flock")],
+    [OSError(errno.ENOLCK, "No locks available"), OSError(errno.EROFS, "Read-only"), NotImplementedError("flock")],
 )
 def test_storage_that_refuses_locks_is_said_in_one_line(tmp_path, monkeypatch, error):
     def refuse(*_):
@@ -119,3 +122,63 @@ def test_storage_that_refuses_locks_is_said_in_one_line(tmp_path, monkeypatch, e
     with pytest.raises(BadInput, match="cannot be locked") as caught, only_one(tmp_path / ".driver.lock", "busy"):
         pass
     assert len(caught.value.problems) == 1 and "choose another folder (--results" in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE])
+def test_a_full_disk_or_too_many_open_files_are_not_said_to_be_a_matter_of_locks(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("hamner.runs.lock.FileLock.acquire", refuse)
+    with pytest.raises(OSError, match=os.strerror(code)) as caught, only_one(tmp_path / ".driver.lock", "busy"):
+        pass
+    assert caught.value.errno == code
+
+
+def test_two_machines_of_one_name_are_told_apart(tmp_path, monkeypatch):
+    path = tmp_path / ".driver.lease"
+    ours = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
+    path.write_text(json.dumps(ours | {"boot": boot_id()}))
+    assert read_lease(path).is_here and read_lease(path).is_ours
+    path.write_text(json.dumps(ours))  # of an older version
+    assert read_lease(path).is_here
+    path.write_text(json.dumps(ours | {"boot": "0cbee1a3-another-start"}))
+    assert not read_lease(path).is_here and not read_lease(path).is_ours  # whatever process has that number here
+    with pytest.raises(BadInput, match="alive on"), only_one(tmp_path / ".driver.lock", "busy"):
+        pass
+    monkeypatch.setattr("hamner.runs.lock.BOOT_ID", tmp_path / "not there")  # or not to be opened just now
+    assert read_lease(path).is_here
+
+
+def test_a_process_that_trains_waits_for_one_on_another_machine_until_that_ends(tmp_path):
+    _lease(tmp_path, "elsewhere", 0)
+    stopped = _renewed(tmp_path, "elsewhere", 0)
+    threading.Timer(1.0, stopped.set).start()
+    began = time.monotonic()
+    with only_one(tmp_path / ".driver.lock", "busy", wait_seconds=20, lease_seconds=2):
+        assert 1.0 < time.monotonic() - began < 8
+
+
+def test_a_process_that_stood_still_ends_when_another_machine_has_taken_over(tmp_path):
+    code = (
+        f"from hamner.runs.lock import only_one\nfrom pathlib import Path\nimport time\n"
+        f"with only_one(Path({str(tmp_path / '.driver.lock')!r}), 'busy', lease_seconds=0.4):\n"
+        "    print('in', flush=True)\n    time.sleep(60)"
+    )
+    words = [sys.executable, "-c", code]
+    sleeper = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert sleeper.stdout.readline() == "in\n"
+    stopped = _renewed(tmp_path, "elsewhere", 0)
+    _, said = sleeper.communicate(timeout=10)
+    stopped.set()
+    assert sleeper.returncode == 1 and said.count("\n") == 1 and "one on elsewhere has taken over" in said
+    assert read_lease(tmp_path / ".driver.lease").host == "elsewhere"  # it is left to its owner
+
+
+def test_storage_without_file_locks_is_refused_and_no_marker_takes_their_place(tmp_path, monkeypatch):
+    def missing(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with pytest.raises(BadInput, match="takes file locks"), only_one(tmp_path / ".driver.lock", "busy"):
+        pass

@@ -5,7 +5,7 @@ import json
 import math
 
 from hamner.runs.files import append_json_line, drop_json_lines_after
-from hamner.runs.metrics import Metrics
+from hamner.runs.metrics import SUMS, Metrics, read_metrics
 
 FIELDS = ("step", "loss", "balance_loss", "note")
 
@@ -108,3 +108,32 @@ def test_torn_json_line_is_dropped(tmp_path):
 def test_dropping_from_no_file_makes_none(tmp_path):
     drop_json_lines_after(tmp_path / "events.jsonl", 3)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_damaged_is_said_and_left_out_and_a_whole_file_says_nothing(tmp_path):
+    lines = []
+    _write(tmp_path, range(1, 8))
+    Metrics(tmp_path, FIELDS, resume_step=6, every=2, say=lines.append)
+    assert lines == []
+    path = tmp_path / "metrics.csv"
+    whole = path.read_text()
+    for text, words in (
+        (whole.replace("0.5", "0.7"), "1 of its rows cannot be read, or were altered"),
+        ("\n".join(whole.splitlines()[:4]) + "\n", "it has no row of steps 4 to 6"),
+        (whole.replace("loss,", "lozs,", 1), "its first line names lozs"),
+        ("", "it is empty or missing, it has no row of steps 1 to 6"),
+    ):
+        path.write_text(text)
+        Metrics(tmp_path, FIELDS, resume_step=6, every=2, say=lines.append)
+        assert words in lines.pop() and not lines, text
+        path.write_text(whole)
+        Metrics(tmp_path, FIELDS, resume_step=6)
+
+
+def test_rows_of_an_older_version_have_no_checksums_and_are_kept(tmp_path):
+    lines = []
+    _write(tmp_path, range(1, 5))
+    (tmp_path / SUMS).unlink()
+    Metrics(tmp_path, FIELDS, resume_step=4, every=1, say=lines.append)
+    assert [row["step"] for row in read_metrics(tmp_path)] == ["1", "2", "3", "4"] and lines == []
+    assert len((tmp_path / SUMS).read_text().splitlines()) == 4

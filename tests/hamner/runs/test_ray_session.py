@@ -17,6 +17,7 @@ from hamner.runs import ray_session
 from hamner.runs.cluster import join, ray_settings
 from hamner.runs.ray_session import without_noise
 from hamner.runs.stopping import Interrupted, signals_raised
+from hamner.runs.trouble import machine_trouble, remedy
 
 
 @pytest.fixture(autouse=True)
@@ -189,6 +190,32 @@ def test_a_session_of_our_own_is_removed_after_a_clean_end_and_no_other(tmp_path
     assert session.is_dir()  # its logs tell why
     ray_session.leave(_ray(session))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dead_process_of_our_own_ray_is_trouble_with_a_way_out(tmp_path, monkeypatch):
+    process = subprocess.Popen(["sleep", "60"])
+    ray = _ray(tmp_path)
+    node = ray._private.worker._global_node
+    node.dead_processes = lambda: [(kind, process) for kind in ("log_monitor", "raylet") if process.poll() is not None]
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    assert ray_session.ray_trouble() is None
+    process.kill()
+    process.wait()
+    line = ray_session.ray_trouble()
+    assert line == "the process raylet of Ray on this machine has ended by signal 9"
+    assert machine_trouble(line) == line and "dmesg" in remedy(line, tmp_path)
+    node.is_head = lambda: False  # a cluster that was joined
+    assert ray_session.ray_trouble() is None
+
+
+def test_what_ray_prints_of_its_dead_is_hidden_and_all_else_is_shown():
+    shown = []
+    worker = SimpleNamespace(print_to_stdstream=lambda batch, ignore_prefix: shown.append(batch["lines"]))
+    ray_session.hide_said(SimpleNamespace(_private=SimpleNamespace(worker=worker)))
+    for line in ("Raylet is terminated. Termination is unexpected.", "A worker died or was killed while", "no memory"):
+        worker.print_to_stdstream({"lines": [line]}, ignore_prefix=False)
+    assert shown == [["no memory"]]
+    ray_session.hide_said(SimpleNamespace())  # another Ray
 
 
 def test_noise_of_a_start_is_kept_off_standard_error_and_errors_are_not(capfd):

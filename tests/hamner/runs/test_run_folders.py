@@ -102,6 +102,16 @@ def test_a_results_folder_that_cannot_be_is_refused(tmp_path, monkeypatch, place
         assert len(caught.value.problems) == 1
 
 
+@pytest.mark.parametrize("place", ["s3://bucket/results", "gs://bucket", "file:///tmp/results"])
+def test_an_address_is_not_a_results_folder(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    for give in (lambda: results_folder(place), lambda: _from_environment(monkeypatch, place)):
+        with pytest.raises(BadInput, match=r"is an address, not a folder: .* Name a folder") as caught:
+            give()
+        assert len(caught.value.problems) == 1 and place in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def _from_environment(monkeypatch, place):
     monkeypatch.setenv("HAMNER_RESULTS", place)
     return results_folder()
@@ -156,7 +166,7 @@ def test_a_byte_order_mark_of_json_is_skipped_and_depth_without_end_is_said(tmp_
     (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"license": "mine"}')
     assert read_json(tmp_path / "a.json") == {"license": "mine"}
     (tmp_path / "a.json").write_text("[" * 100_000)
-    with pytest.raises(BadInput, match=r"a\.json is broken: maximum recursion depth"):
+    with pytest.raises(BadInput, match=r"a\.json is broken: it is nested too deeply"):
         read_json(tmp_path / "a.json")
 
 

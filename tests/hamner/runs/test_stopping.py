@@ -62,6 +62,23 @@ def test_what_work_returns_or_raises_comes_through(tmp_path):
         run_until_stopped(lambda: 1 // 0, StopRequest(tmp_path))
 
 
+def test_trouble_of_the_machine_stops_work_and_what_follows_from_it_is_no_error(tmp_path):
+    stop, beginning = StopRequest(tmp_path), time.monotonic()
+
+    def trouble():
+        return "gone" if time.monotonic() > beginning + 0.3 else None
+
+    def work():
+        while not stop.file.exists():
+            time.sleep(0.02)
+        raise ConnectionError("to what is gone")
+
+    assert run_until_stopped(work, stop, trouble=trouble) is None
+    assert stop and stop.trouble == "gone"
+    stop = StopRequest(tmp_path)
+    assert run_until_stopped(lambda: 1 // 0, stop, trouble=lambda: "gone") is None and stop.trouble == "gone"
+
+
 @pytest.mark.mended("SIGTERM at any moment")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_command_ends_with_a_line_and_the_signals_exit_code(capsys, number):

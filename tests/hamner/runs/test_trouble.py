@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from hamner.config.errors import BadInput
 from hamner.runs.files import replacing
-from hamner.runs.trouble import machine_trouble, storage_trouble
+from hamner.runs.trouble import machine_trouble, refusal, remedy, storage_trouble
 
 
 def _error(code):
@@ -56,6 +56,7 @@ TROUBLES = {
     "Ray": ray.exceptions.RayTaskError(
         "step", "Traceback ...\nOSError: [Errno 28] No space left on device", KeyError()
     ),
+    "memory": RuntimeError("Task was killed due to the node running low on memory."),
     "card": RuntimeError("CUDA error: uncorrectable ECC error encountered"),
 }
 OWN = [
@@ -115,3 +116,23 @@ def test_a_file_that_could_not_be_written_leaves_its_room(tmp_path):
         temporary.write_text("half")
         raise _error(errno.ENOSPC)
     assert [path.name for path in tmp_path.iterdir()] == ["x"] and (tmp_path / "x").read_text() == "old"
+
+
+def test_a_remedy_says_what_is_free_and_needed_or_the_command_that_helps(tmp_path):
+    for trouble in (str(_error(errno.ENOSPC)), "disk quota exceeded", f"{tmp_path} has 12288 bytes left"):
+        line = remedy(trouble, tmp_path / "not" / "there", 2.5)
+        assert line.startswith(f"make room: {tmp_path} has ") and "free, and what it keeps needs up to 2.5 GiB" in line
+    assert remedy("No space left on device", tmp_path).endswith(" free")
+    assert "needs up to 10.0 MiB in all" in remedy("No space left on device", tmp_path, 10 / 1024)
+    for code, word in ((errno.EROFS, "remount,rw"), (errno.EMFILE, "ulimit -n"), (errno.EIO, "mount it again")):
+        assert word in remedy(machine_trouble(_error(code)), tmp_path)
+    assert remedy("x/.lock could not be acquired", tmp_path).startswith("wait for the process of the earlier start")
+
+
+def test_what_a_worker_refused_is_found_in_its_traceback():
+    for kind in ("hamner.config.errors.BadInput", "BadInput", "hamner.training.checkpoint.Corrupt"):
+        text = (
+            f"[Rank 0]:\nTraceback (most recent call last):\n  File ...\n{kind}: no checkpoint in x is whole: begin\n"
+        )
+        assert refusal(text) == "no checkpoint in x is whole: begin"
+    assert refusal("Traceback\nKeyError: 'BadInput: x'") is None and refusal("") is None

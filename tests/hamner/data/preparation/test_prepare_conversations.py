@@ -121,7 +121,7 @@ def test_a_finished_folder_is_taken_as_it_is(prepared, tokenizer):
     prepare_conversations({}, tokenizer, load_config("smoke"), LIMITS, out, None, said.append)
     assert said == []
     (out / "warm.train.bin").write_bytes(b"short")
-    with pytest.raises(BadInput, match=r"warm\.train\.bin is missing or of another length"):
+    with pytest.raises(BadInput, match=r"warm\.train\.bin is missing or was altered"):
         ConversationRows(out, tokenizer.sha256)
 
 
