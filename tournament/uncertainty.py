@@ -165,7 +165,7 @@ def moderate(squares: Array, own_df: Array, pooled: float, df: int) -> tuple[Arr
 
 
 def satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
-    """Degrees of freedom of a sum of independent variances, each given with its own (Satterthwaite 1946); inf of none."""
+    """Degrees of freedom of a sum of independent variances, each with its own (Satterthwaite 1946); inf of none."""
     total = sum(part for part, _ in parts)
     uncertainty = sum(part**2 / df for part, df in parts)
     return total**2 / uncertainty if uncertainty > 0 else min((df for _, df in parts), default=math.inf)
