@@ -178,7 +178,12 @@ def test_every_how_to_has_commands():
     assert sorted({*QUICK, *LONG}) == HOW_TOS
 
 
-@pytest.mark.parametrize("page", QUICK, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    # that page takes half a minute
+    [pytest.param(page, marks=[pytest.mark.slow] if page.stem == "your_3090" else []) for page in QUICK],
+    ids=lambda page: page.stem,
+)
 def test_the_commands_of_a_how_to_run(page, sandbox):
     assert play(page, sandbox, timeout=120, end_to_end=False)
 

@@ -71,6 +71,7 @@ def test_the_growth_of_memory_is_that_of_the_second_half_whatever_single_values_
     assert len(table([("x", rows[0])])) == 3
 
 
+@pytest.mark.slow
 def test_a_server_that_is_asked_200_times_holds_what_it_held_before():
     """Whole and streamed replies, bad requests, clients that leave; server and clients in this process."""
     with own_place() as place, running(endless_model()) as (address, _):

@@ -183,6 +183,7 @@ def test_a_machine_that_becomes_slower_ends_no_later_and_its_rate_comes_to_nothi
     assert all(one >= other for one, other in zip(rates[-20:], rates[-19:], strict=False))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_keeps_its_end_and_says_what_the_stop_has_cost(course):
     clock, words = Clock(), LONG
     facts, steps = _facts(clock, 60), iter(range(1000))
@@ -214,6 +215,7 @@ def test_stages_without_time_are_left_out_and_the_decay_is_trained(course):
     assert "stage 1 a is left out: no time" in (run.folder / "run.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_decay_goes_on_without_a_source_that_has_ended(course):
     clock = Clock()
     run = course(STAGES[0], STAGES[2], words=LONG, facts=_facts(clock, 60), clock=clock, on_batch=clock.tick)
@@ -243,6 +245,7 @@ def test_other_workers_take_the_length_that_rank_0_found(course, monkeypatch):
     assert schedule.length == 33
 
 
+@pytest.mark.slow
 def test_without_a_deadline_the_speed_is_said_after_the_first_minute(course):
     clock = Clock(10.0)
     run = course(*STAGES[:2], words=LONG, clock=clock, on_batch=clock.tick)

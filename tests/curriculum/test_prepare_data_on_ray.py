@@ -72,6 +72,7 @@ def texts(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_tasks_of_a_cluster_write_the_files_of_one_process(commands, texts, tmp_path):
     alone = commands.run("hamner.prepare_data", *_arguments(texts, tmp_path / "alone"))
     spread = commands.run("curriculum.prepare_data", *_arguments(texts, tmp_path / "spread"))

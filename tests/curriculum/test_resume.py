@@ -113,6 +113,7 @@ def test_a_cap_may_be_raised_not_lowered():
     assert "the run has 15, now 14" in problem and "not lowered" in problem
 
 
+@pytest.mark.slow
 def test_a_raised_cap_lets_a_stage_that_is_not_over_run_longer(course):
     words = ("min_steps=6", "strikes=99", "after_rising_loss=last", "max_steps=6")
     run = _stopped(course, stage("a", None), stage("b", None), after=9, words=words)
@@ -195,6 +196,7 @@ def test_keeping_the_weights_begins_the_stage_with_the_newest_and_abandons_nothi
     assert not any("abandoned" in record for record in records)
 
 
+@pytest.mark.slow
 def test_stage_one_begins_with_the_weights_of_the_beginning(course):
     run = _stopped(course, *THREE, after=9)
     _ask(run, stage=0)
@@ -233,6 +235,7 @@ def test_a_finished_run_can_go_back_and_its_control_reads_as_many_tokens(course,
     assert joint.stages[0].steps == 24
 
 
+@pytest.mark.slow
 def test_a_kill_after_going_back_does_it_again_to_the_same_bits_and_once(course):
     """It is done again from the same checkpoint until a later one knows of it, and the rate is scaled once."""
 
@@ -333,6 +336,7 @@ def test_a_diverged_run_says_the_way_out_and_takes_it(course):
     assert (entry["step"], entry["skip_batches"], entry["learning_rate_scale"]) == (4, 2, 0.5)
 
 
+@pytest.mark.slow
 def test_batches_are_passed_over_at_a_border_in_the_text_of_the_next_stage(course):
     run = _stopped(course, stage("a"), stage("b", mix={"tinystories": 1.0}), after=6)
     _ask(run, skip_batches=3)
@@ -359,6 +363,7 @@ def test_a_kill_between_two_renames_leaves_no_healthy_checkpoint_as_corrupt(cour
 # -- the text of an ancestor
 
 
+@pytest.mark.slow
 def test_a_run_from_a_checkpoint_goes_on_in_the_same_text(course):
     first = course(stage("a"), words=FIXED, name="first")
     first.run()

@@ -172,6 +172,7 @@ def test_run_status_is_the_same(run, capsys):
     assert capsys.readouterr().out.startswith("curriculum mine: stage 2 of 9, reasoning\n")
 
 
+@pytest.mark.slow
 def test_a_real_run_notes_where_it_is_and_both_ends(course):
     notes, stage = [], Stage(name="a", mix={"tinystories": 1.0}, learning_rate=1e-3)
 

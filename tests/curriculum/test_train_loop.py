@@ -107,6 +107,7 @@ def test_a_decay_comes_though_a_source_has_ended(course):
 
 
 @pytest.mark.parametrize("words", [("max_steps=8",), RISES])
+@pytest.mark.slow
 def test_a_share_of_the_run_follows_whatever_ended_the_stage_before(course, words):
     share = stage("anneal", schedule="linear", run_share=0.2)
     last = WILD if "strikes=1" in words else stage("b")
@@ -117,6 +118,7 @@ def test_a_share_of_the_run_follows_whatever_ended_the_stage_before(course, word
     assert rates == pytest.approx([3e-3 * (1 - step / anneal["steps"]) for step in range(anneal["steps"])])
 
 
+@pytest.mark.slow
 def test_final_holds_the_better_of_raw_and_averaged_weights(course):
     """A rate that is much too high scatters the weights about their mean, which a decay does not leave behind."""
     for label, extra, better in (("high", {"learning_rate": 3e-2}, "averaged"), ("low", {}, "raw")):
@@ -140,6 +142,7 @@ def test_final_holds_what_talking_needs_and_the_newest_checkpoint_the_rest(cours
     assert (newest.path / "model.safetensors").read_bytes() == files["model.safetensors"].read_bytes()
 
 
+@pytest.mark.slow
 def test_a_rising_loss_goes_back_to_the_best_weights(course):
     """A learning rate of 10 ruins the model: worse, with evidence, and then as if it had not been."""
     run = _run(course(stage("calm"), WILD, stage("after"), words=(*RISES, "keep_stages=full")))
@@ -302,6 +305,7 @@ def test_a_torn_best_does_not_keep_the_run_from_going_on(course):
     assert (run.folder / "final").is_dir() and [told["reason"] for told in _told(run)] == ["cap", "worse"]
 
 
+@pytest.mark.slow
 def test_keeping_and_resetting_differ_only_after_the_border(course):
     losses = [
         [
@@ -333,6 +337,7 @@ def test_a_corrupt_checkpoint_is_named_and_the_one_before_is_used(course):
     assert [row["loss"] for row in _rows(again)] == before
 
 
+@pytest.mark.slow
 def test_retention_keeps_the_newest_and_of_each_stage_its_end_and_best(course):
     run = _run(course(*(stage(name) for name in "abc"), words=(*LONG, "max_steps=10", "keep_every=7")))
     kept = {

@@ -135,6 +135,7 @@ def test_energy_is_told_where_the_cards_told_it(tmp_path):
     assert (cost.time, cost.kwh) == ("2.0 h", 0.41234) and cost.line.endswith(", 0.412 kWh")
 
 
+@pytest.mark.slow
 def test_a_round_that_is_decided_has_its_report_written_beside_the_league(tmp_path):
     folder = tmp_path / "tournament" / "going"
     league = league_of(folder, "seeds=1", "keep=[2,1]", "steps=[9,9]", names=MANY[:3])

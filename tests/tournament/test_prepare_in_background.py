@@ -55,6 +55,7 @@ def test_a_preparation_that_dies_is_one_error_and_leaves_what_a_resume_needs(com
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.slow
 def test_a_preparation_ends_with_its_driver(commands, end):
     driver, _, preparing = _preparing(commands, f"text-{end.name}")
     driver.send_signal(end)
@@ -65,6 +66,7 @@ def test_a_preparation_ends_with_its_driver(commands, end):
         assert "--resume" in err and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_problems_of_the_text_come_line_by_line_and_leave_nothing(commands, tmp_path):
     for name in ("fineweb_edu", "tinystories", "sft", "personal"):
         (tmp_path / name).mkdir()

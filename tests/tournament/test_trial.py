@@ -140,6 +140,7 @@ def test_memory_that_ends_in_the_probe_is_a_result(start, monkeypatch):
     trial.cleanup()
 
 
+@pytest.mark.slow
 def test_a_killed_probe_goes_on_with_the_rate_it_was_at(start, tmp_path):
     whole = start(-1)
     while "probed" not in (told := whole.step()):

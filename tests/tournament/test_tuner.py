@@ -55,6 +55,7 @@ def _text(path):
 
 
 @pytest.mark.end_to_end
+@pytest.mark.slow
 def test_the_first_processes_of_ray_become_the_trials_and_have_loaded_what_they_need(tmp_path):
     """Else each trial waits until a process of its own has started and loaded everything."""
     from ray.tune.execution.class_cache import _ActorClassCache

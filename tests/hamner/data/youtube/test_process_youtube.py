@@ -189,6 +189,7 @@ def test_half_written_captions_are_fetched_again_and_deleted_ones_are_not(site, 
     assert said[-1] == "4 videos: 4 here already" and not paths[2].exists()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_the_same_and_fetches_nothing_twice(site, plugin, command, tmp_path):
     videos = [video_id(n) for n in range(8)]
     for number, video in enumerate(videos):
