@@ -1,7 +1,8 @@
 """Friendly pairs: two replies to one chat, alike in length, of which a friend would give the first (multiple choice).
 
 In: the pairs of friendly_pairs/KIND.jsonl, written for this project and trained on by nothing in it; a model. Out: of
-each pair whether the good reply is likelier after the chat, and whether it is likelier without one.
+each pair whether the good reply is likelier after the chat, and whether it is likelier without one; of two pairs that
+share their replies, whether each reply goes with its own chat.
 
 One line of a file is a pair:
 
@@ -9,6 +10,11 @@ One line of a file is a pair:
 
 Most pairs come in twos whose replies are exchanged: what is good after one chat is bad after the other, so a model that
 looks at the replies alone gets exactly one of the two right. The others are matched in words. Guessing scores one half.
+
+A weak model that finds one reply likelier everywhere by ten nats scores one half too, however much it has understood of
+the chats. Taken together, log p(a | chat of a) + log p(b | chat of b) against the sum with the chats exchanged, how
+likely a and b are by themselves cancels: what is left is what the chats tell (the interaction; compare "surface form
+competition", Holtzman et al. 2021).
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ from hamner.model.transformer import Hamner
 
 SECTION = "friendly pairs"
 CHANCE = 0.5
+OWN_CHAT = "each reply to its own chat"
 KINDS = {  # of a pair: what the good reply does
     "warm": "is warm, not cold",
     "asks_back": "asks back, does not lecture",
@@ -55,11 +62,16 @@ class FriendlyPair:
 
 @dataclass(frozen=True)
 class PairMark:
-    """What a model makes of a pair: 1 where the good reply is likelier, 0.5 for a tie."""
+    """What a model makes of a pair."""
 
     pair: FriendlyPair
-    after_chat: float
-    alone: float  # without the chat
+    margin: float  # nats that the good reply is likelier after the chat, log p(good) − log p(bad)
+    alone: float  # 1 where the good reply is likelier without the chat, 0.5 for a tie
+
+    @property
+    def after_chat(self) -> float:
+        """1 where the good reply is likelier after the chat, 0.5 for a tie."""
+        return preference(-self.margin, 0.0)
 
 
 def friendly_pairs() -> list[FriendlyPair]:
@@ -88,8 +100,7 @@ def mark_pairs(hamner: Hamner, tokenizer: Tokenizer, pairs: Sequence[FriendlyPai
     fit = [i for i, choice in enumerate(after_chat) if longest_option(choice) <= hamner.config.max_seq_len]
     nats = [option_nats(hamner, [choices[i] for i in fit], compute) for choices in (after_chat, alone)]
     return [
-        PairMark(pairs[i], preference(*with_chat), preference(*without))
-        for i, with_chat, without in zip(fit, *nats, strict=True)
+        PairMark(pairs[i], bad - good, preference(*without)) for i, (good, bad), without in zip(fit, *nats, strict=True)
     ]
 
 
@@ -99,13 +110,26 @@ def preference(good: float, bad: float) -> float:
 
 
 def pair_figures(marks: Sequence[PairMark]) -> Iterator[Figure]:
-    """All pairs together, with and without the chat; then kind by kind."""
+    """All pairs together, with and without the chat, and each reply with its own chat; then kind by kind."""
     yield _figure("all six kinds", marks)
     yield _figure("replies alone, chat not shown", marks, with_chat=False)
+    exchanged = _exchanged(marks)
+    if exchanged:
+        own_chat = [preference(-(one.margin + other.margin), 0.0) for one, other in exchanged]
+        note = "exchanged pairs, two at a time: which reply is likelier by itself cancels"
+        yield share(SECTION, OWN_CHAT, own_chat, "two pairs", guess=CHANCE, better="higher", note=note)
     for kind, name in KINDS.items():
         of_kind = [mark for mark in marks if mark.pair.kind == kind]
         if of_kind:
             yield _figure(name, of_kind)
+
+
+def _exchanged(marks: Sequence[PairMark]) -> list[tuple[PairMark, PairMark]]:
+    """The two marks of each two pairs that share their replies, where both fit the model."""
+    found: dict[Hashable, list[PairMark]] = {}
+    for mark in marks:
+        found.setdefault(mark.pair.replies, []).append(mark)
+    return [(both[0], both[1]) for both in found.values() if len(both) == 2]
 
 
 def _figure(name: str, marks: Sequence[PairMark], *, with_chat: bool = True) -> Figure:

@@ -20,7 +20,7 @@ from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.json_text import parse_json
 from hamner.data.sources.find_files import find_files
 from hamner.data.sources.records import json_type, listed_messages
-from hamner.data.sources.sft_conversations import SFT, conversation, parse
+from hamner.data.sources.sft_conversations import BUILTIN_CONVERSATIONS, SFT, conversation, parse
 from hamner.data.sources.source import Document, HubDataset, Source
 
 BUILTIN, LOOSE, IDENTITY = "builtin", "sft", "identity"
@@ -147,7 +147,7 @@ def choose_sources(
         if name in local:
             chosen[name] = local[name]
         elif name == BUILTIN:
-            chosen[name] = ConversationSource(name, SFT, "builtin")
+            chosen[name] = ConversationSource(name, BUILTIN_CONVERSATIONS, "builtin")
         elif name in HUB:
             chosen[name] = ConversationSource(name, HUB[name], "hub")
         else:

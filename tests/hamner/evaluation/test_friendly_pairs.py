@@ -11,9 +11,17 @@ from scipy.optimize import minimize
 
 from hamner.config.schema import Compute, ModelConfig
 from hamner.config.special_tokens import MESSAGE_END
-from hamner.data.builtin_text import dialogues, facts, stories, voice
+from hamner.data.builtin_text import dialogues, facts, habits, stories, voice
 from hamner.data.tokenizer import Tokenizer
-from hamner.evaluation.friendly_pairs import KINDS, PairMark, friendly_pairs, mark_pairs, pair_figures, preference
+from hamner.evaluation.friendly_pairs import (
+    KINDS,
+    OWN_CHAT,
+    PairMark,
+    friendly_pairs,
+    mark_pairs,
+    pair_figures,
+    preference,
+)
 from hamner.model.loss import token_losses
 from hamner.model.transformer import build
 
@@ -149,6 +157,9 @@ def test_no_sentence_of_a_pair_is_in_the_builtin_text():
     for _ in range(800):
         for message in dialogues.conversation(rng):
             seen |= _sentences(message["content"])
+    for _ in range(12_000):
+        for message in habits.conversation(rng):
+            seen |= _sentences(message["content"])
     ours = {s for p in PAIRS for text in (p.good, p.bad, *(c for _, c in p.context)) for s in _sentences(text)}
     assert len(seen) > 3000 and len(ours) > 900
     assert ours & seen == set()
@@ -204,8 +215,23 @@ def test_a_pair_that_exceeds_the_context_is_left_out(tokenizer):
 def test_figures_name_every_kind_and_cluster_what_is_exchanged():
     marks = [PairMark(pair, 1.0, 0.5) for pair in PAIRS]
     figures = list(pair_figures(marks))
-    assert [figure.name for figure in figures[2:]] == list(KINDS.values()) and figures[0].count == len(PAIRS)
+    assert [figure.name for figure in figures[3:]] == list(KINDS.values()) and figures[0].count == len(PAIRS)
+    assert figures[2].name == OWN_CHAT and figures[2].count == 168 and figures[2].value == 1.0
     assert figures[0].value == 1.0 and 0 < figures[0].error < 0.01 and figures[0].errors_above > 50
+
+
+def test_what_a_chat_tells_shows_through_replies_of_which_one_is_likelier_everywhere():
+    pairs = [pair for pair in PAIRS if pair.replies in _exchanged()]
+    first = {
+        pair.replies: pair for pair in reversed(pairs)
+    }  # the reply that this one calls good is likelier by 10 nats
+    told = [PairMark(pair, 0.1 + (10 if first[pair.replies] is pair else -10), 0.5) for pair in pairs]
+    everything, _, own_chat, *_ = pair_figures(told)
+    assert everything.value == 0.5 and own_chat.value == 1.0 and own_chat.errors_above > 10
+    untold = [PairMark(mark.pair, mark.margin - 0.1, 0.5) for mark in told]
+    assert list(pair_figures(untold))[2].value == 0.5  # ties: the chats told nothing
+    half = [PairMark(pair, 1.0 if pair.kind == "warm" else -1.0, 0.5) for pair in pairs]
+    assert list(pair_figures(half))[2].value == pytest.approx(18 / 168)
 
 
 @pytest.mark.parametrize(("good", "bad", "mark"), [(1, 2, 1), (2, 1, 0), (1, 1, 0.5), (float("nan"), 1, 0)])
