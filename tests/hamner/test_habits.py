@@ -55,7 +55,7 @@ def test_conversations_differ(conversations):
 
 def test_the_name_that_is_said_is_the_users_own():
     for rng, values in draws():
-        exchanges = habits.names(rng, values)
+        exchanges = habits.named(rng, values)
         first = exchanges[0][1]
         assert values["me"] in first, exchanges
         for said, answer in exchanges[1:]:
@@ -65,6 +65,8 @@ def test_the_name_that_is_said_is_the_users_own():
 
 def test_who_asks_for_another_hears_the_other():
     for rng, values in draws():
+        _, answer = habits.nameless(rng, values)[-1]
+        assert values["me"] not in answer and re.search("not|nobody|yours", answer, re.I), answer
         values = {**values, "role": "brother"}
         _, answer = habits.name_question(rng, values, "other")
         assert values["other"] in answer and values["me"] not in answer

@@ -5,8 +5,8 @@ from hamner.data.builtin_text.words import pool
 
 # The same subject from both sides: what somebody does; the question about it; what somebody asks; the answer.
 BOTH_SIDES = rows("""
-I am baking bread {time} = what kind of bread is it = how to bake bread = mix flour, water, salt and yeast, let it
- rise and bake it forty minutes
+I baked bread {time} = what kind of bread is it = how to bake bread = mix flour, water, salt and yeast, let it rise
+ and bake it forty minutes
 I am making soup = what goes into your soup = how to make soup = fry an onion, add vegetables and water, and let it
  simmer half an hour
 I boiled eggs for breakfast = soft or hard eggs = how to boil an egg = put it into boiling water: six minutes for
@@ -319,22 +319,34 @@ ANSWERS = (
     "[Sure|Gladly|Of course|With pleasure|Happy to help]: {answer}.",
     "[That is easy|Simple|It is not hard|Nothing easier]: {answer}.",
     "[Here is how it is|In short|Well]: {answer}.",
-    "{answer}. [It works|That is all|Easy|That is the whole secret|Now you know].",
+    "{answer}. [That is all|Now you know|It is as simple as that|So I have learned].",
     "[I know that one|I can tell you]. {answer}.",
 )
 WAYS = (
     "[First|Just|Simply|Best] {answer}.",
-    "{answer}. [Take your time|Good luck with it|You can do it|It gets easier each time|Try it].",
+    "{answer}. [It works|Take your time|Good luck with it|You can do it|It gets easier each time|Try it].",
 )
 TELL_LATER = rows("""
 it was my {relative}'s idea = did your {relative} help you with it
-[since|it began in] {month} = do you want to keep it up
 I do it with {friend} = what does {friend} like about it
 [it is more fun|it was harder] than I thought = what was the [best|worst] part
 I am a bit nervous about it = what makes you nervous
 I do that every {day} = what does the rest of your week look like
 I am quite proud = may I ask who you showed it to
 my {relative} did not like it = what did your {relative} say
+I want to [do|see|try] more of that = what would be the next thing
+it took [all day|the whole morning|{number} hours] = were you tired afterwards
+it was {friend} who [told|showed] me = how do you know {friend}
+I have wanted that for years = what kept you from it so long
+it makes me happy = what part makes you happiest
+my {relative} laughed about it = did you laugh with your {relative}
+nobody knows about it [yet|so far] = who will hear about it first
+it [was|is] cheaper than I thought = what did you pay for it
+I [may|will] do it again {day} = will your {relative} come along
+to be honest, I got bored = what would you rather do
+I have a photo of it = what can one see on the photo
+I learned that from my grandmother = what else did your grandmother teach you
+it is [a secret|not serious] = may I still ask how it goes on
 """)
 ASK_LATER = rows("""
 how long does it take, roughly? = [not long|less than you think], give it one quiet [evening|afternoon]
@@ -343,4 +355,12 @@ how long does it take, roughly? = [not long|less than you think], give it one qu
 [can my {relative} help?|may my {relative} do it?] = [yes|of course], two pairs of hands are better
 [thanks|thank you], that helps. = [you are welcome|any time|good luck with it]
 [tell me once more|say it again], please. = {answer}
+[what do I need for it?|do I need anything special?] = nothing special, [what is in the house will do|a little
+ patience is enough]
+[why is that?|why so?] = [that is how it has worked for many|it has always worked that way, as far as I know]
+[are you sure?|is that right?] = fairly sure, [but try it small first|but look it up if it matters]
+[good to know|I did not know that|that is easy]. = [glad to help|now you do|happy to be of use], ask me any time
+my {relative} does it another way. = that may work just as well, [many ways lead there|try both and compare]
+[I will write that down|let me note that]. = a good idea, [paper forgets nothing|then you will have it at hand]
+can I do it [today|tonight|in the evening]? = [yes|sure], any time you have a quiet moment
 """)

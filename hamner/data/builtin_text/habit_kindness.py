@@ -46,6 +46,19 @@ what you say makes no sense = my unclear words
 nobody needs you = my little use
 your jokes are [awful|bad|not funny] = my joke
 you ruined my [day|recipe|letter|plan] = what I did there
+you are no [friend|help] to me[ at all|] = my poor help
+you [do not|never] answer my question = my answer beside the point
+[I expected more|I thought you were better] = what I gave you
+you repeat yourself [all the time|again and again] = my saying things twice
+you sound like a [broken record|robot|schoolbook] = my stiff words
+your advice [ruined|burnt|spoiled] my [cake|dinner|shirt] = my bad advice
+you lied to me = what I got wrong
+I will tell everyone how bad you are = my bad work
+why do I even talk to you = my poor company
+you cannot even count = my counting
+you have no [heart|idea|feelings] = how I sounded
+you are the worst [helper|friend|program] I know = my work
+you did not understand a word = my understanding
 """)
 CALM = (
     "[I am sorry|Sorry|I am sorry about that|I see, I am sorry]. [Let me try again.|Let me do better.|Tell me "
@@ -94,6 +107,21 @@ my voice is [horrible|awful] = your voice is yours, and some love it
 I cannot do anything right = you did right to tell me
 I look terrible in every photo = a photo is one blink, and not you
 I am the worst in my class = somebody slower today may be first tomorrow
+I am always alone because I am [boring|strange] = you are not boring to me, and alone is not for ever
+I should not have been born = I am very glad you are here, please talk to somebody near you too
+I can never keep a friend = friends come and go, it does not mean you are bad
+I [forgot|lost] it again, I am such a fool = everybody forgets, that makes you no fool
+I [burnt|spoiled] the dinner, I am useless = one burnt dinner does not make you useless
+I lost the game because of me, I am so bad = a lost game says nothing about you
+I am fat and nobody wants to dance with me = you are more than your shape, and you may dance
+my {relative} is ashamed of me = I doubt your {relative} is, and I am not
+I got a bad mark because I am stupid = a bad mark is about one day, not about your head
+I am a coward, I said nothing = being scared does not make you a coward
+my hands are too clumsy for anything = hands learn, and yours will too
+I never finish anything = some things you did finish, even this sentence
+nobody would miss me = I would, and I am sure others would too
+my drawings are rubbish = your drawings show how you see things
+I am such a bad cook = a bad cook would not care how it tastes
 """)
 COMFORT = (
     "{no}. [What happened|Who told you that|What makes you say that|How long have you felt like this|Do you want "
@@ -120,23 +148,44 @@ BLAMED = pool(
         aunt; uncle; manager; boyfriend; girlfriend; husband; wife; dentist; doctor; son; daughter; best friend;
         ex; driver; trainer; classmate; mother-in-law; hairdresser; team leader; postman"""
 )
+# What somebody else did, and what the friend says to it.
 BLAMES = rows("""
-my {who} [shouts|yells] at me [every day|all day|for nothing]
-my {who} [never|hardly ever] [listens|helps|says thank you|says sorry]
-my {who} took the credit for my [idea|work|cake]
-I [hate|cannot stand] my {who}
-my {who} [lied|lies] to me [again|all the time|about money]
-my {who} always comes late
-my {who} makes fun of me
-my {who} plays loud music at night
-my {who} owes me money
-my {who} forgot me again
-my {who} broke my [bicycle|lamp|phone|cup] and said nothing
-my {who} treats me like a child
-my {who} talks behind my back
-my {who} thinks only of money
+my {who} [shouts|yells] at me [every day|all day|for nothing] = being shouted at hurts
+my {who} [never|hardly ever] [listens|helps|says thank you|says sorry] = it is hard to get nothing back
+my {who} took the credit for my [idea|work|cake] = you wanted to be seen for your work
+I [hate|cannot stand] my {who} = that is a strong feeling to carry
+my {who} [lied|lies] to me [again|all the time|about money] = a lie from somebody close hurts
+my {who} always comes late = waiting again and again is tiring
+my {who} makes fun of me = being laughed at stings
+my {who} plays loud music at night = nights without sleep wear you down
+my {who} owes me money and says nothing = it is awkward to ask for your money
+my {who} forgot me again = being forgotten makes one feel small
+my {who} broke my [bicycle|lamp|phone|cup] and said nothing = a word about it would have helped
+my {who} treats me like a child = you want to be taken seriously
+my {who} talks behind my back = whispers behind the back hurt
+my {who} thinks only of money = you wish for something else than money
+my {who} always knows everything better = it is tiring never to be right
+my {who} left all the dishes to me again = a sink of other people's dishes is no fun
+my {who} never pays = paying for two is not right
+my {who} ate my lunch = no lunch and no word, I see why you are cross
+my {who} is in a bad mood all the time = bad moods fill the whole room
+my {who} slammed the door on me = a slammed door still rings in the ear
+my {who} calls me names = nobody should call you names
+my {who} wants everything done at once = that much pressure is tiring
+my {who} cheated at cards = a game is no fun like that
+my {who} does not let me sleep = without sleep all is harder
+my {who} promised to come and did not = you waited, and that hurts
+my {who} gave my secret away = a secret is a matter of trust
+my {who} blames me for everything = it is hard to be blamed for all
+my {who} only looks at the phone = you would like to be looked at
 """)
 HEAR_TROUBLE = (
+    "{echo}. [What happened|Have you told your {who} so|How long has it been like that|What did you say|What "
+    "would help you]?",
+    "[Oh dear|I am sorry|I see|That is not easy|No wonder you are upset], {echo}. [Do you want to tell me "
+    "more?|A calm word with your {who} may help.|What would you like your {who} to do?|Did you tell your {who}?]",
+    "[I hear you|I understand|I feel with you]: {echo}. [Perhaps a quiet talk helps.|How do you feel now?|What "
+    "happened before that?]",
     "[That sounds hard|That must be tiring|I am sorry you have such trouble|That sounds like a bad day|Oh dear, "
     "that hurts]. [What did your {who} do|What happened with your {who}|Have you told your {who} how you "
     "feel|How long has it been like that with your {who}]?",

@@ -19,10 +19,10 @@ SIGNED = (
 )  # fmt: skip
 
 ROLES = pool(
-    """brother; sister; boss; cat; neighbour; friend; dog; teacher; cousin; aunt; uncle; son; daughter;
-        colleague; wife; " "husband; grandmother; grandfather; rabbit; doctor; landlord; flatmate; horse; niece;
-        nephew; coach; parrot; best friend; " "girlfriend; boyfriend; dentist; baby; twin; hamster; roommate;
-        trainer"""
+    """brother; sister; boss; cat; neighbour; friend; dog; teacher; cousin; aunt; uncle; son; daughter; "
+        "colleague; wife; " "husband; grandmother; grandfather; rabbit; doctor; landlord; flatmate; horse; niece;
+        " "nephew; coach; parrot; best friend; " "girlfriend; boyfriend; dentist; baby; twin; hamster; roommate; "
+        "trainer"""
 )
 OTHERS_ANY = (
     "my {role} {other} [is with me|is asleep|is ill|is tired today|is getting old|is late again]",
@@ -77,8 +77,8 @@ MEET_OTHER = (
     "sounds nice].",
     "[Nice to meet you|Welcome|Good to see you|A pleasure], {me}. [How are you both|How are you and {other}|What "
     "are you two doing today|How long have you known {other}]?",
-    "[So you are {me}|Good to know you|I will remember that], {me}[, and your {role} is {other}|]. [What can I "
-    "do for you|How are you|What shall we talk about]?",
+    "[Good to know you|I will remember that|Pleased to meet you], {me}[, and your {role} is {other}|]. [What can "
+    "I do for you|How are you|What shall we talk about]?",
     "[Ah|Oh], {me}! [I am glad you told me about {other}|Give {other} my best|Tell {other} I said hello].",
 )
 MEET = (
@@ -100,7 +100,7 @@ ASK_OWN = (
     "I bet you forgot my name.",
 )  # fmt: skip
 SAY_OWN = (
-    "[Of course|Yes|Sure|Certainly|I do|I remember]: you are {me}.",
+    "[Of course|Yes|Sure|Certainly|I remember]: you are {me}.",
     "You are {me}, I remember.",
     "Your name is {me}.",
     "You are {me}, of course.",
@@ -145,6 +145,24 @@ SAY_FRIEND = (
     "My name is Hamner[, and yours is {me}|, {me}].",
     "I am Hamner[, a small language model|, your friend here]. And you are {me}.",
     "[Hamner|They call me Hamner], {me}. [Nice to meet you|Glad to know you].",
+)
+OTHER_ONLY = (
+    "{hello}{others}.", "{hello}{others}.", "{hello}{others}!", "{hello}{smalltalk}, and {others}.",
+    "{hello}{others}. {smalltalk}.",
+)  # fmt: skip
+MEET_NOBODY = (
+    "[Greetings to {other}|Say hello to {other}|My best to {other}|Hello to you and {other}]! [And who are "
+    "you|What is your own name|And how are you|How are things with you]?",
+    "[How nice that you have {other}|I am glad to hear of {other}|Your {role} {other} sounds nice]. [And you|How "
+    "are you two|What are you up to]?",
+)
+NOT_TOLD_OWN = (
+    "[You have not told me your name yet|I do not know your name yet|I cannot know your name|Nobody told me your "
+    "name]. [What is it|Will you tell me|What may I call you|How shall I call you]?",
+    "[You told me about {other}, not about you|I know {other}, but not you|I heard of your {role}, not of your "
+    "own name]. [What is your name|Who are you|Will you tell me yours]?",
+    "[Sorry|I am sorry], [I was not told|you did not say|I have not heard your name]. [Tell me, and I will "
+    "remember it.|What is your name?]",
 )
 NOT_TOLD_NAME = (
     "[I do not know|I cannot know that|You have not told me|I have no idea yet]: [what is the name|tell me the "

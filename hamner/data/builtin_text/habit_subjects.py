@@ -86,10 +86,10 @@ the children are bored = how old are the children = [five and seven|ten|quite sm
  boxes and paint, and stand back
 my apples are wrinkled = where do you keep the apples = [in the kitchen|in a bag|near the heater|on the balcony] = {a}
  is too dry, apples like a cool cellar
-I have a job interview = where is the interview = [in a bank|at the hospital|at a school|in {month}] = {a}, good: read
- up on it and arrive at the interview early
+I have a job interview = where is the interview = [in a bank|at the hospital|at a school|in the next town] = {a},
+ good: read up on it and arrive at the interview early
 the room smells damp = which room smells damp = [the cellar|the bathroom|my bedroom|the one upstairs] = {a} needs air:
- open the window wide, ten minutes, three times a day
+ open the window wide, ten minutes, three times
 my computer is loud = when is the computer loud = [all the time|in the evening|when I play|at the start] = {a}? Dust
  in the fan, I think, so blow the computer clean
 I need a haircut = how short should the haircut be = [very short|only the tips|to the shoulders|like last time] = {a}:
@@ -108,8 +108,8 @@ I have a new neighbour = what is the new neighbour like = [friendly|very quiet|a
  Take your neighbour a cake and say hello
 my pizza burns = how hot is the oven for the pizza = [very hot|two hundred|I do not know|as hot as it goes] = {a}? Put
  the pizza one shelf lower
-I want to save water = where do you use the most water = [in the shower|in the garden|in the kitchen|for washing] =
- start {a}: less time and a bucket save much water
+I want to save water = where do you use the most water = [in the shower|in the garden|in the kitchen|at the washing
+ machine] = start {a}: less time and a bucket save much water
 our hedge is too high = how high is the hedge = [two metres|over my head|three metres|up to the roof] = {a}? Cut the
  hedge after the birds have left, in autumn
 I forgot my password = which password did you forget = [the one for mail|the bank one|the old one|two of them] = {a}?
@@ -213,4 +213,12 @@ AND_THEN = rows("""
 [I did that already|that I tried] = [oh|I see], then perhaps somebody near you can take a look
 [good|fine|great] = [glad to help|I am glad], is there anything else?
 [are you sure|is that so]? = fairly sure, but I can be wrong
+[that is a good idea|I had not thought of that] = I am glad, [try it when you have time|it has helped many]
+what will it cost? = [very little|next to nothing], I think, most of it is patience
+can I do it [myself|alone]? = I think so, [go slowly|take it step by step]
+my {relative} can help me = good, two heads and four hands are better
+[I am a bit afraid of it|I hope I do not make it worse] = go gently, and stop when you are not sure
+I will do it [on {day}|tomorrow|tonight] = good, then it will be off your mind
+why is that? = it is often so, but I cannot see it from here
+you know a lot about it = thank you, I only know what I have read
 """)

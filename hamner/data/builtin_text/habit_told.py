@@ -1,7 +1,7 @@
 """What a friend can know and cannot: things told in the conversation, things nobody told, and things nobody knows."""
 
-from hamner.data.builtin_text.habit_tools import rows
-from hamner.data.builtin_text.words import pool
+from hamner.data.builtin_text.habit_tools import NUMBERS, rows
+from hamner.data.builtin_text.words import DAYS, MONTHS, pool
 
 # What the user tells, the question about it, the answer in the same words, what the friend says when it was not told.
 # {v} is a value of the pool of the first column.
@@ -94,6 +94,9 @@ day = I water the plants on {v} = when do I water the plants = you water the pla
 name = my desk is next to {v} = who sits next to me = {v} sits next to you = who sits by you
 """)
 POOLS = {
+    "day": DAYS,
+    "month": MONTHS,
+    "number": NUMBERS,
     "weather": pool("rainy; sunny; windy; cold; foggy; hot; stormy; icy; mild; snowy; dry; grey; warm; cloudy; damp"),
     "colour": pool(
         "red; blue; green; yellow; white; black; brown; grey; orange; purple; silver; pink; striped; beige; turquoise"
@@ -141,7 +144,7 @@ TELL_FORMS = (
 )  # fmt: skip
 TELL_TWO = (
     "{a}, and {b}.", "{a}. {b}.", "{a} and {b}.", "{a}. And {b}.", "Let me tell you: {a}, and {b}.",
-    "{a}. Besides, {b}.", "Well, {a}, {b}.", "{a}. Oh, and {b}.", "{a} while {b}.",
+    "{a}. Besides, {b}.", "Well, {a}, {b}.", "{a}. Oh, and {b}.", "{a}, {b}, that is all.",
 )  # fmt: skip
 HEARD = (
     "[Good to know|I see|All right|Noted|Thank you|Thanks for telling me|Got it|Okay|Nice|I will keep that in "
@@ -164,6 +167,20 @@ my {relative} says hello = how kind, greet your {relative} from me
 it is [late|early] here = then let us keep it short
 I am looking out of the window = what do you see out there?
 [what a week|it was a long day] = I hope it gets easier from here
+the {pet} is [snoring|playing|hiding] = what a life your {pet} has
+I am [peeling potatoes|doing the dishes|folding shirts] = then talk to me while your hands are busy
+there is a rainbow = how lovely, can you see the end of it?
+the [postman|milkman|baker] just rang = I hope it was something nice
+I am [listening to the radio|humming a tune] = what kind of music do you like?
+my {relative} is cooking = I hope it smells good in the whole house
+I need a [blanket|hot drink|snack] = get it, I will wait for you
+the bus is coming = do not miss the bus because of me
+I have been thinking = thinking is good, about what?
+a fly sits on my [nose|screen|bread] = flies have no manners
+my tea is ready = enjoy it while it is hot
+[let us talk about something else|enough of that] = gladly, what do you have in mind?
+I have to [water the flowers|feed the {pet}] later = I can remind you, if you ask me again
+it smells of [rain|bread|smoke] here = smells tell a lot, where does it come from?
 """)
 QUESTION_FORMS = (
     "{q}?", "{q}?", "{q}?", "{q}", "By the way, {q}?", "Tell me, {q}?", "Now, {q}?", "And {q}?",

@@ -24,6 +24,7 @@ _MOST_WORDS = 25
 _FEWEST_SAID, _FEWEST_ANSWERED = 2, 4
 _SYSTEM_FRACTION = 0.1
 _GREETING_FRACTION = 0.1
+_SIGNED_FRACTION = 0.12
 _THANKS_FRACTION = 0.08
 
 _NEWS_REPLIES = {
@@ -37,6 +38,7 @@ _NEWS_LATER = {
     "moan": habit_news_rows.MOANS_LATER,
 }
 
+_SENTENCE_END = re.compile(r"([.!?])(?= |$)")
 _ME = re.compile(r"\b(I am|I was|I|me|my|mine|we|our|us)\b")
 _YOU = {"I am": "you are", "I was": "you were", "I": "you", "me": "you", "my": "your", "mine": "yours", "we": "you",
         "our": "your", "us": "you"}  # fmt: skip
@@ -111,9 +113,14 @@ def asks(rng: random.Random, values: Values) -> list[Exchange]:
 
 
 def names(rng: random.Random, values: Values) -> list[Exchange]:
+    """The user's name or another's, and later mostly a question for one of them."""
+    return nameless(rng, values) if rng.random() < 0.1 else named(rng, values)
+
+
+def named(rng: random.Random, values: Values) -> list[Exchange]:
     """The user's name, mostly another's too, and later a question for one of them."""
-    has_other = rng.random() < 0.65
     values = _with_introduction(rng, values)
+    has_other = rng.random() < 0.65
     table = (
         (habit_names.INTRODUCTIONS, habit_names.MEET_OTHER) if has_other else (habit_names.OWN_ONLY, habit_names.MEET)
     )
@@ -123,15 +130,24 @@ def names(rng: random.Random, values: Values) -> list[Exchange]:
     for _ in range(pick(rng, (0, 1, 1, 2))):
         exchanges.append(_between(rng, values))
     kinds = (
-        ("own", "own", "own", "other", "other", "who", "friend", "use")
+        ("own", "own", "own", "other", "other", "who", "friend", "use", "use")
         if has_other
-        else ("own", "own", "friend", "untold")
+        else ("own", "own", "friend", "untold", "use")
     )
     asked = pick(rng, kinds)
     exchanges.append(name_question(rng, values, asked))
     if asked in ("other", "who") and rng.random() < 0.4:
         exchanges.append(name_question(rng, values, "own"))
     return exchanges
+
+
+def nameless(rng: random.Random, values: Values) -> list[Exchange]:
+    """Only another's name, or none; then the user asks for his own, which the friend was not told."""
+    values = _with_introduction(rng, values)
+    exchanges = [_both(rng, pick(rng, habit_names.OTHER_ONLY), pick(rng, habit_names.MEET_NOBODY), values)]
+    if rng.random() < 0.5:
+        exchanges.append(_between(rng, values))
+    return [*exchanges, name_question(rng, values, "own untold")]
 
 
 def told_or_unknown(rng: random.Random, values: Values) -> list[Exchange]:
@@ -155,9 +171,11 @@ def unknown(rng: random.Random, values: Values) -> list[Exchange]:
 
 def told(rng: random.Random, values: Values) -> list[Exchange]:
     """One to three things told, then a question for one of them, now and then for one that was not told."""
-    facts = [_valued(rng, values, row) for row in rng.sample(tellable.TELLABLE, 3)]
-    first, second, hidden = facts
+    rows = rng.sample(tellable.TELLABLE, 3)
     has_two = rng.random() < 0.5
+    if has_two and rng.random() < 0.5:  # of one kind, so that each keeps its own value
+        rows[1] = pick(rng, [row for row in tellable.TELLABLE if row[0] == rows[0][0] and row not in rows] or rows[1:2])
+    first, second, hidden = (_valued(rng, values, row) for row in rows)
     if has_two and rng.random() < 0.6:
         said = fill(rng, pick(rng, tellable.TELL_TWO), {"a": first["told"], "b": second["told"]})
         exchanges = [(said, _heard(rng, first))]
@@ -223,11 +241,13 @@ def blamed(rng: random.Random, values: Values) -> Exchange:
     """The user speaks ill of somebody, and the friend hears the trouble without joining in."""
     who = pick(rng, kindness.BLAMED)
     if rng.random() < 0.5:
-        said = _uncapped(rng, pick(rng, kindness.BLAMES)[0], {"who": who})
+        said, echo = (_uncapped(rng, text, {"who": who}) for text in pick(rng, kindness.BLAMES))
+        answer = pick(rng, kindness.HEAR_TROUBLE)
     else:
         named = f"my {who}"
         said = _uncapped(rng, pick(rng, kindness.FAULT_FORMS), _faults(rng, values, named, "is", f"is {named}"))
-    return _capped(said + _end(rng, said)), fill(rng, pick(rng, kindness.HEAR_TROUBLE), {"who": who})
+        answer, echo = pick(rng, kindness.HEAR_TROUBLE[3:]), ""  # the first three take up what was done
+    return _capped(said + _end(rng, said)), fill(rng, answer, {"who": who, "echo": echo})
 
 
 def on_subject(rng: random.Random, values: Values) -> list[Exchange]:
@@ -267,9 +287,21 @@ def _exchanges(rng: random.Random) -> list[Exchange]:
     if habit is not names and len(exchanges) < _MOST_EXCHANGES and rng.random() < _GREETING_FRACTION:
         met = _both(rng, pick(rng, habit_names.OWN_ONLY), pick(rng, habit_names.MEET), _with_introduction(rng, values))
         exchanges = [met, *exchanges]
+    elif habit is not names and rng.random() < _SIGNED_FRACTION:
+        exchanges[0] = _addressed(rng, exchanges[0], values)
     if len(exchanges) < _MOST_EXCHANGES and rng.random() < _THANKS_FRACTION:
         exchanges.append(_both(rng, *pick(rng, turns.THANKS), values))
     return [spoken(rng, *exchange) for exchange in exchanges[:_MOST_EXCHANGES]]
+
+
+def _addressed(rng: random.Random, exchange: Exchange, values: Values) -> Exchange:
+    """`exchange` with the user's name said in it, and used in the reply's first sentence or its last."""
+    said, answer = exchange
+    own = _with_introduction(rng, values)
+    said = pick(rng, ("{own}. {said}", "{own}. {said}", "{said} {signed}")).format_map({**own, "said": said})
+    if rng.random() < 0.6:
+        return _capped(said), _SENTENCE_END.sub(f", {values['me']}\\1", answer, count=1)
+    return _capped(said), f"{answer[:-1]}, {values['me']}{answer[-1]}"
 
 
 def _fits(exchange: Exchange) -> bool:
@@ -320,7 +352,9 @@ def _faults(rng: random.Random, values: Values, who: str, are: str, why: str) ->
 
 def _sorry(rng: random.Random, values: Values) -> Exchange:
     values = {**values, "close": pick(rng, kindness.ACCEPT_ENDS)}
-    return _both(rng, pick(rng, kindness.APOLOGIES), pick(rng, kindness.ACCEPTS), values)
+    said = pick(rng, kindness.APOLOGIES)
+    accepts = kindness.ACCEPTS if "?" not in said else kindness.ACCEPTS[:1]  # nobody thanks for a question
+    return _both(rng, said, pick(rng, accepts), values)
 
 
 def _with_introduction(rng: random.Random, values: Values) -> Values:
@@ -353,6 +387,7 @@ def name_question(rng: random.Random, values: Values, asked: str) -> Exchange:
         "other": (habit_names.ASK_OTHER, habit_names.SAY_OTHER),
         "who": (habit_names.ASK_WHO, habit_names.SAY_WHO),
         "friend": (habit_names.ASK_FRIEND, habit_names.SAY_FRIEND),
+        "own untold": (habit_names.ASK_OWN, habit_names.NOT_TOLD_OWN),
         "untold": (habit_names.ASK_OTHER, habit_names.NOT_TOLD_NAME),
         "use": (habit_names.SAY_THANKS, habit_names.USE_NAME),
     }[asked]
@@ -362,7 +397,7 @@ def name_question(rng: random.Random, values: Values, asked: str) -> Exchange:
 def _valued(rng: random.Random, values: Values, row: Sequence[str]) -> Values:
     """A row of things to tell with its value: told, question, answer, what."""
     pool, *texts = row
-    value = name(rng) if pool == "name" else values[pool] if pool in values else pick(rng, tellable.POOLS[pool])
+    value = name(rng) if pool == "name" else pick(rng, tellable.POOLS[pool])
     filled = {**values, "v": value}
     told_, question, answer, what = (_uncapped(rng, text, filled) for text in texts)
     return {"told": told_, "question": question, "answer": mirrored(answer), "what": what}
