@@ -39,7 +39,7 @@ def test_user_and_friend_take_turns(conversations):
 def test_every_message_is_whole_and_short(conversations):
     for message in (message for messages in conversations for message in messages):
         text = message["content"]
-        assert not re.search(r"[\[\]{}|]|  | [.,?!]|\?\.|[,!:]\.|^[a-z]|[^.]\.\.$", text), text
+        assert not re.search(r"[\[\]{}|\"]|  | [.,?!]|\?\.|[,!:]\.|^[a-z]|[^.]\.\.$", text), text
         if message["role"] == "user":
             assert 2 <= len(text.split()) <= 25, text
         if message["role"] == "assistant":
@@ -58,6 +58,8 @@ def test_the_name_that_is_said_is_the_users_own():
         exchanges = habits.named(rng, values)
         first = exchanges[0][1]
         assert values["me"] in first, exchanges
+        answers = " ".join(answer for _, answer in exchanges)
+        assert values["other"] not in answers or values["other"] in " ".join(said for said, _ in exchanges), exchanges
         for said, answer in exchanges[1:]:
             if said in habit_names.ASK_OWN:
                 assert values["me"] in answer and values["other"] not in answer, exchanges
@@ -92,6 +94,13 @@ def test_what_was_told_is_repeated_and_what_was_not_told_is_unknown():
         _, answer = habits.untold(rng, values, row)
         assert ways.search(answer), answer
         assert ways.search(habits.unknown(rng, values)[0][1])
+
+
+def test_a_question_about_what_was_told_is_answered_in_its_words():
+    for rng, values in draws():
+        exchanges = habits.told(rng, values)
+        heard = content(" ".join(said for said, _ in exchanges))
+        assert any(len(heard & content(answer)) > 1 for _, answer in exchanges[1:]), exchanges
 
 
 def test_news_decides_between_joy_and_sorrow():

@@ -210,8 +210,8 @@ APOLOGIES = (
     "Sorry, it was a [hard|long|bad] [day|week|night].",
 )
 ACCEPTS = (
-    "[It is all right|It is fine|All forgiven|No harm done|Do not worry|That is all right|Never mind][, really|, "
-    "my friend|]. {close}",
+    "[It is all right|It is fine|All forgiven|No harm done|Do not worry|That is all right|Never mind|Yes, it is "
+    "forgotten][, really|, my friend|]. {close}",
     "[Thank you|Thanks|That is kind of you|How nice of you to say so|I am glad you say that]. {close}",
     "[Of course I forgive you|I forgive you gladly|I was never angry|It is forgotten|We all say such things]. {close}",
 )

@@ -19,10 +19,9 @@ SIGNED = (
 )  # fmt: skip
 
 ROLES = pool(
-    """brother; sister; boss; cat; neighbour; friend; dog; teacher; cousin; aunt; uncle; son; daughter; "
-        "colleague; wife; " "husband; grandmother; grandfather; rabbit; doctor; landlord; flatmate; horse; niece;
-        " "nephew; coach; parrot; best friend; " "girlfriend; boyfriend; dentist; baby; twin; hamster; roommate; "
-        "trainer"""
+    """brother; sister; boss; cat; neighbour; friend; dog; teacher; cousin; aunt; uncle; son; daughter; colleague; wife;
+    husband; grandmother; grandfather; rabbit; doctor; landlord; flatmate; horse; niece; nephew; coach; parrot;
+    best friend; girlfriend; boyfriend; dentist; baby; twin; hamster; roommate; trainer"""
 )
 OTHERS_ANY = (
     "my {role} {other} [is with me|is asleep|is ill|is tired today|is getting old|is late again]",
@@ -48,6 +47,7 @@ OTHERS_SPEAKING = (
 
 # Another person first, or the user first: which is the user's name must be read, not counted.
 INTRODUCTIONS = (
+    "{hello}I am {me}, not {other}. {other} is my {role}.", "{hello}{other} is my {role}, and I am {me}.",
     "{hello}{own}. {others}.", "{hello}{own}. {others}.", "{hello}{own}, and {others}.", "{hello}{others}. {own}.",
     "{hello}{others}, and {own}.", "{hello}{others}. And {own}.", "{hello}{others}. Oh, and {own}.",
     "{hello}{own}, {others}.", "{hello}{others}. {signed}", "{others}. {signed}",
@@ -177,8 +177,14 @@ SAY_THANKS = (
     "[Bye|See you|Good night][ then|, until tomorrow|, and thanks].",
 )
 USE_NAME = (
-    "[You are welcome|Any time you like|Take care|See you soon|My pleasure|Have a good day|All the best], {me}. "
-    "[Say hello to {other}|Come back soon|Greetings to {other}|It was nice to talk].",
+    "[You are welcome|Any time you like|Take care|See you soon|My pleasure|All the best], {me}. [Come back "
+    "soon|Be well|Until next time|It was nice to talk].",
     "[You are very welcome|It was my pleasure|Have a nice day|Sleep well and take care|I wish you all the best], "
     "{me}[.|!]",
+)
+USE_BOTH_NAMES = (
+    "[You are welcome|Any time|Take care|See you soon|My pleasure|All the best], {me}. [Say hello to|Greetings "
+    "to|My best to|Take good care of] {other}[.|, too.]",
+    "[Goodbye|See you both|Until next time|It was nice to talk], {me}[, and greet {other}| and {other}|, and my "
+    "best to {other}].",
 )

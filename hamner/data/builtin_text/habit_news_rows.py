@@ -63,6 +63,22 @@ I lost ten kilos = ten kilos is a lot of patience
 my headache is gone = a clear head again
 the landlord lowered the rent = less rent, more to live on
 the bus waited for me = a kind driver saves the day
+my {relative} finally found the right partner = love has found your {relative}
+the lump was harmless = harmless, what a weight off your mind
+I was allowed to leave the hospital {time} = home again, to your own bed
+I got my first pay = your own first money
+my {relative} and I laughed until we cried = laughter like that is medicine
+I was made head of the team = they trust you with the team
+the neighbours brought us soup = soup from good neighbours warms twice
+I finished knitting the blanket = every stitch of the blanket is yours
+we saw dolphins from the boat = dolphins, so near and free
+my old friend {friend} found me again = {friend} found you after all that time
+my {relative} learned to read = now all books are open to your {relative}
+our village got its bus back = a bus makes a village bigger
+my {pet} won a ribbon at the show = a ribbon for your {pet}
+the bank forgave the fee = a kind bank, that is rare
+I can see clearly after the operation = clear eyes, so much to look at
+my play was sold out = a full house for your play
 """)
 
 BAD = rows("""
@@ -131,6 +147,21 @@ I forgot my mother's birthday = you can still call her
 it is my first Christmas alone = Christmas alone can be very quiet
 I feel lonely since I moved here = a new place can be so quiet
 I cried all night = a whole night of tears is long
+my {relative} had a stroke = a stroke comes out of nowhere, I hope your {relative} recovers
+my {relative} was in a car crash = a crash is a shock, I hope your {relative} is safe
+they cut my hours at work = fewer hours, less money, more worry
+my visa was refused = a refused visa shuts a door in your face
+the wedding is off = all those plans for the wedding
+my {relative} did not come home last night = a night of waiting for your {relative} is long
+I had to close my bakery = your bakery was more than a shop
+I was not picked for the team = you wanted to play on that team so much
+my grandmother fell on the stairs = a fall on the stairs is a fright, I hope she is not hurt badly
+our bees died in the winter = a silent hive is a sad thing
+my savings are gone = years of saving, gone
+my application was rejected = a rejection is hard, however polite
+I broke my grandmother's vase = that vase was dear to you
+my husband forgot our wedding day = a forgotten day like that hurts
+the doctor found something on the scan = waiting for the next word is the worst
 """)
 
 MOANS = rows("""

@@ -88,8 +88,8 @@ my apples are wrinkled = where do you keep the apples = [in the kitchen|in a bag
  is too dry, apples like a cool cellar
 I have a job interview = where is the interview = [in a bank|at the hospital|at a school|in the next town] = {a},
  good: read up on it and arrive at the interview early
-the room smells damp = which room smells damp = [the cellar|the bathroom|my bedroom|the one upstairs] = {a} needs air:
- open the window wide, ten minutes, three times
+the room smells damp = which room smells damp = [the cellar|the bathroom|my bedroom|the one upstairs] = {a}? A damp
+ room needs air, open the window wide three times a day
 my computer is loud = when is the computer loud = [all the time|in the evening|when I play|at the start] = {a}? Dust
  in the fan, I think, so blow the computer clean
 I need a haircut = how short should the haircut be = [very short|only the tips|to the shoulders|like last time] = {a}:
@@ -180,6 +180,30 @@ my tyre loses air = which tyre loses air = [the back one|in front|both of them|t
  water and look for bubbles
 my zip is stuck = where is the zip stuck = [at the bottom|halfway|on my jacket|in the lining] = {a}? Rub soap on the
  zip and pull gently
+our oven smells = when does the oven smell = [when it is hot|at the start|all the time|since {day}] = {a}? Something
+ burnt sits in the oven, wipe it with soda
+my plum tree bears no fruit = how old is the plum tree = [three years|very old|ten years|I do not know] = {a}? A plum
+ tree needs time and often a second tree nearby
+I want to sew curtains = how wide is the window for the curtains = [two metres|very wide|not wide|one metre] = {a}?
+ Take twice that width for the curtains, so they fall well
+my skin itches = where does the skin itch = [on my arms|on my back|behind the knees|everywhere] = skin that itches {a}
+ may only be dry, try a plain cream
+my horse limps = which leg of the horse is it = [the left front leg|a hind leg|I cannot tell|both front legs] = {a}?
+ Let the horse rest, look for a stone, and call the vet
+my boots are wet = how wet are the boots = [quite soaked|only inside|a little|through and through] = {a}? Fill the
+ boots with newspaper and keep them off the heater
+our kitchen drawer jams = what is in the drawer = [spoons|too much|knives and string|old papers] = {a}? Empty the
+ drawer, wax the sides and put half back
+I have to catch a plane = when does the plane leave = [at six|tomorrow morning|on {day}|in {number} hours] = {a}? Pack
+ for the plane now and leave an hour more than you think
+my drawing looks flat = what is on the drawing = [a house|my {relative}|two trees|a bowl] = {a}? Put light on one side
+ of the drawing and shade on the other
+my garden is full of snails = which plants of the garden do the snails eat = [the lettuce|everything green|the
+ beans|my strawberries] = {a}? Gather the snails at dusk, and water your garden in the morning
+I burnt my shirt with the iron = how big is the mark on the shirt = [like a coin|quite big|only light|on the collar] =
+ {a}? Lemon juice and sun may bleach the shirt, or wear a jumper
+I want to invite {friend} = where do you want to invite {friend} = [to my house|to the lake|for dinner|to a concert] =
+ then ask {friend} {a} today, short and friendly
 """)
 SUBJECT_REPLIES = (
     "{r}.",

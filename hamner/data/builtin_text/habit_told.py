@@ -15,7 +15,7 @@ colour = my {pet} is {v} = what colour is my {pet} = your {pet} is {v} = the col
 colour = our sofa is {v} = what colour is our sofa = your sofa is {v} = the colour of your sofa
 dish = I had {v} for breakfast = what did I have for breakfast = you had {v} for breakfast = your breakfast
 dish = I ate {v} last night = what did I eat last night = you ate {v} last night = your dinner
-dish = there is {v} for dinner = what is there for dinner = there is {v} for dinner = your dinner
+dish = we have {v} for dinner = what do we have for dinner = you have {v} for dinner = your dinner
 dish = my favourite food is {v} = what is my favourite food = your favourite food is {v} = your favourite food
 dish = my {relative} cooks {v} today = what does my {relative} cook today = your {relative} cooks {v} today = what
  your {relative} cooks
@@ -271,6 +271,24 @@ how many people are in your town? = I live in no town = And how big is yours?
 what is my neighbour cooking? = I cannot smell through walls = Does it smell good?
 do my shoes match? = I see no shoes = Hold them to the light
 is the baby asleep? = I cannot hear the baby = Listen softly at the door
+how will the election end? = nobody has counted the votes yet = Vote, and then we will see
+which horse will win the race? = I cannot see the finish before the start = Do not bet the rent
+is my letter already there? = I cannot follow your letter = The post office can trace it
+what is written on my wall? = I have no view of your wall = Read it to me
+what does my perfume smell like? = I cannot smell anything = Is it flowers or wood?
+is my tea cold by now? = I cannot feel your tea = A sip will show you
+does {friend} miss me? = the heart of {friend} is closed to me = Ask, perhaps {friend} waits for it
+what does {friend} want for a birthday? = I never spoke with {friend} = What makes {friend} laugh?
+will my plants survive the winter? = that depends on a winter I cannot see = Cover them with straw, to be safe
+am I ill? = I cannot examine you = A doctor can, what do you feel?
+is this mushroom safe to eat? = I cannot see the mushroom, and a guess is dangerous = Show it to somebody who knows
+how much will houses cost in ten years? = prices that far off are hidden = Nobody honest can say
+who took my pen? = I did not see anyone = Look under the papers first
+what is my sister's favourite song? = I do not know your sister's taste = Let her sing it to you
+how was my day? = I did not see your day = Tell me, how was it?
+what will I be doing in a year? = a year is a long way to see = What would you like to be doing?
+did the neighbours move out? = I do not see your neighbours = Ring the bell and find out
+what colour is the sky over your house? = I have neither house nor sky = What colour is it at yours?
 """)
 UNKNOWN = (
     "I [do not know|cannot know that|cannot tell|cannot say], {why}. {help}.",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from hamner.data.builtin_text import dialogue_turns as turns
 from hamner.data.builtin_text import habit_asking as asking
+from hamner.data.builtin_text import habit_asking_rows as asking_rows
 from hamner.data.builtin_text import habit_kindness as kindness
 from hamner.data.builtin_text import habit_names, habit_news_rows
 from hamner.data.builtin_text import habit_news as news
@@ -84,7 +85,7 @@ def asks_or_answers(rng: random.Random, values: Values) -> list[Exchange]:
 
 def tells(rng: random.Random, values: Values) -> list[Exchange]:
     """Something the user does or thinks, and a question about it."""
-    telling, question = pick(rng, asking.BOTH_SIDES)[:2] if rng.random() < 0.6 else pick(rng, asking.TELLINGS)
+    telling, question = pick(rng, asking_rows.BOTH_SIDES)[:2] if rng.random() < 0.6 else pick(rng, asking_rows.TELLINGS)
     said, question = _uncapped(rng, telling, values), _uncapped(rng, question, values)
     said = _started(rng, asking.TELL_STARTS, said, asking.TELL_ENDS)
     exchanges = [(said, fill(rng, pick(rng, asking.TELL_REPLIES), {"question": question}))]
@@ -97,11 +98,11 @@ def tells(rng: random.Random, values: Values) -> list[Exchange]:
 def asks(rng: random.Random, values: Values) -> list[Exchange]:
     """A question or a request for a fact or a way to do something, and the answer."""
     if rng.random() < 0.6:
-        how, answer = (text.format_map(values) for text in pick(rng, asking.BOTH_SIDES)[2:])
+        how, answer = (text.format_map(values) for text in pick(rng, asking_rows.BOTH_SIDES)[2:])
         said = fill(rng, pick(rng, asking.ASK_HOW), {**values, "how": how, "do": how.removeprefix("how to ")})
         forms: Sequence[str] = asking.ANSWERS + asking.WAYS
     else:
-        direct, indirect, answer = pick(rng, asking.FACTS)
+        direct, indirect, answer = pick(rng, asking_rows.FACTS)
         said = fill(rng, pick(rng, asking.ASK_FACT), {**values, "direct": direct, "indirect": indirect})
         forms = asking.ANSWERS
     said = pick(rng, ("", "", "", "", "", "Hi. ", "Hello. ", "Please help. ", "Hey. ")) + said
@@ -130,7 +131,7 @@ def named(rng: random.Random, values: Values) -> list[Exchange]:
     for _ in range(pick(rng, (0, 1, 1, 2))):
         exchanges.append(_between(rng, values))
     kinds = (
-        ("own", "own", "own", "other", "other", "who", "friend", "use", "use")
+        ("own", "own", "own", "other", "other", "who", "friend", "use", "use both")
         if has_other
         else ("own", "own", "friend", "untold", "use")
     )
@@ -258,7 +259,7 @@ def on_subject(rng: random.Random, values: Values) -> list[Exchange]:
     start = "" if "I " in short else pick(rng, subjects.ANSWER_STARTS)
     reply = fill(rng, follows, {**values, "a": mirrored(short)})
     exchanges = [
-        (said, fill(rng, pick(rng, subjects.ASK_SUBJECT), {"q": question})),
+        (said, fill(rng, pick(rng, subjects.ASK_SUBJECT), {"q": _uncapped(rng, question, values)})),
         (
             _capped(start + short) + pick(rng, (".", ".", ".", "")),
             fill(rng, pick(rng, subjects.SUBJECT_REPLIES), {"r": reply}),
@@ -390,6 +391,7 @@ def name_question(rng: random.Random, values: Values, asked: str) -> Exchange:
         "own untold": (habit_names.ASK_OWN, habit_names.NOT_TOLD_OWN),
         "untold": (habit_names.ASK_OTHER, habit_names.NOT_TOLD_NAME),
         "use": (habit_names.SAY_THANKS, habit_names.USE_NAME),
+        "use both": (habit_names.SAY_THANKS, habit_names.USE_BOTH_NAMES),
     }[asked]
     return _both(rng, pick(rng, said), pick(rng, answer), values)
 
