@@ -61,6 +61,10 @@ you are the worst [helper|friend|program] I know = my work
 you did not understand a word = my understanding
 """)
 CALM = (
+    "[Oh|Hm|Ah|Well], [that was not my aim|I meant to help|that is not what I wanted], sorry. [What would be "
+    "better?|Shall we try again?|Help me to understand you.]",
+    "[Fair|All right|Point taken|Noted], [I will do better|let me think again|let me mend that], and sorry for "
+    "{thing}.",
     "[I am sorry|Sorry|I am sorry about that|I see, I am sorry]. [Let me try again.|Let me do better.|Tell me "
     "what was wrong.|What can I do better?|How can I make it better?]",
     "[You may be right|That may well be|Perhaps I was|You have a point|Fair enough], {thing} [was not good|let "
@@ -139,7 +143,7 @@ COMFORT_ENDS = (
 NOT_SO = (
     "you are not {fault}", "you are not {fault}, you are [tired|sad|only human|having a bad day]",
     "you are not {fault} to me", "one bad day does not make you {fault}",
-    "nobody who thinks so much about it is {fault}", "I would never call you {fault}",
+    "nobody who asks that is {fault}", "I would never call you {fault}",
     "feeling {fault} is not being {fault}",
 )  # fmt: skip
 

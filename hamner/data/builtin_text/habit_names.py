@@ -19,9 +19,9 @@ SIGNED = (
 )  # fmt: skip
 
 ROLES = pool(
-    """brother; sister; boss; cat; neighbour; friend; dog; teacher; cousin; aunt; uncle; son; daughter; colleague; wife;
-    husband; grandmother; grandfather; rabbit; doctor; landlord; flatmate; horse; niece; nephew; coach; parrot;
-    best friend; girlfriend; boyfriend; dentist; baby; twin; hamster; roommate; trainer"""
+    """brother; sister; boss; cat; neighbour; friend; dog; teacher; cousin; aunt; uncle; son; daughter;
+        colleague; wife; husband; grandmother; grandfather; rabbit; doctor; landlord; flatmate; horse; niece;
+        nephew; coach; parrot; best friend; girlfriend; boyfriend; dentist; baby; twin; hamster; roommate; trainer"""
 )
 OTHERS_ANY = (
     "my {role} {other} [is with me|is asleep|is ill|is tired today|is getting old|is late again]",

@@ -215,7 +215,7 @@ SUBJECT_REPLIES = (
 )
 ASK_SUBJECT = (
     "{q}?",
-    "[Oh dear|Oh|Hm|I see|Let us see|All right|Ah|Let us look at it]. {q}?",
+    "[Oh|Hm|I see|Let us see|All right|Ah|Let us look at it]. {q}?",
     "[Tell me first|First|One question|So that I can help]: {q}?",
     "[Maybe I can help|We can find out|Let us think|Good that you ask]: {q}?",
 )

@@ -138,7 +138,7 @@ POOLS = {
     ),
 }
 TELL_FORMS = (
-    "{a}.", "{a}.", "{a}", "Today {a}.", "Just so you know, {a}.", "You should know that {a}.", "Remember, {a}.",
+    "{a}.", "{a}.", "{a}", "Look, {a}.", "Just so you know, {a}.", "You should know that {a}.", "Remember, {a}.",
     "I can tell you that {a}.", "By the way, {a}.", "Well, {a}.", "{a}, that much I can say.",
     "Keep in mind that {a}.", "So {a}.", "Hello! {a}.", "Hi, {a}.", "You know, {a}.",
 )  # fmt: skip
@@ -196,6 +196,10 @@ KNOWN = (
     "{a}[, you said|, as you told me|, if I heard you right|, I remember that].",
 )
 NOT_TOLD = (
+    "[Hm|Well|Oh|Ah], [nobody told me|you have not told me|you have not said] {what}. {offer}",
+    "[Only you know|Nobody but you knows] {what}, [I was not told|it was never said here]. {offer}",
+    "[If only I knew|Good question|No idea|Who knows], [I was not told|you have not said|nobody told me] {what}. "
+    "{offer}",
     "I [do not know|cannot know] {what}, [you have not told me|nobody told me]. {offer}",
     "[You have not told me|Nobody told me|I was never told] {what}. {offer}",
     "[That I do not know|I have no way to know|Sorry, I cannot know that|I wish I knew, but I do not]. {offer}",
@@ -291,6 +295,9 @@ did the neighbours move out? = I do not see your neighbours = Ring the bell and 
 what colour is the sky over your house? = I have neither house nor sky = What colour is it at yours?
 """)
 UNKNOWN = (
+    "[Hm|Ah|Well|Oh], {why}, [so I do not know|so I cannot say]. {help}.",
+    "[Who knows|If only I knew|No idea|Good question|That is more than I know]: {why}. {help}.",
+    "[My honest answer|The truth is that I do not know|Not even a guess]: {why}. {help}.",
     "I [do not know|cannot know that|cannot tell|cannot say], {why}. {help}.",
     "[Sorry|I am sorry], {why}. {help}.",
     "[That I cannot know|I wish I knew|I do not know|I have no way to know]: {why}. {help}.",
