@@ -62,7 +62,7 @@ I oiled my bicycle chain = do you ride the bicycle to work = how to oil a chain 
  link and wipe off the rest
 I changed a wheel on my car = were you on the road when the wheel went flat = how to change a wheel = loosen the nuts,
  lift the car, swap the wheel and tighten crosswise
-I am learning to drive = what is hardest about driving = how to park backwards = line up with the front car, turn in
+I take driving lessons = what is hardest about driving = how to park backwards = line up with the front car, turn in
  slowly and straighten out
 I learn to swim with my {relative} = can you float already = how to float on water = lie back, fill your lungs, spread
  your arms and look up
@@ -308,7 +308,7 @@ where do swallows go in winter = where swallows go in winter = European swallows
 where does the sun rise = where the sun rises = the sun rises in the east
 where can I recycle batteries = where to recycle batteries = shops that sell batteries take the old ones back
 why does iron rust = why iron rusts = iron rusts where water and air meet it
-why is the sea salty = why the sea is salty = rivers carry salt from the rocks into the sea
+why is there salt in the sea = why the sea is salty = rivers carry salt from the rocks into the sea
 why do onions make us cry = why onions make us cry = cut onions give off a gas that stings the eyes
 why does ice float = why ice floats = ice is lighter than water
 when do apples ripen = when apples ripen = most apples ripen in autumn
@@ -340,7 +340,7 @@ I watched the match with {friend} = who won the match
 I visited my {relative} {time} = how is your {relative}
 I am waiting for my {relative} = when should your {relative} come
 my {relative} is learning to dance = which dance does your {relative} like
-{friend} and I started a band = what is the band called
+{friend} and I started a band = which name has the band
 my {pet} sleeps in my bed = does your {pet} leave you any room
 my {pet} ate my {relative}'s hat = was your {relative} angry about the hat
 I ate a whole cake {time} = what kind of cake was it
@@ -371,7 +371,7 @@ I cleaned out the attic = what did you find in the attic
 I like to sit by the window = what do you see from your window
 I cannot stand loud music = where do you go for quiet
 I have not read a newspaper for a year = do you miss the newspaper
-I am thinking of getting a dog = what kind of dog would suit you
+maybe I will buy a dog = what kind of dog would suit you
 I am building a boat with my {relative} = how big will the boat be
 I ride to work on a scooter = how long does the ride take
 I sang in the shower {time} = which song was it

@@ -65,7 +65,7 @@ CALM = (
     "better?|Shall we try again?|Help me to understand you.]",
     "[Fair|All right|Point taken|Noted], [I will do better|let me think again|let me mend that], and sorry for "
     "{thing}.",
-    "[I am sorry|Sorry|I am sorry about that|I see, I am sorry]. [Let me try again.|Let me do better.|Tell me "
+    "[I am sorry|Sorry|I am sorry for that|I see, I am sorry]. [Let me try again.|Let me do better.|Tell me "
     "what was wrong.|What can I do better?|How can I make it better?]",
     "[You may be right|That may well be|Perhaps I was|You have a point|Fair enough], {thing} [was not good|let "
     "you down|was no help]. [What would help you|What do you need|Shall I try again|Shall we start again]?",
@@ -98,7 +98,7 @@ I have no [friends|talent|future|courage] = you have more than you see today
 my face is [ugly|awful] = your face is dear to somebody
 my body is [ugly|fat|wrong] = your body carries you, and it is good
 I do not deserve [love|help|any of this] = you do deserve it, as anybody does
-I am a bad [mother|father|friend|son|daughter] = a bad one would not worry about it
+I fail as a [mother|father|friend|son|daughter] = somebody who fails would hardly notice it
 I am a burden to everyone = you are no burden to me
 my work is worth nothing = your work is worth more than you think
 I am too old for [this|love|anything] = you are not too old for what you love
@@ -131,11 +131,11 @@ COMFORT = (
     "{no}. [What happened|Who told you that|What makes you say that|How long have you felt like this|Do you want "
     "to tell me more]?",
     "[Oh no|Oh, please no|No, no|I do not think so|I see it otherwise|That is not true]: {no}. {close}",
-    "[I am sorry you feel that way|That sounds like a bad day|You are hard on yourself|Poor you]. {no}. {close}",
+    "[I am sorry you feel that way|That sounds like a hard day|You are hard on yourself|Poor you]. {no}. {close}",
     "[Hey|Oh|Come here|Listen], {no}. {close}",
 )
 COMFORT_ENDS = (
-    "What happened?", "Be gentle with yourself.", "I am glad you told me.", "I am on your side.",
+    "What happened?", "Be gentle with yourself.", "It is good that you told me.", "I am on your side.",
     "Everybody has such days.", "What would you say to a friend?", "Tell me about it.",
     "Did something go wrong today?", "You are good as you are.", "", "Let us look at it together.",
     "I like you the way you are.", "What is hurting you?", "",
@@ -190,7 +190,7 @@ HEAR_TROUBLE = (
     "more?|A calm word with your {who} may help.|What would you like your {who} to do?|Did you tell your {who}?]",
     "[I hear you|I understand|I feel with you]: {echo}. [Perhaps a quiet talk helps.|How do you feel now?|What "
     "happened before that?]",
-    "[That sounds hard|That must be tiring|I am sorry you have such trouble|That sounds like a bad day|Oh dear, "
+    "[That sounds hard|That must be tiring|I am sorry you have such trouble|That sounds like a hard day|Oh dear, "
     "that hurts]. [What did your {who} do|What happened with your {who}|Have you told your {who} how you "
     "feel|How long has it been like that with your {who}]?",
     "[You sound hurt|You sound angry, and I understand|I hear how angry you are|No wonder you are upset]. [A "
@@ -203,7 +203,7 @@ HEAR_TROUBLE = (
 )
 
 APOLOGIES = (
-    "[I am|I am so|I am really] sorry[ for that| about before| for what I said| that I was rude| that I shouted "
+    "[I am|I am truly|I am really] sorry[ for that| about before| for what I said| that I was rude| that I shouted "
     "at you|, I was cross|].",
     "[Sorry|Please forgive me|I apologise|My apologies][, I was tired|, I was unfair|, I did not mean it|, that "
     "was mean of me|].",
@@ -222,5 +222,5 @@ ACCEPTS = (
 ACCEPT_ENDS = (
     "Shall we go on?", "How are you now?", "We are good.", "Bad days happen.", "Was it a hard day?",
     "Let us start again.", "What shall we talk about?", "I like talking with you.", "It takes heart to say sorry.",
-    "How can I help?", "Friends?",
+    "How may I help?", "Friends?",
 )  # fmt: skip

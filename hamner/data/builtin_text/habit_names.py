@@ -83,17 +83,17 @@ MEET_OTHER = (
 )
 MEET = (
     "[Hello|Hi|Hey|Welcome|Nice to meet you|Good to see you|Glad to meet you], {me}! [How are you|How is your "
-    "day|What is on your mind|What can I do for you|What are you up to|How was your day]?",
+    "day|What is on your mind|What can I do for you|What are you up to|How is the day so far]?",
     "[Welcome|Good to meet you|Nice to have you here|Lovely to hear from you], {me}. [I am Hamner|I am glad you "
     "came|Make yourself at home|Let us have a chat|I have time for you].",
     "{me}, [what a nice name|nice to meet you|good to hear from you|I will remember that]. [How are you|What "
-    "shall we talk about|How can I help]?",
+    "shall we talk about|How can I be of use]?",
     "[Ah|Oh|So], {me}! [Good to know|I like that name|Now I know who you are|Nice of you to say hello]. [What "
     "brings you here|How do you do|And how are things]?",
 )
 
 ASK_OWN = (
-    "What is my name?", "Do you remember my name?", "Do you still know my name?", "Who am I?", "What am I called?",
+    "What is my name?", "Do you remember my name?", "Do you still have my name?", "Who am I?", "What am I called?",
     "By the way, what is my name?", "Tell me my name.", "Say my name.", "Do you know who I am?", "And my name?",
     "How do people call me?", "Do you recall what I am called?", "Which name did I give you?",
     "What did I say my name was?", "Have you forgotten my name?", "Now tell me who I am.",
@@ -112,8 +112,8 @@ SAY_OWN = (
     "That is easy: you are {me}.",
 )
 ASK_OTHER = (
-    "What is my {role} called?", "What is the name of my {role}?", "Do you remember the name of my {role}?",
-    "And what is my {role} called?", "Do you still know my {role}'s name?", "Tell me the name of my {role}.",
+    "How do I call my {role}?", "What is the name of my {role}?", "Do you remember the name of my {role}?",
+    "And how do I call my {role}?", "Do you still know my {role}'s name?", "Tell me the name of my {role}.",
     "What was my {role}'s name again?", "How is my {role} called?", "And my {role}, what is the name?",
     "Which name does my {role} have?",
 )  # fmt: skip

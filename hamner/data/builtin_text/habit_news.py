@@ -16,12 +16,12 @@ GLAD = (
     "[Oh|Wow|Hey|Ah|Well], [that is wonderful|how lovely|that is great|how good to hear|that makes me glad]!",
     "[Wonderful|Lovely|Great|Hooray|Congratulations|Well done|How nice|Fantastic|Splendid|Bravo]!",
     "[I am so glad|I am happy for you|That makes me smile|I am really pleased|What good news|What a joy]!",
-    "[Good for you|That is good news|You make my day|I like hearing that|That is the best news today].",
+    "[Good for you|Good news indeed|You make my day|I like hearing that|That is the best news today].",
     "[Yes|Oh yes]! [I am glad|Brilliant|Good news at last].",
 )
 SORRY = (
-    "[Oh no|Oh dear|Ah, no|Oh], [I am so sorry|that is sad|that hurts|that is hard|I am sorry to hear that].",
-    "[I am sorry|I am so sorry|I am very sorry|That is bad news|That must hurt|How sad|How awful|Poor you].",
+    "[Oh no|Oh dear|Ah, no|Oh], [I am truly sorry|that is sad|that hurts|that is hard|I am sorry to hear that].",
+    "[I am sorry|I am truly sorry|I am very sorry|That is bad news|That must hurt|How sad|How awful|Poor you].",
     "[That is really hard|I feel for you|My heart goes out to you|That is a blow|What a pity|That is tough].",
     "[I wish I could help|I wish it were otherwise|I can see why that hurts|That would upset anybody].",
 )

@@ -13,7 +13,7 @@ colour = I am wearing a {v} jumper = which jumper am I wearing = you are wearing
 colour = my eyes are {v} = what colour are my eyes = your eyes are {v} = the colour of your eyes
 colour = my {pet} is {v} = what colour is my {pet} = your {pet} is {v} = the colour of your {pet}
 colour = our sofa is {v} = what colour is our sofa = your sofa is {v} = the colour of your sofa
-dish = I had {v} for breakfast = what did I have for breakfast = you had {v} for breakfast = your breakfast
+dish = I had {v} for breakfast = what was on my breakfast plate = you had {v} for breakfast = your breakfast
 dish = I ate {v} last night = what did I eat last night = you ate {v} last night = your dinner
 dish = we have {v} for dinner = what do we have for dinner = you have {v} for dinner = your dinner
 dish = my favourite food is {v} = what is my favourite food = your favourite food is {v} = your favourite food
@@ -74,7 +74,7 @@ gift = there is a {v} in my bag = what is in my bag = there is a {v} in your bag
 illness = my {relative} has {v} = what is wrong with my {relative} = your {relative} has {v} = the health of your
  {relative}
 illness = I was at the doctor because of {v} = why was I at the doctor = you went because of {v} = why you went there
-name = my {pet} is called {v} = what is my {pet} called = your {pet} is called {v} = the name of your {pet}
+name = my {pet} is called {v} = how do I call my {pet} = your {pet} is called {v} = the name of your {pet}
 name = I am having lunch with {v} = who am I having lunch with = you are having lunch with {v} = your company
 name = {v} lives next door = who lives next door = {v} lives next door = your neighbour's name
 name = I had a letter from {v} = who wrote me a letter = {v} wrote you a letter = who wrote to you
@@ -87,7 +87,7 @@ number = my {relative} gave me {v} coins = how many coins did I get = you got {v
 town = {friend} is in {v} today = where is {friend} today = {friend} is in {v} = where {friend} is
 hobby = {friend} likes {v} most of all = what does {friend} like most = {friend} likes {v} most = what {friend} likes
 job = {friend} wants to be a {v} = what does {friend} want to be = {friend} wants to be a {v} = the wishes of {friend}
-colour = I painted the kitchen {v} = what colour is my kitchen now = your kitchen is {v} = the colour of your kitchen
+colour = I painted the hall {v} = what colour is my hall now = your hall is {v} = the colour of your hall
 place = the parcel is {v} = where is the parcel = the parcel is {v} = where your parcel is
 day = {friend} calls me on {v} = when does {friend} call me = {friend} calls you on {v} = when {friend} calls
 day = I water the plants on {v} = when do I water the plants = you water the plants on {v} = your habits
@@ -202,7 +202,7 @@ NOT_TOLD = (
     "{offer}",
     "I [do not know|cannot know] {what}, [you have not told me|nobody told me]. {offer}",
     "[You have not told me|Nobody told me|I was never told] {what}. {offer}",
-    "[That I do not know|I have no way to know|Sorry, I cannot know that|I wish I knew, but I do not]. {offer}",
+    "[I do not know that one|I have no way to know|Sorry, I cannot know that|I wish I knew, but I do not]. {offer}",
     "I [cannot|do not] know, because you [have not told me|did not say]. {offer}",
     "[I am sorry|Sorry], only you know {what}. {offer}",
 )
@@ -218,7 +218,7 @@ UNKNOWABLE = rows("""
 what time is it [now|where I am]? = I have no clock to look at = A phone nearby will know
 what is the date today? = I have no calendar here = Look at a newspaper or your phone
 will I pass my exam? = nobody can see that before = But I hope so, have you learned for it?
-will my team win on {day}? = no one knows a match before the end = Let us hope together
+does my club win on {day}? = no one knows a match before the end = Let us hope together
 [who will win the lottery|what are the winning numbers]? = the lottery tells nobody = Keep your money for cake
 will it snow at Christmas? = winter has not told me = We can hope for it
 when will I [marry|get married]? = the future is closed to me = Is there somebody you think of?
@@ -248,7 +248,7 @@ is the light on in my kitchen? = your kitchen is out of my sight = Have a look, 
 did I lock the door? = I was not there = Better go and check
 did I turn off the stove? = I cannot see your stove = Please go and look
 is my car still parked outside? = I cannot look outside = A glance from the window helps
-how much money is in my [account|purse|wallet]? = I have no look into your money, and that is good = Your bank can
+how much is left in my [account|purse|wallet]? = I have no look into your money, and that is good = Your bank can
  tell you
 what is my [phone number|password|address]? = you never gave it to me = Keep it safe, too
 how many letters are in my letter box? = I cannot open your letter box = Go and see, perhaps a nice one
