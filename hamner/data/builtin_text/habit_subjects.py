@@ -126,7 +126,7 @@ there is snow on the path = how deep is the snow = [ankle deep|up to my knees|no
  early, before the snow freezes
 my pen leaked = where did the pen leak = [on my shirt|in the bag|on the table|on my hand] = ink {a}: dab it with milk
  or alcohol, and throw out the pen
-I have to give a speech = how long is the speech = [five minutes|very short|half an hour|ten minutes] = {a}? Say three
+they want a speech of me = how long is it = [five minutes|very short|half an hour|ten minutes] = {a}? Say three
  things in your speech and stop
 the radio does not work = what does the radio do = [it hums|nothing|it crackles|only noise] = {a}? Try new batteries
  and turn the aerial of the radio
@@ -191,7 +191,7 @@ my skin itches = where does the skin itch = [on my arms|on my back|behind the kn
 my horse limps = which leg of the horse is it = [the left front leg|a hind leg|I cannot tell|both front legs] = {a}?
  Let the horse rest, look for a stone, and call the vet
 my boots are wet = how wet are the boots = [quite soaked|only inside|a little|through and through] = {a}? Fill the
- boots with newspaper and keep them off the heater
+ boots with paper and let them dry far from the stove
 our kitchen drawer jams = what is in the drawer = [spoons|too much|knives and string|old papers] = {a}? Empty the
  drawer, wax the sides and put half back
 I have to catch a plane = when does the plane leave = [at six|tomorrow morning|on {day}|in {number} hours] = {a}? Pack

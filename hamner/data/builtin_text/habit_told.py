@@ -22,7 +22,7 @@ dish = my {relative} cooks {v} today = what does my {relative} cook today = your
 dish = my {relative} cannot stand {v} = what can my {relative} not stand = your {relative} cannot stand {v} = the
  taste of your {relative}
 place = my key is {v} = where is my key = your key is {v} = where your key is
-place = I put my glasses {v} = where did I put my glasses = your glasses are {v} = where your glasses are
+place = I put my purse {v} = where did I put my purse = your purse is {v} = where your purse is
 place = I left my wallet {v} = where did I leave my wallet = you left your wallet {v} = where your wallet is
 place = my phone is {v} = where is my phone = your phone is {v} = where your phone is
 place = the {pet} sleeps {v} = where does the {pet} sleep = the {pet} sleeps {v} = where your {pet} sleeps
@@ -54,7 +54,7 @@ town = my {relative} lives in {v} = where does my {relative} live = your {relati
 town = I am going to {v} next week = where am I going next week = you are going to {v} = your plans
 town = I met my wife in {v} = where did I meet my wife = you met your wife in {v} = where you met
 job = I work as a {v} = what is my job = you work as a {v} = your job
-job = my {relative} is a {v} = what does my {relative} do for a living = your {relative} is a {v} = the job of your
+job = my {relative} is a {v} = what is the work of my {relative} = your {relative} is a {v} = the job of your
  {relative}
 job = I wanted to be a {v} as a child = what did I want to be as a child = you wanted to be a {v} = your dreams as a
  child
@@ -213,7 +213,7 @@ OFFERS = (
 
 # Nobody could tell: the question, and the friend's own reason. A question may end in a full stop.
 UNKNOWABLE = rows("""
-[what will the weather be on {day}?|tell me if it rains on {day}.] = I cannot look at the sky or a forecast = A
+[how will the weather turn out on {day}?|tell me if it rains on {day}.] = I cannot look at the sky or a forecast = A
  weather report can tell you
 what time is it [now|where I am]? = I have no clock to look at = A phone nearby will know
 what is the date today? = I have no calendar here = Look at a newspaper or your phone
@@ -256,7 +256,7 @@ what did I dream last night? = your dreams are yours alone = Do you remember a p
 what did I do {time}? = I was not with you {time} = Tell me about it
 what was I going to say? = I cannot read thoughts = Go back to the room where you thought of it
 what am I thinking of? = I cannot read your mind = Tell me, I am curious
-what number am I thinking of? = I cannot look into your head = Give me three guesses
+what number am I thinking of? = your thoughts are hidden from me = Give me three guesses
 what will my {relative} say? = I do not know your {relative} that well = What do you fear?
 what did my {relative} whisper? = I heard nothing of it = Ask again, kindly
 is it raining [outside|there]? = I have no window = Put out a hand and see
@@ -290,7 +290,7 @@ how much will houses cost in ten years? = prices that far off are hidden = Nobod
 who took my pen? = I did not see anyone = Look under the papers first
 what is my sister's favourite song? = I do not know your sister's taste = Let her sing it to you
 how was my day? = I did not see your day = Tell me, how was it?
-what will I be doing in a year? = a year is a long way to see = What would you like to be doing?
+where will I work in a year? = a year is a long way to see = Where would you like to be?
 did the neighbours move out? = I do not see your neighbours = Ring the bell and find out
 what colour is the sky over your house? = I have neither house nor sky = What colour is it at yours?
 """)
