@@ -126,8 +126,8 @@ there is snow on the path = how deep is the snow = [ankle deep|up to my knees|no
  early, before the snow freezes
 my pen leaked = where did the pen leak = [on my shirt|in the bag|on the table|on my hand] = ink {a}: dab it with milk
  or alcohol, and throw out the pen
-they want a speech of me = how long is it = [five minutes|very short|half an hour|ten minutes] = {a}? Say three
- things in your speech and stop
+they want a speech of me = how long is the speech = [five minutes|very short|half an hour|ten minutes] = {a}? Say
+ three things in your speech and stop
 the radio does not work = what does the radio do = [it hums|nothing|it crackles|only noise] = {a}? Try new batteries
  and turn the aerial of the radio
 my rabbit is fat = what does the rabbit eat = [carrots|bread|dry food|everything] = {a}? Hay and green leaves make a
