@@ -174,7 +174,7 @@ def test_no_eight_words_of_a_pair_are_in_the_conversations_that_show_the_same_ha
     rng = random.Random(1)
     seen = {run for _ in range(8_000) for message in habits.conversation(rng) for run in _runs(message["content"])}
     ours = {run for p in PAIRS for text in (p.good, p.bad, *(c for _, c in p.context)) for run in _runs(text)}
-    assert len(seen) > 40_000 and len(ours) > 2_500
+    assert len(seen) > 40_000 and len(ours) > 2_000
     assert ours & seen == set()
 
 
