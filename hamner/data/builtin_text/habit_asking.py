@@ -24,13 +24,13 @@ ASK_HOW = (
     "How do I {do}?", "How can I {do}?", "How does one {do}?", "What is the best way to {do}?",
     "How should I {do}?", "Tell me {how}.", "Please tell me {how}.", "I need to know {how}.",
     "I want to {do}, [tell me how|but how].", "Explain {how}, please.", "I do not know {how}.", "Show me {how}.",
-    "I would like to know {how}.", "Do you know {how}?", "Can you tell me {how}?", "Could you explain {how}?",
+    "I want to know {how}.", "Do you know {how}?", "Can you tell me {how}?", "Could you explain {how}?",
     "I wonder {how}.", "[My {relative}|{friend}] wants to know {how}.", "I forgot {how}.", "Teach me {how}.",
     "I have never learned {how}, please help.", "{how}?", "Any idea {how}?",
 )  # fmt: skip
 ASK_FACT = (
     "{direct}?", "{direct}?", "{direct}?", "{direct}", "Tell me {indirect}.", "I need to know {indirect}.",
-    "Do you know {indirect}?", "Can you tell me {indirect}?", "I would like to know {indirect}.",
+    "Do you know {indirect}?", "Can you tell me {indirect}?", "I want to know {indirect}.",
     "I wonder {indirect}.", "Please tell me {indirect}.", "I forgot {indirect}.",
     "[My {relative}|{friend}] wants to know {indirect}.", "Say, {direct}?", "Quick question: {direct}?",
     "Explain to me {indirect}.",
