@@ -79,8 +79,9 @@ def with_checkpoint(start: StartingModel, source: str | None) -> StartingModel:
     weights = checkpoint.load(Path(source).expanduser())
     problems = Problems()
     if weights.model != start.model:
+        theirs, ours = _differing(weights.model, start.model)
         problems.lines.append(
-            f"{source} holds another model than {start.name}: {_sizes(weights.model)}, not {_sizes(start.model)}; give "
+            f"{source} holds another model than {start.name}: {theirs}, not {ours}; give "
             "a checkpoint of that model, or as WHO the model of the checkpoint"
         )
     theirs, ours = weights.tokenizer().sha256, start.tokenizer and Tokenizer.load(start.tokenizer).sha256
@@ -190,11 +191,12 @@ def _winner(path: Path, config: Config, results: Path) -> StartingModel:
     )
     problems = Problems()
     expected = model_named(name, config.size) if name in CONTESTANTS else model
-    if expected != model or model.vocab_size != config.size.vocab_size:
+    expected = expected.model_copy(update={"vocab_size": config.size.vocab_size})
+    if expected != model:
+        theirs, ours = _differing(model, expected)
         problems.lines.append(
-            f"winner {name} of {path} has {_sizes(model)}, {model.vocab_size} tokens; this config makes "
-            f"{_sizes(expected)}, {config.size.vocab_size} tokens: use the config the tournament ran with (--config), "
-            "or run `tournament` again with this one"
+            f"winner {name} of {path} has {theirs}; this config makes {ours}: use the config the tournament ran with "
+            "(--config), or run `tournament` again with this one"
         )
     with problems.collect():
         tokenizer_folder = _tokenizer_folder(path, tokenizer_path, results)
@@ -222,5 +224,8 @@ def _tokenizer_folder(path: Path, stored: str, results: Path) -> Path:
     return own if (own / "tokenizer.json").is_file() else path_within(results, stored, path)
 
 
-def _sizes(model: ModelConfig) -> str:
-    return f"hidden size {model.hidden_size}, {model.num_layers} layers, document_mask {model.document_mask}"
+def _differing(one: ModelConfig, other: ModelConfig) -> tuple[str, str]:
+    """The fields in which two models differ, with the values of each."""
+    names = [name for name in ModelConfig.model_fields if getattr(one, name) != getattr(other, name)]
+    theirs, ours = (", ".join(f"{name} {getattr(model, name)}" for name in names) for model in (one, other))
+    return theirs, ours

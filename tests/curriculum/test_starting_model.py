@@ -150,6 +150,8 @@ def test_another_size_and_another_tokenizer_of_a_winner_are_said_at_once(tmp_pat
     _winner(folder, tokenizers[0], config=load_config("laptop"), tokenizer=forged)
     size, tokenizer = _problems(find_starting_model, "winner", SMOKE, tmp_path, "forged")
     assert "--config" in size and "0" * 12 in tokenizer
+    assert "has hidden_size 128, " in size and "; this config makes hidden_size 64, " in size
+    assert "norm_eps" not in size  # what does not differ
 
 
 def test_a_model_of_ones_own_is_read_from_its_fields(tmp_path):
@@ -195,7 +197,10 @@ def test_a_checkpoint_brings_its_tokenizer_and_must_be_of_the_same_model(tmp_pat
     assert with_checkpoint(same, str(weights)).tokenizer == weights
     other = StartingModel("v09", model_named("v09_deep_narrow", SMOKE.size), tokenizers[1])
     model, tokenizer = _problems(with_checkpoint, other, str(weights))
-    assert "hidden size" in model and "tokenizer" in tokenizer
+    assert (
+        "num_layers 2, intermediate_size 192, not num_layers 4, intermediate_size 128;" in model
+        and "tokenizer" in tokenizer
+    )
     (problem,) = _problems(with_checkpoint, start, str(tmp_path / "nowhere"))
     assert "nowhere" in problem
 

@@ -71,12 +71,22 @@ IDENTITY = {
     ],
 }
 
+
+def _stated(value):
+    """A document without what is null."""
+    if isinstance(value, list):
+        return [_stated(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _stated(inner) for key, inner in value.items() if inner is not None}
+
+
 # -- what runs leave
 
 STORED_CONFIG = json.loads(stored("tournament", "config.json"))
-WHOLE_CONFIG = STORED_CONFIG["config"] | {
-    "curriculum": json.loads(stored("curriculum", "config.json"))["config"]["curriculum"]
-}
+WHOLE_CONFIG = _stated(  # TOML has no null: what is not stated is left out
+    STORED_CONFIG["config"] | {"curriculum": json.loads(stored("curriculum", "config.json"))["config"]["curriculum"]}
+)
 CHECKPOINT = "checkpoints/step_000000006"
 STATE = stored("curriculum", f"{CHECKPOINT}/state.json")
 WEIGHTS = stored("curriculum", f"{CHECKPOINT}/model.safetensors")
