@@ -79,9 +79,9 @@ def with_checkpoint(start: StartingModel, source: str | None) -> StartingModel:
     weights = checkpoint.load(Path(source).expanduser())
     problems = Problems()
     if weights.model != start.model:
-        theirs, ours = _differing(weights.model, start.model)
+        has, wants = _differing(weights.model, start.model)
         problems.lines.append(
-            f"{source} holds another model than {start.name}: {theirs}, not {ours}; give "
+            f"{source} holds another model than {start.name}: {has}, not {wants}; give "
             "a checkpoint of that model, or as WHO the model of the checkpoint"
         )
     theirs, ours = weights.tokenizer().sha256, start.tokenizer and Tokenizer.load(start.tokenizer).sha256
@@ -193,9 +193,9 @@ def _winner(path: Path, config: Config, results: Path) -> StartingModel:
     expected = model_named(name, config.size) if name in CONTESTANTS else model
     expected = expected.model_copy(update={"vocab_size": config.size.vocab_size})
     if expected != model:
-        theirs, ours = _differing(model, expected)
+        has, wants = _differing(model, expected)
         problems.lines.append(
-            f"winner {name} of {path} has {theirs}; this config makes {ours}: use the config the tournament ran with "
+            f"winner {name} of {path} has {has}; this config makes {wants}: use the config the tournament ran with "
             "(--config), or run `tournament` again with this one"
         )
     with problems.collect():
