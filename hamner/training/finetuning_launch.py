@@ -147,7 +147,7 @@ def prepare(run: Opened, say: Say) -> None:
         return
     if "feedback" in run.facts:
         return _prepare_corrections(run, say)
-    chosen, shares = find_conversations(config)
+    chosen, shares = find_conversations(config, run.facts.get("shares"))
     settings, (batch_size, _, seq_len) = config.finetuning, config.finetuning_batch
     tokens = settings.max_steps * batch_size * seq_len
     wanted = math.ceil(tokens * max(shares.values(), default=1.0) / settings.epochs)

@@ -5,6 +5,7 @@ Data in: a config. Data out: the sources by name and the shares asked for; or a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from hamner.config.schema import Config
@@ -16,8 +17,13 @@ from hamner.data.sources.conversations import IDENTITY, ConversationSource, choo
 from hamner.runs.folders import home_folder
 
 
-def find_conversations(config: Config) -> tuple[dict[str, ConversationSource], dict[str, float]]:
-    """The sources of conversations, identity among them, and the shares asked for. Raises BadInput."""
+def find_conversations(
+    config: Config, recorded: Mapping[str, float] | None = None
+) -> tuple[dict[str, ConversationSource], dict[str, float]]:
+    """The sources of conversations, identity among them, and the shares asked for. Raises BadInput.
+
+    recorded: the shares of a run that was begun before, perhaps by a version with other ones.
+    """
     path, settings = config.data.path, config.finetuning
     check_data_path(path)
     if path == "builtin":
@@ -26,7 +32,7 @@ def find_conversations(config: Config) -> tuple[dict[str, ConversationSource], d
         folder = (home_folder() / Path(config.data.local_path).expanduser()).resolve() / "sft"
     else:
         folder = Path(path).expanduser() / "sft"
-    chosen, shares = choose_sources(settings.sources, path, folder)
+    chosen, shares = choose_sources(settings.sources or recorded or {}, path, folder)
     if settings.identity:
         Identity.load(settings.identity_file)
         chosen[IDENTITY] = ConversationSource(IDENTITY, Source(IDENTITY), "identity")

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from hamner.config.schema import Config
 from hamner.data import split
+from hamner.data.builtin_text import everyday
 from hamner.data.builtin_text.identity import Identity
 from hamner.data.conversation_files import FACTS, row_sums, rows_file
 from hamner.data.conversation_packing import pack
@@ -36,6 +37,7 @@ from hamner.data.preparation.wholes import narrowed, wholes
 from hamner.data.sources.conversations import IDENTITY, ConversationSource
 from hamner.data.sources.hub_stream import stage
 from hamner.data.sources.local_files import builtin_documents, folder_documents
+from hamner.data.sources.sft_conversations import conversation
 from hamner.data.sources.source import Document, Source, Tally
 from hamner.data.tokenizer import Tokenizer
 from hamner.runs.files import write_bytes, write_json
@@ -123,6 +125,8 @@ def _documents(
     ours = {"origin": "builtin", "revision": f"seed {config.seed}", "license": "GPL-3.0-only"}
     if chosen.kind == "builtin":
         return ours, _counted(builtin_documents(source, config.seed, data.builtin_characters), tally)
+    if chosen.kind == "everyday":
+        return ours | {"revision": None}, _counted(map(conversation, everyday.conversations()), tally)
     if chosen.kind == "identity":
         path = config.finetuning.identity_file
         stated = {"origin": path, "revision": None, "license": "not stated"} if path else ours

@@ -2,7 +2,8 @@
 
     DATA/sft/NAME/*.jsonl    the source NAME, in any format that a source of text may have
     DATA/sft/*.jsonl         files beside such folders: the source `sft`
-    builtin                  the project's own conversations, seeded, offline
+    builtin, habits, everyday    the project's own, offline: those of the stages; those that show a friend's habits;
+                             3,900 about everyday life, written by hand
     smol-smoltalk, everyday-conversations, soda    from the hub, where there is no folder of that name
 
 Data in: a config. Data out: what is there by name, and where each is read from; a BadInput with the way out for a name
@@ -20,13 +21,15 @@ from hamner.config.errors import BadInput, did_you_mean
 from hamner.config.json_text import parse_json
 from hamner.data.sources.find_files import find_files
 from hamner.data.sources.records import json_type, listed_messages
-from hamner.data.sources.sft_conversations import BUILTIN_CONVERSATIONS, SFT, conversation, parse
+from hamner.data.sources.sft_conversations import HABITS, SFT, conversation, parse
 from hamner.data.sources.source import Document, HubDataset, Source
 
-BUILTIN, LOOSE, IDENTITY = "builtin", "sft", "identity"
-RESERVED_NAMES = (BUILTIN, LOOSE, IDENTITY)  # no folder's
+BUILTIN, EVERYDAY, LOOSE, IDENTITY = "builtin", "everyday", "sft", "identity"
+OWN = {BUILTIN: SFT, "habits": HABITS}  # drawn by a generator
+OWN_SHARES = {BUILTIN: 0.4, "habits": 0.6}  # with --data builtin, where nothing else is named
+RESERVED_NAMES = (*OWN, EVERYDAY, LOOSE, IDENTITY)  # no folder's
 WAY_OUT = "put its files into data/sft/NAME/, or name other sources (finetuning.sources={builtin=1})"
-Kind = Literal["builtin", "files", "hub", "identity"]
+Kind = Literal["builtin", "everyday", "files", "hub", "identity"]
 
 
 def parse_hub(record: Any) -> Document:
@@ -131,7 +134,7 @@ def choose_sources(
     """
     local = local_sources(folder)
     if not shares and data_path == "builtin":
-        shares = {BUILTIN: 1.0}
+        shares = OWN_SHARES
     elif not shares and local:
         return local, {}
     elif not shares and data_path == "hub":
@@ -141,13 +144,15 @@ def choose_sources(
             f"no conversations in {folder}: put JSONL files there, in folders of it where they are several sources, "
             "or name some (finetuning.sources={builtin=1})"
         )
-    known = [*local, BUILTIN, *(name for name in HUB if name not in local)]
+    known = [*local, *OWN, EVERYDAY, *(name for name in HUB if name not in local)]
     chosen, problems = {}, []
     for name in shares:
         if name in local:
             chosen[name] = local[name]
-        elif name == BUILTIN:
-            chosen[name] = ConversationSource(name, BUILTIN_CONVERSATIONS, "builtin")
+        elif name in OWN:
+            chosen[name] = ConversationSource(name, OWN[name], "builtin")
+        elif name == EVERYDAY:
+            chosen[name] = ConversationSource(name, Source(name), "everyday")
         elif name in HUB:
             chosen[name] = ConversationSource(name, HUB[name], "hub")
         else:

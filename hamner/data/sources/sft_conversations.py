@@ -50,14 +50,11 @@ def _builtin(rng: random.Random) -> Document:
     return conversation([(m["role"], m["content"]) for m in dialogues.conversation(rng)])
 
 
-def _builtin_friend(rng: random.Random) -> Document:
-    """Those of the stages, those that show the habits of a friend, and those about everyday life."""
-    from hamner.data.builtin_text import dialogues, everyday, habits
+def _habits(rng: random.Random) -> Document:
+    from hamner.data.builtin_text import habits
 
-    kind = rng.choices((dialogues, habits, everyday), FRIEND_WEIGHTS)[0]
-    return conversation([(m["role"], m["content"]) for m in kind.conversation(rng)])
+    return conversation([(m["role"], m["content"]) for m in habits.conversation(rng)])
 
 
-FRIEND_WEIGHTS = (25, 35, 40)  # of the three kinds of built-in conversations of a fine-tuning
 SFT = Source(name="sft", builtin=_builtin, parse=parse, keys=("text", *CONVERSATION_KEYS))
-BUILTIN_CONVERSATIONS = Source(name="builtin", builtin=_builtin_friend, parse=parse, keys=SFT.keys)
+HABITS = Source(name="habits", builtin=_habits, parse=parse, keys=SFT.keys)

@@ -160,7 +160,7 @@ def test_no_sentence_of_a_pair_is_in_the_builtin_text():
     for _ in range(12_000):
         for message in habits.conversation(rng):
             seen |= _sentences(message["content"])
-    seen |= {s for sides in everyday.lines() for side in sides for s in _sentences(side)}
+    seen |= {s for messages in everyday.conversations() for _, text in messages for s in _sentences(text)}
     ours = {s for p in PAIRS for text in (p.good, p.bad, *(c for _, c in p.context)) for s in _sentences(text)}
     assert len(seen) > 3000 and len(ours) > 900
     assert ours & seen == set()
@@ -174,7 +174,7 @@ def _runs(text, length=8):
 def test_no_eight_words_of_a_pair_are_in_the_conversations_that_show_the_same_habits():
     rng = random.Random(1)
     seen = {run for _ in range(8_000) for message in habits.conversation(rng) for run in _runs(message["content"])}
-    seen |= {run for sides in everyday.lines() for side in sides for run in _runs(side)}
+    seen |= {run for messages in everyday.conversations() for _, text in messages for run in _runs(text)}
     ours = {run for p in PAIRS for text in (p.good, p.bad, *(c for _, c in p.context)) for run in _runs(text)}
     assert len(seen) > 40_000 and len(ours) > 2_000
     assert ours & seen == set()

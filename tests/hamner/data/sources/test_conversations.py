@@ -35,7 +35,7 @@ def test_folders_and_loose_files_are_sources(folder):
     assert found["sft"].files == (folder / "a.jsonl",) and found["warm"].files == (folder / "warm" / "a.jsonl",)
 
 
-@pytest.mark.parametrize("name", ["builtin", "identity", "sft"])
+@pytest.mark.parametrize("name", ["builtin", "everyday", "habits", "identity", "sft"])
 def test_a_folder_may_not_have_the_name_of_another_kind(folder, name):
     put(folder / name)
     with pytest.raises(BadInput, match=f"'{name}' is the name of a source that is no folder"):
@@ -49,7 +49,8 @@ def test_without_names_what_is_there_is_read(folder, tmp_path):
     chosen, shares = choose_sources({}, "hub", tmp_path / "none")
     assert shares == HUB_SHARES and {kind.kind for kind in chosen.values()} == {"hub"}
     chosen, shares = choose_sources({}, "builtin", None)
-    assert shares == {"builtin": 1.0} and chosen["builtin"].kind == "builtin"
+    assert shares == {"builtin": 0.4, "habits": 0.6} and {each.kind for each in chosen.values()} == {"builtin"}
+    assert choose_sources({"everyday": 1.0}, "hub", folder)[0]["everyday"].kind == "everyday"
     assert sum(HUB_SHARES.values()) == pytest.approx(1)
 
 
