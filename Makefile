@@ -46,12 +46,13 @@ install: .venv/installed
 	@echo "make friend                   # the real thing, resumable; the plan is printed first: docs/friend.md"
 
 # with the config's own numbers, rounds of 100, 100 and 200 steps and stages of 100, it takes about eight minutes more
+# sixty steps can go on with conversations as the stages have read them, and hardly begin with those that show habits
 demo: .venv/installed
 	@DEMO=demo-$$(date +%Y%m%d-%H%M%S) && \
 	echo "a miniature league, the eight stages and the decay, a fine-tuning: eight to ten minutes on two idle cores" && \
 	$(BIN)/tournament --config laptop --name $$DEMO 'steps=[20,20,40]' && \
 	$(BIN)/curriculum run winner --tournament $$DEMO --config laptop --name $$DEMO max_steps=40 skill_items=40 && \
-	$(BIN)/hamner sft $$DEMO --name $$DEMO max_steps=60 evaluations=5 && \
+	$(BIN)/hamner sft $$DEMO --name $$DEMO max_steps=60 evaluations=5 learning_rate_factor=0.4 'sources={builtin=1}' && \
 	echo && echo 'you: Hello' && printf 'hamner: ' && echo 'Hello' | $(BIN)/hamner chat $$DEMO --temperature 0 && \
 	echo && echo "to go on in this shell:" && \
 	echo "    source .venv/bin/activate" && \
