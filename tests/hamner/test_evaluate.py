@@ -43,12 +43,13 @@ def test_a_fine_tuned_run_is_asked_its_own_held_out_conversations(base_results, 
     assert evaluate.main([str(run / "final"), "--out", str(tmp_path)]) == 0
     card = json.loads((tmp_path / "friend_card.json").read_text())
     rows = ConversationRows(run / "conversations", Tokenizer.load(run / "data").sha256)
-    chats = rows.heldout_conversations("builtin")
-    ends = sum((row == MESSAGE_END).sum().item() for row in rows.heldout("builtin", 10**6))  # labelled: of replies
     shown = [row for row in card["figures"] if row["section"] == "held-out replies"]
-    assert {row["name"].partition(":")[0] for row in shown} == {"builtin"}  # not who the friend is
-    assert len(chats) == rows.sources["builtin"]["heldout"]
-    assert {row["count"] for row in shown} == {ends} and ends >= len(chats) > 10
+    assert {row["name"].partition(":")[0] for row in shown} == {"builtin", "habits"}  # not who the friend is
+    for name in ("builtin", "habits"):
+        chats = rows.heldout_conversations(name)
+        ends = sum((row == MESSAGE_END).sum().item() for row in rows.heldout(name, 10**6))  # labelled: of replies
+        assert len(chats) == rows.sources[name]["heldout"] and ends >= len(chats) > 10
+        assert {row["count"] for row in shown if row["name"].startswith(name)} == {ends}
     shutil.rmtree(run)
 
 

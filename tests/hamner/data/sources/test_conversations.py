@@ -7,6 +7,8 @@ import pytest
 from pyarrow import parquet
 
 from hamner.config.errors import BadInput
+from hamner.config.load import load_config
+from hamner.data.preparation.conversation_sources import find_conversations
 from hamner.data.sources.conversations import HUB, HUB_SHARES, choose_sources, local_sources, parse_hub
 from hamner.data.sources.hub_stream import stage
 from hamner.data.sources.local_files import folder_documents
@@ -140,3 +142,10 @@ def test_without_a_network_the_hub_is_refused_in_one_line(name, tmp_path, monkey
     with pytest.raises(BadInput, match=rf"source '{name}' cannot be streamed .*data/sft/{name}/") as error:
         stage(HUB[name], tmp_path, 1000, 20.0, lambda line: None)
     assert len(error.value.problems) == 1 and "finetuning.sources={builtin=1}" in str(error.value)
+
+
+def test_a_run_of_before_reads_what_it_recorded():
+    config = load_config("smoke", ["data.path=builtin", "finetuning.identity=0"])
+    assert set(find_conversations(config)[1]) == {"builtin", "habits"}
+    chosen, shares = find_conversations(config, {"builtin": 1.0})
+    assert set(chosen) == {"builtin"} and shares == {"builtin": 1.0}
