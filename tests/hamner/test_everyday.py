@@ -1,4 +1,4 @@
-"""Conversations about everyday life: their lines are sound and all different, and a fine-tuning can read them."""
+"""Conversations about everyday life: their lines are sound and all different."""
 
 import re
 from collections import Counter

@@ -47,13 +47,17 @@ def parse_any(record: Any) -> Document:
 def _builtin(rng: random.Random) -> Document:
     from hamner.data.builtin_text import dialogues
 
-    return conversation([(m["role"], m["content"]) for m in dialogues.conversation(rng)])
+    return _drawn(dialogues.conversation(rng))
 
 
 def _habits(rng: random.Random) -> Document:
     from hamner.data.builtin_text import habits
 
-    return conversation([(m["role"], m["content"]) for m in habits.conversation(rng)])
+    return _drawn(habits.conversation(rng))
+
+
+def _drawn(messages: list[dict[str, str]]) -> Document:
+    return conversation([(message["role"], message["content"]) for message in messages])
 
 
 SFT = Source(name="sft", builtin=_builtin, parse=parse, keys=("text", *CONVERSATION_KEYS))

@@ -8,13 +8,14 @@ import pytest
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.config.special_tokens import MESSAGE_START
+from hamner.data.builtin_text import everyday
 from hamner.data.conversation_rows import ConversationRows
 from hamner.data.preparation.conversation_counts import Limits
 from hamner.data.preparation.conversations import prepare_conversations
 from hamner.data.preparation.wholes import wholes
 from hamner.data.sources import Source
 from hamner.data.sources.conversations import ConversationSource, choose_sources
-from hamner.data.sources.sft_conversations import SFT, parse
+from hamner.data.sources.sft_conversations import SFT, conversation, parse
 from hamner.data.split import unit_hash
 from hamner.data.tokenizer import Tokenizer
 
@@ -151,3 +152,23 @@ def test_own_conversations_and_identity_are_drawn(tmp_path, tokenizer):
     assert {facts["license"] for facts in rows.sources.values()} == {"GPL-3.0-only"}
     assert 0.2 < rows.trained_share("identity") < 0.9
     assert rows.heldout("identity", 3).shape == (3, 512)
+
+
+def test_those_written_by_hand_are_each_read_once_and_kept_apart_by_their_first_message(tmp_path):
+    texts = [[text for _, text in messages] for messages in everyday.conversations()]
+    tokenizer = Tokenizer.train([text for messages in texts[::7] for text in messages] + ["user assistant"], 1000)
+    chosen, _ = choose_sources({"everyday": 1.0}, "hub", None)
+    limits = Limits(seq_len=256, max_reply_tokens=120, heldout_tokens=3000, hub_tokens=0)
+    said: list[str] = []
+    prepare_conversations(chosen, tokenizer, load_config("smoke"), limits, tmp_path / "out", None, said.append)
+    rows = ConversationRows(tmp_path / "out", tokenizer.sha256)
+    facts = rows.sources["everyday"]
+    assert facts["records"] == facts["conversations"] + facts["heldout"] == len(texts)
+    assert facts["malformed"] == facts["duplicates"] == facts["beyond_row"] == 0 and facts["revision"] is None
+    assert "license: GPL-3.0-only" in said[0]
+    held_out = sum(unit_hash(wholes(_document(each))[0]) < facts["threshold"] for each in texts)
+    assert 0 < facts["heldout"] == held_out < len(texts) / 2
+
+
+def _document(texts):
+    return conversation([("assistant" if place % 2 else "user", text) for place, text in enumerate(texts)])
