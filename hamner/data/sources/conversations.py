@@ -163,7 +163,7 @@ def choose_sources(
         for name, share in shares.items()
         if not share > 0
     ]
-    if not problems and abs(sum(shares.values()) - 1) > 1e-6:
+    if all(share > 0 for share in shares.values()) and abs(sum(shares.values()) - 1) > 1e-6:
         problems.append(f"finetuning.sources: shares sum to {sum(shares.values()):.6g}, not 1")
     if problems:
         raise BadInput(problems)

@@ -149,3 +149,10 @@ def test_a_run_of_before_reads_what_it_recorded():
     assert set(find_conversations(config)[1]) == {"builtin", "habits"}
     chosen, shares = find_conversations(config, {"builtin": 1.0})
     assert set(chosen) == {"builtin"} and shares == {"builtin": 1.0}
+
+
+def test_an_unknown_name_and_a_wrong_sum_are_said_at_once(folder):
+    with pytest.raises(BadInput) as error:
+        choose_sources({"everydy": 0.5, "habits": 0.4}, "hub", folder)
+    unknown, total = error.value.problems
+    assert "did you mean 'everyday'" in unknown and "shares sum to 0.9, not 1" in total
