@@ -31,6 +31,14 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "plot_training": ("hamner.plot_training", "plot the training of a run: pictures, at the terminal, or a page"),
     "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),
 }
+ELSEWHERE = {  # verb that is no command here: the commands that have it
+    "status": ("tournament", "curriculum"),
+    "compare": ("tournament", "curriculum"),
+    "arena": ("tournament",),
+    "history": ("tournament",),
+    "concepts": ("tournament",),
+    "run": ("curriculum",),
+}
 EXAMPLES = (
     "hamner tournament --config laptop --name first             # ten contestants in miniature, on two CPU cores",
     "hamner curriculum run winner --config laptop --name first  # train the winner through eight stages",
@@ -40,7 +48,7 @@ EXAMPLES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     description = "Find the small language model your GPU deserves, raise it, and talk to it."
-    return run_verb("hamner", description, COMMANDS, EXAMPLES, arguments)
+    return run_verb("hamner", description, COMMANDS, EXAMPLES, arguments, ELSEWHERE)
 
 
 if __name__ == "__main__":

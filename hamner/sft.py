@@ -23,6 +23,7 @@ from hamner.config.errors import BadInput
 from hamner.inference.find_model import model_folder
 from hamner.runs import cli
 from hamner.runs.cli import Parser, add_notify_option, add_run_options, run_command
+from hamner.runs.durations import duration_text
 from hamner.runs.files import open_to_append, read_json, read_json_as, write_json
 from hamner.runs.folders import format_lines, open_run, results_folder, resume_command, run_above
 from hamner.runs.notify import Notifier
@@ -223,8 +224,7 @@ def _print_result(console: Console, run: Opened) -> int:
     for prompt in PROMPTS:
         reply = Conversation(loaded, temperature=0.7).reply(prompt).strip()
         console.print(f"you: {prompt}\nhamner: {reply}", soft_wrap=True, markup=False, highlight=False)
-    minutes = document["seconds"] / 60
-    console.print(f"finished in {minutes:.1f} minutes: {run.folder / 'final'}", soft_wrap=True)
+    console.print(f"finished in {duration_text(document['seconds'])}: {run.folder / 'final'}", soft_wrap=True)
     console.print(f"all of it on one page: {run.folder / 'report.html'}", soft_wrap=True, markup=False)
     console.print(f"talk to it with `hamner chat {run.folder.name}`", soft_wrap=True, markup=False)
     return 0

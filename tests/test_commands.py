@@ -18,7 +18,7 @@ import pytest
 
 from curriculum.__main__ import COMMANDS as CURRICULUM
 from curriculum.__main__ import EXAMPLES as CURRICULUM_EXAMPLES
-from hamner.__main__ import COMMANDS, EXAMPLES
+from hamner.__main__ import COMMANDS, ELSEWHERE, EXAMPLES
 from hamner.__main__ import main as hamner_main
 from hamner.config.errors import BadInput
 from hamner.runs.cli import PAGE
@@ -145,6 +145,17 @@ def test_a_group_lists_its_commands_and_loads_none_of_them(group):
     assert all(f"\n  {verb} " in text and summary in text for verb, (_, summary) in table.items())
     assert not {module for module, _ in table.values()} & set(loaded)
     assert unknown[0] == 2 and unknown[2].startswith("error: unknown command 'tournmant'; ")
+
+
+def test_a_command_of_another_program_is_named_with_it(capsys):
+    own = {"tournament": set(TOURNAMENT), "curriculum": set(CURRICULUM)}
+    missing = {verb for verbs in own.values() for verb in verbs} - set(COMMANDS)
+    assert {verb: set(others) for verb, others in ELSEWHERE.items()} == {
+        verb: {program for program, verbs in own.items() if verb in verbs} for verb in missing
+    }
+    assert hamner_main(["status", "demo"]) == 2
+    line = "error: unknown command 'status'; did you mean `tournament status` or `curriculum status`?\n"
+    assert capsys.readouterr().err == line
 
 
 def test_a_command_is_run_with_its_words(capsys):

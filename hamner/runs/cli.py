@@ -359,10 +359,12 @@ def run_verb(
     verbs: Mapping[str, tuple[str, str]],
     examples: Sequence[str],
     arguments: Sequence[str] | None = None,
+    elsewhere: Mapping[str, Sequence[str]] | None = None,
 ) -> int:
     """Run the command that the first word names, with the other words; list all commands where no word is given.
 
     verbs: verb -> (module with a main(), what it does). The module is imported only when its verb is chosen.
+    elsewhere: verb -> the commands that have it, where this one has not.
     """
 
     def command(words: Sequence[str]) -> int:
@@ -375,7 +377,11 @@ def run_verb(
             return 0
         verb = words[0].replace("-", "_")
         if verb not in verbs:
-            raise BadInput(f"unknown command '{words[0]}'; {did_you_mean(verb, list(verbs))}")
+            others = " or ".join(f"`{other} {verb}`" for other in (elsewhere or {}).get(verb, ()))
+            raise BadInput(
+                f"unknown command '{words[0]}'; "
+                + (f"did you mean {others}?" if others else did_you_mean(verb, list(verbs)))
+            )
         return int(importlib.import_module(verbs[verb][0]).main(words[1:]))
 
     return run_command(command, arguments)

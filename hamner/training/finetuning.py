@@ -189,7 +189,9 @@ class FinetuningRun:
     def run(self) -> bool:
         """Train to the end or to early stopping, then write final/; False when it diverged or was asked to stop."""
         session = self.session
-        if not session.resume():
+        if session.resume():
+            self._say(f"step {session.global_step} of {self.plan.steps}")
+        else:
             self._begin()
         session.log_resume(self.folder / "resume.jsonl")
         self._metrics = Metrics(

@@ -78,9 +78,10 @@ def test_a_stopped_run_goes_on_bit_for_bit(start, base_results, killed_after):
     stopped = start("stopped", stop_requested=stop_after(killed_after))
     assert not stopped.run()
     stopped.close()
-    again = resumed_run(base_results, "stopped", None, None)
-    resumed = FinetuningRun(again.folder, say=lambda line: None)
+    again, said = resumed_run(base_results, "stopped", None, None), []
+    resumed = FinetuningRun(again.folder, say=said.append)
     document = finish(resumed)
+    assert said[0] == f"step {stopped.session.global_step} of 12"
     for key in ("looks", "steps", "best_step", "mix", "tokens", "before"):
         assert document[key] == expected[key], key
     assert metrics(resumed) == metrics(whole) and len(metrics(whole)) == 13
