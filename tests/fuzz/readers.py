@@ -60,6 +60,13 @@ def model_file(folder: Path, case: bytes) -> None:
     find_starting_model(str(folder / "model.json"), load_config("smoke"), folder, None)
 
 
+def winner_file(folder: Path, case: bytes) -> None:
+    """WHO of a curriculum: the file of a winner that is no contestant of ours, so of any size."""
+    from curriculum.starting_model import find_starting_model
+
+    find_starting_model(str(folder / "winner.json"), load_config("smoke"), folder, None)
+
+
 def identity_file(folder: Path, case: bytes) -> None:
     from hamner.data.builtin_text.identity import Identity
 

@@ -104,6 +104,10 @@ WINNER = {
     "best_of": 2,
     "regret": 0.001,
 }
+OWN_WINNER = WINNER | {  # of no contestant of ours, so of any size
+    "contestant": "mine",
+    "tokenizer": {"path": "data", "sha256": hashlib.sha256(TOKENIZER).hexdigest(), "vocab_size": 2048},
+}
 LEASE = {"host": "a", "pid": 1, "time": 1.5}
 _WHOLE_LEDGER = json.loads(stored("tournament", "bracket.json"))
 _FIRST, *_LATER = _WHOLE_LEDGER["rounds"]
