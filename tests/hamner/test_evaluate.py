@@ -62,7 +62,7 @@ REFUSED = {
     "run": (["mime"], "did you mean 'mine'"),
     "pairs": (["mine", "--pairs", "nowhere.jsonl"], "no such file"),
     "data": (["mine", "--data", "."], "manifest.json is missing"),
-    "replies": (["mine", "--replies", "1"], "must be a whole number from 2 to 430"),
+    "replies": (["mine", "--replies", "1"], f"must be a whole number from 2 to {len(friendly_pairs())}"),
 }
 
 
