@@ -25,13 +25,13 @@ HELLO = [{"role": "user", "content": "hello there"}]
 JSON = {"Content-Type": "application/json"}
 
 
-def endless_model(**changes) -> LoadedModel:
+def endless_model(tokenizer: Tokenizer = TOKENIZER, **changes) -> LoadedModel:
     """A model with random weights that never draws an end token: their logits are 0, far from the likeliest."""
-    model = small_model(vocab_size=TOKENIZER.vocab_size, max_seq_len=1500, **changes)
+    model = small_model(vocab_size=tokenizer.vocab_size, max_seq_len=1500, **changes)
     hamner = build(model, seed=0)
     with torch.no_grad():
         hamner.embedding.weight[:3] = 0
-    return LoadedModel(hamner, TOKENIZER, Path())
+    return LoadedModel(hamner, tokenizer, Path())
 
 
 @contextmanager
