@@ -98,7 +98,7 @@ def test_conversations_are_kept_named_deleted_and_brought_back(visit, address, t
 
 
 def test_escape_and_the_button_stop_a_reply_and_the_server_writes_no_more(visit):
-    slow = endless_model(num_layers=60)
+    slow = endless_model(num_layers=300)  # seconds for a whole reply, so that none ends before it is stopped
     with running(slow) as (address, app):
         page = visit(address)
         for stop in (lambda: page.keyboard.press("Escape"), lambda: page.click("#stop")):
