@@ -51,7 +51,7 @@ def parser() -> Parser:
         "--pairs", metavar="FILE", action="append", default=[], help="JSONL of sentence_good, sentence_bad; repeatable"
     )
     options.add_argument(
-        "--replies", type=whole_number(2, 1786), default=100, metavar="N", help="replies that are sampled (default: 100)"
+        "--replies", type=whole_number(2, 1786), default=100, metavar="N", help="replies to sample (default: 100)"
     )
     options.add_argument(
         "--rows", type=whole_number(1), default=64, metavar="N", help="held-out rows of each source (default: 64)"

@@ -44,8 +44,9 @@ def test_a_fine_tuned_run_is_asked_its_own_held_out_conversations(base_results, 
     card = json.loads((tmp_path / "friend_card.json").read_text())
     rows = ConversationRows(run / "conversations", Tokenizer.load(run / "data").sha256)
     shown = [row for row in card["figures"] if row["section"] == "held-out replies"]
-    assert {row["name"].partition(":")[0] for row in shown} == {"builtin", "habits"}  # not who the friend is
-    for name in ("builtin", "habits"):
+    names = ("builtin", "habits", "everyday")  # not who the friend is
+    assert {row["name"].partition(":")[0] for row in shown} == set(names)
+    for name in names:
         chats = rows.heldout_conversations(name)
         ends = sum((row == MESSAGE_END).sum().item() for row in rows.heldout(name, 10**6))  # labelled: of replies
         assert len(chats) == rows.sources[name]["heldout"] and ends >= len(chats) > 10

@@ -26,7 +26,7 @@ from hamner.data.sources.source import Document, HubDataset, Source
 
 BUILTIN, EVERYDAY, LOOSE, IDENTITY = "builtin", "everyday", "sft", "identity"
 OWN = {BUILTIN: SFT, "habits": HABITS}  # drawn by a generator
-OWN_SHARES = {BUILTIN: 0.4, "habits": 0.6}  # with --data builtin, where nothing else is named
+OWN_SHARES = {BUILTIN: 0.3, "habits": 0.45, EVERYDAY: 0.25}  # with --data builtin, where nothing else is named
 RESERVED_NAMES = (*OWN, EVERYDAY, LOOSE, IDENTITY)  # no folder's
 WAY_OUT = "put its files into data/sft/NAME/, or name other sources (finetuning.sources={builtin=1})"
 Kind = Literal["builtin", "everyday", "files", "hub", "identity"]

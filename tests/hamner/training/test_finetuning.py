@@ -120,11 +120,11 @@ def test_the_best_weights_are_kept_and_no_better_look_ends_the_run(start):
 
 def test_the_mix_is_as_asked_for_and_replay_may_be_left_out(start):
     mix = start("mix", "replay=0.5", "identity=0.25").plan.mix
-    assert set(mix) == {"builtin", "habits", "identity", "tinystories", "synthetic"}
+    assert set(mix) == {"builtin", "habits", "everyday", "identity", "tinystories", "synthetic"}
     assert mix["tinystories"] == pytest.approx(3 * mix["synthetic"], rel=0.1)  # as the base has read
-    assert mix["identity"] == pytest.approx((mix["builtin"] + mix["habits"]) / 3)
+    assert mix["identity"] == pytest.approx((mix["builtin"] + mix["habits"] + mix["everyday"]) / 3)
     assert mix["habits"] == pytest.approx(1.5 * mix["builtin"])
-    assert set(start("no-replay", "replay=0", "identity=0").plan.mix) == {"builtin", "habits"}
+    assert set(start("no-replay", "replay=0", "identity=0").plan.mix) == {"builtin", "habits", "everyday"}
 
 
 def test_gradient_accumulation_trains_the_same(start):

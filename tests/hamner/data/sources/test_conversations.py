@@ -51,7 +51,8 @@ def test_without_names_what_is_there_is_read(folder, tmp_path):
     chosen, shares = choose_sources({}, "hub", tmp_path / "none")
     assert shares == HUB_SHARES and {kind.kind for kind in chosen.values()} == {"hub"}
     chosen, shares = choose_sources({}, "builtin", None)
-    assert shares == {"builtin": 0.4, "habits": 0.6} and {each.kind for each in chosen.values()} == {"builtin"}
+    assert shares == {"builtin": 0.3, "habits": 0.45, "everyday": 0.25}
+    assert [each.kind for each in chosen.values()] == ["builtin", "builtin", "everyday"]
     assert choose_sources({"everyday": 1.0}, "hub", folder)[0]["everyday"].kind == "everyday"
     assert sum(HUB_SHARES.values()) == pytest.approx(1)
 
@@ -146,7 +147,7 @@ def test_without_a_network_the_hub_is_refused_in_one_line(name, tmp_path, monkey
 
 def test_a_run_of_before_reads_what_it_recorded():
     config = load_config("smoke", ["data.path=builtin", "finetuning.identity=0"])
-    assert set(find_conversations(config)[1]) == {"builtin", "habits"}
+    assert set(find_conversations(config)[1]) == {"builtin", "habits", "everyday"}
     chosen, shares = find_conversations(config, {"builtin": 1.0})
     assert set(chosen) == {"builtin"} and shares == {"builtin": 1.0}
 
