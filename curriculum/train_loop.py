@@ -41,6 +41,7 @@ from hamner.model.transformer import Hamner
 from hamner.runs.cluster import threads_here
 from hamner.runs.compile_check import as_started
 from hamner.runs.files import read_json
+from hamner.runs.resume_log import step_reached
 from hamner.runs.stopping import STOP
 from hamner.training import checkpoint
 from hamner.training.checkpoint import Checkpoint
@@ -183,9 +184,11 @@ class CurriculumRun:
 
     def _open_log(self, *, is_new: bool, is_restart: bool) -> None:
         session, number, all_workers = self.session, self.place.stage_index + 1, self.config.compute.workers
+        had_begun = step_reached(self.folder) is not None  # in a process that was ended
         session.log_resume(self.folder / "resume.jsonl")
         self.log.open(session.global_step, self.place.records, self.settings.log_every)
         place = f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"
+        place = f"there was no checkpoint yet; {place}" if is_new and had_begun else place
         place += f", {world_size()} of {all_workers} workers" if self.config.compute.min_workers else ""
         self.log.say(f"a worker has ended, and is started again: {place}" if is_restart else place)
 

@@ -11,6 +11,7 @@ from run_files import rows as _rows
 
 from curriculum.stages import Stage
 from hamner.config.errors import BadInput
+from hamner.runs.resume_log import StepFile
 from hamner.runs.stopping import STOP
 from hamner.training import checkpoint
 from hamner.training.trainer import Objective
@@ -169,6 +170,15 @@ def test_what_comes_after_worse_is_the_configs_choice(course, choice):
         assert len(_told(again)) == 2
         again = _run(course(name="run", attempt=2))
         assert len(_told(again)) == 3 and (again.folder / "final").is_dir()
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_says_why_it_begins_again(course):
+    words = (*LONG, "max_steps=12", "decay=none")
+    first = _run(course(stage("a"), words=words))
+    assert _log(first).startswith("starting at step 0 with stage 1\n")
+    killed = course(stage("a"), words=words, name="killed")
+    StepFile(killed.folder, 1).mark(3)
+    assert _log(_run(killed)).startswith("there was no checkpoint yet; starting at step 0 with stage 1\n")
 
 
 def test_the_rate_falls_to_nothing_at_the_end_of_the_run_alone(course):
