@@ -25,8 +25,8 @@ COLUMNS = (
     Column("#"),
     Column("contestant", justify="left", may_wrap=True),
     Column("loss"),
-    Column("Δ to cut", 2),
-    Column("±", 1),
+    Column("Δ to cut", 1),
+    Column("±", 2),  # of the difference, so it leaves before that
     Column("verdict", justify="left", may_wrap=True),
     Column("at equal FLOPs", 3),
     Column("at equal seconds", 4),

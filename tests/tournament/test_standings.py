@@ -71,6 +71,14 @@ def test_the_table_says_what_is_compared_and_how_far_another_seed_moves_a_contes
 LOSSES = {("v01_dense_small", 0): 5.0, ("v02_dense_medium", 0): 4.0, ("v03_diffattn_small", 0): 4.5}
 
 
+def _two_seeds():
+    """standings.json of a league whose contestants differ by their own noise."""
+    again = {(name, 1): loss + 0.01 * place for place, ((name, _), loss) in enumerate(LOSSES.items())}
+    losses = LOSSES | {run: 2 * LOSSES[run[0], 0] - loss for run, loss in again.items()}  # the mean stays
+    losses |= {(name, 0): again[name, 1] for name, _ in LOSSES}
+    return _document(losses, grid=[[0, 0.0, 0.0, 7.0], [9, 9.0, 1.0, 4.0]], tokens_per_second=9999.0)
+
+
 @pytest.mark.mended("cases/commands/pty40.py: the table at 40 and 80 columns")
 @pytest.mark.parametrize(
     ("width", "present", "absent"),
@@ -83,11 +91,7 @@ LOSSES = {("v01_dense_small", 0): 5.0, ("v02_dense_medium", 0): 4.0, ("v03_diffa
     ],
 )
 def test_rank_contestant_loss_and_verdict_stay_at_every_width(width, present, absent):
-    again = {(name, 1): loss + 0.01 * place for place, ((name, _), loss) in enumerate(LOSSES.items())}
-    losses = LOSSES | {run: 2 * LOSSES[run[0], 0] - loss for run, loss in again.items()}  # the mean stays
-    losses |= {(name, 0): again[name, 1] for name, _ in LOSSES}
-    document = _document(losses, grid=[[0, 0.0, 0.0, 7.0], [9, 9.0, 1.0, 4.0]], tokens_per_second=9999.0)
-    lines = _table(document, width).splitlines()
+    lines = _table(_two_seeds(), width).splitlines()
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert [heading for heading in present if heading not in text] == []
@@ -97,6 +101,13 @@ def test_rank_contestant_loss_and_verdict_stay_at_every_width(width, present, ab
         status = "winner" if rank == 1 else "out"
         assert str(rank) in row.split(name)[0] and f"{loss:.4f}" in row and status in row
     assert any(verdict in text for verdict in ("settled", "contested"))
+
+
+def test_the_error_of_a_difference_is_never_shown_without_it():
+    tables = [_table(_two_seeds(), width) for width in range(40, 110)]
+    heads = [next(line for line in table.splitlines() if "contestant " in line and "loss" in line) for table in tables]
+    shown = {("Δ to cut" in head, "±" in head) for head in heads}
+    assert shown == {(False, False), (True, False), (True, True)}
 
 
 @pytest.mark.mended("reasons of failure inside the table")
