@@ -184,7 +184,7 @@ class CurriculumRun:
 
     def _open_log(self, *, is_new: bool, is_restart: bool) -> None:
         session, number, all_workers = self.session, self.place.stage_index + 1, self.config.compute.workers
-        had_begun = step_reached(self.folder) is not None  # in a process that was ended
+        had_begun = step_reached(self.folder) is not None  # asked first: log_resume writes a step itself
         session.log_resume(self.folder / "resume.jsonl")
         self.log.open(session.global_step, self.place.records, self.settings.log_every)
         place = f"starting at step 0 with stage {number}" if is_new else f"step {session.global_step}, stage {number}"

@@ -1,6 +1,6 @@
 """Command `hamner`: list and run all commands, `hamner COMMAND [options]` or `python -m hamner COMMAND [options]`.
 
-A new command is one row of COMMANDS.
+A new command is one row of COMMANDS; one that only tournament or curriculum has is a row of ELSEWHERE.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "plot_training": ("hamner.plot_training", "plot the training of a run: pictures, at the terminal, or a page"),
     "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),
 }
-ELSEWHERE = {  # verb that is no command here: the commands that have it
+ELSEWHERE = {  # verb that hamner does not have: the programs that do
     "status": ("tournament", "curriculum"),
     "compare": ("tournament", "curriculum"),
     "arena": ("tournament",),

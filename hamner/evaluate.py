@@ -50,7 +50,7 @@ def parser() -> Parser:
     options.add_argument(
         "--pairs", metavar="FILE", action="append", default=[], help="JSONL of sentence_good, sentence_bad; repeatable"
     )
-    options.add_argument(
+    options.add_argument(  # at most the friendly pairs, whose chats are replied to; a test compares
         "--replies", type=whole_number(2, 1786), default=100, metavar="N", help="replies to sample (default: 100)"
     )
     options.add_argument(

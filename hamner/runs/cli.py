@@ -364,7 +364,7 @@ def run_verb(
     """Run the command that the first word names, with the other words; list all commands where no word is given.
 
     verbs: verb -> (module with a main(), what it does). The module is imported only when its verb is chosen.
-    elsewhere: verb -> the commands that have it, where this one has not.
+    elsewhere: verbs that this program does not have -> the programs that do.
     """
 
     def command(words: Sequence[str]) -> int:

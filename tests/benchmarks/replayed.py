@@ -6,7 +6,8 @@
 
 A plan: how many stay after each round, after which share of the steps the rounds end, how many seeds. It is replayed
 with every choice of that many seeds, the same for all contestants, as a league plays them ("paired"); and with seeds
-drawn for each contestant by itself ("shuffled", 2,000 draws), which takes away what a seed has in common for all.
+drawn for each contestant by itself ("shuffled", 2,000 draws, by forecast 200), which takes away what a seed has in
+common for all.
 "By forecast": cuts before the last are of the losses forecast for the plan's end, as `judge = "forecast"` makes them.
 Regret: the chosen one's loss at the end, mean over all seeds of the league, beyond the lowest such mean. "unseen": of
 the paired ones, by the ends of those seeds alone that the plan did not look at.

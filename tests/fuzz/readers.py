@@ -54,17 +54,18 @@ def curriculum_file(folder: Path, case: bytes) -> None:
     read_curriculum(folder / "stages.toml")
 
 
-def model_file(folder: Path, case: bytes) -> None:
-    from curriculum.starting_model import find_starting_model
+def _who(name: str) -> Read:
+    """Reads WHO of a curriculum, a file of that name."""
 
-    find_starting_model(str(folder / "model.json"), load_config("smoke"), folder, None)
+    def read(folder: Path, case: bytes) -> None:
+        from curriculum.starting_model import find_starting_model
+
+        find_starting_model(str(folder / name), load_config("smoke"), folder, None)
+
+    return read
 
 
-def winner_file(folder: Path, case: bytes) -> None:
-    """WHO of a curriculum: the file of a winner that is no contestant of ours, so of any size."""
-    from curriculum.starting_model import find_starting_model
-
-    find_starting_model(str(folder / "winner.json"), load_config("smoke"), folder, None)
+model_file, winner_file = _who("model.json"), _who("winner.json")
 
 
 def identity_file(folder: Path, case: bytes) -> None:

@@ -9,9 +9,11 @@ import json
 import time
 
 import pytest
+import valid_inputs as valid
 from command_words import KEYS, case_of
 from hypothesis import HealthCheck, given, settings
 from kinds import KINDS, Kind, check
+from mutations import json_bytes
 from refusals import Hang, bounded, refusal
 from run_fuzz import CORPUS, kind_folder
 
@@ -111,6 +113,11 @@ def test_the_property_fails_where_it_should(name, tmp_path):
     read, error = PLANTED[name]
     with pytest.raises(error):
         check(Kind(None, lambda folder, case: read(folder)), b"", tmp_path)
+
+
+def test_the_winner_that_cases_are_made_of_is_accepted(tmp_path):
+    KINDS["winner file"].make(tmp_path)
+    assert check(KINDS["winner file"], json_bytes(valid.OWN_WINNER), tmp_path) == []
 
 
 def test_a_hang_is_no_bad_input_and_a_line_without_end_is_cut(tmp_path):

@@ -36,6 +36,7 @@ COMMANDS = {  # kind: module and words of the command that reads a case of it
         ["v3", "--config", CONFIG, "--curriculum", "stages.toml"],
     ),
     "model file": lambda folder, case: ("curriculum.run", ["model.json", "--config", CONFIG, "--results", "."]),
+    "winner file": lambda folder, case: ("curriculum.run", ["winner.json", "--config", CONFIG, "--results", "."]),
     "ledger": lambda folder, case: ("tournament.status", ["old"]),
     "log of a ledger": lambda folder, case: ("tournament.status", ["old"]),
     "resume of a ledger": lambda folder, case: ("tournament.run", ["--resume", "--name", "old"]),

@@ -104,7 +104,7 @@ WINNER = {
     "best_of": 2,
     "regret": 0.001,
 }
-OWN_WINNER = WINNER | {  # of no contestant of ours, so of any size
+OWN_WINNER = WINNER | {  # not one of the ten contestants, so its size is not compared with theirs
     "contestant": "mine",
     "tokenizer": {"path": "data", "sha256": hashlib.sha256(TOKENIZER).hexdigest(), "vocab_size": 2048},
 }

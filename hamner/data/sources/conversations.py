@@ -3,7 +3,7 @@
     DATA/sft/NAME/*.jsonl    the source NAME, in any format that a source of text may have
     DATA/sft/*.jsonl         files beside such folders: the source `sft`
     builtin, habits, everyday    the project's own, offline: those of the stages; those that show a friend's habits;
-                             3,900 about everyday life, written by hand
+                             some 3,900 about everyday life, written by hand
     smol-smoltalk, everyday-conversations, soda    from the hub, where there is no folder of that name
 
 Data in: a config. Data out: what is there by name, and where each is read from; a BadInput with the way out for a name

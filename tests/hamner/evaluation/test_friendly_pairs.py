@@ -39,6 +39,10 @@ def _exchanged():
     return {replies for replies, count in Counter(pair.replies for pair in PAIRS).items() if count == 2}
 
 
+def _not_exchanged(kind):
+    return [pair for pair in OF_KIND[kind] if pair.replies not in _exchanged()]
+
+
 def test_there_are_1786_pairs_298_of_each_kind_but_one():
     assert {kind: len(pairs) for kind, pairs in OF_KIND.items()} == dict.fromkeys(KINDS, 298) | {"stays_kind": 296}
     assert sum(map(len, OF_KIND.values())) == len(PAIRS) == 1786
@@ -72,7 +76,8 @@ def _length_rule(pairs, measure):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("measure", [len, lambda text: len(text.split())], ids=["characters", "words"])
 def test_length_does_not_tell_the_good_reply(kind, measure):
-    assert 0.4 <= _length_rule(OF_KIND[kind], measure) <= 0.6
+    pairs = _not_exchanged(kind)  # of exchanged pairs the shorter reply is the good one in one half
+    assert not pairs or 0.3 <= _length_rule(pairs, measure) <= 0.7
 
 
 def _guessed_by_words(pairs, seed=0):
@@ -109,12 +114,12 @@ def _logistic(gaps):
 def test_the_words_alone_do_not_tell_the_good_reply(kind):
     share = _guessed_by_words(OF_KIND[kind])
     print(f"{kind}: {share:.3f}")
-    assert share <= 0.65  # of 298 pairs chance is 0.50 ± 0.03
+    assert share <= 0.53  # exchanged pairs give one half; the 36, 12 and 46 others move it by 0.006 to 0.012
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nor_do_the_words_of_those_pairs_whose_replies_are_not_exchanged(kind):
-    pairs = [pair for pair in OF_KIND[kind] if pair.replies not in _exchanged()]
+    pairs = _not_exchanged(kind)
     if not pairs:
         return  # exchanged: what is good in one is bad in the other, so words alone are right once
     shares = [_guessed_by_words(pairs, seed) for seed in range(5)]
@@ -134,7 +139,7 @@ def _guessed_by_question_marks(pairs):
 def test_question_marks_do_not_tell_the_good_reply(kind):
     share = _guessed_by_question_marks(OF_KIND[kind])
     print(f"{kind}: {share:.3f}")
-    assert 0.35 <= share <= 0.65
+    assert 0.42 <= share <= 0.58
 
 
 def test_a_classifier_of_words_finds_what_words_give_away():
