@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import re
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ class Curves:
         self._is_new = resume_step == 0  # what begins anew may have points at step 0
         self._described: set[str] = set()
         _wait_for_a_second_of_its_own(folder)
+        _leave_errors_to_flush()
         self._writer: Any = SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else 0)
         if layout and self._is_new:
             self._writer.add_custom_scalars(layout)
@@ -108,6 +110,22 @@ class Curves:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _leave_errors_to_flush() -> None:
+    """Print no traceback of a writer's thread: what it raises, as on a full disk, the next flush raises again."""
+    from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
+
+    before = threading.excepthook
+    if getattr(before, "leaves_errors_to_flush", False):
+        return
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not isinstance(failure.thread, _AsyncWriterThread):
+            before(failure)
+
+    hook.leaves_errors_to_flush = True  # type: ignore[attr-defined]
+    threading.excepthook = hook
 
 
 def _wait_for_a_second_of_its_own(folder: Path) -> None:

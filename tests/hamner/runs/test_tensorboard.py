@@ -2,6 +2,7 @@
 
 import html
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -29,6 +30,16 @@ def test_one_tag_is_one_quantity_and_what_decides_sorts_first():
     assert len(set(tags)) == len(tags) and all(description for _, description in TAGS.values())
     assert {tag.partition("/")[0] for tag in tags} == {"heldout", "plateau", "speed", "train"}
     assert min(tags).startswith("heldout/")
+
+
+def test_a_writer_that_fails_says_so_where_it_is_used_and_prints_no_traceback_of_its_thread(tmp_path, capfd):
+    curves = Curves(tmp_path / "curves")
+    curves.row(ROW, 1)
+    shutil.rmtree(tmp_path / "curves")  # as a disk that may not be written to any more
+    with pytest.raises(OSError, match=r"No such file or directory: .*tfevents"):  # the flush, or the one after
+        for step in range(2, 5):
+            curves.row(ROW, step)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("kills", [(3, 7, 7, 12, 14), (0, 0, 4, 4, 5)])
