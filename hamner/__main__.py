@@ -1,6 +1,6 @@
 """Command `hamner`: list and run all commands, `hamner COMMAND [options]` or `python -m hamner COMMAND [options]`.
 
-A new command is one row of COMMANDS; one that only tournament or curriculum has is a row of ELSEWHERE.
+A new command is one row of COMMANDS.
 """
 
 from __future__ import annotations
@@ -31,13 +31,9 @@ COMMANDS = {  # verb: (module with a main(), what it does)
     "plot_training": ("hamner.plot_training", "plot the training of a run: pictures, at the terminal, or a page"),
     "show_tasks": ("hamner.show_tasks", "print examples of the synthetic tasks"),
 }
-ELSEWHERE = {  # verb that hamner does not have: the programs that do
-    "status": ("tournament", "curriculum"),
-    "compare": ("tournament", "curriculum"),
-    "arena": ("tournament",),
-    "history": ("tournament",),
-    "concepts": ("tournament",),
-    "run": ("curriculum",),
+OTHERS = {  # programs with verbs of their own: (module, its table of them)
+    "tournament": ("tournament.run", "VERBS"),
+    "curriculum": ("curriculum.__main__", "COMMANDS"),
 }
 EXAMPLES = (
     "hamner tournament --config laptop --name first             # ten contestants in miniature, on two CPU cores",
@@ -48,7 +44,7 @@ EXAMPLES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     description = "Find the small language model your GPU deserves, raise it, and talk to it."
-    return run_verb("hamner", description, COMMANDS, EXAMPLES, arguments, ELSEWHERE)
+    return run_verb("hamner", description, COMMANDS, EXAMPLES, arguments, OTHERS)
 
 
 if __name__ == "__main__":

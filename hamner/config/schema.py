@@ -305,7 +305,7 @@ class Curriculum(Strict):
 class Finetuning(Strict):
     """Supervised fine-tuning on conversations; docs/finetuning.md explains each number."""
 
-    # shares of the conversations' rows; empty: the default of --data, of files by their length
+    # shares of the conversations' rows; empty: builtin's or the hub's own, of files by length
     sources: dict[str, float] = {}
     identity: float = Field(0.02, ge=0, lt=1)  # [share] of the conversations' rows that say who the friend is
     identity_file: str = ""  # TOML file that says it; empty: the project's own

@@ -359,12 +359,12 @@ def run_verb(
     verbs: Mapping[str, tuple[str, str]],
     examples: Sequence[str],
     arguments: Sequence[str] | None = None,
-    elsewhere: Mapping[str, Sequence[str]] | None = None,
+    others: Mapping[str, tuple[str, str]] | None = None,
 ) -> int:
     """Run the command that the first word names, with the other words; list all commands where no word is given.
 
     verbs: verb -> (module with a main(), what it does). The module is imported only when its verb is chosen.
-    elsewhere: verbs that this program does not have -> the programs that do.
+    others: programs whose verbs an unknown one is looked for among -> (module, its table of them).
     """
 
     def command(words: Sequence[str]) -> int:
@@ -377,11 +377,13 @@ def run_verb(
             return 0
         verb = words[0].replace("-", "_")
         if verb not in verbs:
-            others = " or ".join(f"`{other} {verb}`" for other in (elsewhere or {}).get(verb, ()))
-            raise BadInput(
-                f"unknown command '{words[0]}'; "
-                + (f"did you mean {others}?" if others else did_you_mean(verb, list(verbs)))
-            )
+            tables = {
+                other: getattr(importlib.import_module(module), name)
+                for other, (module, name) in (others or {}).items()
+            }
+            known = " or ".join(f"`{other} {verb}`" for other, table in tables.items() if verb in table)
+            hint = f"did you mean {known}?" if known else did_you_mean(verb, list(verbs))
+            raise BadInput(f"unknown command '{words[0]}'; {hint}")
         return int(importlib.import_module(verbs[verb][0]).main(words[1:]))
 
     return run_command(command, arguments)

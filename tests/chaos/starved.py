@@ -204,7 +204,7 @@ def full_shared_memory(scene: Scene, reference: Reference, rng: random.Random) -
     started = scene.start(prefix=("unshare", "-m", *SHELL, SMALL_MEMORY, "300m"))
     if not started.comes_to(rng.randrange(1, 10)):
         return Hit(started.wait(), "nothing: it had ended")
-    with filled(Path(f"/proc/{started.pid}/root/dev/shm")):
+    with filled(Path("/proc", str(started.pid), "root", "dev", "shm")):
         ended = started.wait()
     return Hit(ended, "shared memory full while it trained")
 
