@@ -1,11 +1,12 @@
 """Long form of the chaos suite: hundreds of faults, drawn by seed, one after the other; also `make chaos`.
 
     python tests/chaos/long.py [--faults 400] [--seed 0] [--only WORD ...] [--pipelines NAME ...] [--out DIR]
-                                [--page FILE]
+                                [--page FILE] [--part 1/2]
 
 Each is injected into a run of its own, which must end with the numbers of one left alone. Stopped and started again it
 continues with the next one. Data out: DIR/outcomes.jsonl, a line each; results/reference/chaos.md; the folder of a run
-with a problem stays. Exit code 0: nothing lost, nothing different; 1: something was.
+with a problem stays. Two cores are idle for half of it: `--part 1/2` and `--part 2/2`, side by side, with the same DIR,
+play every second fault each. Exit code 0: nothing lost, nothing different; 1: something was.
 """
 
 from __future__ import annotations
@@ -51,10 +52,13 @@ def main(words: Sequence[str] | None = None) -> int:
     command = command_of(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a fault has begun is ended
     try:
-        if not any(number == SERVE for number, _, _ in done) and {"", "serve"} & set(options.only):
+        part, parts = options.part
+        serves = part == 1 and {"", "serve"} & set(options.only)
+        if serves and not any(number == SERVE for number, _, _ in done):
             append_json_line(log, serve_outcome().row() | {"step": SERVE})
         for planned in plan(options.seed, options.faults, faults):
-            if (planned.number, planned.fault.name, planned.pipeline) not in done:
+            mine = planned.number % parts == part % parts
+            if mine and (planned.number, planned.fault.name, planned.pipeline) not in done:
                 outcome = one_fault(planned, out)
                 append_json_line(log, outcome.row() | {"step": planned.number})
                 print(line_of(outcome), flush=True)
@@ -76,7 +80,16 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--pipelines", nargs="+", default=list(PIPELINES), help="default: all")
     options.add_argument("--out", type=Path, default=REPO / "results" / "chaos", help="default: results/chaos")
     options.add_argument("--page", type=Path, default=PAGE, help="default: results/reference/chaos.md")
+    options.add_argument("--part", type=part_of, default=(1, 1), metavar="K/N", help="every N-th fault (default: 1/1)")
     return options
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """`2/3` as (2, 3). Raises ValueError for a part that is none, which argparse says."""
+    part, parts = map(int, text.split("/"))
+    if not 1 <= part <= parts:
+        raise ValueError(text)
+    return part, parts
 
 
 def command_of(options: argparse.Namespace) -> str:
