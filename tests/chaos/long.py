@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import shlex
 import signal
 import sys
@@ -85,11 +86,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def part_of(text: str) -> tuple[int, int]:
-    """`2/3` as (2, 3). Raises ValueError for a part that is none, which argparse says."""
-    part, parts = map(int, text.split("/"))
-    if not 1 <= part <= parts:
-        raise ValueError(text)
-    return part, parts
+    """`2/3` as (2, 3). Raises ArgumentTypeError for what is none."""
+    words = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not words or not 1 <= int(words[1]) <= int(words[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part: 1/2 is the first of two")
+    return int(words[1]), int(words[2])
 
 
 def command_of(options: argparse.Namespace) -> str:
