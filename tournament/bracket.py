@@ -154,9 +154,9 @@ class Bracket:
         """Why a contestant has no loss. A process that died takes only its own seed out, if there is another."""
         return self._tables.standing(index, name).failure
 
-    def losses(self, index: int, name: str) -> list[float]:
-        """Held-out losses of a contestant's seeds; empty when it failed."""
-        return list(self._tables.standing(index, name).losses.values())
+    def losses(self, index: int, name: str) -> dict[int, float]:
+        """Seed index -> held-out loss, of one contestant; empty when it failed."""
+        return dict(self._tables.standing(index, name).losses)
 
     def loss(self, index: int, name: str) -> float:
         """What a contestant is ranked by: the least-squares mean over its seeds; infinite when it failed."""

@@ -9,21 +9,22 @@ The model is a hierarchical normal one, its widths unknown and integrated over:
     true loss at round r's end    θ_ir = μ_r + q_i + w_ir + … + w_i,R-1,   w_ir ~ N(0, δ_r²): ranks drift between rounds
     what was measured             y_ir = θ_ir + error,           error ~ N(0, covariance · df / χ²(df))
 
-The error of one run may last from round to round: its correlation ρ is unknown, uniform in 0 to 1. What the held-out
-text adds lasts, since all rounds read the same.
+The error of one run may last from round to round: its correlation ρ is unknown, probably small, and weighted by what
+runs show of it that played two rounds in a row. What the held-out text adds lasts, since all rounds read the same.
 
 A contestant that was cut in round r has the evidence of the rounds up to r. How much later rounds would have changed
 it, δ, is read off those that played them. Which contestants went on depends on measured losses alone, all of which are
 here, so the choice biases nothing (missing at random, Rubin 1976). Widths are drawn from their priors (Gelman 2006) and
-weighted by the likelihood of the contrasts of each round (REML: μ_r is free). Seeded. These priors were chosen among a
-few by simulated leagues with and without drift: what is stated is right, or cautious where ranks do not drift.
+weighted by the likelihood of the contrasts of each round (REML: μ_r is free). τ² is uniform: no field is taken for
+equal before it has shown to be. These priors were chosen among a few by simulated leagues with and without drift
+(results/reference/verdict.md). Seeded.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -32,11 +33,12 @@ Array = npt.NDArray[np.float64]
 
 DRAWS = 4096  # of the widths
 SAMPLES_PER_DRAW = 4  # of the true losses
-WIDEST_FIELD = 3.0  # prior: τ is uniform up to so many standard deviations of round 1's means
+WIDEST_FIELD = 3.0  # prior: τ² is uniform, τ at most so many standard deviations of round 1's means
 DRIFT_PROBABILITY = 0.15  # prior: that ranks drift between rounds at all
 DRIFT_WIDTH = 0.5  # ... and then how far: half-Cauchy of so many of these
 CHUNK_BYTES = 2**28  # of covariances at a time: up to 45 contestants all draws at once
-NOISE_JUMP = 0.7  # prior: standard deviation of log(seed noise of a round / that of the round before)
+LASTING_POWER = 4  # prior: ρ is a uniform number to this power, 0.2 on average; between rounds of a real league 0.1
+NOISE_JUMP = 0.3  # prior: standard deviation of log(seed noise of a round / that of the round before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,7 @@ class RoundEvidence:
     spreads: Array  # (k,) standard deviation of one seed of each contestant, less what it moves all by
     seeds: Sequence[int]  # (k,) seeds that each mean is of; those of an earlier round are among those of a later one
     text_covariance: Array | None = None  # (k, k) of the means, with other held-out documents
+    losses: Mapping[str, Mapping[int, float]] = field(default_factory=dict)  # of runs, by contestant and seed index
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _draw_widths(rounds: Sequence[RoundEvidence], draws: int, rng: np.random.Gen
 
     Terms: δ² of each round but the last, the noise of each round, and what of it two rounds have in common.
     """
-    field = max(float(np.std(rounds[0].means, ddof=1)), 1e-12)
+    scale = max(float(np.std(rounds[0].means, ddof=1)), 1e-12)
 
     def strata() -> Array:
         return (rng.permutation(draws) + rng.random(draws)) / draws
@@ -145,18 +148,49 @@ def _draw_widths(rounds: Sequence[RoundEvidence], draws: int, rng: np.random.Gen
     def half_cauchy(width: float) -> Array:
         return width * np.tan(np.pi / 2 * strata())
 
-    spread = WIDEST_FIELD * field * strata()
+    spread = WIDEST_FIELD * scale * np.sqrt(strata())
     do_ranks_drift = strata() < DRIFT_PROBABILITY
     # where the noise is unknown, drift stands for it
-    drifts = [np.where(do_ranks_drift | (row.df <= 0), half_cauchy(DRIFT_WIDTH * field), 0.0) for row in rounds[:-1]]
+    drifts = [np.where(do_ranks_drift | (row.df <= 0), half_cauchy(DRIFT_WIDTH * scale), 0.0) for row in rounds[:-1]]
     noise = [row.df / rng.chisquare(row.df, draws) if row.df > 0 else np.zeros(draws) for row in rounds]
-    lasting = strata()
+    lasting = strata() ** LASTING_POWER
     pairs = [lasting * (noise[a] * noise[b]) ** 0.5 for a, b in itertools.combinations(range(len(rounds)), 2)]
     known = [row for row in rounds if row.df > 0]
     logs = [0.5 * np.log(n * _seed_variance(row)) for row, n in zip(rounds, noise, strict=True) if row.df > 0]
     jumps = sum(((b - a) / NOISE_JUMP) ** 2 for a, b in itertools.pairwise(logs)) if len(known) > 1 else 0.0
+    in_a_row = itertools.pairwise(zip(rounds, noise, strict=True))
+    seen = sum(_lasting_likelihood(before, after, lasting) for before, after in in_a_row)
     coefficients = np.stack([*(drift**2 for drift in drifts), *noise, *pairs], axis=1)
-    return spread**2, coefficients, np.broadcast_to(-0.5 * jumps, draws)
+    return spread**2, coefficients, np.broadcast_to(-0.5 * jumps + seen, draws)
+
+
+def _lasting_likelihood(
+    before: tuple[RoundEvidence, Array], after: tuple[RoundEvidence, Array], lasting: Array
+) -> Array | float:
+    """Log likelihood of each draw's ρ: do runs that were lucky in one round have luck in the next? 0 for none such.
+
+    before, after: a round and draws of its noise. Residuals of contestants and seeds that both rounds have are normal
+    in pairs; their variances have had their say, so what counts is the density beside that of ρ = 0.
+    """
+    (early, early_noise), (late, late_noise) = before, after
+    names = [name for name in late.names if name in early.losses and name in late.losses]
+    every = [set(row.losses[name]) for row in (early, late) for name in names]
+    seeds = sorted(set.intersection(*every)) if every else []
+    if min(len(names), len(seeds)) < 2 or min(early.df, late.df) <= 0:
+        return 0.0
+    a, b = (_residuals(row, names, seeds) for row in (early, late))
+    own = (a * a).sum() / early_noise + (b * b).sum() / late_noise
+    both = (a * b).sum() / np.sqrt(early_noise * late_noise)
+    df, rest = (len(names) - 1) * (len(seeds) - 1), np.maximum(1 - lasting**2, 1e-6)
+    return -0.5 * (df * np.log(rest) + (own - 2 * lasting * both) / rest - own)
+
+
+def _residuals(row: RoundEvidence, names: Sequence[str], seeds: Sequence[int]) -> Array:
+    """(names, seeds): losses without what a contestant or a seed does to them, in the contestant's own spreads."""
+    losses = np.array([[row.losses[name][seed] for seed in seeds] for name in names])
+    rest = losses - losses.mean(axis=0) - losses.mean(axis=1, keepdims=True) + losses.mean()
+    spreads = row.spreads[[row.names.index(name) for name in names]]
+    return rest / np.maximum(spreads, 1e-12)[:, None]
 
 
 def _seed_variance(row: RoundEvidence) -> float:

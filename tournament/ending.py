@@ -55,9 +55,10 @@ def _evidence(bracket: Bracket, index: int, likely: set[str]) -> RoundEvidence:
     names = [name for name in fit.names if name in likely and name not in failed]
     places = [fit.places[name] for name in names]
     here = np.ix_(places, places)
-    text, seeds = fit.documents.covariance(), [len(bracket.losses(index, name)) for name in names]
+    losses = {name: bracket.losses(index, name) for name in names}
+    text, seeds = fit.documents.covariance(), [len(of_one) for of_one in losses.values()]
     if fit.covariance is None or fit.spreads is None:
         nothing = np.zeros((len(names),) * 2)
         return RoundEvidence(names, fit.means[places], nothing, 0.0, np.zeros(len(names)), seeds, text[here])
     covariance, df = (fit.covariance - text)[here], float(fit.noise.df)
-    return RoundEvidence(names, fit.means[places], covariance, df, fit.spreads[places], seeds, text[here])
+    return RoundEvidence(names, fit.means[places], covariance, df, fit.spreads[places], seeds, text[here], losses)

@@ -9,8 +9,12 @@ the last round's by `drift`, and a run's noise may last from round to round (per
 """
 
 import argparse
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # matrices are small; several cells side by side
 
 import numpy as np
 
@@ -23,7 +27,7 @@ RECORDED_SEED_SD = 0.03  # nats
 
 
 def league(rng, *, keep, seeds, spread, common, drift, persistence):
-    """True losses of ten, and the evidence of each round: nothing but means, covariance and degrees of freedom."""
+    """True losses of ten, and the evidence of each round: means, covariance, degrees of freedom, and losses of runs."""
     truth = rng.normal(0, spread, 10)
     most, alive, rounds = max(seeds), np.arange(10), []
     lasting_own, lasting_shared = rng.normal(size=(10, most)), rng.normal(size=most)
@@ -37,10 +41,10 @@ def league(rng, *, keep, seeds, spread, common, drift, persistence):
         rest = rows - means[:, None] - rows.mean(axis=0) + rows.mean()
         variance = (rest**2).sum() / df if df else 0.0
         size, sd = len(alive), variance**0.5
-        evidence = RoundEvidence(
-            [TEN[i] for i in alive], means, variance / n * np.eye(size), df, np.full(size, sd), [n] * size
-        )
-        rounds.append(evidence)
+        names, of_runs = [TEN[i] for i in alive], [dict(enumerate(row)) for row in rows]
+        spreads, counts = np.full(size, sd), [n] * size
+        evidence = RoundEvidence(names, means, variance / n * np.eye(size), df, spreads, counts)
+        rounds.append(replace(evidence, losses=dict(zip(names, of_runs, strict=True))))
         alive = alive[np.argsort(means)[:count]]
     return truth, rounds, alive[0]
 
@@ -57,6 +61,17 @@ def calibrate(leagues, draws, seed=0, **settings):
     return np.array(rows, dtype=float)
 
 
+def in_bins(rows):
+    """Stated → true: mean P(best) and regret, then each bin of the stated P(best) that 50 leagues or more fall in."""
+    cells = []
+    for low in np.arange(0, 10) / 10:
+        inside = rows[(rows[:, 0] >= low) & (rows[:, 0] < low + 0.1 + (low == 0.9))]
+        if len(inside) >= 50:
+            cells.append(f"{inside[:, 0].mean():.2f} → {inside[:, 1].mean():.2f} ({len(inside)})")
+    means = rows.mean(axis=0)
+    return f"all {means[0]:.3f} → {means[1]:.3f}, regret {means[2]:.3f} → {means[3]:.3f}; " + ", ".join(cells)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--leagues", type=int, default=4000)
@@ -70,20 +85,13 @@ def main():
     options = parser.parse_args()
     fixed = {"keep": options.keep, "seeds": options.seeds, "drift": options.drift, "persistence": options.persistence}
     print(f"{options.leagues} leagues a line; {fixed}; in each bin of the stated P(best): stated → true (leagues)")
+    together = []
     for spread in options.spread:
         for common in options.common:
             rows = calibrate(options.leagues, options.draws, spread=spread, common=common, **fixed)
-            cells = []
-            for low in np.arange(0, 10) / 10:
-                inside = rows[(rows[:, 0] >= low) & (rows[:, 0] < low + 0.1 + (low == 0.9))]
-                if len(inside) >= 50:
-                    cells.append(f"{inside[:, 0].mean():.2f} → {inside[:, 1].mean():.2f} ({len(inside)})")
-            means = rows.mean(axis=0)
-            print(
-                f"τ = {spread:g}, common {common:g}: all {means[0]:.3f} → {means[1]:.3f}, "
-                f"regret {means[2]:.3f} → {means[3]:.3f}; " + ", ".join(cells),
-                flush=True,
-            )
+            together.append(rows)
+            print(f"τ = {spread:g}, common {common:g}: {in_bins(rows)}", flush=True)
+    print(f"all of them: {in_bins(np.concatenate(together))}")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def test_the_mean_over_seeds_ranks():
 def test_one_seed_that_diverged_or_ran_out_of_memory_takes_its_contestant_out(failure):
     bracket = _bracket("abc", [2, 1], seeds=2)
     _report(bracket, {("a", 0): 1.0, ("a", 1): Outcome(None, failure)} | {(n, s): 2.0 for n in "bc" for s in (0, 1)})
-    assert bracket.failure(0, "a").failure == failure and bracket.losses(0, "a") == []
+    assert bracket.failure(0, "a").failure == failure and bracket.losses(0, "a") == {}
     assert bracket.ranking(0) == ["b", "c", "a"] and bracket.contestants(1) == ["b", "c"]
 
 
@@ -105,8 +105,8 @@ def test_more_seeds_join_for_those_that_stay_in_and_train_from_the_start():
     assert bracket.is_out(Run("d", 2)) and bracket.is_out(Run("d", 0)) and not bracket.is_out(Run("a", 3))
     _report(bracket, {(name, seed): means[name] + 0.1 * seed for name in "abc" for seed in (0, 1, 2)}, round=1)
     assert [bracket.losses(0, "a"), bracket.losses(1, "a")] == [
-        pytest.approx([1.0, 1.1]),
-        pytest.approx([1.0, 1.1, 1.2]),
+        pytest.approx({0: 1.0, 1: 1.1}),
+        pytest.approx({0: 1.0, 1: 1.1, 2: 1.2}),
     ]
     assert sorted(_names(bracket.waiting_for())) == [f"{name}{seed}" for name in "ab" for seed in (0, 1, 2, 3)]
 
