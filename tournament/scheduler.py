@@ -77,7 +77,11 @@ class EliminationScheduler(TrialScheduler):
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Tune has a trial to play: at its beginning, and again where it starts one whose process has ended."""
         run = _run(trial)
+        if run in self._trials and self._bracket.is_out(run):  # its process died while that was being written
+            tune_controller.stop_trial(trial)
+            return
         self._trials[run] = trial
         self._least_share = min(self._least_share, _share(trial))
         self._queue.add(run)
@@ -129,8 +133,9 @@ class EliminationScheduler(TrialScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status != Trial.PENDING and trial.should_recover():
-            # Tune starts it again from its newest checkpoint; not where it did not even start
-            self._hooks.restarted(_run(trial), failure_reason(trial))
+            # Tune starts it again from its newest checkpoint; not where it did not even start, or is out
+            if not self._bracket.is_out(_run(trial)):
+                self._hooks.restarted(_run(trial), failure_reason(trial))
             return
         trouble = machine_trouble(trial_error(trial) or "") or self._hooks.storage_trouble()
         if trouble or self._hooks.stop:

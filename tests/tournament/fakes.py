@@ -38,6 +38,7 @@ def fake_trial():
                 self.round, self.reported = self.round + 1, False
             self.step_count += 1
             folder = Path(self.row["folder"])
+            (folder / f"process-{self.name}").write_text(str(os.getpid()))
             note = folder / f"killed-{self.name}"
             if self.row.get("die") == self.step_count and not note.exists():
                 note.touch()

@@ -1,7 +1,10 @@
 """Ray Tune scheduler: through the real Tuner, and alone with a stand-in for Tune; the losses are known beforehand."""
 
 import json
+import os
 import pickle
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,22 @@ def test_ten_five_three_one_with_a_killed_process_and_a_nan(cluster, tmp_path, r
     # no step was trained twice, survivors trained all and the others stopped at their round's end
     assert _steps(tmp_path, "v1") == list("123456")
     assert _steps(tmp_path, "v9") == list("12")
+
+
+@pytest.mark.mended("a run that was just cut trained again from its start when its process died while that was written")
+def test_one_that_is_cut_is_not_started_again_where_its_process_dies_meanwhile(cluster, tmp_path):
+    bracket, killed = Bracket(Rules([3, 1]), dict.fromkeys(NAMES[1:7], 1.0)), []
+
+    def record(run, outcome, is_decided):
+        if is_decided and bracket.is_out(run):
+            os.kill(int((tmp_path / f"process-{run.contestant}-0").read_text()), signal.SIGKILL)
+            killed.append(run)
+            time.sleep(1)  # Ray hears of it
+
+    play(bracket, _rows(tmp_path)[1:7], tmp_path, record=record)
+    assert bracket.winner() == "v1" and killed
+    steps = {name: "".join(_steps(tmp_path, name)) for name in NAMES[1:7]}
+    assert steps == {"v1": "1234", "v2": "1234", "v3": "1234", "v4": "12", "v5": "12", "v6": "12"}
 
 
 def test_when_seeds_join_the_tuner_ends_and_another_one_plays_them(cluster, tmp_path):
