@@ -14,10 +14,9 @@ runs show of it that played two rounds in a row. What the held-out text adds las
 
 A contestant that was cut in round r has the evidence of the rounds up to r. How much later rounds would have changed
 it, δ, is read off those that played them. Which contestants went on depends on measured losses alone, all of which are
-here, so the choice biases nothing (missing at random, Rubin 1976). Widths are drawn from their priors (Gelman 2006) and
-weighted by the likelihood of the contrasts of each round (REML: μ_r is free). τ² is uniform: no field is taken for
-equal before it has shown to be. These priors were chosen among a few by simulated leagues with and without drift
-(results/reference/verdict.md). Seeded.
+here, so the choice biases nothing (missing at random, Rubin 1976). Widths are drawn from their priors and
+weighted by the likelihood of the contrasts of each round (REML: μ_r is free). These priors were chosen among a few by
+simulated leagues with and without drift (results/reference/verdict.md). Seeded.
 """
 
 from __future__ import annotations
@@ -35,10 +34,11 @@ DRAWS = 4096  # of the widths
 SAMPLES_PER_DRAW = 4  # of the true losses
 WIDEST_FIELD = 3.0  # prior: τ² is uniform, τ at most so many standard deviations of round 1's means
 DRIFT_PROBABILITY = 0.15  # prior: that ranks drift between rounds at all
-DRIFT_WIDTH = 0.5  # ... and then how far: half-Cauchy of so many of these
+DRIFT_WIDTH = 0.5  # ... and then how far: half-Cauchy (Gelman 2006) of so many of these
 CHUNK_BYTES = 2**28  # of covariances at a time: up to 45 contestants all draws at once
 LASTING_POWER = 4  # prior: ρ is a uniform number to this power, 0.2 on average; between rounds of a real league 0.1
-NOISE_JUMP = 0.3  # prior: standard deviation of log(seed noise of a round / that of the round before)
+NOISE_JUMP = 0.3  # prior: scale of log(seed noise of a round / that of the round before), of which
+NOISE_JUMP_DF = 3  # ... this makes far jumps possible: Student's t, since in real leagues the noise falls, once by half
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,27 +155,27 @@ def _draw_widths(rounds: Sequence[RoundEvidence], draws: int, rng: np.random.Gen
     noise = [row.df / rng.chisquare(row.df, draws) if row.df > 0 else np.zeros(draws) for row in rounds]
     lasting = strata() ** LASTING_POWER
     pairs = [lasting * (noise[a] * noise[b]) ** 0.5 for a, b in itertools.combinations(range(len(rounds)), 2)]
-    known = [row for row in rounds if row.df > 0]
     logs = [0.5 * np.log(n * _seed_variance(row)) for row, n in zip(rounds, noise, strict=True) if row.df > 0]
-    jumps = sum(((b - a) / NOISE_JUMP) ** 2 for a, b in itertools.pairwise(logs)) if len(known) > 1 else 0.0
-    in_a_row = itertools.pairwise(zip(rounds, noise, strict=True))
-    seen = sum(_lasting_likelihood(before, after, lasting) for before, after in in_a_row)
+    weight = np.zeros(draws)
+    for before, after in itertools.pairwise(logs):
+        weight -= (NOISE_JUMP_DF + 1) / 2 * np.log1p(((after - before) / NOISE_JUMP) ** 2 / NOISE_JUMP_DF)
+    for early, late in itertools.pairwise(zip(rounds, noise, strict=True)):
+        weight += _lasting_likelihood(early, late, lasting)
     coefficients = np.stack([*(drift**2 for drift in drifts), *noise, *pairs], axis=1)
-    return spread**2, coefficients, np.broadcast_to(-0.5 * jumps + seen, draws)
+    return spread**2, coefficients, weight
 
 
 def _lasting_likelihood(
     before: tuple[RoundEvidence, Array], after: tuple[RoundEvidence, Array], lasting: Array
 ) -> Array | float:
-    """Log likelihood of each draw's ρ: do runs that were lucky in one round have luck in the next? 0 for none such.
+    """Log likelihood of each draw's ρ: do runs that were lucky in one round have luck in the next?
 
-    before, after: a round and draws of its noise. Residuals of contestants and seeds that both rounds have are normal
-    in pairs; their variances have had their say, so what counts is the density beside that of ρ = 0.
+    before, after: a round and draws of its noise. Residuals of contestants and seeds that played both are normal in
+    pairs. The draws of the noise have used each round's variance already, so this is the density relative to that of
+    ρ = 0; 0 where fewer than two contestants or two seeds played both rounds.
     """
     (early, early_noise), (late, late_noise) = before, after
-    names = [name for name in late.names if name in early.losses and name in late.losses]
-    every = [set(row.losses[name]) for row in (early, late) for name in names]
-    seeds = sorted(set.intersection(*every)) if every else []
+    names, seeds = _in_both(early, late)
     if min(len(names), len(seeds)) < 2 or min(early.df, late.df) <= 0:
         return 0.0
     a, b = (_residuals(row, names, seeds) for row in (early, late))
@@ -185,12 +185,26 @@ def _lasting_likelihood(
     return -0.5 * (df * np.log(rest) + (own - 2 * lasting * both) / rest - own)
 
 
+def _in_both(early: RoundEvidence, late: RoundEvidence) -> tuple[list[str], list[int]]:
+    """Contestants and seeds of which every run has played both rounds: all contestants, or those that lost no run."""
+    of = {name: {*early.losses[name]} & {*late.losses[name]} for name in late.losses if name in early.losses}
+    if not of:
+        return [], []
+    some, every = set.intersection(*of.values()), set.union(*of.values())
+    whole = [name for name, seeds in of.items() if seeds == every]
+    choices = ([*of], sorted(some)), (whole, sorted(every))
+    return max(choices, key=lambda choice: (len(choice[0]) - 1) * (len(choice[1]) - 1))
+
+
 def _residuals(row: RoundEvidence, names: Sequence[str], seeds: Sequence[int]) -> Array:
-    """(names, seeds): losses without what a contestant or a seed does to them, in the contestant's own spreads."""
+    """(names, seeds): losses without what a contestant or a seed does to them, in the contestant's own spreads.
+
+    What a seed does to all is a mean weighted by 1 / spread², so that one that spreads far disturbs none of the others.
+    """
     losses = np.array([[row.losses[name][seed] for seed in seeds] for name in names])
-    rest = losses - losses.mean(axis=0) - losses.mean(axis=1, keepdims=True) + losses.mean()
-    spreads = row.spreads[[row.names.index(name) for name in names]]
-    return rest / np.maximum(spreads, 1e-12)[:, None]
+    spreads = np.maximum(row.spreads[[row.names.index(name) for name in names]], 1e-12)[:, None]
+    rest, weights = losses - losses.mean(axis=1, keepdims=True), (spreads.min() / spreads) ** 2
+    return (rest - (weights * rest).sum(axis=0) / weights.sum()) / spreads
 
 
 def _seed_variance(row: RoundEvidence) -> float:

@@ -69,6 +69,7 @@ class EliminationScheduler(TrialScheduler):
         self._failed: list[Run] = []  # by the last report; it may be parked
         self._shares: dict[Run, float] = {}  # of a card, requested by runs that ran out of memory
         self._lost: dict[Run, str] = {}  # runs that Tune has given up, and why
+        self._ended: set[Run] = set()  # were told to stop
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles it to restore it; ours starts from the ledger
@@ -79,7 +80,7 @@ class EliminationScheduler(TrialScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Tune has a trial to play: at its beginning, and again where it starts one whose process has ended."""
         run = _run(trial)
-        if run in self._trials and self._bracket.is_out(run):  # its process died while that was being written
+        if run in self._ended:  # its process died before it was told to stop
             tune_controller.stop_trial(trial)
             return
         self._trials[run] = trial
@@ -87,6 +88,13 @@ class EliminationScheduler(TrialScheduler):
         self._queue.add(run)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        answer = self._answer_to(tune_controller, trial, result)
+        if answer == TrialScheduler.STOP:
+            self._ended.add(_run(trial))
+        return answer
+
+    def _answer_to(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """What a run does after a report."""
         run = _run(trial)
         for line in result.get("said", "").splitlines():
             self._hooks.say(run, line)
@@ -133,8 +141,8 @@ class EliminationScheduler(TrialScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if trial.status != Trial.PENDING and trial.should_recover():
-            # Tune starts it again from its newest checkpoint; not where it did not even start, or is out
-            if not self._bracket.is_out(_run(trial)):
+            # Tune starts it again from its newest checkpoint; not where it did not even start, or was told to stop
+            if _run(trial) not in self._ended:
                 self._hooks.restarted(_run(trial), failure_reason(trial))
             return
         trouble = machine_trouble(trial_error(trial) or "") or self._hooks.storage_trouble()

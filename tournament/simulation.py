@@ -18,7 +18,7 @@ from tournament.budget import run_steps
 Array = npt.NDArray[np.float64]
 
 LEAGUES = 10_000  # a share of one half is then known to half a point (standard error)
-PERSISTENCE = 0.5  # correlation of one run's seed noise in two rounds, where it was not measured
+PERSISTENCE = 0.5  # correlation of one run's seed noise in two rounds, where it was not measured: the harder case
 
 
 @dataclass(frozen=True)

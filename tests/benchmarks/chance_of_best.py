@@ -1,11 +1,12 @@
 """Calibration of P(best of ten): what is stated of a league's winner beside how often it is the best.
 
     python tests/benchmarks/chance_of_best.py [--leagues 4000] [--seeds 2 3 4] [--keep 5 3 1]
-        [--spread 1 2 4] [--common 0 .3 .7] [--drift 0 0 0] [--persistence 0]
+        [--spread 1 2 4] [--common 0 .3 .7] [--drift 0 0 0] [--persistence 0] [--noise 1 1 1]
 
 A league is simulated here, without the tournament's code: ten true losses N(0, spread²) in units of the seed noise;
 each seed of each round adds noise, of which `common` is the same for all contestants; a round's true losses may be off
-the last round's by `drift`, and a run's noise may last from round to round (persistence). The best mean losses go on.
+the last round's by `drift`, a run's noise may last from round to round (persistence), and fall: `noise` are its sizes.
+The best mean losses go on.
 """
 
 import argparse
@@ -26,24 +27,25 @@ TEN = [f"v{i:02}" for i in range(10)]
 RECORDED_SEED_SD = 0.03  # nats
 
 
-def league(rng, *, keep, seeds, spread, common, drift, persistence):
+def league(rng, *, keep, seeds, spread, common, drift, persistence, noise=(1, 1, 1)):
     """True losses of ten, and the evidence of each round: means, covariance, degrees of freedom, and losses of runs."""
     truth = rng.normal(0, spread, 10)
     most, alive, rounds = max(seeds), np.arange(10), []
     lasting_own, lasting_shared = rng.normal(size=(10, most)), rng.normal(size=most)
-    for count, n, off in zip(keep, seeds, drift, strict=True):
+    for count, n, off, size in zip(keep, seeds, drift, noise, strict=True):
         own = persistence**0.5 * lasting_own[:, :n] + (1 - persistence) ** 0.5 * rng.normal(size=(10, n))
         shared = persistence**0.5 * lasting_shared[:n] + (1 - persistence) ** 0.5 * rng.normal(size=n)
         here = truth + rng.normal(0, off, 10) if off else truth
-        losses = 5 + RECORDED_SEED_SD * (here[:, None] + (1 - common) ** 0.5 * own + common**0.5 * shared)
+        luck = size * ((1 - common) ** 0.5 * own + common**0.5 * shared)
+        losses = 5 + RECORDED_SEED_SD * (here[:, None] + luck)
         rows = losses[alive]
         means, df = rows.mean(axis=1), (len(alive) - 1) * (n - 1)
         rest = rows - means[:, None] - rows.mean(axis=0) + rows.mean()
         variance = (rest**2).sum() / df if df else 0.0
-        size, sd = len(alive), variance**0.5
+        of_means = variance / n * np.eye(len(alive))
         names, of_runs = [TEN[i] for i in alive], [dict(enumerate(row)) for row in rows]
-        spreads, counts = np.full(size, sd), [n] * size
-        evidence = RoundEvidence(names, means, variance / n * np.eye(size), df, spreads, counts)
+        spreads, counts = np.full(len(alive), variance**0.5), [n] * len(alive)
+        evidence = RoundEvidence(names, means, of_means, df, spreads, counts)
         rounds.append(replace(evidence, losses=dict(zip(names, of_runs, strict=True))))
         alive = alive[np.argsort(means)[:count]]
     return truth, rounds, alive[0]
@@ -82,8 +84,9 @@ def main():
     parser.add_argument("--common", type=float, nargs="+", default=[0, 0.3, 0.7])
     parser.add_argument("--drift", type=float, nargs="+", default=[0, 0, 0])
     parser.add_argument("--persistence", type=float, default=0.0)
+    parser.add_argument("--noise", type=float, nargs="+", default=[1, 1, 1])
     options = parser.parse_args()
-    fixed = {"keep": options.keep, "seeds": options.seeds, "drift": options.drift, "persistence": options.persistence}
+    fixed = {name: getattr(options, name) for name in ("keep", "seeds", "drift", "persistence", "noise")}
     print(f"{options.leagues} leagues a line; {fixed}; in each bin of the stated P(best): stated → true (leagues)")
     together = []
     for spread in options.spread:

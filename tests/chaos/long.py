@@ -5,8 +5,9 @@
 
 Each is injected into a run of its own, which must end with the numbers of one left alone. Stopped and started again it
 continues with the next one. Data out: DIR/outcomes.jsonl, a line each; results/reference/chaos.md; the folder of a run
-with a problem stays. Two cores are idle for half of it: `--part 1/2` and `--part 2/2`, side by side, with the same DIR,
-play every second fault each. Exit code 0: nothing lost, nothing different; 1: something was.
+with a problem stays. One fault at a time leaves cores idle: `--part 1/2` and `--part 2/2`, side by side, with the same
+DIR, play every second fault each, and either writes the page of both. Exit code 0: nothing lost, nothing different; 1:
+something was.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ def main(words: Sequence[str] | None = None) -> int:
     out, killed.STOP_SECONDS = options.out.resolve(), STOP_SECONDS
     out.mkdir(parents=True, exist_ok=True)
     faults = tuple(chosen(options.only, options.pipelines))
-    log = out / "outcomes.jsonl"
+    part, parts = options.part
+    log = out / ("outcomes.jsonl" if parts == 1 else f"outcomes_{part}of{parts}.jsonl")
     drop_json_lines_after(log, sys.maxsize)  # of a kill: half a line
-    done = {(outcome.number, outcome.fault, outcome.pipeline) for outcome in read_outcomes(log)}
+    done = {(outcome.number, outcome.fault, outcome.pipeline) for outcome in all_outcomes(out)}
     command = command_of(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a fault has begun is ended
     try:
-        part, parts = options.part
         serves = part == 1 and {"", "serve"} & set(options.only)
         if serves and not any(number == SERVE for number, _, _ in done):
             append_json_line(log, serve_outcome().row() | {"step": SERVE})
@@ -63,11 +64,11 @@ def main(words: Sequence[str] | None = None) -> int:
                 outcome = one_fault(planned, out)
                 append_json_line(log, outcome.row() | {"step": planned.number})
                 print(line_of(outcome), flush=True)
-                write_text(options.page, page(read_outcomes(log), command))
+                write_text(options.page, page(all_outcomes(out), command))
     except KeyboardInterrupt:
         print(f"stopped; {WAY_ON}", file=sys.stderr)
         return 128 + signal.SIGINT
-    outcomes = read_outcomes(log)
+    outcomes = all_outcomes(out)
     write_text(options.page, page(outcomes, command))
     print(f"{summary(outcomes)}; {options.page}")
     return int(any(problems(outcome) for outcome in outcomes))
@@ -86,11 +87,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def part_of(text: str) -> tuple[int, int]:
-    """`2/3` as (2, 3). Raises ArgumentTypeError for what is none."""
+    """`2/3` as (2, 3). Raises ArgumentTypeError for any other text."""
     words = re.fullmatch(r"(\d+)/(\d+)", text)
     if not words or not 1 <= int(words[1]) <= int(words[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part: 1/2 is the first of two")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part: use K/N, such as 1/2 for the first of two")
     return int(words[1]), int(words[2])
+
+
+def all_outcomes(out: Path) -> list[Outcome]:
+    """Outcomes of all parts, by their numbers."""
+    found = [outcome for log in sorted(out.glob("outcomes*.jsonl")) for outcome in read_outcomes(log)]
+    return sorted(found, key=lambda outcome: outcome.number)
 
 
 def command_of(options: argparse.Namespace) -> str:

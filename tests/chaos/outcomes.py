@@ -156,8 +156,8 @@ def _compared(scene: Scene, reference: Reference) -> str:
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
-    """The outcomes of a long run so far, by number."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    """The outcomes of a long run so far, by number; without a line that is being written."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
     known = {field.name for field in fields(Outcome)}
     rows = ({key: value for key, value in json.loads(line).items() if key in known} for line in lines)
     return sorted((Outcome(**row) for row in rows), key=lambda outcome: outcome.number)

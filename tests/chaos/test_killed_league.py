@@ -53,7 +53,7 @@ def test_with_the_ledger_written_after_acting_the_suite_fails(scene, reference):
     ended = run.start(environment=points_environment(run, [point]) | plant).wait()
     assert ended.code == -signal.SIGKILL and (run.folder / "standings.json").is_file(), ended
     outcome = outcome_of(run, expected, ended, fault="late ledger", kind="killed", what="a kill before it is written")
-    assert outcome.outcome == LOST and problems(outcome), outcome
+    assert outcome.outcome == LOST, outcome  # what is cut is pruned before its ledger is written, so at any speed
     honest = scene("tournament")
     ended = start_with(honest, point_at(honest, "bracket.json", "before", role="driver"))
     outcome = outcome_of(honest, expected, ended, fault="a kill", kind="killed", what="before the first outcome")

@@ -27,17 +27,19 @@ class Hang(BaseException):
 
 
 @contextmanager
-def bounded(seconds=SECONDS, memory=4 * GIB):
+def bounded(seconds=SECONDS, memory=4 * GIB, waiting=WAITING):
     """Raise Hang in a block that takes too long, and MemoryError where it takes much more memory than before it."""
 
     def stop(number, frame):
-        raise Hang(f"over {seconds} s")
+        raise Hang(
+            f"over {seconds} s of the processor's" if number == signal.SIGPROF else f"over {waiting * seconds} s"
+        )
 
     present = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     before = {kind: signal.signal(kind, stop) for kind in (signal.SIGPROF, signal.SIGALRM)}
     signal.setitimer(signal.ITIMER_PROF, seconds)
-    signal.setitimer(signal.ITIMER_REAL, WAITING * seconds)
+    signal.setitimer(signal.ITIMER_REAL, waiting * seconds)
     resource.setrlimit(resource.RLIMIT_AS, (present + memory, hard))
     try:
         yield

@@ -95,9 +95,14 @@ def test_a_misspelt_key_is_refused_with_the_one_that_was_meant(tmp_path):
         assert any("own.toml" in line and dotted in line and f"'{name}'" in line for line in lines), lines
 
 
-def _loops():
+def _waits():
     while True:
         time.sleep(0.01)
+
+
+def _works():
+    while True:
+        pass
 
 
 PLANTED = {
@@ -123,8 +128,10 @@ def test_the_winner_that_cases_are_made_of_is_accepted(tmp_path):
 def test_a_hang_is_no_bad_input_and_a_line_without_end_is_cut(tmp_path):
     from hamner.config.errors import LONGEST_LINE, MOST_PROBLEMS, BadInput
 
-    with pytest.raises(Hang), bounded(seconds=0.1):
-        _loops()
+    with pytest.raises(Hang), bounded(seconds=0.1, waiting=2):
+        _waits()
+    with pytest.raises(Hang, match="of the processor's"), bounded(seconds=0.1, waiting=900):
+        _works()
     with pytest.raises(MemoryError), bounded(memory=2**28):
         bytearray(2**29)
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tournament.chance_of_best import RoundEvidence, best_of_all
+from tournament.chance_of_best import RoundEvidence, _in_both, _residuals, best_of_all
 
 MANY = 10_000.0  # degrees of freedom: the seed noise is known
 
@@ -86,6 +86,40 @@ def test_runs_that_keep_their_luck_make_an_early_round_that_says_otherwise_count
 
     unknown = chance_of_best([early, late])["a"].best  # nothing is known of runs
     assert chance(signs) > 0.63 > 0.55 > unknown > chance(others)
+
+
+def test_one_that_spreads_far_does_not_make_the_luck_of_others_look_as_if_it_lasted():
+    """Only v0's runs, four times as far apart, keep their luck; residuals of the others would follow, were they not
+    weighed by 1 / spread²."""
+    rng = np.random.default_rng(0)
+    spreads, found = np.array([4.0, 1.0, 1.0]) * 0.01, []
+    for _ in range(400):
+        luck = spreads[:, None] * rng.standard_normal((2, 3, 4))
+        rest = (
+            _residuals(_runs(luck[0], spreads), "abc", range(4)),
+            _residuals(_runs(luck[1], spreads), "abc", range(4)),
+        )
+        found.append([(one**2).sum() for one in rest])
+    assert np.mean(found) == pytest.approx((3 - 1) * (4 - 1), rel=0.07)
+
+
+def test_one_that_lost_a_run_leaves_or_its_seed_does_whichever_says_more():
+    spreads, losses = np.ones(3), np.zeros((3, 3))
+    whole = _runs(losses, spreads)
+    assert _in_both(whole, whole) == (["a", "b", "c"], [0, 1, 2])
+    lost = dataclasses.replace(whole, losses=whole.losses | {"c": {0: 0.0, 1: 0.0}})
+    assert _in_both(lost, whole) == (["a", "b", "c"], [0, 1])  # 2 × 1; without c 1 × 2 would be no more
+    two = _runs(losses[:, :2], spreads)
+    lost = dataclasses.replace(two, losses=two.losses | {"c": {0: 0.0}})
+    assert _in_both(lost, two) == (["a", "b"], [0, 1])
+    assert _in_both(whole, _round([5.0, 5.1, 5.2], 0.1)) == ([], [])
+
+
+def _runs(losses, spreads):
+    """Evidence of contestants a, b, c with these losses of runs."""
+    row = _round([5.0, 5.0, 5.0], 0.01)
+    by_run = {name: dict(enumerate(of_one)) for name, of_one in zip("abc", losses, strict=True)}
+    return dataclasses.replace(row, spreads=spreads, losses=by_run)
 
 
 def test_where_ranks_changed_among_those_that_stayed_the_cut_keep_more_of_a_chance():

@@ -9,7 +9,7 @@ from rich.console import Console
 from hamner.config.load import load_config
 from hamner.runs.files import write_json
 from hamner.runs.folders import write_config
-from tournament.bracket import Bracket, Outcome, Rules
+from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.ending import ending
 from tournament.entrants import entrants, flops_per_token
 from tournament.run import main
@@ -47,6 +47,21 @@ def test_far_apart_the_winner_is_the_best_and_settled_against_all_ten():
     assert [row["contestant"] for row in rows] == TEN and [row["round"] for row in rows] == [3] * 3 + [2] * 2 + [1] * 5
     assert rows[0]["is_winner"] and rows[0]["p_best"] > 0.99 and rows[0]["regret"] < 0.001
     assert sum(row["is_winner"] for row in rows) == 1
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+def test_whether_the_luck_of_runs_lasts_is_read_off_their_losses(lasts):
+    """Means are the same; b led early, a leads at the end. Only how the runs of one contestant differ is not the same."""
+    early = {"a": (3, -1, -1), "b": (-1, 3, -1), "c": (-1, -1, 3)}
+    late = early if lasts else {"a": (0, 1, -1), "b": (-1, 0, 1), "c": (1, -1, 0)}  # of the same size below
+    sizes = (0.01, 0.01 if lasts else 0.01 * 6**0.5)
+    bracket = Bracket(Rules([3, 1]), dict.fromkeys("abc", 1.0), dict.fromkeys("abc", dict.fromkeys(range(3), 0)))
+    for index, (means, rest) in enumerate((((5.02, 5.0, 5.2), early), ((4.0, 4.02, 4.2), late))):
+        for name, mean in zip("abc", means, strict=True):
+            for seed in range(3):
+                bracket.report(Run(name, seed), index, Outcome(mean + sizes[index] * rest[name][seed]))
+    winner = ending(bracket)["contestants"][0]
+    assert winner["contestant"] == "a" and (winner["p_best"] > 0.62 if lasts else winner["p_best"] < 0.56), winner
 
 
 def test_close_together_one_that_was_cut_makes_the_winner_contested_and_shares_the_probability():

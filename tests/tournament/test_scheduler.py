@@ -294,6 +294,23 @@ def test_a_run_that_tune_starts_again_has_not_failed(status):
     assert bracket.failure(0, "a") is None and restarted == [(Run("a", 0), "crash: KeyError: 'x'")]
 
 
+@pytest.mark.parametrize("report", [{"round": 0, "round_done": True}, {"round": -1, "probed": "{}"}, {"stopped": True}])
+def test_one_that_was_told_to_stop_is_not_said_to_start_again_and_stops(report):
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    trials = _trials(a="RUNNING", b="RUNNING")
+    scheduler, _ = _scheduler(bracket, trials)
+    restarted, tune = [], FakeTune()
+    scheduler._hooks.restarted = lambda *facts: restarted.append(facts)
+    bracket.report(Run("b", 0), 0, Outcome(1.0))
+    outcome = json.dumps(vars(Outcome(2.0)))
+    assert scheduler.on_trial_result(tune, trials["a"], report | {"step": 1, "outcome": outcome}) == "STOP"
+    trials["a"].retries = 1
+    scheduler.on_trial_error(tune, trials["a"])
+    trials["a"].status = "PENDING"
+    scheduler.on_trial_add(tune, trials["a"])
+    assert restarted == [] and tune.stopped == ["a"]
+
+
 @pytest.mark.parametrize(("status", "retries"), [("RUNNING", 0), ("PENDING", 1)])
 def test_a_run_that_crashed_too_often_or_could_not_start_has_failed(status, retries):
     bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
