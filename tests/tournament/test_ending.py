@@ -51,7 +51,7 @@ def test_far_apart_the_winner_is_the_best_and_settled_against_all_ten():
 
 @pytest.mark.parametrize("lasts", [True, False])
 def test_whether_the_luck_of_runs_lasts_is_read_off_their_losses(lasts):
-    """Means are the same; b led early, a leads at the end. Only how the runs of one contestant differ is not the same."""
+    """Means are the same; b led early, a leads at the end. Only how the runs of one contestant differ changes."""
     early = {"a": (3, -1, -1), "b": (-1, 3, -1), "c": (-1, -1, 3)}
     late = early if lasts else {"a": (0, 1, -1), "b": (-1, 0, 1), "c": (1, -1, 0)}  # of the same size below
     sizes = (0.01, 0.01 if lasts else 0.01 * 6**0.5)
