@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         problems = [
             f"{self._typed(action)} is empty: give a value, or leave it out"
             for action in self._actions
-            if "" in _as_list(getattr(options, action.dest, None))
+            if any(_is_blank(value) for value in _as_list(getattr(options, action.dest, None)))
         ]
         if unknown or not all(map(_is_whole, words)):
             problems += self._slips(words, unknown, arguments)
@@ -108,6 +108,11 @@ def is_setting(word: str) -> bool:
         return "=" in word and not Path(word).exists()
     except OSError:  # longer than any name
         return True
+
+
+def _is_blank(value: object) -> bool:
+    """Whether nothing, or nothing that a message could show, was given."""
+    return isinstance(value, str | Path) and not str(value).strip()
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -66,7 +66,7 @@ def test_slips_are_said_at_once_and_right_words_are_read():
 
 
 @pytest.mark.mended("newcomer: --name ''")
-@pytest.mark.parametrize("words", [["winner", "--name", ""], ["winner", "--only="], ["winner", "--config", ""]])
+@pytest.mark.parametrize("words", [["winner", "--name", ""], ["winner", "--only="], ["winner", "--config", " "]])
 def test_an_empty_value_is_refused(words):
     (problem,) = _problems(*words)
     assert "is empty: give a value, or leave it out" in problem
