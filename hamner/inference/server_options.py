@@ -15,6 +15,7 @@ PACKAGES = ("fastapi", "uvicorn")
 LLAMA_CPP = "xllamacpp"  # the package that reads GGUF files
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")  # names of it
 SHORTEST_TOKEN = 16  # letters
+TOKEN = "the token (--token or HAMNER_TOKEN)"
 
 
 def missing_packages() -> list[str]:
@@ -56,8 +57,6 @@ def check_options(host: str, token: str | None) -> None:
             "the token (--token or HAMNER_TOKEN) has a space or a letter that is not ASCII: use letters, digits, - and _"
         )
     elif token is not None and len(token) < SHORTEST_TOKEN:
-        problems.append(
-            f"the token (--token or HAMNER_TOKEN) has {len(token)} letters: use {SHORTEST_TOKEN} or more, or it can be guessed"
-        )
+        problems.append(f"{TOKEN} has {len(token)} letters: use {SHORTEST_TOKEN} or more, or it can be guessed")
     if problems:
         raise BadInput(problems)

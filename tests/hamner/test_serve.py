@@ -15,7 +15,10 @@ PORT = "PORT"  # one that is taken
 REFUSED = {  # words of the command: lines of the answer
     "an unknown run": (["mime"], ["did you mean 'mine'?"]),
     "other machines": (["--host", "0.0.0.0"], ["--host 0.0.0.0 lets other machines ask: give a --token"]),
-    "a short token": (["--token", "friend"], ["(--token or HAMNER_TOKEN) has 6 letters: use 16 or more, or it can be guessed"]),
+    "a short token": (
+        ["--token", "friend"],
+        ["(--token or HAMNER_TOKEN) has 6 letters: use 16 or more, or it can be guessed"],
+    ),
     "a token with a space": (["--token", "one two three four"], ["has a space"]),
     "a port that is taken": (["mine", "--port", PORT], ["Address already in use; choose another port or host"]),
     "a host that is none": (
