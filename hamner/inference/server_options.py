@@ -53,9 +53,7 @@ def check_options(host: str, token: str | None) -> None:
     if host not in THIS_MACHINE and token is None:
         problems.append(f"--host {host} lets other machines ask: give a --token, or set HAMNER_TOKEN")
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-        problems.append(
-            "the token (--token or HAMNER_TOKEN) has a space or a letter that is not ASCII: use letters, digits, - and _"
-        )
+        problems.append(f"{TOKEN} has a space or a letter that is not ASCII: use letters, digits, - and _")
     elif token is not None and len(token) < SHORTEST_TOKEN:
         problems.append(f"{TOKEN} has {len(token)} letters: use {SHORTEST_TOKEN} or more, or it can be guessed")
     if problems:
