@@ -14,9 +14,9 @@ runs show of it that played two rounds in a row. What the held-out text adds las
 
 A contestant that was cut in round r has the evidence of the rounds up to r. How much later rounds would have changed
 it, δ, is read off those that played them. Which contestants went on depends on measured losses alone, all of which are
-here, so the choice biases nothing (missing at random, Rubin 1976). Widths are drawn from their priors and
-weighted by the likelihood of the contrasts of each round (REML: μ_r is free). These priors were chosen among a few by
-simulated leagues with and without drift (results/reference/verdict.md). Seeded.
+here, so the choice biases nothing (missing at random, Rubin 1976). Widths are drawn from their priors and weighted by
+the likelihood of the contrasts of each round (REML: μ_r is free). These priors were chosen among a few by simulated
+leagues with and without drift (results/reference/verdict.md). Seeded.
 """
 
 from __future__ import annotations

@@ -88,12 +88,12 @@ class EliminationScheduler(TrialScheduler):
         self._queue.add(run)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        answer = self._answer_to(tune_controller, trial, result)
+        answer = self._after_report(tune_controller, trial, result)
         if answer == TrialScheduler.STOP:
             self._ended.add(_run(trial))
         return answer
 
-    def _answer_to(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+    def _after_report(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """What a run does after a report."""
         run = _run(trial)
         for line in result.get("said", "").splitlines():

@@ -28,7 +28,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}; give the path of a TOML file") from None
+        raise BadInput(f"'{path}' cannot be read: {error.strerror}; give the path of a TOML file") from None
     text = utf8_text(data, str(path), "save it as plain UTF-8")
     try:
         return parse_toml(text)

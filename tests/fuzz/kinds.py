@@ -152,7 +152,7 @@ KINDS = {
         quick=120,
         share=16,
         # in capitals: an argument without a name; with a dot: a key; with a slash: a path
-        place=r"'|--|~|\b[A-Z]{3,} is |\b[a-z_]+\.[a-z_]+ |^/|cannot be read|tournament|key=value",
+        place=r"'|--|~|\b[A-Z]{3,} is |\b[a-z_]+\.[a-z_]+ |^/|tournament|key=value",
     ),
     "league file": _toml(toml_bytes(valid.LEAGUE), readers.league_file, "league.toml", 6, place=rf"{CONFIG}|: "),
     "curriculum file": _toml(toml_bytes(valid.STAGES), readers.curriculum_file, "stages.toml", 6),

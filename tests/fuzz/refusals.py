@@ -15,7 +15,7 @@ from pathlib import Path
 from hamner.config.errors import LONGEST_LINE, MOST_PROBLEMS
 from hamner.runs.cli import run_command
 
-SECONDS = 20  # of the processor's time for one example: the slowest takes a tenth of one
+SECONDS = 10  # of the processor's time for one example: the slowest takes a tenth of it
 WAITING = 6  # times as long by the clock: other programs may use the machine
 GIB = 2**30
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -17,7 +17,7 @@ REFUSED = {  # words of the command: lines of the answer
     "other machines": (["--host", "0.0.0.0"], ["--host 0.0.0.0 lets other machines ask: give a --token"]),
     "a short token": (
         ["--token", "friend"],
-        ["(--token or HAMNER_TOKEN) has 6 letters: use 16 or more, or it can be guessed"],
+        ["the token (--token or HAMNER_TOKEN) has 6 letters: use 16 or more, or it can be guessed"],
     ),
     "a token with a space": (["--token", "one two three four"], ["has a space"]),
     "a port that is taken": (["mine", "--port", PORT], ["Address already in use; choose another port or host"]),
