@@ -136,7 +136,7 @@ def test_a_league_file_without_a_contestant_is_refused(tmp_path):
 
 
 def test_a_league_file_that_is_not_there_is_named():
-    with pytest.raises(BadInput, match=r"/nowhere/l\.toml cannot be read"):
+    with pytest.raises(BadInput, match=r"'/nowhere/l\.toml' cannot be read"):
         read_league("/nowhere/l.toml")
 
 

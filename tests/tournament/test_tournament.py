@@ -303,7 +303,7 @@ REFUSED = {
     "sweep of nothing": (["--sweep", "lrate=1"], "learning_rate"),
     "sweep of a word": (["--sweep", "learning_rate=fast"], "must be a number"),
     "league and sweep": (["--league", "x.toml", "--sweep", "lr=1"], "choose one"),
-    "no league": (["--league", "x.toml"], "x.toml cannot be read"),
+    "no league": (["--league", "x.toml"], "'x.toml' cannot be read"),
     "async and patient": (["mode=async", "contested=keep"], "contested=cut or mode=sync"),
     "no seconds": (["budget=seconds"], "one positive number a round"),
     "short probe": (["lr=probe", "lr_probe_steps=5"], "three times"),
