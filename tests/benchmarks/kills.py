@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 CHECKPOINT_EVERY = 5  # of the smoke config
+NONE = "none: it had ended"
 
 
 class League:
@@ -115,7 +116,7 @@ def one_kill(results: Path, number: int, fraction: float, target: str, duration:
     while not (league.folder / "config.json").exists():
         time.sleep(0.02)
     time.sleep(fraction * duration)
-    outcome = {"fraction": fraction, "target": "none: it had ended", "resumed": 0.0, "start": 0.0}
+    outcome = {"fraction": fraction, "target": NONE, "resumed": 0.0, "start": 0.0}
     if league.process.poll() is None:
         outcome["target"] = kill(league, target, rng)
     before = {p.parent.parent.name for p in league.folder.glob("*/checkpoints/step_*")}
@@ -152,23 +153,29 @@ def main() -> None:
         start = league.wait_for_a_run()
         times.append((league.wait(), first, start))
     fresh, first, start = sorted(times)[1]
-    expected, good = standings(league.folder), 0
+    expected, good, hit = standings(league.folder), 0, 0
     print(
         f"undisturbed: {[round(t[0], 1) for t in times]} s, config.json after {first:.1f} s, the first run opened "
         f"after {start:.1f} s",
         flush=True,
     )
-    for number in range(options.kills):
-        target = options.targets[number % len(options.targets)]
+    number = 0
+    while hit < options.kills:
+        number += 1
+        target = options.targets[hit % len(options.targets)]
         outcome = one_kill(
             results, number, options.after + (1 - options.after) * rng.random(), target, fresh - first, rng
         )
         folder = results / "tournament" / f"kill{number:02}"
+        if outcome["target"] == NONE:  # a kill after the end is none
+            print(f" - {NONE} at {100 * outcome['fraction']:.0f} %", flush=True)
+            continue
+        hit += 1
         same = (folder / "winner.json").is_file() and standings(folder) == expected
         good += same and outcome["redone"] <= CHECKPOINT_EVERY and not outcome["from_zero"]
         share = (outcome["resumed"] - outcome["start"]) / (fresh - start) if outcome["resumed"] else float("nan")
         print(
-            f"{number + 1:>2} {outcome['target']:<24} at {100 * outcome['fraction']:3.0f} %: "
+            f"{hit:>2} {outcome['target']:<24} at {100 * outcome['fraction']:3.0f} %: "
             f"{'identical' if same else 'DIFFERENT'}, at most {outcome['redone']} steps redone"
             f"{', FROM ZERO ' + str(outcome['from_zero']) if outcome['from_zero'] else ''}; resumed in "
             f"{outcome['resumed']:.1f} s, {100 * share:.0f} % of a fresh run without Ray's start-up",
