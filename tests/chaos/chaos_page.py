@@ -119,10 +119,11 @@ def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """A row a fault and pipeline; medians where it was injected several times."""
     yield "## Every scenario"
     yield ""
-    yield "Steps redone: the most of one contestant. Seconds, medians: of the commands after it; anew: a whole run."
+    yield "Steps redone: the most of one contestant; seconds: medians. `after / anew`: after the fault, and of a run"
+    yield "that starts anew. Until it trains: of the next command, or of this one where it goes on by itself."
     yield ""
-    yield "| pipeline | fault | n | outcome | exit code | steps redone | s until it goes on | s to the end | s anew |"
-    yield "|---|---|---:|---|---:|---:|---:|---:|---:|"
+    yield "| pipeline | fault | n | outcome | exit code | steps redone | s until it trains | s to the end |"
+    yield "|---|---|---:|---|---:|---:|---:|---:|"
     rows: dict[tuple[str, str, str], list[Outcome]] = {}
     for outcome in outcomes:
         if is_hit(outcome):
@@ -130,14 +131,18 @@ def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     for (_, pipeline, fault), of in sorted(rows.items()):
         ends = ", ".join(sorted({outcome.outcome for outcome in of}))
         codes = ", ".join(sorted({str(outcome.code) for outcome in of}))
-        times = (_median([getattr(outcome, key) for outcome in of]) for key in SECONDS)
-        redone = max(outcome.steps_redone for outcome in of)
+        redone = f"{max(outcome.steps_redone for outcome in of)} / {max(outcome.steps_anew for outcome in of)}"
+        times = (" / ".join(_median([getattr(outcome, key) for outcome in of]) for key in keys) for keys in SECONDS)
         yield f"| {pipeline} | {fault} | {len(of)} | {ends} | {codes} | {redone} | {' | '.join(times)} |"
+    missed = sorted({f"{outcome.pipeline}: {outcome.fault}" for outcome in outcomes if not is_hit(outcome)})
+    if missed:
+        yield ""
+        yield f"Not counted, since no process came to it, or it could not be done here: {'; '.join(missed)}."
 
 
-SECONDS = ("seconds_to_go_on", "seconds_to_end", "seconds_anew")
+SECONDS = (("seconds_to_go_on", "seconds_to_work_anew"), ("seconds_to_end", "seconds_anew"))
 
 
 def _median(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return f"{statistics.median(known):.1f}" if known else ""
+    return f"{statistics.median(known):.1f}" if known else "–"

@@ -162,14 +162,14 @@ def damage_in_the_middle(
     ended = started.wait()
     scene.kill_all()
     what = _damage(scene, rng, pattern, change)
-    return Hit(ended, f"kill -9, then {what}")
+    return Hit(ended, what if what.startswith("nothing") else f"kill -9, then {what}")
 
 
 def damage_when_finished(scene: Scene, reference: Reference, rng: random.Random, *, pattern: str, change: str) -> Hit:
     """Damage a file of a finished run that its resume shows, or writes again."""
     scene.start().wait()
     what = _damage(scene, rng, pattern, change)
-    return Hit(scene.start().wait(), f"of a finished run {what}")
+    return Hit(scene.start().wait(), what if what.startswith("nothing") else f"of a finished run {what}")
 
 
 def _damage(scene: Scene, rng: random.Random, pattern: str, change: str) -> str:
@@ -204,7 +204,8 @@ IN_THE_MIDDLE: Mapping[str, tuple[str, ...]] = {  # pipeline: patterns of files 
     "prepare_data": ("unfinished/plan.json", "unfinished/*.npz", "unfinished/*", "*.bin", "tokenizer.json"),
 }
 OF_A_CHECKPOINT = "**/checkpoints/step_*/*"
-INTERVALS = {"tournament": 4, "curriculum": 3, "sft": 3}  # that a damaged newest checkpoint may cost: of a league all
+INTERVALS = {"tournament": 4, "curriculum": 2, "sft": 2}  # that a damaged newest checkpoint may cost: of a league all
+FALL_BACK = "using the one before|begins again at step 0"
 WHEN_FINISHED = {
     "tournament": ("standings.json", "winner.json"),
     "curriculum": ("stages.json",),
@@ -227,7 +228,11 @@ def damaged() -> Iterator[Fault]:
     for pipeline, intervals in INTERVALS.items():
         for change in DAMAGES:
             inject = partial(damage_in_the_middle, pattern=OF_A_CHECKPOINT, change=change, checkpoints=2)
-            yield _fault(f"a file of the newest checkpoint {change}", pipeline, inject, intervals=intervals)
+            name = f"a file of the newest checkpoint {change}"
+            yield _fault(name, pipeline, inject, intervals=intervals, aloud=FALL_BACK)
+    for change in DAMAGES:
+        inject = partial(damage_in_the_middle, pattern="*/metrics.csv", change=change, checkpoints=2)
+        yield _fault(f"metrics.csv {change}", "tournament", inject, aloud="metrics.csv is damaged")
     for pipeline, patterns in WHEN_FINISHED.items():
         for pattern in patterns:
             for change in DAMAGES:

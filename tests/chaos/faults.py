@@ -16,12 +16,15 @@ import json
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from outcomes import Outcome, Reference, go_on, outcome_of
 from pipelines import Ended, Scene
+
+from hamner.runs.read_back import json_lines
 
 ALL = ("tournament", "curriculum", "sft", "prepare_data")
 ON_RAY = ("tournament", "curriculum")
@@ -34,6 +37,7 @@ class Hit:
 
     ended: Ended
     what: str  # was done, and when: "kill -9 of the worker after bracket.json is renamed"
+    time: float | None = None  # of it, where a process of the command may be lost and the command goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class Fault:
     must_end: bool = False  # the disturbed command goes on by itself, and ends with exit code 0
     codes: tuple[int, ...] = ()  # exit codes that the disturbed command may end with; (): any
     intervals: int = 1  # checkpoint intervals that it may cost: more where checkpoints themselves are damaged
+    aloud: str = ""  # regular expression of what one of the commands has to say
 
 
 def play(fault: Fault, scene: Scene, reference: Reference, rng: random.Random) -> Outcome:
@@ -66,10 +71,17 @@ def play(fault: Fault, scene: Scene, reference: Reference, rng: random.Random) -
         must_end=fault.must_end,
         codes=fault.codes,
         intervals=fault.intervals,
+        aloud=fault.aloud,
         starts=starts,
-        seconds_to_work=seconds,
+        seconds_to_work=seconds if starts else seconds_until_resumed(scene, hit.time),
         resumes_before=before,
     )
+
+
+def seconds_until_resumed(scene: Scene, since: float | None) -> float | None:
+    """How long after a time a training first went on from a checkpoint, as resume.jsonl says; None: it did not."""
+    times = [line["time"] for line in json_lines(scene.folder / "resume.jsonl")]
+    return min((time - since for time in times if since and time > since), default=None)
 
 
 # -- named points
@@ -116,6 +128,13 @@ def met(scene: Scene, number: int = 0) -> Mapping[str, object] | None:
         return json.loads(mark.read_text())
     except (OSError, ValueError):  # made, and not written yet
         return None
+
+
+def met_at(scene: Scene, number: int = 0) -> float | None:
+    """When a process came to a point of the newest start; None where none did."""
+    with suppress(OSError):
+        return (scene.place / f"met.{len(scene.starts)}.{number}").stat().st_mtime
+    return None
 
 
 def start_with(scene: Scene, *points: Point, **options: object) -> Ended:

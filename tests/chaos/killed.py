@@ -18,12 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from faults import ALL, ON_RAY, Fault, Hit, Point, met, points_environment, start_with
+from faults import ALL, ON_RAY, Fault, Hit, Point, met, met_at, points_environment, start_with
 from outcomes import Reference
 from pipelines import Scene, Started
 
 WORKERS = {"tournament": "ray::", "curriculum": "RayTrainWorker"}  # what their command lines have
+OF_RAY = {"raylet": "raylet/raylet", "GCS": "gcs/gcs_server", "controller": "ray::TrainController"}
 STOP_SECONDS = 3.0  # of SIGSTOP; the long form sets a minute
+JUST_ENDED = 1.0  # [s] after a signal: it came too late
 HANG_MINUTES = 0.2  # of the watchdog, in a run whose worker hangs; loading PyTorch has to be quicker
 
 
@@ -75,11 +77,9 @@ POINTS: Mapping[str, tuple[Place, ...]] = {
         Place("stages.json", "a stage is over", 2),
         Place("skills.json", "its skills"),
         Place("skills*", "their pictures and tables"),
-        Place("progress*", "a note for whoever watches", 3),
-        Place(".progress*", "the same"),
+        Place(".progress*", "a note for whoever watches"),
         Place("metrics.csv", "rows beyond the checkpoint are cut off"),
         Place(".metrics.crc32", "checksums of the rows"),
-        Place("samples.jsonl", "the same of samples"),
         Place("checkpoints/*/state.json", "an old checkpoint keeps its weights alone"),
         Place("final", "the run is finished"),
         Place(".final*/*", "a file of it that is being written"),
@@ -141,7 +141,8 @@ def kill_at_point(scene: Scene, reference: Reference, rng: random.Random, place:
     ended = scene.start(environment=points_environment(scene, [point])).wait()
     where = f"{when} {place.name} is there, time {point.nth}"
     hit = met(scene)
-    return Hit(ended, f"kill -9 of the {hit['role']} {where}" if hit else f"nothing: no process came to it ({where})")
+    what = f"kill -9 of the {hit['role']} {where}" if hit else f"nothing: no process came to it ({where})"
+    return Hit(ended, what, met_at(scene))
 
 
 def kill_at_line(scene: Scene, reference: Reference, rng: random.Random, name: str, when: str, most: int) -> Hit:
@@ -173,14 +174,15 @@ def kill_now(scene: Scene, started: Started, target: str, rng: random.Random, wh
         return Hit(started.wait(), f"nothing: it had ended {when}")
     with suppress(ProcessLookupError):
         os.kill(rng.choice(pids), signal.SIGKILL)
-    return Hit(started.wait(), f"kill -9 of the {target} {when}")
+    now = time.time()
+    return Hit(started.wait(), f"kill -9 of the {target} {when}", now)
 
 
 def processes(scene: Scene, target: str) -> list[int]:
     """Processes of a scene by their role."""
     if target == "driver":
         return [scene.starts[-1].pid]
-    words = {"raylet": "raylet/raylet", "GCS": "gcs/gcs_server"}.get(target) or WORKERS[scene.pipeline.name]
+    words = OF_RAY.get(target) or WORKERS[scene.pipeline.name]
     pids = scene.processes(words)
     return [pid for pid in pids if not is_idle(pid)] if target == "worker" else pids
 
@@ -198,13 +200,15 @@ def is_idle(pid: int) -> bool:
 def signalled(scene: Scene, reference: Reference, rng: random.Random, number: int, times: int = 1) -> Hit:
     """A signal while it trains, as Ctrl-C to the whole group of processes, or to the driver alone."""
     started, steps = scene.start(), rng.randrange(1, 14)
-    started.comes_to(steps)
+    is_at_work, now = started.comes_to(steps), time.monotonic()
     for _ in range(times):
         with suppress(ProcessLookupError):
             (os.killpg if number == signal.SIGINT else os.kill)(started.pid, number)
         time.sleep(0.3)
-    name = signal.Signals(number).name
-    return Hit(started.wait(), f"{name}{f', {times} times' if times > 1 else ''} {scene.moment(steps)}")
+    name, ended = signal.Signals(number).name, started.wait()
+    if not is_at_work or (ended.code == 0 and started.began + ended.seconds < now + JUST_ENDED):
+        return Hit(ended, f"nothing: it had ended before {name}")
+    return Hit(ended, f"{name}{f', {times} times' if times > 1 else ''} {scene.moment(steps)}")
 
 
 def stopped_for_a_while(scene: Scene, reference: Reference, rng: random.Random, target: str) -> Hit:
@@ -212,6 +216,8 @@ def stopped_for_a_while(scene: Scene, reference: Reference, rng: random.Random, 
     started = scene.start()
     started.wait_until(lambda: scene.is_running() and bool(target == "all" or processes(scene, target)))
     pids = scene.processes() if target == "all" else processes(scene, target)
+    if not (pids and started.is_alive):
+        return Hit(started.wait(), f"nothing: it had ended before a SIGSTOP of {target}")
     send(pids, signal.SIGSTOP)
     started.wait_until(lambda: False, STOP_SECONDS)
     send(pids, signal.SIGCONT)
@@ -229,7 +235,8 @@ def hung_worker(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     point = steps_point(scene, 2 + rng.randrange(6), "sleep:100000", "worker")
     words = [] if scene.starts else [f"compute.hang_minutes={HANG_MINUTES}"]
     ended = scene.start(*words, environment=points_environment(scene, [point])).wait()
-    return Hit(ended, f"a worker hung after {point.nth} steps" if met(scene) else "nothing: no worker came to it")
+    what = f"a worker hung after {point.nth} steps" if met(scene) else "nothing: no worker came to it"
+    return Hit(ended, what, met_at(scene))
 
 
 # -- the table
@@ -246,12 +253,17 @@ def killed() -> Iterator[Fault]:
                 inject=partial(inject, target=target),
                 must_end=target == "worker",
             )
+    yield fault(
+        name="kill -9 of the controller while it trains",
+        pipelines=("curriculum",),
+        inject=partial(kill_while_it_trains, target="controller"),
+    )
     for number, times in ((signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGINT, 2)):
         yield fault(
             name=f"{number.name}{' twice' if times == 2 else ''}",
             pipelines=ALL,
             inject=partial(signalled, number=number, times=times),
-            codes=(128 + number, 0),  # 0: it had just ended
+            codes=(128 + number,),
         )
     for target, pipelines in {"driver": ALL, "worker": ON_RAY, "raylet": ON_RAY, "GCS": ON_RAY, "all": ALL}.items():
         yield fault(

@@ -54,10 +54,13 @@ def main(words: Sequence[str] | None = None) -> int:
     done = {(outcome.number, outcome.fault, outcome.pipeline) for outcome in all_outcomes(out)}
     command = command_of(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a fault has begun is ended
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it, and its children would
     try:
         serves = part == 1 and {"", "serve"} & set(options.only)
         if serves and not any(number == SERVE for number, _, _ in done):
-            append_json_line(log, serve_outcome().row() | {"step": SERVE})
+            for outcome in serve_outcomes():
+                append_json_line(log, outcome.row() | {"step": SERVE})
+                print(line_of(outcome), flush=True)
         for planned in plan(options.seed, options.faults, faults):
             mine = planned.number % parts == part % parts
             if mine and (planned.number, planned.fault.name, planned.pipeline) not in done:
@@ -111,14 +114,12 @@ def command_of(options: argparse.Namespace) -> str:
     return "make chaos" + (f' OPTIONS="{" ".join(words)}"' if words else "")
 
 
-def serve_outcome() -> Outcome:
-    """What comes of a server that is killed, and of one that is stopped, with open streams."""
-    from serving import kill_and_stop, outcome_of
+def serve_outcomes() -> list[Outcome]:
+    """What comes of servers that are killed, stopped, paused or damaged."""
+    from serving import outcomes
 
     with tempfile.TemporaryDirectory(prefix="chaos-serve-") as place:
-        outcome = replace(outcome_of(kill_and_stop(Path(place))), number=SERVE)
-    print(line_of(outcome), flush=True)
-    return outcome
+        return [replace(outcome, number=SERVE) for outcome in outcomes(Path(place), STOP_SECONDS)]
 
 
 def chosen(words: Sequence[str], pipelines: Sequence[str]) -> Iterator[Fault]:

@@ -33,6 +33,7 @@ class Reference:
     seconds: float  # of the whole command
     seconds_to_work: float  # until it began its work
     files: tuple[str, ...] = ()  # that were renamed into their place, below the run's folder
+    steps: int = 0  # of the longest training
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,18 @@ class Outcome:
     interval: int  # steps that one interruption may cost
     code: int | None  # exit code of the disturbed command; negative: the signal that ended it
     next_code: int | None  # of the next one; None: there was none
-    seconds_to_go_on: float | None  # of the next command, until it trains again
+    seconds_to_go_on: float | None  # until it trains again: of the next command, or after the fault where it survives
     seconds_to_end: float | None  # of all commands after the fault
     seconds_anew: float  # of the whole undisturbed run
+    steps_anew: int = 0  # of its longest training
+    seconds_to_work_anew: float = 0.0  # until it began to train
     said: tuple[str, ...] = ()  # the last lines of the disturbed command
     next_said: tuple[str, ...] = ()  # the lines of the next one
     must_end: bool = False  # whether the disturbed command itself has to end with the same numbers
     codes: tuple[int, ...] = ()  # exit codes that it may end with; (): any
+    unsaid: str = ""  # what one of the commands had to say, and none did
+    is_silent: bool = False  # whether the disturbed command stopped by itself, and named no way on
+    bad_words: tuple[str, ...] = ()  # of BAD_WORDS, in all that the commands said
     number: int = 0  # of the fault, in a long run
     seed: str = ""  # that the fault was drawn with
 
@@ -72,7 +78,8 @@ def undisturbed(pipeline: Pipeline, place: Path) -> Reference:
     inside = f"{scene.folder}/"
     renamed = trace.read_text(encoding="utf-8").splitlines()
     files = sorted({path.removeprefix(inside) for path in renamed if path.startswith(inside)})
-    return Reference(scene.numbers(), ended.seconds, started.seconds_to_work or ended.seconds, tuple(files))
+    steps, seconds = max((step for _, step in scene.marks()), default=0), started.seconds_to_work or ended.seconds
+    return Reference(scene.numbers(), ended.seconds, seconds, tuple(files), steps)
 
 
 def lines(scene: Scene, ended: Ended, most: int = 60) -> tuple[str, ...]:
@@ -113,14 +120,16 @@ def outcome_of(
     must_end: bool = False,
     codes: tuple[int, ...] = (),
     intervals: int = 1,
+    aloud: str = "",
     starts: list[Ended] | None = None,
     seconds_to_work: float | None = None,
     resumes_before: int = 0,
 ) -> Outcome:
     """Judge a scene whose fault is over. ended: of the disturbed command.
 
-    may_stop: a clear refusal is an outcome too. starts: of go_on; None: it is called here. resumes_before: lines of
-    resume.jsonl that earlier faults of the same scene have written.
+    may_stop: a clear refusal is an outcome too. aloud: what a command has to say (regular expression). starts: of
+    go_on; None: it is called here. resumes_before: lines of resume.jsonl that earlier faults of the same scene have
+    written.
     """
     if starts is None:
         starts, seconds_to_work = go_on(scene, ended)
@@ -128,6 +137,7 @@ def outcome_of(
     outcome = _compared(scene, reference) if last.code == 0 and scene.is_finished() else LOST
     if outcome == LOST and may_stop and last.code and WAYS_ON.search(last.said):
         outcome = STOPPED
+    all_said = [each.said for each in (ended, *starts)]
     return Outcome(
         pipeline=scene.pipeline.name,
         fault=fault,
@@ -141,10 +151,15 @@ def outcome_of(
         seconds_to_go_on=seconds_to_work,
         seconds_to_end=sum(start.seconds for start in starts) if starts else None,
         seconds_anew=reference.seconds,
+        steps_anew=reference.steps,
+        seconds_to_work_anew=reference.seconds_to_work,
         said=lines(scene, ended),
         next_said=lines(scene, starts[0]) if starts else (),
         must_end=must_end,
         codes=codes,
+        unsaid="" if any(re.search(aloud, said) for said in all_said) else aloud,
+        is_silent=(ended.code or 0) > 0 and not WAYS_ON.search(ended.said),
+        bad_words=tuple(word for word in BAD_WORDS if any(word in said for said in all_said)),
     )
 
 
@@ -165,7 +180,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
 
 def is_hit(outcome: Outcome) -> bool:
     """Whether a process came to the fault: a point may never be met, and a run may end before its moment."""
-    return not outcome.what.startswith("nothing")
+    return "nothing: " not in outcome.what
 
 
 def problems(outcome: Outcome) -> list[str]:
@@ -178,15 +193,20 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield f"{outcome.pipeline}, {outcome.what}: {outcome.outcome}"
     if outcome.steps_redone > outcome.interval:
         yield f"{outcome.steps_redone} steps redone, one interval has {outcome.interval}"
-    if outcome.code is None or (outcome.next_code is None and outcome.code != 0):
+    is_served = outcome.pipeline == "serve"  # which is never resumed: it ends when it is told to
+    if outcome.code is None or (outcome.next_code is None and outcome.code != 0 and not is_served):
         yield "a command did not end by itself"
-    if outcome.must_end and outcome.code != 0:
+    if outcome.outcome == SAME and outcome.next_code and not is_served:
+        yield f"the first command after it ended with {outcome.next_code}"
+    if outcome.is_silent and is_hit(outcome):
+        yield "it stopped and named no way on"
+    if outcome.unsaid and is_hit(outcome):
+        yield f"no command said {outcome.unsaid!r}"
+    if outcome.must_end and is_hit(outcome) and outcome.code != 0:
         yield f"the command ended with {outcome.code}, and should have gone on by itself"
-    if outcome.codes and outcome.code not in outcome.codes:
+    if outcome.codes and is_hit(outcome) and outcome.code not in outcome.codes:
         yield f"exit code {outcome.code}, not {' or '.join(map(str, outcome.codes))}"
     if outcome.outcome == STOPPED and not (outcome.code or outcome.next_code):
         yield "a stop has exit code 0"
-    for name, said in (("it", outcome.said), ("the next command", outcome.next_said)):
-        for word in BAD_WORDS:
-            if any(word in line for line in said):
-                yield f"{name} said {word!r}"
+    for word in outcome.bad_words:
+        yield f"a command said {word!r}"

@@ -39,6 +39,7 @@ from make import SMALL, STAGES  # noqa: E402
 from stored_runs import NAME, stored_run  # noqa: E402
 
 from hamner.runs.files import file_sha256  # noqa: E402
+from hamner.runs.read_back import json_lines  # noqa: E402
 
 RUN = "run"  # its name, in each results folder the only one
 SCENE = "HAMNER_CHAOS_SCENE"  # environment variable of all processes of a scene: its folder
@@ -273,9 +274,7 @@ class Scene:
 
 def resumes(scene: Scene) -> list[int]:
     """Steps redone, as resume.jsonl says."""
-    path = scene.folder / "resume.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line)["steps_redone"] for line in lines]
+    return [line["steps_redone"] for line in json_lines(scene.folder / "resume.jsonl")]
 
 
 def steps_are_taken(scene: Scene) -> bool:

@@ -1,7 +1,7 @@
 """The server under chaos: `hamner serve` in a process of its own, and clients whose replies are being written.
 
     served = kill_and_stop(place)      # kill -9 with 20 open streams; again on the same port; SIGTERM with 20 others
-    outcome_of(served)                 # a row of the table
+    outcomes(place)                    # all rows of the table
 
 Data in: a folder. Data out: what every client saw, and when: an error, never silence.
 """
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import openai
-from outcomes import LOST, SAME, Outcome
+from faults import flip_bit
+from outcomes import LOST, SAME, STOPPED, WAYS_ON, Outcome
 from pipelines import REPO, TESTS
 
 sys.path[:0] = [str(TESTS / "hamner"), str(TESTS / "hamner" / "inference")]
@@ -32,6 +33,8 @@ from served import HELLO, endless_model, save_run  # noqa: E402
 RUN = "mine"
 STREAMS = 20
 SECONDS = 60.0  # in which anything of a server has to happen
+MOST_SILENT = 5.0  # [s] until a client has heard of it, and until the port is bound again
+PAUSED_TOKENS = 400  # of replies that are written to their end
 
 
 def make_run(results: Path) -> None:
@@ -100,9 +103,9 @@ class Reply:
 class Streams:
     """So many clients of OpenAI's library, each of which reads a reply in pieces."""
 
-    def __init__(self, address: str, count: int, tokens: int = 1400) -> None:
-        """tokens: that each asks for, far more than are written meanwhile."""
-        self._address, self._tokens = address, tokens
+    def __init__(self, address: str, count: int, tokens: int = 1400, patience: float = SECONDS) -> None:
+        """tokens: that each asks for, far more than are written meanwhile. patience: [s] that it waits for a piece."""
+        self._address, self._tokens, self._patience = address, tokens, patience
         self.replies = [Reply() for _ in range(count)]
         self._threads = [threading.Thread(target=self._read, args=(reply,), daemon=True) for reply in self.replies]
         for thread in self._threads:
@@ -111,7 +114,7 @@ class Streams:
     def _read(self, reply: Reply) -> None:
         try:
             with openai.OpenAI(
-                base_url=f"{self._address}/v1", api_key="none", max_retries=0, timeout=SECONDS
+                base_url=f"{self._address}/v1", api_key="none", max_retries=0, timeout=self._patience
             ) as client:
                 stream = client.chat.completions.create(
                     model=RUN, messages=HELLO, max_tokens=self._tokens, stream=True, seed=1
@@ -133,7 +136,7 @@ class Streams:
     def wait(self) -> list[Reply]:
         """Wait until all have ended, however."""
         for thread in self._threads:
-            thread.join(SECONDS)
+            thread.join(self._patience + SECONDS)
             assert not thread.is_alive(), "a client still waits: it has been told nothing"
         return self.replies
 
@@ -188,17 +191,15 @@ def reply(address: str) -> str:
 
 
 def outcome_of(served: Served) -> Outcome:
-    """The row of the table."""
-    have_heard = all(each.error for each in (*served.killed, *served.stopped))
-    return Outcome(
-        pipeline="serve",
-        fault="kill -9 and SIGTERM with open streams",
-        kind="killed",
-        what=f"kill -9 with {STREAMS} open streams, whose clients had all heard of it after {served.silence:.1f} s; "
+    """The row of the table: all have heard of it and the port is bound again within 5 s, the same reply comes after."""
+    have_heard = all(each.error for each in (*served.killed, *served.stopped)) and served.silence < MOST_SILENT
+    is_back = served.bound < MOST_SILENT and served.texts[0] == served.texts[1]
+    return _row(
+        "kill -9 and SIGTERM with open streams",
+        "killed",
+        f"kill -9 with {STREAMS} open streams, whose clients had all heard of it after {served.silence:.1f} s; "
         f"started again, at its port after {served.bound:.1f} s; then SIGTERM with {STREAMS} others",
-        outcome=SAME if have_heard and served.texts[0] == served.texts[1] else LOST,
-        steps_redone=0,
-        interval=0,
+        SAME if have_heard and is_back else LOST,
         code=-signal.SIGKILL,
         next_code=served.code,
         seconds_to_go_on=served.ready,
@@ -207,3 +208,66 @@ def outcome_of(served: Served) -> Outcome:
         said=tuple(sorted({f"{each.error}: {each.message}" for each in served.killed})),
         next_said=tuple(sorted({f"{each.error}: {each.message}" for each in served.stopped})),
     )
+
+
+def pause(place: Path, seconds: float) -> Outcome:
+    """SIGSTOP with open streams, SIGCONT after a while: every reply is written to its end, as if nothing had been."""
+    make_run(place)
+    with Server(place, free_port()) as server:
+        anew = server.wait_until_ready()
+        alone = Streams(server.address, 1, tokens=PAUSED_TOKENS).wait()
+        streams = Streams(server.address, STREAMS, tokens=PAUSED_TOKENS, patience=seconds + SECONDS)
+        streams.wait_until_all_write()
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        server.process.send_signal(signal.SIGCONT)
+        now = time.monotonic()
+        replies = streams.wait()
+        took = time.monotonic() - now
+        server.process.send_signal(signal.SIGINT)
+        code, errors = server.end()
+    is_whole = not any(each.error for each in replies) and {each.tokens for each in replies} == {alone[0].tokens}
+    what = f"SIGSTOP for {seconds:g} s with {STREAMS} open streams, all of which were written to the end; then SIGINT"
+    return _row(
+        "SIGSTOP with open streams",
+        "killed",
+        what,
+        SAME if is_whole else LOST,
+        code=code,
+        codes=(128 + signal.SIGINT,),
+        seconds_to_go_on=took,
+        seconds_anew=anew,
+        said=tuple(errors.splitlines()),
+    )
+
+
+def damaged_weights(place: Path) -> Outcome:
+    """A flipped bit of the weights: the server refuses to start, in a line, and binds no port."""
+    make_run(place)
+    (weights,) = place.glob(f"*/{RUN}/final/model.safetensors")
+    flip_bit(weights)
+    began, port = time.monotonic(), free_port()
+    with Server(place, port) as server:
+        code, errors = server.end()
+    is_clear = code == 2 and errors.count("\n") == 1 and bool(WAYS_ON.search(errors))
+    return _row(
+        "final/model.safetensors a bit flipped",
+        "damaged",
+        "final/model.safetensors a bit flipped before it was started",
+        STOPPED if is_clear else LOST,
+        code=code,
+        codes=(2,),
+        seconds_anew=time.monotonic() - began,
+        said=tuple(errors.replace(f"{place}/", "").splitlines()),
+    )
+
+
+def outcomes(place: Path, seconds: float = 60.0) -> list[Outcome]:
+    """All rows of the table. seconds: of SIGSTOP."""
+    folders = [place / name for name in ("killed", "paused", "damaged")]
+    return [outcome_of(kill_and_stop(folders[0])), pause(folders[1], seconds), damaged_weights(folders[2])]
+
+
+def _row(fault: str, kind: str, what: str, outcome: str, **more: Any) -> Outcome:
+    facts = {"next_code": None, "seconds_to_go_on": None, "seconds_to_end": None, "seconds_anew": 0.0} | more
+    return Outcome("serve", fault, kind, what, outcome, steps_redone=0, interval=0, **facts)

@@ -8,6 +8,7 @@ Data in: a scene, a seeded generator. Data out: the table STARVED of Faults; fil
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import resource
@@ -15,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import ALL, ON_RAY, TRAINING, Fault, Hit, Point, points_environment
+from killed import processes
 from outcomes import Reference, from_the_scene
 from pipelines import Scene
 
@@ -34,6 +37,9 @@ SHELL = ("sh", "-c")
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 SMALL_MEMORY = 'mount -t tmpfs -o size="$0" none /dev/shm && exec "$@"'
 FEW_FILES = 'ulimit -n "$0" && exec "$@"'
+GIB = 2**30
+SPARE = 4 * GIB  # that commands may use before the memory is called full
+HOG_SECONDS = 30.0  # that the memory is full for, at most
 LEAST_FREE = 0.01  # share of the memory that may be in use, by Ray's monitor, before it ends a worker
 
 
@@ -83,6 +89,7 @@ def read_only(folder: Path) -> Iterator[None]:
 def few_files_left(most: int) -> Iterator[None]:
     """Let this process open so many more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gc.collect()  # else the collector may close one meanwhile
     highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + most, hard))
     opened: list[int] = []
@@ -147,6 +154,7 @@ def full_disk(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
         is_at_work = started.comes_to(steps)
         with filled(scene.results):
             ended = started.wait()
+        scene.kill_all()  # a worker that still writes would be in the way of the copy
     return Hit(ended, f"the disk full {scene.moment(steps)}" if is_at_work else "nothing: it had ended")
 
 
@@ -188,7 +196,7 @@ def few_files(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     """A process may open so many files and no more."""
     most = rng.choice((24, 48, 96, 192))
     ended = scene.start(prefix=(*SHELL, FEW_FILES, str(most))).wait()
-    return Hit(ended, f"at most {most} open files")
+    return Hit(ended, f"at most {most} open files" if ended.code else f"nothing: {most} open files were enough")
 
 
 @mounting
@@ -213,6 +221,33 @@ def no_memory(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
     """Ray's memory monitor finds the machine's memory full, and ends workers again and again."""
     monitor = {"RAY_memory_usage_threshold": str(LEAST_FREE), "RAY_memory_monitor_refresh_ms": "100"}
     return Hit(scene.start(environment=monitor).wait(), "memory full, by Ray's monitor")
+
+
+def memory_full_for_a_while(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
+    """Another program takes all that Ray's monitor lets be used, until the monitor has ended a worker."""
+    total, free = memory("MemTotal"), memory("MemAvailable")
+    threshold = (total - free + SPARE) / total
+    monitor = {"RAY_memory_usage_threshold": f"{threshold:.3f}", "RAY_memory_monitor_refresh_ms": "100"}
+    started = scene.start(environment=monitor)
+    if free < SPARE + GIB or not started.comes_to(rng.randrange(1, 10)):
+        return Hit(started.wait(), "nothing: it had ended, or the machine has less memory free than it takes")
+    before, taken, now = set(processes(scene, "worker")), [], time.time()
+    is_full = is_ended = False
+    while started.is_alive and not (is_full and is_ended) and time.time() < now + HOG_SECONDS:
+        is_full = memory("MemAvailable") < (1 - threshold) * total
+        is_ended = not before <= set(processes(scene, "worker"))
+        if not is_full:
+            taken.append(b"x" * (GIB // 8))
+    is_ended = started.is_alive and is_ended
+    del taken
+    what = "memory taken by another program until Ray's monitor ended a worker"
+    return Hit(started.wait(), what if is_ended else "nothing: Ray's monitor ended no worker", now)
+
+
+def memory(name: str) -> int:
+    """Bytes of the machine's memory, by a name of /proc/meminfo."""
+    (line,) = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1]) * 1024
 
 
 def clock_jumps(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
@@ -269,6 +304,7 @@ STARVED: tuple[Fault, ...] = tuple(
         ("little shared memory", ON_RAY, small_shared_memory, {"must_end": True}),
         ("full shared memory", ON_RAY, full_shared_memory, {}),
         ("no memory", ON_RAY, no_memory, {"codes": (1, 2)}),
+        ("memory full for a while", ON_RAY, memory_full_for_a_while, {"aloud": "low on memory|started again"}),
         ("jumps of the clock", TRAINING, clock_jumps, {"must_end": True}),
         ("two drivers", ALL, two_drivers, {"must_end": True}),
     )

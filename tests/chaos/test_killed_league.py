@@ -60,6 +60,15 @@ def test_with_the_ledger_written_after_acting_the_suite_fails(scene, reference):
     assert ended.code == -signal.SIGKILL and problems(outcome) == []
 
 
+@pytest.mark.mended("a training's controller that is killed")
+def test_a_curriculum_whose_controller_is_ended_stops_with_the_way_on(scene, reference):
+    """Ray's memory monitor does so, too: it ends the controller with the worker."""
+    fault = FAULTS["kill -9 of the controller while it trains"]
+    outcome = play(fault, scene("curriculum"), reference("curriculum"), random.Random(5))
+    assert problems(outcome) == [] and (outcome.outcome, outcome.code) == (SAME, 1), outcome
+    assert "controller of Ray on this machine has ended" in " ".join(outcome.said), outcome
+
+
 @pytest.mark.parametrize("pipeline", ["tournament", "curriculum"])
 @pytest.mark.parametrize(
     "name",

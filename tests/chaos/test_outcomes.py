@@ -24,6 +24,8 @@ GOOD = Outcome(
     seconds_to_go_on=9.0,
     seconds_to_end=12.5,
     seconds_anew=14.0,
+    steps_anew=36,
+    seconds_to_work_anew=5.0,
     said=("results: results",),
     next_said=("resuming in round 1", "winner: v01_dense_small"),
 )
@@ -37,8 +39,10 @@ WRONG = {
     "a driver that should go on by itself": replace(GOOD, must_end=True),
     "another exit code": replace(GOOD, codes=(143, 0)),
     "a stop that looks well": replace(STOP, code=0, next_code=0),
-    "a traceback": replace(GOOD, said=("Traceback (most recent call last):",)),
-    "a trace of Ray's": replace(GOOD, next_said=("*** SIGABRT received at time=1 ***",)),
+    "a traceback": replace(GOOD, bad_words=("Traceback (most recent call last)",)),
+    "a stop that names no way on": replace(GOOD, code=1, is_silent=True),
+    "a first command after it that fails": replace(GOOD, next_code=1),
+    "a damaged checkpoint that nobody mentions": replace(GOOD, unsaid="using the one before"),
 }
 
 
@@ -70,9 +74,13 @@ def test_the_page_shows_terminals_and_a_row_for_each_scenario():
         "3 faults: 2 with the same numbers, 0 clear stops, 0 lost, 1 different; 1 with a"
     )
     text = page(outcomes[:3], "make chaos")
-    row = "| tournament | kill -9 of the driver while it trains | 2 | same numbers | -9 | 6 | 9.0 | 10.5 | 14.0 |"
-    assert row in text and "$ tournament --resume --name run\nresuming in round 1" in text
-    assert "winner.json" not in text
+    row = "| tournament | kill -9 of the driver while it trains | 2 | same numbers | -9 "
+    assert (
+        f"{row}| 6 / 36 | 9.0 / 5.0 | 10.5 / 14.0 |" in text
+        and "$ tournament --resume --name run\nresuming in round 1" in text
+    )
+    assert "| kill -9 before winner.json" not in text and "came to it" in text.splitlines()[-1]
+    assert text.endswith("tournament: kill -9 before winner.json.\n")
 
 
 def test_the_page_names_the_command_that_draws_the_same_faults():

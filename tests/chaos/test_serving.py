@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("openai", reason="the openai client is not installed: pip install '.[test]'")
 
-from outcomes import SAME, problems
-from serving import STREAMS, kill_and_stop, outcome_of
+from outcomes import SAME, STOPPED, problems
+from serving import STREAMS, damaged_weights, kill_and_stop, outcome_of, pause
 
 pytestmark = [pytest.mark.slow, pytest.mark.end_to_end]
 
@@ -26,3 +26,13 @@ def test_twenty_streams_hear_of_a_killed_server_which_is_back_on_its_port_and_of
     assert served.errors.splitlines()[-1].startswith("stopped; ")
     outcome = outcome_of(served)
     assert outcome.outcome == SAME and problems(outcome) == []
+
+
+def test_a_server_that_stood_still_writes_all_twenty_replies_to_their_ends(tmp_path):
+    outcome = pause(tmp_path, 3.0)
+    assert outcome.outcome == SAME and problems(outcome) == [], outcome
+
+
+def test_a_server_whose_weights_are_damaged_refuses_to_start_in_a_line(tmp_path):
+    outcome = damaged_weights(tmp_path)
+    assert outcome.outcome == STOPPED and problems(outcome) == [], outcome

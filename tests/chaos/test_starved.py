@@ -9,7 +9,6 @@ import random
 import re
 import subprocess
 import sys
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,7 +24,7 @@ from starved import STARVED, few_files_left, filled, mount_problem, read_only, s
 
 from hamner import prepare_data, sft
 from hamner.runs.lock import only_one
-from hamner.runs.resume_log import step_reached
+from hamner.runs.resume_log import StepFile, step_reached
 
 STEPS = 8  # that a run is trained on
 WAY_ON = rf"continue with `hamner sft --resume --name {NAME} --results \S+`"
@@ -71,27 +70,19 @@ def _resume(run: Path) -> int:
 
 
 @contextmanager
-def _from_step(run: Path, step: int, trouble):
-    """Let trouble, a context, begin once a run has come to a step; it ends with the block."""
-    ended, problems = threading.Event(), []
+def _from_step(step: int, trouble):
+    """Let trouble, a context, begin once the run has come to a step; it ends with the block."""
+    mark, begun = StepFile.mark, []
 
-    def wait() -> None:
-        try:
-            while (step_reached(run) or 0) < step and not ended.is_set():
-                time.sleep(0.002)
-            stack.enter_context(trouble)
-        except Exception as error:
-            problems.append(error)
+    def mark_and_begin(file: StepFile, reached: int) -> None:
+        mark(file, reached)
+        if reached >= step and not begun:
+            begun.append(stack.enter_context(trouble))
 
-    with ExitStack() as stack:
-        thread = threading.Thread(target=wait)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-    assert not problems
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StepFile, "mark", mark_and_begin)
+        yield
+    assert begun
 
 
 def _is_a_clear_stop(captured, word: str, remedy: str) -> bool:
@@ -101,7 +92,7 @@ def _is_a_clear_stop(captured, word: str, remedy: str) -> bool:
 
 @pytest.mark.mended("a full disk in a fine-tuning")
 def test_a_disk_that_fills_up_ends_the_run_with_what_is_free_and_needed_and_the_way_on(run, undisturbed, capfd):
-    with _from_step(run, 24, filled(run.parents[1])):
+    with _from_step(24, filled(run.parents[1])):
         assert _resume(run) == 1
     # not always 0.0: what the write that failed had begun is taken away before it is said what is free
     room = r"make room: \S+ has \d\.\d MiB free, and what it keeps needs up to \d+\.\d MiB in all"
@@ -137,7 +128,7 @@ def test_results_that_are_mounted_read_only_are_refused_in_a_line(run, capfd):
 
 
 def test_results_that_become_read_only_stop_the_run_and_it_goes_on_as_it_was(run, undisturbed, capfd):
-    with _from_step(run, 23, read_only(run.parents[1])):
+    with _from_step(23, read_only(run.parents[1])):
         assert _resume(run) == 1
     captured = capfd.readouterr()
     assert _is_a_clear_stop(captured, "Read-only file system", r"let it be written to \(`mount -o remount,rw`\)"), (
