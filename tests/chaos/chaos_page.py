@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
+from typing import Any
 
 from outcomes import LOST, SAME, STOPPED, Outcome, is_hit, problems
 from pipelines import PIPELINES
@@ -36,9 +37,10 @@ WIDTH = 300  # letters of a line of a terminal
 FIRST, LAST = 12, 4  # lines of the next command that are shown
 
 
-def page(outcomes: Sequence[Outcome], command: str) -> str:
-    """The whole page. command: that wrote it."""
-    return "\n".join([*_head(outcomes, command), "", *_screens(outcomes), "", *_table(outcomes)]) + "\n"
+def page(outcomes: Sequence[Outcome], command: str, quick: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The whole page. command: that wrote it. quick: what repeat.py has written of the quick form."""
+    parts = [_head(outcomes, command), _screens(outcomes), _quick(quick), _table(outcomes)]
+    return "\n".join(line for part in parts for line in [*part, ""]).rstrip("\n") + "\n"
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -113,6 +115,18 @@ def _words(module: str, words: Sequence[str]) -> str:
 def _clipped(lines: Sequence[str]) -> Iterator[str]:
     for line in lines:
         yield line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+
+
+def _quick(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How often the quick form was green, and its seconds."""
+    if rows:
+        seconds = [row["seconds"] for row in rows]
+        yield "## The quick form, again and again"
+        yield ""
+        yield (
+            f"`python tests/chaos/repeat.py`: green {sum(not row['code'] for row in rows)} times of {len(rows)}, "
+            f"each in {min(seconds):.0f} to {max(seconds):.0f} s, median {statistics.median(seconds):.0f}."
+        )
 
 
 def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -34,8 +34,10 @@ from fault_table import FAULTS, Planned, plan  # noqa: E402
 from faults import Fault, play  # noqa: E402
 from outcomes import Outcome, Reference, is_hit, problems, read_outcomes, undisturbed  # noqa: E402
 from pipelines import PIPELINES, Scene, remove  # noqa: E402
+from repeat import QUICK  # noqa: E402
 
 from hamner.runs.files import append_json_line, drop_json_lines_after, write_json, write_text  # noqa: E402
+from hamner.runs.read_back import json_lines  # noqa: E402
 
 PAGE = REPO / "results" / "reference" / "chaos.md"
 STOP_SECONDS = 60.0  # of SIGSTOP
@@ -67,12 +69,12 @@ def main(words: Sequence[str] | None = None) -> int:
                 outcome = one_fault(planned, out)
                 append_json_line(log, outcome.row() | {"step": planned.number})
                 print(line_of(outcome), flush=True)
-                write_text(options.page, page(all_outcomes(out), command))
+                write_text(options.page, page(all_outcomes(out), command, json_lines(out / QUICK)))
     except KeyboardInterrupt:
         print(f"stopped; {WAY_ON}", file=sys.stderr)
         return 128 + signal.SIGINT
     outcomes = all_outcomes(out)
-    write_text(options.page, page(outcomes, command))
+    write_text(options.page, page(outcomes, command, json_lines(out / QUICK)))
     print(f"{summary(outcomes)}; {options.page}")
     return int(any(problems(outcome) for outcome in outcomes))
 

@@ -73,7 +73,8 @@ def test_the_page_shows_terminals_and_a_row_for_each_scenario():
     assert summary(outcomes).startswith(
         "3 faults: 2 with the same numbers, 0 clear stops, 0 lost, 1 different; 1 with a"
     )
-    text = page(outcomes[:3], "make chaos")
+    text = page(outcomes[:3], "make chaos", [{"code": 0, "seconds": 140.4}, {"code": 1, "seconds": 150.0}])
+    assert "green 1 times of 2, each in 140 to 150 s, median 145." in text
     row = "| tournament | kill -9 of the driver while it trains | 2 | same numbers | -9 "
     assert (
         f"{row}| 6 / 36 | 9.0 / 5.0 | 10.5 / 14.0 |" in text
