@@ -22,7 +22,7 @@ from hamner.config.load import parse
 from hamner.config.machine_keys import auto_keys, with_keys
 from hamner.config.schema import Config
 from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
-from hamner.runs.safe_paths import leaves
+from hamner.runs.safe_paths import leaves, name_problem
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LONGEST_NAME = 255  # letters of a folder's name
@@ -97,6 +97,8 @@ def run_folder(results: Path, kind: str, name: str) -> Path:
         )
     if len(name) > LONGEST_NAME:
         raise BadInput(f"run name '{shortened(name)}' is too long for a folder: use at most {LONGEST_NAME} letters")
+    if problem := name_problem(name):
+        raise BadInput(f"run name '{name}' {problem}: choose another")
     return results / kind / name
 
 
@@ -152,7 +154,7 @@ def step_folders(checkpoints: Path) -> list[Path]:
 
 def next_attempt(folder: Path) -> int:
     """How many times a run will have been started, the next start included. Each leaves a folder RUN/ray/<number>."""
-    numbers = [int(path.name) for path in (folder / "ray").glob("*") if path.name.isdigit()]
+    numbers = [int(path.name) for path in (folder / "ray").glob("*") if path.name.isdecimal()]
     return 1 + max(numbers, default=0)
 
 

@@ -270,7 +270,7 @@ def check_answers(address: str) -> None:
     """Raise BadInput, within ten seconds, when no Ray cluster answers at HOST:PORT. Ray would try for ten minutes."""
     host, separator, port = address.rpartition(":")
     way_out = "start it there, name one that runs, or unset RAY_ADDRESS to run on this machine"
-    if not separator or not port.isdigit() or not 0 < int(port) < 2**16:
+    if not separator or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise BadInput(f"RAY_ADDRESS = {address} is not HOST:PORT, auto or local: {way_out}")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER) as connection:

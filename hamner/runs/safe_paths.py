@@ -29,8 +29,10 @@ def name_problem(name: object) -> str:
     parts = name.split("/")
     if ".." in parts:
         return "leads out of its folder"
-    if any(part in ("", ".") or part != part.rstrip(" .") for part in parts):
+    if any(part in ("", ".") for part in parts):
         return "is not the name of a file"
+    if any(part != part.rstrip(" .") for part in parts):
+        return "ends with a space or a full stop, which some systems leave out"
     if any(RESERVED.fullmatch(part) for part in parts):
         return "is a name that systems keep for devices"
     return "is too long" if any(len(part.encode()) > LONGEST for part in parts) else ""

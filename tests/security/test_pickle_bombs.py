@@ -230,6 +230,8 @@ def test_what_ray_left_of_an_earlier_start_is_not_read_again(tmp_path):
     for attempt in ("1", "2"):
         (tmp_path / "ray" / attempt).mkdir(parents=True)
     assert next_attempt(tmp_path) == 3
+    (tmp_path / "ray" / "²").mkdir()  # a digit, and no number
+    assert next_attempt(tmp_path) == 3
 
 
 def test_a_friends_words_start_no_command_of_theirs(tmp_path, marker):
