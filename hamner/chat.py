@@ -56,6 +56,11 @@ def parser() -> Parser:
     options.add_argument(
         "--seed", type=whole_number(0, 2**63 - 1), default=0, help="the same seed, the same replies (default: 0)"
     )
+    options.add_argument(
+        "--history",
+        action="store_true",
+        help="keep the lines you type for the arrow keys of the next chat, on this disk",
+    )
     add_feedback_options(options, "/good, /bad, /fix and /retry")
     add_results_option(options)
     return options
@@ -83,6 +88,7 @@ def _command(arguments: Sequence[str]) -> int:
 
     from hamner.config.cost import count_parameters
     from hamner.inference.expectation import expectation
+    from hamner.inference.line_editor import history_file
     from hamner.inference.run_records import read_records
     from hamner.inference.terminal_chat import TerminalChat
 
@@ -91,7 +97,7 @@ def _command(arguments: Sequence[str]) -> int:
     opening.append(expectation(count_parameters(loaded.model.config).total, records.is_finetuned))
     if feedback:
         opening.append(feedback_line(feedback))
-    TerminalChat(conversation, records.name, feedback).run(opening)
+    TerminalChat(conversation, records.name, feedback, history_file() if options.history else None).run(opening)
     return 0
 
 

@@ -10,9 +10,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
+import markupsafe
 import pytest
 import torch
 from stored_runs import NAME, stored_run
@@ -25,7 +27,7 @@ from hamner.config.load import load_config
 from hamner.data.preparation.for_run import prepare, prepare_again
 from hamner.runs.folders import step_folders, write_config
 from hamner.runs.private_words import PrivateWords
-from hamner.runs.travelling import FACTS, RECORDS, RESULTS, WEIGHTS, packing_list
+from hamner.runs.travelling import FACTS, RECORDS, RESULTS, WEIGHTS, packed_files, packing_list
 from hamner.training.finetuning import FinetuningRun
 from hamner.training.finetuning_launch import prepare as prepare_finetuning
 from hamner.training.finetuning_launch import resumed_run
@@ -135,6 +137,50 @@ def test_links_locks_and_files_of_others_do_not_travel(places):
     names = packing_list(folder, weights=True)
     assert not {"secret.txt", "chat.jsonl", "samples.jsonl", ".driver.lock"} & set(names)
     assert not any(name.startswith("friend_card") for name in names)
+
+
+def test_a_results_folder_with_a_quotation_mark_is_spelled_as_each_file_has_it(places, tmp_path):
+    """Packed there, unpacked there, and packed again: the same archive, and JSON that is read."""
+    here, _ = places
+    strange = tmp_path / 'a "b" \\ <c>'
+    folder = stored_run(here, "curriculum")
+    for name in ("run.toml", "report.html"):
+        (folder / name).write_text(f'path = "{here}/x"\n')
+    (folder / "report.json").write_text(json.dumps({"path": f"{here}/x"}))
+    archive = _packed(folder, "--weights")
+    assert unpack.main([str(archive), "--results", str(strange)]) == 0
+    there = strange / "curriculum" / NAME
+    assert json.loads((there / "report.json").read_text()) == {"path": f"{strange}/x"}
+    assert tomllib.loads((there / "run.toml").read_text()) == {"path": f"{strange}/x"}
+    assert (there / "report.html").read_text() == f'path = "{markupsafe.escape(str(strange))}/x"\n'
+    again = _packed(there, "--weights", "--out", "again.zip")
+    files = [zipfile.ZipFile(path) for path in (archive, again)]
+    first, second = ({name: file.read(name) for name in file.namelist()} for file in files)
+    assert first == second
+
+
+def test_a_league_that_compacts_its_log_while_it_is_packed_loses_nothing(places, monkeypatch):
+    """The log is read before the ledger, and documents that came meanwhile travel with the ledger that names them."""
+    folder = stored_run(places[0], "tournament")
+    (folder / "bracket.jsonl").write_text("{}\n")
+    names, order = packing_list(folder), []
+    read = Path.read_bytes
+
+    def read_bytes(path):
+        order.append(path.name)
+        data = read(path)
+        if path.name == "bracket.jsonl":
+            path.unlink()
+            (folder / "bracket.json").write_text('{"compacted": 1}')
+            (folder / "v01_dense_small" / "documents_round9_x1.json").write_text("{}")
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    files = packed_files(folder, names, None)
+    assert order[:2] == ["bracket.jsonl", "bracket.json"]
+    assert files["bracket.jsonl"] == b"{}\n" and files["bracket.json"] == b'{"compacted": 1}'
+    assert "v01_dense_small/documents_round9_x1.json" in files
+    assert "bracket.jsonl" not in packed_files(folder, names, None)  # compacted between list and reading
 
 
 # -- going on elsewhere

@@ -85,10 +85,12 @@ class Tokenizer:
         inner.no_truncation()
         self._inner = inner
         self._json = inner.to_str()
-        self.splits_at_spaces = _splits_at_spaces(json.loads(self._json))
+        description = json.loads(self._json)
+        self.splits_at_spaces = _splits_at_spaces(description)
         inner.encode_special_tokens = True  # reserved words inside text stay text
         self.vocab_size = inner.get_vocab_size()
         self.sha256 = hashlib.sha256(self._json.encode()).hexdigest()
+        _check_text_stays_text(inner, description)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -234,6 +236,26 @@ def _download(send: Send, name: str, deadline: float) -> None:
         send(hf_hub_download(name, FILE, etag_timeout=min(10.0, deadline / 2)))
     except Exception as error:  # the libraries raise a dozen kinds
         raise Failed(hub_errors.reason(error)) from None
+
+
+def _check_text_stays_text(inner: tokenizers.Tokenizer, description: dict[str, Any]) -> None:
+    """Raise BadInput for a tokenizer that makes a reserved id of text: a message could end its turn and begin another.
+
+    One whose reserved tokens are not "special" does, or whose words, merges or unknown token have the id of one.
+    """
+    reserved = {index: token for token in RESERVED if (index := inner.token_to_id(token)) is not None}
+    model = description["model"]
+    forged = [token["id"] for token in description["added_tokens"] if not token["special"]]
+    forged += [index for word, index in inner.get_vocab().items() if reserved.get(index, word) != word]
+    forged += [inner.token_to_id(unknown) if (unknown := model.get("unk_token")) else model.get("unk_id")]
+    texts = (text for token in RESERVED for text in (token, f"{token}hi", f"a {token} b", f"a{token}\n"))
+    forged += [index for text in texts for index in inner.encode(text, add_special_tokens=False).ids]
+    for index in forged:
+        if index in reserved:
+            raise BadInput(
+                f"the tokenizer makes the reserved id {index}, '{reserved[index]}', of text, so that a message could "
+                "end its turn: mark its reserved tokens as special, or use HuggingFaceTB/cosmo2-tokenizer or 'train'"
+            )
 
 
 def _splits_at_spaces(description: dict[str, Any]) -> bool:

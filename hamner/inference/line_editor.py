@@ -1,4 +1,4 @@
-"""Line editing and history (readline): lines typed at a terminal, kept in a file of the user's state folder.
+"""Line editing and history (readline): lines typed at a terminal, kept, where asked, in a file of the state folder.
 
 Data in: keys. Data out: lines; the history file, readable by its owner alone, which holds typed lines and nothing else:
 one JSON string a line, so that a message of several lines is one. Without readline lines are read as the terminal gives
@@ -42,7 +42,10 @@ class LineEditor:
     """Reads lines from the terminal, with the history of earlier chats."""
 
     def __init__(self, history: Path | None, words: Sequence[str], say: Callable[[str], None]) -> None:
-        """history: the file. words: what Tab completes at a line's beginning. say: prints why history is not kept."""
+        """history: the file; None: no line is kept. words: what Tab completes at a line's beginning.
+
+        say: prints why history is not kept.
+        """
         self._history, self._say, self._last = history, say, ""
         if readline is None:
             return

@@ -1,10 +1,12 @@
 """Model card (README.md of a Hugging Face folder): what a model is, how to talk to it, what it read, what to expect.
 
-Data in: a model's config and the records of its run. Data out: markdown; numbers are those of the records.
+Data in: a model's config and the records of its run. Data out: markdown; numbers are those of the records, and their
+text is shown letter for letter: somebody else may have written it.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ from hamner.config.cost import count_parameters
 from hamner.config.schema import ModelConfig
 from hamner.inference.huggingface import architecture, exported_parameters, is_llama
 from hamner.inference.run_records import Records, SourceRecord
+from hamner.runs.markdown_text import code_span, escaped
 
 # What a card says of the text's origin: a path of the owner's own files tells strangers about his machine
 PUBLIC_ORIGINS = ("hub: ", "builtin", "drawn while training", "not recorded", "identity")
@@ -40,7 +43,7 @@ def model_card(records: Records, model: ModelConfig, files: Files) -> str:
         ("Limits", _limits(records, model)),
     ]
     parts = [f"## {heading}\n\n" + "\n".join(lines).strip() for heading, lines in sections]
-    return "\n\n".join([_front_matter(model), f"# {records.name}", _purpose(records, model), *parts]) + "\n"
+    return "\n\n".join([_front_matter(model), f"# {escaped(records.name)}", _purpose(records, model), *parts]) + "\n"
 
 
 def _front_matter(model: ModelConfig) -> str:
@@ -80,13 +83,15 @@ def _talk(records: Records, model: ModelConfig, files: Files) -> Iterator[str]:
         'print(tokenizer.decode(reply[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))',
     )
     if files.gguf:
-        name = records.name.lower()
+        name = _word(records.name.lower())
         yield "With llama.cpp, or Ollama:\n"
         yield _code(
-            "sh", f"llama-cli -m {files.gguf[0]} --jinja", f"ollama create {name} -f Modelfile && ollama run {name}"
+            "sh",
+            f"llama-cli -m {_word(files.gguf[0])} --jinja",
+            f"ollama create {name} -f Modelfile && ollama run {name}",
         )
-        yield f"GGUF files: {', '.join(f'`{file}`' for file in files.gguf)}."
-        yield f"{files.fallback}." if files.fallback else ""
+        yield f"GGUF files: {', '.join(map(code_span, files.gguf))}."
+        yield f"{escaped(files.fallback)}." if files.fallback else ""
 
 
 def _code(language: str, *lines: str) -> str:
@@ -114,7 +119,7 @@ def _architecture(records: Records, model: ModelConfig, files: Files) -> Iterato
         yield "its output head too. Other programs know no such norm; the normed embedding stands beside the head."
     first = _first(records)
     if first.facts.get("name"):
-        yield f"\nIt was trained from `{first.facts['name']}`."
+        yield f"\nIt was trained from {code_span(str(first.facts['name']))}."
 
 
 def _verdict(records: Records) -> Iterator[str]:
@@ -123,9 +128,10 @@ def _verdict(records: Records) -> Iterator[str]:
         yield "No tournament is on record: the architecture was given, not chosen."
         return
     chance = f" (P(best) {_number(winner.get('p_best'))}, expected regret {_number(winner.get('regret'))} nats)"
-    yield f"`{winner['contestant']}` won a tournament of {winner.get('best_of', 'several')} architectures on held-out"
+    contestant, number = code_span(str(winner["contestant"])), escaped(str(winner.get("best_of", "several")))
+    yield f"{contestant} won a tournament of {number} architectures on held-out"
     yield f"loss ({_number(winner.get('heldout_loss'))} nats a token). The verdict:"
-    yield f"*{winner.get('verdict', 'unknown')}*{chance if 'p_best' in winner else ''}."
+    yield f"*{escaped(str(winner.get('verdict', 'unknown')))}*{chance if 'p_best' in winner else ''}."
 
 
 def _data(records: Records) -> Iterator[str]:
@@ -145,12 +151,12 @@ def _data(records: Records) -> Iterator[str]:
 
 def _source_row(source: SourceRecord) -> str:
     cells = [
-        source.name,
+        escaped(source.name),
         f"{source.tokens:,}",
         _number(source.loss),
         _number(source.bits_per_byte),
-        _public(source.origin),
-        source.license,
+        escaped(_public(source.origin)),
+        escaped(source.license),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -167,8 +173,8 @@ def _finetuning(records: Records) -> Iterator[str]:
     yield f"{_number(after)} nats a token.\n"
     yield "| conversations | number | from | licence |\n|---|---|---|---|"
     for name, facts in result.get("conversations", {}).get("sources", {}).items():
-        origin, licence = _public(str(facts.get("origin", "not recorded"))), facts.get("license", "not stated")
-        yield f"| {name} | {facts.get('conversations', 0):,} | {origin} | {licence} |"
+        origin, licence = _public(str(facts.get("origin", "not recorded"))), str(facts.get("license", "not stated"))
+        yield f"| {escaped(name)} | {facts.get('conversations', 0):,} | {escaped(origin)} | {escaped(licence)} |"
     yield "\nBefore that:\n"
 
 
@@ -179,11 +185,11 @@ def _friend_card(records: Records) -> Iterator[str]:
         return
     yield "| | value | ± standard error | guessing scores | unit |\n|---|---|---|---|---|"
     for figure in figures[:FIGURES]:
-        name = f"{figure['section']}: {figure['name']}"
+        name = escaped(f"{figure['section']}: {figure['name']}")
         yield (
             f"| {name} | "
             + " | ".join(_number(figure.get(key)) for key in ("value", "error", "guess"))
-            + (f" | {figure.get('unit', '')} |")
+            + f" | {escaped(str(figure.get('unit', '')))} |"
         )
     if len(figures) > FIGURES:
         yield f"\n{len(figures) - FIGURES} more figures are on the card itself."
@@ -206,6 +212,11 @@ def _limits(records: Records, model: ModelConfig) -> Iterator[str]:
         yield f"- Heads of {model.head_size} run in transformers and llama.cpp, not in vLLM."
     if any(source.name == "personal" and source.origin != "builtin" for source in _all_sources(records)):
         yield "- It read its owner's own words (`personal`) and may repeat them: think before you give it to strangers."
+
+
+def _word(text: str) -> str:
+    """Text as one word of a command that a reader copies."""
+    return shlex.quote(" ".join(text.split()))
 
 
 def _first(records: Records) -> Records:

@@ -1,7 +1,7 @@
 """Chat at a terminal: messages and slash commands typed in turns with replies that are written as they come.
 
-Data in: lines from the line editor. Data out: replies on stdout, all else in grey on stderr; a file after /save, and
-feedback where a folder for it was given.
+Data in: lines from the line editor. Data out: replies on stdout, all else in grey on stderr; a file after /save,
+feedback and typed lines where a place for them was given.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.data.feedback import FIX, Feedback, add_feedback
 from hamner.inference.conversation import Conversation, Reply
-from hamner.inference.line_editor import LineEditor, history_file
+from hamner.inference.line_editor import LineEditor
 from hamner.inference.saved_conversation import read_conversation, write_conversation
 from hamner.inference.terminal_text import BOLD, CYAN, GREY, ReplyText, styled, wrapped
 from hamner.runs.folders import absolute, new_name
@@ -32,10 +32,19 @@ WITH_FEEDBACK = "start with `hamner chat --feedback` to keep it for `hamner sft 
 class TerminalChat:
     """A conversation at a terminal, from its first line to its end."""
 
-    def __init__(self, conversation: Conversation, model: str = "model", feedback: Path | None = None) -> None:
-        """model: its name. feedback: the folder for what is said of replies; None: nothing of it is kept."""
+    def __init__(
+        self,
+        conversation: Conversation,
+        model: str = "model",
+        feedback: Path | None = None,
+        history: Path | None = None,
+    ) -> None:
+        """model: its name. feedback: the folder for what is said of replies; None: nothing of it is kept.
+
+        history: the file for the lines that are typed; None: they are not kept.
+        """
         self._conversation, self._model, self._feedback = conversation, model, feedback
-        self._editor = LineEditor(history_file(), tuple(COMMANDS), self._say)
+        self._editor = LineEditor(history, tuple(COMMANDS), self._say)
         self._file: Path | None = None  # that holds this conversation
         self._dropped = 0  # exchanges that were said to be dropped
 

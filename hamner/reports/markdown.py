@@ -21,6 +21,7 @@ from hamner.reports.parts import (
     Part,
     Report,
 )
+from hamner.runs.markdown_text import escaped
 
 
 def report_markdown(report: Report) -> str:
@@ -35,13 +36,6 @@ def report_markdown(report: Report) -> str:
 def picture_name(chart: Chart) -> str:
     """The file of a chart beside report.md."""
     return f"report_{chart.name}.png"
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    text = re.sub(r"\s*[\r\n]+\s*", " ", text)
-    text = re.sub(r"([\\`*\[\]<>|$~#&])", r"\\\1", text)
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is no emphasis
 
 
 def table_markdown(table: DataTable) -> str:

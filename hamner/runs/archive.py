@@ -25,9 +25,11 @@ from hamner.config.formats import stamped, unstamped
 from hamner.runs.disk import check_free_space
 from hamner.runs.files import json_bytes, replacing
 from hamner.runs.folders import PACKING_LIST
+from hamner.runs.safe_paths import name_problem
 
 LARGEST_LIST = 64 << 20  # bytes of pack.json
-CHUNK = 1 << 20  # bytes of a file that are in memory at a time
+LARGEST_TEXT = 256 << 20  # bytes of a file that is read whole, since paths in it are written otherwise
+CHUNK = 1 << 20  # bytes of any other file that are in memory at a time
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of every entry: the earliest that a ZIP file can say
 INCOMPRESSIBLE = (".safetensors", ".png")  # endings
 REGULAR = stat.S_IFREG | 0o644
@@ -142,6 +144,8 @@ def _entry_problem(entry: zipfile.ZipInfo, folder: str) -> str | None:
     parts = entry.filename.split("/")
     if not all(map(PART.fullmatch, parts)) or parts[0] != folder:
         return f"{name} is hidden, or leads out of the run's folder"
+    if problem := name_problem(entry.filename):
+        return f"{name} {problem}"
     if kind not in (0, stat.S_IFREG):
         return f"{name} is a link or a device, not a file"
     return None
@@ -162,12 +166,31 @@ def _read_list(path: Path, archive: zipfile.ZipFile, name: str) -> dict[str, Any
         raise BadInput(f"{path} is damaged: its list cannot be read: {_words(error)}; {GET_AGAIN}") from None
 
 
-def extract(packed: Packed, archive: zipfile.ZipFile, folder: Path, changed: Callable[[str, bytes], bytes]) -> None:
+def check_text(name: str, size: int, source: object) -> None:
+    """Raise BadInput for a file that is read whole and is too large for it. source: what holds it, for the message."""
+    if size > LARGEST_TEXT:
+        raise BadInput(
+            f"{source}: {shortened(name)} has {size:,} bytes, and at most {LARGEST_TEXT:,} of a text are read at once: "
+            "shorten that file, or take it out of the run's folder, and pack the run again"
+        )
+
+
+def extract(
+    packed: Packed,
+    archive: zipfile.ZipFile,
+    folder: Path,
+    changed: Callable[[str, bytes], bytes],
+    is_changed: Callable[[str], bool],
+) -> None:
     """Write all files of an archive below a new folder, and its list.
 
-    changed: name and content of a file that is not large -> what is written, once its checksum is right. Raises
-    BadInput for files that are damaged, all at once, and where there is no room.
+    changed: name and content of a file -> what is written, once its checksum is right, where is_changed of its name;
+    others are never in memory as a whole. Raises BadInput for files that are damaged, all at once, for a text that is
+    too large to be changed, and where there is no room.
     """
+    for name, known in packed.files.items():
+        if is_changed(name):
+            check_text(name, known["bytes"], packed.path)
     check_free_space(folder, packed.size / GIB, f"the files of {packed.path}", "make room there, or use --results")
     broken = []
     for name, known in {PACKING_LIST: {}, **packed.files}.items():
@@ -179,7 +202,7 @@ def extract(packed: Packed, archive: zipfile.ZipFile, folder: Path, changed: Cal
             checksum = ""
         if known and checksum != known["sha256"]:
             broken.append(name)
-        elif target.suffix not in INCOMPRESSIBLE:
+        elif is_changed(name):
             content = target.read_bytes()
             if (new := changed(name, content)) != content:
                 target.write_bytes(new)

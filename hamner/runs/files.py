@@ -39,6 +39,8 @@ def replacing(path: Path) -> Iterator[Path]:
     if len(os.fsencode(name)) > LONGEST_NAME:  # where the name itself is just short enough
         name = f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}.{os.getpid()}.tmp"
     temporary = path.with_name(name)
+    if temporary.is_symlink():  # no process of ours leaves one: what is written would go where it leads
+        temporary.unlink()
     try:
         yield temporary
         temporary.replace(path)
@@ -194,6 +196,11 @@ def open_to_append(path: Path) -> TextIO:
         return os.open(name, flags | os.O_NOFOLLOW, 0o666)
 
     return open(path, "a", encoding="utf-8", opener=opener)
+
+
+def touch(path: Path) -> None:
+    """Make an empty file of a run, where there is none. Raises OSError (ELOOP) where it is a link."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666))
 
 
 def append_json_line(path: Path, value: Mapping[str, Any]) -> None:

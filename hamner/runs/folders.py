@@ -22,6 +22,7 @@ from hamner.config.load import parse
 from hamner.config.machine_keys import auto_keys, with_keys
 from hamner.config.schema import Config
 from hamner.runs.files import foreign_json, read_json, read_json_as, write_json
+from hamner.runs.safe_paths import leaves, name_problem
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LONGEST_NAME = 255  # letters of a folder's name
@@ -42,6 +43,7 @@ RUN_FILES = {
 }
 NAME_TIME = "%Y-%m-%d_%H%M%S"
 CALIBRATION = "calibration"  # in config.json: when it was made that chose keys of this run, and which
+LINKABLE = ("data", "ray")  # inner folders into which no check of links looks: the text, and what Ray writes
 PACKING_LIST = "pack.json"  # of a run that was unpacked: what its archive said of it
 STARTED, FINISHED = "started", "finished"  # when, in UTC: in config.json, and in a tournament's winner.json
 
@@ -95,6 +97,8 @@ def run_folder(results: Path, kind: str, name: str) -> Path:
         )
     if len(name) > LONGEST_NAME:
         raise BadInput(f"run name '{shortened(name)}' is too long for a folder: use at most {LONGEST_NAME} letters")
+    if problem := name_problem(name):
+        raise BadInput(f"run name '{name}' {problem}: choose another")
     return results / kind / name
 
 
@@ -150,7 +154,7 @@ def step_folders(checkpoints: Path) -> list[Path]:
 
 def next_attempt(folder: Path) -> int:
     """How many times a run will have been started, the next start included. Each leaves a folder RUN/ray/<number>."""
-    numbers = [int(path.name) for path in (folder / "ray").glob("*") if path.name.isdigit()]
+    numbers = [int(path.name) for path in (folder / "ray").glob("*") if path.name.isdecimal()]
     return 1 + max(numbers, default=0)
 
 
@@ -221,6 +225,7 @@ def _check_files(folder: Path) -> None:
     Where there is none, with every one that is damaged and NEEDED; of others, a checkpoint's or a table's, whoever
     reads them falls back or says so.
     """
+    _check_links(folder)
     problems: list[str] = []
     damaged: list[str] = []
     places = sorted(path for path in folder.iterdir() if path.name != "ray")
@@ -238,6 +243,25 @@ def _check_files(folder: Path) -> None:
         raise OtherFormat(problems)
     if damaged:
         raise BadInput(damaged)
+
+
+def _check_links(folder: Path) -> None:
+    """Raise BadInput where a folder in a run's is a link that leads out of it: a resume removes old checkpoints.
+
+    The run's folder itself may be behind a link, and its `data` may be one: what lies there is only added to.
+    """
+    links: list[str] = []
+    for place, names, _ in os.walk(folder):
+        is_top = Path(place) == folder
+        paths = [Path(place, name) for name in names if not (is_top and name == "data")]
+        links += [str(path) for path in paths if path.is_symlink() and leaves(folder, path)]
+        if is_top:
+            names[:] = [name for name in names if name not in LINKABLE]
+    if links:
+        raise BadInput(
+            f"{min(links)} leads out of the run's folder by a link, and a resume would write and remove files there: "
+            "remove the link, and move a folder of yours that it leads to into its place"
+        )
 
 
 def _stored_config(path: Path) -> tuple[Config, dict[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hamner.runs.files import touch
 from hamner.runs.lock import read_lease
 
 LEASE = ".driver.lease"  # of the lock .driver.lock, see lock.py
@@ -37,7 +38,7 @@ def mark_at_work(folder: Path, *, is_at_work: bool) -> None:
     """Say in a training's folder whether a process is at it. Where that cannot be written, it is only not shown."""
     with suppress(OSError):
         if is_at_work:
-            (folder / AT_WORK).touch()
+            touch(folder / AT_WORK)
         else:
             (folder / AT_WORK).unlink(missing_ok=True)
 

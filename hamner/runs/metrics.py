@@ -10,14 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shutil
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hamner.runs.files import write_text
+from hamner.runs.files import open_to_append, write_bytes, write_text
 
 MOST_DIGITS = 18  # of a step
 OLD_NAMES = {"tokens_per_sec": "tokens_per_second"}  # of columns, in runs of version 0.1
@@ -76,7 +75,8 @@ class Metrics:
             return
         kept = ""
         if columns:
-            shutil.copyfile(self._path, self._path.with_name(DAMAGED))
+            # atomically: a rename replaces a link there, which a copy would follow
+            write_bytes(self._path.with_name(DAMAGED), self._path.read_bytes())
             kept = f"; {DAMAGED} keeps it as it was"
         say(f"{self._path} is damaged: {', '.join(problems)}. Training reads nothing of it, charts have a gap{kept}")
 
@@ -84,7 +84,7 @@ class Metrics:
         """Append one row; values of other names are left out, missing ones stay empty."""
         line = _line(self._fields, {key: _plain(values.get(key)) for key in self._fields})
         for path, text in ((self._sums, _sum(line)), (self._path, line)):
-            with path.open("a", encoding="utf-8", newline="") as file:
+            with open_to_append(path) as file:
                 file.write(text)
 
 

@@ -35,6 +35,8 @@ NOISE = (
 )
 SAID = ("A worker died or was killed", "Raylet is terminated")  # beginnings of what a driver is told by Ray
 SECONDS_TO_ANSWER = 4.0  # for each of connecting and answering
+INNER = "r"  # Ray's folder in one of this user's alone: a short name, for the sockets in it
+ROOT = 0  # the user who may do everything anyway
 MARK = "hamner.json"  # in the folder of a session that a command of ours has started
 GCS = "gcs_server"
 VITAL = (GCS, "raylet")  # processes of Ray
@@ -61,19 +63,42 @@ def _folders() -> tuple[str, list[str]]:
     """Where Ray would put its folder by itself, and all folders of sessions in the order in which they are tried."""
     own = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     places = [own, "/tmp", "/var/tmp", "/dev/shm"]
-    return own, [f"{place}/ray" for place in places] + [f"{place}/ray-{os.getuid()}" for place in places]
+    return own, [f"{place}/ray" for place in places] + [f"{place}/ray-{os.getuid()}/{INNER}" for place in places]
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which is made where there is none, as Ray would."""
+    """Whether files can be made in a folder, which is made where there is none, as Ray would.
+
+    And whether it is safe there: who owns it, or the folder of this user's alone that it lies in, can put sockets and
+    sessions of his own into the place of ours.
+    """
     try:
-        if not folder.is_dir():
+        if folder.name == INNER:
+            _make_private(folder.parent)
+            folder.mkdir(exist_ok=True)
+        elif not folder.is_dir():
             folder.mkdir(parents=True)
             folder.chmod(0o777)  # as Ray does, for other users' sessions
+        if folder.stat().st_uid not in (os.getuid(), ROOT):
+            return False
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:
         return False
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that no other user may enter. Raises OSError where it is a link, or another user's.
+
+    Ray opens its own folder to all users at each start: the one around it keeps them out.
+    """
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(f"{folder} is not a folder of this user's")
+    if stat.S_IMODE(status.st_mode) != 0o700:
+        folder.chmod(0o700)
 
 
 def provide_token() -> None:
@@ -270,7 +295,7 @@ def check_answers(address: str) -> None:
     """Raise BadInput, within ten seconds, when no Ray cluster answers at HOST:PORT. Ray would try for ten minutes."""
     host, separator, port = address.rpartition(":")
     way_out = "start it there, name one that runs, or unset RAY_ADDRESS to run on this machine"
-    if not separator or not port.isdigit() or not 0 < int(port) < 2**16:
+    if not separator or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise BadInput(f"RAY_ADDRESS = {address} is not HOST:PORT, auto or local: {way_out}")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER) as connection:

@@ -29,8 +29,10 @@ def name_problem(name: object) -> str:
     parts = name.split("/")
     if ".." in parts:
         return "leads out of its folder"
-    if any(part in ("", ".") or part != part.rstrip(" .") for part in parts):
+    if any(part in ("", ".") for part in parts):
         return "is not the name of a file"
+    if any(part != part.rstrip(" .") for part in parts):
+        return "ends with a space or a full stop, which some systems leave out"
     if any(RESERVED.fullmatch(part) for part in parts):
         return "is a name that systems keep for devices"
     return "is too long" if any(len(part.encode()) > LONGEST for part in parts) else ""
@@ -43,7 +45,7 @@ def path_below(folder: Path, name: object, source: object) -> Path:
     """
     problem = name_problem(name)
     path = folder / str(name) if not problem else folder
-    if not problem and _leaves(folder, path):
+    if not problem and leaves(folder, path):
         problem = "leads out of its folder by a link"
     if problem:
         raise BadInput(f"{source} names {shortened(repr(name))}, which {problem}: {WAY_OUT}")
@@ -57,14 +59,14 @@ def path_within(root: Path, path: object, source: object) -> Path:
     """
     if not isinstance(path, str) or not path or CONTROL.search(path):
         problem = "is not a path"
-    elif ".." in Path(path).parts or _leaves(root, root / path):
+    elif ".." in Path(path).parts or leaves(root, root / path):
         problem = f"is not in {root}"
     else:
         return root / path
     raise BadInput(f"{source} names {shortened(repr(path))}, which {problem}: {WAY_OUT}")
 
 
-def _leaves(root: Path, path: Path) -> bool:
+def leaves(root: Path, path: Path) -> bool:
     """Whether a path, links followed, is not at or below a folder."""
     try:
         return not path.resolve().is_relative_to(root.resolve())

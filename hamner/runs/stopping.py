@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+from hamner.runs.files import touch
+
 T = TypeVar("T")
 
 STOP = ".stop"  # the file that asks the processes of a run to save and leave
@@ -119,7 +121,7 @@ class StopRequest:
         self._is_made.set()
         with contextlib.suppress(OSError):  # on a full disk or a lost mount: they are ended without it
             if self.file:
-                self.file.touch()
+                touch(self.file)
 
     def clear(self) -> None:
         """Take the file away that an earlier start left, or this one."""

@@ -55,7 +55,7 @@ def console() -> Console:
 def _terminal_width() -> int:
     """Columns of the terminal that standard output is."""
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdigit() and int(columns):
+    if columns.isdecimal() and int(columns):
         return int(columns)
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or 80

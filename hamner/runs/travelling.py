@@ -7,12 +7,14 @@ never travel.
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hamner.runs.files import resealed
+from hamner.runs.archive import check_text
+from hamner.runs.files import json_line, resealed
 from hamner.runs.folders import PACKING_LIST
 from hamner.runs.private_words import RESULTS, PrivateWords
 
@@ -29,6 +31,7 @@ RECORDS = (  # ... and what is shown of it, where a model may repeat what it has
 WEIGHTS = ("final/*", "checkpoints/*/*", "*/checkpoints/*/*")  # of a league those of its contestants
 SEALED = ("tokenizer.json", "tokenizer_config.json")  # others know them by their checksum
 AS_TEXT = (".json", ".jsonl", ".csv", ".md", ".html", ".log", ".toml", ".svg")  # endings of files that may name a path
+LEDGER, DOCUMENTS = ("bracket.jsonl", "bracket.json"), "*/documents_*.json"  # of a league, in the order of reading
 END = rb"(?![\w.-])"  # of the name of a folder
 LIBRARIES = ("hamner", "torch", "ray", "transformers", "tokenizers", "numpy", "pyarrow")
 
@@ -55,43 +58,79 @@ def packed_files(folder: Path, names: Iterable[str], private: PrivateWords | Non
     private: what is removed from all of them, names included; None: only the results folder is written otherwise.
     """
     files: dict[str, bytes | Path] = {}
-    for name in names:
+    for name in _ledger_first(folder, names):
         path = folder / name
-        if not _is_rewritten(name):
+        if not is_rewritten(name):
             files[name] = path
             continue
-        content, packed_name = path.read_bytes(), name
+        try:
+            content, packed_name = _text(path, folder), name
+        except FileNotFoundError:
+            if name != LEDGER[0]:
+                raise
+            continue  # the log was compacted: all of it is in the ledger
         if private:
             packed_name = private.without_names(name) if "/" in name else name
             changed = private.without_in(name, content)
         else:
-            changed = re.sub(_whole(folder.parents[1]), RESULTS.encode(), content)
+            changed = re.sub(_whole(folder.parents[1], path.suffix), RESULTS.encode(), content)
         files[packed_name] = resealed(path.name, content, changed)
     return files
 
 
+def _ledger_first(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """The names in the order in which files may be read while a league is played.
+
+    The log before the ledger, so that what is compacted meanwhile is in the ledger by then; and after both whichever
+    documents there are by then, since the ledger may name some that are younger than the list of names.
+    """
+    rest = list(names)
+    for name in (name for name in LEDGER if name in rest):
+        rest.remove(name)
+        yield name
+    younger = {path.relative_to(folder).as_posix() for path in folder.glob(DOCUMENTS)} - set(rest)
+    yield from rest + sorted(name for name in younger if _is_plain(folder, name))
+
+
+def _text(path: Path, folder: Path) -> bytes:
+    """The content of a file that is read whole. Raises BadInput for one that is too large for it."""
+    check_text(path.name, path.stat().st_size, folder)
+    return path.read_bytes()
+
+
 def unpacked_content(name: str, content: bytes, results: Path, run: tuple[str, str, str]) -> bytes:
     """The content of a file as it is in a results folder. run: its kind, its name then, its name here."""
-    if not _is_rewritten(name):
+    if not is_rewritten(name):
         return content
     kind, before, now = run
     changed = content
     if now != before:
         old = re.escape(f"{RESULTS}/{kind}/{before}".encode()) + END
         changed = re.sub(old, lambda _: f"{RESULTS}/{kind}/{now}".encode(), changed)
-    changed = changed.replace(RESULTS.encode(), str(results).encode())
+    changed = changed.replace(RESULTS.encode(), _spelled(results, Path(name).suffix))
     return resealed(Path(name).name, content, changed)
 
 
-def _is_rewritten(name: str) -> bool:
+def is_rewritten(name: str) -> bool:
+    """Whether the results folder is written otherwise in a file of that name while it travels."""
     path = Path(name)
     in_checkpoint = {"checkpoints", "final"} & set(path.parts)  # whose state.json is sealed
     return path.suffix in AS_TEXT and path.name not in SEALED and not in_checkpoint
 
 
-def _whole(path: Path) -> bytes:
-    """A pattern of a path that is not the beginning of another name."""
-    return re.escape(str(path).encode()) + END
+def _spelled(path: Path, suffix: str) -> bytes:
+    """A path as a file of that ending has it: in JSON a quotation mark or a backslash of it is escaped, in HTML a <."""
+    if suffix in (".json", ".jsonl", ".toml"):
+        return json_line(str(path))[1:-1]
+    text = str(path)
+    if suffix in (".html", ".svg"):
+        text = html.escape(text, quote=False).replace('"', "&#34;").replace("'", "&#39;")  # as Jinja2 does
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _whole(path: Path, suffix: str) -> bytes:
+    """A pattern of a path, as a file of that ending has it, that is not the beginning of another name."""
+    return re.escape(_spelled(path, suffix)) + END
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ from hamner.runs.files import new_folder, read_json
 from hamner.runs.folders import PACKING_LIST, RUN_FILES, place_words, run_folder
 from hamner.runs.inventory import size_text
 from hamner.runs.read_back import json_object, mapping
-from hamner.runs.travelling import unpacked_content
+from hamner.runs.travelling import is_rewritten, unpacked_content
 from hamner.runs.waiting import never_silent
 
 RESUME = {"tournament": "tournament", "curriculum": "curriculum run", "sft": "hamner sft"}  # kind: what continues it
@@ -46,7 +46,7 @@ def unpack(path: Path, results: Path, name: str | None) -> Path:
             return unpacked_content(file, content, results, (kind, run, folder.name))
 
         with never_silent(f"unpacking {path.name}"), new_folder(folder) as place:
-            extract(packed, archive, place, changed)
+            extract(packed, archive, place, changed, is_rewritten)
     return folder
 
 

@@ -157,7 +157,7 @@ def talkative(tmp_path_factory):
 def test_at_a_terminal(talkative, tmp_path):
     """Bad lines, editing keys, Ctrl-C in a reply and at the prompt, Ctrl-D; and what is kept of it."""
     path = tmp_path / "a.jsonl"
-    with Terminal("hamner", "chat", "mine", environment=talkative) as terminal:
+    with Terminal("hamner", "chat", "mine", "--history", environment=talkative) as terminal:
         opening = terminal.expect(PROMPT)
         assert "M parameters, not fine-tuned" in " ".join(opening.split()) and "/help lists" in opening
         assert "error: the message is not UTF-8" in terminal.ask(b"Gr\xfc\xdfe")
@@ -197,7 +197,7 @@ def test_the_next_chat_has_the_lines_of_the_last_one_and_a_signal_leaves_the_ter
     history.parent.mkdir(parents=True)
     history.write_text('"hello fox"\n"/history"\n')
     environment = talkative | {"XDG_STATE_HOME": str(history.parents[1])}
-    with Terminal("hamner", "chat", "mine", environment=environment) as terminal:
+    with Terminal("hamner", "chat", "mine", "--history", environment=environment) as terminal:
         terminal.expect(PROMPT)
         terminal.send(UP * 2)
         terminal.expect("hello fox$")
@@ -207,6 +207,22 @@ def test_the_next_chat_has_the_lines_of_the_last_one_and_a_signal_leaves_the_ter
         terminal.expect("stopped")
         modes = termios.tcgetattr(terminal.end)[3]
         assert terminal.exit_code() == 128 + signal.SIGTERM and modes & termios.ECHO and modes & termios.ICANON
+
+
+def test_without_history_no_typed_line_is_kept(talkative, tmp_path):
+    """Lines of an earlier chat with --history are neither read nor added to."""
+    history = tmp_path / "state" / "hamner" / "chat_history"
+    history.parent.mkdir(parents=True)
+    history.write_text('"of before"\n')
+    environment = talkative | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    with Terminal("hamner", "chat", "mine", environment=environment) as terminal:
+        terminal.expect(PROMPT)
+        assert "of before" not in terminal.ask(UP)
+        terminal.ask("/temp 0")
+        terminal.send(CTRL_D)
+        assert terminal.exit_code() == 0
+    assert history.read_text() == '"of before"\n'
+    assert [path.name for path in (tmp_path / "state").rglob("*")] == ["hamner", "chat_history"]
 
 
 def test_help_has_three_examples_and_needs_no_torch():

@@ -1,6 +1,7 @@
 """Names and paths that stand in files cannot leave their folder: each place where one is read, with a real file."""
 
 import json
+import os
 
 import pytest
 
@@ -14,9 +15,13 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.inference.run_records import read_records
 from hamner.model.transformer import build
 from hamner.runs.files import append_json_line, write_json
+from hamner.runs.folders import open_run, write_config
+from hamner.runs.heartbeat import mark_at_work
 from hamner.runs.json_lines import add_line
 from hamner.runs.lock import only_one
+from hamner.runs.metrics import Metrics
 from hamner.runs.resume_log import StepFile
+from hamner.runs.stopping import StopRequest
 from hamner.sft import base_folder
 from hamner.training import checkpoint
 from tournament.entrants import entrants, read_league
@@ -182,6 +187,63 @@ def test_nothing_is_appended_through_a_link(run):
     (run / ".driver.lock").symlink_to(target)
     with pytest.raises(BadInput, match="cannot be locked"), only_one(run / ".driver.lock", "held"):
         pass
+    metrics = Metrics(run, ["step"])
+    (run / "metrics.csv").unlink()
+    (run / "metrics.csv").symlink_to(target)
+    with pytest.raises(OSError):
+        metrics.row({"step": 1})
+    (run / ".at_work").symlink_to(run.parent / "outside" / "new")
+    mark_at_work(run, is_at_work=True)
+    (run / ".stop").symlink_to(run.parent / "outside" / "new")
+    StopRequest(run).make()
+    assert not (run.parent / "outside" / "new").exists()
     (run / "config.json").symlink_to(target)
     write_json(run / "config.json", {"a": 1})  # takes the place of the link
     assert target.read_bytes() == before and not (run / "config.json").is_symlink()
+
+
+def test_a_damaged_file_of_metrics_is_kept_and_no_link_in_its_place_is_followed(run):
+    target = run.parent / "outside" / "secret.json"
+    before = target.read_bytes()
+    (run / "metrics.csv").write_text("step,of,another\nbroken\n")
+    (run / "metrics.damaged.csv").symlink_to(target)
+    Metrics(run, ["step", "loss"], resume_step=5, every=1, say=lambda line: None)
+    assert target.read_bytes() == before
+    assert (run / "metrics.damaged.csv").read_text() == "step,of,another\nbroken\n"
+    assert not (run / "metrics.damaged.csv").is_symlink()
+
+
+def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(run):
+    target = run.parent / "outside" / "secret.json"
+    before = target.read_bytes()
+    (run / f".a.json.{os.getpid()}.tmp").symlink_to(target)
+    write_json(run / "a.json", {"a": 1})
+    assert target.read_bytes() == before and json.loads((run / "a.json").read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize("link", ["checkpoints", "v01", "v01/checkpoints", "v01/checkpoints/step_000000001", "ray"])
+def test_a_run_with_a_folder_that_leads_out_of_it_is_not_resumed(tmp_path, link):
+    """What a resume prunes there would be somebody else's."""
+    folder, outside = tmp_path / "tournament" / "a", tmp_path / "outside"
+    (outside / "step_000000009").mkdir(parents=True)
+    (folder / link).parent.mkdir(parents=True)
+    write_config(folder, load_config("smoke"), {"kind": "tournament"})
+    (folder / "data").symlink_to(outside)  # the text may lie elsewhere
+
+    def resume():
+        return open_run(tmp_path, "tournament", "a", resume=True, config=None, facts={"kind": "tournament"})[0]
+
+    (folder / "kept").mkdir()
+    (folder / "within").symlink_to(folder / "kept")
+    assert resume() == folder
+    (folder / link).symlink_to(outside)
+    with pytest.raises(BadInput, match="leads out of the run's folder by a link") as error:
+        resume()
+    assert len(error.value.problems) == 1 and str(folder / link) in error.value.problems[0]
+    assert "remove the link" in error.value.problems[0] and (outside / "step_000000009").is_dir()
+    (folder / link).unlink()
+    (tmp_path / "place").mkdir()
+    folder.rename(tmp_path / "place" / "a")
+    folder.symlink_to(tmp_path / "place" / "a")  # and the run's folder itself may be behind a link
+    (folder / "within").unlink()
+    assert resume() == folder

@@ -97,6 +97,25 @@ def test_a_bomb_in_a_checkpoint_stays_cold(saved, marker, name, kind):
         open_model(saved.parents[1])
 
 
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+@pytest.mark.parametrize("group", ["optimizer", "average"])
+def test_a_bomb_in_what_training_continues_from_stays_cold(tmp_path, tokenizer, marker, group, kind):
+    weights = build(MODEL, 0).state_dict()
+    folder = tmp_path / "run" / "checkpoints" / "step_000000001"
+    saved = checkpoint.save(folder, dict.fromkeys(("model", "optimizer", "average"), weights), {}, MODEL, tokenizer)
+    file = saved / f"{group}.safetensors"
+    assert checkpoint.load(saved).tensors(group).keys() == weights.keys()
+    if kind == "torch":
+        torch.save({"model": Bomb(marker)}, file)
+    else:
+        file.write_bytes(bomb(marker))
+    with pytest.raises(BadInput, match=f"{group}.safetensors is missing or was altered"):
+        checkpoint.load(saved)
+    _seal(saved)
+    with pytest.raises(checkpoint.Corrupt, match=f"{group}.safetensors holds no tensors"):
+        checkpoint.load(saved).tensors(group)
+
+
 def test_a_bomb_beside_good_weights_is_not_looked_at(saved, marker):
     for beside in ("pytorch_model.bin", "model.pt", "model.pkl", "training_args.bin", "optimizer.pt"):
         (saved / beside).write_bytes(bomb(marker))
@@ -229,6 +248,8 @@ def test_what_ray_left_of_an_earlier_start_is_not_read_again(tmp_path):
     """Ray's own files of a start are pickles: each start has a folder of its own, and none is restored."""
     for attempt in ("1", "2"):
         (tmp_path / "ray" / attempt).mkdir(parents=True)
+    assert next_attempt(tmp_path) == 3
+    (tmp_path / "ray" / "²").mkdir()  # a digit, and no number
     assert next_attempt(tmp_path) == 3
 
 

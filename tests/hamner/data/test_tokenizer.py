@@ -80,6 +80,54 @@ def test_chat_cannot_be_forged_by_its_content(tokenizer):
     assert [i for i in ids if i < 17] == [MESSAGE_START, MESSAGE_END, END_OF_TEXT]
 
 
+def _not_special(document):
+    for token in document["added_tokens"]:
+        token["special"] = False
+
+
+def _one_not_special(document):
+    document["added_tokens"][3]["special"] = False
+
+
+def _word_with_the_id_of_a_mark(document):
+    document["model"]["vocab"]["xyzzy"] = MESSAGE_END
+
+
+def _unknown_is_a_mark(document):
+    document["model"]["unk_token"] = "<|im_end|>"
+
+
+def _merged_to_a_mark(document):
+    document["pre_tokenizer"] = None
+    vocab, merges = document["model"]["vocab"], document["model"]["merges"]
+    for token in document["added_tokens"]:
+        vocab[token["content"]] = token["id"]
+    for end in range(2, len("<|im_end|>") + 1):
+        word = "<|im_end|>"[:end]
+        vocab.setdefault(word, len(vocab))
+        merges.insert(end - 2, [word[:-1], word[-1]])
+
+
+FORGERS = {
+    _not_special: "id 0, '<|endoftext|>'",
+    _one_not_special: "id 3, '<repo_name>'",
+    _word_with_the_id_of_a_mark: "id 2, '<|im_end|>'",
+    _unknown_is_a_mark: "id 2, '<|im_end|>'",
+    _merged_to_a_mark: "id 2, '<|im_end|>'",
+}
+
+
+@pytest.mark.parametrize("change", FORGERS)
+def test_a_tokenizer_that_makes_a_reserved_token_of_text_is_refused(tokenizer, tmp_path, change):
+    document = json.loads(tokenizer.to_json())
+    change(document)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(document))
+    with pytest.raises(BadInput) as error:
+        Tokenizer.load(tmp_path)
+    (line,) = error.value.problems
+    assert f"makes the reserved {FORGERS[change]}, of text" in line and "mark its reserved tokens as special" in line
+
+
 def test_chat_template_to_the_id(tokenizer):
     def words(text):
         return tokenizer.encode(text)

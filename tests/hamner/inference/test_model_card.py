@@ -1,6 +1,8 @@
 """The model card: its numbers are those of the run's records, and it says what is not on record."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 from model_kinds import small_model
@@ -8,6 +10,7 @@ from model_kinds import small_model
 from hamner.config.presets import PRESETS
 from hamner.inference.model_card import Files, model_card
 from hamner.inference.run_records import Records, read_records, write_export_record
+from hamner.runs.markdown_text import code_span, escaped
 
 MODEL = small_model()
 SECTIONS = ("Talk to it", "What it is", "How it was chosen", "What it read", "How good it is to talk to", "Limits")
@@ -102,6 +105,40 @@ def test_a_limit_is_said_where_it_holds(changes, words):
     assert words in model_card(Records("m"), small_model(**changes), Files())
     plain = small_model(hidden_size=128, num_heads=2, num_kv_heads=2)
     assert words not in model_card(Records("m"), plain, Files())
+
+
+EVIL = "<script>alert(1)</script> [a](http://x) ![b](http://y) | `c` **d**\n# e"
+
+
+def test_no_text_of_a_record_becomes_markup(run, tmp_path):
+    """Names of sources, licences, the verdict and figures come from files that somebody else may have written."""
+    verdict = {"contestant": EVIL, "best_of": EVIL, "heldout_loss": 2.5, "verdict": EVIL}
+    _write(tmp_path / "tournament" / "first" / "winner.json", verdict)
+    folder = run.parent
+    facts = json.loads((folder / "config.json").read_text()) | {"name": EVIL}
+    _write(folder / "config.json", facts)
+    _write(folder / "stages.json", {"stages": [{"tokens": 100, "rows": {EVIL: 1}}]})
+    _write(folder / "data" / "manifest.json", {"sources": {EVIL: {"origin": f"hub: {EVIL}", "license": EVIL}}})
+    sft = tmp_path / "sft" / "friend"
+    _write(sft / "config.json", {"kind": "sft", "base": {"checkpoint": str(run)}, "config": {}})
+    facts = {"origin": f"hub: {EVIL}", "license": EVIL, "conversations": 3}
+    _write(sft / "finetuning.json", {"best_step": 80, "conversations": {"sources": {EVIL: facts}}})
+    _write(sft / "friend_card" / "friend_card.json", {"figures": [dict.fromkeys(("section", "name", "unit"), EVIL)]})
+    (sft / "final").mkdir()
+    records = replace(read_records(sft / "final"), name=EVIL)
+    text = model_card(records, MODEL, Files(gguf=("$(touch x).gguf",)))
+    assert text.count("alert") == 16
+    assert text.count(code_span(EVIL)) == 2
+    blocks = re.sub(r"^```\w+\n.*?^```$", "", text, flags=re.S | re.M)  # which show everything as it is
+    outside = blocks.replace(code_span(EVIL), "")
+    assert outside.count("alert") == 12
+    for markup in ("<script", "](", "**d", "`c"):
+        assert not re.search(r"(?<!\\)" + re.escape(markup), outside), markup
+    assert "\n# e" not in text and text.count("\n# ") == 1
+    end = f"| – | – | hub: {escaped(EVIL)} | {escaped(EVIL)} |"
+    (row,) = [line for line in outside.splitlines() if line.endswith(end)]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 7
+    assert "llama-cli -m '$(touch x).gguf' --jinja" in text and "ollama create '<script>" in text
 
 
 def test_somebodys_own_words_are_warned_of(run):

@@ -11,6 +11,7 @@ import pytest
 from hamner.config.errors import BadInput
 from hamner.runs.archive import FIRST_DATE, extract, opened, write_archive
 from hamner.runs.files import new_folder
+from hamner.runs.unpacking import unpack
 
 FILES = {
     "config.json": b'{"a": 1}',
@@ -25,9 +26,10 @@ def _archive(path, files=FILES, facts=FACTS):
     return path
 
 
-def _unpack(path, folder):
+def _unpack(path, folder, changed=".json"):
+    """changed: the ending of the files that may be changed."""
     with opened(path) as (packed, archive), new_folder(folder) as place:
-        extract(packed, archive, place, lambda name, content: content)
+        extract(packed, archive, place, lambda name, content: content, lambda name: name.endswith(changed))
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
@@ -101,6 +103,48 @@ def test_a_name_that_leaves_the_folder_or_hides_is_refused(name, tmp_path):
     assert sorted(file.name for file in tmp_path.rglob("*") if file.is_file()) == ["a.zip"]
 
 
+STRANGE = {
+    "first/nul": "is a name that systems keep for devices",
+    "first/c01/COM1.csv": "is a name that systems keep for devices",
+    "first/x. ": "ends with a space or a full stop",
+    "first/a./x": "ends with a space or a full stop",
+    "first/gpj\u202eexe": "has a control character",
+    "first/" + "x" * 256: "is too long",
+}
+
+
+@pytest.mark.parametrize("name", STRANGE, ids=ascii)
+def test_a_name_that_some_systems_do_not_take_is_refused(name, tmp_path):
+    path = _made(tmp_path / "a.zip", [(name, b"x")], listed={name.removeprefix("first/"): b"x"})
+    with pytest.raises(BadInput, match=STRANGE[name]) as error:
+        _unpack(path, tmp_path / "out")
+    assert error.value.problems[0].isprintable() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("run", ["nul", "a.", "Com1.x", "x/y", "..", "x" * 256])
+def test_a_run_whose_name_is_no_folder_everywhere_is_refused(run, tmp_path):
+    _archive(tmp_path / "a.zip", facts={"kind": "tournament", "run": run})
+    with pytest.raises(BadInput, match=r"^run name "):
+        unpack(tmp_path / "a.zip", tmp_path / "results", None)
+    with pytest.raises(BadInput, match=r"^run name "):
+        unpack(_archive(tmp_path / "b.zip"), tmp_path / "results", run)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_file_that_is_changed_has_a_largest_size_and_any_other_is_never_read_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("hamner.runs.archive.LARGEST_TEXT", 3000)
+    path = _archive(tmp_path / "a.zip")
+    with pytest.raises(BadInput, match=r"a\.zip: c01/metrics\.csv has [\d,]+ bytes, and at most 3,000 of a text"):
+        _unpack(path, tmp_path / "out", ".csv")
+    assert not (tmp_path / "out").exists()
+    read = []
+    with opened(path) as (packed, archive), new_folder(tmp_path / "out") as place:
+        extract(packed, archive, place, lambda name, content: read.append(name) or content, "config.json".__eq__)
+    assert (
+        read == ["config.json"] and (tmp_path / "out" / "c01" / "metrics.csv").read_bytes() == FILES["c01/metrics.csv"]
+    )
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFDIR])
 def test_a_link_or_a_device_is_refused(kind, tmp_path):
     path = _made(tmp_path / "a.zip", [("first/x", b"/etc")], listed={"x": b"/etc"}, kinds={"first/x": kind | 0o777})
@@ -151,7 +195,7 @@ def test_more_than_the_disk_holds_is_refused_before_anything_is_written(tmp_path
         huge = {name: facts | {"bytes": 10**18} for name, facts in packed.files.items()}
         packed = type(packed)(packed.path, packed.folder, packed.facts, huge)
         with pytest.raises(BadInput, match=r"need up to [\d.]+ GiB"):
-            extract(packed, archive, tmp_path / "out", lambda name, content: content)
+            extract(packed, archive, tmp_path / "out", lambda name, content: content, lambda name: False)
     assert not (tmp_path / "out").exists()
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ def plain_environment(monkeypatch):
 @pytest.mark.mended("TMPDIR longer than 39 letters")
 @pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
 def test_a_long_temporary_folder_gives_way_to_a_short_one(tmp_path, monkeypatch, variable):
-    assert ray_session.temporary_folder() in (None, f"/tmp/ray-{os.getuid()}", "/var/tmp/ray")
+    assert ray_session.temporary_folder() in (None, f"/tmp/ray-{os.getuid()}/r", "/var/tmp/ray")
     short, long = tmp_path / "s", tmp_path / ("x" * 80)
     monkeypatch.setattr(ray_session, "LONGEST_SOCKET", len(str(short)) + len("/ray") + ray_session.RAY_ADDS)
     monkeypatch.setenv(variable, str(short))
@@ -37,6 +38,24 @@ def test_a_long_temporary_folder_gives_way_to_a_short_one(tmp_path, monkeypatch,
     monkeypatch.setenv(variable, str(long))
     chosen = ray_session.temporary_folder()
     assert chosen and len(chosen) < 30 and Path(chosen).is_dir()
+
+
+def test_the_folder_of_this_user_alone_lets_nobody_else_in(tmp_path, monkeypatch):
+    """Ray opens its own folder to all, so it lies in a closed one; what another user made, or a link, is not used."""
+    own = tmp_path / "ray-7"
+    assert ray_session._is_writable(own / "r")
+    assert stat.S_IMODE(own.stat().st_mode) == 0o700 and (own / "r").is_dir()
+    own.chmod(0o777)  # as an earlier version left it
+    assert ray_session._is_writable(own / "r") and stat.S_IMODE(own.stat().st_mode) == 0o700
+    (tmp_path / "link").symlink_to(own)
+    assert not ray_session._is_writable(tmp_path / "link" / "r")
+    (tmp_path / "file").touch()
+    assert not ray_session._is_writable(tmp_path / "file" / "r")
+    (tmp_path / "ray").mkdir()
+    assert ray_session._is_writable(tmp_path / "ray")
+    monkeypatch.setattr(ray_session, "ROOT", -1)
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert not ray_session._is_writable(own / "r") and not ray_session._is_writable(tmp_path / "ray")
 
 
 @pytest.mark.mended("no folder for Ray's sockets")
