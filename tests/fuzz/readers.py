@@ -89,6 +89,13 @@ def league(folder: Path, case: bytes) -> None:
     status._command(["old", "--results", str(folder / RESULTS)])
 
 
+def compared_leagues(folder: Path, case: bytes) -> None:
+    """`tournament compare`, of a league and itself."""
+    from tournament import compare
+
+    compare._command(["old", "old", "--results", str(folder / RESULTS)])
+
+
 def resumed_league(folder: Path, case: bytes) -> None:
     """`tournament --resume`, up to where Ray would be started, and what is decided first."""
     from rich.console import Console
@@ -185,6 +192,22 @@ def documents(name: str) -> Read:
             for document in folder_documents(source, [folder / name], tally, folder):
                 document.text.encode()
             assert all(len(line) < 5000 for line in tally.skipped)
+
+    return read
+
+
+def own_source(name: str) -> Read:
+    """The reading of a file of text as the only one of a source of its own, which `prepare_data` refuses as a whole."""
+
+    def read(folder: Path, case: bytes) -> None:
+        from hamner.data.sources.local_files import folder_documents
+        from hamner.data.sources.source import Source, Tally
+
+        tally = Tally()
+        for _ in folder_documents(Source("own"), [folder / name], tally, folder):
+            pass
+        if 100 * tally.malformed > tally.records:
+            raise BadInput(tally.skipped)
 
     return read
 

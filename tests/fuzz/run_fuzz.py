@@ -3,9 +3,9 @@
     python tests/fuzz/run_fuzz.py [--examples N] [--keep FOLDER] [KIND ...]
 
 Each kind gets its share of the examples, with another seed each time. A failure is shrunk by Hypothesis and written to
-corpus/, where every later run of the tests reads it; the other kinds are fuzzed all the same. --keep: counts are kept in
-FOLDER, kind by kind, and the page has all that lie there. Exit code 1 where a kind on the page has a failure, or where
-all kinds are on it with fewer than 50,000 cases. Ctrl-C writes no case.
+corpus/, where every later run of the tests reads it; the other kinds are fuzzed all the same. Ctrl-C writes no case.
+--keep: counts are kept in FOLDER, kind by kind, and the page has all that lie there. Exit code 1 where a kind on the
+page has a failure, or where all kinds are on it with fewer than 50,000 cases.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def shape(line: str) -> str:
 
 
 def fuzz(name: str, examples: int) -> dict:
-    """The counts of one kind. A failure is one of the counts, with its words in `problem`; its case is in the corpus."""
+    """The counts of one kind. A failure is among them, with its words in `problem`; its case is in the corpus."""
     from hypothesis import HealthCheck, given, settings
     from kinds import KINDS, check
     from refusals import Hang
@@ -100,10 +100,12 @@ def page(results: dict[str, dict]) -> str:
         "",
         "Written by `make fuzz` (tests/fuzz/run_fuzz.py). A case is a valid input with something wrong in it, or just",
         "anything; it is read by the functions that the commands call. It is accepted or refused in words: all else, a",
-        "traceback, a hang, a line that steers the terminal, a file written, is a failure, with which its kind ends: its",
-        "counts then hold what was tried to make the failing case smaller. Past failures are kept in tests/fuzz/corpus/.",
-        f"Of the reports, one case in {DRAWN_OF} has its charts drawn, which takes nine tenths of the time; in the others",
-        "everything but the pictures is read, checked and written.",
+        "traceback, a hang, a line that steers the terminal, a file written, is a failure, with which its kind ends:",
+        "its counts then hold what was tried to make the failing case smaller. Past failures are kept in",
+        "tests/fuzz/corpus/.",
+        "",
+        f"Of the reports, one case in {DRAWN_OF} has its charts drawn, which takes nine tenths of the time; in the",
+        "others everything but the pictures is read, checked and written.",
         "",
         "| kind | cases | accepted | refused | refusals of different words | tracebacks, hangs | s |",
         "|---|--:|--:|--:|--:|--:|--:|",
