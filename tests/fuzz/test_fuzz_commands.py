@@ -23,7 +23,7 @@ from refusals import STEERING, tree
 from run_fuzz import shape
 
 NOT_CONFIGURED = ("serve", "chat")  # commands without --config
-QUICK, SLOW, REQUESTS = 12, 300, 60
+QUICK, SLOW, REQUESTS = 12, 300, 25
 
 
 def _words(folder: Path, case: bytes) -> tuple[str, list[str]]:
@@ -183,8 +183,8 @@ def test_bad_input_of_300_sorts_ends_the_real_commands_with_exit_code_2(tmp_path
 def test_a_bad_request_is_answered_in_json_by_a_real_server(tmp_path, name, path, capfd):
     from served import endless_model, fetch, running
 
-    cases = _refused(KINDS[name], tmp_path, REQUESTS // 2)
-    assert len(cases) == REQUESTS // 2
+    cases = _refused(KINDS[name], tmp_path, 2 * REQUESTS)[:REQUESTS]
+    assert len(cases) == REQUESTS
     with running(endless_model()) as (address, _):
         for case in cases:
             status, _, body = fetch(address, f"/v1/{path}", case)
