@@ -17,19 +17,23 @@ sys.path[:0] = [str(TESTS / folder) for folder in ("benchmarks", "old_runs", "ha
 
 from leftovers import SHARED_MEMORY, Figures, Tree, growth, leaks, own_place, table  # noqa: E402
 from served import endless_model, running  # noqa: E402
-from soak import play_round, soak_server  # noqa: E402
+from soak import play_round, run_command, soak_server  # noqa: E402
 
-NAMES = ("processes", "ports", "shared_memory", "temporary", "open_files", "threads")
+NAMES = ("processes", "ports", "shared_memory", "temporary", "home", "working", "open_files", "threads")
 
 
 def test_each_kind_of_thing_that_is_left_behind_is_counted():
-    """A process whose parent has ended, a port, an entry of shared memory, a file, a thread."""
+    """A process whose parent has ended, a port, an entry of shared memory, a file in each folder, a thread."""
     with own_place() as place:
         tree = Tree(place)
         before = tree.figures()
         orphan = subprocess.run(["sh", "-c", "sleep 600 >&2 & echo $!"], stdout=subprocess.PIPE, text=True, check=True)
         shared, end = SHARED_MEMORY / f"hamner-soak-{os.getpid()}", threading.Event()
         shared.touch()
+        own = (Path.home() / "file", Path.cwd() / "file")
+        assert own[0].parent == place.parent / "home" and own[1].parent == place.parent / "working"
+        for path in own:
+            path.touch()
         thread = threading.Thread(target=end.wait)
         thread.start()
         try:
@@ -42,15 +46,56 @@ def test_each_kind_of_thing_that_is_left_behind_is_counted():
             thread.join()
         found = {name: getattr(after, name) - getattr(before, name) for name in NAMES}
         assert found == dict.fromkeys(NAMES, 1) | {"open_files": 2}
-        assert len(leaks([before, before, after])) == 6
-        (place / "file").unlink()
+        assert len(leaks([before, before, after])) == 8
+        for path in (place / "file", *own):
+            path.unlink()
         assert _until_as(before, tree) == []
+
+
+def test_an_entry_of_shared_memory_that_another_program_uses_is_not_counted():
+    shared = SHARED_MEMORY / f"hamner-soak-other-{os.getpid()}"
+    with own_place() as place:
+        tree = Tree(place)
+        before = tree.figures()
+        code = f"import os, mmap; f = open({str(shared)!r}, 'w+b'); f.truncate(99); mmap.mmap(f.fileno(), 0)"
+        # without the tree's mark, and started by a process that has ended
+        script = f'"$0" -c "{code}; print(1, flush=True); import time; time.sleep(600)" >&1 & echo $!'
+        stranger = subprocess.Popen(
+            ["setsid", "sh", "-c", script, sys.executable], stdout=subprocess.PIPE, text=True, env={}
+        )
+        pid = int(stranger.stdout.readline())
+        try:
+            assert stranger.stdout.readline() == "1\n" and shared.exists()
+            stranger.wait()
+            assert tree.figures().shared_memory == before.shared_memory
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            stranger.stdout.close()
+        try:
+            assert tree.figures().shared_memory == before.shared_memory + 1  # nobody uses it: left behind
+        finally:
+            shared.unlink()
+
+
+def _fails(words):
+    print(*range(40), sep="\n")
+    raise {"leave": SystemExit(2), "raise": ValueError("planted")}[words[0]]
+
+
+@pytest.mark.parametrize(("word", "end"), [("leave", "39"), ("raise", "ValueError: planted")])
+def test_a_command_that_fails_is_named_with_the_last_of_what_it_said(tmp_path, word, end):
+    with (tmp_path / "log").open("w") as log, pytest.raises(SystemExit) as failure:
+        run_command(_fails, [word, "two words"], log)
+    first, *said = str(failure.value).split("\n")
+    assert f"_soak {word} 'two words' " in first and len(said) == 20 and said[-1] == end
 
 
 def _until_as(before, tree, seconds=20):
     """The problems that stay, of a tree whose processes have a while to end."""
     stop = time.monotonic() + seconds
-    while (problems := leaks([before, replace(tree.figures(), mib=before.mib)])) and time.monotonic() < stop:
+    while (
+        problems := leaks([before, replace(tree.figures(), mib=before.mib, tree_mib=before.tree_mib)])
+    ) and time.monotonic() < stop:
         time.sleep(0.2)
     return problems
 
@@ -66,8 +111,11 @@ def _until_as(before, tree, seconds=20):
 )
 def test_the_growth_of_memory_is_that_of_the_second_half_whatever_single_values_do(values, share):
     assert growth(values) == pytest.approx(share)
-    rows = [Figures(2, 0, 0, 0, 30, 4, value) for value in values]
-    assert bool(leaks(rows)) == (share > 0.05)
+    for rows in (
+        [Figures(2, 0, 0, 0, 0, 0, 30, 4, value, 900.0) for value in values],
+        [Figures(2, 0, 0, 0, 0, 0, 30, 4, 100.0, value) for value in values],
+    ):
+        assert len(leaks(rows)) == (share > 0.05)
     assert len(table([("x", rows[0])])) == 3
 
 

@@ -8,17 +8,24 @@ and ledger: the rule with a stand-in for Tune, the other through a Tuner on a cl
 run reports held-out losses of 100 documents of each of two sources. `report` is the CPU time of the driver from Tune's
 call to the flushed ledger, the median; `ends` what the ends of rounds (standings, statistics) take on top, of the whole
 league; `draw` one redraw of the live table. The exponent is that of a power law through the sizes: 0 is constant, 1 is
-as the contestants. Each size has a process of its own. --out writes what was printed into a file.
+as the contestants. Each size has a process of its own.
+
+Data out: --out, a page with a table, the exponents and a curve of each column for either way; what it has of the other
+way stays. On two cores the rule takes four minutes, nearly all for 1,000. Through Tune a size takes half a minute to
+start, and 0.2 to 0.3 s a report, measured at 24: one to two minutes for 100 (196 reports), eight to ten for 1,000
+(1,993), if a report costs no more there. That is not known: Tune itself goes through all its trials now and then. So
+a league is stopped after --minutes, and its row is of what it reported until then.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
+import math
 import os
 import platform
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -35,7 +42,11 @@ REPO = TESTS.parent
 sys.path[:0] = [str(REPO), str(TESTS / "tournament"), str(Path(__file__).parent)]
 
 NODES, CORES = 3, 2
+PAGE = REPO / "results" / "reference" / "growth.md"
+WAYS = {"rule": "The rule alone", "tune": "Through Tune, on three local nodes"}
 DOCUMENTS = 100  # of each of two sources
+PROGRESS = 10  # seconds between two lines of progress
+DECADE = 12  # letters of a curve by which ten times as much is longer
 COLUMNS = {  # key: head, digits
     "reports": ("reports", 0),
     "report_ms": ("report, ms", 2),
@@ -43,6 +54,8 @@ COLUMNS = {  # key: head, digits
     "ledger_bytes": ("ledger bytes a report", 0),
     "draw_ms": ("draw, ms", 1),
     "driver_ms": ("driver CPU a report, ms", 1),
+    "first_s": ("first report after, s", 0),
+    "next_ms": ("each further one, wall, ms", 0),
     "seconds": ("wall, s", 0),
     "mib": ("driver, MiB", 0),
 }
@@ -55,6 +68,8 @@ class Meter:
         self.reports: list[float] = []
         self.ends, self.other, self.ledger_bytes = 0.0, 0.0, 0
         self._has_reported = self._is_end = False
+        self._began = self._said = time.monotonic()
+        self.first = 0.0  # seconds until the first report
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -70,13 +85,18 @@ class Meter:
         else:
             self.other += seconds
 
-    def watch(self, league: Any) -> None:
-        """Let a league's records be counted."""
+    def watch(self, league: Any, minutes: float = math.inf) -> None:
+        """Let a league's records be counted, and progress be printed; after so many minutes the league is stopped."""
         record, write = league.record, league._write
+        self._began = self._said = time.monotonic()
 
         def watched_record(run: Any, outcome: Any, is_decided: bool) -> None:
             self._has_reported, self._is_end = True, self._is_end or is_decided
             record(run, outcome, is_decided)
+            self.first = self.first or time.monotonic() - self._began
+            self._show_progress(league)
+            if time.monotonic() - self._began > 60 * minutes:
+                league.stop.make()
 
         def watched_write() -> None:
             before = _bytes_written()
@@ -85,12 +105,24 @@ class Meter:
 
         league.record, league._write = watched_record, watched_write
 
+    def _show_progress(self, league: Any) -> None:
+        now = time.monotonic()
+        if now - self._said > PROGRESS:
+            self._said, seconds = now, now - self._began
+            done, all_of_it = _reports(league), sum(league.bracket.rules.keep) + len(league.contestants)
+            print(f"  {done:,} of about {all_of_it:,} reports, {seconds:.0f} s", file=sys.stderr, flush=True)
+
     def row(self) -> dict[str, float]:
         count = len(self.reports) or 1
         return {
             "report_ms": 1000 * (statistics.median(self.reports) + self.other / count) if self.reports else 0.0,
             "ends_s": self.ends,
         }
+
+
+def _reports(league: Any) -> int:
+    """Reports that the bracket has."""
+    return sum(len(round_.outcomes) for round_ in league.bracket.rounds)
 
 
 def _bytes_written() -> int:
@@ -118,8 +150,8 @@ def fake_outcome(league: Any, run: Any, index: int, rng: random.Random) -> Any:
     return outcome
 
 
-def play_rule(contestants: int) -> dict[str, float]:
-    """A whole league with a stand-in for Tune."""
+def play_rule(contestants: int, minutes: float) -> dict[str, float]:
+    """A whole league with a stand-in for Tune, however long it takes."""
     from fakes import play_fake
 
     from tournament.league_status import LeagueReader
@@ -136,7 +168,7 @@ def play_rule(contestants: int) -> dict[str, float]:
             measure=meter.call,
             record=lambda *facts: league.record(*facts),
         )
-        reports = sum(len(round_.outcomes) for round_ in league.bracket.rounds)
+        reports = _reports(league)
         ledger_bytes = meter.ledger_bytes - (_document_bytes(league.folder) - bytes_before)
         reader = LeagueReader(league.folder)
         reader.status()
@@ -165,9 +197,15 @@ def _mib() -> float:
 
 
 def fake_run() -> type:
-    """A trainable that reports an outcome at each step; made in a function, so that Ray sends it by value."""
+    """A trainable that reports an outcome at each step; made in a function, so that Ray sends it by value.
+
+    Its losses come by value, too: else each process would import the project's scheduler for them.
+    """
+    import fakes
     from fakes import documents
-    from ray import tune
+    from ray import cloudpickle, tune
+
+    cloudpickle.register_pickle_by_value(fakes)
 
     class FakeRun(tune.Trainable):
         def setup(self, config: dict[str, Any]) -> None:
@@ -200,11 +238,14 @@ def fake_run() -> type:
     return FakeRun
 
 
-def play_tune(contestants: int) -> dict[str, float]:
-    """A whole league through the real Tuner, on a cluster of three nodes on this machine."""
-    from tournament.tuner import TUNE_ENVIRONMENT, play_rounds
+def play_tune(contestants: int, minutes: float) -> dict[str, float]:
+    """A league through the real Tuner, on a cluster of three nodes on this machine; whole, or for so many minutes."""
+    from tournament.tuner import TUNE_ENVIRONMENT, play_rounds, use_first_processes
 
-    os.environ |= TUNE_ENVIRONMENT | {"RAY_worker_niceness": "0", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # the six first processes of the nodes have loaded what a trial needs, and all trials run in them
+    os.environ |= TUNE_ENVIRONMENT | {"RAY_worker_niceness": "0", "RAY_preload_python_modules": "ray.tune"}
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    use_first_processes()
     import ray
     from ray.cluster_utils import Cluster
 
@@ -221,22 +262,26 @@ def play_tune(contestants: int) -> dict[str, float]:
                 cluster.add_node(**node)
             ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
             league = make_league(Path(temporary) / "x", contestants)
-            meter.watch(league)
+            meter.watch(league, minutes)
             cpu, began = time.process_time(), time.monotonic()
             play_rounds(league, fake_run())
             cpu, seconds = time.process_time() - cpu, time.monotonic() - began
             reasons = {outcome.reason for round_ in league.bracket.rounds for outcome in round_.outcomes.values()}
-            assert league.bracket.is_over() and league.bracket.winner() == "c0000" and reasons == {""}, reasons
+            is_over = league.bracket.is_over()
+            assert reasons == {""} and (league.bracket.winner() == "c0000" if is_over else league.stop), reasons
             attempts = sum(1 for _ in (league.folder / "ray").iterdir())
             ledger_bytes = meter.ledger_bytes - _document_bytes(league.folder)
         finally:
             ray.shutdown()
             cluster.shutdown()
-    reports = sum(len(round_.outcomes) for round_ in league.bracket.rounds)
+    reports = _reports(league)
     return meter.row() | {
         "reports": reports,
+        "is_over": is_over,
         "ledger_bytes": ledger_bytes / reports,
         "driver_ms": 1000 * (cpu - meter.ends) / reports,
+        "first_s": meter.first,
+        "next_ms": 1000 * (seconds - meter.first) / max(1, reports - 1),
         "seconds": seconds,
         "mib": _mib(),
         "tuners": attempts,
@@ -251,20 +296,26 @@ def _metered(method: Any, meter: Meter) -> Any:
     return metered
 
 
-# -- the table
+# -- the page
 
 
 def table(rows: Mapping[int, Mapping[str, float]]) -> list[str]:
     """Lines of Markdown: a row a size, and the exponents below."""
-    keys = [key for key in COLUMNS if any(key in row for row in rows.values())]
+    keys = columns(rows)
     lines = ["| contestants | " + " | ".join(COLUMNS[key][0] for key in keys) + " |", "|---" * (len(keys) + 1) + "|"]
     for count, row in rows.items():
         cells = (f"{row[key]:,.{COLUMNS[key][1]}f}" for key in keys)
-        lines.append(f"| {count:,} | " + " | ".join(cells) + " |")
+        name = f"{count:,}" if row.get("is_over", True) else f"{count:,}, the first {row['seconds'] / 60:.0f} minutes"
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     if len(rows) > 1:
         cells = (f"{exponent(rows, key):.2f}" for key in keys)
         lines.append("| exponent | " + " | ".join(cells) + " |")
     return lines
+
+
+def columns(rows: Mapping[int, Mapping[str, float]]) -> list[str]:
+    """The keys of COLUMNS that there are figures of."""
+    return [key for key in COLUMNS if any(key in row for row in rows.values())]
 
 
 def exponent(rows: Mapping[int, Mapping[str, float]], key: str) -> float:
@@ -272,12 +323,51 @@ def exponent(rows: Mapping[int, Mapping[str, float]], key: str) -> float:
     import numpy as np
 
     values = [max(row[key], 1e-12) for row in rows.values()]
-    return float(np.polyfit(np.log(list(rows)), np.log(values), 1)[0])
+    return round(float(np.polyfit(np.log(list(rows)), np.log(values), 1)[0]), 6) + 0.0  # no -0.00
 
 
-def measure(way: str, contestants: int) -> dict[str, float]:
+def curves(rows: Mapping[int, Mapping[str, float]]) -> list[str]:
+    """Bars on a logarithmic scale: what is ten times as much has a bar that is longer by DECADE."""
+    lines = []
+    for key in columns(rows):
+        values = {count: row[key] for count, row in rows.items() if row[key] > 0}
+        if not values:
+            continue
+        least = min(values.values())
+        lines.append(COLUMNS[key][0] + (f": exponent {exponent(rows, key):.2f}" if len(rows) > 1 else ""))
+        for count, value in values.items():
+            bar = "#" * (DECADE + round(DECADE * math.log10(value / least)))
+            lines.append(f"{count:>7,}  {bar} {value:,.{COLUMNS[key][1]}f}")
+        lines.append("")
+    return ["```text", *lines[:-1], "```"]
+
+
+def section(way: str, command: str, rows: Mapping[int, Mapping[str, float]]) -> str:
+    """The part of the page of one way."""
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    curve = f"A bar is longer by {DECADE} letters where the value is ten times as large."
+    return "\n".join(
+        [f"## {WAYS[way]}", "", f"`{command}`: {machine}.", "", *table(rows), "", curve, "", *curves(rows), ""]
+    )
+
+
+def page(before: str, way: str, text: str) -> str:
+    """The page with a new section of one way; that of the other stays as it is in the page of before."""
+    parts = {name: re.search(rf"## {re.escape(title)}\n.*?(?=\n## |\Z)", before, re.S) for name, title in WAYS.items()}
+    sections = {name: found[0].rstrip("\n") + "\n" for name, found in parts.items() if found} | {way: text}
+    lines = [
+        "# As the league grows, measured",
+        "",
+        "Written by `tests/benchmarks/league_growth.py`, which says what the columns are; what follows from it is in",
+        "[growth](../../docs/growth.md). The exponent is that of a power law: 0 is constant, 1 is as the contestants.",
+        "",
+    ]
+    return "\n".join([*lines, *(sections[name] for name in WAYS if name in sections)])
+
+
+def measure(way: str, contestants: int, minutes: float) -> dict[str, float]:
     """One size, in a process of its own."""
-    command = [sys.executable, __file__, way, "--child", str(contestants)]
+    command = [sys.executable, __file__, way, "--child", str(contestants), "--minutes", str(minutes)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     if done.returncode:
         raise SystemExit(f"{contestants} contestants: exit code {done.returncode}\n{done.stdout[-2000:]}")
@@ -287,28 +377,27 @@ def measure(way: str, contestants: int) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("way", nargs="?", choices=("rule", "tune"), default="rule")
-    parser.add_argument("--contestants", default="10,100,1000")
-    parser.add_argument("--out", type=Path, help="write the table into this file, too")
+    parser.add_argument("way", nargs="?", choices=WAYS, default="rule")
+    parser.add_argument("--contestants", default="10,100,1000", help="sizes (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=60, help="after which a size of `tune` is cut (default: 60)")
+    parser.add_argument("--out", type=Path, default=PAGE, help="the page (default: results/reference/growth.md)")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     ways = {"rule": play_rule, "tune": play_tune}
     if options.child:
-        print(json.dumps(ways[options.way](options.child)))
+        print(json.dumps(ways[options.way](options.child, options.minutes)))
         return
-    words = f"`python tests/benchmarks/league_growth.py {options.way} --contestants {options.contestants}`"
-    print(f"{words}: Python {platform.python_version()}, {os.cpu_count()} cores", flush=True)
-    rows: dict[int, dict[str, float]] = {}
-    out = io.StringIO()
-    for count in map(int, options.contestants.split(",")):
-        rows[count] = measure(options.way, count)
-        print(f"{count:,}: {json.dumps(rows[count])}", flush=True)
-    print(f"{words}\n", *table(rows), sep="\n", file=out)
-    print(out.getvalue())
-    if options.out:
-        from hamner.runs.files import write_text
+    from hamner.runs.files import write_text
 
-        write_text(options.out, out.getvalue())
+    rows: dict[int, dict[str, float]] = {}
+    for count in map(int, options.contestants.split(",")):
+        rows[count] = measure(options.way, count, options.minutes)
+        print(f"{count:,}: {json.dumps(rows[count])}", flush=True)
+        # after each size: what is measured is kept, whatever becomes of the next
+        command = f"python tests/benchmarks/league_growth.py {options.way} --contestants {','.join(map(str, rows))}"
+        before = options.out.read_text(encoding="utf-8") if options.out.is_file() else ""
+        write_text(options.out, page(before, options.way, section(options.way, command, rows)))
+    print(*table(rows), f"\nwritten: {options.out}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ Data in: the folder that stands for /tmp, the process that lives long. Data out:
 row of them is. All processes of the tree are known by a variable of their environment, which they inherit: so one that
 was left behind by its parent is counted as well. It takes psutil, which comes with Ray.
 
+An entry of /dev/shm is the tree's where it was made after the start by this user and no process outside the tree has it
+open or mapped: so other programs' do not count, as long as they use them.
+
 Ray 2.60 itself leaves in a process one open log, already removed, and one thread for each session that was shut down
 there. These are counted apart: a command of ours has one session, and its process ends.
 """
@@ -15,7 +18,8 @@ import itertools
 import os
 import statistics
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +30,8 @@ import psutil  # isort: skip
 
 MARK = "HAMNER_SOAK"  # environment variable of every process of the tree: the folder that stands for /tmp
 SHARED_MEMORY = Path("/dev/shm")
+OF_HOME = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")  # unset, they are below HOME
+REPO = Path(__file__).resolve().parents[2]
 MIB = 2**20
 
 
@@ -35,28 +41,41 @@ class Figures:
 
     processes: int  # of the whole tree, also ended ones that nobody has waited for
     ports: int  # that these processes listen at
-    shared_memory: int  # entries of /dev/shm that were not there before
+    shared_memory: int  # entries of /dev/shm that are the tree's
     temporary: int  # files and folders in the place of /tmp, at any depth
+    home: int  # ... in that of the home folder
+    working: int  # ... in the working folder
     open_files: int  # of the process that lives long
     threads: int  # ... of it
     mib: float  # ... its resident memory
+    tree_mib: float  # resident memory of all processes of the tree added up, what they share counted for each
     ray_sessions: int = 0  # ... whose log Ray has left open in it, each with a thread; not in the two above
 
 
 @contextmanager
 def own_place() -> Iterator[Path]:
-    """A folder of its own, with TMPDIR below it, for this process and all that it starts."""
-    before = {name: os.environ.get(name) for name in ("TMPDIR", MARK, "RAY_TMPDIR", "RAY_ADDRESS")}
+    """A folder of its own for TMPDIR, which is yielded, and beside it `home` and `working`, the working folder.
+
+    They are those of this process and of all that it starts.
+    """
+    names = ("TMPDIR", MARK, "HOME", "PYTHONPATH", "RAY_TMPDIR", "RAY_ADDRESS", *OF_HOME)
+    before, folder = {name: os.environ.get(name) for name in names}, Path.cwd()
     with tempfile.TemporaryDirectory(prefix="soak.", dir="/tmp") as name:
-        place = Path(name) / "tmp"
-        place.mkdir()
-        os.environ |= {"TMPDIR": str(place), MARK: str(place)}
-        for other in ("RAY_TMPDIR", "RAY_ADDRESS"):
+        place, home, working = (Path(name) / part for part in ("tmp", "home", "working"))
+        for part in (place, home, working):
+            part.mkdir()
+        for other in names[4:]:
             os.environ.pop(other, None)
+        # the code is this folder's also where another is installed, and the working folder holds none
+        paths = [str(REPO), *filter(None, (before["PYTHONPATH"] or "").split(os.pathsep))]
+        os.environ |= {"TMPDIR": str(place), MARK: str(place), "HOME": str(home)}
+        os.environ["PYTHONPATH"] = os.pathsep.join(str(folder / path) for path in paths)
+        os.chdir(working)
         tempfile.tempdir = None
         try:
             yield place
         finally:
+            os.chdir(folder)
             tempfile.tempdir = None
             for key, value in before.items():
                 os.environ.pop(key, None)
@@ -71,7 +90,7 @@ class Tree:
         """place: of own_place(). pid: of the process that lives long; None: this one."""
         self._place, self._own = place, psutil.Process(pid or os.getpid())
         self._is_this = self._own.pid == os.getpid()
-        self._shared = set(_entries(SHARED_MEMORY))
+        self._shared, self._began = set(_entries(SHARED_MEMORY)), time.time()
 
     def figures(self) -> Figures:
         """What is held now."""
@@ -81,11 +100,14 @@ class Tree:
         return Figures(
             processes=len(processes),
             ports=sum(_ports(process) for process in processes),
-            shared_memory=len(set(_entries(SHARED_MEMORY)) - self._shared),
-            temporary=sum(1 for _ in self._place.rglob("*")),
+            shared_memory=len(self._shared_memory({process.pid for process in processes})),
+            temporary=_count(self._place),
+            home=_count(self._place.parent / "home"),
+            working=_count(self._place.parent / "working"),
             open_files=self._own.num_fds() - sessions,
             threads=self._own.num_threads() - sessions,
-            mib=self._own.memory_info().rss / MIB,
+            mib=_resident(self._own) / MIB,
+            tree_mib=sum(map(_resident, processes)) / MIB,
             ray_sessions=sessions,
         )
 
@@ -96,6 +118,20 @@ class Tree:
             with suppress(OSError):
                 names.append(str(path.readlink()))
         return sum("/python-core-driver-" in name and name.endswith(" (deleted)") for name in names)
+
+    def _shared_memory(self, tree: set[int]) -> set[str]:
+        """Entries of /dev/shm that are the tree's; see above."""
+        found = {name for name in set(_entries(SHARED_MEMORY)) - self._shared if self._is_own(SHARED_MEMORY / name)}
+        for pid in (set(psutil.pids()) - tree) if found else ():
+            found -= _held(pid, found)
+        return found
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether this user has made an entry since the start."""
+        with suppress(OSError):
+            facts = path.stat()
+            return facts.st_uid == os.getuid() and facts.st_ctime >= self._began - 1  # the disk's clock is coarse
+        return False
 
     def processes(self) -> list[psutil.Process]:
         """Those of the tree that have not ended, or that nobody has waited for."""
@@ -110,6 +146,30 @@ class Tree:
 
 def _entries(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def _count(folder: Path) -> int:
+    """Files and folders in a folder, at any depth."""
+    return sum(1 for _ in folder.rglob("*"))
+
+
+def _held(pid: int, names: set[str]) -> set[str]:
+    """Those entries of /dev/shm that a process has open or mapped, as far as this user may know."""
+    paths: set[str] = set()
+    with suppress(OSError):
+        paths |= {line.split(maxsplit=5)[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines()}
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                paths.add(str(link.readlink()))
+    return {name for name in names if str(SHARED_MEMORY / name) in paths}
+
+
+def _resident(process: psutil.Process) -> float:
+    """Bytes of memory that a process holds; 0 of one that has ended."""
+    with suppress(psutil.Error, OSError):
+        return float(process.memory_info().rss)
+    return 0.0
 
 
 def _ports(process: psutil.Process) -> int:
@@ -136,33 +196,34 @@ def leaks(rows: Sequence[Figures], most_growth: float = 0.05) -> list[str]:
     first, last = rows[0], rows[-1]
     problems = [
         f"{name.replace('_', ' ')}: {getattr(first, name)} before, {getattr(last, name)} at the end"
-        for name in ("processes", "ports", "shared_memory", "temporary")
+        for name in ("processes", "ports", "shared_memory", "temporary", "home", "working")
         if getattr(last, name) > getattr(first, name)
     ]
     for name in ("open_files", "threads"):
         values = [getattr(row, name) for row in rows]
         if growth(values) > 0 and values[-1] > values[0]:
             problems.append(f"{name.replace('_', ' ')} grow: {values}")
-    share = growth([row.mib for row in rows])
-    if share > most_growth:
-        problems.append(f"memory grows by {share:.1%} over the second half")
+    for words, values in (("memory", [row.mib for row in rows]), ("memory of the tree", [r.tree_mib for r in rows])):
+        if (share := growth(values)) > most_growth:
+            problems.append(f"{words} grows by {share:.1%} over the second half")
     return problems
 
 
 def table(rows: Iterable[tuple[str, Figures]]) -> list[str]:
     """The figures at some moments, as lines of Markdown."""
-    head = ("", "processes", "ports", "/dev/shm", "/tmp", "open files", "threads", "MiB resident", "Ray's sessions")
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for name, f in rows:
-        cells = (
-            f.processes,
-            f.ports,
-            f.shared_memory,
-            f.temporary,
-            f.open_files,
-            f.threads,
-            f"{f.mib:,.0f}",
-            f.ray_sessions,
-        )
-        lines.append(f"| {name} | " + " | ".join(map(str, cells)) + " |")
+    cells: dict[str, Callable[[Figures], object]] = {
+        "processes": lambda f: f.processes,
+        "ports": lambda f: f.ports,
+        "/dev/shm": lambda f: f.shared_memory,
+        "/tmp": lambda f: f.temporary,
+        "home": lambda f: f.home,
+        "working folder": lambda f: f.working,
+        "open files": lambda f: f.open_files,
+        "threads": lambda f: f.threads,
+        "MiB resident": lambda f: f"{f.mib:,.0f}",
+        "MiB, whole tree": lambda f: f"{f.tree_mib:,.0f}",
+        "Ray's sessions": lambda f: f.ray_sessions,
+    }
+    lines = [f"|  | {' | '.join(cells)} |", "|---" * (len(cells) + 1) + "|"]
+    lines += [f"| {name} | " + " | ".join(str(cell(f)) for cell in cells.values()) + " |" for name, f in rows]
     return lines

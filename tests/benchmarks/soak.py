@@ -3,15 +3,18 @@
     python tests/benchmarks/soak.py [--rounds 50] [--requests 10000]       or: make soak
     python tests/benchmarks/soak.py --rounds 3 --requests 200 --out soak.md
 
-A round is a league of two, a curriculum of its winner, a fine-tuning of that, and a reply, as small as they can be. All
-rounds run in *this* process, which calls the commands' own main() again and again: so what a command leaves in its
-process stays and is counted, where processes of their own would take it with them. Ray is started and shut down by the
-commands, four times a round its processes come and go. The server is the real command in a process of its own, which
-is asked whole and streamed replies, broken requests, and by clients that leave in the middle.
+A round is the preparation of 300 documents, a league of two on them, a curriculum of its winner, a fine-tuning of that,
+and a reply, as small as they can be. All rounds run in *this* process, which calls the commands' own main() again and
+again: so what a command leaves in its process stays and is counted, where processes of their own would take it with
+them. Ray is started and shut down by the commands: twice a round its processes come and go. The server is the real
+command in a process of its own, which is asked whole and streamed replies, broken requests, and by clients that leave
+in the middle.
 
-Counted after each round, and twenty times while the server is asked: processes, ports, entries of /dev/shm and of a
-folder that stands for /tmp, open files, threads and memory. Data out: a table in --out; exit code 1 where something is
-left behind, or memory grows by 5 % or more over the second half.
+Counted after each round, and twenty times while the server is asked: processes, ports, entries of /dev/shm and of
+folders that stand for /tmp, the home folder and the working folder, open files, threads and memory, of the process that
+lives long and of the whole tree. Data out: a table in --out; exit code 1 where something is left behind, or memory
+grows by 5 % or more over the second half. Where a command fails, its words and the last 20 lines of what it said are
+printed.
 """
 
 from __future__ import annotations
@@ -24,11 +27,13 @@ import itertools
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,6 +62,9 @@ FINETUNED = (
     *("finetuning.batch_size=4", "evaluations=1", "patience=60", "finetuning.log_every=1"),
     *("finetuning.eval_sequences=4", "finetuning.checkpoint_every=4"),
 )
+DOCUMENTS, LINES = 300, 8  # that are prepared, and lines of one
+TALK = REPO / "hamner" / "data" / "builtin_text" / "everyday"
+LAST_LINES = 20  # of what a command said, where it fails
 SAMPLES = 20  # of the server's figures
 CLIENTS = 4  # that ask at a time
 CHAT, TEXT, MODELS = "/v1/chat/completions", "/v1/completions", "/v1/models"
@@ -71,27 +79,54 @@ def play_round(name: str, results: Path, log: io.TextIOBase) -> None:
     """One round of the pipeline in this process; its runs are removed. Raises SystemExit where a command fails."""
     import curriculum.run
     import hamner.chat
+    import hamner.prepare_data
     import hamner.sft
     import tournament.run
 
-    place = ["--results", str(results)]
-    stages = results.parent / "stages.toml"
+    place, shards = ["--results", str(results)], results.parent / "shards"
+    text, stages = results.parent / "text", results.parent / "stages.toml"
+    write_documents(text / "tinystories" / "a.jsonl")
     stages.write_text(STAGES.replace("steps = 600", "steps = 6"))
     raised = ["winner", "--tournament", name, "--name", name, "--curriculum", str(stages)]
+    prepared = ["--config", "smoke", "--data", str(text), "--sources", "tinystories", "--out", str(shards)]
     commands = (
-        (tournament.run.main, ["--name", name, *LEAGUE, *place]),
-        (curriculum.run.main, [*raised, *STAGED, *place]),
+        (hamner.prepare_data.main, [*prepared, *SMALL]),
+        (tournament.run.main, ["--name", name, "--data", str(shards), *LEAGUE, *place]),
+        (curriculum.run.main, [*raised, "--data", str(shards), *STAGED, *place]),
         (hamner.sft.main, [name, "--name", name, *FINETUNED, *place]),
         (hamner.chat.main, [name, "--temperature", "0", *place]),
     )
     for main, words in commands:
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), _standard_input("Hello"):
+        run_command(main, words, log)
+    for folder in (results, shards, text):
+        shutil.rmtree(folder)
+
+
+def write_documents(path: Path) -> None:
+    """Documents of the project's own everyday talk, whose words the fine-tuning has as well, the same each time."""
+    talk = [line for file in sorted(TALK.glob("*.txt")) for line in file.read_text(encoding="utf-8").splitlines()]
+    path.parent.mkdir(parents=True)
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(DOCUMENTS):
+            file.write(json.dumps({"text": " ".join(talk[LINES * number : LINES * (number + 1)])}) + "\n")
+
+
+def run_command(main: Callable[[Sequence[str]], int], words: Sequence[str], log: io.TextIOBase) -> None:
+    """Call a command. Raises SystemExit with its words and the end of what it said where it fails, however it does."""
+    problem = ""
+    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), _standard_input("Hello"):
+        try:
             code = main(words)
-        if code:
-            log.flush()
-            said = Path(log.name).read_text(encoding="utf-8")[-2000:]
-            raise SystemExit(f"{main.__module__} {' '.join(words)} ended with {code}:\n{said}")
-    shutil.rmtree(results)
+            problem = f"ended with {code}" if code else ""
+        except SystemExit as leave:  # else this process would end with its code, and without a word
+            problem = f"left with {leave.code}" if leave.code else ""
+        except Exception as error:
+            traceback.print_exc()
+            problem = f"raised {type(error).__name__}"
+    if problem:
+        log.flush()
+        said = Path(log.name).read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+        raise SystemExit("\n".join([f"{main.__module__} {shlex.join(words)} {problem}:", *said]))
 
 
 @contextlib.contextmanager
@@ -165,8 +200,7 @@ def serving(results: Path) -> Iterator[tuple[str, int]]:
 
     save_run(results, "mine", endless_model())
     words = [sys.executable, "-m", "hamner.serve", "mine", "--port", "0", "--results", str(results)]
-    environment = os.environ | {"PYTHONPATH": str(REPO)}
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True, cwd=results)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -187,7 +221,8 @@ def report(title: str, rows: list[Figures], unit: str, at_start: str) -> tuple[l
     moments = {0: at_start, 1: f"{unit} 1", len(rows) // 2: f"{unit} {len(rows) // 2}", len(rows) - 1: "at the end"}
     lines = [f"## {title}", "", *table((name, rows[place]) for place, name in sorted(moments.items())), ""]
     lines.append(
-        f"Memory over the second half: {growth([row.mib for row in warm]):+.2%}, by a robust slope. "
+        f"Memory over the second half: {growth([row.mib for row in warm]):+.2%} of the process, "
+        f"{growth([row.tree_mib for row in warm]):+.2%} of the tree, by a robust slope. "
         + (f"**Left behind**: {'; '.join(problems)}." if problems else "Nothing is left behind.")
     )
     return [*lines, ""], problems
@@ -199,6 +234,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10_000, help="to the server; 0 leaves it out")
     parser.add_argument("--out", type=Path, default=REPO / "results" / "reference" / "soak.md")
     options = parser.parse_args()
+    options.out = options.out.resolve()  # the working folder becomes another
     began, problems = time.monotonic(), []
     lines = [
         "# Soak",

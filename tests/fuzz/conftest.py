@@ -3,4 +3,5 @@
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "hamner" / "inference"))
+HELPERS = Path(__file__).resolve().parents[1] / "hamner"
+sys.path += [str(HELPERS / "inference"), str(HELPERS)]

@@ -73,6 +73,8 @@ def refusal(read, folder=None, words=()):
             code = run_command(command, words)
         except SystemExit as leave:  # --help
             code = leave.code or 0
+    if code == 130:  # Ctrl-C while the command read: it is of who fuzzes, and no answer to the case
+        raise KeyboardInterrupt
     lines = err.getvalue().split("\n")
     assert code in (0, 2), (code, lines)
     assert folder is None or tree(folder) == before, "something was written"
