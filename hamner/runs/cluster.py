@@ -126,9 +126,9 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
         raise BadInput(f"RAY_ADDRESS = {os.environ.get('RAY_ADDRESS', '')}: no Ray cluster answers: {error}") from None
     except Exception as error:  # of a start that times out Ray raises no other class
         place = "Ray did not start on this machine" if is_own else f"RAY_ADDRESS = {settings['address']}: Ray failed"
-        is_late = is_own and "timed out" in str(error)  # an overloaded machine
-        way_out = "; run the same command again once the machine has less to do" if is_late else ""
-        raise BadInput(f"{place}: {type(error).__name__}: {first_line(error).rstrip('.')}{way_out}") from error
+        raise BadInput(
+            f"{place}: {type(error).__name__}: {first_line(error).rstrip('.')}; {_way_out(error, settings)}"
+        ) from error
     except KeyboardInterrupt:
         leave(ray)
         raise
@@ -138,6 +138,16 @@ def join(ray: Any, settings: Mapping[str, Any], *, cpus: float, gpus: float, pro
     except BaseException:
         leave(ray)
         raise
+
+
+def _way_out(error: Exception, settings: Mapping[str, Any]) -> str:
+    """What to do about a Ray that did not start, or did not let itself be joined."""
+    if settings["address"] != "local":
+        return "look into the logs of that cluster"
+    if "timed out" in str(error):  # an overloaded machine
+        return "run the same command again once the machine has less to do"
+    logs = f"{settings.get('_temp_dir', '/tmp/ray')}/session_latest/logs"
+    return f"mend what its logs say ({logs}), then run the same command again"
 
 
 def _own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
