@@ -74,10 +74,27 @@ def test_a_file_of_before_there_were_formats_is_read(tmp_path):
     (tmp_path / "config.json").write_text('{"run": "a"}')
     assert read_json(tmp_path / "config.json") == {"run": "a"}
     assert format_lines(tmp_path) == [
-        f"{tmp_path.name} was begun by an older Hamner: read in format 0, continued in format {FORMATS['config.json']}"
+        f"{tmp_path.name} was begun by an older Hamner: config.json read in format 0, continued in format "
+        f"{FORMATS['config.json']}"
     ]
     write_json(tmp_path / "config.json", {"run": "a"})
     assert format_lines(tmp_path) == []
+
+
+def test_every_file_of_a_run_that_is_read_in_an_older_format_is_said(tmp_path):
+    for name in ("config.json", "a/learning_rate.json", "a/checkpoints/step_1/state.json", "standings.json"):
+        write_json(tmp_path / name, {})
+    assert format_lines(tmp_path) == []
+    (tmp_path / "bracket.json").write_text(json.dumps({KEY: 1}))
+    (tmp_path / "a" / "learning_rate.json").write_text("{}")
+    (tmp_path / "a" / "checkpoints" / "step_1" / "state.json").write_text("{}")
+    (tmp_path / "standings.json").write_text("{")  # broken: whoever reads it says so
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "state.json").write_text("{}")
+    assert [line.partition(": ")[2] for line in format_lines(tmp_path)] == [
+        "learning_rate.json, state.json read in format 0, continued in format 1",
+        "bracket.json read in format 1, continued in format 2",
+    ]
 
 
 @pytest.mark.parametrize("number", [True, -1, 1.0, "1", None, [1], {"a": 1}])
