@@ -21,9 +21,12 @@ from curriculum import pack as curriculum_pack
 from curriculum.train_loop import CurriculumRun
 from hamner import pack, report, unpack
 from hamner.config.errors import BadInput
+from hamner.config.formats import CHECKSUM
 from hamner.config.load import load_config
 from hamner.data.preparation.for_run import prepare, prepare_again
+from hamner.runs import find_run
 from hamner.runs.folders import step_folders, write_config
+from hamner.runs.inventory import LAST
 from hamner.runs.private_words import PrivateWords
 from hamner.runs.travelling import FACTS, RECORDS, RESULTS, WEIGHTS, packing_list
 from hamner.training.finetuning import FinetuningRun
@@ -73,6 +76,7 @@ def test_a_run_is_the_same_where_it_is_unpacked(kind, places, capsys):
 def test_without_weights_it_is_reported_and_says_what_is_missing(places, capsys):
     here, elsewhere = places
     archive = _packed(stored_run(here, "curriculum"))
+    assert "no report is in it, for none was written yet: `hamner report old" in capsys.readouterr().out
     assert archive.stat().st_size < 100_000
     capsys.readouterr()
     assert unpack.main([str(archive), "--results", str(elsewhere), "--name", "other"]) == 0
@@ -121,7 +125,19 @@ def test_every_file_of_a_run_is_on_the_packing_list_or_known_to_stay(places):
         folder = stored_run(here / kind, kind)
         listed = set(packing_list(folder, weights=True))
         assert [name for name in _files(folder) if name not in listed and not name.endswith(STAYS)] == []
+    for kind in find_run.KINDS:
+        finished = LAST[kind] if LAST[kind].endswith(".json") else f"{LAST[kind]}/model.safetensors"
+        assert {finished, "config.json"} <= set(packing_list(_with_file(here, kind, finished), weights=True))
     assert len({*FACTS, *RECORDS, *WEIGHTS}) == len(FACTS) + len(RECORDS) + len(WEIGHTS)
+
+
+def _with_file(results, kind, name):
+    """A run of which there is no more than that file."""
+    folder = results / "finished" / kind / NAME
+    (folder / name).parent.mkdir(parents=True)
+    for each in ("config.json", name):
+        (folder / each).write_text("{}")
+    return folder
 
 
 def test_links_locks_and_files_of_others_do_not_travel(places):
@@ -246,7 +262,7 @@ def test_a_packed_report_holds_no_path_host_or_user(kind, places, capsys, monkey
     folder = stored_run(here, kind)
     document = json.loads((folder / "config.json").read_text())
     document["config"]["data"]["local_path"] = f"{home}/diary-of anna/text"
-    (folder / "config.json").write_text(json.dumps(document))
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in document.items() if key != CHECKSUM}))
     with (folder / "resume.jsonl").open("a") as file:
         file.write(json.dumps({"step_found": 1, "host": "kea-7", "note": f"{home}/diary-of anna/text/a.txt"}) + "\n")
     with (folder / "run.log").open("a") as file:

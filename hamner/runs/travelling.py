@@ -20,13 +20,15 @@ FACTS = (  # patterns of files that a run is known by; none holds text of a data
     *("config.json", "bracket.json", "standings.json", "winner.json", "timing.json", "mixes.json", "*.toml"),
     *("stages.json", "skills.json", "choice.json", "friend.json", "finetuning.json", "report.json", "metrics.csv"),
     *("bracket.jsonl", "resume.jsonl", "run.log", "data/manifest.json", "conversations/conversations.json"),
+    *("concepts.json", "feedback.json"),
     *("*/metrics.csv", "*/documents_*.json", "*/learning_rate.json", "*/memory_fallbacks.json"),
 )
 RECORDS = (  # ... and what is shown of it, where a model may repeat what it has read
     *("samples.jsonl", "report.html", "report.md", "report_*.png", "skills.png", "training_curves.*", "dashboard.html"),
     *("friend_card/friend_card.*", "data/tokenizer*.json", "tensorboard/events.*", "*/events.*"),
 )
-WEIGHTS = ("final/*", "checkpoints/*/*", "*/checkpoints/*/*")  # of a league those of its contestants
+WEIGHTS = ("final/*", "base/*", "checkpoints/*/*", "*/checkpoints/*/*")  # of a league those of its contestants
+CORRECTIONS = "corrections.jsonl"  # of a fine-tuning by --feedback: somebody's chats, which nothing packs
 SEALED = ("tokenizer.json", "tokenizer_config.json")  # others know them by their checksum
 AS_TEXT = (".json", ".jsonl", ".csv", ".md", ".html", ".log", ".toml", ".svg")  # endings of files that may name a path
 END = rb"(?![\w.-])"  # of the name of a folder
@@ -85,7 +87,7 @@ def unpacked_content(name: str, content: bytes, results: Path, run: tuple[str, s
 
 def _is_rewritten(name: str) -> bool:
     path = Path(name)
-    in_checkpoint = {"checkpoints", "final"} & set(path.parts)  # whose state.json is sealed
+    in_checkpoint = {"checkpoints", "final", "base"} & set(path.parts)  # whose state.json is sealed
     return path.suffix in AS_TEXT and path.name not in SEALED and not in_checkpoint
 
 
