@@ -28,6 +28,7 @@ RECORDS = (  # ... and what is shown of it, where a model may repeat what it has
     *("friend_card/friend_card.*", "data/tokenizer*.json", "tensorboard/events.*", "*/events.*"),
 )
 WEIGHTS = ("final/*", "base/*", "checkpoints/*/*", "*/checkpoints/*/*")  # of a league those of its contestants
+OWN_NAMES = {part for pattern in (*FACTS, *RECORDS) for part in pattern.split("/") if "*" not in part}
 CORRECTIONS = "corrections.jsonl"  # of a fine-tuning by --feedback: somebody's chats, which nothing packs
 SEALED = ("tokenizer.json", "tokenizer_config.json")  # others know them by their checksum
 AS_TEXT = (".json", ".jsonl", ".csv", ".md", ".html", ".log", ".toml", ".svg")  # endings of files that may name a path
@@ -64,7 +65,9 @@ def packed_files(folder: Path, names: Iterable[str], private: PrivateWords | Non
             continue
         content, packed_name = path.read_bytes(), name
         if private:
-            packed_name = private.without_names(name) if "/" in name else name
+            packed_name = "/".join(
+                part if part in OWN_NAMES else private.without_names(part) for part in name.split("/")
+            )
             changed = private.without_in(name, content)
         else:
             changed = re.sub(_whole(folder.parents[1]), RESULTS.encode(), content)

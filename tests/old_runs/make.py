@@ -2,9 +2,9 @@
 
     python tests/old_runs/make.py [KIND ...]     # three minutes on two cores; writes tests/old_runs/generation_<next>/
 
-A generation is added whenever the format of a file is raised, of the kinds of run that have such a file. Those of before
-stay as they are: a number counts generations, and each file in them says which format it has itself. Each is what the
-real command leaves when it is told to stop in the middle, as far as it travels with its weights, so that
+A generation is added whenever the format of a file is raised, of the kinds of run that have such a file. Those of
+before stay as they are: a number counts generations, and each file in them says which format it has itself. Each is
+what the real command leaves when it is told to stop in the middle, as far as it travels with its weights, so that
 `$HAMNER_RESULTS` stands for the results folder; the text that it reads lies beside it.
 """
 

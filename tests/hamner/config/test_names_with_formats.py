@@ -1,4 +1,4 @@
-"""Every JSON file that the packages write has its format in FORMATS, or is named here with the reason why it has none."""
+"""Every JSON file that the packages write has its format in FORMATS, or is named here with why it has none."""
 
 import ast
 import importlib
