@@ -18,6 +18,7 @@ import torch
 from stored_runs import NAME, stored_run
 
 from curriculum import pack as curriculum_pack
+from curriculum import run as curriculum_run
 from curriculum.train_loop import CurriculumRun
 from hamner import pack, report, unpack
 from hamner.config.errors import BadInput
@@ -103,6 +104,8 @@ def test_leagues_and_curricula_are_packed_by_their_own_commands(places, capsys):
         out = f"{folder.parent.name}.zip"
         assert command.main([NAME, "--results", str(here), "--out", out]) == 0
         assert Path(out).read_bytes() == (_packed(folder, "--force")).read_bytes()
+    assert curriculum_run.main(["--pack", NAME, "--results", str(here), "--out", "same.zip", "--weights"]) == 0
+    assert Path("same.zip").read_bytes() == _packed(run, "--force", "--weights").read_bytes()
     (_packed(league / "v01_dense_small", "--out", "contestant.zip", "--force"))
     assert Path("contestant.zip").read_bytes() == Path("tournament.zip").read_bytes()
 
