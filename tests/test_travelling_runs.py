@@ -6,10 +6,12 @@ The slow test is the newcomer's: another clone, another home folder, another res
 import csv
 import json
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -298,37 +300,70 @@ def test_what_is_not_private_stays(tmp_path, monkeypatch):
 # -- the newcomer
 
 
+@pytest.fixture
+def newcomer(tmp_path):
+    """Another user of this machine, as subprocess.run names one, and a folder of theirs; it is removed at the end.
+
+    Where this is not root, or `nobody` cannot read this interpreter and its packages, the user is the same.
+    """
+    if os.getuid() != 0:
+        yield {}, tmp_path
+        return
+    account = pwd.getpwnam("nobody")
+    user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    try:
+        probe = [sys.executable, "-c", "import ray, torch, transformers"]
+        is_able = subprocess.run(probe, **user, cwd="/", capture_output=True).returncode == 0
+    except OSError:
+        is_able = False
+    place = Path(tempfile.mkdtemp(prefix="new"))  # what pytest makes, root alone may enter; short, for Ray's sockets
+    yield (user if is_able else {}), place
+    shutil.rmtree(place)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["tournament", "curriculum"])
-def test_a_newcomer_on_a_second_machine_unpacks_reports_and_resumes(kind, tmp_path, commands):
-    """Another clone, another home, another path: the losses are those of the run that stayed."""
-    names = {"tournament": ("tournament", []), "curriculum": ("curriculum.run", ["v3"])}
-    module, words = names[kind]
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_newcomer_on_a_second_machine_unpacks_reports_and_resumes(kind, newcomer, commands):
+    """Another clone, another home, another path, another user as far as there is one: the losses are the same."""
+    names = {"tournament": ("tournament", []), "curriculum": ("curriculum.run", ["v3"]), "sft": ("hamner.sft", [])}
+    (module, words), (user, place) = names[kind], newcomer
     stayed = stored_run(commands.results, kind)
-    archive = tmp_path / "old.run.zip"
-    done = commands.run("hamner.pack", str(stayed), "--weights", "--out", str(archive))
-    assert done.returncode == 0, done.stderr
-    clone, home = tmp_path / "another user" / "clone", tmp_path / "another user"
+    clone, home = place / "another user" / "clone", place / "another user"
     for part in ("hamner", "tournament", "curriculum", "ray_configs"):
         shutil.copytree(REPO / part, clone / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPO / "pyproject.toml", clone)
+    archives = []
+    for each in ("curriculum", "sft") if kind == "sft" else (kind,):  # a fine-tuning's base too
+        archives.append(place / f"{each}.run.zip")
+        folder = commands.results / each / NAME
+        done = commands.run("hamner.pack", str(folder), "--weights", "--out", str(archives[-1]))
+        assert done.returncode == 0, done.stderr
+    if user:
+        for path in (place, *place.rglob("*")):
+            os.chown(path, user["user"], user["group"])
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HAMNER", "RAY_ADDRESS"))}
     environment |= {"HOME": str(home), "USER": "newcomer", "PYTHONPATH": str(clone), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment |= {"RAY_TMPDIR": str(place)}  # the usual folder belongs to whoever started Ray first
 
     def run(module, *words):
         process = subprocess.run(
-            [sys.executable, "-m", module, *words], cwd=clone, env=environment, capture_output=True, text=True
+            [sys.executable, "-m", module, *words], cwd=clone, env=environment, capture_output=True, text=True, **user
         )
         assert process.returncode == 0, process.stdout + process.stderr
         return process.stdout
 
-    command = "tournament" if kind == "tournament" else "curriculum run v3"
-    assert f"continue it: `{command} --resume --name {NAME}`" in run("hamner.unpack", str(archive))
+    for archive in archives:
+        unpacked = run("hamner.unpack", str(archive))
+    command = {"tournament": "tournament", "curriculum": "curriculum run v3", "sft": "hamner sft"}[kind]
+    assert f"continue it: `{command} --resume --name {NAME}`" in unpacked
     folder = clone / "results" / kind / NAME
-    run("hamner.report", NAME)
+    run("hamner.report", f"{kind}/{NAME}")
     assert (folder / "report.html").is_file()
+    if user:
+        assert (folder / "report.html").stat().st_uid == user["user"]
     out = run(module, *words, "--resume", "--name", NAME)
     assert "the text is the one that the run has read: the same bytes" in out
+    assert kind != "sft" or "they are those that the run has read" in out
     assert commands.run(module, *words, "--resume", "--name", NAME).returncode == 0
     if kind == "tournament":
         standings = [json.loads((place / "standings.json").read_text())["rounds"] for place in (stayed, folder)]
