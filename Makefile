@@ -16,7 +16,7 @@ OPTIONS =
 # of `make fuzz`
 EXAMPLES =
 
-.PHONY: install demo friend test unit slow fuzz chaos lint bench soak gpu-check gpu-league clean
+.PHONY: install demo friend test unit slow fuzz chaos lint bench soak gpu-check gpu-league audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make chaos  400 faults in runs of their own, some hours, resumable: docs/chaos.md"
 	@echo "make gpu-check   is it right and fast on this card: at most eight minutes; make gpu-league  leagues on it: 25"
 	@echo "make soak   the whole pipeline 50 times in one process tree, 10,000 requests to the server: what is left behind"
+	@echo "make audit  are faults known of the packages it is built on: asks pypi.org, with pip-audit"
 	@echo "make bench  our steps beside the peers', which it installs, and every other figure of docs/speed.md (45 to 90 minutes)"
 
 .venv/installed: pyproject.toml
@@ -110,6 +111,12 @@ gpu-check: .venv/installed
 
 gpu-league: .venv/installed
 	$(BIN)/python tests/gpu/gpu_league.py $(OPTIONS)
+
+# needs the network, and pip-audit, which nothing else here needs; docs/dependencies.md
+audit: .venv/installed
+	@test -x $(BIN)/pip-audit || { echo "no pip-audit: $(BIN)/pip install pip-audit"; exit 1; }
+	@$(BIN)/pip-audit --no-deps --disable-pip --requirement tests/constraints.txt \
+		|| { echo "pip-audit has found something, or could not ask pypi.org (offline?): its lines above say which"; exit 1; }
 
 clean:
 	rm -rf .venv build *.egg-info

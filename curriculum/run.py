@@ -5,6 +5,7 @@
                    [--without SOURCE] [--allow-thin] [--hours H | --until WHEN] [--plan] [--choose] [--keep-weights]
                    [--skip-batches N] [--learning-rate-scale X] [--notify COMMAND] [--verbose] [key=value ...]
     curriculum run --status [--name RUN] [--results DIR]
+    curriculum run --pack [RUN] [--weights | --for-report] [--out FILE.zip] [--force] [--results DIR]
 
 WHO: `winner` (of the newest finished tournament), a contestant's name, `v2`, `v3`, or the path of a model config
 or a winner.json. Weights begin fresh unless --from names a checkpoint. SIGTERM and Ctrl-C save and leave.
@@ -41,6 +42,7 @@ EXAMPLES = (
     "curriculum run winner --resume --name first                   # continue that run from its last checkpoint",
     "curriculum run v3 --curriculum mine.toml batch_size=16        # the preset V3 through stages of your own",
 )
+PACK = "--pack"
 
 
 def parser() -> Parser:
@@ -96,6 +98,7 @@ def _add_watching(options: Parser) -> None:
     """Add how a run is watched."""
     add_watching_options(options, "stage")
     options.add_argument("--status", action="store_true", help="print where a run stands, as curriculum status does")
+    options.add_argument(PACK, action="store_true", help="put a run into one archive, as curriculum pack does")
 
 
 def _add_interventions(options: Parser) -> None:
@@ -119,6 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Sequence[str]) -> int:
+    if PACK in arguments:
+        from hamner.runs.pack_command import curriculum_pack_parser, pack_run
+
+        words = [word for word in arguments if word != PACK]
+        return pack_run(curriculum_pack_parser().read(words), ("curriculum",))
     started, options = datetime.now().astimezone(), parser().read(arguments)
     if options.status:
         from curriculum.run_status import print_run_status

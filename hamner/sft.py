@@ -232,14 +232,13 @@ def _print_result(console: Console, run: Opened) -> int:
 
 def _corrections_result(run: Opened, loaded: LoadedModel) -> list[dict[str, Any]]:
     """What the corrections have changed, a row a group of pairs; measured once, and kept in feedback.json."""
-    from hamner.data.feedback import read_feedback_file
     from hamner.evaluation.corrections import changes, margins, reply_pairs
     from hamner.training.finetuning_base import base_checkpoint
-    from hamner.training.finetuning_launch import CORRECTIONS
+    from hamner.training.finetuning_launch import own_corrections
 
     path = run.folder / "feedback.json"
     if not path.is_file():
-        pairs = reply_pairs(read_feedback_file(run.folder / CORRECTIONS))
+        pairs = reply_pairs(own_corrections(run.folder))
         compute = run.config.compute
         base = base_checkpoint(run.facts["base"]).build().to(compute.device)
         with never_silent("measuring what the corrections have changed"):
@@ -247,7 +246,7 @@ def _corrections_result(run: Opened, loaded: LoadedModel) -> list[dict[str, Any]
                 margins(hamner, loaded.tokenizer, pairs, compute) for hamner in (base, loaded.model.to(compute.device))
             )
         loaded.model.to("cpu")
-        write_json(path, {"format": 1, "changes": [change.row for change in changes(pairs, before, now)]})
+        write_json(path, {"changes": [change.row for change in changes(pairs, before, now)]})
     rows: list[dict[str, Any]] = read_json(path)["changes"]
     return rows
 

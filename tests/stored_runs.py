@@ -4,21 +4,29 @@ import json
 import shutil
 from pathlib import Path
 
-from hamner.config.formats import CHECKSUM, KEY, checksum
-from hamner.config.formats import FORMATS as FORMATS_NOW
+from hamner.config.formats import CHECKSUM, FORMATS, KEY, checksum
 from hamner.runs.travelling import unpacked_content
 from hamner.training.checkpoint import STATE, sealed
 
 STORED = Path(__file__).with_name("old_runs")
-FORMATS = sorted(path.name for path in STORED.glob("format_*"))
+GENERATIONS = sorted((path.name for path in STORED.glob("generation_*")), key=lambda name: int(name.split("_")[1]))
 NAME = "old"
 
 
-def stored_run(results: Path, kind: str, form: str = FORMATS[-1]) -> Path:
-    """The stored run of a kind, in the middle of its training, in a results folder; of a fine-tuning its base too."""
+def generations(kind: str) -> list[str]:
+    """The generations that have a run of a kind, the newest last."""
+    return [name for name in GENERATIONS if (STORED / name / kind).is_dir()]
+
+
+def stored_run(results: Path, kind: str, generation: str | None = None) -> Path:
+    """The stored run of a kind, in the middle of its training, in a results folder; of a fine-tuning its base too.
+
+    generation: None for the newest that has one.
+    """
+    generation = generation or generations(kind)[-1]
     if kind == "sft":
-        stored_run(results, "curriculum", form)
-    source, folder = STORED / form / kind / NAME, results / kind / NAME
+        stored_run(results, "curriculum", generation)
+    source, folder = STORED / generation / kind / NAME, results / kind / NAME
     shutil.copytree(source, folder)
     for path in folder.rglob("*"):
         if path.is_file():
@@ -39,7 +47,7 @@ def as_before_formats(folder: Path) -> None:
 def raise_format(path: Path, by: int = 1) -> None:
     """Let a file be of a format later than the present one, whole otherwise."""
     value = json.loads(path.read_text(encoding="utf-8"))
-    value[KEY] = FORMATS_NOW[path.name] + by
+    value[KEY] = FORMATS[path.name] + by
     if CHECKSUM in value:
         value[CHECKSUM] = checksum(value)
     path.write_text(json.dumps(sealed(value) if path.name == STATE else value), encoding="utf-8")

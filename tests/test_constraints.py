@@ -1,5 +1,6 @@
 """The versions of tests/constraints.txt lie in the ranges of pyproject.toml, and name all that it asks for."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -28,6 +29,19 @@ WANTED = [
 @pytest.mark.parametrize("requirement", WANTED, ids=lambda requirement: requirement.name)
 def test_the_tested_version_is_one_that_the_project_takes(requirement):
     assert PINNED[normal(requirement.name)] in requirement.specifier
+
+
+def test_the_page_of_dependencies_has_every_package_once_and_in_its_groups():
+    page = Path(__file__).resolve().parents[1] / "docs" / "dependencies.md"
+    rows = re.findall(r"^\| ([\w-]+)(?: \(([\w, ]+)\))? \|", page.read_text(encoding="utf-8"), flags=re.M)
+    listed = {(normal(name), group) for name, groups in rows for group in groups.split(", ")} - {("package", "")}
+    asked = {(normal(Requirement(line).name), "") for line in PROJECT["dependencies"]}
+    asked |= {
+        (normal(Requirement(line).name), group)
+        for group, lines in PROJECT["optional-dependencies"].items()
+        for line in lines
+    } - {("ray", "ray_serve")}  # the same package again
+    assert listed == asked and len(rows) == len({name for name, _ in rows}) + 1
 
 
 def test_every_line_is_one_exact_public_version():

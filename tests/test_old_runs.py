@@ -1,4 +1,4 @@
-"""Old runs stay readable: folders of every format that is still read are reported, talked to, exported and resumed.
+"""Old runs stay readable: folders of every generation that is still read are reported, talked to, exported and resumed.
 
 The folders lie in tests/old_runs/, each in the middle of its training. `0` is the oldest of them without its formats,
 as runs were before there were any. What is resumed here in one process, the slow tests resume by the real commands,
@@ -8,12 +8,12 @@ to the end.
 import csv
 import io
 import json
+import re
 import shutil
 
 import pytest
 import torch
-from stored_runs import FORMATS as FOLDERS
-from stored_runs import NAME, as_before_formats, raise_format, stored_run
+from stored_runs import GENERATIONS, NAME, as_before_formats, generations, raise_format, stored_run
 
 from curriculum import run as curriculum_run
 from curriculum.train_loop import CurriculumRun
@@ -33,18 +33,18 @@ KINDS = ("tournament", "curriculum", "sft")
 CONTESTANT = "v01_dense_small"
 
 
-@pytest.fixture(params=[*FOLDERS, "0"])
-def form(request):
-    return request.param
+EVERY_RUN = pytest.mark.parametrize(
+    ("kind", "generation"), [(kind, name) for kind in KINDS for name in ("0", *generations(kind))]
+)
 
 
 @pytest.fixture
-def stored(form, tmp_path):
-    """stored(kind) -> a run of that format in tmp_path/results."""
+def stored(tmp_path):
+    """stored(kind, generation) -> a run of it in tmp_path/results."""
 
-    def copied(kind):
-        folder = stored_run(tmp_path / "results", kind, FOLDERS[0] if form == "0" else form)
-        if form == "0":
+    def copied(kind, generation):
+        folder = stored_run(tmp_path / "results", kind, GENERATIONS[0] if generation == "0" else generation)
+        if generation == "0":
             as_before_formats(tmp_path / "results")
         return folder
 
@@ -67,20 +67,32 @@ def _documents(folder):
             yield path, value
 
 
-def test_the_folders_are_of_their_formats_small_and_name_no_machine(tmp_path):
-    for name in FOLDERS:
+def test_of_every_file_a_run_of_the_present_format_is_kept(tmp_path):
+    """Whoever raises a format adds a generation."""
+    for kind in KINDS:
+        *before, newest = [stored_run(tmp_path / name / kind, kind, name) for name in generations(kind)]
+        numbers = {path.name: value[KEY] for path, value in _documents(newest)}
+        present = {name: FORMATS[name] for name in numbers}
+        assert len(numbers) > 3 and numbers == present, f"python tests/old_runs/make.py {kind}"
+        for folder in before:
+            assert all(0 < value[KEY] <= FORMATS[path.name] for path, value in _documents(folder))
+    assert {value[KEY] for path, value in _documents(tmp_path) if path.name == "bracket.json"} == {1, 2}
+    log = tmp_path / GENERATIONS[-1] / "tournament" / "tournament" / NAME / "bracket.jsonl"
+    assert [json.loads(line)[KEY] for line in log.read_text().splitlines()] == [FORMATS[log.name]]
+
+
+def test_the_stored_runs_are_small(tmp_path):
+    for name in GENERATIONS:
         for kind in KINDS:
-            stored_run(tmp_path / name / kind, kind, name)
-        numbers = [value.get(KEY) for _, value in _documents(tmp_path / name)]
-        assert len(numbers) > 15 and set(numbers) == {int(name.removeprefix("format_"))}
-    assert f"format_{FORMATS['config.json']}" in FOLDERS, "make the folders: python tests/old_runs/make.py"
-    files = [path for folder in FOLDERS for path in (tmp_path / folder).rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) / len(FOLDERS) < 1.5e6  # the base of the fine-tuning twice
+            if name in generations(kind):
+                stored_run(tmp_path / name / kind, kind, name)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) / len(GENERATIONS) < 1.5e6  # the base of the fine-tuning twice
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_is_reported(kind, stored, capsys):
-    folder = stored(kind)
+@EVERY_RUN
+def test_it_is_reported(kind, generation, stored, capsys):
+    folder = stored(kind, generation)
     assert report.main([str(folder)]) == 0
     page = (folder / "report.html").read_text(encoding="utf-8")
     words = {
@@ -91,9 +103,9 @@ def test_it_is_reported(kind, stored, capsys):
     assert all(word in page for word in words[kind]) and len(page) > 20_000
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_is_talked_to(kind, stored, capsys, monkeypatch):
-    folder, replies = _model(stored(kind)), []
+@EVERY_RUN
+def test_it_is_talked_to(kind, generation, stored, capsys, monkeypatch):
+    folder, replies = _model(stored(kind, generation)), []
     for _ in range(2):
         monkeypatch.setattr("sys.stdin", io.StringIO("hello"))
         assert chat.main([str(folder), "--temperature", "0"]) == 0
@@ -101,9 +113,9 @@ def test_it_is_talked_to(kind, stored, capsys, monkeypatch):
     assert replies[0] == replies[1] and len(replies[0]) > 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_is_exported(kind, stored, tmp_path, capsys):
-    folder = _model(stored(kind))
+@EVERY_RUN
+def test_it_is_exported(kind, generation, stored, tmp_path, capsys):
+    folder = _model(stored(kind, generation))
     assert export.main([str(folder), "--out", str(tmp_path / "out")]) == 0
     before, after = find_checkpoint(folder).tensors("model"), open_model(tmp_path / "out").model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
@@ -121,10 +133,12 @@ def _without_newest(folder):
     return int(newest.name[5:]), int(before.name[5:])
 
 
-@pytest.mark.parametrize("kind", ["curriculum", "sft"])
-def test_its_training_goes_on_with_the_losses_that_it_had(kind, stored):
+@pytest.mark.parametrize(
+    ("kind", "generation"), [(kind, name) for kind in ("curriculum", "sft") for name in ("0", *generations(kind))]
+)
+def test_its_training_goes_on_with_the_losses_that_it_had(kind, generation, stored):
     """From the last checkpoint but one, the steps that were recorded come again."""
-    folder = stored(kind)
+    folder = stored(kind, generation)
     expected = _losses(folder)
     newest, before = _without_newest(folder)
     steps = iter([False] * (newest - before - 1) + [True] * 1000)
@@ -135,8 +149,9 @@ def test_its_training_goes_on_with_the_losses_that_it_had(kind, stored):
     assert json.loads((folder / "checkpoints" / checkpoint.step_name(newest) / "state.json").read_text())[KEY] == 1
 
 
-def test_where_a_league_stands_is_read(stored, capsys):
-    folder = stored("tournament")
+@pytest.mark.parametrize("generation", ["0", *generations("tournament")])
+def test_where_a_league_stands_is_read(generation, stored, capsys):
+    folder = stored("tournament", generation)
     files = read_league_files(folder)
     assert (
         files.problems == []
@@ -222,14 +237,17 @@ LAST = {"tournament": "winner.json", "curriculum": "final", "sft": "finetuning.j
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_real_command_resumes_it_to_the_end(kind, form, stored, commands, tmp_path):
-    folder = stored(kind)
+@EVERY_RUN
+def test_the_real_command_resumes_it_to_the_end(kind, generation, stored, commands, tmp_path):
+    folder = stored(kind, generation)
+    older = {path.name for path, value in _documents(folder) if value.get(KEY, 0) < FORMATS[path.name]}
     module, *words = RESUMES[kind]
     done = commands.run(module, *words, "--resume", "--name", NAME, "--results", str(tmp_path / "results"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / LAST[kind]).exists()
-    says = f"was begun by an older Hamner: read in format {form.removeprefix('format_')}"
-    assert (says in done.stdout) == (form.removeprefix("format_") != str(FORMATS["config.json"]))
+    said = ", ".join(re.findall(r"was begun by an older Hamner: (.*) read in", done.stdout))
+    assert set(filter(None, said.split(", "))) == older and ("bracket.json" in older) == (
+        kind == "tournament" and generation != GENERATIONS[-1]
+    )
     for path, value in _documents(folder):
         assert FORMATS[path.name] - FORMATS_BACK.get(path.name, 1) <= value.get(KEY, 0) <= FORMATS[path.name], path

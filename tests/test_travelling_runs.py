@@ -6,10 +6,12 @@ The slow test is the newcomer's: another clone, another home folder, another res
 import csv
 import json
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -20,12 +22,16 @@ import torch
 from stored_runs import NAME, stored_run
 
 from curriculum import pack as curriculum_pack
+from curriculum import run as curriculum_run
 from curriculum.train_loop import CurriculumRun
 from hamner import pack, report, unpack
 from hamner.config.errors import BadInput
+from hamner.config.formats import CHECKSUM
 from hamner.config.load import load_config
 from hamner.data.preparation.for_run import prepare, prepare_again
+from hamner.runs import find_run
 from hamner.runs.folders import step_folders, write_config
+from hamner.runs.inventory import LAST
 from hamner.runs.private_words import PrivateWords
 from hamner.runs.travelling import FACTS, RECORDS, RESULTS, WEIGHTS, packed_files, packing_list
 from hamner.training.finetuning import FinetuningRun
@@ -75,6 +81,7 @@ def test_a_run_is_the_same_where_it_is_unpacked(kind, places, capsys):
 def test_without_weights_it_is_reported_and_says_what_is_missing(places, capsys):
     here, elsewhere = places
     archive = _packed(stored_run(here, "curriculum"))
+    assert "no report is in it, for none was written yet: `hamner report old" in capsys.readouterr().out
     assert archive.stat().st_size < 100_000
     capsys.readouterr()
     assert unpack.main([str(archive), "--results", str(elsewhere), "--name", "other"]) == 0
@@ -101,6 +108,8 @@ def test_leagues_and_curricula_are_packed_by_their_own_commands(places, capsys):
         out = f"{folder.parent.name}.zip"
         assert command.main([NAME, "--results", str(here), "--out", out]) == 0
         assert Path(out).read_bytes() == (_packed(folder, "--force")).read_bytes()
+    assert curriculum_run.main(["--pack", NAME, "--results", str(here), "--out", "same.zip", "--weights"]) == 0
+    assert Path("same.zip").read_bytes() == _packed(run, "--force", "--weights").read_bytes()
     (_packed(league / "v01_dense_small", "--out", "contestant.zip", "--force"))
     assert Path("contestant.zip").read_bytes() == Path("tournament.zip").read_bytes()
 
@@ -123,7 +132,19 @@ def test_every_file_of_a_run_is_on_the_packing_list_or_known_to_stay(places):
         folder = stored_run(here / kind, kind)
         listed = set(packing_list(folder, weights=True))
         assert [name for name in _files(folder) if name not in listed and not name.endswith(STAYS)] == []
+    for kind in find_run.KINDS:
+        finished = LAST[kind] if LAST[kind].endswith(".json") else f"{LAST[kind]}/model.safetensors"
+        assert {finished, "config.json"} <= set(packing_list(_with_file(here, kind, finished), weights=True))
     assert len({*FACTS, *RECORDS, *WEIGHTS}) == len(FACTS) + len(RECORDS) + len(WEIGHTS)
+
+
+def _with_file(results, kind, name):
+    """A run of which there is no more than that file."""
+    folder = results / "finished" / kind / NAME
+    (folder / name).parent.mkdir(parents=True)
+    for each in ("config.json", name):
+        (folder / each).write_text("{}")
+    return folder
 
 
 def test_links_locks_and_files_of_others_do_not_travel(places):
@@ -292,7 +313,7 @@ def test_a_packed_report_holds_no_path_host_or_user(kind, places, capsys, monkey
     folder = stored_run(here, kind)
     document = json.loads((folder / "config.json").read_text())
     document["config"]["data"]["local_path"] = f"{home}/diary-of anna/text"
-    (folder / "config.json").write_text(json.dumps(document))
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in document.items() if key != CHECKSUM}))
     with (folder / "resume.jsonl").open("a") as file:
         file.write(json.dumps({"step_found": 1, "host": "kea-7", "note": f"{home}/diary-of anna/text/a.txt"}) + "\n")
     with (folder / "run.log").open("a") as file:
@@ -325,37 +346,70 @@ def test_what_is_not_private_stays(tmp_path, monkeypatch):
 # -- the newcomer
 
 
+@pytest.fixture
+def newcomer(tmp_path):
+    """Another user of this machine, as subprocess.run names one, and a folder of theirs; it is removed at the end.
+
+    Where this is not root, or `nobody` cannot read this interpreter and its packages, the user is the same.
+    """
+    if os.getuid() != 0:
+        yield {}, tmp_path
+        return
+    account = pwd.getpwnam("nobody")
+    user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    try:
+        probe = [sys.executable, "-c", "import ray, torch, transformers"]
+        is_able = subprocess.run(probe, **user, cwd="/", capture_output=True).returncode == 0
+    except OSError:
+        is_able = False
+    place = Path(tempfile.mkdtemp(prefix="new"))  # what pytest makes, root alone may enter; short, for Ray's sockets
+    yield (user if is_able else {}), place
+    shutil.rmtree(place)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["tournament", "curriculum"])
-def test_a_newcomer_on_a_second_machine_unpacks_reports_and_resumes(kind, tmp_path, commands):
-    """Another clone, another home, another path: the losses are those of the run that stayed."""
-    names = {"tournament": ("tournament", []), "curriculum": ("curriculum.run", ["v3"])}
-    module, words = names[kind]
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_newcomer_on_a_second_machine_unpacks_reports_and_resumes(kind, newcomer, commands):
+    """Another clone, another home, another path, another user as far as there is one: the losses are the same."""
+    names = {"tournament": ("tournament", []), "curriculum": ("curriculum.run", ["v3"]), "sft": ("hamner.sft", [])}
+    (module, words), (user, place) = names[kind], newcomer
     stayed = stored_run(commands.results, kind)
-    archive = tmp_path / "old.run.zip"
-    done = commands.run("hamner.pack", str(stayed), "--weights", "--out", str(archive))
-    assert done.returncode == 0, done.stderr
-    clone, home = tmp_path / "another user" / "clone", tmp_path / "another user"
+    clone, home = place / "another user" / "clone", place / "another user"
     for part in ("hamner", "tournament", "curriculum", "ray_configs"):
         shutil.copytree(REPO / part, clone / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPO / "pyproject.toml", clone)
+    archives = []
+    for each in ("curriculum", "sft") if kind == "sft" else (kind,):  # a fine-tuning's base too
+        archives.append(place / f"{each}.run.zip")
+        folder = commands.results / each / NAME
+        done = commands.run("hamner.pack", str(folder), "--weights", "--out", str(archives[-1]))
+        assert done.returncode == 0, done.stderr
+    if user:
+        for path in (place, *place.rglob("*")):
+            os.chown(path, user["user"], user["group"])
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HAMNER", "RAY_ADDRESS"))}
     environment |= {"HOME": str(home), "USER": "newcomer", "PYTHONPATH": str(clone), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment |= {"RAY_TMPDIR": str(place)}  # the usual folder belongs to whoever started Ray first
 
     def run(module, *words):
         process = subprocess.run(
-            [sys.executable, "-m", module, *words], cwd=clone, env=environment, capture_output=True, text=True
+            [sys.executable, "-m", module, *words], cwd=clone, env=environment, capture_output=True, text=True, **user
         )
         assert process.returncode == 0, process.stdout + process.stderr
         return process.stdout
 
-    command = "tournament" if kind == "tournament" else "curriculum run v3"
-    assert f"continue it: `{command} --resume --name {NAME}`" in run("hamner.unpack", str(archive))
+    for archive in archives:
+        unpacked = run("hamner.unpack", str(archive))
+    command = {"tournament": "tournament", "curriculum": "curriculum run v3", "sft": "hamner sft"}[kind]
+    assert f"continue it: `{command} --resume --name {NAME}`" in unpacked
     folder = clone / "results" / kind / NAME
-    run("hamner.report", NAME)
+    run("hamner.report", f"{kind}/{NAME}")
     assert (folder / "report.html").is_file()
+    if user:
+        assert (folder / "report.html").stat().st_uid == user["user"]
     out = run(module, *words, "--resume", "--name", NAME)
     assert "the text is the one that the run has read: the same bytes" in out
+    assert kind != "sft" or "they are those that the run has read" in out
     assert commands.run(module, *words, "--resume", "--name", NAME).returncode == 0
     if kind == "tournament":
         standings = [json.loads((place / "standings.json").read_text())["rounds"] for place in (stayed, folder)]

@@ -37,12 +37,14 @@ FORMATS: Mapping[str, int] = {  # kind: the format that is written
     "mixes.json": 1,
     "learning_rate.json": 1,
     "memory_fallbacks.json": 1,
+    "concepts.json": 1,  # of concept experiments
     # of a curriculum, a fine-tuning, and what is made of them
     "stages.json": 1,
     "skills.json": 1,
     "choice.json": 1,
     "conversations.json": 1,  # of a fine-tuning's text
     "finetuning.json": 1,
+    "feedback.json": 1,  # what corrections have changed
     "friend.json": 1,
     "friend_card.json": 1,
     "hamner.json": 1,  # of an exported folder

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -334,11 +335,25 @@ def store_config(folder: Path, config: Config) -> None:
 
 
 def format_lines(folder: Path) -> list[str]:
-    """What a resume says of a run that an older version wrote; nothing of one of the present format."""
-    number, present = format_of(foreign_json(folder / "config.json")), FORMATS["config.json"]
-    if number == present:
-        return []
-    return [f"{folder.name} was begun by an older Hamner: read in format {number}, continued in format {present}"]
+    """What a resume says of files that an older version wrote, a line a format; nothing of those of the present one."""
+    names: dict[tuple[int, int], set[str]] = {}
+    for path in _files_with_formats(folder):
+        with suppress(BadInput, ValueError, OSError):  # what is broken is said by whoever reads it
+            number, present = format_of(foreign_json(path)), FORMATS[path.name]
+            if number < present:
+                names.setdefault((number, present), set()).add(path.name)
+    return [
+        f"{folder.name} was begun by an older Hamner: {', '.join(sorted(files))} read in format {number}, continued in "
+        f"format {present}"
+        for (number, present), files in sorted(names.items())
+    ]
+
+
+def _files_with_formats(folder: Path) -> Iterator[Path]:
+    """The JSON files of a run that have a format, those of its contestants and checkpoints too."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != "ray" and not name.startswith(".")]
+        yield from (Path(place, name) for name in files if name.endswith(".json") and name in FORMATS)
 
 
 def resume_command(command: str, folder: Path) -> str:

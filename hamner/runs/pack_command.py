@@ -40,6 +40,11 @@ def pack_parser(prog: str, what: str, name: str) -> Parser:
     return options
 
 
+def curriculum_pack_parser() -> Parser:
+    """The options of `curriculum pack`, which `curriculum run --pack` takes too."""
+    return pack_parser("curriculum pack", "a curriculum run, or its folder", "mine")
+
+
 def pack_run(options: argparse.Namespace, kinds: Sequence[str]) -> int:
     """Pack the run that the options name; returns the exit code. Raises BadInput before anything is written."""
     from hamner.runs.find_run import find_run
@@ -78,9 +83,10 @@ def _archive(options: argparse.Namespace, folder: Path) -> Path:
 
 def _write(folder: Path, out: Path, *, weights: bool, for_report: bool) -> int:
     from hamner.runs.archive import write_archive
+    from hamner.runs.folders import RUN_FILES, place_words
     from hamner.runs.inventory import size_text, state_of
     from hamner.runs.private_words import PrivateWords
-    from hamner.runs.travelling import packed_files, packing_list, versions
+    from hamner.runs.travelling import CORRECTIONS, packed_files, packing_list, versions
     from hamner.runs.waiting import never_silent
 
     kind, private = folder.parent.name, PrivateWords(folder) if for_report else None
@@ -100,6 +106,11 @@ def _write(folder: Path, out: Path, *, weights: bool, for_report: bool) -> int:
     if not (weights or for_report):
         left += " and without weights (--weights)"
     print(f"written: {out}, {size_text(out.stat().st_size)}, {len(names)} files, {left}")
+    if (folder / CORRECTIONS).is_file():
+        print(f"{CORRECTIONS} stays, for it holds somebody's chats: a resume elsewhere needs it, copied by hand")
+    if not for_report and RUN_FILES[kind] == "config.json" and "report.html" not in names:
+        command = f"hamner report {folder.name}{place_words(folder.parents[1])}"
+        print(f"no report is in it, for none was written yet: `{command}`, then pack it again with --force")
     if for_report:
         print("look into it before you attach it: names that this machine does not know of it cannot remove")
     else:

@@ -22,13 +22,16 @@ FACTS = (  # patterns of files that a run is known by; none holds text of a data
     *("config.json", "bracket.json", "standings.json", "winner.json", "timing.json", "mixes.json", "*.toml"),
     *("stages.json", "skills.json", "choice.json", "friend.json", "finetuning.json", "report.json", "metrics.csv"),
     *("bracket.jsonl", "resume.jsonl", "run.log", "data/manifest.json", "conversations/conversations.json"),
+    *("concepts.json", "feedback.json"),
     *("*/metrics.csv", "*/documents_*.json", "*/learning_rate.json", "*/memory_fallbacks.json"),
 )
 RECORDS = (  # ... and what is shown of it, where a model may repeat what it has read
     *("samples.jsonl", "report.html", "report.md", "report_*.png", "skills.png", "training_curves.*", "dashboard.html"),
     *("friend_card/friend_card.*", "data/tokenizer*.json", "tensorboard/events.*", "*/events.*"),
 )
-WEIGHTS = ("final/*", "checkpoints/*/*", "*/checkpoints/*/*")  # of a league those of its contestants
+WEIGHTS = ("final/*", "base/*", "checkpoints/*/*", "*/checkpoints/*/*")  # of a league those of its contestants
+OWN_NAMES = {part for pattern in (*FACTS, *RECORDS) for part in pattern.split("/") if "*" not in part}
+CORRECTIONS = "corrections.jsonl"  # of a fine-tuning by --feedback: somebody's chats, which nothing packs
 SEALED = ("tokenizer.json", "tokenizer_config.json")  # others know them by their checksum
 AS_TEXT = (".json", ".jsonl", ".csv", ".md", ".html", ".log", ".toml", ".svg")  # endings of files that may name a path
 LEDGER, DOCUMENTS = ("bracket.jsonl", "bracket.json"), "*/documents_*.json"  # of a league, in the order of reading
@@ -70,7 +73,9 @@ def packed_files(folder: Path, names: Iterable[str], private: PrivateWords | Non
                 raise
             continue  # the log was compacted: all of it is in the ledger
         if private:
-            packed_name = private.without_names(name) if "/" in name else name
+            packed_name = "/".join(
+                part if part in OWN_NAMES else private.without_names(part) for part in name.split("/")
+            )
             changed = private.without_in(name, content)
         else:
             changed = re.sub(_whole(folder.parents[1], path.suffix), RESULTS.encode(), content)
@@ -114,7 +119,7 @@ def unpacked_content(name: str, content: bytes, results: Path, run: tuple[str, s
 def is_rewritten(name: str) -> bool:
     """Whether the results folder is written otherwise in a file of that name while it travels."""
     path = Path(name)
-    in_checkpoint = {"checkpoints", "final"} & set(path.parts)  # whose state.json is sealed
+    in_checkpoint = {"checkpoints", "final", "base"} & set(path.parts)  # whose state.json is sealed
     return path.suffix in AS_TEXT and path.name not in SEALED and not in_checkpoint
 
 

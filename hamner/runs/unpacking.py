@@ -16,10 +16,15 @@ from hamner.runs.files import new_folder, read_json
 from hamner.runs.folders import PACKING_LIST, RUN_FILES, place_words, run_folder
 from hamner.runs.inventory import size_text
 from hamner.runs.read_back import json_object, mapping
-from hamner.runs.travelling import is_rewritten, unpacked_content
+from hamner.runs.travelling import CORRECTIONS, is_rewritten, unpacked_content
 from hamner.runs.waiting import never_silent
 
-RESUME = {"tournament": "tournament", "curriculum": "curriculum run", "sft": "hamner sft"}  # kind: what continues it
+RESUME = {  # kind: what continues it
+    "tournament": "tournament",
+    "curriculum": "curriculum run",
+    "sft": "hamner sft",
+    "concepts": "tournament concepts",
+}
 
 
 def list_files(path: Path) -> Iterator[str]:
@@ -83,7 +88,7 @@ def _printable(line: str) -> str:
 
 def _resume_lines(folder: Path, kind: str, place: str, state: str) -> Iterator[str]:
     if state == "finished":
-        if kind != "tournament":
+        if kind in ("curriculum", "sft"):
             yield f"talk to it: `hamner chat {folder.name}{place}`"
     else:
         who = f" {json_object(folder / 'config.json').get('who')}" if kind == "curriculum" else ""
@@ -98,6 +103,11 @@ def missing_lines(folder: Path) -> Iterator[str]:
     for base in (mapping(document.get("base")).get("checkpoint"), document.get("from")):
         if isinstance(base, str) and not Path(base).is_dir():
             yield f"it begins with {base}, which is not here: unpack that run too, with its weights"
+    if "feedback" in document and not (folder / CORRECTIONS).is_file():
+        yield (
+            f"the corrections that it learns from did not travel, for they are somebody's chats: to resume it, copy "
+            f"{CORRECTIONS} of the run that was packed into {folder}"
+        )
     prepared = manifest.get("folder")
     if isinstance(prepared, str):
         if not Path(prepared).is_dir():

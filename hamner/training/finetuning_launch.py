@@ -20,7 +20,7 @@ from hamner.config.errors import BadInput, Problems
 from hamner.config.load import parse
 from hamner.config.schema import Config, ModelConfig
 from hamner.data.conversation_files import FACTS
-from hamner.data.feedback import corrections, read_feedback, read_feedback_file
+from hamner.data.feedback import Feedback, corrections, read_feedback, read_feedback_file
 from hamner.data.preparation.conversation_counts import Limits
 from hamner.data.preparation.conversation_sources import find_conversations
 from hamner.data.preparation.conversations import prepare_conversations
@@ -31,16 +31,16 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.runs.cluster import check_machine
 from hamner.runs.compile_check import CAN_COMPILE, compile_facts
 from hamner.runs.files import read_json, write_bytes
-from hamner.runs.folders import open_run, resume_command, run_above, store_config, write_config
+from hamner.runs.folders import PACKING_LIST, open_run, resume_command, run_above, store_config, write_config
 from hamner.runs.json_lines import PRIVATE
 from hamner.runs.lock import only_one
 from hamner.runs.stopping import StopRequest, run_until_stopped
+from hamner.runs.travelling import CORRECTIONS
 from hamner.runs.trouble import remedy
 from hamner.training.checkpoint import Checkpoint
 from hamner.training.finetuning import CONVERSATIONS, KEEP_CHECKPOINTS, TEXT, FinetuningRun, Measure
 from hamner.training.finetuning_base import MANIFEST, BaseRun, base_checkpoint, point_at_text
 
-CORRECTIONS = "corrections.jsonl"  # of a run's folder: those that it has learnt from, and those held out
 BYTES_PER_WEIGHT, FULL_COPIES = 4, 3  # fp32; of a checkpoint: the weights and AdamW's two moments
 KIND = "sft"  # folder of the runs in the results folder
 MAY_DIFFER = (  # keys that change no number of a run, on --resume
@@ -170,16 +170,44 @@ def prepare(run: Opened, say: Say) -> None:
 
 
 def _prepare_corrections(run: Opened, say: Say) -> None:
-    """Write the run's conversations: those of its base, and the corrections, of which it keeps a copy."""
-    copy = run.folder / CORRECTIONS
-    if not copy.is_file():
+    """Write the run's conversations: those of its base, and the corrections, of which it keeps a copy.
+
+    Of a run that was unpacked they are compared with what it has read. Raises BadInput for other ones.
+    """
+    is_unpacked = (run.folder / PACKING_LIST).is_file()
+    if not is_unpacked and not (run.folder / CORRECTIONS).is_file():
         kept = corrections(read_feedback(Path(run.facts["feedback"])))
         lines = (json.dumps(each.record(), ensure_ascii=False) + "\n" for each in kept)
-        write_bytes(copy, "".join(lines).encode(), mode=PRIVATE)
-    base = base_conversations(run_above(Path(run.facts["base"]["checkpoint"])))
-    tokenizer = Tokenizer.load(run.folder / TEXT)
-    own, longest = read_feedback_file(copy), run.config.finetuning.max_reply_tokens
-    prepare_corrections(own, base, tokenizer, run.folder / CONVERSATIONS, longest, say)
+        write_bytes(run.folder / CORRECTIONS, "".join(lines).encode(), mode=PRIVATE)
+    own = own_corrections(run.folder)
+    base_run = run_above(Path(run.facts["base"]["checkpoint"]))
+    base = base_conversations(base_run)
+    if base_run and lacks_conversations(base):  # unpacked too, and never resumed since
+        opened = resumed_run(base_run.parents[1], base_run.name, None, None)
+        with only_one(base_run / ".driver.lock", f"another process is working on {base_run}: wait for it to end"):
+            prepare(Opened(base_run, opened.config.model_copy(update={"data": run.config.data}), opened.facts), say)
+    tokenizer, longest = Tokenizer.load(run.folder / TEXT), run.config.finetuning.max_reply_tokens
+
+    def write(place: Path) -> None:
+        prepare_corrections(own, base, tokenizer, place, longest, say)
+
+    place = run.folder / CONVERSATIONS
+    if lacks_conversations(place):
+        way_out = f"copy {CORRECTIONS} of the run that was packed into {run.folder}, and use --resume again"
+        restore_conversations(place, write, say, way_out)
+    else:
+        write(place)
+
+
+def own_corrections(folder: Path) -> list[Feedback]:
+    """The corrections that a run has learnt from, those held out too. Raises BadInput where they did not travel."""
+    path = folder / CORRECTIONS
+    if (folder / PACKING_LIST).is_file() and not path.is_file():
+        raise BadInput(
+            f"{folder} learns from corrections, which are never packed: copy {CORRECTIONS} of the run that was packed "
+            "into that folder, and use --resume again"
+        )
+    return read_feedback_file(path)
 
 
 def trouble_lines(run: Opened, trouble: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from hamner.config.formats import CHECKSUM, checksum
 
 TESTS = Path(__file__).resolve().parents[1]
-STORED = TESTS / "old_runs" / "format_1"
+STORED = TESTS / "old_runs" / "generation_1"
 
 
 def stored(kind: str, name: str) -> bytes:

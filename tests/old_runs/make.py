@@ -1,10 +1,11 @@
-"""Make the run folders of the present format, which every later version must go on reading.
+"""Make run folders of the present formats, which every later version must go on reading.
 
-    python tests/old_runs/make.py [KIND]     # three minutes on two cores; writes tests/old_runs/format_<n>/
+    python tests/old_runs/make.py [KIND ...]     # three minutes on two cores; writes tests/old_runs/generation_<next>/
 
-Each is what the real command leaves when it is told to stop in the middle, as far as it travels with its weights, so
-that `$HAMNER_RESULTS` stands for the results folder; the text that it reads lies beside it. Folders of earlier formats
-stay as they are.
+A generation is added whenever the format of a file is raised, of the kinds of run that have such a file. Those of
+before stay as they are: a number counts generations, and each file in them says which format it has itself. Each is
+what the real command leaves when it is told to stop in the middle, as far as it travels with its weights, so that
+`$HAMNER_RESULTS` stands for the results folder; the text that it reads lies beside it.
 """
 
 import os
@@ -20,11 +21,10 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO))
 
-from hamner.config.formats import FORMATS  # noqa: E402
 from hamner.runs.folders import step_folders  # noqa: E402
 from hamner.runs.travelling import packed_files, packing_list  # noqa: E402
 
-HERE = Path(__file__).parent / f"format_{FORMATS['config.json']}"
+HERE = Path(__file__).parent
 NAME = "old"
 STAGES = """name = "two"
 
@@ -50,7 +50,7 @@ SMALL = (
 COMMANDS = {  # kind: its command
     "tournament": (
         *("tournament", "--config", "smoke", "--only", "v01_dense_small", "--only", "v03_diffattn_small"),
-        *("tournament.mix={tinystories=0.75,synthetic=0.25}", "report=[]", "seeds=1", "steps=[6,600]", "keep=[2,1]"),
+        *("tournament.mix={tinystories=0.75,synthetic=0.25}", "report=[]", "seeds=1", "steps=[6,60]", "keep=[2,1]"),
         *(
             "tournament.eval_sequences=8",
             "tournament.checkpoint_every=6",
@@ -69,36 +69,42 @@ COMMANDS = {  # kind: its command
         *("finetuning.eval_sequences=4", "finetuning.checkpoint_every=10"),
     ),
 }
-MIDDLE = {  # kind: whose checkpoints, and the step from which on it is in the middle
-    "tournament": ("v01_dense_small/checkpoints", 18),
-    "curriculum": ("checkpoints", 18),
-    "sft": ("checkpoints", 20),
-}
+LOG = "bracket.jsonl"  # of a league: there while a round is in the middle
+MIDDLE = {"curriculum": 18, "sft": 20}  # kind: the step from which on it is in the middle
 
 
-def make(kind: str, results: Path) -> None:
+def next_generation() -> Path:
+    """A folder that is not there yet, so that no generation of before is written over."""
+    numbers = [int(path.name.removeprefix("generation_")) for path in HERE.glob("generation_*")]
+    return HERE / f"generation_{max(numbers, default=0) + 1}"
+
+
+def make(kind: str, results: Path, out: Path) -> None:
     """Run the command of a kind until it is in the middle, stop it, and keep what it has left."""
     module, *words = COMMANDS[kind]
     (results / "stages.toml").write_text(STAGES)
     words = [*words, "--name", NAME, *(() if kind == "sft" else SMALL)]
+    if kind == "tournament":  # one contestant at a time: a round is in the middle when the first has reported
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     environment = os.environ | {"HAMNER_RESULTS": str(results), "PYTHONPATH": str(REPO)}
     process = subprocess.Popen([sys.executable, "-m", module, *words], cwd=results, env=environment)
-    folder, step = MIDDLE[kind]
-    while process.poll() is None and step_reached(results / kind / NAME / folder) < step:
+    while process.poll() is None and not is_in_the_middle(kind, results / kind / NAME):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     print(f"{module}: exit code {process.wait()}")
-    keep(results / kind / NAME, HERE / kind / NAME)
+    keep(results / kind / NAME, out / kind / NAME)
 
 
-def step_reached(checkpoints: Path) -> int:
-    """The step of the newest checkpoint."""
-    return max((int(path.name.removeprefix("step_")) for path in step_folders(checkpoints)), default=0)
+def is_in_the_middle(kind: str, run: Path) -> bool:
+    """Whether a league has a report in its log, or the newest checkpoint of another run is far enough."""
+    if kind == "tournament":
+        return (run / LOG).is_file()
+    steps = (int(path.name.removeprefix("step_")) for path in step_folders(run / "checkpoints"))
+    return max(steps, default=0) >= MIDDLE[kind]
 
 
 def keep(run: Path, out: Path) -> None:
     """Copy what travels of a run, and its text, but for its report, pictures and TensorBoard's files."""
-    shutil.rmtree(out, ignore_errors=True)
     left_out = re.compile(r"events\.|report\.|\.png$")
     names = [name for name in packing_list(run, weights=True) if not left_out.search(name)]
     for name, content in packed_files(run, names, None).items():
@@ -110,6 +116,6 @@ def keep(run: Path, out: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(os.environ.get("KEEP") or folder).resolve()
+        place, generation = Path(os.environ.get("KEEP") or folder).resolve(), next_generation()
         for chosen in sys.argv[1:] or COMMANDS:
-            make(chosen, place)
+            make(chosen, place, generation)

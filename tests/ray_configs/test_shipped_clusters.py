@@ -224,9 +224,11 @@ def test_a_job_takes_the_code_along_and_neither_data_nor_results(clone, monkeypa
     assert "hamner/friend.gguf" not in files and "hamner/data/builtin_text/identity.toml" in files
 
 
-def test_the_folder_itself_would_be_a_large_package_with_the_results(clone, monkeypatch):
+def test_the_folder_itself_is_a_larger_package_but_holds_neither_results_nor_data(clone, monkeypatch):
     names, size = _package(clone, monkeypatch, _read("job_runtime_env") | {"working_dir": "."})
-    assert size > 5 * LARGEST_PACKAGE and any(name.startswith("results/") for name in names)
+    assert not [name for name in names if name.startswith(("results/", "data/", ".venv/", ".git/"))]
+    assert {"hamner/__main__.py", "hamner/data/corpus.py", "ray_configs/cluster.toml"} <= names
+    assert not [name for name in names if name.endswith((".gguf", ".zip"))] and size > LARGEST_PACKAGE
 
 
 def test_a_job_writes_its_results_to_a_place_of_its_own():

@@ -4,12 +4,15 @@ import math
 
 import pytest
 
+from hamner import pack, report, unpack
 from hamner.config.errors import BadInput
 from hamner.config.load import load_config
 from hamner.data.concepts import test_items as items_of_cell
 from hamner.data.concepts import training_items
 from hamner.reports.html import report_html
 from hamner.reports.markdown import report_markdown
+from hamner.runs.files import write_json
+from hamner.runs.folders import write_config
 from tournament.bracket import Outcome, Run
 from tournament.concept_arms import SUITES, arms_of
 from tournament.concept_claims import CLAIMS, OrderClaim, claim_rows, claim_verdict, order_verdict
@@ -185,3 +188,24 @@ def test_the_page_says_what_the_numbers_say(document):
     row = next(line for line in text.splitlines() if line.startswith("| chain | 2 | qa/seen |"))
     assert [part.strip() for part in row.split("|")[4:5]] == [f"{100 * cell['accuracy']:.0f} %"]
     assert f"{100 * cell['majority']:.0f} %" in row and f"| {cell['items']} |" in row
+
+
+def test_it_travels_with_its_result_and_its_base_and_is_reported_elsewhere(document, tmp_path, capsys):
+    folder = tmp_path / "here" / "concepts" / "made"
+    write_config(folder, LAPTOP, {"kind": "concepts"})
+    write_json(folder / "concepts.json", document)
+    (folder / "base").mkdir()
+    (folder / "base" / "model.safetensors").write_bytes(b"weights")
+    (folder / "base" / "state.json").write_text('{"place": "$HAMNER_RESULTS"}')  # sealed: no byte of it is changed
+    archive, elsewhere = tmp_path / "made.zip", tmp_path / "elsewhere"
+    assert pack.main([str(folder), "--weights", "--out", str(archive)]) == 0
+    assert "no report is in it" in (out := capsys.readouterr().out) and "`hamner report made" in out
+    assert unpack.main([str(archive), "--results", str(elsewhere)]) == 0
+    assert "continue it: `tournament concepts" not in (out := capsys.readouterr().out) and "hamner report made" in out
+    there = elsewhere / "concepts" / "made"
+    assert report.main([str(there)]) == 0 and (there / "report.html").is_file()
+    assert (there / "base" / "state.json").read_bytes() == (folder / "base" / "state.json").read_bytes()
+    text = (there / "concepts.json").read_text(encoding="utf-8")
+    (there / "concepts.json").write_text(text.replace('"format": 1', '"format": 2', 1), encoding="utf-8")
+    assert report.main([str(there)]) == 2
+    assert "concepts.json has format 2, written by a newer Hamner" in capsys.readouterr().err

@@ -133,8 +133,16 @@ def lacks_conversations(folder: Path) -> bool:
     return not all(rows_file(folder, name, side).exists() for name in names for side in SIDES)
 
 
-def restore_conversations(folder: Path, prepare: Callable[[Path], object], say: Say) -> None:
-    """Put the conversations of an unpacked fine-tuning where it looks for them. Raises BadInput for other ones."""
+def restore_conversations(
+    folder: Path,
+    prepare: Callable[[Path], object],
+    say: Say,
+    way_out: str = "copy the very files, and use --resume --data DIR",
+) -> None:
+    """Put the conversations of an unpacked fine-tuning where it looks for them. Raises BadInput for other ones.
+
+    way_out: what to do then.
+    """
     say("the conversations did not travel with the run: preparing them again")
     again = folder.with_name(f"{folder.name}_again")
     shutil.rmtree(again, ignore_errors=True)
@@ -142,7 +150,7 @@ def restore_conversations(folder: Path, prepare: Callable[[Path], object], say: 
     before, after = (read_json_as(place / FACTS, lambda facts: dict(facts["sources"])) for place in (folder, again))
     problems = [
         f"{folder.parent}: the conversations of {name} are not those that the run has read "
-        f"({facts['conversations']:,} to train on): copy the very files, and use --resume --data DIR"
+        f"({facts['conversations']:,} to train on): {way_out}"
         for name, facts in before.items()
         if facts | {"origin": ""} != {key: after.get(name, {}).get(key) for key in facts} | {"origin": ""}
     ]

@@ -13,6 +13,7 @@ from hamner.config.formats import (
     FORMATS,
     FORMATS_BACK,
     KEY,
+    VOTE,
     Altered,
     OtherFormat,
     format_of,
@@ -23,6 +24,7 @@ from hamner.config.formats import (
 from hamner.inference.saved_conversation import read_conversation, write_conversation
 from hamner.runs.files import foreign_json, read_json, read_json_as, resealed, write_json
 from hamner.runs.folders import format_lines
+from hamner.runs.votes import Vote, add_vote, read_votes
 
 TURNS = [("user", "hello"), ("assistant", "x")]
 FILES = sorted(FORMATS.keys() - {CONVERSATION})
@@ -74,10 +76,27 @@ def test_a_file_of_before_there_were_formats_is_read(tmp_path):
     (tmp_path / "config.json").write_text('{"run": "a"}')
     assert read_json(tmp_path / "config.json") == {"run": "a"}
     assert format_lines(tmp_path) == [
-        f"{tmp_path.name} was begun by an older Hamner: read in format 0, continued in format {FORMATS['config.json']}"
+        f"{tmp_path.name} was begun by an older Hamner: config.json read in format 0, continued in format "
+        f"{FORMATS['config.json']}"
     ]
     write_json(tmp_path / "config.json", {"run": "a"})
     assert format_lines(tmp_path) == []
+
+
+def test_every_file_of_a_run_that_is_read_in_an_older_format_is_said(tmp_path):
+    for name in ("config.json", "a/learning_rate.json", "a/checkpoints/step_1/state.json", "standings.json"):
+        write_json(tmp_path / name, {})
+    assert format_lines(tmp_path) == []
+    (tmp_path / "bracket.json").write_text(json.dumps({KEY: 1}))
+    (tmp_path / "a" / "learning_rate.json").write_text("{}")
+    (tmp_path / "a" / "checkpoints" / "step_1" / "state.json").write_text("{}")
+    (tmp_path / "standings.json").write_text("{")  # broken: whoever reads it says so
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "state.json").write_text("{}")
+    assert [line.partition(": ")[2] for line in format_lines(tmp_path)] == [
+        "learning_rate.json, state.json read in format 0, continued in format 1",
+        "bracket.json read in format 1, continued in format 2",
+    ]
 
 
 @pytest.mark.parametrize("number", [True, -1, 1.0, "1", None, [1], {"a": 1}])
@@ -153,6 +172,16 @@ def test_what_is_no_object_or_not_ours_stays_as_it_is(tmp_path):
     assert stamped("samples.json", {"a": 1}) == unstamped("samples.json", {"a": 1}, "x") == {"a": 1}
     (tmp_path / "about.json").write_text('{"format": "parquet"}')
     assert read_json(tmp_path / "about.json") == {"format": "parquet"}
+
+
+def test_a_vote_of_the_next_format_is_refused(tmp_path):
+    path = tmp_path / "votes.jsonl"
+    add_vote(path, Vote("a", "b", "1", "2", "left"))
+    assert [vote.choice for vote in read_votes(path)] == ["left"]
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {KEY: FORMATS[VOTE] + 1}) + "\n")
+    with pytest.raises(BadInput, match=r"votes\.jsonl:1 .*has format 2, written by a newer Hamner"):
+        read_votes(path)
 
 
 def test_a_saved_conversation_has_its_format_and_one_of_the_next_is_refused(tmp_path):
