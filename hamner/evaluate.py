@@ -19,6 +19,7 @@ from hamner.inference.find_model import model_folder, open_model
 from hamner.runs.cli import Parser, add_model_option, add_results_option, console, run_command, whole_number
 from hamner.runs.files import write_json, write_text
 from hamner.runs.folders import absolute, place_words, results_folder, run_above
+from hamner.runs.safe_paths import leaves
 from hamner.runs.waiting import Say, never_silent
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def _command(arguments: Sequence[str]) -> int:
     if missing:
         raise BadInput(missing)
     out = absolute(options.out, "--out") if options.out else folder / "friend_card"
+    if not options.out and leaves(folder, out):
+        raise BadInput(f"{out} leads out of the model's folder by a link: remove it, or name a folder with --out")
     with never_silent(f"evaluating {folder.name}") as say:
         document = _measure(folder, data, files, options, say)
     _print_card(document, out)

@@ -12,6 +12,7 @@ from hamner.data.tokenizer import Tokenizer
 from hamner.evaluation import friend_card
 from hamner.evaluation.friendly_pairs import friendly_pairs
 from hamner.evaluation.lm_eval_tasks import GROUP
+from hamner.inference.find_model import model_folder
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,13 @@ def test_bad_input_is_one_line(model_results, monkeypatch, tmp_path, capsys, cas
     assert evaluate.main([*words, "--results", str(model_results)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and problem in error and error.count("\n") == 1
+
+
+def test_a_card_is_not_written_through_a_link(model_results, tmp_path, capsys):
+    shutil.copytree(model_results, tmp_path / "results")
+    folder, elsewhere = model_folder("mine", tmp_path / "results"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "friend_card").symlink_to(elsewhere)
+    assert evaluate.main(["mine", "--results", str(tmp_path / "results")]) == 2
+    assert "friend_card leads out of the model's folder by a link: remove it" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []
