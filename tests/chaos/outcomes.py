@@ -18,7 +18,7 @@ from pipelines import JSON, Ended, Pipeline, Scene
 SAME, STOPPED, DIFFERENT, LOST = "same numbers", "clear stop", "DIFFERENT NUMBERS", "LOST"
 WAYS_ON = re.compile(
     r"continue with|--resume|the same command|wait for it|choose another|make room|\buse \S|restore it"
-    r"|delete it|delete /|copy the|start a new|prepare the data again"
+    r"|delete it|delete /|copy the|start a new|prepare the data again|`ulimit "
 )
 BAD_WORDS = ("Traceback (most recent call last)", "*** SIG", "core dumped")
 TABLE = "│┃┏┡└┌├"  # what a line of a table begins with
