@@ -125,7 +125,7 @@ def _command(arguments: Sequence[str]) -> int:
     if PACK in arguments:
         from hamner.runs.pack_command import curriculum_pack_parser, pack_run
 
-        words = [word for word in arguments if word != PACK]
+        words = [word for word in arguments if word not in (PACK, "--name")]  # the run's name is its only word
         return pack_run(curriculum_pack_parser().read(words), ("curriculum",))
     started, options = datetime.now().astimezone(), parser().read(arguments)
     if options.status:

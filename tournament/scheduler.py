@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ from tournament.learning_rate_probe import PROBE_ROUND
 from tournament.start_queue import StartQueue
 
 IDLE = (Trial.PENDING, Trial.PAUSED)
+FAILURE = re.compile(r"^Failure # \d+ \(occurred at .*\)$", re.MULTILINE)  # in what Tune writes of a trial's failures
 
 
 @dataclass
@@ -266,7 +268,28 @@ def _outcome(result: dict[str, Any]) -> Outcome:
 
 
 def trial_error(trial: Trial) -> BaseException | None:
-    """What a trial's process ended with the last time, as Tune has kept it; else why that cannot be read."""
+    """What a trial's process ended with the last time, as Tune has kept it; else why that cannot be read.
+
+    Of what is neither an error of its task nor of its actor, such as the end that Ray's memory monitor makes of it,
+    Tune keeps the text alone, and the error of the time before.
+    """
+    error, text = _pickled_error(trial), _text_of_error(trial)
+    if text and (error is None or (machine_trouble(text) and not machine_trouble(error))):
+        return exceptions.RayError(text)
+    return error
+
+
+def _text_of_error(trial: Trial) -> str:
+    """What Tune has written of the last time that a trial's process ended; "" where nothing can be read."""
+    path = getattr(trial, "error_file", None)
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace") if path else ""
+    except OSError:
+        return ""
+    return FAILURE.split(text)[-1].strip()
+
+
+def _pickled_error(trial: Trial) -> BaseException | None:
     try:
         error = trial.get_pickled_error()  # in the storage, where a full disk cuts it short
         if error is not None:

@@ -35,6 +35,7 @@ Ids = npt.NDArray[np.uint32]
 
 FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
 PROBE = "Hello, 1"  # what every tokenizer can write as ids
+LETTERS = " ".join(map(chr, [*range(1, 0x500), 0x4E2D, 0x1F600, 0x10FFFD]))  # of all kinds: is any of them unknown?
 # Of transformers (jinja): as encode_chat, but a reserved word in a message is not kept text there, and nothing closes
 # the conversation: a prefix of it has to begin as the whole does (TRL refuses a template otherwise). What stands in
 # {% generation %} is what the assistant says, its turn's end included: the tokens that fine-tuning learns from.
@@ -241,20 +242,19 @@ def _download(send: Send, name: str, deadline: float) -> None:
 def _check_text_stays_text(inner: tokenizers.Tokenizer, description: dict[str, Any]) -> None:
     """Raise BadInput for a tokenizer that makes a reserved id of text: a message could end its turn and begin another.
 
-    One whose reserved tokens are not "special" does, or whose words, merges or unknown token have the id of one.
+    One whose reserved tokens are not "special" does, or whose words or merges have the id of one, or whose token for
+    unknown text is one: where bytes are its alphabet nothing is unknown, so that one is named there without harm.
     """
     reserved = {index: token for token in RESERVED if (index := inner.token_to_id(token)) is not None}
-    model = description["model"]
     forged = [token["id"] for token in description["added_tokens"] if not token["special"]]
     forged += [index for word, index in inner.get_vocab().items() if reserved.get(index, word) != word]
-    forged += [inner.token_to_id(unknown) if (unknown := model.get("unk_token")) else model.get("unk_id")]
-    texts = (text for token in RESERVED for text in (token, f"{token}hi", f"a {token} b", f"a{token}\n"))
-    forged += [index for text in texts for index in inner.encode(text, add_special_tokens=False).ids]
+    texts = [text for token in RESERVED for text in (token, f"{token}hi", f"a {token} b", f"a{token}\n")]
+    forged += [index for text in (*texts, LETTERS) for index in inner.encode(text, add_special_tokens=False).ids]
     for index in forged:
         if index in reserved:
             raise BadInput(
                 f"the tokenizer makes the reserved id {index}, '{reserved[index]}', of text, so that a message could "
-                "end its turn: mark its reserved tokens as special, or use HuggingFaceTB/cosmo2-tokenizer or 'train'"
+                "forge it: mark its reserved tokens as special, or use HuggingFaceTB/cosmo2-tokenizer or 'train'"
             )
 
 

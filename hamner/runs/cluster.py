@@ -30,6 +30,7 @@ from hamner.runs.ray_session import (
     hide_said,
     leave,
     mark_session,
+    own_choice,
     own_signals,
     provide_token,
     temporary_folder,
@@ -146,7 +147,7 @@ def _way_out(error: Exception, settings: Mapping[str, Any]) -> str:
         return "look into the logs of that cluster"
     if "timed out" in str(error):  # an overloaded machine
         return "run the same command again once the machine has less to do"
-    logs = f"{settings.get('_temp_dir', '/tmp/ray')}/session_latest/logs"
+    logs = f"{settings.get('_temp_dir') or own_choice()}/session_latest/logs"
     return f"mend what its logs say ({logs}), then run the same command again"
 
 

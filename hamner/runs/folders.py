@@ -98,7 +98,8 @@ def run_folder(results: Path, kind: str, name: str) -> Path:
         )
     if len(name) > LONGEST_NAME:
         raise BadInput(f"run name '{shortened(name)}' is too long for a folder: use at most {LONGEST_NAME} letters")
-    if problem := name_problem(name):
+    problem = name_problem(name)
+    if problem and not (results / kind / name).is_dir():  # a run that is there already goes on under its name
         raise BadInput(f"run name '{name}' {problem}: choose another")
     return results / kind / name
 
@@ -261,7 +262,8 @@ def _check_links(folder: Path) -> None:
     if links:
         raise BadInput(
             f"{min(links)} leads out of the run's folder by a link, and a resume would write and remove files there: "
-            "remove the link, and move a folder of yours that it leads to into its place"
+            "remove the link, and move a folder of yours that it leads to into its place; for another disk, move the "
+            "whole run there and link its folder"
         )
 
 

@@ -59,6 +59,11 @@ def temporary_folder() -> str | None:
     return None if chosen == folders[0] else chosen
 
 
+def own_choice() -> str:
+    """The folder for its sessions that Ray takes by itself."""
+    return _folders()[1][0]
+
+
 def _folders() -> tuple[str, list[str]]:
     """Where Ray would put its folder by itself, and all folders of sessions in the order in which they are tried."""
     own = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"

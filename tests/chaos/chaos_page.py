@@ -1,4 +1,4 @@
-"""Page of the chaos suite: results/reference/chaos.md, the terminal after ten kinds of failure, then every scenario.
+"""Page of the chaos suite: results/reference/chaos.md, the terminal after twelve kinds of failure, then every scenario.
 
 Data in: outcomes of a long run. Data out: Markdown.
 """

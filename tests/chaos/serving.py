@@ -33,6 +33,7 @@ from served import HELLO, endless_model, save_run  # noqa: E402
 RUN = "mine"
 STREAMS = 20
 SECONDS = 60.0  # in which anything of a server has to happen
+LONGEST_STOP = 10.0  # [s] until every client of a server that is told to stop has heard of it
 MOST_SILENT = 5.0  # [s] until a client has heard of it, and until the port is bound again
 PAUSED_TOKENS = 400  # of replies that are written to their end
 
@@ -194,12 +195,14 @@ def outcome_of(served: Served) -> Outcome:
     """The row of the table: all have heard of it and the port is bound again within 5 s, the same reply comes after."""
     have_heard = all(each.error for each in (*served.killed, *served.stopped)) and served.silence < MOST_SILENT
     is_back = served.bound < MOST_SILENT and served.texts[0] == served.texts[1]
+    is_told = all("the server is being stopped, and this reply with it" in each.message for each in served.stopped)
+    has_ended = served.longest < LONGEST_STOP and served.code == 128 + signal.SIGTERM
     return _row(
         "kill -9 and SIGTERM with open streams",
         "killed",
         f"kill -9 with {STREAMS} open streams, whose clients had all heard of it after {served.silence:.1f} s; "
         f"started again, at its port after {served.bound:.1f} s; then SIGTERM with {STREAMS} others",
-        SAME if have_heard and is_back else LOST,
+        SAME if have_heard and is_back and is_told and has_ended else LOST,
         code=-signal.SIGKILL,
         next_code=served.code,
         seconds_to_go_on=served.ready,

@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from faults import ALL, ON_RAY, TRAINING, Fault, Hit, Point, points_environment
+from faults import ALL, ON_RAY, TRAINING, Fault, Hit, Point, met, points_environment
 from killed import processes
 from outcomes import Reference, from_the_scene
 from pipelines import Scene
@@ -39,6 +39,7 @@ SMALL_MEMORY = 'mount -t tmpfs -o size="$0" none /dev/shm && exec "$@"'
 FEW_FILES = 'ulimit -n "$0" && exec "$@"'
 GIB = 2**30
 SPARE = 4 * GIB  # that commands may use before the memory is called full
+LOW = "low on memory"  # what Ray says then
 HOG_SECONDS = 30.0  # that the memory is full for, at most
 LEAST_FREE = 0.01  # share of the memory that may be in use, by Ray's monitor, before it ends a worker
 
@@ -242,10 +243,10 @@ def memory_full_for_a_while(scene: Scene, reference: Reference, rng: random.Rand
         is_ended = not before <= set(processes(scene, "worker"))
         if not is_full:
             taken.append(b"x" * (GIB // 8))
-    is_ended = started.is_alive and is_ended
+    is_hit = started.is_alive and is_full and is_ended
     del taken
     what = "memory taken by another program until Ray's monitor ended a worker"
-    return Hit(started.wait(), what if is_ended else "nothing: Ray's monitor ended no worker", now)
+    return Hit(started.wait(), what if is_hit else "nothing: Ray's monitor ended no worker", now)
 
 
 def memory(name: str) -> int:
@@ -264,7 +265,8 @@ def clock_jumps(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
         pairs = zip(times, jumps, strict=True)
         points = [Point("pwrite", "after", "*/.step", f"clock:{jump}", nth=nth) for nth, jump in pairs]
         ended = scene.start(environment=points_environment(scene, points)).wait()
-        return Hit(ended, f"{what} (Python's clock alone)")
+        has_jumped = met(scene, 0) and met(scene, 1)
+        return Hit(ended, f"{what} (Python's clock alone)" if has_jumped else "nothing: it had ended before both jumps")
     offset = scene.place / "clock"
     offset.write_text("+0")
     environment = {
@@ -276,10 +278,11 @@ def clock_jumps(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
         "NO_FAKE_STAT": "1",
     }
     started = scene.start(environment=environment)
+    has_jumped = True
     for steps, jump in zip(times, jumps, strict=True):
-        started.comes_to(steps)
+        has_jumped = started.comes_to(steps) and has_jumped
         offset.write_text(f"{jump:+d}")
-    return Hit(started.wait(), f"{what} (libfaketime)")
+    return Hit(started.wait(), f"{what} (libfaketime)" if has_jumped else "nothing: it had ended before both jumps")
 
 
 def two_drivers(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
@@ -308,8 +311,8 @@ STARVED: tuple[Fault, ...] = tuple(
         ("few open files", ALL, few_files, {"intervals": 2}),
         ("little shared memory", ON_RAY, small_shared_memory, {"must_end": True}),
         ("full shared memory", ON_RAY, full_shared_memory, {}),
-        ("no memory", ON_RAY, no_memory, {"codes": (1, 2)}),
-        ("memory full for a while", ON_RAY, memory_full_for_a_while, {"aloud": "low on memory|started again"}),
+        ("no memory", ON_RAY, no_memory, {"codes": (1, 2), "aloud": LOW}),
+        ("memory full for a while", ON_RAY, memory_full_for_a_while, {"aloud": LOW}),
         ("jumps of the clock", TRAINING, clock_jumps, {"must_end": True}),
         ("two drivers", ALL, two_drivers, {"must_end": True}),
     )

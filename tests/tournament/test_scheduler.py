@@ -253,6 +253,31 @@ def test_what_a_process_ended_with_is_read_where_the_driver_runs_if_the_storage_
     assert trial_error(trial).errno == 28
 
 
+@pytest.mark.mended("memory that ran out was a crash without a name")
+def test_a_process_that_rays_memory_monitor_has_ended_is_no_verdict_and_its_reason_is_said(tmp_path):
+    """Tune keeps an error that is neither of a task nor of an actor as text alone, and the one before it."""
+    low = "1 worker(s) were killed due to the node running low on memory.\nMemory on the node was 9.9GB"
+
+    class Ended(FakeTrial):
+        error_file = str(tmp_path / "error.txt")
+        pickled = None
+
+        def get_pickled_error(self):
+            return self.pickled
+
+    trial = Ended(Run("a", 0))
+    first = "Failure # 1 (occurred at 2026-11-30_10-00-00)\nKeyError: 'x'\n"
+    Path(Ended.error_file).write_text(f"{first}Failure # 2 (occurred at 2026-11-30_10-00-09)\n{low}\n")
+    for Ended.pickled in (None, KeyError("x")):
+        assert failure_reason(trial) == f"its process died: {low.splitlines()[0]}"
+    bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
+    scheduler, _ = _scheduler(bracket, {"a": trial, "b": _trials(b="RUNNING")["b"]})
+    scheduler.on_trial_error(FakeTune(), trial)
+    assert "low on memory" in scheduler._hooks.stop.trouble and bracket.failure(0, "a") is None
+    Path(Ended.error_file).write_text(first)  # of the error that is kept whole
+    assert failure_reason(trial) == "crash: KeyError: 'x'"
+
+
 @pytest.mark.mended("a full disk where the ledger lies")
 def test_nothing_follows_from_an_outcome_that_could_not_be_written():
     bracket = Bracket(Rules([1, 1]), dict.fromkeys("ab", 1.0))

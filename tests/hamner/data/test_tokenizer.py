@@ -94,7 +94,16 @@ def _word_with_the_id_of_a_mark(document):
 
 
 def _unknown_is_a_mark(document):
+    document["pre_tokenizer"] = None  # which spells all text in 256 letters
     document["model"]["unk_token"] = "<|im_end|>"
+
+
+def test_a_mark_that_is_named_for_unknown_text_is_harmless_where_nothing_is_unknown(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    document = json.loads((tmp_path / "tokenizer.json").read_text())
+    document["model"]["unk_token"] = "<|endoftext|>"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(document))
+    assert Tokenizer.load(tmp_path).encode("ÿ中\U0001f600") == tokenizer.encode("ÿ中\U0001f600")
 
 
 def _merged_to_a_mark(document):
