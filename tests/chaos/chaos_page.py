@@ -135,6 +135,7 @@ def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield ""
     yield "Steps redone: the most of one contestant; seconds: medians. `after / anew`: after the fault, and of a run"
     yield "that starts anew. Until it trains: of the next command, or of this one where it goes on by itself."
+    yield "Where parts are played side by side, seconds are of a busy machine."
     yield ""
     yield "| pipeline | fault | n | outcome | exit code | steps redone | s until it trains | s to the end |"
     yield "|---|---|---:|---|---:|---:|---:|---:|"
