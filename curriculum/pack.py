@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hamner.runs.cli import Parser, run_command
-from hamner.runs.pack_command import curriculum_pack_parser, pack_run
+from hamner.runs.pack_command import pack_parser, pack_run
 
 
 def parser() -> Parser:
     """The options of the command."""
-    return curriculum_pack_parser()
+    return pack_parser("curriculum pack", "a curriculum run, or its folder", "mine")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -123,10 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str]) -> int:
     if PACK in arguments:
-        from hamner.runs.pack_command import curriculum_pack_parser, pack_run
+        from curriculum import pack
 
-        words = [word for word in arguments if word not in (PACK, "--name")]  # the run's name is its only word
-        return pack_run(curriculum_pack_parser().read(words), ("curriculum",))
+        # the run's name is the only word of `curriculum pack`
+        return pack.main([word for word in arguments if word not in (PACK, "--name")])
     started, options = datetime.now().astimezone(), parser().read(arguments)
     if options.status:
         from curriculum.run_status import print_run_status

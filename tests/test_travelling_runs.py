@@ -417,3 +417,15 @@ def test_a_newcomer_on_a_second_machine_unpacks_reports_and_resumes(kind, newcom
         assert len(rows) == 4 and rows[:2] == rows[2:]
     else:
         assert _losses(folder) == _losses(stayed)
+
+
+@pytest.mark.parametrize("name", ["base", "final", "checkpoints"])
+def test_files_of_a_contestant_are_written_otherwise_whatever_its_name_and_those_of_weights_are_not(name, tmp_path):
+    folder = tmp_path / "results" / "tournament" / "mine"
+    documents, state = f"{name}/documents_round1_x1.json", f"{name}/checkpoints/step_000000006/state.json"
+    for file in (documents, state):
+        (folder / file).parent.mkdir(parents=True)
+        (folder / file).write_text(json.dumps({"place": str(tmp_path / "results" / "x")}))
+    packed = packed_files(folder, packing_list(folder, weights=True), None)
+    assert packed[documents] == b'{"place": "$HAMNER_RESULTS/x"}'
+    assert packed[state] == folder / state  # as it is, letter for letter

@@ -40,11 +40,6 @@ def pack_parser(prog: str, what: str, name: str) -> Parser:
     return options
 
 
-def curriculum_pack_parser() -> Parser:
-    """The options of `curriculum pack`, which `curriculum run --pack` takes too."""
-    return pack_parser("curriculum pack", "a curriculum run, or its folder", "mine")
-
-
 def pack_run(options: argparse.Namespace, kinds: Sequence[str]) -> int:
     """Pack the run that the options name; returns the exit code. Raises BadInput before anything is written."""
     from hamner.runs.find_run import find_run

@@ -119,8 +119,13 @@ def unpacked_content(name: str, content: bytes, results: Path, run: tuple[str, s
 def is_rewritten(name: str) -> bool:
     """Whether the results folder is written otherwise in a file of that name while it travels."""
     path = Path(name)
-    in_checkpoint = {"checkpoints", "final", "base"} & set(path.parts)  # whose state.json is sealed
+    in_checkpoint = _is_one_of(path, WEIGHTS) and not _is_one_of(path, FACTS + RECORDS)  # whose state.json is sealed
     return path.suffix in AS_TEXT and path.name not in SEALED and not in_checkpoint
+
+
+def _is_one_of(path: Path, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns is of this file: a contestant may be named as a folder of weights is."""
+    return any(path.match(pattern) and len(path.parts) == 1 + pattern.count("/") for pattern in patterns)
 
 
 def _spelled(path: Path, suffix: str) -> bytes:
