@@ -42,7 +42,7 @@ def distances_chart(files: LeagueFiles, index: int) -> Chart | None:
         lambda figure, tips: _draw_distances(figure, tips, standings, index + 1 == len(files.keep)),
         DataTable(columns, rows, f"distance to the cut of round {index + 1}, nats per token"),
         [DISTANCE, WITH_ERRORS if any(s["standard_error"] for s in standings) else WITHOUT_ERRORS],
-        (4.8, 0.75 + ROW_HEIGHT * len(standings)),
+        (4.8, 1.0 + ROW_HEIGHT * len(standings)),
     )
 
 
@@ -61,6 +61,7 @@ def _draw_distances(figure: Any, tips: Any, standings: Sequence[Mapping[str, Any
     axes.axvline(0, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     _name_rows(axes, [row["contestant"] for row in standings])
     axes.grid(axis="x")
+    axes.set_xlabel("held-out loss less that of the last that is in, nats per token")
 
 
 def _name_rows(axes: Any, names: Sequence[str]) -> None:
