@@ -7,8 +7,9 @@ was left behind by its parent is counted as well. It takes psutil, which comes w
 An entry of /dev/shm is the tree's where it was made after the start by this user and no process outside the tree has it
 open or mapped: so other programs' do not count, as long as they use them.
 
-Ray 2.60 itself leaves in a process one open log, already removed, and one thread for each session that was shut down
-there. These are counted apart: a command of ours has one session, and its process ends.
+Ray 2.60 itself leaves in a process, for each session that was shut down there, a thread and one or two open files: a
+log, already removed, or a socket that was connected once. A loop of nothing but ray.init, an actor and ray.shutdown
+leaves them as well. They are counted apart: a command of ours has one session, and its process ends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import socket
 import statistics
 import tempfile
 import time
@@ -23,8 +25,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import ray  # noqa: F401  (puts its psutil in the path)
+import ray  # it also puts its psutil in the path
 
 import psutil  # isort: skip
 
@@ -49,7 +52,8 @@ class Figures:
     threads: int  # ... of it
     mib: float  # ... its resident memory
     tree_mib: float  # resident memory of all processes of the tree added up, what they share counted for each
-    ray_sessions: int = 0  # ... whose log Ray has left open in it, each with a thread; not in the two above
+    ray_files: int = 0  # ... logs and sockets that Ray has left open in it; not in open_files
+    ray_threads: int = 0  # ... its threads that Ray has left, one for each session; not in threads
 
 
 @contextmanager
@@ -91,12 +95,13 @@ class Tree:
         self._place, self._own = place, psutil.Process(pid or os.getpid())
         self._is_this = self._own.pid == os.getpid()
         self._shared, self._began = set(_entries(SHARED_MEMORY)), time.time()
+        self._sessions = _sessions_from_now() if self._is_this else []
 
     def figures(self) -> Figures:
         """What is held now."""
         if self._is_this:
             gc.collect()
-        processes, sessions = self.processes(), self._ray_sessions()
+        processes, ray_files, ray_threads = self.processes(), self._ray_files(), len(self._sessions)
         return Figures(
             processes=len(processes),
             ports=sum(_ports(process) for process in processes),
@@ -104,20 +109,23 @@ class Tree:
             temporary=_count(self._place),
             home=_count(self._place.parent / "home"),
             working=_count(self._place.parent / "working"),
-            open_files=self._own.num_fds() - sessions,
-            threads=self._own.num_threads() - sessions,
+            open_files=self._own.num_fds() - ray_files,
+            threads=self._own.num_threads() - ray_threads,
             mib=_resident(self._own) / MIB,
             tree_mib=sum(map(_resident, processes)) / MIB,
-            ray_sessions=sessions,
+            ray_files=ray_files,
+            ray_threads=ray_threads,
         )
 
-    def _ray_sessions(self) -> int:
-        """Logs of Ray's sessions that are removed and still open in the process that lives long."""
-        names = []
-        for path in Path(f"/proc/{self._own.pid}/fd").iterdir():
+    def _ray_files(self) -> int:
+        """Removed logs of Ray's sessions, and sockets without another end, that this process has open; of others 0."""
+        found = 0
+        for path in Path(f"/proc/{self._own.pid}/fd").iterdir() if self._is_this else ():
             with suppress(OSError):
-                names.append(str(path.readlink()))
-        return sum("/python-core-driver-" in name and name.endswith(" (deleted)") for name in names)
+                name = str(path.readlink())
+                found += "/python-core-driver-" in name and name.endswith(" (deleted)")
+                found += name.startswith("socket:") and _is_alone(int(path.name))
+        return found
 
     def _shared_memory(self, tree: set[int]) -> set[str]:
         """Entries of /dev/shm that are the tree's; see above."""
@@ -142,6 +150,34 @@ class Tree:
                 if process.pid not in found and process.environ().get(MARK) == str(self._place):
                     found[process.pid] = process
         return list(found.values())
+
+
+def _sessions_from_now() -> list[float]:
+    """Moments at which this process shuts a session of Ray down, from now on; the list grows."""
+    moments: list[float] = []
+    shut_down = ray.shutdown
+
+    def counted(*words: Any, **options: Any) -> None:
+        if ray.is_initialized():
+            moments.append(time.time())
+        shut_down(*words, **options)
+
+    ray.shutdown = counted
+    return moments
+
+
+def _is_alone(number: int) -> bool:
+    """Whether an open socket of this process is a network's that has no other end (any more), and waits for none."""
+    with socket.socket(fileno=os.dup(number)) as own:
+        if own.family not in (socket.AF_INET, socket.AF_INET6) or own.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+        ):
+            return False
+        try:
+            own.getpeername()
+        except OSError:
+            return True
+    return False
 
 
 def _entries(folder: Path) -> list[str]:
@@ -175,7 +211,7 @@ def _resident(process: psutil.Process) -> float:
 def _ports(process: psutil.Process) -> int:
     """Sockets that a process listens at for other machines, or this one."""
     with suppress(psutil.Error, OSError):
-        return sum(1 for socket in process.net_connections("inet") if socket.status == psutil.CONN_LISTEN)
+        return sum(1 for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN)
     return 0
 
 
@@ -222,7 +258,8 @@ def table(rows: Iterable[tuple[str, Figures]]) -> list[str]:
         "threads": lambda f: f.threads,
         "MiB resident": lambda f: f"{f.mib:,.0f}",
         "MiB, whole tree": lambda f: f"{f.tree_mib:,.0f}",
-        "Ray's sessions": lambda f: f.ray_sessions,
+        "Ray's files": lambda f: f.ray_files,
+        "Ray's threads": lambda f: f.ray_threads,
     }
     lines = [f"|  | {' | '.join(cells)} |", "|---" * (len(cells) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(str(cell(f)) for cell in cells.values()) + " |" for name, f in rows]

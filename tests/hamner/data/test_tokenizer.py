@@ -201,6 +201,21 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, tokenizer):
     assert (tmp_path / "tokenizer.json").read_bytes() == (tmp_path / "a/b/tokenizer.json").read_bytes()
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="/proc is Linux's")
+def test_loaded_again_and_again_it_takes_no_more_memory(tmp_path, tokenizer):
+    tokenizer.save(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from hamner.data.tokenizer import Tokenizer\n"
+        "def mib(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20\n"
+        "for _ in range(5): Tokenizer.load(sys.argv[1])\n"
+        "before = mib()\n"
+        "for _ in range(60): Tokenizer.load(sys.argv[1])\n"
+        "print(mib() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 6  # of the library's tables of one load after the other it was 24 MiB
+
+
 def test_missing_folder_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match=r"no tokenizer at .*nowhere"):
         Tokenizer.load(tmp_path / "nowhere")
