@@ -169,9 +169,8 @@ def _sessions_from_now() -> list[float]:
 def _is_alone(number: int) -> bool:
     """Whether an open socket of this process is a network's that has no other end (any more), and waits for none."""
     with socket.socket(fileno=os.dup(number)) as own:
-        if own.family not in (socket.AF_INET, socket.AF_INET6) or own.getsockopt(
-            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-        ):
+        is_network = own.family in (socket.AF_INET, socket.AF_INET6)
+        if not is_network or own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return False
         try:
             own.getpeername()

@@ -76,11 +76,15 @@ def _play(name: str, folder: Path) -> Outcome:
 
 def _write(folder: Path) -> None:
     """Write the page from all outcomes there are."""
-    files = [folder / f"{name}.json" for name in SCENARIOS]
-    outcomes = [Outcome(**json.loads(path.read_text())) for path in files if path.is_file()]
+    files = {name: folder / f"{name}.json" for name in SCENARIOS}
+    outcomes = [
+        Outcome(**json.loads(path.read_text().replace(str(folder), "DIR"))) for path in files.values() if path.is_file()
+    ]
+    absent = [f"| {name} | **no outcome on this page** | | | |\n" for name, path in files.items() if not path.is_file()]
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}"
     head = HEAD.format(contestants=len(CONTESTANTS), machine=machine, ray=version("ray"))
-    text = head + "".join(_row(outcome) + "\n" for outcome in outcomes) + "".join(map(_section, outcomes))
+    rows = [*(_row(outcome) + "\n" for outcome in outcomes), *absent]
+    text = head + "".join(rows) + "".join(map(_section, outcomes))
     PAGE.write_text(text, encoding="utf-8")
 
 
