@@ -170,7 +170,7 @@ def _for_page(text: str, chart: Chart, tips: Tips) -> str:
         text = text.replace(f'<g id="{chart.name}-{name}">', f"<g><title>{escape(tip)}</title>")
     text = re.sub(rf'<g id="{chart.name}-[\w.]+">', "<g>", text)  # nothing refers to Matplotlib's names of groups
     text = re.sub(r'<g>\s*<path d="[^"]*" style="fill: none"/>\s*</g>\s*', "", text)  # empty backgrounds
-    return re.sub(r"\s*\n\s*", "\n", text)
+    return re.sub(r"(?<!\s)\s*\n\s*", "\n", text)  # begun at a gap's first letter alone: else its square in time
 
 
 # -- what several charts need

@@ -11,7 +11,7 @@ import re
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    text = re.sub(r"\s*[\r\n]+\s*", " ", text)
+    text = re.sub(r"(?<!\s)\s*[\r\n]\s*", " ", text)  # begun at a gap's first letter alone: else its square in time
     text = re.sub(r"([\\`*\[\]<>|$~#&])", r"\\\1", text)
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # inside a word it is no emphasis
 
