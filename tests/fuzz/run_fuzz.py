@@ -73,7 +73,7 @@ def fuzz(name: str, examples: int) -> dict:
             counts["examples"] += 1
             counts["refused" if lines else "accepted"] += 1
             for line in lines:
-                line = line.replace(str(folder), "DIR")
+                line = line.replace(str(folder), "DIR").replace(f"{HERE.parents[1]}/", "")
                 refusals.setdefault(shape(line), line)
 
         begin = time.monotonic()
