@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from curriculum.run_status import PROGRESS, CurriculumReader
+from hamner.reports.live_table import with_waiting
 from hamner.reports.live_view import can_redraw, shown
 from hamner.runs.read_back import json_object
 
@@ -22,10 +23,12 @@ DETAIL = "  "  # what lines of run.log begin with that a live table shows in its
 
 
 @contextlib.contextmanager
-def log_shown(console: Console, folder: Path, tell: Tell = lambda line: None) -> Iterator[None]:
+def log_shown(
+    console: Console, folder: Path, tell: Tell = lambda line: None, waiting: Callable[[], str] = str
+) -> Iterator[None]:
     """Print what is added to run.log while the block lasts, with the live table below it.
 
-    tell: called with a line at the end of each stage.
+    tell: called with a line at the end of each stage. waiting: a line that says what the run waits for, or "".
     """
     (folder / PROGRESS).unlink(missing_ok=True)  # of an earlier start
     log, ends = _Log(console, folder / "run.log"), _StageEnds(folder / "stages.json", tell)
@@ -35,7 +38,7 @@ def log_shown(console: Console, folder: Path, tell: Tell = lambda line: None) ->
         ends.tell_new()
 
     reader = functools.cache(lambda: CurriculumReader(folder))  # opened where an error is no matter for the run
-    with shown(console, lambda: reader().status(), follow):
+    with shown(console, lambda: with_waiting(reader().status(), waiting()), follow):
         yield
 
 

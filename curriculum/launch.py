@@ -43,6 +43,7 @@ from hamner.runs.files import read_json_as
 from hamner.runs.folders import format_lines, open_run, resume_command, step_folders, write_config
 from hamner.runs.lock import only_one
 from hamner.runs.notify import Notifier
+from hamner.runs.places import Need, watched_places
 from hamner.runs.ray_session import leave, ray_trouble
 from hamner.runs.stopping import Interrupted, StopRequest, run_until_stopped
 from hamner.runs.trouble import machine_trouble, refusal, remedy
@@ -271,6 +272,12 @@ def _cores(config: Config) -> int:
     return config.compute.workers * cores_per_worker(config)
 
 
+def _need(run: Opened) -> Need:
+    """What the run cannot train without."""
+    compute = run.config.compute
+    return Need(compute.min_workers or compute.workers, run.cores, float(compute.device == "cuda"))
+
+
 def _prepare(console: Console, run: Opened, request: Request) -> None:
     """Write config.json, prepare the text, join Ray, in that order. Bad input leaves nothing of a new run behind."""
     config, compute, is_new = run.config, run.config.compute, not request.is_resumed
@@ -288,8 +295,8 @@ def _prepare(console: Console, run: Opened, request: Request) -> None:
         if run.cores < compute.worker_threads:
             console.print(f"{run.cores} of compute.worker_threads = {compute.worker_threads}: all cores there are")
         settings = ray_settings(run.cores, compute, is_verbose=request.is_verbose)
-        gpus = float(compute.device == "cuda")
-        join(ray, settings, cpus=run.cores, gpus=gpus, processes=compute.min_workers or compute.workers)
+        need = _need(run)
+        join(ray, settings, cpus=need.cpus, gpus=need.gpus, processes=need.processes)
     except BadInput:
         if is_new:
             shutil.rmtree(run.folder, ignore_errors=True)
@@ -346,12 +353,22 @@ def _evaluation_cost(config: Config, model: ModelConfig) -> str:
 
 def _train(console: Console, run: Opened, notifier: Notifier) -> int:
     """Train all stages and show how they go meanwhile; returns the exit code. Raises Interrupted after a signal."""
+    import ray
+
     from curriculum.driver import log_shown
     from curriculum.report_files import report_kept
     from curriculum.train_on_ray import train_on_ray
 
+    def say(line: str) -> None:
+        console.print(line, style="yellow", soft_wrap=True, markup=False, highlight=False)
+        notifier.send(line)
+
     try:
-        with log_shown(console, run.folder, notifier.send), report_kept(run.folder):
+        with (
+            watched_places(ray, _need(run), say) as places,
+            log_shown(console, run.folder, notifier.send, lambda: places.line),
+            report_kept(run.folder),
+        ):
             stop = StopRequest(run.folder)
             failure = run_until_stopped(
                 lambda: train_on_ray(run.folder, run.config, run.cores), stop, trouble=ray_trouble

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from hamner.config.errors import BadInput, Problems
 from hamner.config.schema import Config
+from hamner.reports.live_table import with_waiting
 from hamner.reports.live_view import can_redraw, shown, spinning
 from hamner.reports.report_files import REPORT, ReportWriter
 from hamner.runs import cli
@@ -282,7 +283,7 @@ def _run_rounds(league: League, tokenizer_sha256: str, retry_errors: bool) -> bo
         league.report = _report(league.folder)
         league.is_drawn = can_redraw(league.console)
         reader = functools.cache(lambda: LeagueReader(league.folder))  # opened where an error is no matter for the run
-        with shown(league.console, lambda: reader().status()):
+        with shown(league.console, lambda: with_waiting(reader().status(), league.places.line)):
             run_until_stopped(lambda: play_rounds(league), league.stop, trouble=ray_trouble)
     except Interrupted as interrupt:
         _say_stopped(league, interrupt)

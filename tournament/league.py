@@ -21,6 +21,7 @@ from hamner.reports.report_files import ReportWriter
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.heartbeat import AT_WORK, mark_at_work
+from hamner.runs.places import Places
 from hamner.runs.ray_session import ray_trouble
 from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
@@ -76,6 +77,7 @@ class League:
         self.stop = StopRequest(folder)
         self.report: ReportWriter | None = None  # of a league that is played
         self.tell: Callable[[str], object] = lambda line: None  # is told of rounds that are over, and of failures
+        self.places = Places()  # whether the league waits for a node
         self.is_drawn = False  # whether a live table shows what single runs do
         self.saved: dict[Run, int] = {}  # runs that left at a checkpoint when a stop was requested, with its step
 
@@ -217,6 +219,11 @@ class League:
     def say(self, run: Run, line: str) -> None:
         """Print what the process of a run has to say of its files."""
         self.console.print(f"  {self.name(run)}: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    def say_waiting(self, line: str) -> None:
+        """Print, and tell, that the league waits for a node of its cluster, or no longer does."""
+        self.console.print(f"  {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        self.tell(line)
 
     def say_restarted(self, run: Run, reason: str) -> None:
         """Print that the process of a run ended and is started again, and why; of one that hung, where."""

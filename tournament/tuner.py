@@ -19,6 +19,7 @@ from hamner.runs.background import first_line
 from hamner.runs.cluster import join, ray_settings
 from hamner.runs.cores import available_cores
 from hamner.runs.folders import next_attempt
+from hamner.runs.places import Need, watched_places
 from hamner.runs.ray_session import leave
 from hamner.runs.trouble import machine_trouble, storage_trouble
 from tournament.bracket import Bracket, Run
@@ -48,10 +49,10 @@ def connect(league: League, *, max_preloaded_cores: int = MAX_PRELOADED_CORES, i
     compute = league.config.compute
     settings = ray_settings(compute.threads, compute, is_verbose=is_verbose)
     is_own = settings["address"] == "local"
-    needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
+    need = _largest_need(league)
     preload = preload_environment(settings, compute.device, max_preloaded_cores) if is_own else {}
     with environment(preload):
-        join(ray, settings, cpus=max(n["CPU"] for n in needs), gpus=max(n.get("GPU", 0) for n in needs))
+        join(ray, settings, cpus=need.cpus, gpus=need.gpus)
     importlib.import_module(TRIAL)  # while the text is still being prepared
     if is_own:
         use_first_processes()
@@ -124,6 +125,13 @@ def disconnect() -> None:
 
 def play_rounds(league: League, trial: type | None = None) -> None:
     """Play until the bracket is over, or a Tuner ends without a change (it was stopped)."""
+    import ray
+
+    with watched_places(ray, _largest_need(league), league.say_waiting) as league.places:
+        _play(league, trial)
+
+
+def _play(league: League, trial: type | None) -> None:
     while not league.bracket.is_over():
         before = league.bracket.state(), dict(league.rates)
         names = league.contestants_to_probe()
@@ -159,6 +167,12 @@ def _resources(league: League, run: Run, requested: float | None = None) -> dict
     model = league.contestants[run.contestant].model
     # many share a card: the CPU is not what limits them
     return {"CPU": 1, "GPU": share(model, league.config) if requested is None else requested}
+
+
+def _largest_need(league: League) -> Need:
+    """What each contestant finds enough in."""
+    needs = [_resources(league, Run(name, c.seeds[0])) for name, c in league.contestants.items()]
+    return Need(1, max(n["CPU"] for n in needs), max(n.get("GPU", 0.0) for n in needs), noun="run")
 
 
 def _rows(league: League, runs: Mapping[Run, int]) -> list[dict[str, Any]]:

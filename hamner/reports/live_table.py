@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from rich.text import Text
@@ -55,6 +55,11 @@ class RunStatus:
     foot: tuple[str, ...] = ()  # lines below it
     line: str = ""  # all of it in one line, for a log
     way_on: str = ""  # the command that continues it, or the next one
+
+
+def with_waiting(status: RunStatus, line: str) -> RunStatus:
+    """The status of a run that waits for what `line` says, and so has no time left to tell; "": as it is."""
+    return replace(status, time_left=line, line=line) if line else status
 
 
 def state_words(status: RunStatus) -> str:

@@ -25,6 +25,7 @@ from hamner.runs.background import first_line
 from hamner.runs.card_environment import card_environment
 from hamner.runs.cores import available_cores
 from hamner.runs.machine import cpu_text, say_if_emulated
+from hamner.runs.places import count_places
 from hamner.runs.ray_session import (
     check_answers,
     hide_said,
@@ -192,6 +193,12 @@ def check_cluster(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float, 
                 f"{processes} process(es) need {needed:g} {resource} each, the cluster's largest node has "
                 f"{largest:g}, all nodes together {total:g}: change section compute, or use a larger cluster"
             )
+    count = count_places(nodes, cpus, gpus)
+    if not problems and count < processes:  # all nodes together have enough, but in pieces that are too small
+        problems.append(
+            f"{processes} process(es) of {cpus:g} CPU and {gpus:g} GPU each do not fit the cluster's nodes, which hold "
+            f"{count} of them: change section compute, or use a larger cluster"
+        )
     if problems:
         raise BadInput(problems)
 
