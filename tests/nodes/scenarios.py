@@ -272,12 +272,12 @@ def _cut_for_30_seconds(story: Story) -> None:
     story.note("it is plugged in again")
 
 
-def _waits_for_a_node(command: Command) -> bool:
-    """Wait until a command is over, or says that it waits for a node; whether it said that."""
+def _waiting_line(command: Command) -> str:
+    """Wait until a command is over, or says that it waits for a node; the line that says so, "" where it never did."""
     end = time.monotonic() + SECONDS
     while command.process.poll() is None and WAITING not in command.output and time.monotonic() < end:
         time.sleep(0.1)
-    return WAITING in command.output
+    return next((line.strip() for line in command.output.splitlines() if WAITING in line), "")
 
 
 # -- curricula: each node has one core, so two workers are on two nodes
@@ -313,15 +313,26 @@ def _finish_curriculum(story: Story, base: Path) -> Outcome:
 
 
 def curriculum_network_cut(base: Path) -> Outcome:
-    """With Ray's own times. A node that was taken for dead ends when it hears of it, and joins again."""
+    """With Ray's own times, within which it may take the node for dead, or not."""
+    return _cut_curriculum(base, "curriculum_cut", "The network between two workers of a curriculum cut for 30 s")
+
+
+def curriculum_node_taken_for_dead(base: Path) -> Outcome:
+    """Its Ray ends when it hears of it, and is started again as its supervisor would."""
+    title = "The same where Ray takes the node for dead: the curriculum says that it waits for it"
+    return _cut_curriculum(base, "taken_for_dead", title, **SOONER)
+
+
+def _cut_curriculum(base: Path, name: str, title: str, **more: str) -> Outcome:
     curriculum_alone(base, 2)
-    with Nodes(2, base / "curriculum_cut") as nodes:
-        story = Story("The network between two workers of a curriculum cut for 30 s", nodes, "curriculum")
+    with Nodes(2, base / name, environment=more) as nodes:
+        story = Story(title, nodes, "curriculum")
         command = _start_curriculum(story, base)
         story.until(_reaches(story, 40))
         _cut_for_30_seconds(story)
-        if _waits_for_a_node(command):
-            story.note("the command waits for a node; on node 2: ray stop; ray start --address=…")
+        if line := _waiting_line(command):
+            story.note(f"it says: {line}")
+            story.note("on node 2: ray stop; ray start --address=…")
             nodes.rejoin(1)
         return _finish_curriculum(story, base)
 
@@ -379,6 +390,7 @@ SCENARIOS: dict[str, Callable[[Path], Outcome]] = {
         league_head_restarted,
         league_network_cut,
         curriculum_network_cut,
+        curriculum_node_taken_for_dead,
         curriculum_node_replaced,
         curriculum_elastic,
     )

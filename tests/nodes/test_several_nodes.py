@@ -10,6 +10,7 @@ from scenarios import (
     curriculum_elastic,
     curriculum_network_cut,
     curriculum_node_replaced,
+    curriculum_node_taken_for_dead,
     league_head_restarted,
     league_network_cut,
     league_node_cut_off,
@@ -83,6 +84,16 @@ def test_a_cut_of_30_seconds_changes_no_standings(base):
 def test_a_cut_of_30_seconds_between_two_workers_changes_no_number(base):
     outcome = curriculum_network_cut(base)
     _check(outcome)
+
+
+def test_a_curriculum_whose_node_is_taken_for_dead_says_that_it_waits_and_goes_on_with_it(base):
+    outcome = curriculum_node_taken_for_dead(base)
+    _check(outcome)
+    said = " ".join(outcome.events)
+    assert (
+        "waiting for a node: 2 workers of 1 CPU each are needed" in said and "`ray start --address=10.231.0.1" in said
+    )
+    assert "the nodes that are needed are alive again" in outcome.output and outcome.steps_redone
 
 
 def test_a_curriculum_waits_for_the_node_that_replaces_a_lost_one(base):

@@ -32,7 +32,8 @@ stage with two workers. What they are compared with was played on one machine wi
 used that machine as well, so differences of seconds are noisy. Steps redone are said for each time that a run was
 started again; 0: it stood at a checkpoint. Where a node or the head is lost, Ray was told to notice it sooner: after
 10 to 20 seconds, where its own times make it up to 65; a node without its head ends after 20 seconds instead of 60.
-The cuts of 30 seconds have Ray's own times. Machine: {machine}, Ray {ray}.
+The cuts of 30 seconds have Ray's own times, within which it takes a node for dead at times, but for the one where it is
+told to. Machine: {machine}, Ray {ray}.
 
 | | numbers | steps redone | seconds | more than alone |
 |---|---|---|---|---|
