@@ -15,7 +15,7 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS / folder) for folder in ("benchmarks", "old_runs", "hamner", "hamner/inference")]
 
-from leftovers import SHARED_MEMORY, Figures, Tree, growth, leaks, own_place, table  # noqa: E402
+from leftovers import GRPC_THREADS, MOST_GRPC_THREADS, SHARED_MEMORY, Figures, Tree, growth, leaks, own_place, table  # noqa: E402
 from served import endless_model, running  # noqa: E402
 from soak import play_round, run_command, soak_server  # noqa: E402
 
@@ -50,6 +50,29 @@ def test_each_kind_of_thing_that_is_left_behind_is_counted():
         for path in (place / "file", *own):
             path.unlink()
         assert _until_as(before, tree) == []
+
+
+def test_threads_of_grpcs_pool_are_counted_apart_and_bounded():
+    begin, end = threading.Event(), threading.Event()
+
+    def work():
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(GRPC_THREADS[0])
+        begin.set()
+        end.wait()
+
+    with own_place() as place:
+        tree = Tree(place)
+        before = tree.figures()
+        thread = threading.Thread(target=work)
+        thread.start()
+        begin.wait()
+        after = tree.figures()
+        end.set()
+        thread.join()
+    assert after.grpc_threads - before.grpc_threads == 1 and after.threads == before.threads
+    assert leaks([before, before, after]) == []
+    too_many = replace(after, grpc_threads=MOST_GRPC_THREADS + 1)
+    assert leaks([before, before, too_many]) == ["threads of gRPC's pool: 33, over 32"]
 
 
 def test_an_entry_of_shared_memory_that_another_program_uses_is_not_counted():

@@ -9,7 +9,8 @@ open or mapped: so other programs' do not count, as long as they use them.
 
 Ray 2.60 itself leaves in a process, for each session that was shut down there, a thread and one or two open files: a
 log, already removed, or a socket that was connected once. A loop of nothing but ray.init, an actor and ray.shutdown
-leaves them as well. They are counted apart: a command of ours has one session, and its process ends.
+leaves them as well. They are counted apart: a command of ours has one session, and its process ends. So are the threads
+of gRPC's pool, which Ray talks through: it adds one where all are busy, and keeps it. They are known by their names.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ MARK = "HAMNER_SOAK"  # environment variable of every process of the tree: the f
 SHARED_MEMORY = Path("/dev/shm")
 OF_HOME = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")  # unset, they are below HOME
 REPO = Path(__file__).resolve().parents[2]
+GRPC_THREADS = ("default-executo", "resolver-execut", "grpc_global_tim", "event_engine", "timer_manager")
+MOST_GRPC_THREADS = 32  # a pool that adds one each round would have more by the end of a soak
 MIB = 2**20
 
 
@@ -54,6 +57,7 @@ class Figures:
     tree_mib: float  # resident memory of all processes of the tree added up, what they share counted for each
     ray_files: int = 0  # ... logs and sockets that Ray has left open in it; not in open_files
     ray_threads: int = 0  # ... its threads that Ray has left, one for each session; not in threads
+    grpc_threads: int = 0  # ... those of gRPC's pool; not in threads
 
 
 @contextmanager
@@ -101,7 +105,8 @@ class Tree:
         """What is held now."""
         if self._is_this:
             gc.collect()
-        processes, ray_files, ray_threads = self.processes(), self._ray_files(), len(self._sessions)
+        processes, ray_files = self.processes(), self._ray_files()
+        ray_threads, grpc_threads = len(self._sessions), self._grpc_threads()
         return Figures(
             processes=len(processes),
             ports=sum(_ports(process) for process in processes),
@@ -110,11 +115,12 @@ class Tree:
             home=_count(self._place.parent / "home"),
             working=_count(self._place.parent / "working"),
             open_files=self._own.num_fds() - ray_files,
-            threads=self._own.num_threads() - ray_threads,
+            threads=self._own.num_threads() - ray_threads - grpc_threads,
             mib=_resident(self._own) / MIB,
             tree_mib=sum(map(_resident, processes)) / MIB,
             ray_files=ray_files,
             ray_threads=ray_threads,
+            grpc_threads=grpc_threads,
         )
 
     def _ray_files(self) -> int:
@@ -125,6 +131,14 @@ class Tree:
                 name = str(path.readlink())
                 found += "/python-core-driver-" in name and name.endswith(" (deleted)")
                 found += name.startswith("socket:") and _is_alone(int(path.name))
+        return found
+
+    def _grpc_threads(self) -> int:
+        """Threads of gRPC's pool in the process that lives long."""
+        found = 0
+        for path in Path(f"/proc/{self._own.pid}/task").iterdir():
+            with suppress(OSError):  # it may end meanwhile
+                found += (path / "comm").read_text().strip() in GRPC_THREADS
         return found
 
     def _shared_memory(self, tree: set[int]) -> set[str]:
@@ -238,6 +252,8 @@ def leaks(rows: Sequence[Figures], most_growth: float = 0.05) -> list[str]:
         values = [getattr(row, name) for row in rows]
         if growth(values) > 0 and values[-1] > values[0]:
             problems.append(f"{name.replace('_', ' ')} grow: {values}")
+    if last.grpc_threads > MOST_GRPC_THREADS:
+        problems.append(f"threads of gRPC's pool: {last.grpc_threads}, over {MOST_GRPC_THREADS}")
     for words, values in (("memory", [row.mib for row in rows]), ("memory of the tree", [r.tree_mib for r in rows])):
         if (share := growth(values)) > most_growth:
             problems.append(f"{words} grows by {share:.1%} over the second half")
@@ -259,6 +275,7 @@ def table(rows: Iterable[tuple[str, Figures]]) -> list[str]:
         "MiB, whole tree": lambda f: f"{f.tree_mib:,.0f}",
         "Ray's files": lambda f: f.ray_files,
         "Ray's threads": lambda f: f.ray_threads,
+        "gRPC's threads": lambda f: f.grpc_threads,
     }
     lines = [f"|  | {' | '.join(cells)} |", "|---" * (len(cells) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(str(cell(f)) for cell in cells.values()) + " |" for name, f in rows]
