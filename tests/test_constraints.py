@@ -55,3 +55,9 @@ def test_every_line_is_one_exact_public_version():
 def test_the_command_writes_lines_of_this_form():
     text = constraints()
     assert text.startswith(HEAD) and "\ntorch==2." in text and "+cpu" not in text and "\nhamner==" not in text
+
+
+def test_an_audit_that_could_ask_about_nothing_fails():
+    """Without --strict pip-audit leaves out what its index does not know, and finds no fault in the rest: nothing."""
+    makefile = Path(__file__).resolve().parents[1] / "Makefile"
+    assert re.search(r"pip-audit --strict .*--requirement tests/constraints\.txt", makefile.read_text(encoding="utf-8"))
