@@ -21,6 +21,7 @@ from hamner.reports.report_files import ReportWriter
 from hamner.runs.files import read_json, write_json
 from hamner.runs.folders import next_attempt, resume_command, step_folders
 from hamner.runs.heartbeat import AT_WORK, mark_at_work
+from hamner.runs.lock import ORPHAN_SECONDS
 from hamner.runs.places import Places
 from hamner.runs.ray_session import ray_trouble
 from hamner.runs.stopping import StopRequest
@@ -30,6 +31,7 @@ from tournament.bracket import Bracket, Outcome, Rules, Run
 from tournament.entrants import Contestant, entrants, flops_per_token, is_mix_league, run_name
 from tournament.ledger import Ledger
 from tournament.looking_ahead import forecast_losses
+from tournament.outcome import LOST_NODE
 from tournament.standings import standings, write_winner
 from tournament.standings_table import round_line, show_round
 from tournament.timing import wall_clock_breakdown
@@ -231,7 +233,10 @@ class League:
             return
         hung = take_hang(self.folder / self.name(run) / HANG_FILE)
         why = hang_line(hung, self.config.compute.hang_minutes) if hung else reason
-        self.say(run, f"{why}; started again from its newest checkpoint")
+        line = f"{why}; started again from its newest checkpoint"
+        if reason.startswith(LOST_NODE):  # which may only be cut off
+            line += f", once its process there has ended, {ORPHAN_SECONDS / 60:g} minutes from now at the latest"
+        self.say(run, line)
 
     def _write(self) -> None:
         self._ledger.write(self.bracket, self.rates)

@@ -22,6 +22,9 @@ class Run(NamedTuple):
     seed: int  # index; its data order is the same for all contestants
 
 
+LOST_NODE = "lost node"  # what the reason of a run begins with whose machine is gone, or cut off
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Result of a run in one round. Losses in nats per token; None where it failed."""

@@ -37,6 +37,7 @@ from hamner.runs.stopping import StopRequest
 from hamner.runs.trouble import machine_trouble
 from tournament.bracket import Bracket, Outcome, Run
 from tournament.learning_rate_probe import PROBE_ROUND
+from tournament.outcome import LOST_NODE
 from tournament.start_queue import StartQueue
 
 IDLE = (Trial.PENDING, Trial.PAUSED)
@@ -309,7 +310,7 @@ def failure_reason(trial: Trial) -> str:
     cause = getattr(error, "cause", None) or error
     lines = [line for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
     if isinstance(cause, exceptions.NodeDiedError) or "node has died" in str(cause):
-        return f"lost node: {lines[0][:200]}"
+        return f"{LOST_NODE}: {lines[0][:200]}"
     if isinstance(cause, exceptions.RayTaskError):
         return f"crash: {lines[-1][:200]}"
     if isinstance(cause, exceptions.RayError):

@@ -33,9 +33,9 @@ RENEWALS = 4  # of a lease in that time
 NOT_OF_LOCKS = (*EXHAUSTED, errno.ENOSPC, errno.EDQUOT)  # errors that say nothing of whether a folder takes locks
 # of a process that trains: Ray takes 15 seconds or more to notice that a node is lost, so a run there waits no longer
 WORKER_LEASE_SECONDS = 20.0
-# Longest wait for one of an earlier start: Ray ends the processes of a node that is cut off after 60 seconds, and a
-# server of NFS gives the locks of a dead node away after 90.
-ORPHAN_SECONDS = 120.0
+# Longest wait for one of an earlier start. A node that is cut off finds its connection broken after 120 seconds (Ray's
+# grpc_client_keepalive_timeout_ms), and ends its processes 60 later; NFS gives a dead node's locks away after 90.
+ORPHAN_SECONDS = 300.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # of Linux
 
 

@@ -55,7 +55,7 @@ SOONER = {
 }
 SAME = ("step", "phase", "loss", "mean_loss", "heldout_loss", "gradient_norm", "learning_rate", "tokens_total")
 WAITING = "waiting for a node"  # what a command says that has too few
-SECONDS = 300.0  # that any command may take
+SECONDS = 600.0  # that any command may take
 
 
 @dataclass

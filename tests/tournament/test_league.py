@@ -55,7 +55,10 @@ def test_each_report_is_in_the_ledger_and_a_resume_decides_nothing_again(tmp_pat
 def test_a_run_whose_process_is_started_again_is_said_and_one_that_hung_with_the_place(tmp_path):
     league = _league(tmp_path, "seeds=1", "hang_minutes=7")
     league.say_restarted(Run(THREE[0], 0), "its process died: killed")
-    assert f"{THREE[0]}: its process died: killed; started again from its newest checkpoint" in _printed(league)
+    assert f"{THREE[0]}: its process died: killed; started again from its newest checkpoint\n" in _printed(league)
+    league.say_restarted(Run(THREE[0], 0), "lost node: it is cut off")
+    waits = ", once its process there has ended, 5 minutes from now at the latest"
+    assert f"it is cut off; started again from its newest checkpoint{waits}" in _printed(league)
     (tmp_path / THREE[1]).mkdir()
     (tmp_path / THREE[1] / HANG_FILE).write_text("File x, line 3")
     league.say_restarted(Run(THREE[1], 0), "its process died: exit code 1")
