@@ -54,7 +54,7 @@ class Hooks:
     record_rate: Callable[[Run, dict[str, Any]], None]  # the same for the result of a learning-rate search
     use_fresh_processes: bool = False  # a run's next round starts in a new process
     stop: StopRequest = field(default_factory=StopRequest)  # of the league
-    storage_trouble: Callable[[], str | None] = lambda: None  # what is wrong with the league's folder
+    trouble: Callable[[bool], str | None] = lambda has_died: None  # of the folder; of Ray, once a process has died
     saved: dict[Run, int] = field(default_factory=dict)  # runs that have left at a checkpoint, with its step
     restarted: Callable[[Run, str], None] = lambda run, reason: None  # a run's process ended, and is started again
     say: Callable[[Run, str], None] = lambda run, line: None  # what a run's process has to say of its files
@@ -148,12 +148,13 @@ class EliminationScheduler(TrialScheduler):
             if _run(trial) not in self._ended:
                 self._hooks.restarted(_run(trial), failure_reason(trial))
             return
-        trouble = machine_trouble(trial_error(trial) or "") or self._hooks.storage_trouble()
+        reason = failure_reason(trial)
+        trouble = machine_trouble(trial_error(trial) or "") or self._hooks.trouble(not reason.startswith("crash"))
         if trouble or self._hooks.stop:
             self._hooks.stop.make(trouble or "")
             self._stop_parked(tune_controller)
             return
-        self._lost[_run(trial)] = failure_reason(trial)
+        self._lost[_run(trial)] = reason
         self._fail_lost_runs(tune_controller)
 
     def _fail_lost_runs(self, tune_controller: Any) -> None:

@@ -20,7 +20,7 @@ from hamner.runs.cluster import join, ray_settings
 from hamner.runs.cores import available_cores
 from hamner.runs.folders import next_attempt
 from hamner.runs.places import Need, watched_places
-from hamner.runs.ray_session import leave
+from hamner.runs.ray_session import leave, ray_trouble_after_a_death
 from hamner.runs.trouble import machine_trouble, storage_trouble
 from tournament.bracket import Bracket, Run
 from tournament.gpu_memory import share
@@ -244,7 +244,7 @@ def _tuner(league: League, runs: Mapping[Run, int], trial: type | None) -> Any:
         record_rate=league.record_rate,
         use_fresh_processes=config.compute.device == "cuda",
         stop=league.stop,
-        storage_trouble=lambda: storage_trouble(folder),
+        trouble=lambda has_died: storage_trouble(folder) or (ray_trouble_after_a_death() if has_died else None),
         saved=league.saved,
         restarted=league.say_restarted,
         say=league.say,

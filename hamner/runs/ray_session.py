@@ -40,6 +40,7 @@ ROOT = 0  # the user who may do everything anyway
 MARK = "hamner.json"  # in the folder of a session that a command of ours has started
 GCS = "gcs_server"
 VITAL = (GCS, "raylet")  # processes of Ray
+SECONDS_TO_END = 6.0  # of a raylet, which gives its processes five
 SECONDS_TO_START = 120.0  # in which a session has a folder, and no process answers yet
 
 
@@ -218,6 +219,15 @@ def ray_trouble() -> str | None:
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         return f"the process {kind} of Ray on this machine has ended {how}"
     return None
+
+
+def ray_trouble_after_a_death() -> str | None:
+    """ray_trouble once a process that Ray had started has died: a raylet that ends, as it does where one of its agents
+    was killed, ends those first, and is seen to have ended seconds later."""
+    end = time.monotonic() + SECONDS_TO_END
+    while not (line := ray_trouble()) and _own_node(sys.modules.get("ray")) and time.monotonic() < end:
+        time.sleep(0.1)
+    return line
 
 
 def _dead_processes(ray: Any) -> dict[str, int]:

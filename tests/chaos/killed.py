@@ -23,7 +23,8 @@ from outcomes import Reference
 from pipelines import Scene, Started
 
 WORKERS = {"tournament": "ray::", "curriculum": "RayTrainWorker"}  # what their command lines have
-OF_RAY = {"raylet": "raylet/raylet", "GCS": "gcs/gcs_server", "controller": "ray::TrainController"}
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of the raylet, which ends with either
+OF_RAY = {"agent": "Agent", "raylet": "raylet/raylet", "GCS": "gcs/gcs_server", "controller": "ray::TrainController"}
 STOP_SECONDS = 3.0  # of SIGSTOP; the long form sets a minute
 JUST_ENDED = 1.0  # [s] after a signal: it came too late
 HANG_MINUTES = 0.2  # of the watchdog, in a run whose worker hangs; loading PyTorch has to be quicker
@@ -184,14 +185,15 @@ def processes(scene: Scene, target: str) -> list[int]:
         return [scene.starts[-1].pid]
     words = OF_RAY.get(target) or WORKERS[scene.pipeline.name]
     pids = scene.processes(words)
-    return [pid for pid in pids if not is_idle(pid)] if target == "worker" else pids
+    return [pid for pid in pids if is_at_work(pid)] if target == "worker" else pids
 
 
-def is_idle(pid: int) -> bool:
-    """Whether a process of Ray has no actor and no task."""
+def is_at_work(pid: int) -> bool:
+    """Whether a process of Ray has an actor or a task, and is none of the raylet's agents."""
     with suppress(OSError):
-        return b"ray::IDLE" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return True
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"ray::IDLE" not in words and not any(name.encode() in words for name in AGENTS)
+    return False
 
 
 # -- signals
@@ -245,7 +247,8 @@ def hung_worker(scene: Scene, reference: Reference, rng: random.Random) -> Hit:
 def killed() -> Iterator[Fault]:
     """All faults of the kind."""
     fault = partial(Fault, kind="killed")
-    for target, pipelines in {"driver": ALL, "worker": ON_RAY, "raylet": ON_RAY, "GCS": ON_RAY}.items():
+    of_ray = {name: ON_RAY for name in ("worker", "agent", "raylet", "GCS")}
+    for target, pipelines in {"driver": ALL, **of_ray}.items():
         for name, inject in {"at a random moment": kill_at_random, "while it trains": kill_while_it_trains}.items():
             yield fault(
                 name=f"kill -9 of the {target} {name}",

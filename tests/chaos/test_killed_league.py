@@ -74,6 +74,7 @@ def test_a_curriculum_whose_controller_is_ended_stops_with_the_way_on(scene, ref
     "name",
     [
         *("kill -9 of the worker while it trains", "kill -9 of the raylet while it trains"),
+        "kill -9 of the agent while it trains",  # with which the raylet ends, after all that it has started
         *("kill -9 of the GCS while it trains", "SIGSTOP of worker", "SIGINT", "a worker hangs"),
     ],
 )

@@ -234,7 +234,7 @@ def test_a_process_that_dies_without_a_word_where_nothing_can_be_written_is_no_v
     bracket = Bracket(Rules([1]), dict.fromkeys("ab", 1.0))
     trials = _trials(a="RUNNING", b="RUNNING")
     scheduler, _ = _scheduler(bracket, trials)
-    scheduler._hooks.storage_trouble = lambda: "results/x cannot be written"
+    scheduler._hooks.trouble = lambda has_died: "results/x cannot be written"
     scheduler.on_trial_error(FakeTune(), trials["a"])  # KeyError: its own, as far as one can see
     assert scheduler._hooks.stop.trouble == "results/x cannot be written" and bracket.failure(0, "a") is None
 
