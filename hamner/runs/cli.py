@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hamner.config.errors import BadInput, did_you_mean, shortened
 from hamner.config.toml_file import is_text
 from hamner.runs import output
-from hamner.runs.stopping import Interrupted, signals_raised
+from hamner.runs.stopping import SIGNALLED, Interrupted, signals_end_at_once, signals_raised
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -304,17 +304,22 @@ def run_command(
 
     stopped: what Ctrl-C, SIGTERM and SIGHUP print, the way to continue; a run that has begun says its own before.
     """
+    is_program = arguments is None
     try:
         output.open_streams()
         with signals_raised():
             code = command(_checked_words(sys.argv[1:] if arguments is None else arguments))
+        if is_program and code > SIGNALLED:
+            signals_end_at_once(code)
     except BadInput as error:
         for problem in error.problems:
             output.print_error(f"error: {problem}")
         code = 2
     except KeyboardInterrupt as interrupt:
-        output.print_error(f"\nstopped; {stopped}")
         code = interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
+        if is_program:
+            signals_end_at_once(code)
+        output.print_error(f"\nstopped; {stopped}")
     except SystemExit:
         sys.stdout.flush()
         raise

@@ -7,6 +7,7 @@ three seconds before it kills, and longer where the head was started with RAY_JO
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -23,6 +24,7 @@ T = TypeVar("T")
 STOP = ".stop"  # the file that asks the processes of a run to save and leave
 SECONDS_TO_SAVE = 7.0  # of the ten a stopped run may take; Ray's shutdown needs the rest
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name))
+SIGNALLED = 128  # exit codes beyond it say which signal has ended a command
 
 
 class Interrupted(KeyboardInterrupt):
@@ -34,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        return 128 + self.number
+        return SIGNALLED + self.number
 
 
 @contextlib.contextmanager
@@ -45,6 +47,16 @@ def signals_raised() -> Iterator[None]:
     """
     with _handled_by(_on_signal, lambda before: before is not signal.SIG_IGN):
         yield
+
+
+def signals_end_at_once(code: int) -> None:
+    """Let one more signal end a program that has been stopped, and said so, without a traceback of Python's own end."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: os._exit(code))
+        # Python takes its handlers away as it ends, and a signal would then end it with another code
+        atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -40,6 +41,7 @@ FEW_FILES = 'ulimit -n "$0" && exec "$@"'
 GIB = 2**30
 SPARE = 4 * GIB  # that commands may use before the memory is called full
 LOW = "low on memory"  # what Ray says then
+ENDED_ONE = b"worker(s), kill details"  # and what its raylet logs
 HOG_SECONDS = 30.0  # that the memory is full for, at most
 LEAST_FREE = 0.01  # share of the memory that may be in use, by Ray's monitor, before it ends a worker
 
@@ -233,20 +235,31 @@ def memory_full_for_a_while(scene: Scene, reference: Reference, rng: random.Rand
     total, free = memory("MemTotal"), memory("MemAvailable")
     threshold = (total - free + SPARE) / total
     monitor = {"RAY_memory_usage_threshold": f"{threshold:.3f}", "RAY_memory_monitor_refresh_ms": "100"}
-    started = scene.start(environment=monitor)
+    slow = Point("pwrite", "before", "*/.step", "sleep:0.5", "worker", is_repeated=True)  # else it may end meanwhile
+    started = scene.start(environment=monitor | points_environment(scene, [slow]))
     if free < SPARE + GIB or not started.comes_to(rng.randrange(1, 10)):
         return Hit(started.wait(), "nothing: it had ended, or the machine has less memory free than it takes")
-    before, taken, now = set(processes(scene, "worker")), [], time.time()
-    is_full = is_ended = False
-    while started.is_alive and not (is_full and is_ended) and time.time() < now + HOG_SECONDS:
-        is_full = memory("MemAvailable") < (1 - threshold) * total
-        is_ended = not before <= set(processes(scene, "worker"))
-        if not is_full:
+    log, at_work = raylet_log(scene), [f"pid={pid},".encode() for pid in processes(scene, "worker")]
+    taken, now = list[bytes](), time.time()
+    is_ended = False
+    while started.is_alive and not is_ended and time.time() < now + HOG_SECONDS:
+        ended = log.read_bytes().partition(ENDED_ONE)[2] if log.is_file() else b""
+        is_ended = any(pid in ended for pid in at_work)  # it ends others, too
+        if memory("MemAvailable") >= (1 - threshold) * total:
             taken.append(b"x" * (GIB // 8))
-    is_hit = started.is_alive and is_full and is_ended
+    is_hit = started.is_alive and is_ended
     del taken
     what = "memory taken by another program until Ray's monitor ended a worker"
     return Hit(started.wait(), what if is_hit else "nothing: Ray's monitor ended no worker", now)
+
+
+def raylet_log(scene: Scene) -> Path:
+    """What the scene's raylet logs; the folder at hand where it has none."""
+    for pid in processes(scene, "raylet"):
+        with suppress(OSError):
+            if place := re.search(rb"--stdout_filepath=([^\0]+)", Path(f"/proc/{pid}/cmdline").read_bytes()):
+                return Path(os.fsdecode(place[1]))
+    return Path()
 
 
 def memory(name: str) -> int:

@@ -23,7 +23,7 @@ def test_a_league_that_lost_reports_while_one_run_was_in_the_next_round_ends_the
     Killed just before that is decided; then its log is damaged.
     """
     run = scene("tournament")
-    slow = Point("pwrite", "after", f"{run.folder}/{SLOW}/.step", "sleep:1", "worker", is_repeated=True)
+    slow = Point("pwrite", "after", f"{run.folder}/{SLOW}/.step", "sleep:2", "worker", is_repeated=True)
     ended = start_with(run, point_at(run, "bracket.json", "before", role="driver", nth=2), slow)
     assert ended.code == -signal.SIGKILL and met(run), ended
     log = run.folder / "bracket.jsonl"

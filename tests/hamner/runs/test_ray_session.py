@@ -228,6 +228,20 @@ def test_a_dead_process_of_our_own_ray_is_trouble_with_a_way_out(tmp_path, monke
     assert ray_session.ray_trouble() is None
 
 
+@pytest.mark.mended("an agent of Ray that is killed")
+def test_a_raylet_that_ends_after_its_processes_is_waited_for(tmp_path, monkeypatch):
+    process = subprocess.Popen(["sleep", "0.5"])
+    ray = _ray(tmp_path)
+    node = ray._private.worker._global_node
+    node.dead_processes = lambda: [("raylet", process)] if process.poll() is not None else []
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    line = ray_session.ray_trouble_after_a_death()
+    assert line == "the process raylet of Ray on this machine has ended with exit code 0"
+    node.dead_processes = list
+    monkeypatch.setattr(ray_session, "SECONDS_TO_END", 0.2)
+    assert ray_session.ray_trouble_after_a_death() is None  # Ray is well: the process has died by itself
+
+
 def test_what_ray_prints_of_its_dead_is_hidden_and_all_else_is_shown():
     shown = []
     worker = SimpleNamespace(print_to_stdstream=lambda batch, ignore_prefix: shown.append(batch["lines"]))

@@ -130,3 +130,19 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path, capsys):
         run_until_stopped(lambda: time.sleep(20), StopRequest(tmp_path), seconds=15)
     assert not caught.value.is_saved and time.monotonic() - began < 5
     assert "Ctrl-C again ends it at once" in capsys.readouterr().out
+
+
+@pytest.mark.mended("Ctrl-C twice")
+@pytest.mark.parametrize("second", ["stop()", "here.late = Late()"])
+@pytest.mark.parametrize("first", ["stop()", "return 130"])
+def test_one_more_ctrl_c_while_a_stopped_command_ends_is_no_traceback(first, second):
+    """The first is its own, or that of a command within it; the second comes before Python's end, or at its very end."""
+    code = (
+        "import os, signal, sys, time\nfrom hamner.runs.cli import run_command\nhere = sys.modules['__main__']\n"
+        "def stop(kill=os.kill, pid=os.getpid(), sleep=time.sleep):\n    kill(pid, signal.SIGINT)\n    sleep(0.2)\n"
+        "class Late:\n    def __del__(self, kill=os.kill, pid=os.getpid()):\n        kill(pid, 2)\n"
+        f"def command(words):\n    {first}\n"
+        f"code = run_command(command)\n{second}\nraise SystemExit(code)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 130 and "Traceback" not in ended.stderr, ended
