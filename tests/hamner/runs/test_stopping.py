@@ -136,7 +136,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path, capsys):
 @pytest.mark.parametrize("second", ["stop()", "here.late = Late()"])
 @pytest.mark.parametrize("first", ["stop()", "return 130"])
 def test_one_more_ctrl_c_while_a_stopped_command_ends_is_no_traceback(first, second):
-    """The first is its own, or that of a command within it; the second comes before Python's end, or at its very end."""
+    """The first is its own, or that of a command within it; the second comes before Python ends, or at its very end."""
     code = (
         "import os, signal, sys, time\nfrom hamner.runs.cli import run_command\nhere = sys.modules['__main__']\n"
         "def stop(kill=os.kill, pid=os.getpid(), sleep=time.sleep):\n    kill(pid, signal.SIGINT)\n    sleep(0.2)\n"
