@@ -290,13 +290,14 @@ def leave(ray: Any) -> None:
     error = sys.exc_info()[1]
     is_clean = error is None or isinstance(error, (KeyboardInterrupt, BadInput))
     folder = session_folder(ray)
-    ray.shutdown()
-    if folder and is_clean and folder.name.startswith("session_"):
-        shutil.rmtree(folder, ignore_errors=True)
-        newest = folder.parent / "session_latest"
-        with contextlib.suppress(OSError):
-            if newest.is_symlink() and not newest.exists():
-                newest.unlink()
+    with signals_deferred(are_raised=False):  # Ctrl-C again, or too late: what has ended has said so, and how to go on
+        ray.shutdown()
+        if folder and is_clean and folder.name.startswith("session_"):
+            shutil.rmtree(folder, ignore_errors=True)
+            newest = folder.parent / "session_latest"
+            with contextlib.suppress(OSError):
+                if newest.is_symlink() and not newest.exists():
+                    newest.unlink()
 
 
 def _end_at_once() -> None:

@@ -60,8 +60,11 @@ def signals_end_at_once(code: int) -> None:
 
 
 @contextlib.contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Hold back a signal that asks to end until the block has ended; a second one is heard at once."""
+def signals_deferred(*, are_raised: bool = True) -> Iterator[None]:
+    """Hold back a signal that asks to end until the block has ended; a second one is heard at once.
+
+    are_raised: whether the first is heard at all, or the block is the end of what it would end.
+    """
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -71,7 +74,7 @@ def signals_deferred() -> Iterator[None]:
 
     with _handled_by(note, callable):
         yield
-    if noted:
+    if noted and are_raised:
         signal.raise_signal(noted[0])
 
 

@@ -212,6 +212,16 @@ def test_a_session_of_our_own_is_removed_after_a_clean_end_and_no_other(tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_one_more_ctrl_c_while_ray_ends_says_no_second_way_on_and_leaves_nothing(tmp_path):
+    session = tmp_path / "session_2026-11-28_23-04-12_123456_1"
+    session.mkdir()
+    ray, ended = _ray(session), []
+    ray.shutdown = lambda: (os.kill(os.getpid(), signal.SIGINT), ended.append(True))
+    with signals_raised():
+        ray_session.leave(ray)
+    assert ended and not session.exists()
+
+
 def test_a_dead_process_of_our_own_ray_is_trouble_with_a_way_out(tmp_path, monkeypatch):
     process = subprocess.Popen(["sleep", "60"])
     ray = _ray(tmp_path)
