@@ -6,11 +6,10 @@ import subprocess
 import sys
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
-from hamner.runs.cli import run_command, run_verb
+from hamner.runs.cli import run_command
 from hamner.runs.stopping import STOP, Interrupted, StopRequest, run_until_stopped
 
 SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
@@ -92,15 +91,15 @@ def test_a_command_ends_with_a_line_and_the_signals_exit_code(capsys, number):
 
 
 @pytest.mark.mended("SIGTERM before a command has begun, or in one that nothing resumes")
-def test_a_command_that_cannot_be_resumed_does_not_say_so(capsys, monkeypatch):
-    def stopped_at_once(words):
-        _send(signal.SIGTERM)
-        time.sleep(5)
-
-    monkeypatch.setattr("sys.argv", ["hamner", "stop_me"])
-    monkeypatch.setitem(sys.modules, "stop_me", SimpleNamespace(main=stopped_at_once))
-    assert run_verb("hamner", "", {"stop_me": ("stop_me", "")}, ["x"]) == 143
-    assert capsys.readouterr().err == "\nstopped; use the same command again\n"
+def test_a_command_that_cannot_be_resumed_does_not_say_so():
+    code = (
+        "import os, signal, sys, time, types\nfrom hamner.runs.cli import run_verb\n"
+        "def main(words):\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(5)\n"
+        "sys.modules['stop_me'] = types.SimpleNamespace(main=main)\n"
+        "raise SystemExit(run_verb('hamner', '', {'stop_me': ('stop_me', '')}, ['x']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, "stop_me"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (143, "\nstopped; use the same command again\n")
 
 
 @pytest.mark.mended("a full disk under any command")
