@@ -9,6 +9,7 @@ from model_kinds import KINDS, relative_error, small_model
 from hamner.config.load import load_config
 from hamner.config.schema import Config, Kernels
 from hamner.model.kernels import dispatch
+from hamner.model.kernels.rules import Hardware
 from hamner.model.loss import head_loss
 from hamner.model.transformer import build
 
@@ -114,6 +115,7 @@ def chosen():
     dispatch.use(Kernels())
 
 
+@dispatch.pretend(Hardware("cpu", instructions="AVX512"))  # with AVX2 alone blocks are the rule in fp32, too
 def test_a_runs_config_chooses_until_the_next_one_does_and_a_forced_choice_stands_above_it(chosen):
     wide, q = torch.zeros(4, 8), torch.zeros(1, 2, 16, 4)
     chosen(Kernels(grouped_experts="always", block_attention="always", logits_at_a_time=2**20))
