@@ -68,10 +68,12 @@ class Places:
 def watched_places(ray: Any, need: Need, say: Callable[[str], object]) -> Iterator[Places]:
     """Watch the nodes of a joined cluster, by a thread, while the block lasts. A Ray of our own has one node: nothing.
 
-    ray: the module, joined already. say: called, from that thread, with each line.
+    Nothing either where none is joined: a question to Ray would start one.
+
+    ray: the module. say: called, from that thread, with each line.
     """
     places, is_over = Places(), threading.Event()
-    if session_folder(ray) is not None:
+    if session_folder(ray) is not None or not ray.is_initialized():
         yield places
         return
 

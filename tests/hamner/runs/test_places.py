@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -9,7 +10,7 @@ from hamner.config.errors import BadInput
 from hamner.reports.live_table import RunStatus, draw, with_waiting
 from hamner.runs.cluster import check_cluster
 from hamner.runs.heartbeat import Heartbeat
-from hamner.runs.places import Need, Places, count_places
+from hamner.runs.places import Need, Places, count_places, watched_places
 
 SECONDS = 120  # that two raylets may take on a loaded machine
 LOSE_AND_ADD_A_NODE = """
@@ -100,3 +101,11 @@ def test_a_node_of_a_real_cluster_is_lost_and_another_joins():
     first, second = done.stdout.splitlines()[-2:]
     assert first.startswith("waiting for a node: 2 workers of 1 CPU each are needed,")
     assert "`ray start --address=HEAD`" in first and second.startswith("the nodes that are needed are alive again")
+
+
+def test_where_no_ray_is_joined_none_is_started_to_ask_it():
+    import ray
+
+    with watched_places(ray, Need(2, 1), pytest.fail):
+        assert not [thread for thread in threading.enumerate() if thread.name == "places"]
+    assert not ray.is_initialized()
