@@ -95,7 +95,7 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in VERBS:
-        return int(importlib.import_module(VERBS[words[0]]).main(words[1:]))
+        return run_command(lambda words: int(importlib.import_module(VERBS[words[0]]).main(words[1:])), arguments)
     return run_command(_command, arguments)
 
 
