@@ -10,7 +10,7 @@ import time
 import pytest
 
 from hamner.runs.cli import run_command
-from hamner.runs.stopping import STOP, Interrupted, StopRequest, run_until_stopped
+from hamner.runs.stopping import IMPORTING, STOP, Interrupted, StopRequest, run_until_stopped, signals_raised
 
 SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
 
@@ -129,6 +129,18 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path, capsys):
         run_until_stopped(lambda: time.sleep(20), StopRequest(tmp_path), seconds=15)
     assert not caught.value.is_saved and time.monotonic() - began < 5
     assert "Ctrl-C again ends it at once" in capsys.readouterr().out
+
+
+@pytest.mark.mended("a signal amid an import")
+def test_a_signal_that_comes_while_python_imports_is_heard_when_it_has_let_go_of_its_locks():
+    done: list[str] = []
+    words = "kill(pid, number)\nfor _ in range(1000):\n    done.append('a step')\n"
+    given = {"kill": os.kill, "pid": os.getpid(), "number": signal.SIGTERM, "done": done}
+    with pytest.raises(Interrupted), signals_raised():
+        exec(compile(words, IMPORTING, "exec"), given)
+        time.sleep(10)
+        done.append("after")
+    assert done == ["a step"] * 1000
 
 
 @pytest.mark.mended("Ctrl-C twice")
