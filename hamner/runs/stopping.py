@@ -24,7 +24,7 @@ T = TypeVar("T")
 STOP = ".stop"  # the file that asks the processes of a run to save and leave
 SECONDS_TO_SAVE = 7.0  # of the ten a stopped run may take; Ray's shutdown needs the rest
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name))
-IMPORTING = "<frozen importlib._bootstrap>"  # raised between its locks, an exception comes out as a KeyError of its own
+IMPORTING = "<frozen importlib._bootstrap>"  # where Python loads a module
 SIGNALLED = 128  # exit codes beyond it say which signal has ended a command
 
 
@@ -98,14 +98,21 @@ def _handled_by(handler: Callable[[int, FrameType | None], None], is_replaced: C
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    if frame and frame.f_code.co_filename == IMPORTING:
-        again = threading.Timer(0.005, signal.pthread_kill, (threading.main_thread().ident, number))
+    if _is_importing(frame):
+        again = threading.Timer(0.02, signal.pthread_kill, (threading.main_thread().ident, number))
         again.daemon = True
         again.start()
         return
     if number == getattr(signal, "SIGHUP", None):
         _leave_dead_terminal()
     raise Interrupted(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being loaded, which an exception from nowhere leaves as an error of another name, or half."""
+    while frame and frame.f_code.co_filename != IMPORTING:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _leave_dead_terminal() -> None:
